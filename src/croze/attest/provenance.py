@@ -130,18 +130,18 @@ class Account(Struct, frozen=True):
         usage: Sequence[Mapping[str, object]] = (),
     ) -> Predicate:
         """`usage`: samples of the machine. Raises `InvalidRequest` for what is no definition."""
-        told = self._base(facts, options, finished)
-        told = replace(told, metadata={**told.metadata, **_network(self.used)})
+        predicate = self._base(facts, options, finished)
+        predicate = replace(predicate, metadata={**predicate.metadata, **_network(self.used)})
         samples: dict[str, object] = {"sysUsage": list(usage)} if usage else {}
         if options.mode == "min":
-            return replace(told.min(), metadata={**told.metadata, **samples})
+            return replace(predicate.min(), metadata={**predicate.metadata, **samples})
         steps = build_steps(self.definition, self.used.usage if options.usage else None)
         metadata = {
-            **told.metadata,
+            **predicate.metadata,
             **_source(self.definition, steps),
             **_layers(layers, steps),
         } | samples
-        return replace(told, build_config=steps.members(), metadata=metadata)
+        return replace(predicate, build_config=steps.members(), metadata=metadata)
 
     def _base(self, facts: BuildFacts, options: ProvenanceOptions, finished: datetime) -> Predicate:
         used = self.used

@@ -122,10 +122,10 @@ class AttestedRequest(Struct, frozen=True):
         args = dict(self.args)
         source = _config_source(args, used)
         request = Parameters(frontend=self.frontend, args=args, inputs=self.inputs)
-        told = RequestProvenance(source, request)
+        provenance = RequestProvenance(source, request)
         first = root.told(used) if root is not None else None
-        if first is None or first == told or not first.says:
-            return told
+        if first is None or first == provenance or not first.says:
+            return provenance
         return RequestProvenance(source, msgspec.structs.replace(request, root=first))
 
 
@@ -140,10 +140,10 @@ def _config_source(args: dict[str, str], used: SortedCapture) -> ConfigSource:
 
 def _material(uri: str, used: SortedCapture) -> tuple[str, Mapping[str, str]]:
     """A context as it is told, with its digest if it is one of the materials."""
-    told, plain = _git_forms(uri)
+    url, plain = _git_forms(uri)
     for git in used.git:
         if git.url == plain:
-            return told, commit_digest(git.commit)
+            return url, commit_digest(git.commit)
     for http in used.http:
         if http.url == plain:
             return http.url, digest_set(http.digest)

@@ -58,8 +58,8 @@ def _node(state: NodeState) -> dict[str, object]:
         "GCPolicy": [] if first is None else [_rule(rule) for rule in first.GCPolicy],
         "Labels": {} if first is None else _labels(first.Labels),
     }
-    said = {key: value for key, value in members.items() if value}
-    return {"Name": node.name, "Endpoint": node.endpoint, **said}
+    filled = {key: value for key, value in members.items() if value}
+    return {"Name": node.name, "Endpoint": node.endpoint, **filled}
 
 
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:

@@ -145,7 +145,7 @@ def _commands(path: tuple[str, ...]) -> Mapping[str, str]:
     if len(path) > 1:
         return {}
     commands: Mapping[str, str | tuple[str, ...]] = getattr(load(path[0]), "COMMANDS", {})
-    return {n: told if isinstance(told, str) else told[-1] for n, told in commands.items()}
+    return {n: entry if isinstance(entry, str) else entry[-1] for n, entry in commands.items()}
 
 
 def flags_of(path: tuple[str, ...]) -> Flags | None:

@@ -25,14 +25,14 @@ def metadata() -> str:
     """What Docker wants to know of a plugin."""
     import json
 
-    told = {
+    members = {
         "SchemaVersion": "0.1.0",
         "Vendor": "Croze",
         "Version": f"v{VERSION}",
         "ShortDescription": "Docker Build, whole: Croze",
         "URL": "",
     }
-    return json.dumps({key: value for key, value in told.items() if value}, indent=2)
+    return json.dumps({key: value for key, value in members.items() if value}, indent=2)
 
 
 def own_words(argv: Sequence[str]) -> list[str]:

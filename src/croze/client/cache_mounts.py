@@ -49,10 +49,10 @@ async def export_to(
     prepare_caches(plan)
     async with lent(channel, plan) as session:
         call = CacheMountsStub(channel).Export(_request(names, cache, session.id))
-        async for said in _answers(call):
-            manifest = said.manifest.decode() or manifest
-            if said.text:
-                say(said.text, said.warning)
+        async for answer in _answers(call):
+            manifest = answer.manifest.decode() or manifest
+            if answer.text:
+                say(answer.text, answer.warning)
     await finish_caches(plan, {"cache.manifest": manifest})
 
 
@@ -67,9 +67,9 @@ async def import_from(
         raise NotFound(f"there is no cache in {cache.attrs.get('src', '')}")
     async with lent(channel, plan) as session:
         call = CacheMountsStub(channel).Import(_request(names, cache, session.id))
-        async for said in _answers(call):
-            if said.text:
-                say(said.text, said.warning)
+        async for answer in _answers(call):
+            if answer.text:
+                say(answer.text, answer.warning)
 
 
 def _request(names: Sequence[str], cache: CacheEntry, session: str) -> wire.MoveCacheMountsRequest:
@@ -80,8 +80,8 @@ def _request(names: Sequence[str], cache: CacheEntry, session: str) -> wire.Move
 
 async def _answers(call: _Call) -> AsyncIterator[wire.Said]:
     try:
-        async for said in call:
-            yield said
+        async for answer in call:
+            yield answer
     except grpc.aio.AioRpcError as error:
         raise _translated(error) from None
     finally:

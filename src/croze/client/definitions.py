@@ -56,25 +56,25 @@ def listed(data: bytes) -> Iterator[str]:
     definition = parse(data)
     for digest, op in _ops(definition):
         metadata = definition.metadata.get(digest) or ops_pb2.OpMetadata()
-        told = {
+        members = {
             "Op": _told(op),
             "Digest": digest,
             "OpMetadata": messages.message(metadata),
         }
-        yield messages.encode(told).decode("utf-8", "surrogatepass")
+        yield messages.encode(members).decode("utf-8", "surrogatepass")
 
 
 def _told(op: ops_pb2.Op) -> dict[str, object]:
     """With all that Go's side writes of ops and actions, zero or not."""
-    told = messages.message(op)
-    inner = told.setdefault("Op", {})
+    members = messages.message(op)
+    inner = members.setdefault("Op", {})
     for action in inner.get("file", {}).get("actions", ()):
         before, action_of = dict(action), action.pop("Action", {})
         action.clear()
         action.update({name: before.get(name, 0) for name in _ACTION})
         action["Action"] = action_of
     order = ("inputs", "Op", "platform", "constraints")
-    return {key: told[key] for key in order if key in told}
+    return {key: members[key] for key in order if key in members}
 
 
 def dot(data: bytes) -> Iterator[str]:

@@ -61,12 +61,12 @@ async def build_detached(
         if any(isinstance(export.to, ToFd) for export in plan.exports):
             raise InvalidRequest("a detached build can't write to standard output")
         holding = _Holding(dial, plan, on_begin)
-        solved, told = await holding.solved(options)
+        solved, provenance = await holding.solved(options)
     finally:
         plan.close()
     known_as = history_ref(builder, plan, solved.ref)
     result = BuildResult(solved.ref, solved.exporter_response, (), known_as)
-    write_files(options, result, told)
+    write_files(options, result, provenance)
     return result
 
 

@@ -105,8 +105,8 @@ def _check(decision: policysession_pb2.DecisionResponse) -> None:
     if decision.action in (policy_pb2.ALLOW, policy_pb2.CONVERT):
         return
     messages = [each.message for each in decision.denyMessages if each.message]
-    told = f": {'; '.join(messages)}" if messages else ""
-    raise CrozeError(f"policy denied{told}")
+    reasons = f": {'; '.join(messages)}" if messages else ""
+    raise CrozeError(f"policy denied{reasons}")
 
 
 class ShownInput(Struct, frozen=True):

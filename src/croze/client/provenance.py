@@ -56,9 +56,9 @@ async def entries(
     metadata: dict[str, object] = {}
     for record in records:
         for key, info in _results(record).items():
-            told = await _told(channel, info, mode)
-            if told is not None:
-                metadata[key] = told
+            predicates = await _told(channel, info, mode)
+            if predicates is not None:
+                metadata[key] = predicates
     return metadata
 
 
@@ -114,20 +114,20 @@ def v02_of(predicate: Mapping[str, object]) -> dict[str, object]:
     return old | {"metadata": _metadata(_inner(details, "metadata"))}
 
 
-def _metadata(told: Mapping[str, object]) -> dict[str, object]:
-    complete = _inner(told, "buildkit_completeness")
+def _metadata(predicates: Mapping[str, object]) -> dict[str, object]:
+    complete = _inner(predicates, "buildkit_completeness")
     renamed = {
-        "buildInvocationID": told.get("invocationId"),
-        "buildStartedOn": told.get("startedOn"),
-        "buildFinishedOn": told.get("finishedOn"),
+        "buildInvocationID": predicates.get("invocationId"),
+        "buildStartedOn": predicates.get("startedOn"),
+        "buildFinishedOn": predicates.get("finishedOn"),
         "completeness": {
             "parameters": complete.get("request", False),
             "environment": True,
             "materials": complete.get("resolvedDependencies", False),
         },
-        "reproducible": told.get("buildkit_reproducible", False),
-        f"{_BUILD_TYPE}#metadata": told.get("buildkit_metadata", {}),
-        f"{_BUILD_TYPE}#hermetic": told.get("buildkit_hermetic"),
+        "reproducible": predicates.get("buildkit_reproducible", False),
+        f"{_BUILD_TYPE}#metadata": predicates.get("buildkit_metadata", {}),
+        f"{_BUILD_TYPE}#hermetic": predicates.get("buildkit_hermetic"),
     }
     return {key: value for key, value in renamed.items() if value is not None}
 

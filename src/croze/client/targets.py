@@ -175,13 +175,13 @@ class _Targets:
         work = self._work(piece) if is_linked else None
         client, plan = piece.node.client, piece.plan
         solved = await client.solve(plan, by_our_clock(show), work=work)
-        told: dict[str, object] = {}
+        metadata: dict[str, object] = {}
         if self._provenance and not plan.internal:
-            told = await recorded_provenance(client, solved.ref, show)
+            metadata = await recorded_provenance(client, solved.ref, show)
         self._logs.release(piece.target)
         known_as = history_ref(piece.node.builder, plan, solved.ref)
         result = BuildResult(solved.ref, solved.exporter_response, history_ref=known_as)
-        return TargetResult(result, told)
+        return TargetResult(result, metadata)
 
     async def _together(
         self, names: tuple[str, ...], plan: SolvePlan, results: Sequence[TargetResult]

@@ -153,11 +153,11 @@ async def deliver(
     build_caches: BuildCaches,
 ) -> dict[str, str]:
     """Export an evaluated result, and its caches; the answer to the client."""
-    told = BuildProvenance.of(engine, bridge.job, result, asked.facts, record.usage)
+    provenance = BuildProvenance.of(engine, bridge.job, result, asked.facts, record.usage)
     result = await asked.attests.scanned(bridge, result)
     exported = await export_source(result, asked.sessions)
     exported = with_own_sboms(exported, engine.export_services.pool, asked.sessions)
-    source = told.attach(exported, asked.attests.provenance)
+    source = provenance.attach(exported, asked.attests.provenance)
     more = await session_exports(engine, request, result, first_id=len(asked.exports))
     exports, warnings = [*asked.exports, *more], warnings_of(request, source)
     for text in () if exports else warnings:
@@ -171,7 +171,7 @@ async def deliver(
             bridge.job, request.Session, exports, source, warnings, inline, asked.compatibility
         )
     finally:
-        told.record(record, asked.attests.builder_id)
+        provenance.record(record, asked.attests.builder_id)
     answers += await build_caches.export(result)
     record.result(result.metadata, answers)
     response = text_metadata(result.metadata)

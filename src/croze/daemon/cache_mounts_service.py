@@ -67,8 +67,8 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
             with self._engine.activity.one():
                 async with asyncio.TaskGroup() as group:
                     group.create_task(telling.during(work))
-                    async for said in telling:
-                        await context.write(said)
+                    async for message in telling:
+                        await context.write(message)
 
     def _named(self, names: Sequence[str]) -> list[CacheMountInfo]:
         """Raises `NotFound` for a name of none."""
@@ -179,11 +179,11 @@ class CallProgress(Silent):
             self._queue.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[wire.Said]:
-        while (said := await self._queue.get()) is not None:
-            yield said
+        while (message := await self._queue.get()) is not None:
+            yield message
 
-    def put(self, said: wire.Said) -> None:
-        self._queue.put_nowait(said)
+    def put(self, message: wire.Said) -> None:
+        self._queue.put_nowait(message)
 
     def say(self, text: str) -> None:
         self.put(wire.Said(text=text))

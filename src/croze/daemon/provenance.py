@@ -51,8 +51,8 @@ class BuildProvenance(Struct):
         usage: MachineUsage,
     ) -> Self:
         """For a result that was evaluated; what went into it is looked up now."""
-        told = accounts(job, result, result_platforms(result))
-        return cls(job, engine.cache_services.results, facts, result, told, usage)
+        went_in = accounts(job, result, result_platforms(result))
+        return cls(job, engine.cache_services.results, facts, result, went_in, usage)
 
     def attach(self, source: ExportSource, options: ProvenanceOptions | None) -> ExportSource:
         """The result with an attestation for each platform, if it is to have any. Raises when what
@@ -111,8 +111,8 @@ class BuildProvenance(Struct):
         options = ProvenanceOptions(builder_id=builder_id, usage=True)
         self._end()
         for key in self.accounts:
-            told = partial(self._predicate, key, options, self._stored(key))
-            record.attest(key, options.predicate_type, told, single=self.result.refs is None)
+            predicate = partial(self._predicate, key, options, self._stored(key))
+            record.attest(key, options.predicate_type, predicate, single=self.result.refs is None)
 
     def _ref(self, key: str) -> BridgeRef:
         ref = self.result.by_key()[key]

@@ -81,8 +81,8 @@ def enter_user_namespace() -> None:
         os.write(go_write, b"1")
     os.close(go_write)
     os.waitpid(child, 0)
-    with open(said_read, encoding="utf-8", errors="replace") as said:
-        failure = failure or said.read().strip()
+    with open(said_read, encoding="utf-8", errors="replace") as complaint:
+        failure = failure or complaint.read().strip()
     os.close(go_read)
     if failure:
         raise Unsupported(failure)
@@ -98,14 +98,14 @@ def _unshare() -> str:
     return f"cannot make a user namespace: {os.strerror(ctypes.get_errno())}: {SYSCTLS}"
 
 
-def _map_ids(commands: Sequence[Sequence[str]], go: int, said: int) -> None:
+def _map_ids(commands: Sequence[Sequence[str]], go: int, complaint_fd: int) -> None:
     """In the child: once told to, run the commands; says what went wrong. Never returns."""
     try:
         if os.read(go, 1):
             for command in commands:
                 done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
                 if done.returncode:
-                    os.write(said, f"failed to map ids: {done.stderr.decode()}".encode())
+                    os.write(complaint_fd, f"failed to map ids: {done.stderr.decode()}".encode())
     finally:
         os._exit(0)
 

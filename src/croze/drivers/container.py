@@ -72,10 +72,12 @@ class ContainerDriver:
         return ()
 
     async def version(self) -> str:
-        said: list[tuple[int, bytes]] = []
+        output: list[tuple[int, bytes]] = []
         async with engine_api(self._context) as engine:
-            await self._run(engine, ASK_VERSION, said)
-        text = b"".join(data for stream, data in said if stream == STDOUT).decode(errors="replace")
+            await self._run(engine, ASK_VERSION, output)
+        text = b"".join(data for stream, data in output if stream == STDOUT).decode(
+            errors="replace"
+        )
         if len(words := text.split()) != 4:
             raise CrozeError(f"unexpected version format: {text}")
         return words[2]
@@ -158,28 +160,28 @@ class ContainerDriver:
 
     async def _wait(self, engine: EngineApi, step: OwnStep) -> None:
         """Until the daemon answers; raises with what it said if it doesn't."""
-        said: list[tuple[int, bytes]] = []
+        output: list[tuple[int, bytes]] = []
         for attempt in range(1, TRIES + 1):
             try:
-                await self._run(engine, ASK, said)
+                await self._run(engine, ASK, output)
                 return
             except CrozeError as error:
                 failed = error
             await asyncio.sleep(attempt * PAUSE_S)
         async for stream, data in frames(_Held(await engine.logs(self._name))):
             step(data, stream)
-        for stream, data in said:
+        for stream, data in output:
             step(data, stream)
         raise failed
 
     async def _run(
-        self, engine: EngineApi, command: Sequence[str], said: list[tuple[int, bytes]]
+        self, engine: EngineApi, command: Sequence[str], output: list[tuple[int, bytes]]
     ) -> None:
         """A command in the container, and what it has `said` by its end. Raises `CrozeError`."""
-        said.clear()
+        output.clear()
         async with engine.exec(self._name, command) as (id, (reader, _)):
             async for piece in frames(reader):
-                said.append(piece)
+                output.append(piece)
         if code := await engine.exit_code(id):
             raise Unavailable(f"exit code {code}")
 
@@ -237,8 +239,8 @@ def _to_stderr(data: bytes) -> None:
 def _provenance(options: ContainerOptions) -> Mapping[str, bytes]:
     from croze.drivers.github import actions_context
 
-    told = actions_context() if options.provenance_gha else None
-    return {} if told is None else {"provenance.d/github_actions_context.json": told}
+    context = actions_context() if options.provenance_gha else None
+    return {} if context is None else {"provenance.d/github_actions_context.json": context}
 
 
 def _login(image: str) -> str:

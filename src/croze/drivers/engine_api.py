@@ -124,8 +124,8 @@ class EngineApi:
         """`login` is the header `X-Registry-Auth`; empty for nobody's."""
         query = {"fromImage": reference, "tag": "" if "@" in reference else _tag(reference)}
         headers = {"X-Registry-Auth": login} if login else {}
-        said = await self._call("POST", "/images/create", query=query, headers=headers)
-        for line in said.splitlines():
+        progress = await self._call("POST", "/images/create", query=query, headers=headers)
+        for line in progress.splitlines():
             if line.strip() and (error := _decoded(line, _Pulling).error):
                 raise CrozeError(error)
 

@@ -62,12 +62,15 @@ def actions_context(environ: Mapping[str, str] | None = None) -> bytes | None:
     event, path = environ.get("GITHUB_EVENT_NAME", ""), environ.get("GITHUB_EVENT_PATH", "")
     if not parse_bool(environ.get("GITHUB_ACTIONS", "")) or not (event and path):
         return None
-    told: dict[str, object] = {"github_event_name": event, "github_event_payload": _payload(path)}
+    context: dict[str, object] = {
+        "github_event_name": event,
+        "github_event_payload": _payload(path),
+    }
     for group in _GROUPS:
         values = {key: environ.get(name, "") for key, name in group.items()}
         if all(values.values()):
-            told.update(values)
-    return gojson.marshal(told)
+            context.update(values)
+    return gojson.marshal(context)
 
 
 def _payload(path: str) -> object:

@@ -78,8 +78,8 @@ async def _built(
 
 def _made(id: str, *, quiet: bool) -> list[Line]:
     """Quiet clients print what they are told to."""
-    told: list[Line] = [{"stream": f"{id}\n"}] if quiet else []
-    return [{"id": "moby.image.id", "aux": {"ID": id}}, *told] if id else []
+    lines: list[Line] = [{"stream": f"{id}\n"}] if quiet else []
+    return [{"id": "moby.image.id", "aux": {"ID": id}}, *lines] if id else []
 
 
 async def cancel(request: web.Request, services: Services) -> web.StreamResponse:

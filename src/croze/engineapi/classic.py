@@ -151,8 +151,8 @@ def _made(id: str, names: Sequence[str], *, quiet: bool) -> list[Line]:
         return [aux, {"stream": f"{id}\n"}]
     tagged = [f"Successfully tagged {reference.parse(n).tagged().familiar()}\n" for n in names]
     built = f"Successfully built {id.partition(':')[2][:12]}\n"
-    said: list[Line] = [{"stream": text} for text in (built, *tagged)]
-    return [aux, *said]
+    lines: list[Line] = [{"stream": text} for text in (built, *tagged)]
+    return [aux, *lines]
 
 
 async def _hidden(bridge: HeldBuild, context: State, filename: str) -> list[str]:

@@ -52,8 +52,8 @@ async def load(request: web.Request, services: Services) -> web.StreamResponse:
         return await lines.fail(error)
     for name, target in named:
         dangling = reference.parse(name).digest
-        told = f"ID: {target.digest}" if dangling else f": {reference.familiar(name)}"
-        await lines.write({"stream": f"Loaded image{' ' if dangling else ''}{told}\n"})
+        loaded = f"ID: {target.digest}" if dangling else f": {reference.familiar(name)}"
+        await lines.write({"stream": f"Loaded image{' ' if dangling else ''}{loaded}\n"})
     return await lines.end()
 
 

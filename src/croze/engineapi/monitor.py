@@ -38,8 +38,8 @@ async def events(request: web.Request, services: Services) -> web.StreamResponse
     await answer.prepare(request)
     with services.events.listening() as (kept, coming):
         for event in kept if (since, until) != (None, None) else ():
-            told = (since or 0) <= event.time_ns <= (until or event.time_ns)
-            if told and _wanted(event, asked):
+            in_time = (since or 0) <= event.time_ns <= (until or event.time_ns)
+            if in_time and _wanted(event, asked):
                 await _write(answer, event)
         with suppress(TimeoutError):
             left_s = None if until is None else max(0.0, (until - time.time_ns()) / 1e9)

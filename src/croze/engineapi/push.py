@@ -88,9 +88,9 @@ class _Push:
                 tag = self._repo.ref.tag if each is order[-1] else ""
                 data = blobs.read(each.digest)
                 await registry_push.push_manifest(self._repo, data, each.media_type, tag=tag)
-        told = f"{self._repo.ref.tag}: digest: {root.digest} size: {root.size}"
+        summary = f"{self._repo.ref.tag}: digest: {root.digest} size: {root.size}"
         aux = {"Tag": self._repo.ref.tag, "Digest": root.digest, "Size": root.size}
-        await self._lines.write({"status": told}, {"progressDetail": {}, "aux": aux})
+        await self._lines.write({"status": summary}, {"progressDetail": {}, "aux": aux})
         if root.digest != target.digest:
             said = {"originalIndex": target, "selectedManifest": root}
             await self._lines.write({"aux": {"manifestPushedInsteadOfIndex": True, **said}})

@@ -43,14 +43,14 @@ async def auth(request: web.Request, services: Services) -> web.StreamResponse:
         async with services.access.registry.transport.send(endpoint, asked) as answer:
             if answer.status == 200:
                 return json({"IdentityToken": "", "Status": "Login Succeeded"})
-            said = f"{answer.status} {answer.reason}"
+            status = f"{answer.status} {answer.reason}"
     except PermissionDenied as refused:
-        said = str(refused)
+        status = str(refused)
     except CrozeError as wrong:
         if "401" not in str(wrong):
             raise
-        said = str(wrong)
-    message = f"login attempt to {endpoint.url('')} failed with status: {said}"
+        status = str(wrong)
+    message = f"login attempt to {endpoint.url('')} failed with status: {status}"
     return error(message, 401)
 
 

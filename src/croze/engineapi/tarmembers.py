@@ -50,7 +50,7 @@ class ArrivedMember(Struct, frozen=True):
 async def members(reader: Reader) -> AsyncIterator[ArrivedMember]:
     """Files and links; directories are left out. Raises `InvalidRequest` for what is no tar, and
     `asyncio.IncompleteReadError` for one that ends too early."""
-    told: dict[str, str] = {}
+    long_names: dict[str, str] = {}
     headers_bytes = 0
     while True:
         header = await reader.readexactly(BLOCK)
@@ -59,10 +59,10 @@ async def members(reader: Reader) -> AsyncIterator[ArrivedMember]:
         info = _parsed(header)
         if info.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, *_LONG):
             headers_bytes += info.size
-            told |= _told(info, await _small(reader, info.size, headers_bytes))
+            long_names |= _told(info, await _small(reader, info.size, headers_bytes))
             continue
-        member = _member(info, told, reader)
-        told, headers_bytes = {}, 0
+        member = _member(info, long_names, reader)
+        long_names, headers_bytes = {}, 0
         if info.isreg() or info.islnk() or info.issym():
             yield member
         elif member.size:
@@ -113,13 +113,13 @@ def _told(info: tarfile.TarInfo, data: bytes) -> dict[str, str]:
     return names
 
 
-def _member(info: tarfile.TarInfo, told: dict[str, str], reader: Reader) -> ArrivedMember:
-    size = told.get("size", str(info.size))
+def _member(info: tarfile.TarInfo, long_names: dict[str, str], reader: Reader) -> ArrivedMember:
+    size = long_names.get("size", str(info.size))
     if not (size.isdecimal() and len(size) < 19):
         raise InvalidRequest(f"invalid size {size} in the archive")
-    link = told.get("linkpath", info.linkname) if not info.isreg() else ""
+    link = long_names.get("linkpath", info.linkname) if not info.isreg() else ""
     return ArrivedMember(
-        name=told.get("path", info.name),
+        name=long_names.get("path", info.name),
         link=link,
         size=int(size) if info.isreg() else 0,
         reader=reader,

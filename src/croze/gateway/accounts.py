@@ -41,11 +41,15 @@ def _account(
     ref: BridgeRef, key: str, besides: Capture, platforms_of: Mapping[str, Platform]
 ) -> Account:
     capture = ref.used() or Capture()
-    told = ref.scope.told(capture.described())
+    provenance = ref.scope.told(capture.described())
     capture.merge(besides)
     for image in _relevant(list(ref.scope.all_images()), key, platforms_of):
         capture.add(image)
-    root = told.request.root if told is not None and told.request is not None else None
+    root = (
+        provenance.request.root
+        if provenance is not None and provenance.request is not None
+        else None
+    )
     return Account(capture.described(), ref.definition, ref.scope.asked, root)
 
 

@@ -123,12 +123,12 @@ class Conversions:
             self._known.move_to_end(key)
             change = Change(known.session, facts.session)
             questions = [_question(each, change) for each in known.conversation.questions]
-            told = await _asked_again(known.conversation, questions, ask)
-            if all(known.conversation.outcomes[n].same(told[n]) for n in told):
+            answered = await _asked_again(known.conversation, questions, ask)
+            if all(known.conversation.outcomes[n].same(answered[n]) for n in answered):
                 if known.size_bytes < LARGE_BYTES:
                     return _result(known.result, change)
                 return await in_thread(_result, known.result, change)
-            ask = _not_twice(questions, told, ask)
+            ask = _not_twice(questions, answered, ask)
         conversation = _Conversation()
         result = await run(conversation.recorded(ask))
         if result is not None:
@@ -178,9 +178,9 @@ async def _asked_again(
     return {number: task.result() for number, task in asked.items()}
 
 
-def _not_twice(questions: Sequence[object], told: Mapping[int, _Outcome], ask: Ask) -> Ask:
+def _not_twice(questions: Sequence[object], answered: Mapping[int, _Outcome], ask: Ask) -> Ask:
     """Answers each of the questions that were asked already once."""
-    left = [(questions[number], outcome) for number, outcome in told.items()]
+    left = [(questions[number], outcome) for number, outcome in answered.items()]
 
     async def asking(question: object) -> object:
         for at, (before, outcome) in enumerate(left):

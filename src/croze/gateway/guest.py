@@ -144,13 +144,13 @@ Build = Callable[[Gateway], Awaitable[Result]]
 
 def main(build: Build) -> None:
     """Answer the one request that this process was started for."""
-    said = os.dup(1)
+    output_fd = os.dup(1)
     os.dup2(2, 1)
-    asyncio.run(_answer(build, 0, said))
+    asyncio.run(_answer(build, 0, output_fd))
 
 
-async def _answer(build: Build, heard: int, said: int) -> None:
-    async with connected(heard, said) as calls:
+async def _answer(build: Build, heard: int, output_fd: int) -> None:
+    async with connected(heard, output_fd) as calls:
         gateway = Gateway(calls, options(os.environ), _session())
         await gateway.ask("Return", await _outcome(build, gateway), gateway_pb2.ReturnResponse)
 
@@ -178,10 +178,10 @@ def _session() -> str:
 class _Descriptors:
     """Two descriptors as a `rpc.server.ByteStream`."""
 
-    def __init__(self, reader: asyncio.StreamReader, said: int) -> None:
+    def __init__(self, reader: asyncio.StreamReader, output_fd: int) -> None:
         self._reader = reader
-        self._said = said
-        os.set_blocking(said, False)
+        self._said = output_fd
+        os.set_blocking(output_fd, False)
 
     async def read(self) -> bytes:
         return await self._reader.read(READ_BYTES)
@@ -205,14 +205,14 @@ async def _writable(fd: int) -> None:
 
 
 @asynccontextmanager
-async def connected(heard: int, said: int) -> AsyncIterator[Calls]:
+async def connected(heard: int, output_fd: int) -> AsyncIterator[Calls]:
     """The daemon at the other end of two descriptors."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(heard, "rb", closefd=False)
     )
-    tunnel = Tunnel(_Descriptors(reader, said))
+    tunnel = Tunnel(_Descriptors(reader, output_fd))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(tunnel.run())
         try:

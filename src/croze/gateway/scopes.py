@@ -88,15 +88,15 @@ class Scope:
     def tell(self, ref: ScopedRef) -> None:
         """Let others who take the ref's definition as an input know who made it, until `forget`."""
         name = head(ref.definition) if self._request is not None else ""
-        told = self.told((ref.used() or Capture()).described()) if name else None
-        if told is not None:
-            self._producers.add(name, told)
-            self._told.append((name, told))
+        provenance = self.told((ref.used() or Capture()).described()) if name else None
+        if provenance is not None:
+            self._producers.add(name, provenance)
+            self._told.append((name, provenance))
 
     def forget(self) -> None:
         """Nobody can take what was made here any more."""
-        for told in self._told:
-            self._producers.remove(*told)
+        for provenance in self._told:
+            self._producers.remove(*provenance)
         self._told.clear()
         for inner in self._inner:
             inner.forget()
@@ -106,7 +106,9 @@ class Scope:
 
     def _inputs(self, inputs: Mapping[str, ops_pb2.Definition]) -> Mapping[str, RequestProvenance]:
         producers = {name: self._producers.find(head(each)) for name, each in inputs.items()}
-        return {name: told for name, told in producers.items() if told is not None}
+        return {
+            name: provenance for name, provenance in producers.items() if provenance is not None
+        }
 
 
 def _says(request: BridgeRequest) -> bool:

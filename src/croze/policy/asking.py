@@ -38,8 +38,8 @@ class Inquiry:
 
     async def flush(self) -> None:
         """Have said what there is to say."""
-        said, self._said = self._said, []
-        for each in said:
+        messages, self._said = self._said, []
+        for each in messages:
             await self.ask(each)
 
     async def evaluate(

@@ -284,10 +284,10 @@ def read_decision(value: Found | Missing) -> Decision:
     if "allow" in plain and not isinstance(allow, bool):
         raise CrozeError(f"invalid allowed property type {_GO_NAMES[type(allow)]}, expecting bool")
     messages = plain.get("deny_msg")
-    told = messages if isinstance(messages, list) else []
+    texts = messages if isinstance(messages, list) else []
     return Decision(
         allow if isinstance(allow, bool) else None,
-        tuple(each for each in told if isinstance(each, str)),
+        tuple(each for each in texts if isinstance(each, str)),
         _read_caps(plain["caps"]) if "caps" in plain else {},
     )
 

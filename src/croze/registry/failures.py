@@ -46,10 +46,10 @@ async def unexpected(response: aiohttp.ClientResponse) -> CrozeError:
         f"{response.status} {response.reason}"
     )
     try:
-        said = _registry_errors((await response.content.read(64000)).decode("utf-8", "replace"))
+        errors = _registry_errors((await response.content.read(64000)).decode("utf-8", "replace"))
     except (aiohttp.ClientError, OSError):
-        said = ""
-    text = f"{text}\n{said}" if said else text
+        errors = ""
+    text = f"{text}\n{errors}" if errors else text
     if response.status == 403:
         return AccessRefused(text)
     return UnexpectedStatus(text, response.status)

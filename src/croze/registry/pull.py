@@ -41,8 +41,8 @@ async def resolve(repo: Repository) -> Descriptor:
             ranked = max(ranked, (1, err), key=lambda pair: pair[0])
         except failures.AccessRefused as err:
             denied = "pull access denied, repository does not exist or may require authorization"
-            told = err if str(err).startswith("unexpected") else err.wrap(denied)
-            ranked = max(ranked, (1, told), key=lambda pair: pair[0])
+            shown = err if str(err).startswith("unexpected") else err.wrap(denied)
+            ranked = max(ranked, (1, shown), key=lambda pair: pair[0])
         except NotFound:
             ranked = max(ranked, (2, failures.not_found(ref)), key=lambda pair: pair[0])
         except CrozeError as err:

@@ -108,9 +108,9 @@ def _denied(err: failures.AccessRefused) -> CrozeError:
 
 
 def _check_digest(response: aiohttp.ClientResponse, expected: str) -> None:
-    said = response.headers.get("Docker-Content-Digest", "")
-    if said and said != expected:
-        raise CrozeError(f"got digest {said}, expected {expected}")
+    digest_there = response.headers.get("Docker-Content-Digest", "")
+    if digest_there and digest_there != expected:
+        raise CrozeError(f"got digest {digest_there}, expected {expected}")
 
 
 async def _exists(repo: Repository, endpoint: Endpoint, path: str) -> bool:

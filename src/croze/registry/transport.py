@@ -106,9 +106,9 @@ class Transport:
             return again is not None and again != sent
         if sent is not None:
             self._auth.forget_tokens(endpoint)
-        if tokens and (said := challenge.parameters.get("error")):
+        if tokens and (error := challenge.parameters.get("error")):
             response.release()
-            raise failures.AccessRefused(f"server message: {said}: authorization failed")
+            raise failures.AccessRefused(f"server message: {error}: authorization failed")
         return tokens < 2
 
     async def _once(

@@ -148,8 +148,8 @@ class Devices:
             )
 
     def _is_auto_allowed(self, kind: str, name: str, annotations: dict[str, str]) -> bool:
-        said = annotations.get(AUTO_ALLOW_ANNOTATION, "")
-        return bool({kind, name} & self._auto_allowed) or said in ("1", "t", "T", *_TRUE)
+        annotation = annotations.get(AUTO_ALLOW_ANNOTATION, "")
+        return bool({kind, name} & self._auto_allowed) or annotation in ("1", "t", "T", *_TRUE)
 
     def find(self, pattern: str, *, optional: bool = False) -> Sequence[CdiDevice]:
         """The devices that a name stands for: one, the first of a kind (`vendor/class`), all of it

@@ -159,13 +159,13 @@ class CniNetwork:
             env=environ,
         )
         given = json.dumps(self._config.for_plugin(plugin, previous)).encode()
-        said, complaint = await process.communicate(given)
+        output, complaint = await process.communicate(given)
         if process.returncode != 0:
             raise Unavailable(
                 f'plugin type="{plugin["type"]}" failed ({command.lower()}): '
-                f"{_reason(said, complaint)}"
+                f"{_reason(output, complaint)}"
             )
-        return json.loads(said) if said.strip() else previous
+        return json.loads(output) if output.strip() else previous
 
     async def sweep(self) -> None:
         """Disconnect what a killed daemon has left connected."""
@@ -204,13 +204,13 @@ def _forget_masquerade(id: str) -> None:
                 subprocess.run([*nat, *command], capture_output=True, check=False)
 
 
-def _reason(said: bytes, complaint: bytes) -> str:
+def _reason(output: bytes, complaint: bytes) -> str:
     try:
-        answer = json.loads(said)
+        answer = json.loads(output)
         details = f"; {answer['details']}" if answer.get("details") else ""
         return f"{answer['msg']}{details}"
     except (ValueError, KeyError, TypeError):
-        return (complaint or said).decode("utf-8", "replace").strip() or "no reason given"
+        return (complaint or output).decode("utf-8", "replace").strip() or "no reason given"
 
 
 def _note(path: Path) -> Json:

@@ -106,18 +106,18 @@ def main() -> None:
     os.umask(0o022)
     request = gojson.unmarshal(sys.argv[1], type=RootedRequest)
     source = io.BufferedReader(io.FileIO(0, closefd=False), _CHUNK)
-    told = False
+    answered = False
     try:
         with explained(request.op):
             _enter(request)
             for data in _do(request, source):
                 sys.stdout.buffer.write(data)
                 sys.stdout.buffer.flush()
-                told = True
+                answered = True
     except BrokenPipeError:
         os._exit(1)
     except CrozeError as error:
-        if told:  # what has been sent can't be taken back: it just ends
+        if answered:  # what has been sent can't be taken back: it just ends
             sys.exit(f"{request.op} {request.path}: {error}")
         known = (
             each.__name__ for each in type(error).__mro__ if each.__module__ == errors.__name__
@@ -296,8 +296,8 @@ def _put(request: RootedRequest, source: Source) -> None:
 
 def _not_extracted(error: OSError) -> CrozeError:
     """It is the archive that names what is not there."""
-    told = explain(error, "extract", _ROOT)
-    return InvalidRequest(str(told)) if isinstance(told, NotFound) else told
+    problem = explain(error, "extract", _ROOT)
+    return InvalidRequest(str(problem)) if isinstance(problem, NotFound) else problem
 
 
 def _check_writable(request: RootedRequest, dest: str) -> None:

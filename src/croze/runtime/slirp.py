@@ -85,12 +85,12 @@ class SlirpNetwork:
         command += ["--netns-type=path", str(self._file), "tap0"]
         log = self._file.with_suffix(".log")
         try:
-            with open(log, "wb") as said:
+            with open(log, "wb") as log_file:
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
-                    stdout=said,
-                    stderr=said,
+                    stdout=log_file,
+                    stderr=log_file,
                     pass_fds=(ready_write, leave_read),
                 )
         finally:

@@ -77,8 +77,8 @@ class Builder:
         asked = build_options(context, options)
         display = make_display(progress, standard_error())
 
-        async def work(told: Display) -> Result:
-            results = await self._run(asked, told)
+        async def work(display: Display) -> Result:
+            results = await self._run(asked, display)
             return result_of(results, build.warnings)
 
         build = Build[Result](self._group, work, display)
@@ -105,14 +105,20 @@ class Builder:
         request = BakeRequest(targets, files, variables or {}, overrides, allow)
         display = make_display(progress, standard_error())
 
-        async def work(told: Display) -> Mapping[str, Result]:
+        async def work(display: Display) -> Mapping[str, Result]:
             try:
-                plan = bake_options(request, told.update)
+                plan = bake_options(request, display.update)
             except BaseException:
-                told.close()
+                display.close()
                 raise
             built = await build_all(
-                self._there, plan, told, self._name, _pass, names=request.targets, provenance=True
+                self._there,
+                plan,
+                display,
+                self._name,
+                _pass,
+                names=request.targets,
+                provenance=True,
             )
             return {name: result_of(each.result, ()) for name, each in built.items()}
 

@@ -36,12 +36,12 @@ def message(text: str) -> str:
 
 
 def _step(vertex: ShownVertex, now: int) -> str:
-    told = _code(vertex.name)
+    name = _code(vertex.name)
     if vertex.error or not vertex.completed:
-        told += _tail(vertex.screen.lines(SCREEN_LINES) if vertex.screen else ())
+        name += _tail(vertex.screen.lines(SCREEN_LINES) if vertex.screen else ())
     if vertex.error:
-        told += message(vertex.error)
-    return _row(_sign(vertex), told, f"{vertex.seconds(now):.1f} s")
+        name += message(vertex.error)
+    return _row(_sign(vertex), name, f"{vertex.seconds(now):.1f} s")
 
 
 def _sign(vertex: ShownVertex) -> str:

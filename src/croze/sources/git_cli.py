@@ -106,19 +106,19 @@ class Git(Struct, frozen=True, eq=False):
         except FileNotFoundError as err:
             raise Unavailable("git is not installed") from err
         try:
-            out, told = await process.communicate()
+            out, complaint = await process.communicate()
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await asyncio.shield(process.wait())
             raise
-        said = redact_text(from_bytes(told))
+        shown = redact_text(from_bytes(complaint))
         if self.log is not None:
             answer = redact_text(from_bytes(out)) if _ANSWERS.intersection(args[:3]) else ""
-            if said or answer:
-                self.log(to_bytes(said + answer))
+            if shown or answer:
+                self.log(to_bytes(shown + answer))
         if process.returncode:
-            raise GitFailed(said, process.returncode)
+            raise GitFailed(shown, process.returncode)
         return out
 
     def _environment(self) -> Mapping[str, str]:

@@ -77,9 +77,9 @@ class GitOptions(Struct, frozen=True):
         same user, such as submodules."""
         if self.shown == self.remote:
             return []
-        real, told = (parse_url(url) for url in (self.remote, self.shown))
+        real, shown = (parse_url(url) for url in (self.remote, self.shown))
         scheme = real.scheme
-        return [(f"url.{scheme}://{real.netloc}/.insteadOf", f"{scheme}://{told.netloc}/")]
+        return [(f"url.{scheme}://{real.netloc}/.insteadOf", f"{scheme}://{shown.netloc}/")]
 
     @property
     def kept_name(self) -> str:

@@ -27,12 +27,12 @@ def short(reasons: Sequence[Reason]) -> str:
 
 def summary(build: RecordedBuild, explained: Sequence[ExplainedStep]) -> str:
     """How many steps ran, and why the first did that something is known of; empty if nothing is."""
-    told = (
+    line = (
         one
         for one in explained
         if one.compared_ref and any(reason.kind != "parent" for reason in one.reasons)
     )
-    if (first := next(told, None)) is None:
+    if (first := next(line, None)) is None:
         return ""
     steps = sum(not step.internal for step in build.steps)
     name = clip(first.step.name, 60)

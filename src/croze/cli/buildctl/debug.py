@@ -82,13 +82,13 @@ async def _info(connection: Connection, format: str) -> None:
 
 
 def _version(version: worker_pb2.BuildkitVersion) -> Fields:
-    told = {
+    members = {
         "package": version.package,
         "version": version.version,
         "revision": version.revision,
         "dockerfileVersion": version.dockerfileVersion,
     }
-    return struct({k: v for k, v in told.items() if v or k != "dockerfileVersion"})
+    return struct({k: v for k, v in members.items() if v or k != "dockerfileVersion"})
 
 
 async def _workers(

@@ -123,8 +123,8 @@ async def describe(record: history.Record, node: Node, now_s: float) -> About:
         "NumTotalSteps": record.numTotalSteps,
         "NumCachedSteps": record.numCachedSteps,
     }
-    said = {**_without_empty(members), "Config": members["Config"], **steps}
-    return About(said, failed, node.full_ref(record.Ref))
+    facts = {**_without_empty(members), "Config": members["Config"], **steps}
+    return About(facts, failed, node.full_ref(record.Ref))
 
 
 _SAID = ("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "BUILDKIT_MULTI_PLATFORM")

@@ -58,9 +58,9 @@ async def attachments(channel: grpc.aio.Channel, record: history.Record) -> list
     if record.HasField("Result"):
         results[""] = record.Result
     for platform, info in results.items():
-        for told in info.Attestations:
-            kind = told.annotations.get(PREDICATE_TYPE, told.media_type)
-            listed.append(Attachment(told.digest, platform, kind))
+        for attestation in info.Attestations:
+            kind = attestation.annotations.get(PREDICATE_TYPE, attestation.media_type)
+            listed.append(Attachment(attestation.digest, platform, kind))
         for result in info.Results.values():
             top = _Descriptor(result.media_type, result.digest, dict(result.annotations))
             listed += [one async for one in _walk(channel, top, platform)]
@@ -96,15 +96,15 @@ async def materials(
     channel: grpc.aio.Channel, listed: list[Attachment]
 ) -> list[tuple[str, list[str]]]:
     """What the first provenance says the build was made of: URIs and digests."""
-    told = next((one for one in listed if one.type.startswith(SLSA)), None)
-    if told is None:
+    provenance = next((one for one in listed if one.type.startswith(SLSA)), None)
+    if provenance is None:
         return []
     try:
         predicate = gojson.unmarshal(
-            await history.small_blob(channel, told.digest), type=dict[str, object]
+            await history.small_blob(channel, provenance.digest), type=dict[str, object]
         )
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise CrozeError(f"failed to unmarshal provenance {told.digest}: {error}") from None
+        raise CrozeError(f"failed to unmarshal provenance {provenance.digest}: {error}") from None
     definition = predicate.get("buildDefinition")
     v1 = definition.get("resolvedDependencies") if isinstance(definition, dict) else None
     return [_material(one) for one in _list(v1 or predicate.get("materials"))]

@@ -43,14 +43,14 @@ class Failure(Struct, frozen=True):
 
     def members(self) -> dict[str, object]:
         """Of `inspect`'s JSON."""
-        told: dict[str, object] = {
+        members: dict[str, object] = {
             "Code": self.code,
             "Message": self.message,
             "Name": self.step,
             "Logs": list(self.log),
             "Sources": base64.b64encode(self.sources.encode()).decode("ascii"),
         }
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in members.items() if value}
 
 
 async def failure(channel: grpc.aio.Channel, record: history.Record) -> Failure | None:
@@ -71,11 +71,11 @@ async def failure(channel: grpc.aio.Channel, record: history.Record) -> Failure 
 
 async def _log(channel: grpc.aio.Channel, ref: str, digest: str) -> tuple[str, tuple[str, ...]]:
     """A step's name and the last lines of what it said."""
-    name, said = "", b""
+    name, output = "", b""
     async for response in history.status(channel, ref):
         name = next((v.name for v in response.vertexes if v.digest == digest), name)
         for log in response.logs:
             if log.vertex == digest:
-                said = (said + log.msg)[-LAST_LINES * 4096 :]
-    lines = [line for line in re.split(r"\n", said.decode(errors="replace")) if line]
+                output = (output + log.msg)[-LAST_LINES * 4096 :]
+    lines = [line for line in re.split(r"\n", output.decode(errors="replace")) if line]
     return name, tuple(lines[-LAST_LINES:])

@@ -108,12 +108,14 @@ def _row(node: Node, start_ns: int, total_ns: int) -> str:
 
 
 def _details(span: Span) -> str:
-    told = [*attributes(span.Attributes).items()]
+    details = [*attributes(span.Attributes).items()]
     if span.Status.Description:
-        told.append(("status", span.Status.Description))
+        details.append(("status", span.Status.Description))
     for event in span.Events or ():
-        told.append((event.Name, attributes(event.Attributes).get("exception.message", event.Time)))
-    items = (f"<dt>{html.escape(k)}</dt><dd>{html.escape(str(v))}</dd>" for k, v in told)
+        details.append(
+            (event.Name, attributes(event.Attributes).get("exception.message", event.Time))
+        )
+    items = (f"<dt>{html.escape(k)}</dt><dd>{html.escape(str(v))}</dd>" for k, v in details)
     return f"<dl>{''.join(items)}</dl>"
 
 

@@ -148,9 +148,11 @@ def decoded(data: bytes) -> tuple[control_pb2.BuildHistoryRecord, Remembered]:
 
 
 def _error(record: control_pb2.BuildHistoryRecord) -> _Error:
-    told = record.error
-    details = [_Detail(one.type_url, base64.b64encode(one.value).decode()) for one in told.details]
-    return _Error(told.code, told.message, details)
+    status = record.error
+    details = [
+        _Detail(one.type_url, base64.b64encode(one.value).decode()) for one in status.details
+    ]
+    return _Error(status.code, status.message, details)
 
 
 def _moment(record: control_pb2.BuildHistoryRecord, field: str) -> _Moment | None:

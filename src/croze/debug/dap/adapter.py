@@ -171,8 +171,8 @@ class Adapter:
             return
         self._sources[path] = data
         reason = "new" if before is None else "changed"
-        told: Message = {"name": posixpath.basename(path), "path": path}
-        self.event("loadedSource", {"reason": reason, "source": told})
+        message: Message = {"name": posixpath.basename(path), "path": path}
+        self.event("loadedSource", {"reason": reason, "source": message})
 
     def file_of(self, name: str) -> str:
         inside, here = self.dockerfile

@@ -61,21 +61,21 @@ class Connection:
             raise RequestRefused(text(message, "message"))
 
     def event(self, name: str, body: Message | None = None) -> None:
-        told: Message = {"type": "event", "event": name}
-        self._send(next(self._seq), told if body is None else {**told, "body": body})
+        event: Message = {"type": "event", "event": name}
+        self._send(next(self._seq), event if body is None else {**event, "body": body})
 
     def answer(self, request: Message, body: Message | None, refused: str = "") -> None:
-        told: Message = {
+        message: Message = {
             "type": "response",
             "request_seq": number(request, "seq"),
             "success": not refused,
             "command": text(request, "command"),
         }
         if refused:
-            told["message"] = refused
+            message["message"] = refused
         elif body is not None:
-            told["body"] = body
-        self._send(next(self._seq), told)
+            message["body"] = body
+        self._send(next(self._seq), message)
 
     def _send(self, seq: int, message: Message) -> None:
         data = json.dumps({"seq": seq, **message}).encode()

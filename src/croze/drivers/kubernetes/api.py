@@ -140,8 +140,8 @@ class KubernetesApi:
                 server_name=self._cluster.server_name,
             )
         except aiohttp.WSServerHandshakeError as error:
-            said = await self._refusal(path)
-            raise said or CrozeError(
+            refusal = await self._refusal(path)
+            raise refusal or CrozeError(
                 f"the server did not start {' '.join(command)} in pod {pod}: {error.message}"
             ) from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -51,10 +51,10 @@ async def identity(cluster: Cluster) -> Identity:
     if cluster.token_file:
         token = _token(cluster.token_file)
     if cluster.exec is not None:
-        said = await _asked(cluster.exec, cluster)
-        token = said.token or token
-        certificate = said.client_certificate_data.encode() or certificate
-        key = said.client_key_data.encode() or key
+        credential = await _asked(cluster.exec, cluster)
+        token = credential.token or token
+        certificate = credential.client_certificate_data.encode() or certificate
+        key = credential.client_key_data.encode() or key
     headers = dict(cluster.act_as)
     if token:
         headers["Authorization"] = f"Bearer {token}"

@@ -129,8 +129,8 @@ def read(data: bytes) -> Create:
     spec = struct_of(raw, Create)
     served = frozenset(_names(HostConfig)) - NEUTRAL.keys()
     for name, value in host.items():
-        said = _said(value)
-        if name not in served | IGNORED and said and said not in NEUTRAL.get(name, ()):
+        members = _said(value)
+        if name not in served | IGNORED and members and members not in NEUTRAL.get(name, ()):
             raise Unsupported(f"HostConfig.{name} is not served here")
         if name in HIDDEN and value is not None:
             raise Unsupported(f"HostConfig.{name} is not served here")

@@ -27,8 +27,8 @@ class TestResult(Struct, frozen=True):
     def lines(self) -> Iterator[str]:
         """As `policy test` prints it."""
         allow = "n/a" if self.allow is None else json.dumps(self.allow)
-        told = f", deny_msg={'; '.join(self.deny_messages)}" if self.deny_messages else ""
-        yield f"{self.name}: {'PASS' if self.passed else 'FAIL'} (allow={allow}{told})"
+        reasons = f", deny_msg={'; '.join(self.deny_messages)}" if self.deny_messages else ""
+        yield f"{self.name}: {'PASS' if self.passed else 'FAIL'} (allow={allow}{reasons})"
         if self.passed:
             return
         for label, plain in (("input", self.input), ("decision", self.decision)):

@@ -102,12 +102,12 @@ class _Suite:
         unknown = [*sorted(notes.unknown), *sorted(more.unknown)]
         lacking = sorted(set(missing([*names, *unknown], plain)))
         allow = decision.get("allow") if decision else None
-        told = decision.get("deny_msg") if decision else None
+        reasons = decision.get("deny_msg") if decision else None
         return TestResult(
             name,
             isinstance(value, Boolean) and bool(value),
             allow if isinstance(allow, bool) else None,
-            tuple(map(str, told)) if isinstance(told, list) else (),
+            tuple(map(str, reasons)) if isinstance(reasons, list) else (),
             plain,
             decision,
             tuple(lacking),
@@ -269,8 +269,10 @@ def _read(plain: object) -> Plain | None:
     out: Plain = {}
     if isinstance(plain.get("allow"), bool):
         out["allow"] = plain["allow"]
-    told = plain.get("deny_msg")
-    messages = [told] if isinstance(told, str) else told if isinstance(told, list) else []
+    reasons = plain.get("deny_msg")
+    messages = (
+        [reasons] if isinstance(reasons, str) else reasons if isinstance(reasons, list) else []
+    )
     texts = [each for each in messages if isinstance(each, str)]
     caps = plain.get("caps")
     known = {k: v for k, v in caps.items() if isinstance(v, bool)} if isinstance(caps, dict) else {}

@@ -42,13 +42,13 @@ def _said(answer: Answer) -> tuple[str, str]:
     data = answer.body.removeprefix(b"\xef\xbb\xbf")
     shown = data.decode("utf-8", "replace")
     try:
-        said = gojson.unmarshal(data, type=_Said)
+        body = gojson.unmarshal(data, type=_Said)
     except (msgspec.MsgspecError, RecursionError) as err:
         return f"failed to parse error response {answer.status}: {shown}: {err}", ""
-    if said.code == "already_exists":
-        return said.msg or said.message or said.code, "AlreadyExists"
-    if said.message:
-        return said.message, said.type_key
-    if said.code:
-        return said.msg or said.code, said.code
+    if body.code == "already_exists":
+        return body.msg or body.message or body.code, "AlreadyExists"
+    if body.message:
+        return body.message, body.type_key
+    if body.code:
+        return body.msg or body.code, body.code
     return f"unknown error {status}: {shown}", ""

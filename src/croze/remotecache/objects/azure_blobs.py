@@ -166,8 +166,8 @@ def is_there(answer: Answer) -> bool:
 
 def code_of(answer: Answer) -> str:
     """What Azure calls the error."""
-    if said := answer.headers.get("x-ms-error-code", ""):
-        return said
+    if code := answer.headers.get("x-ms-error-code", ""):
+        return code
     match = re.search(rb"<Code>([^<]*)</Code>", answer.body)
     return match[1].decode("utf-8", "replace") if match else ""
 

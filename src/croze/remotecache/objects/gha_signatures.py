@@ -56,8 +56,8 @@ class Signatures(Struct, frozen=True):
                 process.kill()
                 await process.wait()
         if process.returncode:
-            said = complaint.decode(errors="replace").strip()
-            raise CrozeError(f"signing command failed: {said}: exit status {process.returncode}")
+            problem = complaint.decode(errors="replace").strip()
+            raise CrozeError(f"signing command failed: {problem}: exit status {process.returncode}")
         return bundle
 
     async def check(self, digest: str, bundle: bytes) -> None:
@@ -84,12 +84,12 @@ async def _talk(process: asyncio.subprocess.Process, data: bytes) -> tuple[bytes
     assert process.stderr is not None
     async with asyncio.TaskGroup() as group:
         group.create_task(_feed(process.stdin, data))
-        said = group.create_task(_first(process.stdout, _MOST_BUNDLE_BYTES + 1))
+        output = group.create_task(_first(process.stdout, _MOST_BUNDLE_BYTES + 1))
         complaint = group.create_task(_first(process.stderr, _MOST_COMPLAINT_BYTES))
     await process.wait()
-    if len(said.result()) > _MOST_BUNDLE_BYTES:
+    if len(output.result()) > _MOST_BUNDLE_BYTES:
         raise CrozeError("signing command failed: its bundle is larger than 1 MB")
-    return said.result(), complaint.result()
+    return output.result(), complaint.result()
 
 
 async def _feed(stream: asyncio.StreamWriter, data: bytes) -> None:

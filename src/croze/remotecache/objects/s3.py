@@ -163,10 +163,10 @@ def open_s3(
     options: S3Options, own: AwsIdentity, http: HttpClient, retry: Retry | None = None
 ) -> S3Cache:
     """`own`: the daemon's identity, for options without credentials."""
-    said = options.credentials
+    given = options.credentials
     retry = retry or Retry(attempts=options.attempts, codes=RETRIED_CODES)
-    secrets = (said.secret_access_key, said.session_token) if said else ()
-    identity = StaticCredentials(said) if said else own
+    secrets = (given.secret_access_key, given.session_token) if given else ()
+    identity = StaticCredentials(given) if given else own
     pace = Pace() if options.adaptive else None
     sender = Sender(http, retry, code_of, secrets, pace)
     return S3Cache(

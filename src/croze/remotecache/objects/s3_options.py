@@ -135,8 +135,8 @@ def _adaptive(attrs: Attrs) -> bool:
 
 
 def _attempts(attrs: Attrs) -> int:
-    said = os.environ.get("AWS_MAX_ATTEMPTS", "")
-    default = int(said) if said.isdecimal() and 0 < len(said) < 4 and int(said) else 3
+    text = os.environ.get("AWS_MAX_ATTEMPTS", "")
+    default = int(text) if text.isdecimal() and 0 < len(text) < 4 and int(text) else 3
     return positive(attrs, "retry_max_attempts", default)
 
 
@@ -146,9 +146,9 @@ def _credentials(attrs: Attrs) -> AwsCredentials | None:
 
 
 def _base_url(attrs: Attrs, bucket: str, region: str) -> str:
-    said = attrs.get("endpoint_url", "")
-    path_style = bool(said) and lenient_bool(attrs, "use_path_style")
-    endpoint = said or _endpoint_of_environment() or f"https://s3.{region}.{_suffix(region)}"
+    url = attrs.get("endpoint_url", "")
+    path_style = bool(url) and lenient_bool(attrs, "use_path_style")
+    endpoint = url or _endpoint_of_environment() or f"https://s3.{region}.{_suffix(region)}"
     try:
         parts = check_url(endpoint)
     except RedirectRefused as err:

@@ -165,8 +165,8 @@ class S3Requests(Struct, frozen=True):
                 "RequestID: , HostID: , request send failed"
             ) from None
         except PermissionDenied as error:
-            told = f"operation error S3: {operation}, get identity: get credentials"
-            raise error.wrap(told) from None
+            problem = f"operation error S3: {operation}, get identity: get credentials"
+            raise error.wrap(problem) from None
 
     async def _request(
         self, method: str, key: str, query: str, headers: Mapping[str, str], body: Piece | bytes

@@ -121,9 +121,9 @@ class Retry(Struct, frozen=True):
 
     def wait_s(self, attempt: int, answer: Answer | None) -> float:
         """Before the attempt after number `attempt`, which counts from 1."""
-        said = retry_after_s(answer) if answer is not None else None
-        if said is not None:
-            return min(said, _MOST_WAIT_S)
+        asked_s = retry_after_s(answer) if answer is not None else None
+        if asked_s is not None:
+            return min(asked_s, _MOST_WAIT_S)
         most: float = min(self.limit_s, self.first_s * 2 ** (attempt - 1))
         return most * random.uniform(0.5, 1.0)
 
@@ -172,9 +172,9 @@ class Sender(Struct, frozen=True):
             last = attempt >= self.retry.attempts
             answer = None
             try:
-                async with self._paced() as told:
+                async with self._paced() as answers:
                     answer = await self._answer(await prepare(), limit_bytes)
-                    told.append(answer)
+                    answers.append(answer)
                 if last or not self._again(answer):
                     return answer
             except NoAnswer as error:
@@ -185,15 +185,15 @@ class Sender(Struct, frozen=True):
     @asynccontextmanager
     async def _paced(self) -> AsyncIterator[list[Answer]]:
         """Around one attempt, which puts in what was answered."""
-        told: list[Answer] = []
+        answers: list[Answer] = []
         if self.pace is None:
-            yield told
+            yield answers
             return
         await self.pace.go()
         try:
-            yield told
+            yield answers
         finally:
-            throttled = any(not each.ok and self.code_of(each) in THROTTLED for each in told)
+            throttled = any(not each.ok and self.code_of(each) in THROTTLED for each in answers)
             self.pace.answered(throttled=throttled)
 
     def _again(self, answer: Answer) -> bool:
@@ -258,9 +258,9 @@ class Sender(Struct, frozen=True):
             before = reading.done
             answer = None
             try:
-                async with self._paced() as told:
+                async with self._paced() as answers:
                     answer = await self._stream(await prepare(reading.done), reading)
-                    told += [answer] if answer is not None else []
+                    answers += [answer] if answer is not None else []
                 if answer is None:
                     return
                 error = refused(answer)
@@ -280,9 +280,9 @@ class Sender(Struct, frozen=True):
                 return await refusal(response, self.hidden)
             skip = reading.done if response.status != 206 else 0
             if response.status == 206 and reading.done:
-                said = response.headers.get("Content-Range", "")
-                if not said.startswith(f"bytes {reading.done}-"):
-                    raise CrozeError(f"unhandled content range in response: {said}")
+                content_range = response.headers.get("Content-Range", "")
+                if not content_range.startswith(f"bytes {reading.done}-"):
+                    raise CrozeError(f"unhandled content range in response: {content_range}")
             async for data in response.content.iter_any():
                 await reading.take(data[skip:] if skip else data)
                 skip = max(0, skip - len(data))
@@ -338,8 +338,8 @@ async def refusal(response: aiohttp.ClientResponse, hidden: Callable[[str], str]
         async with asyncio.timeout(REFUSAL_S):
             while len(body) < ERROR_BYTES and (more := await response.content.read(ERROR_BYTES)):
                 body += more
-    said = hidden(body[:ERROR_BYTES].decode("utf-8", "replace"))
-    answer = _answer_of(response, said.encode())
+    text = hidden(body[:ERROR_BYTES].decode("utf-8", "replace"))
+    answer = _answer_of(response, text.encode())
     headers = {name: hidden(value) for name, value in answer.headers.items()}
     return replace(answer, reason=hidden(answer.reason), headers=headers)
 

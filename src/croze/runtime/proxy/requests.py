@@ -41,8 +41,8 @@ class Head(Struct, frozen=True):
     @property
     def closes(self) -> bool:
         """Whether the client wants no more of the connection."""
-        said = self.header("connection").lower()
-        return "close" in said or (self.version == "HTTP/1.0" and "keep-alive" not in said)
+        options = self.header("connection").lower()
+        return "close" in options or (self.version == "HTTP/1.0" and "keep-alive" not in options)
 
 
 def is_hop_by_hop(name: str) -> bool:
