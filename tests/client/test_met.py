@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from croze.errors import Unavailable, Unsupported
 from croze.progress.quiet import QuietDisplay
 from croze.rpc.channels import open_channel
 from croze.rpc.held import Work
+from croze.session import serve
 
 
 class Daemon(Client):
@@ -105,6 +107,23 @@ async def test_who_takes_the_session_need_not_be_asked(
     await run_build(near, options, QuietDisplay(), builder=crozed(sure=False))
     assert (near.asked, near.solves) == (1, [(["image"], True), ([], False)])
     assert "No output specified with remote driver." in caplog.text
+
+
+async def test_a_daemon_that_says_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have nothing to say before it asks something of the session."""
+    asked = asyncio.Event()
+
+    class Silent:
+        async def initial_metadata(self) -> None:
+            asked.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(serve, "SAYS_SO_S", 0.01)
+    session = serve.LentSession("id")
+    assert not await session.of_crozed()
+    session.begin(Silent())  # type: ignore[arg-type]
+    assert not await session.of_crozed()
+    assert asked.is_set()
 
 
 def test_whose_connection_failed() -> None:

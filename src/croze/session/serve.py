@@ -26,6 +26,8 @@ from croze.session import manager
 from croze.session.health import health_methods
 from croze.session.provider import Announcing, LentService
 
+SAYS_SO_S = 2.0
+"""How long a daemon may take to say that it is a `crozed`, before it is asked."""
 SESSION_METHOD = "/moby.buildkit.v1.Control/Session"
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -47,8 +49,15 @@ class LentSession:
         self._call: _SessionCall | None = None
 
     async def of_crozed(self) -> bool:
-        """Whether a `crozed` says that it has it. One may not say so."""
-        metadata = await self._call.initial_metadata() if self._call is not None else None
+        """Whether a `crozed` says that it has it. One may not say so, and others may say nothing
+        before they have something to ask."""
+        if self._call is None:
+            return False
+        try:
+            async with asyncio.timeout(SAYS_SO_S):
+                metadata = await self._call.initial_metadata()
+        except TimeoutError:
+            return False
         return any(key == manager.HEADER_DAEMON for key, _ in metadata or ())
 
     def begin(self, call: _SessionCall) -> None:
