@@ -21,14 +21,14 @@ from pathlib import Path
 from croze.runtime.contract import ContainerSpec, Process, Stdio
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.runtime.watchdog import Watchdog
-from croze.store.contract import Mount
+from croze.store.contract import MountSpec
 from croze.store.mount import enter_private_namespace
 
 enter_private_namespace()
 state, rootfs = Path(sys.argv[1]), sys.argv[2]
 executor = OciExecutor(OciConfig(state, private_mounts=True))
 watchdog = Watchdog(executor.pids)
-spec = ContainerSpec(root=[Mount("bind", rootfs)], network="host")
+spec = ContainerSpec(root=[MountSpec("bind", rootfs)], network="host")
 say = lambda data: print(data.decode(), end="", flush=True)
 process = Process(args=["/bin/sh", "-c", "echo up; sleep 1000"], env=["PATH=/bin"])
 asyncio.run(executor.run(spec, process, Stdio(say, say), id="victim"))
