@@ -15,7 +15,7 @@ from croze.job_values import JobKey
 from croze.solver.contract import Edge, Op, OpContext, Vertex
 from croze.solver.solver import Job, build_within
 from croze.status import StatusEvent, VertexLog, VertexState
-from tests.solver.arithmetic import Number, Spec, World, build, sha, vertex
+from tests.solver.arithmetic import Hook, Number, Spec, World, build, sha, vertex
 
 
 class Gate:
@@ -77,6 +77,36 @@ async def test_equal_keys_of_different_vertices_run_once() -> None:
         assert await top == 4
         assert await other == 2
     assert len([name for name in world.ran if name in ("left", "right")]) == 1
+
+
+async def test_a_source_saved_while_another_is_mapped_is_the_same_to_whoever_follows() -> None:
+    """It has two maps, and each of its results is found by one of them."""
+    world = World()
+    mapping, running = Gate(), Gate()
+    maps, asked = (sha("definition"), sha("content")), 0
+
+    async def slow_map(ctx: OpContext) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            await mapping(ctx)
+
+    def source(name: str, on_map: Hook | None = None) -> Vertex:
+        return vertex(name, spec=Spec(add=1, maps=maps, on_map=on_map))
+
+    step = Spec(add=1, maps=(sha("step"),), on_run=running)
+    async with world.solver() as solver, asyncio.TaskGroup() as tasks:
+        late = tasks.create_task(build(solver, vertex("late", source("slow", slow_map), spec=step)))
+        await mapping.entered.wait()
+        assert await build(solver, source("quick")) == 1
+        first = tasks.create_task(build(solver, vertex("first", source("again"), spec=step)))
+        await running.entered.wait()
+        mapping.open.set()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        running.open.set()
+        assert (await first, await late) == (2, 2)
+    assert world.ran == ["quick", "first"]
 
 
 async def test_a_follower_outlives_the_job_it_follows() -> None:

@@ -79,7 +79,6 @@ def _look(edge: EdgeState, effects: list[Effect]) -> None:
 
 def _take_maps(edge: EdgeState, effects: list[Effect]) -> None:
     """Look again at what is known with all maps."""
-    new = edge.op.maps[edge.maps_seen :]
     edge.maps_seen = len(edge.op.maps)
     if edge.op.inputs:
         maps = edge.op.maps
@@ -88,7 +87,9 @@ def _take_maps(edge: EdgeState, effects: list[Effect]) -> None:
             item.rewind(keying, links_of(maps, item.index, edge.index, keying.selector))
             _mark_if_known(edge, item)
     else:
-        look_for_roots(edge, new, effects)
+        # The keys of earlier maps, too: what has been saved meanwhile is known by all of them, and
+        # who knows it by others has to see that it is the same.
+        look_for_roots(edge, edge.op.maps, effects)
 
 
 def _mark_if_known(edge: EdgeState, item: InputState) -> None:

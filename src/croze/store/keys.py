@@ -273,6 +273,7 @@ class SqliteKeys:
                 yield
         except BaseException:
             self._results.clear()
+            self._targets.clear()
             raise
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
