@@ -17,14 +17,18 @@ BUSY = "FROM base\nENV x=" + "a" * LINE + "\n" + "ENV y=${x//a/b}\n" * 3000
 
 
 def processes(sandbox: Sandbox) -> set[str]:
-    """Of the daemon: those that read Dockerfiles."""
+    """Of the daemon: those that read Dockerfiles, and who forks them."""
     assert sandbox.daemon is not None
-    children = Path(f"/proc/{sandbox.daemon.pid}/task/{sandbox.daemon.pid}/children")
     return {
-        child
-        for child in children.read_text().split()
-        if b"croze.dockerfile" in Path(f"/proc/{child}/cmdline").read_bytes()
+        pid
+        for child in children(sandbox.daemon.pid)
+        for pid in [child, *children(child)]
+        if b"croze.dockerfile" in Path(f"/proc/{pid}/cmdline").read_bytes()
     }
+
+
+def children(pid: int | str) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def computed(pids: set[str]) -> int:

@@ -100,7 +100,7 @@ def test_who_claims_the_layers_of_others_is_not_published_as_them(
     sandbox.stop(signal.SIGKILL)
     sandbox.start()
     assert images.publish("good", LINK)[0] == images.layer
-    assert (images.build("bad", LABEL, str(sandbox.path / "files")) == 0) == unpacked
+    assert images.build("bad", LABEL, str(sandbox.path / "files")) != 0
     assert not (sandbox.path / "files/bad").exists()
 
 

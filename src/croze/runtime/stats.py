@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze.runtime.host import CGROUP_ROOT
 
@@ -49,7 +50,7 @@ def read_stats(pid: int) -> Stats:
     stats = _v2(places[""], networks) if "" in places else _v1(places, networks)
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if not 0 < stats.limit_bytes < _NO_LIMIT:
-        return Stats(**{**vars(stats), "limit_bytes": machine})
+        return replace(stats, limit_bytes=machine)
     return stats
 
 

@@ -138,6 +138,8 @@ class ImageSource:
         self._refs = refs
         self._options = options
         self._image: PulledImage | None = None
+        self._is_certain = False
+        """Its layers are what it says."""
 
     async def key(self, ctx: SourceContext, index: int) -> SourceKey:
         """See `Source.key`."""
@@ -146,7 +148,9 @@ class ImageSource:
         first = manifest_key(image.root.digest, self._options.platform, limit)
         if index == 0:
             return SourceKey(first, pin=image.root.digest, done=False)
-        return SourceKey(content_key(image.config, limit) or first, pin=image.root.digest)
+        # What only claims to be the same must not be taken for it, not even while both are built.
+        content = content_key(image.config, limit) if self._is_certain else ""
+        return SourceKey(content or first, pin=image.root.digest)
 
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """See `Source.snapshot`."""
@@ -175,7 +179,7 @@ class ImageSource:
             async with step(ctx.progress, f"resolve {self._options.ref}"):
                 self._image = self._checked(await self._pull(ctx))
             # The cache may give us a ref of an earlier build, which is lazy still.
-            self._refs.refresh_layers(self._layers(self._image, ctx))
+            self._is_certain = self._refs.refresh_layers(self._layers(self._image, ctx))
         return self._image
 
     async def _pull(self, ctx: SourceContext) -> PulledImage:

@@ -310,9 +310,12 @@ class RefStore(Protocol):
     ) -> ImmutableRef | None:
         """A (lazy) ref on a chain of layers, sharing records by chain ID. None for no layers."""
 
-    def refresh_layers(self, layers: Sequence[LazyLayer]) -> None:
+    def refresh_layers(self, layers: Sequence[LazyLayer]) -> bool:
         """If refs on these layers are there and still lazy, they are fetched from here from now on:
-        the client that lent them before may be gone."""
+        the client that lent them before may be gone.
+
+        Whether their diff IDs name them: false if other layers claim the same ones, and it is not
+        known yet that each of them says the truth."""
 
     async def merge(self, refs: Sequence[ImmutableRef], *, description: str = "") -> ImmutableRef:
         """The refs on top of each other, later ones win; cheap where their layers are."""

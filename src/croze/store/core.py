@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from msgspec import Struct, field
@@ -21,6 +22,9 @@ from croze.workers.pool import Pool
 
 STACKABLE = "-stackable"
 """Suffix of the key of a snapshot that stands in for another in stacks."""
+_CHAINS: Final = 10_000
+_CLAIMS: Final = 100
+"""How many are remembered, and of each chain how many claim to be it."""
 
 Fetchers = Callable[[Mapping[str, str]], BlobFetcher]
 """Makes the fetcher of a lazy layer anew from its origin. Raises `NotFound` if it can't."""
@@ -54,6 +58,25 @@ class LayerSnapshotter(Snapshotter, Protocol):
     def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]: ...
 
 
+class Claims:
+    """Chains of blobs that images have lately claimed to have the contents of a chain of diff IDs;
+    the oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self._by_chain: OrderedDict[str, set[str]] = OrderedDict()
+
+    def add(self, chain_id: str, blob_chain_id: str) -> None:
+        claims = self._by_chain.setdefault(chain_id, set())
+        if len(claims) < _CLAIMS:
+            claims.add(blob_chain_id)
+        self._by_chain.move_to_end(chain_id)
+        if len(self._by_chain) > _CHAINS:
+            self._by_chain.popitem(last=False)
+
+    def of(self, chain_id: str) -> Collection[str]:
+        return self._by_chain.get(chain_id, ())
+
+
 class Core(Struct):
     """The store's state and backends."""
 
@@ -66,6 +89,7 @@ class Core(Struct):
     fetchers: Fetchers
     fetching: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     """A lock for each digest that is being fetched."""
+    claims: Claims = field(default_factory=Claims)
     free_mount_paths: list[Path] = field(default_factory=list)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 

@@ -27,15 +27,27 @@ def chain_records(
     return record
 
 
-def refresh(core: Core, layers: Sequence[LazyLayer]) -> None:
-    """Fetch those of the layers that are known from where they are now. Others that are said to be
-    the same, and were not unpacked yet, are not taken for them."""
+def refresh(core: Core, layers: Sequence[LazyLayer]) -> bool:
+    """See `RefStore.refresh_layers`. Others that are said to be the same, and were not unpacked
+    yet, are not taken for them."""
     below: list[LayerBlob] = []
     known = True
     for layer in layers:
         below.append(layer.blob)
         _doubt(core, below)
         known = known and _find(core, blob_chain_id(below), layer) is not None
+    return not below or _is_certain(core, below)
+
+
+def _is_certain(core: Core, layers: Sequence[LayerBlob]) -> bool:
+    """Whether all who are said to have the contents of these layers have them: there are no others,
+    or each has been unpacked."""
+    chain, identity = chain_id([b.diff_id for b in layers]), blob_chain_id(layers)
+    core.claims.add(chain, identity)
+    records = core.table.by_chain(chain)
+    claimants = {*core.claims.of(chain), *(record.data.blob_chain_id for record in records)}
+    proven = {r.data.blob_chain_id for r in records if r.data.snapshot is not None}
+    return claimants == {identity} or claimants <= proven
 
 
 def _doubt(core: Core, layers: Sequence[LayerBlob]) -> bool:

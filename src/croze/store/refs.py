@@ -129,9 +129,9 @@ class DiskRefStore:
         record = chain_records(self._core, layers, record_type)
         return None if record is None else self._give(record)
 
-    def refresh_layers(self, layers: Sequence[LazyLayer]) -> None:
+    def refresh_layers(self, layers: Sequence[LazyLayer]) -> bool:
         """See `RefStore.refresh_layers`."""
-        refresh(self._core, layers)
+        return refresh(self._core, layers)
 
     async def merge(
         self, refs: Sequence[ImmutableRef], *, description: str = ""
