@@ -11,7 +11,7 @@ from croze import errors
 from croze.rpc.channels import open_channel
 from croze.session import manager
 from croze.session.contract import Session
-from croze.session.manager import Headers, HealthPolicy, Sessions
+from croze.session.manager import HEADER_ID, Headers, HealthPolicy, Sessions
 from croze.session.serve import SESSION_METHOD, lend
 from tests.conformance.sessions import Echo, SessionSuite
 from tests.session.conftest import Daemon, Lend
@@ -68,3 +68,35 @@ async def test_sessions_that_are_gone_hold_up_nobody(daemon: Daemon, lending: Le
 
         async with asyncio.timeout(4):  # less than one of them is waited for
             assert await daemon.sessions.first(["gone", "x:gone", one.id], use) == one.id
+
+
+class Silent:
+    """A client's end of a session that says nothing until it is over."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+
+    async def read(self) -> bytes:
+        await self.over.wait()
+        return b""
+
+    async def write(self, data: bytes) -> None: ...
+
+
+async def test_a_client_may_come_back_before_its_last_session_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sessions, headers = Sessions(), Headers(((HEADER_ID, "a"),))
+    first, second = Silent(), Silent()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(sessions.serve(headers, first))
+        before = await sessions.get("a")
+        group.create_task(sessions.serve(headers, second))
+        await asyncio.sleep(0)
+        first.over.set()
+        await before.wait_closed()
+        assert await sessions.get("a") is not before
+        monkeypatch.setattr(manager, "_ENDING_S", 0.01)
+        with pytest.raises(errors.AlreadyExists, match="session a already exists"):
+            await sessions.serve(headers, Silent())
+        second.over.set()

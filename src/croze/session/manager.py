@@ -45,6 +45,8 @@ HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 
 _SLICES = 10
 """Of the time that a session is waited for."""
+_ENDING_S = 1.0
+"""How long a session's end may take while its client comes back already."""
 
 T = TypeVar("T")
 
@@ -202,8 +204,16 @@ class Sessions:
 
         tunnel = Tunnel(connection)
         session = OpenSession(headers, tunnel, self._dial)
+        await self._ended(session.id)
         with self._registered(session):
             await _carry(session, tunnel, HealthPolicy.of_headers(headers))
+
+    async def _ended(self, id: str) -> None:
+        """Wait for the end of the session that had this id, if it comes soon."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ENDING_S):
+                while (last := self._open.get(id)) is not None:
+                    await last.wait_closed()
 
     @contextlib.contextmanager
     def _registered(self, session: OpenSession) -> Iterator[None]:
