@@ -155,8 +155,10 @@ def decoded(instance: Path) -> dict[str, object]:
 def lines_of(text: str) -> set[str]:
     """What is said of a boot, without times. That an image was pulled in vain is said in other
     words by newer buildx, which are ours."""
-    lines = (re.sub(r"( \d+\.\ds)? done$", " done", line) for line in text.splitlines())
-    return {line for line in lines if line and "local image" not in line}
+    lines = [re.sub(r"( \d+\.\ds)? done$", " done", line) for line in text.splitlines()]
+    # What takes longer than a moment is also said to begin.
+    over = [line for line in lines if f"{line} done" not in lines]
+    return {line for line in over if line and "local image" not in line}
 
 
 REFUSED = [
