@@ -109,7 +109,11 @@ class Report:
                     body.append(_text(at, top + 12, f"{ratio:.1f}× {peer}", anchor))
                 top += _ROW
         size = f'width="{_LEFT + _WIDTH}" height="{height}"'
-        return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>' + "".join(body) + "</svg>\n"
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff" {size}>'
+            + "".join(body)
+            + "</svg>\n"
+        )
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
