@@ -1,12 +1,20 @@
-"""For all tests: in CI nothing may be skipped that was not skipped before."""
+"""For all tests: in CI nothing may be skipped that was not skipped before; interrupts are taken."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 SKIPS_IN_CI = 0
+
+
+def pytest_configure() -> None:
+    """A shell starts what it puts into the background with SIGINT ignored, and so it would be in
+    all that tests start and interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)

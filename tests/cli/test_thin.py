@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def test_it_imports_next_to_nothing(tmp_path: Path) -> None:
     """Of the standard library, only what every interpreter has loaded anyway."""
@@ -35,7 +37,9 @@ class Finder:
     def find_spec(self, name, *rest):
         if name == "croze.cli.main":
             os.kill(os.getpid(), signal.SIGINT)
+            os._exit(7)
 
+signal.signal(signal.SIGINT, getattr(signal, sys.argv[1]))
 sys.meta_path.insert(0, Finder())
 sys.argv = ["croze", "ls"]
 from croze.cli.thin import main
@@ -43,9 +47,14 @@ sys.exit(main())
 """
 
 
-def test_an_interrupt_while_modules_are_imported_shows_no_traceback() -> None:
+@pytest.mark.parametrize(
+    ("before", "code"),
+    [("default_int_handler", -signal.SIGINT), ("SIG_DFL", -signal.SIGINT), ("SIG_IGN", 7)],
+)
+def test_an_interrupt_while_modules_are_imported_shows_no_traceback(before: str, code: int) -> None:
+    """Unless interrupts are ignored, as in a job that a shell has put into the background."""
     env = {**os.environ, "CROZE_NO_WARM": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED], env=env, capture_output=True, check=False
+        [sys.executable, "-c", INTERRUPTED, before], env=env, capture_output=True, check=False
     )
-    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+    assert (done.returncode, done.stderr) == (code, b"")
