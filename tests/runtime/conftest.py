@@ -19,7 +19,7 @@ from croze.store.mount import enter_private_namespace
 BUSYBOX = Path("/bin/busybox")
 APPLETS = (
     "sh cat echo ls id sleep true false mkdir touch rm mount grep hostname kill stty tr head "
-    "tail nc"
+    "tail nc stat chmod"
 )
 
 

@@ -8,6 +8,7 @@ import gc
 import itertools
 import os
 import resource
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,27 @@ async def test_sandbox_and_insecure(executor: OciExecutor, spec: MakeSpec) -> No
         "Seccomp:",
         "0",
     ]
+
+
+async def test_a_machines_null_device_stays_its_own(
+    executor: OciExecutor, spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """crun gives the streams of a process to its user. The device here stands in for the real one,
+    which is everybody's. runc has a pipe between."""
+    device = tmp_path / "null"
+    os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    monkeypatch.setattr(os, "devnull", str(device))
+    looks = "read x; echo end; stat -L -c %t:%T:%a /proc/self/fd/0; chmod 0 /proc/self/fd/0"
+    seen = Output()
+    async with executor.start(spec(), shell("sleep 60", user="app"), Output().stdio()) as container:
+        for tty in (False, True):
+            await container.exec(shell("true", user="app", tty=tty), Output().stdio())
+        for _ in range(2):  # what the one does to its own is no other's
+            await container.exec(shell(looks, user="app"), seen.stdio())
+    assert (device.stat().st_uid, device.stat().st_gid) == (0, 0)
+    assert bytes(seen.stderr) == b""
+    if executor.program.is_crun:
+        assert seen.stdout.decode() == "end\n1:3:666\n" * 2
 
 
 async def test_limits_are_lowered_not_refused(executor: OciExecutor, spec: MakeSpec) -> None:

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Self
 
 from croze.runtime.contract import Stdio
+from croze.runtime.null import opened_null
 from croze.runtime.streams import Reader, feed
 from croze.runtime.terminal import ConsoleSocket
 
@@ -56,7 +57,7 @@ class ChildProcess:
     def _spawn_pipes(cls, argv: Sequence[str], stdio: Stdio) -> Self:
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
-        in_read, in_write = os.pipe2(os.O_CLOEXEC) if stdio.stdin else (subprocess.DEVNULL, -1)
+        in_read, in_write = os.pipe2(os.O_CLOEXEC) if stdio.stdin else (opened_null(), -1)
         try:
             popen = _popen(argv, in_read, out_write, err_write)
         except BaseException:
@@ -66,8 +67,7 @@ class ChildProcess:
             raise
         finally:
             for fd in (out_write, err_write, in_read):
-                if fd >= 0:
-                    os.close(fd)
+                os.close(fd)
         readers = (
             Reader(out_read, stdio.stdout, stdio.backlog),
             Reader(err_read, stdio.stderr, stdio.backlog),
@@ -96,7 +96,7 @@ class ChildProcess:
         """Start an OCI runtime that makes the terminal and sends it to `console`, whose folder is
         its working directory. Takes the console over."""
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
-        quiet = subprocess.DEVNULL
+        quiet = opened_null()
         try:
             popen = _popen(argv, quiet, quiet, err_write, cwd=str(console.folder))
         except BaseException:
@@ -105,6 +105,7 @@ class ChildProcess:
             raise
         finally:
             os.close(err_write)
+            os.close(quiet)
         self = cls(popen, (Reader(err_read, stdio.stderr, stdio.backlog),))
         self._console = console
         console.on_terminal(lambda master: self._attach(master, stdio))

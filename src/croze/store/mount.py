@@ -69,12 +69,15 @@ _PROPAGATION = MS_PRIVATE | MS_SLAVE
 _NO_EFFECT = frozenset({"rw", "defaults", "async"})
 
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
+_SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432
 _AT_FDCWD = -100
 _AT_EMPTY_PATH, _AT_RECURSIVE = 0x1000, 0x8000
 _OPEN_TREE_CLONE = 0x1
 _MOVE_FLAGS = 0x4 | 0x10
 """From a descriptor, and following links at the target (`/proc/self/fd/N`), as mount(2) does."""
-_MOUNT_ATTR_RDONLY = 0x1
+_MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NOSUID, _MOUNT_ATTR_NOEXEC = 0x1, 0x2, 0x8
+_FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 0x1
+_FSCONFIG_CMD_CREATE = 6
 
 
 class _MountAttributes(ctypes.Structure):
@@ -199,6 +202,18 @@ def bind_readonly(source: str, target: str | os.PathLike[str], *, recursive: boo
         ) from error
     finally:
         os.close(tree)
+
+
+def detached_tmpfs() -> int:
+    """A descriptor of a tmpfs that nobody else can reach: it is mounted nowhere, and goes with the
+    last descriptor (fsopen(2), fsmount(2)). Raises `OSError` where this process may not."""
+    made = _call(_SYS_FSOPEN, "tmpfs", _FSOPEN_CLOEXEC)
+    try:
+        _call(_SYS_FSCONFIG, made, _FSCONFIG_CMD_CREATE, 0, 0, 0)
+        attributes = _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NOEXEC
+        return _call(_SYS_FSMOUNT, made, _FSMOUNT_CLOEXEC, attributes)
+    finally:
+        os.close(made)
 
 
 def _call(number: int, *args: int | str | ctypes.Structure) -> int:
