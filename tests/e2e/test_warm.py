@@ -58,6 +58,21 @@ def test_signals_reach_the_build(
     assert client.returncode == 130
 
 
+def test_one_that_was_stopped_holds_up_nobody(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes]
+) -> None:
+    context = sandbox.context("c", {"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "b"})
+    for pid in (warm.pid, *map(int, children_of(warm.pid))):
+        os.kill(pid, signal.SIGSTOP)
+    done = execute([CROZE, "build", "-q", context], {**sandbox.env, **WARM})
+    assert done.stdout.startswith("sha256:")
+    assert done.stderr == ""
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 def test_goes_with_its_socket(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
     os.rename(warm_sockets(sandbox)[0], sandbox.runtime / "old.sock")
     with socket.socket(socket.AF_UNIX) as caller:

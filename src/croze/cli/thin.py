@@ -27,6 +27,8 @@ from croze.version import TEXT
 
 PROTOCOL = b"croze-warm-2"
 SCM_RIGHTS = 1
+ANSWER_S = 2.0
+"""How long a warm process may take to begin: one that was stopped would take for ever."""
 PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGWINCH", "SIGTSTP")
 
 
@@ -63,8 +65,10 @@ def run_warm(argv: "list[str]") -> "int | None":
         path = warm_socket(short_name(installed + surroundings()))
         if not is_own_dir(runtime_dir()):
             return None
+        connection.settimeout(ANSWER_S)
         connection.connect(path)
-        if not is_own(connection) or not is_beside_us(peer_of(connection).pid):
+        warm = peer_of(connection).pid
+        if not is_own(connection) or not is_beside_us(warm):
             return None
         here = os.open(".", os.O_PATH | os.O_DIRECTORY)
         streams = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2, here))
@@ -73,10 +77,28 @@ def run_warm(argv: "list[str]") -> "int | None":
         os.close(here)
         while sent < len(frame):
             sent += connection.send(frame[sent:])
-        letter, pid = read_answer(connection)
+        letter, pid = first_answer(connection, warm)
+        connection.settimeout(None)
     except OSError:
         return None
     return relay(connection, pid) if letter == "A" else None
+
+
+def first_answer(connection: "object", warm: int) -> "tuple[str, int]":
+    """A warm process that does not answer in time may have been stopped: it goes on, since it has
+    our streams. If that does not help either, what has been sent by then counts, and nothing can be
+    sent after it: it can't take the command on any more."""
+    for last in (False, True):
+        try:
+            return read_answer(connection)
+        except TimeoutError:
+            if last:
+                connection.shutdown(0)  # type: ignore[attr-defined]  # SHUT_RD
+            else:
+                import _signal
+
+                os.kill(warm, _signal.SIGCONT)
+    return read_answer(connection)
 
 
 def in_background() -> bool:

@@ -12,6 +12,7 @@ The other end, and the protocol, is `croze.cli.thin`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import select
@@ -30,6 +31,8 @@ from croze.files.own import own_dir
 
 IDLE_TIMEOUT_S = 900.0
 LOOK_EVERY_S = 60.0
+WAITING = 128
+"""Callers that may come at once; others run their commands themselves."""
 MOST_WARM_PROCESSES = 4
 """Of one user: each has some 60 MB."""
 
@@ -68,9 +71,11 @@ def preload_all() -> None:
 
 
 def answers(path: str) -> bool:
-    """Whether a live process listens there."""
+    """Whether a live process listens there. One that is stopped is there, too, and takes as many
+    as may wait."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(path) == 0
+        probe.setblocking(False)
+        return probe.connect_ex(path) in (0, errno.EAGAIN)
 
 
 def listen(path: str) -> socket.socket | None:
@@ -95,7 +100,7 @@ def listen(path: str) -> socket.socket | None:
             listener.bind(path)
         finally:
             os.umask(before)
-        listener.listen(16)
+        listener.listen(WAITING)
     return listener
 
 

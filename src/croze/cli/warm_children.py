@@ -86,6 +86,7 @@ class Children:
             caller = -1  # it has gone
         busy = Busy(spare.pid, spare.orders, caller)
         try:
+            os.kill(spare.pid, signal.SIGCONT)  # it may have been stopped
             socket.send_fds(spare.orders, [b"\0"], [connection.fileno()])
         except OSError:
             busy.close()  # it died; the caller runs the command itself
