@@ -21,6 +21,8 @@ from croze.files.terminals import for_terminals, visible, visible_bytes
         ("\x9b31m\x90", "M-^[31mM-^P"),
         ("\x7f\x00", "^?^@"),
         ("äöü €", "äöü €"),
+        ("rm \u202ex\u2066y\u2069", "rm <U+202E>x<U+2066>y<U+2069>"),
+        ("שלום\u200f!", "שלום\u200f!"),
     ],
 )
 def test_what_would_be_obeyed_is_shown(text: str, shown: str) -> None:
@@ -30,6 +32,7 @@ def test_what_would_be_obeyed_is_shown(text: str, shown: str) -> None:
 def test_a_step_may_draw_in_its_line() -> None:
     assert visible_bytes(b"10%\r20%\b\x1b[K\xff") == b"10%\r20%\b\x1b[K\xff"
     assert visible_bytes(b"\x1b[2J\xc2\x9b2J") == b"^[[2JM-^[2J"
+    assert visible_bytes("a\u202eb\u2069é€".encode()) == "a<U+202E>b<U+2069>é€".encode()
 
 
 def test_a_pipe_gets_what_there_is() -> None:

@@ -2,8 +2,9 @@
 
 Steps of builds, names of images, Dockerfiles and errors of servers come from anybody, and a
 terminal obeys what it is sent: it types for its user, changes its title, puts something on the
-clipboard, hides lines. Colours stay, and whatever else would be obeyed is shown in the way of `cat
--v`. What goes to files and pipes stays as it is.
+clipboard, hides lines, puts words in another order. Colours stay, and whatever else would be obeyed
+is shown in the way of `cat -v`, or of `less` (`<U+202E>`). What goes to files and pipes stays as it
+is.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import re
 import sys
 from typing import BinaryIO, TextIO
 
-_TEXT = re.compile("(\x1b\\[[0-9;:]*m)|\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_TEXT = re.compile(
+    "(\x1b\\[[0-9;:]*m)|\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
 _BYTES = re.compile(
     rb"(\x1b\[[0-9;:]*m|\x1b\[[0-2]?K)|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]"
+    rb"|\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])"
 )
 """A step may go back in its line, and erase the rest of it: it draws its progress so."""
 
@@ -35,6 +39,8 @@ def _seen(match: re.Match[str]) -> str:
 
 def _caret(control: str) -> str:
     number = ord(control)
+    if number > 255:
+        return f"<U+{number:04X}>"
     return f"^{chr(number ^ 64)}" if number < 128 else f"M-^{chr(number - 64)}"
 
 
