@@ -37,5 +37,9 @@ async def test_spans_and_nothing_else(tmp_path: Path, monkeypatch: pytest.Monkey
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await control_pb2_grpc.ControlStub(channel).Info(control_pb2.InfoRequest())
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            large = otlp_pb2.ExportTraceServiceRequest()
+            large.resource_spans.add(schema_url="x" * (4 << 20))
+            with pytest.raises(grpc.aio.AioRpcError, match="received message larger than max"):
+                await export(large)
     assert not path.exists()
     assert [one.span.name for one in traces.take(context.trace_id)] == ["inside"]

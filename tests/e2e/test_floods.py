@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hpack import Encoder
 
 from croze.fs.remove import temporary_directory
+from croze.rpc.http2.blocks import header_frames
 from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox, select_pause
 from tests.e2e.watched import resident_kb, until
@@ -102,6 +104,30 @@ def test_a_step_floods_what_it_is_lent(
             tight.croze("du")
     assert b"good" in waiting.end()
     assert resident_kb(tight.daemon.pid) - before_kb < ROOM_KB
+
+
+def test_a_step_calls_and_reads_no_answers(tight: Sandbox, busybox: Path, agent: Path) -> None:
+    """A call of what is not there takes a dozen bytes, and is answered with its name."""
+    assert tight.daemon is not None
+    waiting = Waiting(tight, busybox, agent, "unread")
+    (path,) = tight.root.rglob("otel-grpc.sock")
+    pairs = {":method": "POST", ":path": f"/{'x' * 3900}", "content-type": "application/grpc"}
+    encoder = Encoder()
+    calls = [
+        header_frames(number, encoder.encode(pairs.items(), huffman=False), 16_384, end_stream=True)
+        for number in range(1, 30_001, 2)
+    ]
+    before_kb = resident_kb(tight.daemon.pid)
+    with socket.socket(socket.AF_UNIX) as sock:
+        folder = os.open(path.parent, os.O_PATH)
+        sock.connect(f"/proc/self/fd/{folder}/{path.name}")
+        os.close(folder)
+        sock.settimeout(10)
+        with contextlib.suppress(OSError):
+            sock.sendall(PREFACE + SETTINGS + b"".join(calls))
+        tight.croze("du")
+        assert resident_kb(tight.daemon.pid) - before_kb < ROOM_KB
+    assert b"good" in waiting.end()
 
 
 def test_clients_that_say_nothing(tight: Sandbox, busybox: Path, agent: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ from croze.rpc.http2 import connection, frames, stream
 from croze.rpc.http2.blocks import header_frames
 from croze.rpc.http2.frames import Code, ConnectionBroken, frame
 from croze.rpc.http2.messages import Packed, StreamBroken, prefixed
-from croze.rpc.http2.server import Allowance, ServerConnection, ServerStream
+from croze.rpc.http2.server import ANSWERS_BYTES, Allowance, ServerConnection, ServerStream
 from croze.rpc.status import status
 from tests.rpc.raw_frames import data, parsed
 
@@ -238,6 +239,25 @@ def test_large_messages_that_come_side_by_side_all_have_room() -> None:
     assert [list(map(len, peer.http.take(call))) for call in peer.calls] == [[size]] * 4
 
 
+def test_small_frames_of_many_calls_cost_little_when_much_is_unread() -> None:
+    """Each would have been looked for among all calls: seconds for each read of a socket."""
+    peer, numbers = Peer(streams=5000), range(1, 8001, 2)
+    for number in numbers:
+        peer.call(number)
+    peer.http.receive(b"".join(data(number, prefixed(bytes(9_000))[:8_900]) for number in numbers))
+    last = numbers[-1]
+    peer.http.receive(data(last, bytes(105)))
+    assert [call.number for call in peer.calls if call.incoming.whole] == [last]
+    large = peer.call(last + 2)
+    begun = prefixed(bytes(MESSAGE_LIMIT_BYTES))
+    for start in range(0, 15 << 20, 60_000):
+        peer.http.receive(data(large.number, begun[start : start + 60_000]))
+    small = b"".join(data(number, b"x") for number in numbers[:-1]) * 5
+    begun_s = time.process_time()
+    peer.http.receive(small)
+    assert time.process_time() - begun_s < 1
+
+
 def test_messages_that_never_come_whole_are_bounded_over_all_calls() -> None:
     peer = Peer(allowance=Allowance(100_000))
     for number in range(1, 17, 2):
@@ -308,6 +328,21 @@ ATTACKS: dict[str, tuple[Callable[[], Iterable[bytes]], str]] = {
         "a window beyond all bounds",
     ),
 }  # fmt: skip
+
+
+def test_answers_that_nobody_reads_are_bounded() -> None:
+    """A call takes ten bytes, and the answer that there is no such service as much as its name."""
+
+    def refuse(call: ServerStream) -> None:
+        http.finish(call, status(12, "unknown service " + "x" * 4000))
+
+    http, encoder = ServerConnection(refuse), Encoder()
+    said = (
+        header_frames(number, encoder.encode(CALL.items()), 16_384) for number in range(1, 9_999, 2)
+    )
+    with pytest.raises(ConnectionBroken, match="too many answers that nobody reads"):
+        feed(http, itertools.chain([HELLO], said))
+    assert http.pending_bytes < 2 * ANSWERS_BYTES
 
 
 def feed(http: ServerConnection, pieces: Iterable[bytes]) -> None:

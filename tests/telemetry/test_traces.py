@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from croze.api import otlp_pb2
@@ -10,7 +11,7 @@ from croze.status import StatusEvent, VertexState, VertexStatus
 from croze.telemetry import stubs
 from croze.telemetry.build import BuildTrace
 from croze.telemetry.spans import Attributes, SpanContext, key_values, make_span, root
-from croze.telemetry.traces import KEEP_RECEIVED_BYTES, Traces
+from croze.telemetry.traces import KEEP_RECEIVED_BYTES, KEEP_SPANS, RecordedSpan, Traces
 
 RESOURCE = otlp_pb2.Resource(attributes=key_values({"service.name": "buildkitd"}))
 START = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
@@ -48,6 +49,21 @@ def test_what_strangers_send_is_bounded() -> None:
     traces.want(mine.trace_id)
     traces.receive(sent(mine))
     assert len(traces.take(mine.trace_id)) == 1, "what was taken makes room"
+
+
+def test_a_message_of_very_many_spans() -> None:
+    """Each is two bytes, and takes five hundred here."""
+    request = otlp_pb2.ExportTraceServiceRequest()
+    scoped = request.resource_spans.add().scope_spans.add()
+    scoped.spans.extend([otlp_pb2.Span()] * (2 * KEEP_SPANS))
+    kept: list[int] = []
+
+    class Exporter:
+        def put(self, spans: Sequence[RecordedSpan]) -> None:
+            kept.append(len(spans))
+
+    Traces(RESOURCE, Exporter()).receive(request)
+    assert kept == [KEEP_SPANS]
 
 
 def test_two_builds_of_one_trace() -> None:

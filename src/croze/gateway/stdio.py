@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from croze.aio.parallel import first_error
+from croze.aio.share import Share
 from croze.api import gateway_pb2_grpc
 from croze.errors import CrozeError
 from croze.gateway.forward import BridgeService
@@ -73,6 +74,6 @@ def _server(served: ServedBuild) -> Server:
     async def find(context: Context) -> ServedBuild:
         return served
 
-    server = Server()
+    server = Server(share=Share())
     server.add(gateway_pb2_grpc.add_LLBBridgeServicer_to_server, BridgeService(find))
     return server

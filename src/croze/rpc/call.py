@@ -148,9 +148,9 @@ class Call:
     def _unpack(self) -> Sequence[bytes]:
         """At least one message, and as many as one may be large: a few kilobytes unpack to that."""
         made: list[bytes] = []
-        left = MESSAGE_LIMIT_BYTES
+        left = limit = self.stream.incoming.limit_bytes
         while self._packed and left > 0:
-            made.append(_unpacked(self._packed.popleft()))
+            made.append(_unpacked(self._packed.popleft(), limit))
             left -= len(made[-1])
         return made
 
@@ -217,11 +217,11 @@ def _unreadable(error: DecodeError) -> CallBroken:
     return CallBroken(status(INTERNAL, f"grpc: error unmarshalling request: {error}"))
 
 
-def _unpacked(data: bytes) -> bytes:
+def _unpacked(data: bytes, limit_bytes: int) -> bytes:
     if not isinstance(data, Packed):
         return data
     try:
-        return data.inflated()
+        return data.inflated(limit_bytes)
     except StreamBroken as error:
         raise CallBroken(error.status) from None
 

@@ -19,7 +19,9 @@ import grpc
 import grpc.aio
 from msgspec import Struct
 
+from croze.aio.share import Share
 from croze.rpc.call import Call, CallBroken, Requests, read
+from croze.rpc.channels import MESSAGE_LIMIT_BYTES
 from croze.rpc.http2.connection import HEADERS_LIMIT_BYTES
 from croze.rpc.http2.frames import ConnectionBroken
 from croze.rpc.http2.messages import INTERNAL, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 
 FAREWELL_S: Final = 1.0
 _WRITE_BYTES: Final = 256 << 10
+_TURN_BYTES: Final = 16 << 10
 _DEADLINE_EXCEEDED: Final = 4
 
 S = TypeVar("S")
@@ -90,15 +93,20 @@ class Server:
         patience: Patience | None = None,
         streams: int = STREAMS,
         headers_limit_bytes: int = HEADERS_LIMIT_BYTES,
+        message_limit_bytes: int = MESSAGE_LIMIT_BYTES,
         together: Allowance | None = None,
+        share: Share | None = None,
     ) -> None:
-        """`streams` calls at once on a connection, whose headers have so many bytes at most.
-        `together` is for all connections; without it each has its own."""
+        """`streams` calls at once on a connection, whose headers and messages have so many bytes at
+        most. `together` is for all connections; without it each has its own. With a `share`, which
+        is for strangers, what comes is worked off within that."""
         self.watch = watch
         self.patience = patience
         self.streams = streams
         self.headers_limit_bytes = headers_limit_bytes
+        self.message_limit_bytes = message_limit_bytes
         self.together = together
+        self.share = share
         self.methods: dict[str, Method] = {}
         self.services: set[str] = set()
         self.is_stopping = False
@@ -185,6 +193,7 @@ class _Peer:
             self._begin,
             streams=server.streams,
             headers_limit_bytes=server.headers_limit_bytes,
+            message_limit_bytes=server.message_limit_bytes,
             allowance=server.together,
         )
         self._calls: dict[asyncio.Task[None], Call] = {}
@@ -238,6 +247,9 @@ class _Peer:
 
     async def _read(self) -> None:
         try:
+            if self._server.share is not None:
+                await self._read_in_turns(self._server.share)
+                return
             if self._pushed is not None:
                 await self._pushed.push(self._take)
                 return
@@ -247,6 +259,12 @@ class _Peer:
             log.debug("a connection is refused: %s", error)
         except OSError as error:
             log.debug("a connection broke: %s", error)
+
+    async def _read_in_turns(self, share: Share) -> None:
+        while data := await self._bytes.read():
+            for start in range(0, len(data), _TURN_BYTES):
+                async with share.turn():
+                    self._take(data[start : start + _TURN_BYTES])
 
     def _take(self, data: bytes) -> None:
         greeted = self._http.greeted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -79,12 +80,13 @@ class Traces:
         size = request.ByteSize()
         if self._received_bytes + size > KEEP_RECEIVED_BYTES:
             return
-        spans = [
+        recorded = (
             RecordedSpan(span, scoped.scope, sent.resource)
             for sent in request.resource_spans
             for scoped in sent.scope_spans
             for span in scoped.spans
-        ]
+        )
+        spans = list(itertools.islice(recorded, KEEP_SPANS))
         self._add(spans)
         # A part keeps the whole message in memory.
         for trace_id in {one.span.trace_id for one in spans}:

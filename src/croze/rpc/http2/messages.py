@@ -46,16 +46,16 @@ def prefixed(*messages: bytes) -> bytes:
 class Packed(bytes):
     """A message that is compressed."""
 
-    def inflated(self) -> bytes:
+    def inflated(self, limit_bytes: int = MESSAGE_LIMIT_BYTES) -> bytes:
         """Raises `StreamBroken`."""
         inflating = zlib.decompressobj(_ANY_ZLIB)
         try:
-            data = inflating.decompress(self, MESSAGE_LIMIT_BYTES + 1)
+            data = inflating.decompress(self, limit_bytes + 1)
         except zlib.error as error:
             told = f"grpc: failed to decompress the received message: {error}"
             raise StreamBroken(Code.CANCEL, status(INTERNAL, told)) from None
-        if len(data) > MESSAGE_LIMIT_BYTES:
-            told = f"grpc: message after decompression larger than max {MESSAGE_LIMIT_BYTES}"
+        if len(data) > limit_bytes:
+            told = f"grpc: message after decompression larger than max {limit_bytes}"
             raise StreamBroken(Code.CANCEL, status(RESOURCE_EXHAUSTED, told))
         return data
 
@@ -64,6 +64,8 @@ class Messages:
     """Puts together what comes in pieces. With `may_be_packed` some may be `Packed`."""
 
     def __init__(self) -> None:
+        self.limit_bytes = MESSAGE_LIMIT_BYTES
+        """Of one."""
         self.may_be_packed = False
         self.whole: list[bytes] = []
         self._partial = bytearray()
@@ -87,8 +89,8 @@ class Messages:
         while size - at >= PREFIX_BYTES:
             begin = at + PREFIX_BYTES
             flag, length = unpack(piece, at)
-            if length > MESSAGE_LIMIT_BYTES or (flag and not (flag == 1 and self.may_be_packed)):
-                raise _refused(flag, length)
+            if length > self.limit_bytes or (flag and not (flag == 1 and self.may_be_packed)):
+                raise _refused(flag, length, self.limit_bytes)
             if begin + length > size:
                 begun, self._need = length, PREFIX_BYTES + length
                 break
@@ -108,9 +110,9 @@ class Messages:
         self._partial.clear()
 
 
-def _refused(flag: int, length: int) -> StreamBroken:
-    if flag and length <= MESSAGE_LIMIT_BYTES:
+def _refused(flag: int, length: int, limit: int) -> StreamBroken:
+    if flag and length <= limit:
         told = f"grpc: received message with unknown encoding {flag}"
         return StreamBroken(Code.CANCEL, status(INTERNAL, told))
-    told = f"grpc: received message larger than max ({length} vs. {MESSAGE_LIMIT_BYTES})"
+    told = f"grpc: received message larger than max ({length} vs. {limit})"
     return StreamBroken(Code.CANCEL, status(RESOURCE_EXHAUSTED, told))

@@ -11,6 +11,7 @@ from typing import Final
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
+from croze.rpc.channels import MESSAGE_LIMIT_BYTES
 from croze.rpc.http2 import frames
 from croze.rpc.http2.blocks import header_block, header_frames
 from croze.rpc.http2.connection import (
@@ -34,6 +35,8 @@ STREAMS: Final = 4096
 """Calls at once on a connection."""
 UNREAD_BYTES: Final = 256 << 20
 """Of messages that are not whole yet: sixteen of the largest."""
+ANSWERS_BYTES: Final = 4 << 20
+"""Of answers to calls that are over as soon as they begin. Who sends more has to wait."""
 
 _ANSWER: Final = ((":status", "200"), ("content-type", "application/grpc"))
 _ANSWER_BLOCK: Final = header_block(_ANSWER)
@@ -86,15 +89,19 @@ class ServerConnection(Connection[ServerStream]):
         *,
         streams: int = STREAMS,
         headers_limit_bytes: int = HEADERS_LIMIT_BYTES,
+        message_limit_bytes: int = MESSAGE_LIMIT_BYTES,
         allowance: Allowance | None = None,
     ) -> None:
         """`streams` calls at once. Without an `allowance` the connection has one of its own."""
         super().__init__({frames.MAX_CONCURRENT_STREAMS: streams}, headers_limit_bytes)
         self._on_call = on_call
         self._most = streams
+        self._message_limit = message_limit_bytes
         self._begun = False
         self._unread = 0
         """Bytes of calls that nobody has taken."""
+        self._whole: set[int] = set()
+        """The calls that have something to take."""
         self._allowance = allowance or Allowance()
 
     @property
@@ -146,6 +153,7 @@ class ServerConnection(Connection[ServerStream]):
     def take(self, stream: ServerStream) -> list[bytes]:
         """See `Connection.take`."""
         taken = super().take(stream)
+        self._whole.discard(stream.number)
         self._forget_unread(stream, sum(map(len, taken)) + PREFIX_BYTES * len(taken))
         return taken
 
@@ -172,6 +180,8 @@ class ServerConnection(Connection[ServerStream]):
         self._allowance.used_bytes += len(piece)
         stream.unread_bytes += len(piece)
         super()._on_data(stream, length, piece)
+        if stream.incoming.whole and stream.ended is None:
+            self._whole.add(stream.number)
         if self._allowance.is_exceeded and stream.number in self._streams:
             told = status(RESOURCE_EXHAUSTED, "too many large messages at once on a connection")
             self._break(stream, StreamBroken(Code.ENHANCE_YOUR_CALM, told))
@@ -179,11 +189,8 @@ class ServerConnection(Connection[ServerStream]):
     def _widen_window(self) -> None:
         # Who takes nothing holds up its peer, not only its call: there may be thousands of them.
         # But nobody can take what has not come whole, and the rest of it has to have room.
-        if self._unread < CONNECTION_WINDOW_BYTES or self._has_only_parts():
+        if self._unread < CONNECTION_WINDOW_BYTES or not self._whole:
             super()._widen_window()
-
-    def _has_only_parts(self) -> bool:
-        return not any(stream.incoming.whole for stream in self._streams.values())
 
     def _forget_unread(self, stream: ServerStream, size: int) -> None:
         """Once: of what is taken from a call that is over, that was when it ended."""
@@ -195,6 +202,7 @@ class ServerConnection(Connection[ServerStream]):
             self._widen_window()
 
     def _drop(self, stream: ServerStream) -> None:
+        self._whole.discard(stream.number)
         if stream.number in self._streams:
             self._forget_unread(stream, stream.unread_bytes)
         super()._drop(stream)
@@ -219,11 +227,14 @@ class ServerConnection(Connection[ServerStream]):
             self._on_end_of_data(stream)
             return
         self._last = number
+        if self.pending_bytes > PENDING_BYTES + ANSWERS_BYTES:
+            raise ConnectionBroken(Code.ENHANCE_YOUR_CALM, "too many answers that nobody reads")
         if self._leaving or len(self._streams) >= self._most:
             self._answer(frames.rst_stream(number, Code.REFUSED_STREAM))
             return
         stream = self._streams[number] = ServerStream(number, self._initial, headers)
         stream.heard_all = end
+        stream.incoming.limit_bytes = self._message_limit
         stream.incoming.may_be_packed = dict(headers).get("grpc-encoding") in ENCODINGS
         if refusal := _refusal(headers):
             block = header_block(((":status", refusal), ("content-length", "0")))

@@ -1,0 +1,58 @@
+"""A part of the event loop's time for strangers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from croze.aio.share import Share
+
+
+def work(seconds: float) -> None:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+async def test_who_works_long_waits_longer() -> None:
+    share, done = Share(0.2), 0
+
+    async def stranger() -> None:
+        nonlocal done
+        while True:
+            async with share.turn():
+                work(0.005)
+            done += 1
+
+    begun_s = time.thread_time()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        strangers = [group.create_task(stranger()) for _ in range(50)]
+        await asyncio.sleep(0.3)
+        for each in strangers:
+            each.cancel()
+    assert 2 <= done < 25
+    assert time.thread_time() - begun_s < 0.2
+
+
+async def test_small_work_does_not_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", None)
+    share = Share()
+    for _ in range(50):
+        async with share.turn():
+            pass
+
+
+async def test_a_turn_that_fails_ends() -> None:
+    share = Share()
+
+    async def fail() -> None:
+        async with share.turn():
+            work(0.003)
+            raise ValueError("x")
+
+    async with asyncio.timeout(5):
+        for _ in range(2):
+            with pytest.raises(ValueError, match="x"):
+                await fail()
