@@ -203,3 +203,29 @@ def test_values_are_structs() -> None:
     assert not wrong, "\n".join(wrong)
     assert list(costly_values("@dataclass(frozen=True)\nclass A:\n    b: int = field(default=0)"))
     assert not list(costly_values("@dataclass\nclass A:\n    b: str = field(repr=False)"))
+
+
+def bodies(source: str) -> list[int]:
+    """The lines on which the body of an HTTP answer is read, however large it is."""
+    return sorted(
+        node.lineno
+        for node in ast.walk(parse(source))
+        if isinstance(node, ast.Call)
+        and not node.args
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("read", "text", "json")
+        and isinstance(node.func.value, ast.Name | ast.Call)
+        and ast.unparse(node.func.value).endswith(("answer", "response", ".getresponse()"))
+    )
+
+
+def test_answers_are_read_within_bounds() -> None:
+    """Servers are anybody's: see `http.daemon.read_all`."""
+    seen = "await response.read()\nanswer.json()\nx = c.getresponse().read()\nanswer.read(9)"
+    assert bodies(f"async def f():\n  {seen.replace(chr(10), chr(10) + '  ')}\n") == [2, 3, 4]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for line in bodies(path.read_text(encoding="utf-8"))
+    ]
+    assert not wrong, "\n".join(wrong)

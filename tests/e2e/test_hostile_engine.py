@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 
 from croze.engineapi.doors import room
+from croze.engineapi.load import MEMBERS_MOST
 from croze.image.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from croze.image.manifest import digest_of
 from tests.e2e.disks import leave
@@ -72,6 +73,22 @@ def test_headers_with_more_records_than_anyone_reads(engine: Engine) -> None:
     [told] = call(engine.path, "POST", "/images/load", long_header() * 20)[1]
     assert told["error"].endswith("in the archive")
     assert engine.ask("GET", "/_ping")[0].status == 200
+
+
+def _named(header: bytes, number: int) -> bytes:
+    """The header of another member, with the checksum that it needs."""
+    name = b"%08d" % number
+    sums = sum(name + header[8:148] + b" " * 8 + header[156:])
+    return name + header[8:148] + b"%06o\0 " % sums + header[156:]
+
+
+def test_more_members_than_any_image_has(engine: Engine) -> None:
+    link = tarfile.TarInfo("x")
+    link.type, link.linkname = tarfile.SYMTYPE, "y"
+    header = link.tobuf(tarfile.USTAR_FORMAT)
+    named = b"".join(_named(header, number) for number in range(MEMBERS_MOST + 1))
+    [told] = call(engine.path, "POST", "/images/load", named)[1]
+    assert told["error"] == f"the archive has more than {MEMBERS_MOST} members"
 
 
 @pytest.mark.parametrize("depth", [400, 700, 100_000])

@@ -15,6 +15,7 @@ from croze.errors import (
     CrozeError,
     InvalidRequest,
     NotFound,
+    ResourceExhausted,
     SourceDetail,
     Unsupported,
     VertexDetail,
@@ -99,6 +100,13 @@ async def test_files_are_read_inside_the_root_only(tmp_path: Path) -> None:
             await ref.read_file("pipe")
         with pytest.raises(InvalidRequest, match="invalid range"):
             await ref.read_file("secret", offset=-1)
+        os.truncate(root / "secret", 1 << 40)
+        with pytest.raises(ResourceExhausted, match="secret: more than 16777216 bytes"):
+            await ref.read_file("secret")
+        with pytest.raises(ResourceExhausted, match="secret: more than 16777216 bytes"):
+            await ref.read_file("secret", length=1 << 40)
+        assert await ref.read_file("secret", length=1 << 24) == b"inside".ljust(1 << 24, b"\0")
+        os.truncate(root / "secret", 6)
         assert [e.path for e in await ref.read_dir("d")] == [b"a.py", b"b.txt", b"sub"]
         assert [e.path for e in await ref.read_dir("/d", "*.txt")] == [b"b.txt"]
         stat = await ref.stat_file("up")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -114,6 +115,25 @@ async def test_a_transfer_that_stalls_goes_on_where_it_stopped(blob: Descriptor)
         over.set()
         await client.close()
     assert "Range" in server.requests[1].headers
+
+
+async def test_a_token_without_end(client: Registry, blob: Descriptor) -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.path != "/token":
+            challenge = f'Bearer realm="http://{request.host}/token",service="s"'
+            return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b" " * 65536)
+        return response
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with serve(app) as host:
+        with pytest.raises(CrozeError, match="/token has more than 1048576 bytes"):
+            await pull.fetch_manifest(repository(client, f"{host}/x"), blob)
 
 
 async def test_a_stalled_transfer_is_given_up_in_the_end(blob: Descriptor) -> None:

@@ -95,7 +95,7 @@ def first_answer(connection: "object", warm: int) -> "tuple[str, int]":
             if last:
                 connection.shutdown(0)  # type: ignore[attr-defined]  # SHUT_RD
             else:
-                import _signal
+                import _signal  # type: ignore[import-not-found]  # no stubs
 
                 os.kill(warm, _signal.SIGCONT)
     return read_answer(connection)
@@ -128,7 +128,7 @@ def read_answer(connection: "object") -> "tuple[str, int]":
 
 def relay(connection: "object", pid: int) -> int:
     """Pass signals on until the exit code comes."""
-    import _signal  # type: ignore[import-not-found]  # no stubs
+    import _signal
 
     passed_on = 0
 

@@ -20,6 +20,7 @@ from croze.http.urls import parse_url
 from croze.image import reference
 
 PATH = "/images/load?quiet=1"
+_LINE_BYTES = 1 << 20
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -29,6 +30,7 @@ class UnixConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        _set_patience(self)
         self.sock.connect(self._path)
 
 
@@ -42,6 +44,7 @@ class _CommandConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock, far = socket.socketpair()
+        _set_patience(self)
         with far:
             self._process = subprocess.Popen(self._command, stdin=far.fileno(), stdout=far.fileno())
 
@@ -51,6 +54,12 @@ class _CommandConnection(http.client.HTTPConnection):
             self._process.terminate()
             self._process.wait()
             self._process = None
+
+
+def _set_patience(connection: http.client.HTTPConnection) -> None:
+    """What `http.client` itself does with its own sockets alone."""
+    if isinstance(connection.timeout, int | float):
+        connection.sock.settimeout(connection.timeout)
 
 
 def connection_to(engine: DockerContext) -> http.client.HTTPConnection:
@@ -114,7 +123,7 @@ class ImageLoad:
         try:
             self._connection.send(b"0\r\n\r\n")
             answer = self._connection.getresponse()
-            _check(answer.status, answer.read())
+            _check(answer)
             for name in self._names[1:]:
                 self._tag(name)
         except (OSError, http.client.HTTPException) as error:
@@ -127,7 +136,7 @@ class ImageLoad:
         query = urlencode({"repo": ref.name, "tag": ref.tag})
         self._connection.request("POST", f"/images/{quote(self._names[0])}/tag?{query}")
         answer = self._connection.getresponse()
-        _check(answer.status, answer.read(), f"tag image as {name}")
+        _check(answer, f"tag image as {name}")
 
     def abort(self) -> None:
         self._aborted = True
@@ -137,16 +146,16 @@ class ImageLoad:
         self._connection.close()
 
 
-def _check(status: int, body: bytes, what: str = "load image") -> None:
+def _check(answer: http.client.HTTPResponse, what: str = "load image") -> None:
     """The engine answers 200 before it has read all; errors come in its stream of JSON."""
-    for line in body.splitlines():
+    while line := answer.readline(_LINE_BYTES):
         try:
             message = parse_json(line)
         except ValueError:
             continue
         if isinstance(message, dict):
-            error = message.get("error") or (status >= 400 and message.get("message"))
+            error = message.get("error") or (answer.status >= 400 and message.get("message"))
             if error:
                 raise CrozeError(f"failed to {what}: {error}")
-    if status >= 400:
-        raise CrozeError(f"failed to {what}: status {status}")
+    if answer.status >= 400:
+        raise CrozeError(f"failed to {what}: status {answer.status}")

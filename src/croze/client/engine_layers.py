@@ -34,6 +34,8 @@ PATIENCE_S = 3.0
 IMAGES_MOST = 100
 """Of the newest images: what is built on is seldom older."""
 CHAINS_MOST = 2000
+ANSWER_BYTES_MOST = 64 << 20
+_PIECE_BYTES = 1 << 20
 
 Store = Literal["layers", "containerd", "podman"]
 T = TypeVar("T")
@@ -110,9 +112,16 @@ class _Shown(msgspec.Struct):
 
 def _get(engine: http.client.HTTPConnection, path: str, kind: type[T]) -> T:
     """Raises `OSError` or `ValueError`, of which msgspec's errors are."""
+    until_s = time.monotonic() + PATIENCE_S
+    body = bytearray()
     try:
         engine.request("GET", path)
-        return gojson.unmarshal(engine.getresponse().read(), type=kind)
+        answer = engine.getresponse()
+        while piece := answer.read1(_PIECE_BYTES):
+            body += piece
+            if len(body) > ANSWER_BYTES_MOST or time.monotonic() > until_s:
+                raise ValueError(f"an answer to {path} that does not end")
+        return gojson.unmarshal(body, type=kind)
     except http.client.HTTPException as error:
         raise ValueError(str(error)) from error
 

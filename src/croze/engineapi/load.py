@@ -29,6 +29,8 @@ from croze.store.contract import Lease
 from croze.store.present import present_blobs, present_manifests
 
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+MEMBERS_MOST = 100_000
+"""Of an archive; an image has some for each of its layers."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -90,6 +92,8 @@ async def _received(
             links[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.link))
         else:
             files[name] = await _stored(member, services, lease)
+        if len(files) + len(links) > MEMBERS_MOST:
+            raise InvalidRequest(f"the archive has more than {MEMBERS_MOST} members")
     return files, links
 
 

@@ -13,13 +13,16 @@ from pathlib import Path
 
 from croze.aio.threads import in_thread
 from croze.api import gateway_pb2, stat_pb2
-from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.errors import CrozeError, InvalidRequest, NotFound, ResourceExhausted
 from croze.fs.entry import Entry, lstat_entry
 from croze.fs.root import open_beneath, resolve
 from croze.fs.tree.walk import WalkOptions, walk
+from croze.rpc.channels import MESSAGE_LIMIT_BYTES
 from croze.session.transfer import to_stat
 from croze.store.contract import ImmutableRef
 
+_READ_MOST = MESSAGE_LIMIT_BYTES + 1
+"""A file takes up next to nothing with holes in it, however large it is; no peer takes more."""
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -79,7 +82,10 @@ def read_below(root: Path, path: str, offset: int, length: int | None) -> bytes:
         raise InvalidRequest(f"{path} is not a regular file")
     with open(fd, "rb") as file:
         file.seek(offset)
-        return file.read(-1 if length is None else length)
+        data = file.read(_READ_MOST if length is None else min(length, _READ_MOST))
+    if len(data) > MESSAGE_LIMIT_BYTES:
+        raise ResourceExhausted(f"{path}: more than {MESSAGE_LIMIT_BYTES} bytes to be read at once")
+    return data
 
 
 def list_below(root: Path, path: str, include: str) -> list[stat_pb2.Stat]:

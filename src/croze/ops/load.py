@@ -7,7 +7,8 @@ A definition comes from a client and may be anything: whatever is wrong with it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError
 from msgspec import Struct, field
@@ -26,10 +27,14 @@ from croze.solver.contract import Edge, Vertex
 from croze.status import ProgressGroup
 from croze.store.contract import Sharing
 
+T = TypeVar("T")
+
 SourcePolicy = Callable[[ops_pb2.Op], Awaitable[ops_pb2.SourceOp | None]]
 """What the source of an op is replaced with, None to leave it. Raises when it is refused."""
 
 
+_TURN: Final = 500
+"""Ops that are looked at before others get a turn."""
 _PROXIED = b"\0buildkit.proxy-network.v0"
 """What makes another step of one that is proxied: no two builds share it unless both want that."""
 _STRICTNESS = (Sharing.SHARED, Sharing.PRIVATE, Sharing.LOCKED)
@@ -78,23 +83,31 @@ def uncached_digest(digest: str) -> str:
 async def load(definition: ops_pb2.Definition, options: LoadOptions | None = None) -> Edge:
     """The edge that the definition asks for: what its last op has as input."""
     options = options or LoadOptions()
-    nodes, last = _parse(definition)
-    order = _sort(nodes, last)
+    nodes, last = await _parse(definition)
+    order = await _sort(nodes, last)
     if options.proxied:
         for node in order:
             node.proxied = _uses_network(node.op)
     if options.policy is not None or options.proxied:
         await _apply_policy(order, options.policy)
-    vertices = _build(order, options)
+    vertices = await _build(order, options)
     return Edge(vertices[last.inputs[0]], last.op.inputs[0].index)
 
 
-def _parse(definition: ops_pb2.Definition) -> tuple[dict[str, _Node], _Node]:
+async def _some(items: Iterable[T]) -> AsyncIterator[T]:
+    """All of them; others get a turn in between, as there may be millions."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if not number % _TURN:
+            await asyncio.sleep(0)
+
+
+async def _parse(definition: ops_pb2.Definition) -> tuple[dict[str, _Node], _Node]:
     """All ops by digest, and the last one, which only points at the result."""
     if not getattr(definition, "def"):
         raise InvalidRequest("invalid empty definition")
     nodes: dict[str, _Node] = {}
-    for data in getattr(definition, "def"):
+    async for data in _some(getattr(definition, "def")):
         op = _parse_op(data)
         name = digest(data)
         metadata = definition.metadata.get(name) or ops_pb2.OpMetadata()
@@ -117,7 +130,7 @@ def _parse_op(data: bytes) -> ops_pb2.Op:
     return op
 
 
-def _sort(nodes: Mapping[str, _Node], last: _Node) -> list[_Node]:
+async def _sort(nodes: Mapping[str, _Node], last: _Node) -> list[_Node]:
     """What `last` needs, inputs first, without itself. Digests rule out loops, but for one made
     on purpose with a broken hash."""
     order: list[_Node] = []
@@ -132,6 +145,8 @@ def _sort(nodes: Mapping[str, _Node], last: _Node) -> list[_Node]:
             open_digests.discard(node.digest)
             done.add(node.digest)
             order.append(node)
+            if not len(order) % _TURN:
+                await asyncio.sleep(0)
             continue
         needed = nodes.get(source.digest)
         if needed is None:
@@ -188,10 +203,10 @@ async def _decide(
     return decided
 
 
-def _build(order: Iterable[_Node], options: LoadOptions) -> dict[_Node, Vertex]:
+async def _build(order: Iterable[_Node], options: LoadOptions) -> dict[_Node, Vertex]:
     vertices: dict[_Node, Vertex] = {}
     default = normalize(default_platform())
-    for node in order:
+    async for node in _some(order):
         try:
             _check(node, options)
         except CrozeError as err:

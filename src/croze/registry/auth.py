@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from croze.errors import CrozeError
 from croze.gotypes import gojson
-from croze.http.daemon import HttpClient
+from croze.http.daemon import HttpClient, read_all
 from croze.http.lazy import aiohttp
 from croze.registry import failures
 from croze.registry.credentials import Credentials, Login, Token
@@ -25,6 +25,7 @@ from croze.registry.hosts import Endpoint
 
 _CLIENT_ID = "buildkit-client"
 _DEFAULT_LIFETIME_S = 60
+_ANSWER_BYTES = 1 << 20
 _CHALLENGE = re.compile(r'([A-Za-z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
@@ -169,7 +170,8 @@ async def _read_token(
         async with await request as response:
             if not 200 <= response.status < 400:
                 raise await failures.unexpected(response)
-            answer = gojson.unmarshal(await response.read(), type=_TokenAnswer)
+            body = await read_all(response, _ANSWER_BYTES, f"the token response of {realm}")
+            answer = gojson.unmarshal(body, type=_TokenAnswer)
     except (aiohttp.ClientError, OSError) as err:
         raise failures.failed(method, realm, err) from err
     except (msgspec.MsgspecError, RecursionError) as err:

@@ -10,12 +10,14 @@ import contextlib
 import os
 import re
 import signal
+from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from croze.errors import CrozeError, Unavailable
+from croze.aio.parallel import all_of
+from croze.errors import CrozeError, ResourceExhausted, Unavailable
 from croze.files.redact import redact_text
 from croze.gotypes.strings import from_bytes, to_bytes
 from croze.registry.transport import Retry, with_retries
@@ -31,6 +33,10 @@ _FLAKY = re.compile(
 )
 _FOR_GOOD = re.compile("not found|does not appear to be a git repository|[Pp]ermission denied")
 _NO_DEPTH = ("--depth", "shallow")
+_ANSWER_BYTES = 64 << 20
+"""The names of a million references take as much."""
+_COMPLAINT_BYTES = 1 << 20
+_PIECE_BYTES = 256 << 10
 _NO_COMMIT = ("not our ref", "unadvertised object")
 
 
@@ -106,12 +112,13 @@ class Git(Struct, frozen=True, eq=False):
         except FileNotFoundError as err:
             raise Unavailable("git is not installed") from err
         try:
-            out, complaint = await process.communicate()
+            out, complaint = await _said(process)
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill(process)
             await asyncio.shield(process.wait())
             raise
+        if len(out) > _ANSWER_BYTES:
+            raise ResourceExhausted(f"git {args[0]} answers with more than {_ANSWER_BYTES} bytes")
         shown = redact_text(from_bytes(complaint))
         if self.log is not None:
             answer = redact_text(from_bytes(out)) if _ANSWERS.intersection(args[:3]) else ""
@@ -148,6 +155,39 @@ class Git(Struct, frozen=True, eq=False):
             environment[f"GIT_CONFIG_KEY_{i}"] = key
             environment[f"GIT_CONFIG_VALUE_{i}"] = value
         return environment
+
+
+async def _said(process: Process) -> tuple[bytes, bytes]:
+    """What git writes, once it has ended; of more than anyone keeps the beginning. A remote may
+    have it say things for ever."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    out, complaint = await all_of(
+        [
+            _beginning(process.stdout, _ANSWER_BYTES + 1, lambda: _kill(process)),
+            _beginning(process.stderr, _COMPLAINT_BYTES),
+        ]
+    )
+    await process.wait()
+    return out, complaint
+
+
+async def _beginning(
+    stream: asyncio.StreamReader, most_bytes: int, on_most: Callable[[], None] = lambda: None
+) -> bytes:
+    """All is read, and so much is kept. `on_most` is called when it is as much."""
+    kept = bytearray()
+    while piece := await stream.read(_PIECE_BYTES):
+        if len(kept) < most_bytes:
+            kept += piece[: most_bytes - len(kept)]
+            if len(kept) == most_bytes:
+                on_most()
+    return bytes(kept)
+
+
+def _kill(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _is_flaky(err: CrozeError) -> bool:

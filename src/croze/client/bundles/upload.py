@@ -23,6 +23,7 @@ from croze.gotypes import gojson
 from croze.rpc.clients import translated
 
 _CHUNK_BYTES = 1 << 20
+_ANSWER_BYTES = 1 << 20
 
 
 async def import_bundle(channel: grpc.aio.Channel, source: BinaryIO) -> list[ImportedRecord]:
@@ -71,7 +72,7 @@ def upload(socket: Path, source: BinaryIO) -> list[str]:
     try:
         connection.request("POST", "/upload", body=_chunks(source))
         answer = connection.getresponse()
-        body = answer.read()
+        body = answer.read(_ANSWER_BYTES)
     except OSError as error:
         raise CrozeError(
             f"failed to send request, check if Docker Desktop is running: {error}"

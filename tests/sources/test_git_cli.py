@@ -1,0 +1,35 @@
+"""git as a program: what it says is bounded, whatever remotes have it say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from croze.errors import ResourceExhausted
+from croze.sources import git_cli
+from croze.sources.git_cli import Git, GitFailed
+
+
+@pytest.fixture
+def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What is run in git's place."""
+    program = tmp_path / "git"
+    program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return program
+
+
+async def test_answers_without_end(git: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git_cli, "_ANSWER_BYTES", 1 << 20)
+    git.write_text("#!/bin/sh\nyes & yes\n")
+    with pytest.raises(ResourceExhausted, match="git ls-remote answers with more than 1048576"):
+        await Git().run("ls-remote", "--", "git://host/app")
+
+
+async def test_complaints_of_any_length(git: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git_cli, "_COMPLAINT_BYTES", 1000)
+    git.write_text("#!/bin/sh\necho remote: no >&2\nyes | head -c 9000000 >&2\nexit 3\n")
+    with pytest.raises(GitFailed, match="remote: no\ny\n") as caught:
+        await Git().run("cat-file", "-t", "x")
+    assert len(caught.value.stderr) == 1000
