@@ -10,14 +10,16 @@ It is forked before anything is opened, and ends with the daemon.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
-import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NoReturn
 
-from croze.aio.threads import in_thread
+from croze.aio.descriptors import receive_fd
+from croze.aio.streams import readable
+from croze.aio.threads import finish
 
 CONNECTED, FAILED = b"y", b"n"
 LARGEST_NAME_BYTES = 256
@@ -27,8 +29,9 @@ class Outside:
     """The daemon's end."""
 
     def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
         self._sock = sock
-        self._lock = threading.Lock()
+        self._lock = asyncio.Lock()
 
     @classmethod
     def start(cls) -> Outside:
@@ -42,15 +45,20 @@ class Outside:
 
     async def dial(self, name: str) -> socket.socket:
         """See `session.contract.Dial`."""
-        return await in_thread(self._dial, name)
+        async with self._lock:
+            with ExitStack() as unwanted:
+                # To the end: an answer that nobody took would be the next one's.
+                sock = await finish(self._dial(name, unwanted))
+                unwanted.pop_all()
+                return sock
 
-    def _dial(self, name: str) -> socket.socket:
-        with self._lock:
-            self._sock.send(name.encode())
-            answer, fds, _, _ = socket.recv_fds(self._sock, 1, 1, socket.MSG_CMSG_CLOEXEC)
-        if answer != CONNECTED:
+    async def _dial(self, name: str, unwanted: ExitStack) -> socket.socket:
+        self._sock.send(name.encode())
+        await readable(self._sock)
+        answer, fd = receive_fd(self._sock, 1)
+        if answer != CONNECTED or fd is None:
             raise ConnectionRefusedError(f"could not connect to {name}")
-        return socket.socket(fileno=fds[0])
+        return unwanted.enter_context(socket.socket(fileno=fd))
 
 
 def _run(orders: socket.socket) -> NoReturn:

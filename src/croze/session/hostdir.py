@@ -30,6 +30,7 @@ from typing import Self
 
 from msgspec import Struct
 
+from croze.aio.descriptors import receive_fd
 from croze.aio.streams import readable
 from croze.files.peers import is_own_or_roots, sees_our_files
 from croze.session.contract import Session
@@ -96,8 +97,8 @@ async def _ask(session: Session, question: str) -> HostDir | None:
         sock.send(bytes.fromhex(token) + question.encode())
         async with asyncio.timeout(TIMEOUT_S):
             await readable(sock)
-        answer, fds, _, _ = socket.recv_fds(sock, 1, 1, socket.MSG_CMSG_CLOEXEC)
-        return HostDir(fds[0], answer == LENT_TO_DELETE) if fds else None
+        answer, fd = receive_fd(sock, 1)
+        return HostDir(fd, answer == LENT_TO_DELETE) if fd is not None else None
     return None
 
 
