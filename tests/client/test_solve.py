@@ -216,11 +216,6 @@ async def test_a_build_with_all_that_is_lent(daemon: Daemon, context_dir: Path) 
     class Sink:
         contents = b""
 
-        is_same = False
-
-        def same_again(self, packets: object) -> int:
-            return 0
-
         def recall(self, packets: object, start: int) -> int:
             return 0
 

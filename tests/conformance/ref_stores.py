@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import AlreadyExists, InvalidRequest, NotFound
 from croze.store.contract import RefStore, Sharing
 from tests.store.trees import make_ref, names_of, tree_of, write_tree
 
@@ -36,6 +36,26 @@ class RefStoreSuite:
             await refs.get("nope")
         with pytest.raises(NotFound):
             await refs.get_mutable("nope")
+
+    async def test_what_was_retained_is_there_until_it_is_written_again(
+        self, refs: RefStore
+    ) -> None:
+        ref = await refs.new(None)
+        assert refs.get_retained(ref.id) is None
+        assert refs.get_retained("nope") is None
+        first = await ref.commit(retain=True)
+        second = refs.get_retained(ref.id)
+        assert second is not None
+        assert second.id == first.id
+        assert refs.get_retained(first.id) is None
+        await first.release()
+        with pytest.raises(AlreadyExists):
+            await refs.get_mutable(ref.id)
+        await second.release()
+        again = await refs.get_mutable(ref.id)
+        assert refs.get_retained(ref.id) is None
+        await again.release()
+        assert refs.get_retained(ref.id) is None
 
     async def test_immutable_refs_can_not_be_written(self, refs: RefStore) -> None:
         base = await make_ref(refs, None, {"a": "1"})

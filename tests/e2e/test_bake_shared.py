@@ -17,7 +17,8 @@ from croze.client.parts import BuildNode, NodePart
 from croze.client.targets import TargetResult, build_targets
 from croze.fs.sync.send import Sender
 from croze.progress.quiet import QuietDisplay
-from croze.session.transfer import ReadPackets, WritePackets, send_tree
+from croze.session.sending import send_tree
+from croze.session.transfer import ReadPackets, WritePackets
 from tests.e2e.app import base
 from tests.e2e.peers import buildkitd, buildkitd_binary
 from tests.e2e.sandbox import Sandbox

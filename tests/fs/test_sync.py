@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from croze.errors import CrozeError
 from croze.fs.content.checksum import Query, checksum
-from croze.fs.sync.local import SyncOptions, sync
+from croze.fs.sync.local import SyncOptions, sync, unchanged
 from croze.fs.tree.walk import Found, WalkOptions, select, walk_stats
 from tests.fs import trees
 
@@ -35,6 +35,11 @@ class Pair:
             SyncOptions(WalkOptions(**walk), str(self.root / "index"), str(self.root / "state")),
         )
         return result.changed, result.removed
+
+    def unchanged(self, *, reread: bool = False) -> bool:
+        files = str(self.root / "index"), str(self.root / "state")
+        options = SyncOptions(WalkOptions(), *files, reread=reread)
+        return unchanged(str(self.source), options) is not None
 
     def digests_agree(self) -> bool:
         """Whether the index says what a scan of the mirror says, for each entry of the top."""
@@ -270,3 +275,48 @@ def test_a_directory_that_became_a_link_is_not_listed(tmp_path: Path) -> None:
         return True
 
     assert [path for path, _, _ in walk_stats(str(tmp_path / "in"), swap)] == ["d"]
+
+
+@pytest.fixture
+def clock_of_small_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was changed just before a run need not be looked at again."""
+    monkeypatch.setattr("croze.fs.sync.local._RACY_NS", 0)
+
+
+@pytest.mark.usefixtures("clock_of_small_ticks")
+def test_looking_changes_nothing(pair: Pair) -> None:
+    trees.make(pair.source, {"a": "1", "d/b": "2", "l": ("->", "a")})
+    assert not pair.unchanged()
+    pair.sync()
+    notes = pair.root / "state"
+    assert pair.unchanged()
+    changes: list[Callable[[], object]] = [
+        lambda: (pair.source / "d/b").write_text("3"),
+        lambda: (pair.source / "d/b").unlink(),
+        lambda: (pair.source / "new").write_text("4"),
+        lambda: (pair.source / "l").unlink(),
+    ]
+    for change in changes:
+        change()
+        before = trees.read(pair.dest), notes.stat()
+        assert not pair.unchanged()
+        assert (trees.read(pair.dest), notes.stat()) == before
+        pair.sync()
+        assert pair.unchanged()
+    (pair.root / "index").unlink()
+    assert not pair.unchanged()
+
+
+@pytest.mark.usefixtures("clock_of_small_ticks")
+def test_what_is_read_again_need_not_look_changed(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a Dockerfile no notes are believed, whatever a file system tells of its times."""
+    trees.make(pair.source, {"Dockerfile": "FROM a\n"})
+    pair.sync()
+    monkeypatch.setattr("croze.fs.sync.local._looks_same", lambda *_: True)
+    monkeypatch.setattr("croze.fs.sync.local._RACY_NS", -(10**18))
+    assert pair.unchanged(reread=True)
+    (pair.source / "Dockerfile").write_text("FROM b\n")
+    assert pair.unchanged()
+    assert not pair.unchanged(reread=True)

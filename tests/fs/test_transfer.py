@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from croze.fs.entry import Entry, go_mode, unix_mode
 from croze.fs.sync.mirror import SyncResult, load_notes, load_state, save_state
 from croze.fs.sync.receive import Receiver
 from croze.fs.sync.send import Sender
+from croze.fs.sync.told import Told
 from croze.fs.tree.walk import WalkOptions
 from tests.fs import trees
 
@@ -26,24 +27,45 @@ def transfer(source: Path, dest: Path, batch: int = 2, **options: Any) -> SyncRe
     """Packets come so many at a time."""
     dest.mkdir(exist_ok=True)
     sender = Sender(str(source), reset_owner=True)
-    receiver = Receiver(str(dest), **options)
-    wanted = []
     entries = sender.entries()
-    is_steady = True
-    while some := list(islice(entries, batch)):
-        packets = [repr(entry).encode() for entry in some]
-        at = receiver.same_again(packets) if is_steady else receiver.recall(packets, 0)
-        is_steady = is_steady and at == len(packets)
+    told, some, at = _told_again(entries, batch, options)
+    if told is not None and not some and told.is_same:
+        return SyncResult(0, 0, 0, told.count)
+    receiver = Receiver(str(dest), told=told, **options)
+    wanted = []
+    while some:
+        packets = _packets(some)
         while at < len(some):
             if (number := receiver.stat(some[at], packets[at])) is not None:
                 wanted.append(number)
             at += 1
             at += receiver.recall(packets, at)
+        some = list(islice(entries, batch))
+        at = receiver.recall(_packets(some), 0)
     for number in reversed(wanted):
         for chunk in sender.chunks(number):
             receiver.data(number, chunk)
         receiver.end(number)
     return receiver.finish()
+
+
+def _told_again(
+    entries: Iterator[Entry], batch: int, options: dict[str, Any]
+) -> tuple[Told | None, list[Entry], int]:
+    """The entries that come as the last time are taken out; the first batch with others is given
+    back, with how many of it are."""
+    told = None
+    if "state_file" in options and options.get("differ") != "none":
+        told = Told.load(options["state_file"], options["index_file"])
+    while some := list(islice(entries, batch)):
+        same = told.same_again(_packets(some)) if told is not None else 0
+        if same < len(some):
+            return told, some, same
+    return told, [], 0
+
+
+def _packets(entries: Sequence[Entry]) -> list[bytes]:
+    return [repr(entry).encode() for entry in entries]
 
 
 def notes(root: Path) -> dict[str, Any]:
@@ -307,3 +329,16 @@ def test_content_that_is_the_same_is_not_written_again(tmp_path: Path) -> None:
     assert checksum(str(dest), str(tmp_path / "index"), queries) == checksum(
         str(dest), None, queries
     )
+
+
+def test_an_empty_tree_is_not_what_was_never_told(tmp_path: Path) -> None:
+    """Of notes that no sender's packets are kept with."""
+    trees.make(tmp_path / "s", {"a": "1"})
+    transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path))
+    state = load_state(notes(tmp_path)["state_file"])
+    assert state is not None
+    save_state(notes(tmp_path)["state_file"], state.started_ns, state.known)
+    (tmp_path / "s/a").unlink()
+    assert transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path)).removed == 1
+    assert transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path)) == SyncResult(0, 0, 0, 0)
+    assert trees.read(tmp_path / "d") == {}

@@ -7,12 +7,13 @@ import itertools
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from croze.api import ops_pb2
 from croze.dockerfile import asking
 from croze.dockerfile.asking import Ask, Facts, Forwarded, answering
 from croze.dockerfile.resolver import FrontendResult, Syntax
@@ -44,6 +45,8 @@ class World:
     conversions: Conversions
     runs: int = 0
 
+    expected: list[ops_pb2.SourceOp] = field(default_factory=list)
+
     async def convert(
         self, session: str, conversions: Conversions | None = None
     ) -> tuple[Any, list[object]]:
@@ -62,7 +65,8 @@ class World:
 
         chosen = Conversions() if conversions is None else conversions
         try:
-            return await chosen.converted(self.opts, facts, ask, run), asked
+            result = await chosen.converted(self.opts, facts, ask, run, self.expected.extend)
+            return result, asked
         except CrozeError as error:
             return str(error), asked
 
@@ -170,3 +174,15 @@ async def test_what_ends_a_build_ends_the_questions(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConnectionResetError):
         await made.convert("one", made.conversions)
     assert made.runs == 1
+
+
+async def test_what_it_led_to_the_last_time_is_expected_at_once() -> None:
+    """All that the client lends but the Dockerfile, which is asked for in the same moment."""
+    made = await simple()
+    assert made.expected == []
+    made.resolver = replace(made.resolver, dockerfile=SIMPLE + b"RUN false\n")
+    await made.convert("two", made.conversions)
+    assert made.runs == 2
+    told = [(s.identifier, s.attrs["local.sharedkeyhint"]) for s in made.expected]
+    assert told == [("local://context", "context-.dockerignore"), ("local://context", "context")]
+    assert {s.attrs["local.session"] for s in made.expected} == {"two"}

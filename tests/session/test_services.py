@@ -92,11 +92,6 @@ class MemorySink:
         self.aborted = False
         self._open: dict[int, list[bytes]] = {}
 
-    is_same = False
-
-    def same_again(self, packets: Sequence[bytes]) -> int:
-        return 0
-
     def recall(self, packets: Sequence[bytes], start: int) -> int:
         return 0
 

@@ -17,10 +17,12 @@ from croze.image.manifest import digest_of
 from croze.session.hostdir import HostDirProvider
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provider import LentService
-from croze.sources.local import CHECKSUMS, LocalOptions, LocalSources, local_key, parse_options
+from croze.sources.local import LocalSources
+from croze.sources.local_kept import CHECKSUMS
+from croze.sources.local_options import LocalOptions, local_key, parse_options
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
-from tests.sources.workshop import Workshop
+from tests.sources.workshop import Workshop, files
 
 pytestmark = pytest.mark.root
 
@@ -41,11 +43,6 @@ async def bring(shop: Workshop, session: str, asked: SourceRequest) -> Immutable
     ref = await sources.open(asked).snapshot(shop.source_context(session))
     assert ref is not None
     return ref
-
-
-async def files(ref: ImmutableRef) -> dict[str, bytes]:
-    async with ref.mounted(readonly=True) as root:
-        return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
 async def content_digest(ref: ImmutableRef) -> str:
@@ -175,7 +172,7 @@ async def test_patterns_are_read_beside_the_event_loop(
         threads.append(threading.current_thread())
         return PatternMatcher(patterns)
 
-    monkeypatch.setattr("croze.sources.local.PatternMatcher", matcher)
+    monkeypatch.setattr("croze.sources.local_transfer.PatternMatcher", matcher)
     (tmp_path / "f").write_text("f")
     async with workshop.client(*providers("transfer", tmp_path)) as session:
         asked = request(metadatatransfer="true", metadatatransferexclude='["f"]')

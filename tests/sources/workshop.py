@@ -24,6 +24,7 @@ from croze.session.provider import LentService
 from croze.sources.content import Access, Locks, fetcher_of
 from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.images import Images
+from croze.store.contract import ImmutableRef
 from croze.store.open import Store, open_store
 from tests.registry.blobs import Folder
 from tests.session.conftest import Daemon, Lend
@@ -117,6 +118,11 @@ async def open_workshop(root: Path, daemon: Daemon, lend: Lend) -> AsyncIterator
     assert not list((root / "ingest").iterdir())
 
 
+async def files(ref: ImmutableRef) -> dict[str, bytes]:
+    async with ref.mounted(readonly=True) as root:
+        return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
 def tar_of(files: Mapping[str, bytes]) -> bytes:
     """A plain tar; a name with a trailing slash is a directory."""
     out = io.BytesIO()
@@ -149,4 +155,4 @@ def add_image(folder: Folder, *layers: Mapping[str, bytes], arch: str = "amd64")
     return folder.image(*zipped, config=configs.marshal(config))
 
 
-__all__ = ["Recorder", "Workshop", "add_image", "open_workshop", "tar_of"]
+__all__ = ["Recorder", "Workshop", "add_image", "files", "open_workshop", "tar_of"]

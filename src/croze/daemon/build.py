@@ -46,6 +46,7 @@ from croze.remotecache.options import CacheExports
 from croze.session.exporters import finalize_export, find_exporters
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
+from croze.sources.contract import Prefetch
 from croze.status import VertexWarning
 
 
@@ -100,17 +101,23 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     async with (
         engine.store.leases.lease(),
         recording(engine.history, engine.telemetry, request) as record,
+        engine.local_sources.prefetching() as prefetch,
         engine.solver.job(request.Ref, sessions=asked.sessions) as job,
     ):
         record.begin(job)
-        response = await solve_and_export(engine, request, asked, job, record)
+        response = await solve_and_export(engine, request, asked, job, record, prefetch)
         # Who was told that the build is done may pull the plug.
         engine.keys.flush()
         return response
 
 
 async def solve_and_export(
-    engine: Engine, request: control_pb2.SolveRequest, asked: BuildPlan, job: Job, record: Recording
+    engine: Engine,
+    request: control_pb2.SolveRequest,
+    asked: BuildPlan,
+    job: Job,
+    record: Recording,
+    prefetch: Prefetch,
 ) -> dict[str, str]:
     """The work of the job; the answer to the client."""
     others = asked.cache_exports.others
@@ -118,7 +125,7 @@ async def solve_and_export(
     job.set_value(CARRIED, mounts)
     job.set_value(BUILD_MOUNTS, mounts)
     async with (
-        build_sources(job, asked.compatibility),
+        build_sources(job, asked.compatibility, prefetch),
         open_bridge(
             engine.bridges,
             job,

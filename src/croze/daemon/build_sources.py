@@ -13,7 +13,7 @@ from croze.ops.source import BUILD_SOURCES
 from croze.session.contract import SessionManager
 from croze.session.policy import SessionVerifier
 from croze.solver.solver import Job
-from croze.sources.contract import BuildSources
+from croze.sources.contract import BuildSources, Prefetch
 
 
 def compatibility_version(request: control_pb2.SolveRequest) -> int:
@@ -30,9 +30,9 @@ def compatibility_version(request: control_pb2.SolveRequest) -> int:
 
 
 @asynccontextmanager
-async def build_sources(job: Job, version: int) -> AsyncIterator[None]:
+async def build_sources(job: Job, version: int, prefetch: Prefetch) -> AsyncIterator[None]:
     """Inside, a source that the job has resolved stays what it was resolved to."""
-    build = BuildSources(version)
+    build = BuildSources(version, prefetch=prefetch)
     job.set_value(BUILD_SOURCES, build)
     try:
         yield

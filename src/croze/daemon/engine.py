@@ -51,6 +51,7 @@ from croze.session.manager import Sessions
 from croze.solver.solver import Solver
 from croze.sources.image import ImageSources
 from croze.sources.images import Images
+from croze.sources.local import LocalSources
 from croze.store.keys import SqliteKeys
 from croze.store.open import Store
 from croze.why.recorder import Recorder
@@ -68,6 +69,7 @@ class Engine(Struct):
     sessions: Sessions
     images: Images
     image_sources: ImageSources
+    local_sources: LocalSources
     executor: OciExecutor
     pools: Sequence[WorkerPool]
     """They work without having been started; what is started is warm when it is needed."""
@@ -123,6 +125,7 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             sessions=content.sessions,
             images=content.images,
             image_sources=sources.image,
+            local_sources=sources.local,
             executor=executor,
             pools=(pool, reading),
             keys=keys,

@@ -8,7 +8,7 @@ to those that run elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from typing import TypeVar
@@ -35,9 +35,11 @@ from croze.ops.carried import CARRIED
 from croze.ops.failed import FAILED_STEPS, FailedSteps
 from croze.ops.load import LoadOptions, fresh_cache_mounts, load
 from croze.ops.proxied import PROXIED
+from croze.ops.source import BUILD_SOURCES
 from croze.runtime.proxy.contract import Proxied
 from croze.solver.contract import Edge
 from croze.solver.solver import Job, SolvedResult
+from croze.sources.request import SourceRequest
 from croze.status import VertexWarning
 from croze.store.contract import ImmutableRef
 
@@ -151,6 +153,13 @@ class BuildBridge:
                 edge = await self._load(ref.definition)
                 parts.append((key, edge, ref.definition))
         return BridgeResult(metadata=await planner(self.job, parts))
+
+    def prefetch(self, sources: Iterable[ops_pb2.SourceOp]) -> None:
+        """Not where a policy may have something else to say."""
+        if self.sources.deciding() is None:
+            for build in self.job.values_of(BUILD_SOURCES):
+                for source in sources:
+                    build.prefetch(SourceRequest(source.identifier, dict(source.attrs)))
 
     def warn(self, warning: VertexWarning) -> None:
         self.job.emit(warning)

@@ -9,7 +9,7 @@ For example:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -69,6 +69,9 @@ class Bridge(Protocol):
         self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
     ) -> BridgeRef:
         """A part of a result, or something to look into. Raises `Canceled` after the build."""
+
+    def prefetch(self, sources: Iterable[ops_pb2.SourceOp]) -> None:
+        """These are likely to be wanted soon."""
 
     def warn(self, warning: VertexWarning) -> None:
         """Put a warning into the build's status."""

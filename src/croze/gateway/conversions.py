@@ -29,6 +29,7 @@ from croze.api import ops_pb2
 from croze.dockerfile.asking import Ask, Facts, FileAsked, MetaAsked, NamesAsked
 from croze.dockerfile.resolver import FrontendResult, ImageQuestion
 from croze.errors import CrozeError
+from croze.llb.marshal import op_blobs
 from croze.llb.sessions import Change
 from croze.status import VertexWarning
 
@@ -36,9 +37,18 @@ MOST: Final = 256
 MOST_BYTES: Final = 32 << 20
 LARGE_BYTES: Final = 256 << 10
 """What would hold up the event loop."""
+_LOCAL: Final = b"local://"
 
 Run = Callable[[Ask], Awaitable[FrontendResult | None]]
 """Runs the frontend. None if another frontend has answered."""
+
+
+Expect = Callable[[Sequence[ops_pb2.SourceOp]], None]
+"""Is told of sources of the client's that are likely to be wanted soon."""
+
+
+def _nobody(sources: Sequence[ops_pb2.SourceOp]) -> None:
+    """Nothing is begun early."""
 
 
 class _Outcome(Struct, frozen=True):
@@ -102,6 +112,8 @@ class _Remembered(Struct, frozen=True):
     conversation: _Conversation
     result: FrontendResult
     size_bytes: int
+    lent: Sequence[ops_pb2.SourceOp]
+    """See `_lent`."""
 
 
 class Conversions:
@@ -113,15 +125,21 @@ class Conversions:
         self._size_bytes = 0
 
     async def converted(
-        self, opts: Mapping[str, str], facts: Facts, ask: Ask, run: Run
+        self,
+        opts: Mapping[str, str],
+        facts: Facts,
+        ask: Ask,
+        run: Run,
+        expect: Expect = _nobody,
     ) -> FrontendResult | None:
         """The result of an equal conversion if one is remembered and still holds, else that of
-        `run`."""
+        `run`. While that is found out, `expect` knows what it is likely to lead to."""
         key = _key(opts, facts)
         known = self._known.get(key)
         if known is not None:
             self._known.move_to_end(key)
             change = Change(known.session, facts.session)
+            expect([change.source(each) for each in known.lent])
             questions = [_question(each, change) for each in known.conversation.questions]
             answered = await _asked_again(known.conversation, questions, ask)
             if all(known.conversation.outcomes[n].same(answered[n]) for n in answered):
@@ -140,7 +158,8 @@ class Conversions:
     ) -> None:
         self._forget(key)
         conversation.let_go()
-        known = _Remembered(session, conversation, result, _size_bytes(conversation, result))
+        size_bytes, lent = _size_bytes(conversation, result), _lent(conversation, result)
+        known = _Remembered(session, conversation, result, size_bytes, lent)
         self._known[key] = known
         self._size_bytes += known.size_bytes
         while len(self._known) > MOST or self._size_bytes > MOST_BYTES:
@@ -222,6 +241,16 @@ def _result(result: FrontendResult, change: Change) -> FrontendResult:
     }
     definitions = {key: change.definition(d)[0] for key, d in result.definitions.items()}
     return replace(result, definitions=definitions, scans=scans)
+
+
+def _lent(conversation: _Conversation, result: FrontendResult) -> list[ops_pb2.SourceOp]:
+    """The client's directories that were wanted, but for the one that is asked for at once."""
+    asked = [op_blobs(q.definition) for q in conversation.questions if isinstance(q, FileAsked)]
+    definitions = [*asked, *map(op_blobs, result.definitions.values())]
+    lent = dict.fromkeys(blob for blobs in definitions for blob in blobs if _LOCAL in blob)
+    at_once = asked[0] if asked else ()
+    sources = [ops_pb2.Op.FromString(blob).source for blob in lent if blob not in at_once]
+    return [source for source in sources if source.identifier.startswith(_LOCAL.decode())]
 
 
 def _size_bytes(conversation: _Conversation, result: FrontendResult) -> int:

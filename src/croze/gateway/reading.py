@@ -48,7 +48,7 @@ class Readers:
         async def run(ask: Ask) -> FrontendResult | None:
             return await self._run(request, ask, facts, asking.build)
 
-        return await self._conversions.converted(request.opts, facts, answer, run)
+        return await self._conversions.converted(request.opts, facts, answer, run, bridge.prefetch)
 
     async def read(
         self,

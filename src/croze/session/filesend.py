@@ -13,7 +13,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from croze import errors
 from croze.api import filesync_pb2
 from croze.session.contract import Session, Stream
-from croze.session.transfer import OnBytes, SentTree, send_tree
+from croze.session.sending import send_tree
+from croze.session.transfer import OnBytes, SentTree
 
 METHOD = "/moby.filesync.v1.FileSend/DiffCopy"
 

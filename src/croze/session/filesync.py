@@ -6,6 +6,7 @@ Source: BuildKit `session/filesync/filesync.go`. What to send goes in the call's
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 from urllib.parse import quote_plus, unquote_plus
 
@@ -13,8 +14,9 @@ from msgspec import Struct
 
 from croze import errors
 from croze.gotypes.strings import to_bytes
-from croze.session.contract import Session
-from croze.session.transfer import OnBytes, Sink, receive_tree
+from croze.session.contract import Session, Stream
+from croze.session.receiving import receive_expected, receive_tree
+from croze.session.transfer import Expected, OnBytes, Sink
 
 METHOD = "/moby.filesync.v1.FileSync/DiffCopy"
 
@@ -76,9 +78,23 @@ async def receive_dir(
     `on_bytes` counts what comes over the wire. Raises `errors.NotFound` when the client does not
     lend a directory of this name.
     """
-    if not session.serves(METHOD):
-        raise errors.CrozeError("no local sources enabled")
-    async with session.calls.stream(METHOD, request.metadata()) as call:
+    async with _asked(session, request) as call:
         result = await receive_tree(sink, call.receive, call.send, on_bytes)
         await call.done_sending()
     return result
+
+
+async def receive_expected_dir(
+    session: Session, request: DirRequest, expected: Expected[T], on_bytes: OnBytes | None = None
+) -> T:
+    """The same, of a directory that may be as expected."""
+    async with _asked(session, request) as call:
+        result = await receive_expected(expected, call.receive, call.send, on_bytes)
+        await call.done_sending()
+    return result
+
+
+def _asked(session: Session, request: DirRequest) -> AbstractAsyncContextManager[Stream]:
+    if not session.serves(METHOD):
+        raise errors.CrozeError("no local sources enabled")
+    return session.calls.stream(METHOD, request.metadata())

@@ -33,15 +33,6 @@ class MetadataSink(Generic[T]):
         self._parents: list[Entry] = []
         """Directories above the entry that nobody has wanted anything of yet."""
 
-    def same_again(self, packets: Sequence[bytes]) -> int:
-        """See `Sink.same_again`."""
-        return 0
-
-    @property
-    def is_same(self) -> bool:
-        """See `Sink.is_same`."""
-        return False
-
     def recall(self, packets: Sequence[bytes], start: int) -> int:
         """See `Sink.recall`: everything is listed anew."""
         return 0

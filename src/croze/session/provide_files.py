@@ -14,7 +14,7 @@ from croze.fs.tree.walk import WalkOptions
 from croze.rpc.call import Call, Requests
 from croze.session.filesync import DirRequest
 from croze.session.provider import Handler, metadata_of, packets_of, raw_stream
-from croze.session.transfer import send_tree
+from croze.session.sending import send_tree
 
 
 class LentDir(Struct, frozen=True):

@@ -22,7 +22,7 @@ from croze.rpc.call import Call, Requests
 from croze.session.directories import make_directory
 from croze.session.filesend import EXPORTER_ID, METADATA_PREFIX, MULTI_PLATFORM
 from croze.session.provider import Handler, metadata_of, packets_of, raw_stream
-from croze.session.transfer import receive_tree
+from croze.session.receiving import receive_tree
 
 
 class Output(Protocol):

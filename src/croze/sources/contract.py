@@ -10,7 +10,7 @@ For example:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -22,6 +22,14 @@ from croze.sources.request import SourceRequest
 from croze.sources.resolutions import Answers, HeldRefs
 from croze.status import Progress
 from croze.store.contract import ImmutableRef
+
+Prefetch = Callable[[SourceRequest], None]
+"""Says that a source is likely to be wanted soon: what can be begun before that, without a trace if
+it is not, begins."""
+
+
+def no_prefetch(request: SourceRequest) -> None:
+    """A `Prefetch` that waits until it is asked."""
 
 
 class BuildSources(Struct, frozen=True):
@@ -35,6 +43,7 @@ class BuildSources(Struct, frozen=True):
     commits: Answers[GitCommit] = field(default_factory=Answers)
     files: Answers[HttpFile] = field(default_factory=Answers)
     held: HeldRefs = field(default_factory=HeldRefs)
+    prefetch: Prefetch = no_prefetch
 
     async def close(self) -> None:
         await self.held.release()

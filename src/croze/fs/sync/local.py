@@ -44,6 +44,25 @@ class SyncOptions(msgspec.Struct, frozen=True):
     """Gets the checksum `Index` of the destination."""
     state_file: str | None = None
     """The notes for the next run, kept with the destination; without it every run is a full one."""
+    reread: bool = False
+    """Read every file, whatever is noted of it: a change that its times don't tell counts, too."""
+
+
+class _Differs(Exception):
+    """Something is not as it was."""
+
+
+def unchanged(source: str, options: SyncOptions) -> SyncResult | None:
+    """What `sync` would answer if it had nothing to do; None as soon as it would have. Nothing is
+    written. Raises as `walk` does."""
+    with explained("sync", source):
+        root = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return _Sync(source.rstrip("/"), root, "", options, looking=True).run()
+        except _Differs:
+            return None
+        finally:
+            os.close(root)
 
 
 def sync(source: str, dest: str, options: SyncOptions = SyncOptions()) -> SyncResult:  # noqa: B008
@@ -60,11 +79,15 @@ def sync(source: str, dest: str, options: SyncOptions = SyncOptions()) -> SyncRe
 
 
 class _Sync:
-    def __init__(self, source: str, root: int, dest: str, options: SyncOptions) -> None:
+    def __init__(
+        self, source: str, root: int, dest: str, options: SyncOptions, *, looking: bool = False
+    ) -> None:
+        """`looking`: raise `_Differs` rather than change anything."""
         self._source = source
         self._root = root
         self._dest = dest
         self._options = options
+        self._looking = looking
         self._started = time.time_ns()
         state = load_state(options.state_file)
         if state is not None and options.index_file and not os.path.exists(options.index_file):
@@ -85,6 +108,8 @@ class _Sync:
         for path, full, st in select(self._source, self._options.walk):
             old = self._old.pop(path, None)
             same = old if old and st.st_ctime_ns < racy and _looks_same(old.entry, st) else None
+            if same is not None and not self._holds(same):
+                same = None
             if same is not None and (st.st_nlink == 1 or same.entry.is_dir):
                 known.append(same)
                 continue
@@ -92,12 +117,20 @@ class _Sync:
             if same is not None and same.entry.linkname == entry.linkname:
                 known.append(same)
                 continue
+            if self._looking:
+                raise _Differs
             noted = True
             known.append(self._update(entry, old))
         removed = self._remove_rest()
         if self._mirror is not None or noted or self._fresh:
             self._finish(known)
         return SyncResult(self._changed, removed, self._bytes, len(known))
+
+    def _holds(self, known: MirroredEntry) -> bool:
+        """Whether a file that looks the same is the same."""
+        if not (self._options.reread and known.entry.is_file and not known.entry.linkname):
+            return True
+        return self._source_digest(known.entry) == known.digest
 
     def _update(self, entry: Entry, old: MirroredEntry | None) -> MirroredEntry:
         """Bring over an entry that may differ."""
@@ -188,6 +221,8 @@ class _Sync:
 
     def _begin(self) -> Mirror:
         """Before the first change."""
+        if self._looking:
+            raise _Differs
         if self._mirror is None:
             forget_state(self._options.state_file)
             index_file = self._options.index_file

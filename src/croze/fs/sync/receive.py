@@ -11,7 +11,6 @@ import os
 import stat
 import time
 from collections.abc import Sequence
-from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -33,6 +32,7 @@ from croze.fs.sync.mirror import (
     save_state,
     set_attributes,
 )
+from croze.fs.sync.told import Told
 from croze.fs.tree.walk import walk_stats
 
 _HELD_BYTES = 1 << 20
@@ -71,7 +71,9 @@ class Receiver:
         merge: bool = False,
         differ: Literal["metadata", "none"] = "metadata",
         owner: tuple[int, int] | None = None,
+        told: Told | None = None,
     ) -> None:
+        """`told`: the notes in `state_file`, and what has come already, all as the last time."""
         self._dest = dest.rstrip("/")
         self._state_file = state_file
         self._index_file = index_file
@@ -80,12 +82,11 @@ class Receiver:
         self._owner = owner
         self._order = OrderCheck()
         self._started = time.time_ns()
-        notes = load_notes(state_file)
+        notes = load_notes(state_file) if told is None else told.notes
         if notes is not None and index_file and not os.path.exists(index_file):
             notes = None
         self._notes = notes
-        """As long as all is told as it was the last time: it need not even be read."""
-        self._as_told = 0
+        self._as_told = 0 if told is None else told.count
         self._told: Sequence[bytes] = []
         self._numbers: dict[bytes, int] = {}
         self._known: list[MirroredEntry] = []
@@ -106,23 +107,6 @@ class Receiver:
             self._read_notes()
 
     # -- what is as it was --
-
-    def same_again(self, packets: Sequence[bytes]) -> int:
-        """How many of these packets, from the first, came at this place the last time. For them all
-        is done."""
-        if self._notes is None:
-            return 0
-        told, start = self._notes.packets, self._as_told
-        count = len(packets)
-        if packets != told[start : start + count]:
-            count = _equal(packets, told, start)
-        self._as_told += count
-        return count
-
-    @property
-    def is_same(self) -> bool:
-        """Nothing has come but what came the last time, and all of that."""
-        return self._notes is not None and self._as_told == len(self._notes.packets)
 
     def recall(self, packets: Sequence[bytes], start: int) -> int:
         """How many packets from `start` on tell of entries that have not changed, in the same
@@ -310,8 +294,6 @@ class Receiver:
         """After the last entry and the last content: remove the rest, set times, save notes."""
         if self._incoming:
             raise InvalidRequest(f"file transfer ended with {len(self._incoming)} files missing")
-        if self.is_same:
-            return SyncResult(0, 0, 0, self._as_told)
         if self._notes is not None:
             self._read_notes()
         self._remove_rest()
@@ -354,13 +336,3 @@ class Receiver:
             if incoming.fd >= 0:
                 os.close(incoming.fd)
         self._incoming.clear()
-
-
-def _equal(some: Sequence[bytes], others: Sequence[bytes], start: int) -> int:
-    """How many of `some` are the same as `others` from `start` on."""
-    count = 0
-    for one, other in zip(some, islice(others, start, None), strict=False):
-        if one != other:
-            break
-        count += 1
-    return count

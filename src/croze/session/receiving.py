@@ -1,0 +1,196 @@
+"""The receiving end of the file-transfer protocol (`session.transfer`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from croze import errors
+from croze.aio.parallel import first_error
+from croze.aio.threads import in_thread
+from croze.api import wire_pb2
+from croze.gotypes.strings import from_bytes
+from croze.session.messages import decode
+from croze.session.transfer import (
+    BATCH_ENTRIES,
+    BUFFER_BYTES,
+    GATHER_S,
+    Expected,
+    Meter,
+    OnBytes,
+    ReadPackets,
+    Sink,
+    WritePackets,
+    pack,
+    pack_error,
+    to_entry,
+)
+
+T = TypeVar("T")
+
+
+async def receive_tree(
+    sink: Sink[T], read: ReadPackets, write: WritePackets, on_bytes: OnBytes | None = None
+) -> T:
+    """Receive a tree; returns what `sink.finish` does. The sink is aborted on any error."""
+    return await _received(_Receiving(None, sink, read, write, Meter(on_bytes)))
+
+
+async def receive_expected(
+    expected: Expected[T], read: ReadPackets, write: WritePackets, on_bytes: OnBytes | None = None
+) -> T:
+    """The same, of a tree that may be as expected."""
+    return await _received(_Receiving(expected, None, read, write, Meter(on_bytes)))
+
+
+async def _received(receiving: _Receiving[T]) -> T:
+    try:
+        return await receiving.run()
+    except BaseException:
+        if receiving.sink is not None:
+            await in_thread(receiving.sink.abort)
+        raise
+    finally:
+        receiving.meter.done()
+
+
+class _Receiving(Generic[T]):
+    """One task reads packets; the other has them worked off, in batches, on a thread.
+
+    The reader is never cancelled while all goes well: a read that is cancelled ends the call.
+    """
+
+    def __init__(
+        self,
+        expected: Expected[T] | None,
+        sink: Sink[T] | None,
+        read: ReadPackets,
+        write: WritePackets,
+        meter: Meter,
+    ) -> None:
+        """Either is given."""
+        self._expected = expected
+        """What comes, as long as all is as expected."""
+        self.sink = sink
+        """Where it goes, once it is not."""
+        self._read = read
+        self._write = write
+        self._batch: list[bytes] = []
+        self._batch_bytes = 0
+        self._taken = 0
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._open: set[int] = set()
+        self._all_stats = False
+        self._finished = False
+        self._peer_failed = False
+        self.meter = meter
+
+    async def run(self) -> T:
+        async with first_error(), asyncio.TaskGroup() as group:
+            group.create_task(self._take_in())
+            received = await self._receive()
+        return received
+
+    async def _receive(self) -> T:
+        try:
+            await self._work_off()
+            result = await self._result()
+        except (OSError, errors.CrozeError) as error:
+            if not self._peer_failed:
+                await self._write(pack_error(error))
+            raise
+        self._finished = True
+        await self._write(pack(wire_pb2.Packet.PACKET_FIN))
+        return result
+
+    async def _result(self) -> T:
+        if self.sink is not None:
+            return await in_thread(self.sink.finish)
+        assert self._expected is not None
+        return self._expected.result()
+
+    async def _take_in(self) -> None:
+        expected = self._expected
+        while packets := await self._read():
+            self.meter.add(packets)
+            if expected is not None:
+                packets = packets[expected.same_again(packets) :]
+                if not packets:
+                    continue
+                is_same, expected = expected.is_same, None
+                if is_same and list(packets) == [b""]:
+                    self._all_stats = True
+                    self._filled.set()
+                    continue
+            self._batch += packets
+            self._taken += len(packets)
+            self._batch_bytes += sum(map(len, packets)) + 100 * len(packets)
+            self._filled.set()
+            if self._batch_bytes > BUFFER_BYTES and not self._finished:
+                self._emptied.clear()
+                await self._emptied.wait()
+        if not self._finished:
+            raise errors.Unavailable("the sender went away")
+
+    async def _work_off(self) -> None:
+        while not self._all_stats or self._open:
+            await self._filled.wait()
+            if self._all_stats and not self._batch and not self._open:
+                return
+            if self._taken > BATCH_ENTRIES and self._batch_bytes < BUFFER_BYTES:
+                await asyncio.sleep(GATHER_S)  # a large transfer: a few packets more at a time
+            replayed: Sequence[bytes] = ()
+            if self.sink is None:
+                assert self._expected is not None
+                self.sink, replayed = await self._expected.differs()
+            self._filled.clear()
+            batch, self._batch, self._batch_bytes = [*replayed, *self._batch], [], 0
+            self._emptied.set()
+            numbers = await in_thread(self._apply, self.sink, batch)
+            if numbers:
+                await self._write(*(pack(wire_pb2.Packet.PACKET_REQ, id) for id in numbers))
+
+    def _apply(self, sink: Sink[T], batch: list[bytes]) -> list[int]:
+        """Work a batch off; the indexes of contents to ask for."""
+        numbers: list[int] = []
+        at = 0
+        while at < len(batch):
+            if not self._all_stats:
+                at += sink.recall(batch, at)
+                if at == len(batch):
+                    break
+            data = batch[at]
+            at += 1
+            packet = decode(wire_pb2.Packet, data)
+            match packet.type:
+                case wire_pb2.Packet.PACKET_STAT:
+                    self._on_stat(sink, packet, data, numbers)
+                case wire_pb2.Packet.PACKET_DATA:
+                    self._on_data(sink, packet)
+                case wire_pb2.Packet.PACKET_ERR:
+                    self._peer_failed = True
+                    message = from_bytes(packet.data)
+                    raise errors.CrozeError(f"error from sender: {message}")
+        return numbers
+
+    def _on_stat(
+        self, sink: Sink[T], packet: wire_pb2.Packet, data: bytes, numbers: list[int]
+    ) -> None:
+        if not packet.HasField("stat"):
+            self._all_stats = True
+            return
+        id = sink.stat(to_entry(packet.stat), data)
+        if id is not None:
+            self._open.add(id)
+            numbers.append(id)
+
+    def _on_data(self, sink: Sink[T], packet: wire_pb2.Packet) -> None:
+        if packet.ID not in self._open:
+            raise errors.CrozeError(f"invalid file request {packet.ID}")
+        if packet.data:
+            sink.data(packet.ID, packet.data)
+        else:
+            sink.end(packet.ID)
+            self._open.discard(packet.ID)

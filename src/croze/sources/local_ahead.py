@@ -1,0 +1,147 @@
+"""Transfers of directories that begin before anybody wants them: what a build asked for the last
+time, while it is still being found out whether it asks for the same again.
+
+Whoever wants a directory takes what is on its way if it is the very same that is asked for. What
+nobody has taken ends with the build, or as soon as another transfer wants its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from croze.aio.threads import finish
+from croze.errors import CrozeError
+from croze.session.contract import SessionManager
+from croze.sources.contract import Prefetch
+from croze.sources.local_options import SCHEME, LocalOptions, parse_options
+from croze.sources.local_transfer import Transfer
+from croze.sources.request import SourceRequest
+from croze.status import Progress
+from croze.store.contract import ImmutableRef, RefStore
+from croze.workers.pool import Pool
+
+log = logging.getLogger(__name__)
+
+FRESH_S: Final = 0.5
+"""What was begun longer ago is begun again: the client may have changed something meanwhile, and
+would expect that to count."""
+
+
+class _Early:
+    """One transfer, and who waits for it."""
+
+    def __init__(self, transfer: Transfer, task: asyncio.Task[ImmutableRef | None]) -> None:
+        self._transfer = transfer
+        self._task = task
+        self._began = time.monotonic()
+
+    @property
+    def is_fresh(self) -> bool:
+        return time.monotonic() - self._began < FRESH_S
+
+    async def take(self, progress: Progress) -> ImmutableRef | None:
+        """What has come; None if that failed, or was given up. The handle is the caller's. A caller
+        that is cancelled takes the transfer along."""
+        self._transfer.meter.show(progress)
+        self._transfer.wanted.set()
+        try:
+            await asyncio.wait([self._task])
+        except asyncio.CancelledError:
+            await finish(self.drop())
+            raise
+        return None if self._task.cancelled() else self._task.result()
+
+    def cancel(self) -> None:
+        self._task.cancel()
+
+    async def drop(self) -> None:
+        """End it; nothing of it is left."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        ref = None if self._task.cancelled() else self._task.result()
+        if ref is not None:
+            await ref.release()
+
+
+class Ahead:
+    """All of a daemon that nobody has taken yet, by what they ask for."""
+
+    def __init__(self, refs: RefStore, sessions: SessionManager, pool: Pool) -> None:
+        self._refs = refs
+        self._sessions = sessions
+        self._pool = pool
+        self._early: dict[LocalOptions, _Early] = {}
+
+    @asynccontextmanager
+    async def prefetching(self) -> AsyncIterator[Prefetch]:
+        """What may be begun for one build. All of it ends with the block."""
+        begun: dict[LocalOptions, _Early] = {}
+        failed: BaseException | None = None
+        async with asyncio.TaskGroup() as group:
+
+            def prefetch(request: SourceRequest) -> None:
+                options = _suitable(request)
+                if options is None or options in self._early or options in begun:
+                    return
+                transfer = Transfer(options, self._refs, self._pool)
+                task = group.create_task(self._bring(transfer, options))
+                self._early[options] = begun[options] = _Early(transfer, task)
+
+            try:
+                yield prefetch
+            except BaseException as error:  # raised below: not to come out as a group
+                failed = error
+            await self._end(begun)
+        if failed is not None:
+            raise failed
+
+    async def _end(self, begun: Mapping[LocalOptions, _Early]) -> None:
+        """Of those that another build has taken, that one makes its own."""
+        for options, early in begun.items():
+            early.cancel()
+            if self._early.get(options) is early:
+                del self._early[options]
+                await finish(early.drop())
+
+    async def take(self, options: LocalOptions, progress: Progress) -> ImmutableRef | None:
+        """What is on its way of these, if it was begun just now. Another transfer into the same
+        place is over when this returns."""
+        early = self._early.get(options)
+        if early is not None and early.is_fresh:
+            del self._early[options]
+            return await early.take(progress)
+        for other in [each for each in self._early if _same_place(each, options)]:
+            if (early := self._early.pop(other, None)) is not None:
+                await finish(early.drop())
+        return None
+
+    async def _bring(self, transfer: Transfer, options: LocalOptions) -> ImmutableRef | None:
+        """What goes wrong is told by the transfer that is made instead."""
+        try:
+            return await transfer.bring(await self._sessions.get(options.session))
+        except (CrozeError, OSError) as error:
+            log.debug("what was begun ahead of %s failed: %s", options.name, error)
+            return None
+
+
+def _suitable(request: SourceRequest) -> LocalOptions | None:
+    if not request.identifier.startswith(f"{SCHEME}://"):
+        return None
+    try:
+        options = parse_options(request)
+    except CrozeError:
+        return None
+    return options if options.session and not options.metadata_only else None
+
+
+def _same_place(one: LocalOptions, other: LocalOptions) -> bool:
+    return (one.name, one.shared_key_hint, one.session) == (
+        other.name,
+        other.shared_key_hint,
+        other.session,
+    )

@@ -1,0 +1,137 @@
+"""Directories of clients that earlier builds have left: each is found to be as it was, or brought
+up to date.
+
+While nobody writes to it, a kept directory is an immutable ref, which any number of builds may have
+at once. Who finds a difference takes it for writing, which no two can; who finds it in use makes
+another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from msgspec import Struct
+
+from croze.aio.threads import finish
+from croze.errors import AlreadyExists, NotFound
+from croze.fs.copy import links
+from croze.store.contract import ImmutableRef, MutableRef, RefStore
+
+CHECKSUMS: Final = "checksums"
+"""The side file of a ref that holds its `fs.content.checksum.Index`."""
+STATE: Final = "sync-state"
+"""The side file with what the last run noted of the directory."""
+MOST: Final = 8
+"""How many are looked at: clients that tell nothing apart have one key for all directories."""
+
+_SHARED_KEY: Final = "local_shared_key"
+
+
+class Candidate(Struct, frozen=True):
+    """A directory that was left. `id` is that of the mutable record."""
+
+    id: str
+    state: str
+    index: str
+
+
+class Target(Struct, frozen=True):
+    """A directory that is open for writing."""
+
+    id: str
+    dest: Path
+    state: str
+    index: str
+
+
+class KeptDir:
+    """What one transfer ends in. To be used as `async with`: `give` hands it out, and what is not
+    given is released at the end."""
+
+    def __init__(self, refs: RefStore, name: str, shared_key: str) -> None:
+        self._refs = refs
+        self._name = name
+        self._shared_key = shared_key
+        self._held: dict[str, ImmutableRef] = {}
+        self._mutable: MutableRef | None = None
+        self._chosen: ImmutableRef | None = None
+        self._mount = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # What is half done is known to be so: its notes are gone until a run is complete.
+        await finish(self._close())
+
+    async def _close(self) -> None:
+        await self._mount.aclose()
+        await self._let_go()
+        if self._mutable is not None:
+            await self._mutable.release()
+
+    async def _let_go(self) -> None:
+        held, self._held = self._held, {}
+        for ref in held.values():
+            await ref.release()
+
+    def candidates(self) -> Iterator[Candidate]:
+        """What is there, that which was used last first. Each is held as it comes, so that nobody
+        else writes to it, until one is chosen, or written to."""
+        for id in self._refs.find(**{_SHARED_KEY: self._shared_key})[:MOST]:
+            ref = self._refs.get_retained(id)
+            if ref is not None:
+                self._held[id] = ref
+                yield Candidate(id, str(ref.side_file(STATE)), str(ref.side_file(CHECKSUMS)))
+
+    async def choose(self, candidate: Candidate) -> None:
+        """It is as it was: nothing need be written."""
+        self._chosen = self._held.pop(candidate.id)
+        await self._let_go()
+
+    async def writable(self, near: str = "") -> Target:
+        """The candidate of this id for writing if it is to be had, else another directory."""
+        await self._let_go()
+        ref = self._mutable = await self._take(near) or await self._new()
+        dest = await self._mount.enter_async_context(ref.mounted(readonly=False))
+        return Target(ref.id, dest, str(ref.side_file(STATE)), str(ref.side_file(CHECKSUMS)))
+
+    async def _take(self, near: str) -> MutableRef | None:
+        """A directory that an earlier build left, unless another one is using it."""
+        found = self._refs.find(**{_SHARED_KEY: self._shared_key})
+        for id in sorted(found, key=lambda id: id != near):
+            try:
+                return await self._refs.get_mutable(id)
+            except (NotFound, AlreadyExists):
+                continue
+        return None
+
+    async def _new(self) -> MutableRef:
+        ref = await self._refs.new(
+            None, description=f"local source for {self._name}", record_type="source.local"
+        )
+        ref.side_file(links.SIDE_FILE).touch()  # its files are never written in place
+        return ref
+
+    async def give(self) -> ImmutableRef:
+        """What was chosen, or what was written, which is complete now."""
+        chosen, self._chosen = self._chosen, None
+        if chosen is not None:
+            return chosen
+        ref = self._mutable
+        assert ref is not None, "choose one, or write to one"
+        await self._mount.aclose()
+        if ref.get_meta(_SHARED_KEY) != self._shared_key:
+            ref.set_meta(**{_SHARED_KEY: self._shared_key})
+        committed = await ref.commit(retain=True)
+        self._mutable = None
+        return committed

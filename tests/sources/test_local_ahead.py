@@ -1,0 +1,360 @@
+"""Directories that are on their way before anybody wants them: taken, given up, and gone wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from croze.errors import CrozeError
+from croze.fs.remove import remove_tree
+from croze.rpc.call import Call, Requests
+from croze.session.contract import Session
+from croze.session.hostdir import HostDirProvider
+from croze.session.provide_files import FilesProvider, LentDir
+from croze.sources.contract import BuildSources, SourceContext
+from croze.sources.local import LocalSources
+from croze.sources.request import SourceRequest
+from croze.store.contract import ImmutableRef
+from tests.sources.workshop import Workshop, files
+
+pytestmark = pytest.mark.root
+
+KINDS = ("transfer", "handle")
+
+
+class CountingFiles(FilesProvider):
+    """Knows how often it was asked, and who still waits."""
+
+    asked = 0
+    ended = 0
+
+    async def _diff_copy(self, messages: Requests[bytes], context: Call) -> None:
+        self.asked += 1
+        try:
+            await super()._diff_copy(messages, context)
+        finally:
+            self.ended += 1
+
+
+class CountingHandles(HostDirProvider):
+    asked = 0
+
+    def _asked_for(self, question: str) -> object:  # type: ignore[override]
+        self.asked += 1
+        return super()._asked_for(question)
+
+
+class Bench:
+    """One client's directory, and a daemon that may bring it early."""
+
+    def __init__(self, shop: Workshop, context: Path, kind: str) -> None:
+        self.shop = shop
+        self.context = context
+        self.kind = kind
+        self.sources = LocalSources(shop.store.refs, shop.daemon.sessions, shop.pool)
+        self.files = CountingFiles({"context": LentDir(context)})
+        self.handles = CountingHandles({"context": context})
+        self.session: Session | None = None
+
+    @property
+    def asked(self) -> int:
+        return self.files.asked + self.handles.asked
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Bench]:
+        lent = [self.files, self.handles] if self.kind == "handle" else [self.files]
+        async with self.shop.client(*lent) as self.session:
+            yield self
+
+    def request(self, **attrs: str) -> SourceRequest:
+        assert self.session is not None
+        asked = {"sharedkeyhint": "context", "session": self.session.id, **attrs}
+        return SourceRequest("local://context", {f"local.{k}": v for k, v in asked.items()})
+
+    async def bring(self, request: SourceRequest) -> ImmutableRef:
+        assert self.session is not None
+        ctx = SourceContext((self.session.id,), self.shop.progress, BuildSources())
+        ref = await self.sources.open(request).snapshot(ctx)
+        assert ref is not None
+        return ref
+
+    async def brought(self, request: SourceRequest) -> dict[str, bytes]:
+        ref = await self.bring(request)
+        found = await files(ref)
+        await ref.release()
+        return found
+
+    async def kept(self) -> tuple[int, int]:
+        """How many directories are kept, and how many of them somebody has."""
+        records = await self.shop.store.refs.disk_usage()
+        return len(records), sum(r.in_use for r in records)
+
+
+@pytest.fixture
+async def bench(
+    request: pytest.FixtureRequest, workshop: Workshop, tmp_path: Path
+) -> AsyncIterator[Bench]:
+    context = tmp_path / "context"
+    (context / "sub").mkdir(parents=True)
+    (context / "a").write_bytes(b"one")
+    (context / "sub/b").write_bytes(b"two" * 1000)
+    made = Bench(workshop, context, request.param)
+    async with made.client():
+        yield made
+    assert workshop.progress.unfinished() == []
+
+
+@pytest.fixture(autouse=True)
+def clock_of_small_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was changed just before a transfer need not be looked at again by the next."""
+    monkeypatch.setattr("croze.fs.sync.local._RACY_NS", 0)
+
+
+either_way = pytest.mark.parametrize("bench", KINDS, indirect=True)
+WHOLE = {"a": b"one", "sub/b": b"two" * 1000}
+
+
+async def quiet(bench: Bench) -> None:
+    """Until what was begun has come as far as it may by itself: nothing asks any more."""
+    before = -1
+    while before != bench.asked or not bench.asked:
+        before = bench.asked
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+
+
+@either_way
+async def test_what_is_on_its_way_is_taken(bench: Bench) -> None:
+    for number in range(3):
+        if number == 2:
+            (bench.context / "a").write_bytes(b"changed")
+        before = bench.asked
+        async with bench.sources.prefetching() as prefetch:
+            prefetch(bench.request())
+            prefetch(bench.request())  # as two builds of one session may
+            found = await bench.brought(bench.request())
+        assert found == WHOLE | ({"a": b"changed"} if number == 2 else {})
+        assert bench.asked == before + 1
+        assert bench.shop.progress.statuses["transferring context:"][2]
+    assert await bench.kept() == (1, 0)
+
+
+@either_way
+async def test_nothing_is_seen_before_it_is_taken(bench: Bench) -> None:
+    await bench.brought(bench.request())
+    bench.shop.progress.statuses.clear()
+    async with bench.sources.prefetching() as prefetch:
+        prefetch(bench.request())
+        await quiet(bench)
+        assert bench.shop.progress.statuses == {}
+        await bench.brought(bench.request())
+        assert [*bench.shop.progress.statuses] == ["transferring context:"]
+
+
+@either_way
+async def test_what_is_not_wanted_leaves_no_trace(bench: Bench) -> None:
+    """The directory has changed, but the build ends without it: nothing of the change is here, and
+    the next one is told no more than the change."""
+    await bench.brought(bench.request())
+    (bench.context / "a").write_bytes(b"changed")
+    async with bench.sources.prefetching() as prefetch:
+        prefetch(bench.request())
+        await quiet(bench)
+        assert await bench.kept() == (1, 1)
+    assert await bench.kept() == (1, 0)
+    if bench.kind == "transfer":
+        while bench.files.ended < bench.files.asked:
+            await asyncio.sleep(0.001)
+    found = await bench.brought(bench.request())
+    assert found == WHOLE | {"a": b"changed"}
+    assert 0 < bench.shop.progress.statuses["transferring context:"][0] < 1000
+    assert await bench.kept() == (1, 0)
+
+
+@either_way
+async def test_another_question_gets_another_answer(bench: Bench) -> None:
+    """What was expected is not what is wanted: another filter, in the same place."""
+    await bench.brought(bench.request())
+    (bench.context / "sub/b").write_bytes(b"three")
+    async with bench.sources.prefetching() as prefetch:
+        prefetch(bench.request())
+        await quiet(bench)
+        found = await bench.brought(bench.request(excludepatterns='["a"]'))
+        assert found == {"sub/b": b"three"}
+        assert await bench.kept() == (1, 0)
+    assert await bench.brought(bench.request()) == {"a": b"one", "sub/b": b"three"}
+    assert await bench.kept() == (1, 0)
+
+
+@either_way
+async def test_a_directory_that_vanishes_meanwhile(bench: Bench) -> None:
+    """As with any transfer that had begun before: what is not there any more is empty. Of one that
+    had not, who wants it is told the same as ever."""
+    await bench.brought(bench.request())
+    (bench.context / "a").write_bytes(b"changed")
+    async with bench.sources.prefetching() as prefetch:
+        prefetch(bench.request())
+        await quiet(bench)
+        remove_tree(str(bench.context))
+        assert not (await bench.brought(bench.request())).get("a")
+    for early in (True, False):
+        async with bench.sources.prefetching() as prefetch:
+            if early:
+                prefetch(bench.request())
+            with pytest.raises(CrozeError, match=r"(?i)no such file or directory"):
+                await bench.brought(bench.request())
+    assert (await bench.kept())[1] == 0
+
+
+@either_way
+async def test_what_was_begun_long_ago_is_begun_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client may have saved something since, while a registry was slow to answer."""
+    await bench.brought(bench.request())
+    for fresh_s, found in ((1000.0, b"one"), (0.0, b"changed")):
+        monkeypatch.setattr("croze.sources.local_ahead.FRESH_S", fresh_s)
+        async with bench.sources.prefetching() as prefetch:
+            prefetch(bench.request())
+            await quiet(bench)
+            (bench.context / "a").write_bytes(b"changed")
+            assert (await bench.brought(bench.request()))["a"] == found
+    assert await bench.kept() == (1, 0)
+
+
+@either_way
+async def test_who_takes_it_is_cancelled(bench: Bench) -> None:
+    await bench.brought(bench.request())
+    held, go = await _held_up(bench)
+    async with bench.sources.prefetching() as prefetch:
+        prefetch(bench.request())
+        await quiet(bench)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(bench.brought(bench.request()))
+            await asyncio.wait_for(held.wait(), 10)
+            task.cancel()
+            go.set()
+        assert task.cancelled()
+        assert await bench.kept() == (1, 0)
+    assert await bench.brought(bench.request()) == WHOLE | {"a": b"changed"}
+
+
+async def _held_up(bench: Bench) -> tuple[asyncio.Event, asyncio.Event]:
+    """Set when the directory is open for writing, which then waits for the other."""
+    (bench.context / "a").write_bytes(b"changed")
+    held, go = asyncio.Event(), asyncio.Event()
+    take = bench.shop.store.refs.get_mutable
+
+    async def get_mutable(id: str) -> object:
+        held.set()
+        await go.wait()
+        bench.shop.store.refs.get_mutable = take  # type: ignore[method-assign]
+        return await take(id)
+
+    bench.shop.store.refs.get_mutable = get_mutable  # type: ignore[method-assign, assignment]
+    return held, go
+
+
+@either_way
+async def test_the_build_ends_amid_a_transfer(bench: Bench) -> None:
+    """Another build of the same session that has taken it does it itself."""
+    await bench.brought(bench.request())
+    held, go = await _held_up(bench)
+    async with asyncio.TaskGroup() as group:
+        async with bench.sources.prefetching() as prefetch:
+            prefetch(bench.request())
+            other = group.create_task(bench.brought(bench.request()))
+            await asyncio.wait_for(held.wait(), 10)
+            go.set()
+        assert await other == WHOLE | {"a": b"changed"}
+    assert await bench.kept() == (1, 0)
+
+
+@either_way
+async def test_errors_of_the_build_come_out_as_they_are(bench: Bench) -> None:
+    async def build() -> None:
+        async with bench.sources.prefetching() as prefetch:
+            prefetch(bench.request())
+            raise CrozeError("the build failed") from KeyError("why")
+
+    with pytest.raises(CrozeError, match="the build failed") as caught:
+        await build()
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert (await bench.kept())[1] == 0
+
+
+@either_way
+async def test_a_session_that_is_gone(bench: Bench) -> None:
+    request = bench.request(session="gone")
+    async with bench.sources.prefetching() as prefetch:
+        prefetch(request)
+        await bench.brought(request)  # by another session of the build
+    assert await bench.kept() == (1, 0)
+
+
+@either_way
+async def test_what_can_not_be_begun(bench: Bench) -> None:
+    async with bench.sources.prefetching() as prefetch:
+        for request in (
+            SourceRequest("git://example.com/a.git", {}),
+            bench.request(session=""),
+            bench.request(includepattern="{"),
+            bench.request(metadatatransfer="true"),
+        ):
+            prefetch(request)
+        await asyncio.sleep(0)
+    assert bench.asked == 0
+
+
+# -- kept directories --------------------------------------------------------------------------
+
+
+@either_way
+async def test_builds_at_once_share_what_has_not_changed(bench: Bench) -> None:
+    await bench.brought(bench.request())
+    refs = await asyncio.gather(*(bench.bring(bench.request()) for _ in range(3)))
+    assert len({ref.id for ref in refs}) == 1
+    (bench.context / "a").write_bytes(b"changed")
+    changed = await bench.bring(bench.request())
+    assert await files(changed) == WHOLE | {"a": b"changed"}
+    for ref in refs:
+        assert await files(ref) == WHOLE
+        await ref.release()
+    await changed.release()
+    assert await bench.kept() == (2, 0)
+
+
+async def test_directories_that_the_client_does_not_tell_apart(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    """`buildctl` has one key for all: each is found again, and only its changes come."""
+    benches = []
+    for number in range(3):
+        context = tmp_path / f"context{number}"
+        context.mkdir()
+        (context / "large").write_bytes(bytes([number]) * 100_000)
+        (context / "z").write_bytes(b"same")
+        benches.append(Bench(workshop, context, "transfer"))
+
+    async def each(change: Callable[[Bench], object], most: int) -> None:
+        for bench in benches:
+            change(bench)
+            async with bench.client():
+                found = await bench.brought(bench.request())
+            assert found == {p.name: p.read_bytes() for p in bench.context.iterdir()}
+            assert workshop.progress.statuses["transferring context:"][0] < most
+
+    refs = []
+    for bench in benches:
+        async with bench.client():
+            refs.append(await bench.bring(bench.request()))
+    for ref in refs:
+        await ref.release()
+    await each(lambda _: None, 1000)
+    await each(lambda bench: (bench.context / "z").write_bytes(b"other"), 1000)
+    await each(lambda bench: (bench.context / "z").unlink(), 1000)
+    assert await benches[0].kept() == (3, 0)
