@@ -1,5 +1,5 @@
-# The daemon and its client in an image that drops in for moby/buildkit: it has the names `buildkitd` and `buildctl`,
-# keeps its state in /var/lib/buildkit, and listens at /run/buildkit/buildkitd.sock.
+# The daemon and its client in an image that drops in for moby/buildkit: it has the names `buildkitd`, `buildctl`
+# and `buildctl-daemonless.sh`, keeps its state in /var/lib/buildkit, and listens at /run/buildkit/buildkitd.sock.
 #
 #   croze build -t localhost/croze:0.1.0 --load .
 #
@@ -28,6 +28,8 @@ RUN grep -oE '^[A-Za-z0-9_.-]+==[^ ;]+' /src/requirements.lock >/constraints \
 FROM system
 COPY --from=packages /opt/croze /opt/croze
 RUN ln -s /opt/croze/bin/croze /opt/croze/bin/crozed /usr/local/bin/ \
- && ln -s crozed /usr/local/bin/buildkitd && ln -s croze /usr/local/bin/buildctl
+ && ln -s crozed /usr/local/bin/buildkitd && ln -s croze /usr/local/bin/buildctl \
+ && ln -s croze /usr/local/bin/buildctl-daemonless.sh
+ENV BUILDKIT_SETUP_CGROUPV2_ROOT=1
 VOLUME /var/lib/buildkit
 ENTRYPOINT ["buildkitd"]

@@ -7,7 +7,7 @@ import pytest
 from croze.api import worker_pb2
 from croze.client import engine_features
 from croze.client.options import BuildOptions
-from croze.errors import Unsupported
+from croze.errors import InvalidRequest, Unsupported
 
 STORE = {"org.mobyproject.buildkit.worker.snapshotter": "overlayfs"}
 
@@ -38,3 +38,13 @@ async def test_what_needs_the_containerd_store(options: BuildOptions, said: str)
 async def test_the_rest_is_not_asked_about() -> None:
     options = BuildOptions(context=".", cache_to=["type=inline"], outputs=["type=docker"])
     await engine_features.check(Engine({}), {"default": options})
+
+
+async def test_the_hosts_own_address() -> None:
+    known = Engine({"org.mobyproject.buildkit.worker.moby.host-gateway-ip": "172.17.0.1"})
+    wanted = {"default": BuildOptions(context=".", add_hosts=["up:host-gateway"])}
+    assert await engine_features.host_gateway(known, wanted) == "172.17.0.1"
+    with pytest.raises(InvalidRequest, match=r"host-gateway: host-gateway IP not found$"):
+        await engine_features.host_gateway(Engine({}), wanted)
+    others = {"default": BuildOptions(context=".", add_hosts=["host-gateway:1.2.3.4"])}
+    assert await engine_features.host_gateway(Engine({}), others) == ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from croze.daemon.config import OciWorker
-from croze.daemon.networks import network_mode
+from croze.daemon.networks import host_gateway, network_mode
 from croze.errors import InvalidRequest
 
 
@@ -27,3 +27,10 @@ def test_modes_by_name() -> None:
         assert network_mode(OciWorker(network_mode=mode), {}) == mode
     with pytest.raises(InvalidRequest, match='invalid network mode: "x"'):
         network_mode(OciWorker(network_mode="x"), {})
+
+
+def test_where_the_machine_is_for_its_containers() -> None:
+    assert host_gateway(OciWorker(network_mode="host")) == "127.0.0.1"
+    assert host_gateway(OciWorker(network_mode="bridge")) == "10.10.0.1"
+    assert host_gateway(OciWorker(network_mode="bridge", bridge_subnet="fd00::/64")) == "fd00::1"
+    assert host_gateway(OciWorker(network_mode="none")) == ""

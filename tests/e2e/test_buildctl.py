@@ -53,6 +53,31 @@ def test_a_frontend_builds(buildctl: Buildctl, tmp_path: Path) -> None:
     assert "CACHED" in again.stderr
 
 
+COUNTS = ("total", "completed", "user_total", "user_cached", "user_completed", "user_cacheable")
+
+
+def test_metrics_of_the_cache(buildctl: Buildctl, tmp_path: Path) -> None:
+    """The words are the real buildctl's; a base image is no miss, and counts as none cacheable."""
+    (buildctl.context / "D3").write_text("FROM scratch\nCOPY f /g\n")
+    metrics = tmp_path / "metrics"
+    metrics.write_text("old" * 1000)
+    given = ("--opt", "filename=D3", "--debug-json-cache-metrics")
+    buildctl.build(*given, metrics)
+    missed, told = metrics.read_text().splitlines()
+    assert missed == "cache miss: [1/1] COPY f /g"
+    counts = json.loads(told)
+    assert list(counts) == [*COUNTS, "from", "miss", "client_duration_ms"]
+    assert [counts[name] for name in COUNTS[2:]] == [1, 0, 1, 1]
+    assert counts["total"] == counts["completed"] > 1
+    assert (counts["from"], counts["miss"]) == (0, 1)
+    for place, stream in (("stdout", "stdout"), ("stderr", "stderr")):
+        done = buildctl.build(*given, place, "--progress=plain")
+        last = getattr(done, stream).splitlines()[-1]
+        assert json.loads(last)["user_cached"] == 1
+    refused = buildctl.build(*given, tmp_path, check=False)
+    assert refused.stderr.splitlines()[-1].endswith(": is a directory")
+
+
 def test_an_archive_goes_to_standard_output(buildctl: Buildctl, tmp_path: Path) -> None:
     buildctl.build("--output", f"type=docker,name=x,dest={tmp_path}/image.tar")
     assert (tmp_path / "image.tar").stat().st_size > 1000
@@ -154,6 +179,11 @@ def test_definitions_are_shown(buildctl: Buildctl, tmp_path: Path) -> None:
         (["debug", "ctl", "x", "--pin", "--unpin"], 1, "cannot specify both --pin and --unpin"),
         (["build", "--frontend=x", "--ssh=a=raw=true"], 1, 'exactly one socket path for "a"'),
         (["build", "--frontend=x", "--ssh=a=raw=2,b"], 1, "invalid value for 'raw': 2"),
+        (
+            ["build", "--frontend=x", "--registry-auth-tlscontext=host=r"],
+            1,
+            "--registry-auth-tlscontext requires ca=<ca> or cert=<cert>,key=<key>",
+        ),
         (["du", "--format", "{{.ID"], 1, "template: :1: unclosed action"),
         (["prune", "--keep-storage", "x"], 1, 'invalid value "x" for flag -keep-storage'),
         (["--timeout", "soon", "du"], 1, 'invalid value "soon" for flag -timeout: strconv.Pars'),

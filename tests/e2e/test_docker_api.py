@@ -28,7 +28,7 @@ from tests.e2e.docker_engine import (
 )
 from tests.e2e.dockerd import own_dockerd
 from tests.e2e.images import busybox_layer
-from tests.e2e.sandbox import BUILDX, Sandbox, execute, free_port, select_pause
+from tests.e2e.sandbox import BUILDX, CROZE, Sandbox, execute, free_port, select_pause
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,27 @@ def test_buildx_in_a_context_of_docker(engine: Engine, context: Path) -> None:
     id = engine.docker("images", "-q", "--no-trunc", "from-buildx").stdout.strip()
     shown = ("inspect", "--format", "{{.Id}}", id_file.read_text())
     assert engine.docker(*shown).stdout.strip() == id
+
+
+def test_the_hosts_own_address(engine: Engine, context: Path) -> None:
+    """What `host-gateway` stands for: buildx asks the worker's labels, Debian's client leaves it to
+    the engine."""
+    (context / "Gateway").write_text(
+        "FROM scratch\nCOPY --chmod=755 busybox /bin/sh\n"
+        'RUN ["/bin/sh", "-c", "while read a b; do echo $a $b; done </etc/hosts >/hosts"]\n'
+    )
+    out = engine.sandbox.path / "hosts"
+    build = ("build", "--add-host=up:host-gateway", "-f", context / "Gateway")
+    for client in (BUILDX["trixie"], CROZE):
+        words = [client, "--builder", "default", *build, "-o", out, context]
+        execute(words, {**engine.env, "CROZE_HOST": ""})
+        assert "127.0.0.1 up" in (out / "hosts").read_text()
+        (out / "hosts").unlink()
+    for client in DOCKER:
+        engine.docker(*build, "-t", "gateway", context, client=client)
+        run = ("run", "--rm", "--add-host=up:host-gateway", "gateway", "/bin/sh", "-c")
+        shown = "while read a b; do echo $a $b; done </hosts; echo of /etc; read a </etc/hosts"
+        assert "127.0.0.1 up" in engine.docker(*run, shown, client=client).stdout
 
 
 @pytest.mark.parametrize("client", DOCKER)

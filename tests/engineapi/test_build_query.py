@@ -49,6 +49,14 @@ def test_everything_that_is_served() -> None:
     assert [entry.Type for entry in made.Cache.Exports] == ["inline"]
 
 
+def test_the_hosts_own_address() -> None:
+    asked = Query([*GIVEN, ("extrahosts", "up:host-gateway")])
+    made = solve_request(asked, "r", host_gateway="127.0.0.1")
+    assert of_attrs(made.FrontendAttrs)["add-hosts"] == "up=127.0.0.1"
+    with pytest.raises(InvalidRequest, match="unable to derive the IP value for host-gateway"):
+        solve_request(asked, "r")
+
+
 def test_outputs() -> None:
     local = '[{"Type":"local","Attrs":{"dest":"x"}}]'
     (exporter,) = solve_request(Query([*GIVEN, ("outputs", local)]), "r").Exporters

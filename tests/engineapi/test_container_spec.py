@@ -79,6 +79,13 @@ def test_limits_and_mounts() -> None:
     assert specs.extra_hosts(made) == [("h", "1.2.3.4"), ("six", "::1")]
 
 
+def test_the_hosts_own_address() -> None:
+    made = read(HostConfig={"ExtraHosts": ["up:host-gateway"]})
+    assert specs.extra_hosts(made, "10.10.0.1") == [("up", "10.10.0.1")]
+    with pytest.raises(InvalidRequest, match="unable to derive the IP value for host-gateway"):
+        specs.extra_hosts(made)
+
+
 @pytest.mark.parametrize(
     ("given", "kind", "words"),
     [

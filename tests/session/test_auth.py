@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +19,9 @@ from croze.http.urls import parse_url
 from croze.session import auth, ed25519
 from croze.session.dockerconfig import AuthConfig, DockerConfig
 from croze.session.provide_auth import AuthProvider, host_secret
+from croze.session.token_tls import TokenTls
 from tests.session.conftest import Lend
+from tests.support.certificates import make_certificate
 
 
 @pytest.fixture
@@ -111,7 +114,7 @@ def test_proxies(docker_config: Path) -> None:
 class TokenServer:
     """Answers as `mode` says and remembers what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.mode = "oauth"
         self.asked: list[tuple[str, dict[str, list[str]], str]] = []
         outer = self
@@ -140,7 +143,10 @@ class TokenServer:
             def log_message(self, format: str, *args: object) -> None: ...
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.realm = f"http://127.0.0.1:{self._server.server_port}/token"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        scheme = "http" if tls is None else "https"
+        self.realm = f"{scheme}://127.0.0.1:{self._server.server_port}/token"
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
 
@@ -161,8 +167,10 @@ def tokens() -> Iterator[TokenServer]:
     server.close()
 
 
-async def fetch(lending: Lend, tokens: TokenServer, host: str) -> auth.Token:
-    async with lending([AuthProvider()]) as session:
+async def fetch(
+    lending: Lend, tokens: TokenServer, host: str, tls: TokenTls | None = None
+) -> auth.Token:
+    async with lending([AuthProvider(tls={host: tls} if tls else None)]) as session:
         return await auth.fetch_token(
             session, host=host, realm=tokens.realm, service="svc", scopes=["a", "b"]
         )
@@ -195,6 +203,36 @@ async def test_anonymous_tokens_and_servers_without_post(
     tokens.mode = "refuse"
     with pytest.raises(errors.PermissionDenied, match="unexpected status from POST request"):
         await fetch(lending, tokens, "r")
+
+
+@pytest.fixture
+def secured(tmp_path: Path) -> Iterator[tuple[TokenServer, Path]]:
+    """One that wants to see a certificate, and the folder with its own, which is that, too."""
+    made = make_certificate()
+    (tmp_path / "cert.pem").write_bytes(made.pem)
+    (tmp_path / "key.pem").write_bytes(made.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    context.load_verify_locations(tmp_path / "cert.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = TokenServer(context)
+    yield server, tmp_path
+    server.close()
+
+
+async def test_tokens_over_tls(
+    lending: Lend, docker_config: Path, secured: tuple[TokenServer, Path]
+) -> None:
+    server, folder = secured
+    certificate, key = str(folder / "cert.pem"), str(folder / "key.pem")
+    pairs = ((certificate, key),)
+    for tls in (TokenTls((certificate,), pairs), TokenTls(pairs=pairs, insecure=True)):
+        assert (await fetch(lending, server, "r", tls)).token == "got"
+    for tls in (None, TokenTls(pairs=pairs)):
+        with pytest.raises(errors.Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            await fetch(lending, server, "r", tls)
+    with pytest.raises(errors.Unavailable, match="failed to fetch anonymous token"):
+        await fetch(lending, server, "r", TokenTls(insecure=True))
 
 
 async def test_the_token_authority(

@@ -447,3 +447,13 @@ async def test_no_handles_from_other_clients(lending: Lend) -> None:
     async with lending([]) as session:
         assert await hostdir.open_dir(session, "context") is None
         assert await hostdir.open_target(session, 0) is None
+
+
+async def test_archives_are_announced_and_refused(lending: Lend, tmp_path: Path) -> None:
+    """As BuildKit's clients do."""
+    async with lending([FilesProvider({"src": LentDir(tmp_path)})]) as session:
+        method = "/moby.filesync.v1.FileSync/TarStream"
+        assert session.serves(method)
+        async with session.calls.stream(method) as stream:
+            with pytest.raises(errors.CrozeError, match="failed to negotiate protocol"):
+                await stream.receive()

@@ -1,9 +1,11 @@
-"""Run one of BuildKit's integration suites with crozed, and what fails with a real buildkitd, too.
+"""Run one of BuildKit's integration suites with crozed, or buildx's with croze as well, and what
+fails with the real ones, too.
 
 usage: python -m tests.suites BINARY [--sources DIR] [--run REGEX] [--peer BUILDKITD] [-j N]
 
-BINARY is what `go test -c ./frontend/dockerfile` (or `./client`) makes, DIR the package's folder.
-`buildctl` must be on the PATH. Prints what only crozed fails, and fails if there is any.
+BINARY is what `go test -c ./frontend/dockerfile` (or `./client`, or buildx's `./tests`) makes, DIR
+the package's folder. `buildctl` must be on the PATH, and beside BUILDKITD the real `buildx` for its
+suite. Prints what only croze fails, and fails if there is any.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ from croze.fs.remove import temporary_directory
 from tests.suites import mirror
 
 _RESULT = re.compile(r"^    --- (PASS|FAIL|SKIP): (\S+)", re.MULTILINE)
-_HIDDEN = re.compile(r"(containerd|ctr|dockerd|buildkit|buildctl|croze)")
-"""Daemons that the suites would run as well, if they found them."""
-_OCI = "/.*/worker=oci"
+_HIDDEN = re.compile(r"(containerd|ctr|dockerd|buildkit|buildctl|buildx|croze)")
+"""What the suites would run as well, if they found it."""
+_WORKERS = "/.*/worker=(oci|remote)"
+"""BuildKit's suites run on the first, buildx's on the second."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,19 @@ class Suite:
     folder: Path
     at_once: int
 
-    def run(self, daemon: str, pattern: str, log: Path) -> Mapping[str, str]:
-        """What came of each test, by its name. `daemon`: a shell command's words."""
-        programs = self._programs(daemon)
+    def run(self, daemon: str, client: str, pattern: str, log: Path) -> Mapping[str, str]:
+        """What came of each test, by its name. `daemon`: a shell command's words; `client`: what
+        goes by the name of buildx."""
+        programs = self._programs(daemon, client)
         env = {
             "PATH": f"{programs}:{self.folder / 'path'}",
             "HOME": str(self.folder),
             "TMPDIR": str(self.folder / "tmp"),
             "BUILDKIT_REGISTRY_MIRROR_DIR": str(self.folder / "mirror"),
             "GOMAXPROCS": str(self.at_once),
+            "TEST_BUILDX_EXPERIMENTAL": "1",
+            "CROZE_RUNTIME_DIR": str(self.folder / "run"),
+            "CROZE_NO_WARM": os.environ.get("CROZE_NO_WARM", "1"),
         }
         words = [str(self.binary), "-test.v", "-test.timeout=6h", f"-test.run={pattern}"]
         with log.open("wb") as out:
@@ -53,11 +60,12 @@ class Suite:
         found = _RESULT.findall(log.read_text("utf-8", "replace"))
         return {name: result for result, name in found if "/worker=containerd" not in name}
 
-    def _programs(self, daemon: str) -> Path:
+    def _programs(self, daemon: str, client: str) -> Path:
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         program = folder / "buildkitd"
         program.write_text(f'#!/bin/sh\nexec {daemon} "$@"\n')
         program.chmod(0o755)
+        (folder / "buildx").symlink_to(client)
         for name, target in (("registry", "docker-registry"), ("buildctl", "buildctl")):
             found = shutil.which(target)
             if found is None:
@@ -83,14 +91,14 @@ def _failed(results: Mapping[str, str]) -> list[str]:
 def _only(names: Iterable[str]) -> str:
     """A pattern for the tests of these names."""
     tests = "|".join(sorted({name.split("/")[1] for name in names}))
-    return f"/^({tests})$/worker=oci"
+    return f"/^({tests})$/{_WORKERS.rpartition('/')[2]}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.suites", description=__doc__)
     parser.add_argument("binary", type=Path)
     parser.add_argument("--sources", type=Path)
-    parser.add_argument("--run", default=_OCI)
+    parser.add_argument("--run", default=_WORKERS)
     parser.add_argument("--peer", default="")
     parser.add_argument("-j", type=int, default=2)
     args = parser.parse_args()
@@ -101,11 +109,14 @@ def main() -> int:
         mirror.fill(folder / "mirror")
         suite = Suite(args.binary.resolve(), args.sources, folder, args.j)
         log = Path(f"{args.binary.name}.log")
-        results = suite.run(f"{sys.executable} -m croze.daemon", args.run, log)
+        croze = Path(sys.executable).with_name("croze")
+        results = suite.run(f"{sys.executable} -m croze.daemon", str(croze), args.run, log)
         failed = _failed(results)
         print(dict(Counter(results.values())), f"(see {log})")
         if failed and args.peer:
-            peers = suite.run(args.peer, _only(failed), log.with_suffix(".peer.log"))
+            peer_log = log.with_suffix(".peer.log")
+            buildx = str(Path(args.peer).with_name("buildx"))
+            peers = suite.run(args.peer, buildx, _only(failed), peer_log)
             failed = [name for name in failed if peers.get(name) != "FAIL"]
     for name in failed:
         print("failed:", name)

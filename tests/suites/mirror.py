@@ -15,7 +15,10 @@ from tests.e2e import images
 from tests.e2e.sandbox import execute, registry
 
 NAMES = {
-    "busybox": ("library/busybox:latest", "library/busybox:stable-musl"),
+    "busybox": (
+        *("library/busybox:latest", "library/busybox:stable-musl"),
+        *("moby/buildkit:buildx-stable-1", "docker/dockerfile-upstream:1.18.0"),
+    ),
     "alpine": ("library/alpine:latest", "library/busybox_amd64:latest"),
     "debian": ("amd64/debian:bullseye-20230109-slim", "tonistiigi/hellofs:latest"),
     "nothing": ("tonistiigi/test:nolayers",),

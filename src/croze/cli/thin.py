@@ -188,7 +188,7 @@ def main() -> int:
     die_of_interrupts()
     argv = sys.argv[1:]
     name = os.path.basename(sys.argv[0])
-    if argv in (["version"], ["--version"]) and name != "buildctl":
+    if argv in (["version"], ["--version"]) and not name.startswith("buildctl"):
         tell_version()
     from croze.files.standard import open_standard_streams, standard_error
 
@@ -196,11 +196,8 @@ def main() -> int:
     sys.stderr = standard_error()
     if name in ("buildx", "docker-buildx"):
         os.environ["CROZE_CALLED_AS"] = name
-    if name == "buildctl":
-        from croze.cli.buildctl.main import main as buildctl
-        from croze.cli.guard import finished
-
-        return finished(buildctl(argv))
+    if name.startswith("buildctl"):
+        return run_buildctl(name, argv)
     may_be_warm = os.environ.get("CROZE_NO_WARM", "0") in ("", "0")
     if may_be_warm:
         code = run_warm(argv)
@@ -219,6 +216,19 @@ def main() -> int:
     if may_be_warm and command_of(argv) in ("build", "bake"):
         start_warm(environ)
     return code
+
+
+def run_buildctl(name: str, argv: "list[str]") -> int:
+    """What `buildctl`, or BuildKit's script that brings a daemon for one command, would do."""
+    from croze.cli.guard import finished
+
+    if name == "buildctl":
+        from croze.cli.buildctl.main import main as buildctl
+
+        return finished(buildctl(argv))
+    from croze.cli.buildctl.daemonless import main as daemonless
+
+    return finished(daemonless(argv))
 
 
 def start_warm(environ: "dict[str, str]") -> None:

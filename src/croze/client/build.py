@@ -220,6 +220,8 @@ async def met_for(
         from croze.client import engine_features
 
         await engine_features.check(client, builds)
+        gateway = await engine_features.host_gateway(client, builds)
+        builder = structs.replace(builder, host_gateway=gateway)
     if builder is None or builder.sure:
         return builder
     try:

@@ -1,4 +1,5 @@
-"""What the builder inside a Docker engine does only with the engine's containerd image store.
+"""What the builder inside a Docker engine does only with the engine's containerd image store, and
+what its worker tells besides.
 
 Source: docker/buildx `driver/docker/driver.go` (how it is told), `build/opt.go` (who asks).
 """
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from croze.client.flags_cache import parse_caches
 from croze.client.flags_output import OutputFlag, parse_output
-from croze.errors import Unsupported
+from croze.errors import InvalidRequest, Unsupported
 
 if TYPE_CHECKING:
     from croze.api import worker_pb2
@@ -19,12 +20,27 @@ if TYPE_CHECKING:
 _DOCS = "https://docs.docker.com/go/build-"
 _SNAPSHOTTER = "org.mobyproject.buildkit.worker.snapshotter"
 """The label of a worker whose images are containerd's."""
+_GATEWAY = (":host-gateway", "=host-gateway")
+_HOST_GATEWAY = "org.mobyproject.buildkit.worker.moby.host-gateway-ip"
 
 
 class Workers(Protocol):
     """Who tells of the workers of a daemon: a `Client`."""
 
     async def workers(self) -> list[worker_pb2.WorkerRecord]: ...
+
+
+async def host_gateway(client: Workers, builds: Mapping[str, BuildOptions]) -> str:
+    """The address that `--add-host NAME:host-gateway` stands for; empty if nobody asks. Raises
+    `InvalidRequest` of an engine that tells none."""
+    if not any(each.endswith(_GATEWAY) for o in builds.values() for each in o.add_hosts):
+        return ""
+    for worker in await client.workers():
+        if address := worker.Labels.get(_HOST_GATEWAY, ""):
+            return address
+    raise InvalidRequest(
+        "unable to derive the IP value for host-gateway: host-gateway IP not found"
+    )
 
 
 async def check(client: Workers, builds: Mapping[str, BuildOptions]) -> None:

@@ -49,7 +49,7 @@ class Lending:
             lent = {name: local.path for name, local in dirs.items() if not local.exclude}
             self.providers.append(HostDirProvider(lent, _host_targets(targets)))
         if plan.docker_auth:
-            self.providers.append(AuthProvider())
+            self.providers.append(AuthProvider(tls=plan.token_tls))
         if dirs:
             self.providers.append(FilesProvider(dirs))
         if targets:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from msgspec import Struct, field
 
 from croze.policy.options import PolicyPlace, PolicyPlan
+from croze.session.token_tls import TokenTls
 
 
 class ToFile(Struct, frozen=True):
@@ -114,6 +115,8 @@ class SolvePlan(Struct):
     ssh: list[AgentFrom] = field(default_factory=list)
     docker_auth: bool = True
     """Lend the registry credentials of the Docker CLI's configuration."""
+    token_tls: dict[str, TokenTls] = field(default_factory=dict)
+    """How tokens are asked for, by the registry's host with its port."""
 
     clean_up: list[Callable[[], None]] = field(default_factory=list)
     """To be called when the solve is over, such as for temporary directories."""

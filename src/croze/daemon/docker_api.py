@@ -159,6 +159,7 @@ def _services(engine: Engine, server: Server, channel: grpc.aio.Channel) -> Serv
             snapshotter=engine.worker.snapshotter,
             platforms=engine.worker.platforms,
             debug=settings.debug,
+            host_gateway=engine.worker.host_gateway,
         ),
         blobs=store.blobs,
         images=store.images,
@@ -177,6 +178,7 @@ def _services(engine: Engine, server: Server, channel: grpc.aio.Channel) -> Serv
             events,
             lambda name, platform: open_image(engine, name, platform),
             engine.activity.one,
+            engine.worker.host_gateway,
         ),
         in_use=engine.activity.one,
     )

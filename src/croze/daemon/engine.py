@@ -26,7 +26,7 @@ from croze.daemon.delivering import (
 )
 from croze.daemon.executing import op_services, open_executor, open_sources
 from croze.daemon.gc import GarbageCollector
-from croze.daemon.networks import network_mode
+from croze.daemon.networks import host_gateway, network_mode
 from croze.daemon.observing import Telemetry, measuring
 from croze.daemon.outside import Outside
 from croze.daemon.policies import gc_policies
@@ -185,4 +185,5 @@ def _worker(settings: Settings, store: Store, gc: GarbageCollector, devices: Dev
         process_mode="no-sandbox" if oci.no_process_sandbox else "sandbox",
         devices=devices,
         network=network_mode(oci),
+        host_gateway=host_gateway(oci) if settings.docker_api else "",
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from croze.aio.threads import in_thread
 from croze.api import ops_pb2
 from croze.daemon import workers
 from croze.daemon.config import Cdi, Config
@@ -20,6 +21,7 @@ from croze.ops.content import ContentDigests
 from croze.ops.load import LoadOptions, load
 from croze.ops.logs import LogLimits
 from croze.ops.services import OpServices, source_table
+from croze.runtime import cgroup_root
 from croze.runtime.cdi import DEFAULT_DIRS, Devices
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.network import DnsConfig
@@ -57,6 +59,7 @@ def open_sources(content: Content, pool: WorkerPool, stack: AsyncExitStack) -> S
 
 
 async def open_executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
+    await in_thread(cgroup_root.prepare)
     executor = await _executor(settings, stack)
     stack.callback(Watchdog(executor.pids).close)
     await executor.sweep()

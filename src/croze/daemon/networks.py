@@ -14,6 +14,7 @@ from croze.runtime.cni_config import (
     DEBIAN_PLUGINS,
     DEFAULT_CONFIG,
     DEFAULT_PLUGINS,
+    DEFAULT_SUBNET,
     NetworkConfig,
     bridge_config,
     read_config,
@@ -37,6 +38,17 @@ def network_mode(worker: OciWorker, environ: Mapping[str, str] = os.environ) -> 
     if mode not in ("host", "none", "bridge", "cni", "slirp4netns"):
         raise InvalidRequest(f'invalid network mode: "{mode}"')
     return mode
+
+
+def host_gateway(worker: OciWorker) -> str:
+    """An address at which containers reach this machine: their own, where they share its network;
+    empty where nobody knows."""
+    mode = network_mode(worker)
+    if mode == "bridge":
+        from ipaddress import ip_interface
+
+        return str(ip_interface(worker.bridge_subnet or DEFAULT_SUBNET).network[1])
+    return "127.0.0.1" if mode == "host" else ""
 
 
 async def networks(

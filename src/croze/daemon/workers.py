@@ -21,6 +21,8 @@ from croze.store.filters import Fields
 from croze.version import VERSION
 
 LABEL_PREFIX = "org.mobyproject.buildkit.worker."
+HOST_GATEWAY = f"{LABEL_PREFIX}moby.host-gateway-ip"
+"""The label by which the builder of a Docker engine says what `host-gateway` stands for."""
 
 
 class Worker(Struct, frozen=True):
@@ -33,6 +35,8 @@ class Worker(Struct, frozen=True):
     labels: Mapping[str, str]
     process_mode: str = "sandbox"
     network: str = "host"
+    host_gateway: str = ""
+    """An address at which steps reach this machine, for clients of Docker's API."""
     devices: Devices = field(default_factory=lambda: Devices(()))
 
     def record(self) -> worker_pb2.WorkerRecord:
@@ -44,6 +48,7 @@ class Worker(Struct, frozen=True):
             f"{LABEL_PREFIX}oci.process-mode": self.process_mode,
             f"{LABEL_PREFIX}selinux.enabled": "false",
             f"{LABEL_PREFIX}snapshotter": self.snapshotter,
+            **({HOST_GATEWAY: self.host_gateway} if self.host_gateway else {}),
             **self.labels,
         }
         return worker_pb2.WorkerRecord(

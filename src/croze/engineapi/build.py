@@ -39,7 +39,8 @@ async def build(request: web.Request, services: Services) -> web.StreamResponse:
         await services.uploads.bring(id.removeprefix(PREFIX), Body(request.content))
         return web.Response(headers=HEADERS)
     check_session(query)
-    solve = solve_request(query, secrets.token_hex(16))
+    gateway = services.machine.host_gateway
+    solve = solve_request(query, secrets.token_hex(16), host_gateway=gateway)
     async with AsyncExitStack() as stack:
         if query.first("remote") == REMOTE:
             body = await stack.enter_async_context(services.uploads.brought(id))

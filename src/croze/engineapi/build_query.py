@@ -9,6 +9,7 @@ import msgspec
 
 from croze.api.attrs import to_attrs
 from croze.api.control_pb2 import CacheOptions, CacheOptionsEntry, Exporter, SolveRequest
+from croze.engineapi.extra_hosts import address_of
 from croze.engineapi.query import Query
 from croze.errors import InvalidRequest, Unsupported
 from croze.gotypes import gojson
@@ -41,16 +42,19 @@ class Ulimit(msgspec.Struct, rename="pascal"):
     soft: int
 
 
-def solve_request(query: Query, ref: str, local: Collection[str] = ()) -> SolveRequest:
+def solve_request(
+    query: Query, ref: str, local: Collection[str] = (), host_gateway: str = ""
+) -> SolveRequest:
     """What a build asks for, whatever lends it its context. `local` are the images of which the
-    cache is here. Raises `InvalidRequest`, and `Unsupported` for what is asked and not served."""
+    cache is here, `host_gateway` what that stands for as an address. Raises `InvalidRequest`, and
+    `Unsupported` for what is asked and not served."""
     check_served(query)
     network = query.first("networkmode")
     return SolveRequest(
         Ref=ref,
         Session=query.first("session"),
         Frontend="dockerfile.v0",
-        FrontendAttrs=to_attrs(_frontend_attrs(query)),
+        FrontendAttrs=to_attrs(_frontend_attrs(query, host_gateway)),
         Exporters=_exporters(query),
         Cache=_caches(query, local),
         Entitlements=["network.host"] if network == "host" else [],
@@ -72,13 +76,16 @@ def check_session(query: Query) -> None:
         raise Unsupported("a build without a session is not served here")
 
 
-def _frontend_attrs(query: Query) -> Mapping[str, str]:
+def _frontend_attrs(query: Query, host_gateway: str) -> Mapping[str, str]:
     attrs = {
         "filename": query.first("dockerfile"),
         "target": query.first("target"),
         "platform": query.first("platform"),
         "cgroup-parent": query.first("cgroupparent"),
-        "add-hosts": ",".join(host.replace(":", "=", 1) for host in query.all("extrahosts")),
+        "add-hosts": ",".join(
+            f"{name}={address_of(address, host_gateway)}"
+            for name, _, address in (host.partition(":") for host in query.all("extrahosts"))
+        ),
         "ulimit": ",".join(
             f"{u.name}={u.soft}:{u.hard}" for u in _read(query, "ulimits", list[Ulimit])
         ),

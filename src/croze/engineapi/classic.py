@@ -47,7 +47,7 @@ async def build(request: web.Request, query: Query, services: Services) -> web.S
     """What fails before there is anything to tell is answered with a status."""
     lines = Lines(request, quiet=query.is_set("q"))
     local = {record.name for record in services.images.list()}
-    solve = solve_request(query, secrets.token_hex(16), local)
+    solve = solve_request(query, secrets.token_hex(16), local, services.machine.host_gateway)
     one = _Classic(request, query, services, lines)
     try:
         if await services.running.run(query.first("buildid"), one.run(solve)):

@@ -28,6 +28,8 @@ class Machine(Struct, frozen=True):
     snapshotter: str
     platforms: Sequence[Platform]
     debug: bool
+    host_gateway: str
+    """What `host-gateway` stands for as an extra host's address; empty if nothing does."""
 
 
 class Services(Struct, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import ssl
 import urllib.error
 from collections.abc import Mapping
 from urllib.parse import SplitResult, unquote, urlencode
@@ -52,16 +53,17 @@ def fetch(
     form: Mapping[str, str] | None = None,
     limit_bytes: int = LARGEST_ANSWER_BYTES,
     timeout_s: float = TIMEOUT_S,
+    tls: ssl.SSLContext | None = None,
 ) -> Answer:
-    """GET, or POST of a form. Raises `Unavailable` when there is no answer, `RedirectRefused` for
-    an address that is not of the web or a redirect out of https, and `CrozeError` for an answer of
-    more than `limit_bytes`."""
+    """GET, or POST of a form; over TLS as `tls` says, or as the machine does. Raises `Unavailable`
+    when there is no answer, `RedirectRefused` for an address that is not of the web or a redirect
+    out of https, and `CrozeError` for an answer of more than `limit_bytes`."""
     data = None if form is None else urlencode(form).encode()
     method = "GET" if form is None else "POST"
     step = Step(method, url, dict(headers or {}), data is not None)
     try:
         for _ in range(MOST_REDIRECTS + 1):
-            with _open(step, data if step.has_body else None, timeout_s) as response:
+            with _open(step, data if step.has_body else None, timeout_s, tls) as response:
                 location = response.headers.get("Location", "")
                 if not is_redirect(response.status, location):
                     return _answer(response, url, limit_bytes)
@@ -73,14 +75,16 @@ def fetch(
     raise RedirectRefused(f"stopped after {MOST_REDIRECTS} redirects")
 
 
-def _open(step: Step, data: bytes | None, timeout_s: float) -> http.client.HTTPResponse:
+def _open(
+    step: Step, data: bytes | None, timeout_s: float, tls: ssl.SSLContext | None
+) -> http.client.HTTPResponse:
     parts = check_url(step.url)
     proxy = proxy_for(step.url)
     opener = OpenerDirector()
     handlers = (
         ProxyHandler({parts.scheme: proxy} if proxy else {}),
         HTTPHandler(),
-        HTTPSHandler(),
+        HTTPSHandler(context=tls),
     )
     for handler in handlers:
         opener.add_handler(handler)

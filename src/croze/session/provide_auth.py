@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import os
+import ssl
 import urllib.parse
 from collections.abc import Mapping
 from datetime import datetime
@@ -33,6 +34,7 @@ from croze.session import ed25519
 from croze.session.dockerconfig import AuthConfig, DockerConfig
 from croze.session.logins import Logins
 from croze.session.provider import Handler, unary
+from croze.session.token_tls import TokenTls
 
 DEFAULT_EXPIRY_S = 60
 ANSWER_BYTES = 1 << 20
@@ -41,8 +43,12 @@ ANSWER_BYTES = 1 << 20
 class AuthProvider:
     service = "moby.filesync.v1.Auth"
 
-    def __init__(self, config: DockerConfig | None = None) -> None:
+    def __init__(
+        self, config: DockerConfig | None = None, tls: Mapping[str, TokenTls] | None = None
+    ) -> None:
+        """`tls`: by the registry's host."""
         self._logins = Logins(config)
+        self._tls = dict(tls or {})
 
     def methods(self) -> Mapping[str, Handler]:
         return {
@@ -69,7 +75,7 @@ class AuthProvider:
         prefix = "failed to fetch oauth token" if auth.secret else "failed to fetch anonymous token"
         asked = TokenRequest(request.Realm, request.Service, tuple(request.Scopes))
         try:
-            return await abandonable(fetch_token, asked, auth)
+            return await abandonable(fetch_token, asked, auth, self._tls.get(request.Host))
         except _Refused as error:
             raise errors.PermissionDenied(f"{prefix}: {error}") from None
         except errors.CrozeError as error:
@@ -142,19 +148,24 @@ class _Refused(Exception):
         self.status = status
 
 
-def fetch_token(asked: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
+def fetch_token(
+    asked: TokenRequest, auth: AuthConfig, tls: TokenTls | None = None
+) -> auth_pb2.FetchTokenResponse:
     """With a secret by POST, or by GET where a server knows no POST; without one by GET."""
+    context = None if tls is None else tls.context()
     if not auth.secret:
-        return _get(asked, auth)
+        return _get(asked, auth, context)
     try:
-        return _post(asked, auth)
+        return _post(asked, auth, context)
     except _Refused as refused:
         if refused.status in (401, 404) or (refused.status == 405 and auth.user):
-            return _get(asked, auth)
+            return _get(asked, auth, context)
         raise
 
 
-def _post(asked: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
+def _post(
+    asked: TokenRequest, auth: AuthConfig, tls: ssl.SSLContext | None
+) -> auth_pb2.FetchTokenResponse:
     form = {"client_id": "buildkit-client", "service": asked.service}
     if asked.scopes:
         form["scope"] = " ".join(asked.scopes)
@@ -162,17 +173,21 @@ def _post(asked: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
         form |= {"grant_type": "password", "username": auth.user, "password": auth.secret}
     else:
         form |= {"grant_type": "refresh_token", "refresh_token": auth.secret}
-    return _answer("POST", asked.realm, fetch(asked.realm, form=form, limit_bytes=ANSWER_BYTES))
+    answer = fetch(asked.realm, form=form, limit_bytes=ANSWER_BYTES, tls=tls)
+    return _answer("POST", asked.realm, answer)
 
 
-def _get(asked: TokenRequest, auth: AuthConfig) -> auth_pb2.FetchTokenResponse:
+def _get(
+    asked: TokenRequest, auth: AuthConfig, tls: ssl.SSLContext | None
+) -> auth_pb2.FetchTokenResponse:
     query = [("scope", scope) for scope in asked.scopes]
     if asked.service:
         query.append(("service", asked.service))
     separator = "&" if "?" in asked.realm else "?"
     url = asked.realm + separator + urllib.parse.urlencode(query)
     headers = basic(auth.user, auth.secret) if auth.secret else {}
-    return _answer("GET", asked.realm, fetch(url, headers=headers, limit_bytes=ANSWER_BYTES))
+    answer = fetch(url, headers=headers, limit_bytes=ANSWER_BYTES, tls=tls)
+    return _answer("GET", asked.realm, answer)
 
 
 def _answer(method: str, realm: str, answer: Answer) -> auth_pb2.FetchTokenResponse:

@@ -25,7 +25,8 @@ class LentDir(Struct, frozen=True):
 
 
 class FilesProvider:
-    """Answers `DiffCopy` for each directory by name."""
+    """Answers `DiffCopy` for each directory by name; `TarStream` is announced and refused, as
+    BuildKit's clients do since none of them sends archives any more."""
 
     service = "moby.filesync.v1.FileSync"
 
@@ -33,7 +34,7 @@ class FilesProvider:
         self._dirs = dict(dirs)
 
     def methods(self) -> Mapping[str, Handler]:
-        return {"DiffCopy": raw_stream(self._diff_copy)}
+        return {"DiffCopy": raw_stream(self._diff_copy), "TarStream": raw_stream(_tar_stream)}
 
     async def _diff_copy(self, messages: Requests[bytes], context: Call) -> None:
         request = DirRequest.of_metadata(metadata_of(context))
@@ -47,3 +48,7 @@ class FilesProvider:
         )
         sender = Sender(os.fspath(lent.path), options, reset_owner=True)
         await send_tree(sender, *packets_of(messages, context))
+
+
+async def _tar_stream(messages: Requests[bytes], context: Call) -> None:
+    raise errors.CrozeError("failed to negotiate protocol")

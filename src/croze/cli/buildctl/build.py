@@ -8,11 +8,12 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croze.cli.build import interrupt_on_sigterm
+from croze.cli.buildctl.cache_metrics import CacheMetrics
 from croze.cli.buildctl.connection import Connection
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.common import UsageError
@@ -20,6 +21,7 @@ from croze.client import llb
 from croze.client.build import decoded_metadata, written
 from croze.client.flags_cache import parse_caches
 from croze.client.flags_output import OutputFlag, parse_output
+from croze.client.flags_tls import parse_tls_contexts
 from croze.client.plan import CacheEntry
 from croze.client.solve import new_id
 from croze.errors import InvalidRequest
@@ -32,10 +34,6 @@ if TYPE_CHECKING:
 
 COMMAND = "buildctl build"
 PROGRESS = ("auto", "plain", "tty", "rawjson", "quiet")
-_ABSENT = {
-    "registry_auth_tlscontext": "certificates for logins are those of the Docker CLI",
-    "debug_json_cache_metrics": "metrics of the cache: see croze why",
-}
 _PROPAGATED = ("SOURCE_DATE_EPOCH",)
 _ANSWER = "result.txt"
 
@@ -43,7 +41,10 @@ _ANSWER = "result.txt"
 def _flags() -> ConnectionFlags:
     flags = ConnectionFlags(COMMAND, "build", "[options] < DEFINITION")
     flags.texts("--allow", help="Allow extra privileged entitlement")
-    flags.text("--debug-json-cache-metrics", help="Not there")
+    flags.text(
+        "--debug-json-cache-metrics",
+        help="Write as JSON what was cached: a file, stdout or stderr",
+    )
     flags.texts("--export-cache", help="Export build cache")
     flags.text("--frontend", help="Define frontend used for build")
     flags.texts("--import-cache", help="Import build cache")
@@ -56,7 +57,9 @@ def _flags() -> ConnectionFlags:
     flags.text("--progress", help=f"Set type of progress ({', '.join(PROGRESS)})", default="auto")
     flags.switch("--proxy-network", help="Enable HTTP proxy network for build operations")
     flags.text("--ref-file", help="Write build ref to a file")
-    flags.texts("--registry-auth-tlscontext", help="Not there")
+    flags.texts(
+        "--registry-auth-tlscontext", help="TLS for the server that gives a registry's tokens"
+    )
     flags.texts("--secret", help="Secret value exposed to the build")
     flags.text("--source-policy-file", help="Read source policy file from a JSON file")
     flags.texts("--ssh", help="Allow forwarding SSH agent to the builder")
@@ -66,21 +69,19 @@ def _flags() -> ConnectionFlags:
 
 def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     read, connection = _flags().take(argv, connection)
-    for flag, why in _ABSENT.items():
-        if getattr(read, flag):
-            raise UsageError(f"--{flag.replace('_', '-')} is not there: {why}", COMMAND)
     if read.progress not in PROGRESS:
         raise UsageError(f"invalid progress mode {read.progress}", COMMAND)
     plan = _plan(read)
     interrupt_on_sigterm()
     try:
-        response = asyncio.run(_build(plan, read, connection))
+        with closing(CacheMetrics(read.debug_json_cache_metrics)) as metrics:
+            response = asyncio.run(_build(plan, read, connection, metrics))
+            if "requestid" in plan.frontend_attrs:
+                _print_answer(response)
     finally:
         plan.close()
         if read.ref_file:
             write_atomically(Path(read.ref_file), plan.ref.encode())
-    if "requestid" in plan.frontend_attrs:
-        _print_answer(response)
     return 0
 
 
@@ -112,6 +113,7 @@ def _plan(read: argparse.Namespace) -> SolvePlan:
     if "requestid" in plan.frontend_attrs:
         caps = "moby.buildkit.frontend.subrequests"
         plan.frontend_attrs.setdefault("frontend.caps", caps)
+    plan.token_tls = parse_tls_contexts(read.registry_auth_tlscontext)
     plan.cache_to = [CacheEntry(c.type, c.attrs) for c in parse_caches(read.export_cache)]
     plan.cache_from = [CacheEntry(c.type, c.attrs) for c in parse_caches(read.import_cache)]
     return plan
@@ -144,7 +146,7 @@ def _options(texts: Sequence[str]) -> dict[str, str]:
 
 
 async def _build(
-    plan: SolvePlan, read: argparse.Namespace, connection: Connection
+    plan: SolvePlan, read: argparse.Namespace, connection: Connection, metrics: CacheMetrics
 ) -> dict[str, str]:
     from croze.progress.display import make_display, running
     from croze.progress.rawjson import RawJsonDisplay
@@ -159,6 +161,7 @@ async def _build(
 
         def show(status: control_pb2.StatusResponse) -> None:
             display.update(status)
+            metrics.update(status)
             if trace is not None:
                 trace.update(status)
 

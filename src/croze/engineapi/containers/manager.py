@@ -53,6 +53,7 @@ class Containers:
         events: EventLog,
         open_image: OpenImage,
         in_use: Callable[[], AbstractContextManager[None]],
+        host_gateway: str = "",
     ) -> None:
         self._folder = folder
         self._refs = refs
@@ -60,6 +61,7 @@ class Containers:
         self._events = events
         self._open_image = open_image
         self._in_use = in_use
+        self._host_gateway = host_gateway
         self._all: dict[str, OneContainer] = {}
         self._layers: dict[str, ImmutableRef] = {}
         """What those have written that don't run."""
@@ -143,7 +145,7 @@ class Containers:
         config, ref = await self._open_image(image_name, platform)
         try:
             specs.process_of(spec, config)
-            specs.extra_hosts(spec)
+            specs.extra_hosts(spec, self._host_gateway)
             # From here on it is made of this very image, whoever gets its name.
             layer = await self._new_layer(ref, f"container {name}".strip())
         finally:
@@ -292,7 +294,7 @@ class Containers:
             readonly_root=spec.host_config.readonly_rootfs,
             hostname=one.hostname,
             network=specs.network(spec),
-            extra_hosts=specs.extra_hosts(spec),
+            extra_hosts=specs.extra_hosts(spec, self._host_gateway),
             ulimits=specs.ulimits(spec),
             resources=specs.resources(spec),
         )

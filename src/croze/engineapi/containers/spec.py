@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from croze.engineapi.containers.execs import ExecCreate
+from croze.engineapi.extra_hosts import address_of
 from croze.engineapi.jsontext import named, read_json, struct_of
 from croze.errors import InvalidRequest, Unsupported
 from croze.image.config import DEFAULT_PATH, RunConfig
@@ -230,15 +231,14 @@ def ulimits(spec: Create) -> list[Rlimit]:
     return [Rlimit(each.name, each.soft, each.hard) for each in spec.host_config.ulimits or ()]
 
 
-def extra_hosts(spec: Create) -> list[tuple[str, str]]:
+def extra_hosts(spec: Create, host_gateway: str = "") -> list[tuple[str, str]]:
+    """Raises `InvalidRequest`."""
     hosts: list[tuple[str, str]] = []
     for text in spec.host_config.extra_hosts or ():
         name, colon, address = text.partition(":")
         if not (name and colon and address):
             raise InvalidRequest(f'bad format for add-host: "{text}"')
-        if address == "host-gateway":
-            raise Unsupported(f"{text} is not served here: name an address")
-        hosts.append((name, address))
+        hosts.append((name, address_of(address, host_gateway)))
     return hosts
 
 

@@ -1,0 +1,90 @@
+"""`buildctl-daemonless.sh`: a daemon for one command, here with a /run of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sandbox import CROZE, Done, Sandbox, execute
+
+NAME = "buildctl-daemonless.sh"
+
+
+@pytest.fixture
+def daemonless(sandbox: Sandbox) -> Daemonless:
+    return Daemonless(sandbox)
+
+
+class Daemonless:
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self.context = sandbox.context("c", {"Dockerfile": "FROM scratch\nCOPY f /\n", "f": "x"})
+        link = sandbox.path / "bin" / NAME
+        link.parent.mkdir()
+        link.symlink_to(CROZE)
+        self.words = ["unshare", "-m", "sh", "-ec", 'mount -t tmpfs x /run; exec "$@"', "-", link]
+        self.env = {
+            **sandbox.env,
+            "TMPDIR": str(sandbox.path),
+            "BUILDKITD": f"{sys.executable} -m croze.daemon",
+            "BUILDKITD_FLAGS": f"--root {sandbox.path}/state --debug",
+        }
+
+    def __call__(self, *words: str | Path, env: Mapping[str, str] | None = None) -> Done:
+        return execute([*self.words, *words], {**self.env, **(env or {})}, check=False)
+
+    def build(self, out: Path) -> list[str]:
+        given = [f"--local={name}={self.context}" for name in ("context", "dockerfile")]
+        return ["build", "--frontend=dockerfile.v0", *given, f"--output=type=local,dest={out}"]
+
+    def left(self) -> list[str]:
+        logs = list(self._sandbox.path.glob("buildctl-daemonless.*"))
+        return [*map(str, logs), *self._sandbox.wait_no_leftovers()]
+
+
+def test_a_build(daemonless: Daemonless, tmp_path: Path) -> None:
+    done = daemonless(*daemonless.build(tmp_path / "out"))
+    assert (tmp_path / "out/f").read_text() == "x", done.output
+    assert daemonless.left() == []
+    failed = daemonless("build", "--frontend=nope.v0")
+    assert failed.code == 1
+    assert "frontend nope.v0 not found" in failed.stderr
+    assert daemonless.left() == []
+
+
+def test_a_daemon_that_does_not_come(daemonless: Daemonless) -> None:
+    ended = daemonless("du", env={"BUILDKITD_FLAGS": "--oci-worker-snapshotter=stargz"})
+    assert ended.code == 1
+    assert "the daemon for unix:///run/buildkit/buildkitd.sock ended, with exit " in ended.stderr
+    assert "========== log ==========\ncrozed: " in ended.stderr
+    (daemonless.context / "mute").write_text("exec sleep 60\n")
+    mute = {"BUILDKITD": f"sh {daemonless.context}/mute", "BUILDCTL_CONNECT_RETRIES_MAX": "0"}
+    silent = daemonless("du", env=mute)
+    assert "could not connect to unix:///run/buildkit/buildkitd.sock after 0 tr" in silent.stderr
+    none = daemonless("du", env={"BUILDKITD": "/nope"})
+    assert none.stderr == "error: cannot start /nope: No such file or directory\n"
+    bad = daemonless("du", env={"BUILDCTL_CONNECT_RETRIES_MAX": "x"})
+    assert bad.stderr == "error: BUILDCTL_CONNECT_RETRIES_MAX: 'x' is no number\n"
+    assert daemonless.left() == []
+
+
+def test_who_leaves_leaves_no_daemon(daemonless: Daemonless) -> None:
+    """Told to while the command runs, which here is one that says so and waits."""
+    env = {**daemonless.env, "BUILDCTL": f"sh {daemonless.context}/waits"}
+    (daemonless.context / "waits").write_text(
+        'case "$*" in *debug*) exit 0 ;; esac\necho "$@"; exec sleep 60\n'
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with subprocess.Popen(
+            [*daemonless.words, "du"], env=env, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "--addr=unix:///run/buildkit/buildkitd.sock du\n"
+            process.send_signal(number)
+            assert process.wait() == 128 + number
+        assert daemonless.left() == []
