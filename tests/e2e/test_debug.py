@@ -13,7 +13,8 @@ from tests.e2e.sandbox import Sandbox, execute
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     made = Sandbox(tmp_path_factory.mktemp("debug"))
-    with made.running("--debugaddr", f"unix://{made.path}/debug.sock"):
+    address = f"unix://{made.path}/debug.sock"
+    with made.running("--debugaddr", address, "--save-cache-debug"):
         empty = made.context("empty", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
         made.croze("build", empty)
         made.croze("build", "--target", "nothing", empty, check=False)
@@ -54,7 +55,9 @@ def test_metrics(daemon: Sandbox) -> None:
         ("/debug/pprof/heap?seconds=0.1", "bytes in use"),
         ("/debug/pprof/objects", "croze."),
         ("/debug/gc", ""),
-        ("/debug/cache/all", ""),
+        ("/debug/cache/all", "(file-list):\n"),
+        ("/debug/cache/all", 'data: {"Type":"buildkit.file.v0"'),
+        ("/debug/cache/store", "Plaintexts:\n"),
         ("/debug/cache/store", "Digest: sha256:"),
     ],
 )
@@ -79,6 +82,24 @@ def test_the_stores_keys(daemon: Sandbox) -> None:
     assert code == 200
     assert [record["id"] for record in records] == list(range(1, len(records) + 1))
     assert any("parents" in record for record in records)
+
+
+def test_what_keys_are_made_of(daemon: Sandbox) -> None:
+    """From a key down to the file that was copied."""
+    records = json.loads(ask(daemon, "/debug/cache/all", "-H", "Accept: application/json")[1])
+    (lists,) = [r for r in records if r["type"] == "digest-list" and r.get("subRecords")]
+    (listed,) = lists["subRecords"]
+    while listed["type"] != "file":
+        (listed,) = [r for r in listed["subRecords"] if r["type"] in ("file", "file-list")][-1:]
+    code, text = ask(daemon, f"/debug/cache/lookup?digest={listed['digest']}")
+    assert code == 200
+    assert text.startswith(f"{listed['digest']} (file):\n  data: name\n  data: mode420\n")
+    assert text.endswith("  skipping 38 bytes\n")
+    unknown = f"sha256:{'0' * 64}"
+    assert ask(daemon, f"/debug/cache/lookup?digest={unknown}") == (
+        500,
+        f"failed to get digest {unknown} from cache: not found\n",
+    )
 
 
 def test_flight_recorder(daemon: Sandbox) -> None:

@@ -6,8 +6,9 @@ with output -1 for a key made from content.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
+
+from croze.cachekeys.texts import digest_of
 
 RANDOM = "random:"
 IMPORTED = "imported:"
@@ -16,7 +17,7 @@ IMPORTED = "imported:"
 
 def record_digest(cache_digest: str, output: int) -> str:
     """The digest of the record for output `output` of an op with this cache map digest."""
-    return "sha256:" + hashlib.sha256(f"{cache_digest}@{output}".encode()).hexdigest()
+    return digest_of(f"{cache_digest}@{output}".encode(), "string")
 
 
 def root_key(cache_digest: str, output: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -57,6 +58,9 @@ from croze.store.open import Store
 from croze.why.recorder import Recorder
 from croze.workers.pool import WorkerPool
 
+if TYPE_CHECKING:
+    from croze.daemon.debug.texts import DigestTexts
+
 READERS = 32
 """How many Dockerfiles are read at once. Each waits for base images and contexts meanwhile."""
 
@@ -86,6 +90,8 @@ class Engine(Struct):
     recorder: Recorder
     history: BuildHistory
     telemetry: Telemetry
+    texts: DigestTexts | None = None
+    """What cache keys are made of, if that is kept."""
     provenance_env: Mapping[str, object] = field(default_factory=dict)
     """What provenance says of the builder besides."""
     activity: Activity = field(default_factory=Activity)
@@ -115,6 +121,7 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
         results = RefResults(content.store.refs)
         solver = await _open_solver(keys, results, services, recorder, stack)
         policies = gc_policies(config.worker.oci, settings.root)
+        texts = _texts(settings, stack)
         gc = GarbageCollector(content.store.refs, policies, solver.forget_lost)
         worker = _worker(settings, content.store, gc, services.devices)
         importer = Importer(content.images.access, content.objects, content.store.refs, RefResult)
@@ -143,8 +150,18 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             recorder=recorder,
             history=history,
             telemetry=telemetry,
+            texts=texts,
             provenance_env=read_facts(settings.provenance_dir),
         )
+
+
+def _texts(settings: Settings, stack: AsyncExitStack) -> DigestTexts | None:
+    """What cache keys are made of, if somebody wants to look."""
+    if not settings.save_cache_debug:
+        return None
+    from croze.daemon.debug.texts import keeping_texts
+
+    return stack.enter_context(keeping_texts(settings.root))
 
 
 async def _open_solver(

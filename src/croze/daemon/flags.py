@@ -178,7 +178,11 @@ FLAGS = (
     Flag("otel-socket-path", "OTEL collector trace socket path", text("otel.socketPath")),
     Flag("cdi-disabled", "lend no devices (CDI)", switch("cdi.disabled"), True),
     Flag("cdi-spec-dir", "folder of CDI spec files (repeatable)", each("cdi.specDirs")),
-    Flag("save-cache-debug", "no effect: `croze why` needs no such records", switch=True),
+    Flag(
+        "save-cache-debug",
+        "keep what cache keys are made of, for /debug/cache of the debug address",
+        switch=True,
+    ),
     Flag("oci-worker", "true, false or auto", tristate(f"{_OCI}.enabled")),
     Flag("oci-worker-labels", "label KEY=VALUE (repeatable)", labels(f"{_OCI}.labels")),
     Flag(

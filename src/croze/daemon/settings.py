@@ -41,6 +41,8 @@ class Settings(Struct, frozen=True):
     """Where Docker's own API is served: `unix://`, `tcp://`, or empty for nowhere."""
     docker_api_gid: int | None = None
     """Who owns its socket; None for our own group."""
+    save_cache_debug: bool = False
+    """Whether what cache keys are made of is kept, for whoever looks at the debug address."""
     warnings: tuple[str, ...] = ()
     """Sentences for the log: what was given and has no effect, or won't have for long."""
 
@@ -85,6 +87,7 @@ def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> S
         ),
         docker_api=_docker_api(_last(given, "docker-api"), config),
         docker_api_gid=_docker_api_gid(given, config),
+        save_cache_debug=_last(given, "save-cache-debug") == "true",
         warnings=(*config.warnings, *_flag_warnings(given), *_file_warnings(given, path)),
     )
 
@@ -199,8 +202,6 @@ def _check(config: Config) -> None:
 def _flag_warnings(given: Mapping[str, list[str]]) -> Iterator[str]:
     if "trace" in given:
         yield "--trace option is deprecated; use --log-level=trace instead"
-    if "save-cache-debug" in given:
-        yield "--save-cache-debug has no effect: `croze why` needs no such records"
 
 
 def _file_warnings(given: Mapping[str, list[str]], path: Path) -> Iterator[str]:

@@ -14,8 +14,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import ParamSpec, TypeVar
 
+from croze.cachekeys import texts
 from croze.errors import CrozeError, NotFound
 from croze.fs.content.checksum import Query, checksum
+from croze.fs.content.texts import content_texts
 from croze.ops.digests import digest, joined
 from croze.ops.results import ref_of
 from croze.solver.contract import OpContext, Result
@@ -85,6 +87,10 @@ class ContentDigests:
     ) -> dict[Query, str]:
         async with ref.mounted(readonly=True, sessions=sessions) as root:
             digests = await self._workers.run(checksum, str(root), side_file, queries)
+            if texts.wanted():
+                taken = await self._workers.run(content_texts, str(root), side_file, queries)
+                for name, kind, pieces in taken:
+                    texts.note(name, texts.DigestText(kind, pieces))
         return dict(zip(queries, digests, strict=True))
 
     def _recall(self, id: str, query: Query) -> str:
@@ -106,7 +112,7 @@ class ContentKey:
         """The content key: the digest of the queries' digests."""
         ref = ref_of(result)
         try:
-            return joined(await self.contents.of(ref, self.queries, ctx.sessions()))
+            return joined(await self.contents.of(ref, self.queries, ctx.sessions()), "digest-list")
         except CrozeError as error:
             raise error.wrap(f"failed to calculate checksum of ref {result.id}") from None
 

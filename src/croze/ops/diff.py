@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from croze.api import ops_pb2
+from croze.cachekeys.texts import digest_of
 from croze.errors import InvalidRequest
 from croze.gotypes import messages
-from croze.ops.digests import digest
 from croze.ops.results import RefResult, ref_of
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY
@@ -27,7 +27,7 @@ class DiffOp:
     def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         text = messages.encode({"Type": CACHE_TYPE, "Diff": self._op})
         sides = sum(side.input != EMPTY for side in (self._op.lower, self._op.upper))
-        return CacheMap(digest(text), inputs=(InputKeying(),) * sides)
+        return CacheMap(digest_of(text, "json"), inputs=(InputKeying(),) * sides)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         given = iter(inputs)

@@ -9,11 +9,12 @@ from typing import Any
 from google.protobuf.message import Message
 
 from croze.api import ops_pb2
+from croze.cachekeys.texts import digest_of
 from croze.errors import InvalidRequest
 from croze.fs.content.checksum import Query
 from croze.gotypes import messages
 from croze.ops.content import ContentDigests, ContentKey, dedupe_paths, unlazy
-from croze.ops.digests import digest, joined
+from croze.ops.digests import joined
 from croze.solver.contract import CacheMap, InputKeying
 
 CACHE_TYPE = "buildkit.file.v0"
@@ -34,7 +35,7 @@ def cache_map(actions: Actions, input_count: int, contents: ContentDigests) -> C
     if queries:
         bad = next(iter(queries))
         raise InvalidRequest(f"invalid input index {bad} in file op with {input_count} inputs")
-    return CacheMap(digest=digest(key_json(actions, input_count)), inputs=tuple(inputs))
+    return CacheMap(digest=digest_of(key_json(actions, input_count), "json"), inputs=tuple(inputs))
 
 
 def key_json(actions: Actions, input_count: int) -> bytes:
@@ -133,7 +134,7 @@ def has_wildcard(path: str) -> bool:
 def _keying(queries: Sequence[Query], contents: ContentDigests) -> InputKeying:
     paths = sorted((q.path for q in queries), key=lambda p: p.encode(), reverse=True)
     content = ContentKey(contents, [_rooted(q) for q in _dedupe(queries)])
-    return InputKeying(selector=joined(paths), content=content, prepare=unlazy)
+    return InputKeying(selector=joined(paths, "string-list"), content=content, prepare=unlazy)
 
 
 def _is_pattern(query: Query) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.api import ops_pb2
+from croze.cachekeys.texts import digest_of
 from croze.gotypes import messages
-from croze.ops.digests import digest
 from croze.ops.results import RefResult, ref_of
 from croze.ops.services import OpServices
 from croze.solver.contract import CacheMap, InputKeying, OpContext, Result
@@ -23,7 +23,7 @@ class MergeOp:
 
     def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         text = messages.encode({"Type": CACHE_TYPE, "Merge": self._op})
-        return CacheMap(digest(text), inputs=(InputKeying(),) * len(self._op.inputs))
+        return CacheMap(digest_of(text, "json"), inputs=(InputKeying(),) * len(self._op.inputs))
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         refs = [ref for result in inputs if (ref := ref_of(result)) is not None]

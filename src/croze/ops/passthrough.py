@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.api import ops_pb2
+from croze.cachekeys.texts import digest_of
 from croze.errors import InvalidRequest
 from croze.gotypes import messages
-from croze.ops.digests import digest
 from croze.solver.contract import CacheMap, InputKeying, OpContext, Result
 
 CACHE_TYPE = "buildkit.passthrough.v0"
@@ -22,7 +22,7 @@ class PassthroughOp:
 
     def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         text = messages.encode({"Type": CACHE_TYPE, "Passthrough": self._op})
-        return CacheMap(digest(text), inputs=(InputKeying(),) * self._input_count)
+        return CacheMap(digest_of(text, "json"), inputs=(InputKeying(),) * self._input_count)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         for index in self._op.outputs:

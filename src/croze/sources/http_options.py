@@ -94,7 +94,8 @@ def http_key(options: HttpOptions, file: HttpFile) -> str:
                 options.auth_secret or msgspec.UNSET,
                 tuple(_Header(*pair) for pair in options.headers) or msgspec.UNSET,
             )
-        )
+        ),
+        "json",
     )
 
 

@@ -11,12 +11,12 @@ import time
 import msgspec
 from msgspec import Struct
 
+from croze.cachekeys.texts import digest_of
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import gojson
 from croze.image import config as configs
 from croze.image import platform as platforms
 from croze.image import reference
-from croze.image.manifest import digest_of
 from croze.image.platform import Platform
 from croze.image.reference import Reference
 from croze.sources.content import ImageContents, LentProvider
@@ -70,7 +70,7 @@ def manifest_key(digest: str, platform: Platform, layer_limit: int | None) -> st
         platform.os_features,
         layer_limit,
     )
-    return digest_of(gojson.marshal(fields))
+    return digest_of(gojson.marshal(fields), "json")
 
 
 def content_key(config: bytes, layer_limit: int | None) -> str:
@@ -80,7 +80,7 @@ def content_key(config: bytes, layer_limit: int | None) -> str:
     except InvalidRequest as err:
         if layer_limit is not None:
             raise err.wrap("failed to parse image config") from err
-        return digest_of(config)
+        return digest_of(config, "json")
     diff_ids = image.diff_ids
     if layer_limit is not None and len(diff_ids) < layer_limit:
         raise InvalidRequest(f"image has {len(diff_ids)} layers, limit is {layer_limit}")

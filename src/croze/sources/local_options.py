@@ -12,9 +12,9 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from croze.cachekeys.texts import digest_of
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
-from croze.image.manifest import digest_of
 from croze.sources.request import SourceRequest
 
 SCHEME = "local"
@@ -55,7 +55,8 @@ def local_key(options: LocalOptions, session: str) -> str:
         options.metadata_only or msgspec.UNSET,
         options.metadata_exceptions or msgspec.UNSET,
     )
-    return f"session:{options.name}:{digest_of(gojson.marshal(fields))}"
+    digest = digest_of(gojson.marshal(fields), "json")
+    return f"session:{options.name}:{digest}"
 
 
 def parse_options(request: SourceRequest) -> LocalOptions:

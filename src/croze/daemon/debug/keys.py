@@ -4,13 +4,16 @@ the links that lead to it, ours or those of a cache's configuration."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 from msgspec import Struct, field
 
 from croze.cachekeys.contract import KeyLink
 from croze.cachekeys.names import RANDOM
+from croze.daemon.debug.texts import TextRecord
+from croze.daemon.debug.texts import as_json as texts_json
+from croze.daemon.debug.texts import as_text as texts_text
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 
@@ -57,12 +60,28 @@ class Graph:
         return self._records.values()
 
 
-def as_json(records: Iterable[KeyRecord]) -> list[Json]:
+Known = Callable[[Iterable[str]], list[TextRecord]]
+"""What is known of the texts of digests."""
+
+
+def _nothing(digests: Iterable[str]) -> list[TextRecord]:
+    return []
+
+
+def as_json(records: Iterable[KeyRecord], known: Known = _nothing) -> list[Json]:
     """For `Accept: application/json`."""
-    return [_object(record) for record in records]
+    return [_object(record, known) for record in records]
 
 
-def _object(record: KeyRecord) -> Json:
+def _digests(record: KeyRecord) -> Iterable[str]:
+    """All that say something of it, once each."""
+    found = [record.digest]
+    for link, _ in record.parents:
+        found += [link.digest, link.selector]
+    return dict.fromkeys(digest for digest in found if digest)
+
+
+def _object(record: KeyRecord, known: Known) -> Json:
     members: Json = {"id": record.id}
     if record.parents:
         members["parents"] = [_parent(link, above) for link, above in record.parents]
@@ -75,6 +94,8 @@ def _object(record: KeyRecord) -> Json:
             str(number): {str(id): {} for id in sorted(below)}
             for number, below in sorted(record.children.items())
         }
+    if texts := known(_digests(record)):
+        members["debug"] = [texts_json(text) for text in texts]
     return members
 
 
@@ -85,7 +106,7 @@ def _parent(link: KeyLink, above: KeyRecord) -> Json:
     return {**members, "target": above.id}
 
 
-def as_text(records: Iterable[KeyRecord]) -> Iterator[str]:
+def as_text(records: Iterable[KeyRecord], known: Known = _nothing) -> Iterator[str]:
     """For people."""
     for record in records:
         yield f"ID: {record.id}{' (random)' if record.random else ''}\n"
@@ -101,6 +122,11 @@ def as_text(records: Iterable[KeyRecord]) -> Iterator[str]:
             yield "Children:\n"
         for number, below in sorted(record.children.items()):
             yield f"  Input {number}:\t {', '.join(map(str, sorted(below)))}\n"
+        if texts := known(_digests(record)):
+            yield "Plaintexts:\n"
+        for text in texts:
+            yield from texts_text(text)
+            yield "\n"
         yield "\n"
 
 

@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +18,11 @@ import msgspec
 from aiohttp import web
 
 from croze.daemon.calls import Call
-from croze.daemon.debug import keys, profiles
+from croze.daemon.debug import keys, profiles, texts
 from croze.daemon.debug.flight import FlightRecorder
 from croze.daemon.engine import Engine
 from croze.errors import InvalidRequest
+from croze.gotypes.strings import to_bytes
 from croze.telemetry import prometheus
 
 log = logging.getLogger(__name__)
@@ -104,8 +105,12 @@ class DebugPages:
         return web.Response()
 
     async def _cache_all(self, request: web.Request) -> web.Response:
-        """No plain texts of digests are kept: `croze why` needs none."""
-        return _json([]) if _wants_json(request) else web.Response()
+        """Nothing without `--save-cache-debug`."""
+        kept = self._engine.texts
+        records = [] if kept is None else kept.records()
+        if _wants_json(request):
+            return _json([texts.as_json(record) for record in records])
+        return _text(line for record in records for line in (*texts.as_text(record), "\n"))
 
     async def _cache_lookup(self, request: web.Request) -> web.Response:
         digest = request.query.get("digest", "")
@@ -113,8 +118,14 @@ class DebugPages:
             raise web.HTTPBadRequest(text="digest query parameter is required\n")
         if not keys.DIGEST.fullmatch(digest):
             raise web.HTTPBadRequest(text="invalid digest: invalid checksum digest format\n")
-        text = f"failed to get digest {digest} from cache: not found\n"
-        raise web.HTTPInternalServerError(text=text)
+        record = texts.find(self._engine.texts, digest)
+        if record is None:
+            text = f"failed to get digest {digest} from cache: not found\n"
+            raise web.HTTPInternalServerError(text=text)
+        if _wants_json(request):
+            body = msgspec.json.encode(texts.as_json(record)) + b"\n"
+            return web.Response(body=body, content_type="application/json")
+        return _text(texts.as_text(record))
 
     async def _cache_store(self, request: web.Request) -> web.Response:
         store, graph = self._engine.keys, keys.Graph()
@@ -122,10 +133,19 @@ class DebugPages:
             graph.record(id)
         for source, link, target in store.links():
             graph.link(source, link, target)
-        return _keys(request, graph)
+        return self._keys(request, graph)
 
     async def _cache_load(self, request: web.Request) -> web.Response:
-        return _keys(request, keys.from_cache_config(await request.read()))
+        return self._keys(request, keys.from_cache_config(await request.read()))
+
+    def _keys(self, request: web.Request, graph: keys.Graph) -> web.Response:
+        def known(digests: Iterable[str]) -> list[texts.TextRecord]:
+            found = (texts.find(self._engine.texts, digest) for digest in digests)
+            return [record for record in found if record is not None]
+
+        if _wants_json(request):
+            return _json(keys.as_json(graph.records(), known))
+        return _text(keys.as_text(graph.records(), known))
 
 
 def _running(call: Call) -> str:
@@ -144,15 +164,13 @@ def _wants_json(request: web.Request) -> bool:
     return request.headers.get("Accept") == "application/json"
 
 
+def _text(lines: Iterable[str]) -> web.Response:
+    return web.Response(body=to_bytes("".join(lines)), content_type="text/plain")
+
+
 def _json(value: object) -> web.Response:
     body = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
     return web.Response(body=body, content_type="application/json")
-
-
-def _keys(request: web.Request, graph: keys.Graph) -> web.Response:
-    if _wants_json(request):
-        return _json(keys.as_json(graph.records()))
-    return web.Response(text="".join(keys.as_text(graph.records())))
 
 
 @web.middleware

@@ -66,6 +66,29 @@ def _key_path(path: str) -> str:
     return "" if path == "/" else path
 
 
+class Part(msgspec.Struct, frozen=True):
+    """An entry whose digest another is made of."""
+
+    key: bytes
+    """Its name, as it is hashed before the digest."""
+    digest: bytes
+    where: bytes
+    node: Node
+    whole: bool = True
+    """Whether the digest is of all below it as well."""
+
+
+def parts(index: Index, root: str, query: Query) -> list[Part]:
+    """What the digest for a query is the digest of; one without a key, if it is that of an entry.
+    `index` knows the answer already."""
+    lookup = _Lookup(index, root)
+    if query.wildcard or query.include or query.exclude:
+        return _Listing(lookup, query).parts()
+    path = os.fsencode(_key_path(query.path))
+    where, node = lookup.find(path, follow=query.follow_links, strict=False)
+    return [Part(b"", lookup.scanner.total(node, where), where, node)] if node is not None else []
+
+
 class _Lookup:
     """Finds nodes by path, links resolved inside the tree."""
 
@@ -140,6 +163,10 @@ class _Item:
         self.excluded: MatchState | None = None
 
 
+def _key(item: _Item, prefix: str) -> bytes:
+    return os.fsencode(item.path.removeprefix(prefix)).replace(b"/", b"\0") or b"\0"
+
+
 class _Listing:
     """The flat list that wildcards and patterns select."""
 
@@ -173,9 +200,23 @@ class _Listing:
             return digest.text(digests[0])
         sums = hashlib.sha256()
         for item, value in zip(self._listed, digests, strict=True):
-            key = os.fsencode(item.path.removeprefix(prefix)).replace(b"/", b"\0")
-            sums.update((key or b"\0") + digest.text(value).encode())
+            sums.update(_key(item, prefix) + digest.text(value).encode())
         return digest.text(sums.digest())
+
+    def parts(self) -> list[Part]:
+        """What `digest` is made of: of a directory its header alone, of a link that is followed
+        all that it leads to."""
+        prefix = self._walk()
+        listed = zip(self._listed, self._digests(), strict=True)
+        return [self._part(item, value, prefix) for item, value in listed]
+
+    def _part(self, item: _Item, value: bytes, prefix: str) -> Part:
+        where, node = item.where, item.node
+        whole = item.follow and node.kind == LINK
+        if whole:
+            where, target = self._lookup.find(os.fsencode(item.path), follow=True, strict=False)
+            node = target or node
+        return Part(_key(item, prefix), value, where, node, whole)
 
     def _digests(self) -> list[bytes]:
         scanner = self._lookup.scanner

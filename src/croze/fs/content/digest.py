@@ -40,6 +40,31 @@ def header(
     return data + _xattrs(xattrs) if xattrs else data
 
 
+def header_pieces(
+    mode: int,
+    uid: int,
+    gid: int,
+    size: int,
+    linkname: bytes = b"",
+    xattrs: dict[str, bytes] | None = None,
+) -> tuple[bytes, ...]:
+    """`header`, field by field, for people."""
+    kind, rest = stat.S_IFMT(mode), header(mode, uid, gid, size, linkname, (0, 0), xattrs)
+    bits = 0o777 | mode & 0o7777 if kind == stat.S_IFLNK else mode & 0o7777
+    fields = (
+        b"name",
+        b"mode%d" % bits,
+        b"uid%d" % uid,
+        b"gid%d" % gid,
+        b"size%d" % (size if kind == stat.S_IFREG else 0),
+        b"typeflag" + TYPE_FLAGS.get(kind, REGULAR),
+        b"linkname" + linkname,
+        *(b"uname", b"gname", b"devmajor0", b"devminor0"),
+    )
+    more = rest.removeprefix(b"".join(fields))
+    return (*fields, more) if more else fields
+
+
 def _xattrs(xattrs: dict[str, bytes]) -> bytes:
     pairs = sorted((os.fsencode(key), value) for key, value in xattrs.items())
     return b"".join(key + value for key, value in pairs if _counts(key))

@@ -1,0 +1,57 @@
+"""What the digests in cache keys are made of, noted while somebody wants to know
+(`--save-cache-debug`; BuildKit's `util/cachedigest`)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from msgspec import Struct
+
+Kind = Literal["json", "string", "string-list", "digest-list", "file-list", "file"]
+
+
+class DigestText(Struct, frozen=True):
+    """What was hashed."""
+
+    kind: Kind
+    frames: tuple[bytes | int, ...]
+    """The bytes as they came; a number stands for so many that are not kept."""
+
+    def data(self) -> bytes:
+        """All that is kept."""
+        return b"".join(frame for frame in self.frames if isinstance(frame, bytes))
+
+
+Note = Callable[[str, DigestText], None]
+
+_notes: list[Note] = []
+
+
+@contextmanager
+def noting(note: Note) -> Iterator[None]:
+    """Inside, `note` gets each digest with its text."""
+    _notes.append(note)
+    try:
+        yield
+    finally:
+        _notes.remove(note)
+
+
+def wanted() -> bool:
+    return bool(_notes)
+
+
+def note(digest: str, text: DigestText) -> None:
+    for each in _notes:
+        each(digest, text)
+
+
+def digest_of(data: bytes, kind: Kind) -> str:
+    """`sha256:` and the hex digest; noted if that is wanted."""
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    if _notes:
+        note(digest, DigestText(kind, (data,)))
+    return digest

@@ -1,0 +1,56 @@
+"""What digests are made of: noted, kept, found, shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from croze.cachekeys.texts import DigestText, digest_of, note, wanted
+from croze.daemon.debug.texts import as_json, as_text, find, keeping_texts
+
+ROOT = "sha256:8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1"
+
+
+def test_they_outlive_the_daemon(tmp_path: Path) -> None:
+    with keeping_texts(tmp_path) as texts:
+        assert wanted()
+        op = digest_of(b'{"Type":"x"}', "json")
+        key = digest_of(f"{op}@0".encode(), "string")
+        assert find(texts, key) is not None
+    assert not wanted()
+    digest_of(b"later", "string")
+    with keeping_texts(tmp_path) as texts:
+        assert {record.digest for record in texts.records()} == {op, key}
+        found = find(texts, key)
+        assert found is not None
+        assert "".join(as_text(found)) == (
+            f"{key} (string):\n  {op} (json):\n  data: {op}@0\n"
+            f'\n{op} (json):\n  data: {{"Type":"x"}}\n'
+        )
+        assert find(texts, "sha256:" + "0" * 64) is None
+        note(op, DigestText("file", (b"name", 70000)))
+        assert as_json(texts.records()[0 if op < key else 1]) == {
+            "digest": op,
+            "type": "file",
+            "data": [{"type": 2, "data": b"name"}, {"type": 3, "data": b"p\x11\x01\0"}],
+        }
+
+
+def test_lists_name_others(tmp_path: Path) -> None:
+    with keeping_texts(tmp_path) as texts:
+        a, b = digest_of(b"a", "file"), digest_of(b"b", "file")
+        listed = digest_of(f"\0sha256:x{a}\0/sub/{b}".encode(), "file-list")
+        both = digest_of(f"{listed}\0{b}".encode(), "digest-list")
+        paths = digest_of(f"/x\0{a}".encode(), "string-list")
+        found = find(texts, both)
+        assert found is not None
+        assert [each.digest for each in found.below] == [listed, b]
+        assert [each.digest for each in found.below[0].below] == [a, b]
+        alone = find(texts, paths)
+        assert alone is not None
+        assert not alone.below
+
+
+def test_the_root_is_always_known() -> None:
+    found = find(None, ROOT)
+    assert found is not None
+    assert "".join(as_text(found)) == f"{ROOT} (string):\n  data: /\n"
