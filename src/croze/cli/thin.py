@@ -29,6 +29,7 @@ PROTOCOL = b"croze-warm-2"
 SCM_RIGHTS = 1
 ANSWER_S = 2.0
 """How long a warm process may take to begin: one that was stopped would take for ever."""
+BUILDCTL = ("buildctl", "buildctl-daemonless.sh", "buildctl-daemonless")
 PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGWINCH", "SIGTSTP")
 
 
@@ -188,7 +189,7 @@ def main() -> int:
     die_of_interrupts()
     argv = sys.argv[1:]
     name = os.path.basename(sys.argv[0])
-    if argv in (["version"], ["--version"]) and not name.startswith("buildctl"):
+    if argv in (["version"], ["--version"]) and name not in BUILDCTL:
         tell_version()
     from croze.files.standard import open_standard_streams, standard_error
 
@@ -196,7 +197,7 @@ def main() -> int:
     sys.stderr = standard_error()
     if name in ("buildx", "docker-buildx"):
         os.environ["CROZE_CALLED_AS"] = name
-    if name.startswith("buildctl"):
+    if name in BUILDCTL:
         return run_buildctl(name, argv)
     may_be_warm = os.environ.get("CROZE_NO_WARM", "0") in ("", "0")
     if may_be_warm:
