@@ -16,8 +16,8 @@ NAME = "buildctl-daemonless.sh"
 
 
 @pytest.fixture
-def daemonless(sandbox: Sandbox) -> Daemonless:
-    return Daemonless(sandbox)
+def daemonless(tmp_path_factory: pytest.TempPathFactory) -> Daemonless:
+    return Daemonless(Sandbox(tmp_path_factory.mktemp("daemonless")))
 
 
 class Daemonless:
@@ -27,7 +27,8 @@ class Daemonless:
         link = sandbox.path / "bin" / NAME
         link.parent.mkdir()
         link.symlink_to(CROZE)
-        self.words = ["unshare", "-m", "sh", "-ec", 'mount -t tmpfs x /run; exec "$@"', "-", link]
+        alone = ("unshare", "-m", "sh", "-ec", 'mount -t tmpfs x /run; exec "$@"', "-")
+        self.words: list[str | Path] = [*alone, link]
         self.env = {
             **sandbox.env,
             "TMPDIR": str(sandbox.path),
@@ -53,7 +54,7 @@ def test_a_build(daemonless: Daemonless, tmp_path: Path) -> None:
     assert daemonless.left() == []
     failed = daemonless("build", "--frontend=nope.v0")
     assert failed.code == 1
-    assert "frontend nope.v0 not found" in failed.stderr
+    assert "invalid frontend: nope.v0" in failed.stderr
     assert daemonless.left() == []
 
 

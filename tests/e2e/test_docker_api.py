@@ -106,10 +106,11 @@ def test_the_hosts_own_address(engine: Engine, context: Path) -> None:
         'RUN ["/bin/sh", "-c", "while read a b; do echo $a $b; done </etc/hosts >/hosts"]\n'
     )
     out = engine.sandbox.path / "hosts"
-    build = ("build", "--add-host=up:host-gateway", "-f", context / "Gateway")
-    for client in (BUILDX["trixie"], CROZE):
-        words = [client, "--builder", "default", *build, "-o", out, context]
-        execute(words, {**engine.env, "CROZE_HOST": ""})
+    given = ("build", "--add-host=up:host-gateway", "-f")
+    build: tuple[str | Path, ...] = (*given, context / "Gateway")
+    for plugin in (BUILDX["trixie"], CROZE):
+        words = [plugin, "--builder", "default", *build, "-o", out, context]
+        execute(words, engine.env)
         assert "127.0.0.1 up" in (out / "hosts").read_text()
         (out / "hosts").unlink()
     for client in DOCKER:

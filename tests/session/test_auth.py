@@ -228,9 +228,9 @@ async def test_tokens_over_tls(
     pairs = ((certificate, key),)
     for tls in (TokenTls((certificate,), pairs), TokenTls(pairs=pairs, insecure=True)):
         assert (await fetch(lending, server, "r", tls)).token == "got"
-    for tls in (None, TokenTls(pairs=pairs)):
+    for little in (None, TokenTls(pairs=pairs)):
         with pytest.raises(errors.Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
-            await fetch(lending, server, "r", tls)
+            await fetch(lending, server, "r", little)
     with pytest.raises(errors.Unavailable, match="failed to fetch anonymous token"):
         await fetch(lending, server, "r", TokenTls(insecure=True))
 

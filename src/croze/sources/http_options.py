@@ -15,11 +15,11 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct
 
+from croze.cachekeys.texts import digest_of
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.gotypes import gojson
 from croze.http.urls import parse_url
-from croze.image.manifest import digest_of
 from croze.image.reference import check_digest
 from croze.sources.request import SourceRequest
 
