@@ -49,7 +49,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "signatures": set(),
     "sigstore": {"api", "image"},
     "solver": {"cachekeys"},
-    "sources": {"store", "registry", "session", "fs", "image", "api", "signatures"},
+    "sources": {
+        *("store", "cachekeys", "registry", "session", "fs", "image", "api", "signatures"),
+    },
     "runtime": {"store", "fs", "telemetry"},
     "ops": {
         "runtime",

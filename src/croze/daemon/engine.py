@@ -59,7 +59,7 @@ from croze.why.recorder import Recorder
 from croze.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
-    from croze.daemon.debug.texts import DigestTexts
+    from croze.store.digest_texts import DigestTexts
 
 READERS = 32
 """How many Dockerfiles are read at once. Each waits for base images and contexts meanwhile."""
@@ -159,7 +159,7 @@ def _texts(settings: Settings, stack: AsyncExitStack) -> DigestTexts | None:
     """What cache keys are made of, if somebody wants to look."""
     if not settings.save_cache_debug:
         return None
-    from croze.daemon.debug.texts import keeping_texts
+    from croze.store.digest_texts import keeping_texts
 
     return stack.enter_context(keeping_texts(settings.root))
 

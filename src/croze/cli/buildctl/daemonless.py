@@ -14,17 +14,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from croze.errors import CrozeError, InvalidRequest, Unavailable
-from croze.fs.remove import temporary_directory
 
 RETRIES = 10
+LOG_BYTES = 1 << 20
 _OWN_DAEMON = (sys.executable, "-P", "-m", "croze.daemon")
 _OWN_BUILDCTL = (sys.executable, "-P", "-m", "croze.cli.buildctl")
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -86,11 +86,9 @@ def _daemon_words(environ: Mapping[str, str], address: str) -> list[str]:
 @contextmanager
 def _daemon(words: Sequence[str], retries: int, buildctl: Sequence[str]) -> Iterator[None]:
     """It answers inside, and has ended afterwards. Raises `Unavailable`, with its log."""
-    with temporary_directory("buildctl-daemonless.") as folder:
-        path = Path(folder, "log")
-        with path.open("wb") as log, _process(words, log.fileno()) as process:
-            _wait(process, retries, buildctl, path)
-            yield
+    with tempfile.TemporaryFile() as log, _process(words, log.fileno()) as process:
+        _wait(process, retries, buildctl, log)
+        yield
 
 
 @contextmanager
@@ -110,7 +108,7 @@ def _process(words: Sequence[str], log: int) -> Iterator[subprocess.Popen[bytes]
 
 
 def _wait(
-    process: subprocess.Popen[bytes], retries: int, buildctl: Sequence[str], log: Path
+    process: subprocess.Popen[bytes], retries: int, buildctl: Sequence[str], log: IO[bytes]
 ) -> None:
     """Until it answers. `buildctl` ends with its address."""
     for count in range(retries + 2):
@@ -119,7 +117,8 @@ def _wait(
         if _run([*buildctl, "debug", "workers"], quiet=True) == 0:
             return
         time.sleep(0.1 + count * 0.02)
-    text = log.read_text("utf-8", "replace")
+    log.seek(0)
+    text = log.read(LOG_BYTES).decode("utf-8", "replace")
     address = buildctl[-1].removeprefix("--addr=")
     message = f"could not connect to {address} after {retries} trials"
     if process.poll() is not None:

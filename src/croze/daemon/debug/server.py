@@ -107,7 +107,7 @@ class DebugPages:
     async def _cache_all(self, request: web.Request) -> web.Response:
         """Nothing without `--save-cache-debug`."""
         kept = self._engine.texts
-        records = [] if kept is None else kept.records()
+        records = texts.find_all(kept, kept.digests() if kept is not None else ())
         if _wants_json(request):
             return _json([texts.as_json(record) for record in records])
         return _text(line for record in records for line in (*texts.as_text(record), "\n"))
@@ -140,8 +140,7 @@ class DebugPages:
 
     def _keys(self, request: web.Request, graph: keys.Graph) -> web.Response:
         def known(digests: Iterable[str]) -> list[texts.TextRecord]:
-            found = (texts.find(self._engine.texts, digest) for digest in digests)
-            return [record for record in found if record is not None]
+            return texts.find_all(self._engine.texts, digests)
 
         if _wants_json(request):
             return _json(keys.as_json(graph.records(), known))

@@ -1,81 +1,21 @@
-"""What digests in cache keys are made of, kept for `/debug/cache/` (`--save-cache-debug`).
-
-As with BuildKit, `cache-debug.db` in the root outlives the daemon, and grows as long as the flag is
-given; ours is SQLite. Texts are written some at a time: a `kill -9` loses the last ones.
-"""
+"""What digests in cache keys are made of, as BuildKit shows it at `/debug/cache/`."""
 
 from __future__ import annotations
 
 import re
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
-import msgspec
 from msgspec import Struct
 
-from croze.cachekeys.texts import DigestText, noting
+from croze.cachekeys.texts import DigestText
 from croze.gotypes.strings import from_bytes
-from croze.sqlite.database import open_derived, transaction
+from croze.store.digest_texts import DigestTexts
 
-NAME = "cache-debug.db"
-_SCHEMA = (("CREATE TABLE texts (digest TEXT PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID",),)
-_AT_ONCE = 500
 _ROOT = "sha256:8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1"
 _ALWAYS = {_ROOT: DigestText("string", (b"/",))}
 """A selector that is known anyway."""
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 _WORD = re.compile(rb"\bsha256:[0-9a-f]{64}\b")
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(DigestText).decode
-
-
-class DigestTexts:
-    """All that were noted."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._pending: dict[str, DigestText] = {}
-
-    def note(self, digest: str, text: DigestText) -> None:
-        self._pending[digest] = text
-        if len(self._pending) >= _AT_ONCE:
-            self.flush()
-
-    def flush(self) -> None:
-        with transaction(self._connection):
-            rows = [(digest, _encode(text)) for digest, text in self._pending.items()]
-            self._connection.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?)", rows)
-        self._pending.clear()
-
-    def get(self, digest: str) -> DigestText | None:
-        if digest in self._pending:
-            return self._pending[digest]
-        query = "SELECT text FROM texts WHERE digest = ?"
-        row = self._connection.execute(query, (digest,)).fetchone()
-        return None if row is None else _decode(row[0])
-
-    def records(self) -> list[TextRecord]:
-        """All, in the order of the digests."""
-        self.flush()
-        rows = self._connection.execute("SELECT digest FROM texts ORDER BY digest").fetchall()
-        found = (find(self, digest) for (digest,) in rows)
-        return [record for record in found if record is not None]
-
-
-@contextmanager
-def keeping_texts(root: Path) -> Iterator[DigestTexts]:
-    """Note them inside."""
-    connection = open_derived(root / NAME, _SCHEMA, what="the database of digests' texts")
-    try:
-        texts = DigestTexts(connection)
-        with noting(texts.note):
-            yield texts
-        texts.flush()
-    finally:
-        connection.close()
 
 
 class TextRecord(Struct):
@@ -91,8 +31,13 @@ def find(texts: DigestTexts | None, digest: str) -> TextRecord | None:
     text = _ALWAYS.get(digest) or (texts.get(digest) if texts is not None else None)
     if text is None:
         return None
-    below = (find(texts, each) for each in digests_in(text))
-    return TextRecord(digest, text, [record for record in below if record is not None])
+    return TextRecord(digest, text, find_all(texts, digests_in(text)))
+
+
+def find_all(texts: DigestTexts | None, digests: Iterable[str]) -> list[TextRecord]:
+    """Of those of which something is known."""
+    found = (find(texts, digest) for digest in digests)
+    return [record for record in found if record is not None]
 
 
 def digests_in(text: DigestText) -> Iterator[str]:
