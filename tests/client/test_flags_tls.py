@@ -47,9 +47,12 @@ def test_what_is_said_of_one_host_adds_up(files: tuple[str, str]) -> None:
         ("host=r,insecure=maybe", 'parsing "maybe": invalid syntax'),
         ("host", "invalid value host"),
         ("host=r,insecure=1,cA2=x", "unexpected key 'cA2' in 'cA2=x'"),
-        ("host=r,ca=/nope", "failed to read /nope: No such file or directory"),
+        ("host=r,ca=/proc/none", "failed to read /proc/none: No such file or directory"),
         ("host=r,ca=/dev/null", "failed to read /dev/null: NO_CERTIFICATE_OR_CRL_FOUND"),
-        ("host=r,cert=/nope,key=/nope", "failed to load keypair for /nope: No such file"),
+        (
+            "host=r,cert=/proc/none,key=/proc/none",
+            "failed to load keypair for /proc/none: No such file",
+        ),
     ],
 )
 def test_refusals(text: str, said: str) -> None:
