@@ -94,6 +94,7 @@ case "${1:-}" in
     pip_install .venv --no-deps --no-build-isolation -e .
     # pip compiles what it copies, and an editable project is not copied.
     .venv/bin/python -m compileall -q src/croze
+    .venv/bin/python -P scripts/quick_start.py
     ;;
   prefix)
     prefix=${2:?install.sh prefix: say where, for example /usr/local}
@@ -105,6 +106,7 @@ case "${1:-}" in
     grep -oE '^[A-Za-z0-9_.-]+==[^ ;]+' requirements.lock >"$work/constraints"
     make_venv "$prefix/lib/croze"
     pip_install "$prefix/lib/croze" --upgrade -c "$work/constraints" "$work/sources"
+    "$prefix/lib/croze/bin/python" -P scripts/quick_start.py
     mkdir -p "$prefix/bin"
     ln -sf ../lib/croze/bin/croze ../lib/croze/bin/crozed "$prefix/bin/"
     command -v crun >/dev/null || command -v runc >/dev/null ||

@@ -18,7 +18,7 @@ from croze.client.solve import NotCrozed, OnStatus, SolveResult
 from croze.client.unreachable import clearer
 from croze.errors import Unavailable, Unsupported
 from croze.progress.quiet import QuietDisplay
-from croze.rpc.channels import open_channel
+from croze.rpc.channel import Channel
 from croze.rpc.held import Work
 from croze.session import serve
 
@@ -27,7 +27,7 @@ class Daemon(Client):
     """One that only says what it is; an empty name is one from before that could be asked."""
 
     def __init__(self, package: str) -> None:
-        super().__init__(open_channel("unix:/nowhere"))
+        super().__init__(Channel("unix:/nowhere"))
         self.package = package
 
     async def info(self) -> worker_pb2.BuildkitVersion:
@@ -69,12 +69,13 @@ async def test_a_crozed(caplog: pytest.LogCaptureFixture) -> None:
 class Near(Daemon):
     """One on this machine, which says what it is when it takes the session."""
 
-    beside_us = True
-
     def __init__(self, package: str) -> None:
         super().__init__(package)
         self.solves: list[tuple[list[str], bool]] = []
         self.asked = 0
+
+    async def beside_us(self) -> bool:
+        return True
 
     async def info(self) -> worker_pb2.BuildkitVersion:
         self.asked += 1
@@ -128,7 +129,7 @@ async def test_a_daemon_that_says_nothing_is_asked(monkeypatch: pytest.MonkeyPat
 
 def test_whose_connection_failed() -> None:
     """The daemon's own troubles are not taken for ours."""
-    text = "failed to connect to all addresses; last error: unix:/run/other.sock: refused"
+    text = "failed to connect to unix:///run/other.sock: connection refused"
     error = Unavailable(text)
     assert clearer(error, "unix:///run/crozed.sock") is error
     assert str(clearer(error, "unix:///run/other.sock")).startswith("there is no daemon at unix://")

@@ -11,7 +11,7 @@ import pytest
 
 from croze import errors
 from croze.api import secrets_pb2, upload_pb2
-from croze.rpc.channels import open_channel
+from croze.rpc.channel import Channel
 from croze.rpc.servers import Context
 from croze.session import provider
 from croze.session.contract import Session
@@ -95,7 +95,7 @@ class SessionSuite:
         waiting = asyncio.get_running_loop().create_task(daemon.sessions.get("vertex:late"))
         await asyncio.sleep(0)
         async with (
-            open_channel(daemon.address) as channel,
+            Channel(daemon.address) as channel,
             lend(channel, [Echo()], id="late"),
         ):
             assert (await waiting).id == "late"
@@ -127,7 +127,7 @@ class SessionSuite:
 
     async def test_the_same_id_twice_is_refused(self, daemon: Daemon) -> None:
         async with (
-            open_channel(daemon.address) as channel,
+            Channel(daemon.address) as channel,
             lend(channel, [Echo()], id="same"),
         ):
             await daemon.sessions.get("same")
@@ -137,7 +137,7 @@ class SessionSuite:
 
     async def test_a_client_that_comes_back_is_taken_for_the_same(self, daemon: Daemon) -> None:
         """Who waits for the session while it is away gets the new one; the old stays closed."""
-        async with open_channel(daemon.address) as channel:
+        async with Channel(daemon.address) as channel:
             async with lend(channel, [Echo()], id="back"):
                 first = await daemon.sessions.get("back")
             await first.wait_closed()
@@ -158,7 +158,7 @@ class SessionSuite:
         sessions = daemon.sessions
         async with (
             lending([Echo()]) as here,
-            open_channel(daemon.address) as channel,
+            Channel(daemon.address) as channel,
             asyncio.TaskGroup() as group,
             AsyncExitStack() as stack,
         ):

@@ -12,13 +12,13 @@ import pytest
 from croze.api import otlp_pb2
 from croze.daemon.calls import Calls
 from croze.errors import NotFound
-from croze.rpc.channels import open_channel
 from croze.rpc.server import Server
 from croze.rpc.servers import Context, aborting
 from croze.telemetry.metrics import Metrics
 from croze.telemetry.prometheus import render
 from croze.telemetry.spans import CURRENT, SpanContext, root
 from croze.telemetry.traces import Traces
+from tests.rpc.grpc_client import open_channel
 from tests.rpc.served import served
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from croze.api import control_pb2, control_pb2_grpc, otlp_pb2
 from croze.daemon.trace_service import collecting
-from croze.rpc.channels import open_channel
 from croze.telemetry.send import TRACES_METHOD
 from croze.telemetry.spans import make_span, root
 from croze.telemetry.traces import Traces
+from tests.rpc.grpc_client import open_channel
 
 
 async def test_spans_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import grpc.aio
-
 from croze.api import control_pb2, worker_pb2
 from croze.builders.parting import LEAST_LOADED
 from croze.client.connect import Client
 from croze.drivers.parting import NodeOffer, Nodes
 from croze.image import platform as platforms
 from croze.image.platform import Platform
-from croze.rpc.channels import open_channel
+from croze.rpc.channel import Channel
 
 
 def _parsed(text: str) -> tuple[Platform, ...]:
@@ -24,7 +22,7 @@ def _parsed(text: str) -> tuple[Platform, ...]:
 class Daemon(Client):
     """Answers as one that can build `offers` and is at so many builds."""
 
-    def __init__(self, channel: grpc.aio.Channel, offers: str, builds: int) -> None:
+    def __init__(self, channel: Channel, offers: str, builds: int) -> None:
         super().__init__(channel)
         self._worker = worker_pb2.WorkerRecord()
         for each in _parsed(offers):
@@ -50,7 +48,7 @@ class Site:
     def offer(self, name: str, offers: str, fixed: str = "", builds: int = 0) -> NodeOffer:
         @asynccontextmanager
         async def dial() -> AsyncIterator[Client]:
-            async with open_channel("unix:/nowhere") as channel:
+            async with Channel("unix:/nowhere") as channel:
                 yield Daemon(channel, offers, builds)
 
         async def boot() -> None:

@@ -14,8 +14,8 @@ import grpc
 import grpc.aio
 import pytest
 
-from croze.rpc.channels import open_channel
 from tests.e2e.sandbox import CROZE, Sandbox, execute, select_pause
+from tests.rpc.grpc_client import open_channel
 
 CROZED = CROZE.with_name("crozed")
 SERVING = b"\x08\x01"

@@ -12,10 +12,11 @@ import grpc.aio
 import pytest
 
 from croze import llb
+from croze.aio.parallel import first_error
 from croze.aio.threads import in_thread
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
-from croze.rpc.channels import open_channel
+from croze.rpc.channel import Channel
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provider import LentService
@@ -72,6 +73,10 @@ class Logs:
         raise AssertionError(f"the build ended: {self.text!r}")
 
 
+async def solved(stub: ControlAsyncStub, asked: control_pb2.SolveRequest) -> None:
+    await stub.Solve(asked)
+
+
 async def interrupted(sandbox: Sandbox, layout: Path, *, back: bool) -> bytes:
     """Run the build, its session gone during the first step; `back` says whether it returns."""
     go = sandbox.context(
@@ -82,10 +87,15 @@ async def interrupted(sandbox: Sandbox, layout: Path, *, back: bool) -> bytes:
     async def sign() -> None:
         await in_thread(sandbox.croze, "build", *base(layout), go)
 
-    async with asyncio.timeout(40), open_channel(sandbox.address) as channel:
+    async with (
+        asyncio.timeout(40),
+        Channel(sandbox.address) as channel,
+        first_error(),
+        asyncio.TaskGroup() as group,
+    ):
         stub: ControlAsyncStub = ControlStub(channel)
         async with lend(channel, providers(b"first"), id=asked.Session):
-            solving = stub.Solve(asked)
+            solving = group.create_task(solved(stub, asked))
             logs = Logs(stub, asked.Ref)
             await logs.until(b"up\n")
         if back:

@@ -18,7 +18,6 @@ from croze.errors import CrozeError, InvalidRequest, NotFound, Unsupported
 from croze.gateway.contract import Bridge
 from croze.gateway.forward import BUILD_ID_KEY, GatewayForwarder
 from croze.gateway.serve import ServedBuild
-from croze.rpc.channels import open_channel
 from croze.rpc.clients import translated
 from croze.rpc.server import Server
 from croze.rpc.status import to_status
@@ -27,6 +26,7 @@ from croze.status import VertexWarning
 from croze.workers.shares import sharing
 from tests.gateway.echo import Echo
 from tests.gateway.world import World, local
+from tests.rpc.grpc_client import open_channel
 from tests.rpc.served import served
 
 METADATA = ((BUILD_ID_KEY, "build"),)

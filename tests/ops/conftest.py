@@ -13,7 +13,7 @@ import pytest
 from croze.aio.threads import in_thread
 from croze.job_values import JobKey
 from croze.ops.content import ContentDigests
-from croze.rpc.channels import open_channel
+from croze.rpc.channel import Channel
 from croze.session.manager import Sessions
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.serve import lend
@@ -104,7 +104,7 @@ async def world(tmp_path: Path, own_mounts: None) -> AsyncIterator[World]:
     base = make_rootfs(tmp_path / "busybox")
     async with (
         Daemon(tmp_path, Sessions()) as daemon,
-        open_channel(daemon.address) as channel,
+        Channel(daemon.address) as channel,
         lend(channel, lent, name="test") as session,
         make_world(tmp_path, {"busybox": base}, daemon.sessions, [session.id]) as made,
     ):

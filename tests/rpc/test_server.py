@@ -12,12 +12,12 @@ import pytest
 from hpack import Decoder, Encoder
 
 from croze.rpc.call import Call
-from croze.rpc.channels import MESSAGE_LIMIT_BYTES
 from croze.rpc.http2 import connection, frames, stream
 from croze.rpc.http2.blocks import header_frames
 from croze.rpc.http2.frames import Code, ConnectionBroken, frame
 from croze.rpc.http2.messages import Packed, StreamBroken, prefixed
 from croze.rpc.http2.server import ANSWERS_BYTES, Allowance, ServerConnection, ServerStream
+from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import status
 from tests.rpc.raw_frames import data, parsed
 

@@ -12,10 +12,11 @@ import pytest
 
 from croze import errors
 from croze.rpc.call import Call, Requests
-from croze.rpc.channels import MESSAGE_LIMIT_BYTES, open_channel
 from croze.rpc.http2 import frames
+from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.server import Patience, Server
 from croze.rpc.servers import aborting
+from tests.rpc.grpc_client import open_channel
 from tests.rpc.raw_frames import parsed
 from tests.rpc.served import served
 

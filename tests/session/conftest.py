@@ -12,7 +12,7 @@ import pytest
 
 from croze.api import control_pb2
 from croze.rpc.call import Requests
-from croze.rpc.channels import open_channel
+from croze.rpc.channel import Channel
 from croze.rpc.server import Server
 from croze.rpc.servers import Context, aborting
 from croze.session.contract import Session
@@ -75,7 +75,7 @@ def lending(daemon: Daemon) -> Lend:
     @asynccontextmanager
     async def open_session(providers: Sequence[LentService]) -> AsyncIterator[Session]:
         async with (
-            open_channel(daemon.address) as channel,
+            Channel(daemon.address) as channel,
             lend(channel, providers, name="test", shared_key="key") as lent,
         ):
             yield await daemon.sessions.get(lent.id, timeout_s=10)

@@ -3,12 +3,10 @@ from __future__ import annotations
 import asyncio
 import threading
 
-import grpc
-import grpc.aio
 import pytest
 
 from croze import errors
-from croze.rpc.channels import open_channel
+from croze.rpc.channel import Channel
 from croze.session import manager
 from croze.session.contract import Session
 from croze.session.manager import HEADER_ID, Headers, HealthPolicy, Sessions
@@ -23,17 +21,13 @@ class TestSessions(SessionSuite):
 
 async def test_a_client_without_health_is_given_up(daemon: Daemon) -> None:
     """It answers nothing: its server has no services at all."""
-    async with open_channel(daemon.address) as channel:
-        call: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(
-            SESSION_METHOD, bytes, bytes
-        )(
-            None,
-            metadata=((manager.HEADER_ID, "deaf"), (manager.HEADER_HEALTH_TIMEOUT, "1")),
-        )
+    async with Channel(daemon.address) as channel:
+        metadata = ((manager.HEADER_ID, "deaf"), (manager.HEADER_HEALTH_TIMEOUT, "1"))
+        call = await channel.open(SESSION_METHOD, metadata)
         session = await daemon.sessions.get("deaf")
         async with asyncio.timeout(10):
             await session.wait_closed()
-        call.cancel()
+        call.close()
 
 
 def test_health_policy_from_headers() -> None:
@@ -52,7 +46,7 @@ async def test_a_session_needs_an_id() -> None:
 
 
 async def test_a_daemon_that_was_held_up_still_waits(daemon: Daemon) -> None:
-    async with asyncio.TaskGroup() as group, open_channel(daemon.address) as channel:
+    async with asyncio.TaskGroup() as group, Channel(daemon.address) as channel:
         waiting = group.create_task(daemon.sessions.get("late", timeout_s=0.5))
         await asyncio.sleep(0)
         threading.Event().wait(1)  # the loop has no turn meanwhile

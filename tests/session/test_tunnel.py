@@ -14,13 +14,13 @@ import pytest
 from croze import errors
 from croze.api import control_pb2, secrets_pb2, upload_pb2
 from croze.rpc.call import Call, Requests
-from croze.rpc.channels import open_channel
 from croze.rpc.http2 import frames
 from croze.rpc.servers import Context
 from croze.session import manager, provider
 from croze.session.contract import Session
 from croze.session.serve import SESSION_METHOD
 from croze.session.tunnel import Tunnel
+from tests.rpc.grpc_client import open_channel
 from tests.session.conftest import Daemon, Lend
 
 PIECE = upload_pb2.BytesMessage(data=bytes(60_000)).SerializeToString()

@@ -195,7 +195,7 @@ class _Server:
             await readable(self._listener)
             try:
                 for _ in range(_TURN):
-                    self._take(_kept_alive(self._listener.accept()[0]))
+                    self._take(kept_alive(self._listener.accept()[0]))
             except (BlockingIOError, ConnectionAbortedError):
                 continue
             except OSError as error:
@@ -272,7 +272,7 @@ class _Server:
             raise
 
 
-def _kept_alive(sock: socket.socket) -> socket.socket:
+def kept_alive(sock: socket.socket) -> socket.socket:
     """A machine that has gone says no goodbye, and may hold what it had here for ever: after two
     and a half minutes it counts as gone, as Go's servers have it."""
     if sock.family != socket.AF_UNIX:

@@ -1,7 +1,8 @@
 """What the warm process does ahead of time, so that a forked command imports nothing.
 
-`everything` imports, and no more: no thread, no connection, no event loop may come of it.
-`rehearse` runs in the forked child that waits for a caller: what is slow only the first time.
+`everything` imports. `rehearse` does what is slow only the first time: in the warm process, so that
+its children find code that has been run, and again in the one that waits for a caller, for what is
+touched for the first time after a fork is copied. No thread, process or connection comes of them.
 """
 
 from __future__ import annotations
@@ -63,15 +64,15 @@ def _has_builders_in_engines() -> bool:
     return any(driver in data for data in files for driver in IN_ENGINES)
 
 
-def rehearse() -> None:
-    """Start grpc, and make a call to ourselves that nobody answers; read a command line. What is
-    touched for the first time after a fork is copied."""
+def rehearse(rounds: int = 1) -> None:
+    """Build nothing, so many times; read a command line."""
     import asyncio
 
     from croze.cli import build
     from croze.cli.call import parse_call
     from croze.cli.common import Common
-    from croze.client.rehearsal import call_ourselves
+    from croze.client.rehearsal import build_nothing
 
-    asyncio.run(call_ourselves())
-    build.options(build.flags().read(["--progress=quiet", "."], Common()), parse_call(""))
+    asyncio.run(build_nothing(rounds))
+    for _ in range(rounds):
+        build.options(build.flags().read(["--progress=quiet", "."], Common()), parse_call(""))

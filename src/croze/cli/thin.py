@@ -174,6 +174,14 @@ def die_of_interrupts() -> None:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 
+def bring_site_in() -> None:
+    """What scripts/quick_start.py has left out, for what is more than to ask the warm process."""
+    if sys.flags.no_site:
+        import site
+
+        site.main()
+
+
 def tell_version() -> None:
     """Who asks that asks often: nothing is imported for it, and nothing taken down. Returns if it
     can't be written, which is told of elsewhere."""
@@ -205,6 +213,7 @@ def main() -> int:
         if code is not None:
             sys.stderr.flush()
             os._exit(code)  # nothing is open that would have to be taken down
+    bring_site_in()
     import gc
 
     gc.disable()  # what is loaded stays; `croze.cli.guard` turns it on
@@ -221,6 +230,7 @@ def main() -> int:
 
 def run_buildctl(name: str, argv: "list[str]") -> int:
     """What `buildctl`, or BuildKit's script that brings a daemon for one command, would do."""
+    bring_site_in()
     from croze.cli.guard import finished
 
     if name == "buildctl":
@@ -237,7 +247,7 @@ def start_warm(environ: "dict[str, str]") -> None:
     import subprocess
 
     subprocess.Popen(
-        [sys.executable, "-P", "-m", "croze.cli.warm"],
+        [sys.executable, "-I" if sys.flags.isolated else "-P", "-m", "croze.cli.warm"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,10 +1,11 @@
 """The warm process: runs `croze` commands for its user, each in a forked child.
 
-It has imported everything a command needs and opened nothing: no event loop, no grpc channel, no
-thread, so that a fork is safe and takes milliseconds. One child is forked ahead of need and gets
-ready as far as it can (`croze.cli.preload.rehearse`); an accepted caller is handed to it whole. The
-warm process leaves when idle, when its installation changes on disk, or when its socket is taken
-away. There is one for each installation and place that commands come from, up to a few.
+It has imported everything a command needs, has done it before, and has nothing open: no event loop,
+no connection, no thread, so that a fork is safe and takes milliseconds. One child is forked ahead
+of need and gets ready as far as it can (`croze.cli.preload.rehearse`); an accepted caller is handed
+to it whole. The warm process leaves when idle, when its installation changes on disk, or when its
+socket is taken away. There is one for each installation and place that commands come from, up to a
+few.
 
 The other end, and the protocol, is `croze.cli.thin`.
 """
@@ -33,6 +34,8 @@ IDLE_TIMEOUT_S = 900.0
 LOOK_EVERY_S = 60.0
 WAITING = 128
 """Callers that may come at once; others run their commands themselves."""
+REHEARSALS = 12
+"""Before it is called so often, code changes as it is run (PEP 659), which children would copy."""
 MOST_WARM_PROCESSES = 4
 """Of one user: each has some 60 MB."""
 
@@ -58,14 +61,15 @@ def unchanged(code: list[tuple[str, int]]) -> bool:
 
 
 def preload_all() -> None:
-    """Import what commands need. Nothing here may start a thread or open a connection."""
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before anything imports grpc
+    """Import what commands need, and do it. Nothing of it may be left: no thread, no connection."""
+    from croze.cli import preload
     from croze.cli.main import preload_commands
 
-    # Nothing of it is garbage: a collection would only make children copy its pages.
+    # What stays is no garbage: a collection would only make children copy its pages.
     gc.disable()
     preload_commands()
+    preload.rehearse(REHEARSALS)
+    gc.collect()
     gc.freeze()
     gc.enable()
 

@@ -150,7 +150,7 @@ async def run_build(
             on_status(status)
 
     clear_files(options)
-    asked, guessing = builder, may_guess(client, builder, options)
+    asked, guessing = builder, await may_guess(client, builder, options)
     builder = await met(client, builder, options, guessing=guessing)
     plan = await planned(options, builder)
     try:
@@ -194,11 +194,13 @@ def clear_files(options: BuildOptions) -> None:
             path.unlink(missing_ok=True)
 
 
-def may_guess(client: Client, builder: BuilderTraits | None, options: BuildOptions) -> bool:
+async def may_guess(client: Client, builder: BuilderTraits | None, options: BuildOptions) -> bool:
     """Whether a daemon of which nothing is known is taken for a `crozed` until it takes the
     session: it says so then, at once, and need not be asked first."""
     unknown = builder is not None and not builder.sure
-    return unknown and client.beside_us and not reads_stdin(options.context, options.dockerfile)
+    if not unknown or reads_stdin(options.context, options.dockerfile):
+        return False
+    return await client.beside_us()
 
 
 async def met(

@@ -14,6 +14,7 @@ from croze.api.cachemounts_pb2_grpc import CacheMountsStub
 from croze.client.plan import CacheEntry, SolvePlan
 from croze.client.solve import finish_caches, lent, prepare_caches
 from croze.errors import CrozeError, NotFound, Unsupported
+from croze.rpc.channel import Channel
 from croze.rpc.status import from_rpc_error
 
 Mount = wire.CacheMount
@@ -22,7 +23,7 @@ Say = Callable[[str, bool], None]
 """Hears what goes on: a line, and whether it is a warning."""
 
 
-async def mounts(channel: grpc.aio.Channel, names: Sequence[str] = ()) -> list[Mount]:
+async def mounts(channel: Channel, names: Sequence[str] = ()) -> list[Mount]:
     """Those with these names, or all. Raises `NotFound`; `Unsupported` from another daemon."""
     request = wire.ListCacheMountsRequest(names=names)
     try:
@@ -31,7 +32,7 @@ async def mounts(channel: grpc.aio.Channel, names: Sequence[str] = ()) -> list[M
         raise _translated(error) from None
 
 
-async def remove(channel: grpc.aio.Channel, names: Sequence[str] = ()) -> list[str]:
+async def remove(channel: Channel, names: Sequence[str] = ()) -> list[str]:
     """The names of those that are gone. Raises `InvalidRequest` for one in use."""
     request = wire.RemoveCacheMountsRequest(names=names)
     try:
@@ -40,9 +41,7 @@ async def remove(channel: grpc.aio.Channel, names: Sequence[str] = ()) -> list[s
         raise _translated(error) from None
 
 
-async def export_to(
-    channel: grpc.aio.Channel, names: Sequence[str], cache: CacheEntry, say: Say
-) -> None:
+async def export_to(channel: Channel, names: Sequence[str], cache: CacheEntry, say: Say) -> None:
     """Write mounts to a cache that holds nothing else."""
     plan = SolvePlan(cache_to=[cache])
     manifest = ""
@@ -56,9 +55,7 @@ async def export_to(
     await finish_caches(plan, {"cache.manifest": manifest})
 
 
-async def import_from(
-    channel: grpc.aio.Channel, names: Sequence[str], cache: CacheEntry, say: Say
-) -> None:
+async def import_from(channel: Channel, names: Sequence[str], cache: CacheEntry, say: Say) -> None:
     """Merge a cache's mounts into those that are there. Raises `NotFound` for a local cache that
     is none."""
     plan = SolvePlan(cache_from=[cache])

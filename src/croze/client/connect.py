@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
-from msgspec import Struct
 
 from croze import errors
 from croze.api import control_pb2, worker_pb2
@@ -19,9 +16,10 @@ from croze.client.plan import SolvePlan
 from croze.client.solve import NotCrozed, SolveResult, lent, solve
 from croze.client.unreachable import clearer
 from croze.files.peers import has_our_root
-from croze.rpc.channels import Options, open_channel
+from croze.rpc.channel import Channel
 from croze.rpc.clients import translated
 from croze.rpc.held import Work
+from croze.rpc.tls import Tls, secure
 
 if TYPE_CHECKING:
     from croze.api.control_pb2_grpc import ControlAsyncStub
@@ -32,43 +30,14 @@ Dial = Callable[[], "AbstractAsyncContextManager[Client]"]
 UsageRecord = control_pb2.UsageRecord
 """A row of `du`, as the daemon sends it."""
 
-_OPTIONS: Options = (("grpc.initial_reconnect_backoff_ms", 50),)
-"""How soon after a refusal the next attempt comes. How long an attempt may take is gRPC's (20 s): a
-busy daemon and one behind a command need their time to answer."""
-
-
 LAST_TRY_S = 1.0
 
 
-class Tls(Struct, frozen=True):
-    """Files in PEM form; with no `ca` the system's certificates count."""
-
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    server_name: str = ""
-
-
-def _target(address: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The gRPC target of an address, and the options it needs."""
-    scheme, _, rest = address.partition("://")
-    if scheme == "unix":
-        return f"unix:{rest}", (("grpc.default_authority", "localhost"),)
-    if scheme == "tcp":
-        return f"dns:///{rest}", ()
-    if address.startswith("unix-abstract:"):
-        return address, (("grpc.default_authority", "localhost"),)
+def _checked(address: str) -> str:
+    """The address, if it is one that daemons have. Raises `InvalidRequest`."""
+    if address.startswith(("unix://", "tcp://", "unix-abstract:")):
+        return address
     raise errors.InvalidRequest(f"address {address} must be unix:// or tcp://")
-
-
-def _credentials(tls: Tls) -> grpc.ChannelCredentials:
-    def read(path: Path | None) -> bytes | None:
-        try:
-            return None if path is None else path.read_bytes()
-        except OSError as error:
-            raise errors.InvalidRequest(f"could not read certificate {path}: {error}") from None
-
-    return grpc.ssl_channel_credentials(read(tls.ca), read(tls.key), read(tls.cert))
 
 
 @asynccontextmanager
@@ -79,31 +48,12 @@ async def connect(
     a daemon that is not there makes calls fail with `errors.Unavailable`, and one that is not for
     this user with `errors.PermissionDenied`. `far`: the daemon is not the one that listens there,
     but elsewhere, at the other end of what does."""
-    target, extra = _target(address)
-    options = (*_OPTIONS, *extra)
-    if tls is not None and tls.server_name:
-        options = (*options, ("grpc.ssl_target_name_override", tls.server_name))
-    credentials = _credentials(tls) if tls is not None else None
-    async with open_channel(target, options, credentials=credentials) as channel:
+    safe = None if tls is None else secure(tls)
+    async with Channel(_checked(address), safe) as channel:
         try:
             yield Client(channel, "" if far else address)
         except errors.Unavailable as error:
             raise clearer(error, address, far=far) from None
-
-
-def is_beside_us(address: str) -> bool:
-    """Whether a process of this user's or root's, below our root, listens there: then the daemon
-    may be one that directories can be lent to, by descriptor."""
-    scheme, _, path = address.partition("://")
-    if scheme != "unix":
-        return False
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
-        return has_our_root(probe)
 
 
 OWN_PACKAGE = "croze"
@@ -113,16 +63,18 @@ OWN_PACKAGE = "croze"
 class Client:
     """The Control service. All methods raise `errors.CrozeError`."""
 
-    def __init__(self, channel: grpc.aio.Channel, address: str = "") -> None:
+    def __init__(self, channel: Channel, address: str = "") -> None:
         self.channel = channel
         self._address = address
         self._is_beside_us: bool | None = None
 
-    @property
-    def beside_us(self) -> bool:
-        """See `is_beside_us`: as it was when first asked."""
+    async def beside_us(self) -> bool:
+        """Whether a process of this user's or root's, below our root, listens there: then the
+        daemon may be one that directories can be lent to, by descriptor. As when first asked."""
         if self._is_beside_us is None:
-            self._is_beside_us = is_beside_us(self._address)
+            is_near = self._address.startswith("unix://")
+            sock = await self.channel.socket() if is_near else None
+            self._is_beside_us = sock is not None and has_our_root(sock)
         return self._is_beside_us
 
     def _stub(self) -> ControlAsyncStub:
@@ -141,7 +93,7 @@ class Client:
         `work` is given what the frontend answers, and the build waits for its end. With
         `only_crozed` raises `NotCrozed` before anything is asked of another daemon."""
         await self._refuse_lost_mounts(plan)
-        beside_us = self.beside_us
+        beside_us = await self.beside_us()
         if plan.policy is None:
             return await solve(
                 self.channel,
@@ -173,7 +125,7 @@ class Client:
     @asynccontextmanager
     async def lent(self, id: str, plan: SolvePlan) -> AsyncIterator[None]:
         """Lend what the plan says under a session id, for builds that name it."""
-        async with lent(self.channel, plan, beside_us=self.beside_us, id=id):
+        async with lent(self.channel, plan, beside_us=await self.beside_us(), id=id):
             yield
 
     async def wait_ready(self, timeout_s: float) -> worker_pb2.BuildkitVersion:

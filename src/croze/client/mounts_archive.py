@@ -13,14 +13,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-import grpc.aio
-
 from croze.aio.threads import in_thread
 from croze.client import cache_mounts
 from croze.client.cache_mounts import Say
 from croze.client.plan import CacheEntry
 from croze.errors import InvalidRequest, NotFound
 from croze.fs.remove import temporary_directory
+from croze.rpc.channel import Channel
 from croze.session.provide_targets import FileOutput
 
 if TYPE_CHECKING:
@@ -29,9 +28,7 @@ if TYPE_CHECKING:
 _MEMBER = re.compile(r"(?:\./)?(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})")
 
 
-async def export_to(
-    channel: grpc.aio.Channel, names: Sequence[str], target: Path | None, say: Say
-) -> None:
+async def export_to(channel: Channel, names: Sequence[str], target: Path | None, say: Say) -> None:
     """Write a file, whole or not at all; standard output for None."""
     with temporary_directory("croze-mounts-", _beside(target)) as folder:
         cache = CacheEntry("local", {"dest": folder})
@@ -40,7 +37,7 @@ async def export_to(
 
 
 async def import_from(
-    channel: grpc.aio.Channel, names: Sequence[str], source: Path | None, say: Say
+    channel: Channel, names: Sequence[str], source: Path | None, say: Say
 ) -> None:
     """Merge what is in a file; standard input for None. Raises `InvalidRequest` for another one."""
     with temporary_directory("croze-mounts-", _beside(source)) as folder:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import grpc.aio
-
 from croze.api import control_pb2
 from croze.client.plan import SolvePlan
 from croze.client.policy_files import PolicyFiles
@@ -25,6 +23,7 @@ from croze.policy.decision import EXEC_PROXY
 from croze.policy.evaluator import Answering, Policy
 from croze.policy.options import PolicyPlan, WantedFile, WantedPolicy
 from croze.policy.session import PolicyProvider
+from croze.rpc.channel import Channel
 from croze.rpc.held import Work
 from croze.workers.pool import WorkerPool
 
@@ -36,7 +35,7 @@ _PREFIX = "[policy] "
 
 @asynccontextmanager
 async def in_force(
-    channel: grpc.aio.Channel, plan: SolvePlan, on_status: OnStatus | None
+    channel: Channel, plan: SolvePlan, on_status: OnStatus | None
 ) -> AsyncIterator[PolicySession | None]:
     """None if there are none after all. Raises `CrozeError` for policies that can't be loaded."""
     policy = plan.policy

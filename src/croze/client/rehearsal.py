@@ -1,30 +1,89 @@
-"""A first call costs more than all later ones of a process: make it before anybody waits for it."""
+"""A first build costs more than all later ones of a process: made before anybody waits for it."""
 
 from __future__ import annotations
 
-import contextlib
+import io
 import socket
+from collections.abc import AsyncIterator
 
 import grpc
-import grpc.aio
+from google.protobuf.empty_pb2 import Empty
 
 from croze.aio.streams import on_sockets, serving
-from croze.rpc.channels import open_channel
+from croze.api import control_pb2
+from croze.client.connect import connect
+from croze.client.plan import SolvePlan
+from croze.progress.display import make_display, running
+from croze.rpc.call import Requests
 from croze.rpc.server import Server
+from croze.rpc.servers import Context
+from croze.session.manager import HEALTH_CHECK, Sessions
 from croze.session.packets import fresh_name
 
 PATIENCE_S = 5
 
 
-async def call_ourselves() -> None:
-    """Start the client's side of gRPC, and call a method that nobody answers."""
+async def build_nothing(rounds: int = 1) -> None:
+    """A build that takes nothing and leaves nothing, by a daemon that is ourselves. It opens files
+    of nobody, and starts neither process nor thread."""
     name = fresh_name()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listener:
         listener.bind(f"\0{name}")
         listener.listen(1)
-        async with (
-            serving(listener, on_sockets(Server().serve), most=1),
-            open_channel(f"unix-abstract:{name}") as channel,
-        ):
-            with contextlib.suppress(grpc.RpcError):
-                await channel.unary_unary("/nobody/Answers", bytes, bytes)(b"", timeout=PATIENCE_S)
+        async with serving(listener, on_sockets(_Daemon().server().serve), most=9):
+            for _ in range(rounds):
+                plan = SolvePlan(frontend="dockerfile.v0", frontend_attrs={"target": "x"})
+                for mode in ("plain", "quiet"):
+                    display = make_display(mode, io.BytesIO())
+                    async with connect(f"unix-abstract:{name}") as client, running(display):
+                        await client.solve(plan, display.update)
+
+
+class _Daemon:
+    """As much of one as a build sees that has been built before."""
+
+    def __init__(self) -> None:
+        self._sessions = Sessions()
+
+    async def session(self, requests: Requests[control_pb2.BytesMessage], context: Context) -> None:
+        await self._sessions.handle(requests, context)
+
+    async def solve(
+        self, request: control_pb2.SolveRequest, context: Context
+    ) -> control_pb2.SolveResponse:
+        session = await self._sessions.get(request.Session, PATIENCE_S)
+        await session.calls.ask(HEALTH_CHECK, Empty(), Empty, timeout_s=PATIENCE_S)
+        return control_pb2.SolveResponse(ExporterResponse={"image.name": "x"})
+
+    async def status(
+        self, request: control_pb2.StatusRequest, context: Context
+    ) -> AsyncIterator[control_pb2.StatusResponse]:
+        for number in range(3):
+            vertex = control_pb2.Vertex(digest=f"{number}", name="[stage 1/2] FROM x", cached=True)
+            vertex.started.GetCurrentTime()
+            vertex.completed.GetCurrentTime()
+            yield control_pb2.StatusResponse(vertexes=[vertex])
+
+    def server(self) -> Server:
+        served = Server()
+        served.add_methods(
+            "moby.buildkit.v1.Control",
+            {
+                "Session": grpc.stream_stream_rpc_method_handler(
+                    self.session,
+                    request_deserializer=control_pb2.BytesMessage.FromString,
+                    response_serializer=control_pb2.BytesMessage.SerializeToString,
+                ),
+                "Solve": grpc.unary_unary_rpc_method_handler(
+                    self.solve,
+                    request_deserializer=control_pb2.SolveRequest.FromString,
+                    response_serializer=control_pb2.SolveResponse.SerializeToString,
+                ),
+                "Status": grpc.unary_stream_rpc_method_handler(
+                    self.status,
+                    request_deserializer=control_pb2.StatusRequest.FromString,
+                    response_serializer=control_pb2.StatusResponse.SerializeToString,
+                ),
+            },
+        )
+        return served

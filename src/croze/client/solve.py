@@ -29,6 +29,7 @@ from croze.client.cache_reset import reset, wants_reset
 from croze.client.lending import Lending
 from croze.client.plan import CacheEntry, SolvePlan, ToDocker, ToLayout
 from croze.files.settings import parse_json
+from croze.rpc.channel import Channel
 from croze.rpc.held import Work, solve_held
 from croze.rpc.status import from_rpc_error
 from croze.session.directories import make_directory
@@ -65,7 +66,7 @@ class SolveResult(Struct, frozen=True):
 
 
 async def solve(
-    channel: grpc.aio.Channel,
+    channel: Channel,
     plan: SolvePlan,
     on_status: OnStatus | None = None,
     *,
@@ -111,7 +112,7 @@ async def finish_caches(plan: SolvePlan, response: dict[str, str]) -> None:
 
 @asynccontextmanager
 async def lent(
-    channel: grpc.aio.Channel,
+    channel: Channel,
     plan: SolvePlan,
     *,
     beside_us: bool = False,
@@ -130,7 +131,7 @@ async def lent(
 
 
 async def _solve_and_follow(
-    channel: grpc.aio.Channel,
+    channel: Channel,
     request: control_pb2.SolveRequest,
     session: LentSession,
     on_status: OnStatus | None,
@@ -184,7 +185,7 @@ def _failure(error: grpc.RpcError, session: LentSession) -> errors.CrozeError:
 class _Following:
     """The status stream of one solve."""
 
-    def __init__(self, channel: grpc.aio.Channel, ref: str, on_status: OnStatus) -> None:
+    def __init__(self, channel: Channel, ref: str, on_status: OnStatus) -> None:
         self._channel = channel
         self._ref = ref
         self._on_status = on_status

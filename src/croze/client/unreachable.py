@@ -1,31 +1,26 @@
-"""Why a daemon can't be reached, in plain words in place of gRPC's."""
+"""Why a daemon can't be reached, in plain words."""
 
 from __future__ import annotations
 
 import os
-import re
 import socket
 
 from croze import errors
-
-_NOT_CONNECTED = ("failed to connect to all addresses", "errors resolving ")
-"""How grpc begins its account of a connection that never came about."""
+from croze.rpc.addresses import not_connected
 
 
 def clearer(error: errors.Unavailable, address: str, *, far: bool = False) -> errors.CrozeError:
     """The error of a call to the daemon at `address`, reworded if there was no connection. `far`:
     only our end of a tunnel to it is there."""
-    scheme, _, path = address.partition("://")
     # The daemon has connections of its own, and may tell of one of those.
-    ours = f"unix:{path}" if scheme == "unix" else f":{path.rpartition(':')[2]}"
-    if ours not in str(error) or not any(text in str(error) for text in _NOT_CONNECTED):
+    _, ours, reason = str(error).partition(not_connected(address))
+    if not ours:
         return error
     if far:
         return errors.Unavailable("the daemon at the other end of the connection answers nothing")
+    scheme, _, path = address.partition("://")
     if scheme == "unix":
         return _socket(address, path)
-    reasons = re.findall(r"(?:error:|host: |UNKNOWN: )([^:\[\]]+)", str(error))
-    reason = str(reasons[-1]).strip().lower() if reasons else "no connection"
     return errors.Unavailable(f"cannot connect to the daemon at {address}: {reason}")
 
 

@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import grpc.aio
 import msgspec
 
 from croze.aio.threads import in_thread
@@ -24,6 +23,7 @@ from croze.daemon.listen import own_socket
 from croze.daemon.run_image import open_image
 from croze.daemon.sockets import bind_tcp, passed_sockets, tls_context
 from croze.errors import InvalidRequest
+from croze.rpc.channel import Channel
 from croze.rpc.server import Server
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ async def _somebody(sock: socket.socket) -> None:
         loop.remove_reader(sock)
 
 
-def _services(engine: Engine, server: Server, channel: grpc.aio.Channel) -> Services:
+def _services(engine: Engine, server: Server, channel: Channel) -> Services:
     from croze.engineapi.containers.manager import Containers
     from croze.engineapi.contract import Machine, Services
     from croze.engineapi.events import EventLog

@@ -8,18 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import grpc.aio
-
 from croze.aio.streams import listening, on_sockets, serving
 from croze.errors import InvalidRequest
-from croze.rpc import channels
+from croze.rpc.channel import Channel
 from croze.rpc.server import Server
 
 _CONNECTIONS = 16
 
 
 @asynccontextmanager
-async def own_channel(server: Server, folder: Path) -> AsyncIterator[grpc.aio.Channel]:
+async def own_channel(server: Server, folder: Path) -> AsyncIterator[Channel]:
     """A channel takes an address: a socket in `folder`, which is for this user alone and is gone
     afterwards. Raises `InvalidRequest` when it can't be had."""
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -31,7 +29,7 @@ async def own_channel(server: Server, folder: Path) -> AsyncIterator[grpc.aio.Ch
         address = f"/proc/self/fd/{opened}/grpc.sock"
         async with (
             serving(_listening(address), on_sockets(server.serve), most=_CONNECTIONS),
-            channels.open_channel(f"unix:{address}", channels.LOCAL) as channel,
+            Channel(f"unix:{address}") as channel,
         ):
             yield channel
     finally:

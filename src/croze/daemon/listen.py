@@ -22,7 +22,7 @@ from croze.daemon.sockets import (
     warn_of_strangers,
 )
 from croze.errors import InvalidRequest
-from croze.rpc.channels import most_connections
+from croze.rpc.limits import most_connections
 from croze.rpc.server import Server
 
 log = logging.getLogger(__name__)

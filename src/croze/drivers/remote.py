@@ -22,9 +22,10 @@ from croze.drivers.tunnel import Streams, Tunnel, tunnel
 from croze.errors import CrozeError, InvalidRequest, Unavailable
 from croze.gotypes.booleans import checked_bool
 from croze.http.urls import parse_url
+from croze.rpc.tls import Tls
 
 if TYPE_CHECKING:
-    from croze.client.connect import Client, Tls
+    from croze.client.connect import Client
     from croze.drivers.contract import Tell
 
 SCHEMES = ("docker-container", "kube-pod", "npipe", "ssh", "tcp", "unix")
@@ -77,8 +78,6 @@ class RemoteDriver:
         return files
 
     def _tls(self) -> Tls | None:
-        from croze.client.connect import Tls
-
         options = self._tls_options
         if not options:
             return None

@@ -6,14 +6,11 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from croze.drivers.tunnel import SocketStreams
 from croze.errors import InvalidRequest, Unavailable
 from croze.http.urls import parse_url
-
-if TYPE_CHECKING:
-    from croze.client.connect import Tls
+from croze.rpc.tls import Tls, secure
 
 CONNECT_TIMEOUT_S = 20.0
 
@@ -21,9 +18,9 @@ CONNECT_TIMEOUT_S = 20.0
 @asynccontextmanager
 async def socket_streams(address: str, tls: Tls | None = None) -> AsyncIterator[SocketStreams]:
     """Of `unix://…` or `tcp://…`. Raises `Unavailable` and `InvalidRequest`."""
-    secure, name = (None, "") if tls is None else (_context(tls), tls.server_name)
+    context, name = (None, "") if tls is None else (secure(tls).context, tls.server_name)
     try:
-        reader, writer = await open_socket(address, secure, server_name=name)
+        reader, writer = await open_socket(address, context, server_name=name)
     except Unavailable as error:
         raise Unavailable(f"could not dial {address}: {error}") from None
     try:
@@ -56,14 +53,3 @@ async def open_socket(
         reason = getattr(error, "strerror", None) or str(error) or "timed out"
         raise Unavailable(reason) from None
     raise InvalidRequest(f"address {address} must be unix:// or tcp://")
-
-
-def _context(tls: Tls) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=tls.ca)
-        if tls.cert is not None:
-            context.load_cert_chain(tls.cert, tls.key)
-    except OSError as error:
-        raise InvalidRequest(f"could not read the certificates of {tls}: {error}") from None
-    context.set_alpn_protocols(["h2"])
-    return context

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import grpc.aio
 from msgspec import Struct
 
 from croze.engineapi.containers.manager import Containers
@@ -14,6 +13,7 @@ from croze.engineapi.events import EventLog
 from croze.engineapi.running import Running
 from croze.engineapi.uploads import Uploads
 from croze.image.platform import Platform
+from croze.rpc.channel import Channel
 from croze.rpc.server import ByteStream
 from croze.session.manager import Sessions
 from croze.sources.content import Access
@@ -44,7 +44,7 @@ class Services(Struct, frozen=True):
     """To registries."""
     serve: Callable[[ByteStream], Awaitable[None]]
     """Speak the daemon's own gRPC on a stream, to its end."""
-    channel: grpc.aio.Channel
+    channel: Channel
     """The same, for calls: one for all of them."""
     running: Running
     uploads: Uploads

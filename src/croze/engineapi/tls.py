@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from croze.aio.parallel import all_of
 from croze.aio.streams import serving
-from croze.rpc.channels import most_connections
+from croze.rpc.limits import most_connections
 
 log = logging.getLogger(__name__)
 

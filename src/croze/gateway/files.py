@@ -17,7 +17,7 @@ from croze.errors import CrozeError, InvalidRequest, NotFound, ResourceExhausted
 from croze.fs.entry import Entry, lstat_entry
 from croze.fs.root import open_beneath, resolve
 from croze.fs.tree.walk import WalkOptions, walk
-from croze.rpc.channels import MESSAGE_LIMIT_BYTES
+from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.session.transfer import to_stat
 from croze.store.contract import ImmutableRef
 

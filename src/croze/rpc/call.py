@@ -14,7 +14,6 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
-from croze.rpc.channels import MESSAGE_LIMIT_BYTES
 from croze.rpc.http2.messages import (
     INTERNAL,
     OK,
@@ -24,6 +23,7 @@ from croze.rpc.http2.messages import (
     prefixed,
 )
 from croze.rpc.http2.server import ServerConnection, ServerStream, encoded
+from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import NUMBERS, status
 
 Q = TypeVar("Q")

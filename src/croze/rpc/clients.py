@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 import grpc
 import grpc.aio
+from google.rpc import status_pb2  # type: ignore[import-untyped]
 
-from croze.rpc.status import from_rpc_error
+from croze.rpc.status import DETAILS_KEY, NUMBERS, from_rpc_error
 
 
 @contextmanager
@@ -18,3 +19,11 @@ def translated() -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         raise from_rpc_error(error) from None
+
+
+def call_error(outcome: status_pb2.Status) -> grpc.aio.AioRpcError:
+    """The error of a call that ended so."""
+    details = ((DETAILS_KEY, outcome.SerializeToString()),) if outcome.details else ()
+    code = NUMBERS.get(outcome.code, grpc.StatusCode.UNKNOWN)
+    none, trailing = grpc.aio.Metadata(), grpc.aio.Metadata(*details)
+    return grpc.aio.AioRpcError(code, none, trailing, outcome.message, None)

@@ -21,11 +21,11 @@ from msgspec import Struct
 
 from croze.aio.share import Share
 from croze.rpc.call import Call, CallBroken, Requests, read
-from croze.rpc.channels import MESSAGE_LIMIT_BYTES
 from croze.rpc.http2.connection import HEADERS_LIMIT_BYTES
 from croze.rpc.http2.frames import ConnectionBroken
 from croze.rpc.http2.messages import INTERNAL, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
 from croze.rpc.http2.server import STREAMS, Allowance, ServerConnection, ServerStream
+from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import status
 
 log = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from croze import errors
 from croze.aio.parallel import root_cause
 from croze.files.redact import redact_text
 from croze.gotypes.strings import shown
-from croze.rpc.channels import HEADERS_LIMIT_BYTES
 from croze.rpc.details import decode, encode, load
+from croze.rpc.limits import HEADERS_LIMIT_BYTES
 
 DETAILS_KEY = "grpc-status-details-bin"
 

@@ -8,23 +8,26 @@ from __future__ import annotations
 import asyncio
 import secrets
 import string
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import grpc
-import grpc.aio
 
 from croze.api import control_pb2
-from croze.errors import CrozeError
+from croze.errors import CrozeError, Unavailable
 from croze.gotypes.strings import to_bytes
-from croze.rpc import channels
+from croze.rpc.client_call import ClientCall
+from croze.rpc.limits import HEADERS_LIMIT_BYTES
 from croze.rpc.server import Server
 from croze.rpc.status import from_rpc_error
 from croze.session import manager
 from croze.session.health import health_methods
 from croze.session.provider import Announcing, LentService
+
+if TYPE_CHECKING:
+    from croze.rpc.channel import Channel
 
 SAYS_SO_S = 2.0
 """How long a daemon may take to say that it is a `crozed`, before it is asked."""
@@ -46,7 +49,7 @@ class LentSession:
         self.failure: CrozeError | None = None
         """Why the daemon ended it, if it said so."""
         self._closed = asyncio.Event()
-        self._call: _SessionCall | None = None
+        self._call: ClientCall | None = None
 
     async def of_crozed(self) -> bool:
         """Whether a `crozed` says that it has it. One may not say so, and others may say nothing
@@ -58,9 +61,11 @@ class LentSession:
                 metadata = await self._call.initial_metadata()
         except TimeoutError:
             return False
-        return any(key == manager.HEADER_DAEMON for key, _ in metadata or ())
+        except grpc.RpcError:
+            return False
+        return any(key == manager.HEADER_DAEMON for key, _ in metadata)
 
-    def begin(self, call: _SessionCall) -> None:
+    def begin(self, call: ClientCall) -> None:
         self._call = call
 
     @property
@@ -77,7 +82,7 @@ class LentSession:
 
 @asynccontextmanager
 async def lend(
-    channel: grpc.aio.Channel,
+    channel: Channel,
     providers: Sequence[LentService],
     *,
     id: str = "",
@@ -86,16 +91,19 @@ async def lend(
 ) -> AsyncIterator[LentSession]:
     """Open a session on a daemon's channel and serve `providers` until the block ends.
 
-    Raises `grpc.RpcError` from within when the daemon refuses the session.
+    One that the daemon refuses, or that there is no connection for, is closed, and its `failure`
+    tells why: who goes on will hear of it.
     """
     session = LentSession(id or new_id())
     with _announced(providers) as more:
         headers = (*_headers(session.id, name, shared_key, providers), *more)
-        call: _SessionCall = channel.stream_stream(
-            SESSION_METHOD,
-            control_pb2.BytesMessage.SerializeToString,
-            control_pb2.BytesMessage.FromString,
-        )(None, metadata=headers)
+        try:
+            call = await channel.open(SESSION_METHOD, headers)
+        except grpc.RpcError as error:
+            session.failure = from_rpc_error(error)
+            session.mark_closed()
+            yield session
+            return
         session.begin(call)
         failed: BaseException | None = None
         async with asyncio.TaskGroup() as group:
@@ -117,11 +125,6 @@ def _announced(providers: Sequence[LentService]) -> Iterator[list[tuple[str, str
         yield [pair for offer in offers for pair in stack.enter_context(offer).items()]
 
 
-_SessionCall: TypeAlias = (
-    "grpc.aio.StreamStreamCall[control_pb2.BytesMessage, control_pb2.BytesMessage]"
-)
-
-
 def _headers(
     id: str, name: str, shared_key: str, providers: Sequence[LentService]
 ) -> tuple[tuple[str, str], ...]:
@@ -140,29 +143,44 @@ def _printable(text: str) -> str:
 
 
 class _Call:
-    """The call's messages as a `ByteStream`, which remembers how it ended."""
+    """The call's messages as `PushedBytes`, which remember how it ended."""
 
-    def __init__(self, call: _SessionCall) -> None:
+    def __init__(self, call: ClientCall) -> None:
         self._call = call
         self.failure: CrozeError | None = None
 
     async def read(self) -> bytes:
         try:
-            message = await self._call.read()
-        except grpc.aio.AioRpcError as error:
+            return _joined(await self._call.receive())
+        except grpc.RpcError as error:
             self.failure = from_rpc_error(error)
             return b""
-        return message.data if isinstance(message, control_pb2.BytesMessage) else b""
+
+    async def push(self, take: Callable[[bytes], None]) -> None:
+        try:
+            await self._call.push(lambda messages: take(_joined(messages)))
+        except grpc.RpcError as error:
+            self.failure = from_rpc_error(error)
+
+    @property
+    def is_clear(self) -> bool:
+        return self._call.is_clear
+
+    def write_now(self, data: bytes) -> None:
+        self._call.send_now(control_pb2.BytesMessage(data=data).SerializeToString())
 
     async def write(self, data: bytes) -> None:
         try:
-            await self._call.write(control_pb2.BytesMessage(data=data))
-        except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
-            # grpc's ways of saying that the call is over already.
+            await self._call.send(control_pb2.BytesMessage(data=data).SerializeToString())
+        except (grpc.RpcError, Unavailable):
             raise ConnectionResetError("the daemon has ended it") from None
 
 
-async def _carry(session: LentSession, call: _SessionCall, server: Server) -> None:
+def _joined(messages: Sequence[bytes]) -> bytes:
+    return b"".join([control_pb2.BytesMessage.FromString(each).data for each in messages])
+
+
+async def _carry(session: LentSession, call: ClientCall, server: Server) -> None:
     """Serve until the daemon or this client ends it."""
     stream = _Call(call)
     try:
@@ -170,7 +188,7 @@ async def _carry(session: LentSession, call: _SessionCall, server: Server) -> No
     finally:
         session.failure = stream.failure
         session.mark_closed()
-        call.cancel()
+        call.close()
 
 
 # -- the server ------------------------------------------------------------------------------
@@ -178,7 +196,7 @@ async def _carry(session: LentSession, call: _SessionCall, server: Server) -> No
 
 def _server(providers: Sequence[LentService]) -> Server:
     """Of the providers. What a daemon wants sent is told in headers: there may be many patterns."""
-    server = Server(headers_limit_bytes=channels.HEADERS_LIMIT_BYTES)
+    server = Server(headers_limit_bytes=HEADERS_LIMIT_BYTES)
     for provider in providers:
         server.add_methods(provider.service, provider.methods())
     server.add_methods(*health_methods())

@@ -8,14 +8,16 @@ each of them would cost more than all that is done with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from croze import errors
 from croze.aio.parallel import first_error
-from croze.rpc.http2.client import ClientConnection, ClientStream
+from croze.rpc.client_call import Caller, ClientCall, timeout_header
+from croze.rpc.http2.client import ClientConnection
 from croze.rpc.http2.frames import ConnectionBroken
-from croze.rpc.http2.messages import INTERNAL, OK, UNAVAILABLE, prefixed
+from croze.rpc.http2.messages import INTERNAL
+from croze.rpc.http2.stream import Headers
 from croze.rpc.server import ByteStream
 from croze.rpc.status import from_status, status
 from croze.session.contract import Metadata, Q, R
@@ -33,11 +35,10 @@ class Tunnel:
     def __init__(self, connection: ByteStream) -> None:
         self._bytes = connection
         self._http = ClientConnection()
-        self._http.on_room = self._let_in
+        self._caller = Caller(self._http, self._wake, gone=_GONE, agent="crozed")
         self._ending = False
         self._to_write = asyncio.Event()
         self._to_write.set()
-        self._waiting: list[asyncio.Future[None]] = []
 
     async def run(self) -> None:
         """Until either side has ended the stream. Raises `errors.InvalidRequest` for what is no
@@ -76,11 +77,6 @@ class Tunnel:
         if self._http.pending_bytes:
             self._to_write.set()
 
-    def _let_in(self) -> None:
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(None)
-
     # -- calls --
 
     async def ask(
@@ -105,10 +101,7 @@ class Tunnel:
     async def _ask(
         self, method: str, request: bytes, metadata: Metadata, timeout_s: float | None
     ) -> bytes:
-        limit = (
-            () if timeout_s is None else (("grpc-timeout", f"{max(1, int(timeout_s * 1000))}m"),)
-        )
-        async with self._opened(method, metadata, limit) as call:
+        async with self._opened(method, metadata, timeout_header(timeout_s)) as call:
             await call.send_last(request)
             answers: list[bytes] = []
             while batch := await call.receive():
@@ -120,117 +113,21 @@ class Tunnel:
         return answers[0]
 
     @asynccontextmanager
-    async def stream(self, method: str, metadata: Metadata = ()) -> AsyncIterator[Call]:
+    async def stream(self, method: str, metadata: Metadata = ()) -> AsyncIterator[ClientCall]:
         """See `Calls.stream`."""
         async with self._opened(method, metadata) as call:
             yield call
 
     @asynccontextmanager
     async def _opened(
-        self, method: str, metadata: Metadata, more: Iterable[tuple[str, str]] = ()
-    ) -> AsyncIterator[Call]:
-        headers = [*_pseudo(method), *more, *(_header(key, value) for key, value in metadata)]
-        while not self._http.has_room and not self._http.leaving:
-            await self._room()
-        if self._http.leaving:
-            raise _error(UNAVAILABLE, _GONE)
-        call = Call(self._http, self._http.open(headers), self._wake)
-        self._wake()
+        self, method: str, metadata: Metadata, more: Headers = ()
+    ) -> AsyncIterator[ClientCall]:
+        call = await self._caller.open(method, metadata, more)
         try:
             yield call
         finally:
-            self._http.forget(call.stream)
-            self._wake()
-
-    async def _room(self) -> None:
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        try:
-            await future
-        finally:
-            self._waiting.remove(future)
-
-
-class Call:
-    """What `contract.Stream` promises."""
-
-    def __init__(
-        self, http: ClientConnection, stream: ClientStream, wake: Callable[[], None]
-    ) -> None:
-        self._http = http
-        self.stream = stream
-        self._wake = wake
-        self._news = asyncio.Event()
-        self._room = asyncio.Event()
-        stream.on_news = self._news.set
-        stream.on_room = self._room.set
-
-    async def send(self, *messages: bytes) -> None:
-        """See `Stream.send`."""
-        await self._send(prefixed(*messages))
-
-    async def send_last(self, message: bytes) -> None:
-        """One message, and the end of them."""
-        await self._send(prefixed(message), end=True)
-
-    async def done_sending(self) -> None:
-        """See `Stream.done_sending`."""
-        if self.stream.ended is None:
-            await self._send(b"", end=True)
-
-    async def _send(self, data: bytes, *, end: bool = False) -> None:
-        rest = memoryview(data)
-        while self.stream.ended is None:
-            self._room.clear()
-            sent = self._http.send(self.stream, rest, end=end)
-            self._wake()
-            rest = rest[sent:]
-            if not rest and self.stream.sent_all >= end:
-                return
-            await self._room.wait()
-        if self.stream.ended.code == OK:
-            raise errors.Unavailable("the other side ended the call too early")
-        raise from_status(self.stream.ended)
-
-    async def receive(self) -> Sequence[bytes]:
-        """See `Stream.receive`."""
-        while not self.stream.incoming.whole:
-            ended = self.stream.ended
-            if ended is not None:
-                if ended.code == OK:
-                    return ()
-                raise from_status(ended)
-            self._news.clear()
-            await self._news.wait()
-        taken = self._http.take(self.stream)
-        self._wake()
-        return taken
-
-    def close(self) -> None:
-        self._http.forget(self.stream)
-        self._wake()
+            call.close()
 
 
 def _error(code: int, message: str) -> errors.CrozeError:
     return from_status(status(code, message))
-
-
-def _pseudo(method: str) -> tuple[tuple[str, str], ...]:
-    return (
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":path", method),
-        (":authority", "localhost"),
-        ("te", "trailers"),
-        ("content-type", "application/grpc"),
-        ("user-agent", "crozed"),
-    )
-
-
-def _header(key: str, value: str) -> tuple[str, str]:
-    """Raises `errors.InvalidRequest` for what no header can hold, in the words of Go's gRPC."""
-    if not (value.isascii() and value.isprintable()):
-        raise errors.InvalidRequest(
-            f'header key "{key}" contains value with non-printable ASCII characters'
-        )
-    return key, value

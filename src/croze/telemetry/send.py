@@ -21,8 +21,8 @@ from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
 from croze.http.redirects import RedirectRefused
 from croze.http.urls import parse_url
-from croze.rpc.channels import open_channel
 from croze.rpc.clients import translated
+from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.telemetry.environment import Target
 
 TRACES_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -54,7 +54,7 @@ class GrpcSender:
         if url.scheme == "https":
             roots = Path(target.ca_file).read_bytes() if target.ca_file else None
             credentials = grpc.ssl_channel_credentials(roots)
-        self._channel = open_channel(address, credentials=credentials, compression=compression)
+        self._channel = _channel(address, credentials, compression)
         self._call = self._channel.unary_unary(
             method, request_serializer=_serialize, response_deserializer=bytes
         )
@@ -66,6 +66,16 @@ class GrpcSender:
 
     async def close(self) -> None:
         await self._channel.close(None)
+
+
+def _channel(
+    address: str, credentials: grpc.ChannelCredentials | None, compression: grpc.Compression | None
+) -> grpc.aio.Channel:
+    """Of gRPC's library, which knows proxies and compresses."""
+    options = (("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),)
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options, compression)  # noqa: TID251
+    return grpc.aio.secure_channel(address, credentials, options, compression)  # noqa: TID251
 
 
 def _serialize(message: Message) -> bytes:

@@ -18,7 +18,8 @@ from croze.gotypes.numbers import parse_int_literal
 from croze.gotypes.quote import quote
 
 if TYPE_CHECKING:
-    from croze.client.connect import Client, Tls
+    from croze.client.connect import Client
+    from croze.rpc.tls import Tls
 
 DEFAULT_ADDRESS = "unix:///run/buildkit/buildkitd.sock"
 DEFAULT_TIMEOUT_S = "5"
@@ -70,7 +71,7 @@ class Connection(Struct, frozen=True):
         return Connection.of({**self.given, **more}, self.common) if more else self
 
     def tls(self) -> Tls | None:
-        from croze.client.connect import Tls
+        from croze.rpc.tls import Tls
 
         def path(text: str) -> Path | None:
             return Path(text) if text else None

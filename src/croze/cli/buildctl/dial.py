@@ -23,6 +23,6 @@ async def _dial(connection: Connection) -> None:
     from croze.drivers.sockets import socket_streams
     from croze.drivers.tunnel import carry
 
-    tls = connection.tls() if connection.is_secured else None  # which would import grpc
+    tls = connection.tls() if connection.is_secured else None
     async with socket_streams(connection.address, tls) as far:
         await carry(await stdio(), far)

@@ -58,18 +58,19 @@ class ClientStream(Stream):
 
     def __init__(self, number: int, may_send: int) -> None:
         super().__init__(number, may_send)
-        self._answered = False
+        self.headers: Headers | None = None
+        """Those of the answer, once it has begun."""
 
     def take_in(self, piece: bytes) -> int:
         """See `Stream.take_in`."""
-        if not self._answered:
+        if self.headers is None:
             raise StreamBroken(Code.PROTOCOL_ERROR, status(INTERNAL, "data before headers"))
         return super().take_in(piece)
 
     def on_headers(self, headers: Headers, *, end: bool) -> None:
         """Headers or, if they end the stream, trailers. Raises `StreamBroken`."""
         by_name = dict(headers)
-        if self._answered:
+        if self.headers is not None:
             if not end:
                 raise StreamBroken(
                     Code.PROTOCOL_ERROR, status(INTERNAL, "more headers amid the answer")
@@ -79,7 +80,7 @@ class ClientStream(Stream):
         code = by_name.get(":status", "")
         if code.startswith("1") and not end:
             return
-        self._answered = True
+        self.headers = headers
         if "grpc-status" in by_name and end:
             self.end(status_of(by_name))
         elif code != "200" or not by_name.get("content-type", "").startswith("application/grpc"):
@@ -88,6 +89,8 @@ class ClientStream(Stream):
             raise StreamBroken(Code.CANCEL, status(_OF_ANSWERS.get(code, UNKNOWN), told))
         elif end:
             self.end(status_of(by_name))
+        else:
+            self.on_news()
 
     def on_end_of_data(self) -> None:
         self.end(status(INTERNAL, "server closed the stream without sending trailers"))
@@ -102,10 +105,12 @@ class ClientStream(Stream):
 class ClientConnection(Connection[ClientStream]):
     """`on_room` also tells that a call may be opened."""
 
-    def __init__(self) -> None:
-        super().__init__({frames.ENABLE_PUSH: 0}, HEADERS_LIMIT_BYTES)
+    def __init__(self, headers_limit_bytes: int = HEADERS_LIMIT_BYTES, unmet: str = "") -> None:
+        """`unmet` begins what calls are told of a peer that has never said what it speaks."""
+        super().__init__({frames.ENABLE_PUSH: 0}, headers_limit_bytes)
         self._out.insert(0, frames.PREFACE)
         self.pending_bytes += len(frames.PREFACE)
+        self._unmet = unmet
         self._next = 1
         self._max_streams = STREAMS_UNTOLD
 
@@ -122,6 +127,10 @@ class ClientConnection(Connection[ClientStream]):
         self._idle_frames = 0
         stream = self._streams[number] = ClientStream(number, self._initial)
         return stream
+
+    def close(self, why: str) -> None:
+        """See `Connection.close`."""
+        super().close(f"{self._unmet}{why.lower()}" if self._unmet and not self._greeted else why)
 
     def forget(self, stream: ClientStream) -> None:
         """Nobody waits for this call any more: end it if it has not ended."""

@@ -93,6 +93,11 @@ class Connection(ABC, Generic[S]):
     # -- what goes --
 
     @property
+    def greeted(self) -> bool:
+        """Whether the peer has said what it speaks."""
+        return self._greeted
+
+    @property
     def leaving(self) -> bool:
         """There are to be no more calls on it, ever."""
         return self._leaving

@@ -8,8 +8,8 @@ from typing import Final
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
-from croze.rpc.channels import MESSAGE_LIMIT_BYTES
 from croze.rpc.http2.frames import Code
+from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import status
 
 PREFIX_BYTES: Final = 5

@@ -11,7 +11,6 @@ from typing import Final
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
-from croze.rpc.channels import MESSAGE_LIMIT_BYTES
 from croze.rpc.http2 import frames
 from croze.rpc.http2.blocks import header_block, header_frames
 from croze.rpc.http2.connection import (
@@ -29,6 +28,7 @@ from croze.rpc.http2.messages import (
     StreamBroken,
 )
 from croze.rpc.http2.stream import Headers, Stream, nothing
+from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import status
 
 STREAMS: Final = 4096
@@ -103,11 +103,6 @@ class ServerConnection(Connection[ServerStream]):
         self._whole: set[int] = set()
         """The calls that have something to take."""
         self._allowance = allowance or Allowance()
-
-    @property
-    def greeted(self) -> bool:
-        """Whether the peer has said what it speaks."""
-        return self._greeted
 
     @property
     def is_full(self) -> bool:

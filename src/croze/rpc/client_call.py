@@ -1,0 +1,217 @@
+"""One gRPC call that this process makes, as who makes it sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+from google.rpc import status_pb2  # type: ignore[import-untyped]
+
+from croze import errors
+from croze.rpc.http2.client import ClientConnection, ClientStream
+from croze.rpc.http2.messages import OK, UNAVAILABLE, prefixed
+from croze.rpc.http2.stream import Headers
+from croze.rpc.status import from_status, status
+
+Failure = Callable[[status_pb2.Status], Exception]
+"""What is raised for a call that has failed."""
+
+
+class Caller:
+    """Opens calls on a connection."""
+
+    def __init__(
+        self,
+        http: ClientConnection,
+        wake: Callable[[], None],
+        *,
+        gone: str,
+        agent: str,
+        scheme: str = "http",
+        authority: str = "localhost",
+        failure: Failure = from_status,
+    ) -> None:
+        """`wake` is called when there is something to write. `gone` is said of calls that come
+        when the peer takes no more, ever."""
+        self._http = http
+        self._wake = wake
+        self._gone = gone
+        self._failure = failure
+        self._before = ((":method", "POST"), (":scheme", scheme))
+        self._behind = (
+            (":authority", authority),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+            ("user-agent", agent),
+        )
+        self._waiting: list[asyncio.Future[None]] = []
+        http.on_room = self._let_in
+
+    async def open(
+        self, method: str, metadata: Iterable[tuple[str, str]] = (), more: Headers = ()
+    ) -> ClientCall:
+        """Begin a call; to be closed. Waits until the peer takes one more. Raises the failure of a
+        peer that takes none, and `errors.InvalidRequest` for metadata that can't be sent."""
+        sent = [_header(key, value) for key, value in metadata]
+        headers = [*self._before, (":path", method), *self._behind, *more, *sent]
+        while not self._http.has_room and not self._http.leaving:
+            await self._room()
+        if self._http.leaving:
+            raise self._failure(status(UNAVAILABLE, self._gone))
+        call = ClientCall(self._http, self._http.open(headers), self._wake, self._failure)
+        self._wake()
+        return call
+
+    async def _room(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            await future
+        finally:
+            self._waiting.remove(future)
+
+    def _let_in(self) -> None:
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+
+
+def timeout_header(seconds: float | None) -> Headers:
+    """What tells the peer how long an answer is waited for."""
+    return () if seconds is None else (("grpc-timeout", f"{max(1, int(seconds * 1000))}m"),)
+
+
+class ClientCall:
+    """An open call. What fails it is raised by those who wait for it."""
+
+    def __init__(
+        self,
+        http: ClientConnection,
+        stream: ClientStream,
+        wake: Callable[[], None],
+        failure: Failure = from_status,
+    ) -> None:
+        self._http = http
+        self.stream = stream
+        self._wake = wake
+        self._failure = failure
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._unsent = memoryview(b"")
+        stream.on_news = self._news.set
+        stream.on_room = self._on_room
+
+    async def send(self, *messages: bytes) -> None:
+        """Waits while the peer does not take them. From one task at a time. Raises the failure that
+        the peer has ended the call with, and `errors.Unavailable` if it has ended it well."""
+        await self._send(prefixed(*messages))
+
+    async def send_last(self, message: bytes) -> None:
+        """One message, and the end of them."""
+        await self._send(prefixed(message), end=True)
+
+    async def done_sending(self) -> None:
+        """There is nothing more to send. Nothing happens if the peer has ended the call."""
+        if self.stream.ended is None:
+            await self._send(b"", end=True)
+
+    @property
+    def is_clear(self) -> bool:
+        """Nothing waits that was to be sent."""
+        return not self._unsent
+
+    def send_now(self, message: bytes) -> None:
+        """Without waiting, for when it `is_clear`. Of a call that is over it goes nowhere."""
+        self._unsent = memoryview(prefixed(message))
+        self._on_room()
+
+    async def receive(self) -> Sequence[bytes]:
+        """All messages that have come, at least one; none when the peer has ended the call well.
+        From one task at a time, and may be cancelled without losing any. Raises the failure that
+        the peer has ended it with."""
+        while not self.stream.incoming.whole:
+            if self._is_over():
+                return ()
+            self._news.clear()
+            await self._news.wait()
+        return self._take()
+
+    async def push(self, take: Callable[[Sequence[bytes]], None]) -> None:
+        """Hand over messages as soon as they come, until the end; instead of `receive`, and raises
+        what it does, or what `take` raises."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def news() -> None:
+            self._news.set()
+            if ended.done():
+                return
+            try:
+                if self.stream.incoming.whole:
+                    take(self._take())
+            except Exception as error:
+                ended.set_exception(error)
+                return
+            if self.stream.ended is not None:
+                ended.set_result(None)
+
+        self.stream.on_news = news
+        news()
+        await ended
+        self._is_over()
+
+    async def initial_metadata(self) -> Headers:
+        """The headers of the answer, as soon as they come; none if it ends without. Raises the
+        failure that it ends with."""
+        while self.stream.headers is None and not self._is_over():
+            self._news.clear()
+            await self._news.wait()
+        return self.stream.headers or ()
+
+    def close(self) -> None:
+        """Nobody waits for it any more. Idempotent."""
+        self._http.forget(self.stream)
+        self._wake()
+
+    def _take(self) -> Sequence[bytes]:
+        taken = self._http.take(self.stream)
+        self._wake()
+        return taken
+
+    def _is_over(self) -> bool:
+        ended = self.stream.ended
+        if ended is not None and ended.code != OK:
+            raise self._failure(ended)
+        return ended is not None
+
+    def _on_room(self) -> None:
+        if self._unsent:
+            if self.stream.ended is None:
+                sent = self._http.send(self.stream, self._unsent)
+                self._unsent = self._unsent[sent:]
+                self._wake()
+            else:
+                self._unsent = memoryview(b"")
+        self._room.set()
+
+    async def _send(self, data: bytes, *, end: bool = False) -> None:
+        rest = memoryview(data)
+        while self.stream.ended is None:
+            self._room.clear()
+            if not self._unsent:
+                sent = self._http.send(self.stream, rest, end=end)
+                self._wake()
+                rest = rest[sent:]
+                if not rest and self.stream.sent_all >= end:
+                    return
+            await self._room.wait()
+        if self._is_over():
+            raise errors.Unavailable("the other side ended the call too early")
+
+
+def _header(key: str, value: str) -> tuple[str, str]:
+    """Raises `errors.InvalidRequest` for what no header can hold, in the words of Go's gRPC."""
+    if not (value.isascii() and value.isprintable()):
+        raise errors.InvalidRequest(
+            f'header key "{key}" contains value with non-printable ASCII characters'
+        )
+    return key, value

@@ -1,0 +1,40 @@
+"""TLS as a daemon's clients have it."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from msgspec import Struct
+
+from croze.errors import InvalidRequest
+
+
+class Tls(Struct, frozen=True):
+    """Files in PEM form; with no `ca` the system's certificates count."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server_name: str = ""
+
+
+class Secure(Struct, frozen=True):
+    """The same, read. Without a `server_name` the peer has to be who is dialled."""
+
+    context: ssl.SSLContext
+    server_name: str = ""
+
+
+def secure(tls: Tls) -> Secure:
+    """Raises `InvalidRequest` for certificates that can't be read."""
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+        if tls.cert is not None:
+            context.load_cert_chain(tls.cert, tls.key)
+    except OSError as error:
+        raise InvalidRequest(f"could not read the certificates of {tls}: {error}") from None
+    # As Go: users' own authorities often lack what Python alone wants, since 3.13.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.set_alpn_protocols(["h2"])
+    return Secure(context, tls.server_name)
