@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,14 @@ import pytest
 from tests.e2e.sandbox import CROZE, Done, Sandbox, execute
 
 NAME = "buildctl-daemonless.sh"
+LISTENING = """\
+import os, socket, subprocess, sys
+os.mkdir("/run/buildkit")
+with socket.socket(socket.AF_UNIX) as another:
+    another.bind("/run/buildkit/buildkitd.sock")
+    another.listen()
+    sys.exit(subprocess.call(sys.argv[1:]))
+"""
 
 
 @pytest.fixture
@@ -35,8 +43,12 @@ class Daemonless:
             "BUILDKITD_FLAGS": f"--root {sandbox.path}/state --debug",
         }
 
-    def __call__(self, *words: str | Path, env: Mapping[str, str] | None = None) -> Done:
-        return execute([*self.words, *words], {**self.env, **(env or {})}, check=False)
+    def __call__(
+        self, *words: str | Path, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
+    ) -> Done:
+        *alone, link = self.words
+        command = [*alone, *before, link, *words]
+        return execute(command, {**self.env, **(env or {})}, check=False)
 
     def build(self, out: Path) -> list[str]:
         given = [f"--local={name}={self.context}" for name in ("context", "dockerfile")]
@@ -70,6 +82,8 @@ def test_a_daemon_that_does_not_come(daemonless: Daemonless, tmp_path: Path) -> 
     assert none.stderr == f"error: cannot start {missing}: No such file or directory\n"
     bad = daemonless("du", env={"BUILDCTL_CONNECT_RETRIES_MAX": "x"})
     assert bad.stderr == "error: BUILDCTL_CONNECT_RETRIES_MAX: 'x' is no number\n"
+    taken = daemonless("du", before=(sys.executable, "-c", LISTENING))
+    assert "error: a daemon listens at unix:///run/buildkit/buildkitd.sock already" in taken.stderr
     assert daemonless.left() == []
 
 

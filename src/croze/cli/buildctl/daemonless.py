@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import IO, NoReturn
 
-from croze.errors import CrozeError, InvalidRequest, Unavailable
+from croze.errors import AlreadyExists, CrozeError, InvalidRequest, Unavailable
 
 RETRIES = 10
 LOG_BYTES = 1 << 20
@@ -37,6 +38,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
             signal.signal(number, _leave)
     try:
         address = _address(environ)
+        _check_is_free(address)
         buildctl = [*_command(environ, "BUILDCTL", _OWN_BUILDCTL), f"--addr={address}"]
         with _daemon(_daemon_words(environ, address), _retries(environ), buildctl):
             return _run([*buildctl, *argv])
@@ -62,6 +64,13 @@ def _address(environ: Mapping[str, str]) -> str:
     if not environ.get("XDG_RUNTIME_DIR"):
         raise InvalidRequest("XDG_RUNTIME_DIR is not set: it says where the daemon's socket is")
     return f"unix://{environ['XDG_RUNTIME_DIR']}/buildkit/buildkitd.sock"
+
+
+def _check_is_free(address: str) -> None:
+    """Raises `AlreadyExists`: what answers there would be taken for the daemon that is started."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(address.removeprefix("unix://")) == 0:
+            raise AlreadyExists(f"a daemon listens at {address} already: use buildctl")
 
 
 def _retries(environ: Mapping[str, str]) -> int:
