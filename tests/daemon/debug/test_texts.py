@@ -57,3 +57,13 @@ def test_the_root_is_always_known() -> None:
     found = find(None, ROOT)
     assert found is not None
     assert "".join(as_text(found)) == f"{ROOT} (string):\n  data: /\n"
+
+
+def test_however_deep_directories_are(tmp_path: Path) -> None:
+    with keeping_texts(tmp_path) as texts:
+        digest = digest_of(b"f", "file")
+        for _ in range(2000):
+            digest = digest_of(f"\0d{digest}".encode(), "file-list")
+        found = find(texts, digest)
+        assert found is not None
+        assert len(list(as_text(found))) < 500

@@ -11,6 +11,8 @@ from croze.cachekeys.texts import DigestText
 from croze.gotypes.strings import from_bytes
 from croze.store.digest_texts import DigestTexts
 
+DEEPEST = 100
+"""How far down directories are followed."""
 _ROOT = "sha256:8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1"
 _ALWAYS = {_ROOT: DigestText("string", (b"/",))}
 """A selector that is known anyway."""
@@ -26,17 +28,21 @@ class TextRecord(Struct):
     below: list[TextRecord]
 
 
-def find(texts: DigestTexts | None, digest: str) -> TextRecord | None:
-    """None if nothing is known of the digest. What is in a text and not known is left out."""
+def find(texts: DigestTexts | None, digest: str, levels: int = DEEPEST) -> TextRecord | None:
+    """None if nothing is known of the digest. What is in a text and not known is left out, as is
+    what lies so many levels below."""
     text = _ALWAYS.get(digest) or (texts.get(digest) if texts is not None else None)
     if text is None:
         return None
-    return TextRecord(digest, text, find_all(texts, digests_in(text)))
+    below = find_all(texts, digests_in(text), levels - 1) if levels else []
+    return TextRecord(digest, text, below)
 
 
-def find_all(texts: DigestTexts | None, digests: Iterable[str]) -> list[TextRecord]:
+def find_all(
+    texts: DigestTexts | None, digests: Iterable[str], levels: int = DEEPEST
+) -> list[TextRecord]:
     """Of those of which something is known."""
-    found = (find(texts, digest) for digest in digests)
+    found = (find(texts, digest, levels) for digest in digests)
     return [record for record in found if record is not None]
 
 
