@@ -18,6 +18,7 @@ from croze.sqlite.database import MEMORY
 from croze.store.keys import SqliteKeys
 from tests.conformance.key_stores import LINK, T0, KeyStoreSuite
 from tests.solver.arithmetic import Spec, World, build, vertex
+from tests.support.work import counted_steps
 
 
 def on_disk(path: Path) -> SqliteKeys:
@@ -87,6 +88,31 @@ def test_record_digests_are_those_of_cache_exports() -> None:
     assert content_key(digest) == record_digest(digest, -1)
     assert root_key("random:ab", 0) == "random:ab"
     assert root_key("random:ab", 1) == "random:ab@1"
+
+
+def test_each_question_costs_the_same_however_many_keys_there_are() -> None:
+    """In steps of the database."""
+
+    def costs(count: int) -> dict[str, int]:
+        with counted_steps() as steps:
+            keys = SqliteKeys(MEMORY)
+            for number in range(count):
+                keys.add_link(f"key{number}", LINK, f"key{number + 1}")
+                keys.add_result(f"key{number}", StoredResult(f"result{number}", T0))
+            middle = count // 2
+            found = {
+                "exists": steps.of(lambda: keys.exists(f"key{middle}")),
+                "targets": steps.of(lambda: keys.targets(f"key{middle}", LINK)),
+                "results": steps.of(lambda: keys.results(f"key{middle}")),
+                "links into": steps.of(lambda: keys.links_into(f"key{middle}")),
+                "add a link": steps.of(lambda: keys.add_link(f"key{middle}", LINK, "other")),
+                "release": steps.of(lambda: keys.release_result(f"result{middle}")),
+            }
+        keys.close()
+        return found
+
+    few, many = costs(50), costs(5000)
+    assert {name for name in few if many[name] > few[name] * 1.2} == set()
 
 
 NAMES = st.sampled_from([f"k{i}" for i in range(6)])

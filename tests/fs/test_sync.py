@@ -12,9 +12,11 @@ import pytest
 
 from croze.errors import CrozeError
 from croze.fs.content.checksum import Query, checksum
+from croze.fs.remove import remove_tree
 from croze.fs.sync.local import SyncOptions, sync, unchanged
 from croze.fs.tree.walk import Found, WalkOptions, select, walk_stats
 from tests.fs import trees
+from tests.support.work import calls_of
 
 OLD_NS = 1_600_000_000_000_000_000
 
@@ -25,7 +27,7 @@ class Pair:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.source, self.dest = root / "source", root / "dest"
-        self.dest.mkdir()
+        self.dest.mkdir(parents=True)
         self.runs = 0
 
     def sync(self, **walk: tuple[str, ...]) -> tuple[int, int]:
@@ -320,3 +322,26 @@ def test_what_is_read_again_need_not_look_changed(
     (pair.source / "Dockerfile").write_text("FROM b\n")
     assert pair.unchanged()
     assert not pair.unchanged(reread=True)
+
+
+def test_directories_that_become_files_cost_themselves(tmp_path: Path) -> None:
+    """And not a look at all there is."""
+
+    def cost(count: int) -> int:
+        pair = Pair(tmp_path / str(count))
+        trees.make(pair.source, {f"d{n}/{m}": "" for n in range(count) for m in range(3)})
+        trees.make(pair.source, {f"z{n}": "" for n in range(count)})
+        assert pair.sync() == (5 * count, 0)
+        for number in range(count):
+            remove_tree(pair.source / f"d{number}")
+            (pair.source / f"d{number}").write_text("file")
+            (pair.source / f"z{number}").unlink()
+        calls = calls_of(lambda: done.append(pair.sync()))
+        assert trees.read(pair.dest) == trees.read(pair.source)
+        assert pair.digests_agree()
+        return calls
+
+    done: list[tuple[int, int]] = []
+    few, many = cost(50), cost(200)
+    assert done == [(50, 50), (200, 200)]
+    assert many < few * 4.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,12 +14,14 @@ import pytest
 from croze.errors import InvalidRequest
 from croze.fs.content.checksum import Query, checksum
 from croze.fs.entry import Entry, go_mode, unix_mode
+from croze.fs.remove import remove_tree
 from croze.fs.sync.mirror import SyncResult, load_notes, load_state, save_state
 from croze.fs.sync.receive import Receiver
 from croze.fs.sync.send import Sender
 from croze.fs.sync.told import Told
 from croze.fs.tree.walk import WalkOptions
 from tests.fs import trees
+from tests.support.work import calls_of
 
 FILE, DIR, LINK = 0o100644, 0o040755, 0o120777
 
@@ -342,3 +345,49 @@ def test_an_empty_tree_is_not_what_was_never_told(tmp_path: Path) -> None:
     assert transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path)).removed == 1
     assert transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path)) == SyncResult(0, 0, 0, 0)
     assert trees.read(tmp_path / "d") == {}
+
+
+def test_directories_that_become_files_cost_themselves(tmp_path: Path) -> None:
+    """And not a look at all there is."""
+
+    def cost(count: int) -> int:
+        root = tmp_path / str(count)
+        source, dest = root / "s", root / "d"
+        trees.make(source, {f"d{n}/{m}": "" for n in range(count) for m in range(3)})
+        trees.make(source, {f"z{n}": "" for n in range(count)})
+        transfer(source, dest, **notes(root))
+        for number in range(count):
+            remove_tree(source / f"d{number}")
+            (source / f"d{number}").write_text("file")
+            (source / f"z{number}").unlink()
+        calls = calls_of(lambda: done.append(transfer(source, dest, **notes(root))))
+        assert trees.read(dest) == trees.read(source)
+        return calls
+
+    done: list[SyncResult] = []
+    few, many = cost(50), cost(200)
+    assert [(each.changed, each.removed) for each in done] == [(50, 50), (200, 200)]
+    assert many < few * 4.4
+
+
+def test_the_smallest_pieces_cost_no_more_as_they_add_up(tmp_path: Path) -> None:
+    """Of a file that may be what is there: it is held until that is known."""
+
+    def cost_s(count: int) -> float:
+        root = tmp_path / str(count)
+        trees.make(root / "s", {"a": "x" * count})
+        transfer(root / "s", root / "d", **notes(root))
+        receiver = Receiver(str(root / "d"), differ="none", **notes(root))
+        [entry] = Sender(str(root / "s"), reset_owner=True).entries()
+        number = receiver.stat(entry)
+        assert number is not None
+        began = time.process_time()
+        for _ in range(count):
+            receiver.data(number, b"x")
+        receiver.end(number)
+        spent = time.process_time() - began
+        assert receiver.finish().changed == 0
+        return spent
+
+    few = min(cost_s(n) for n in (3000, 3001, 3002))
+    assert cost_s(30_000) < few * 30

@@ -9,6 +9,7 @@ import pytest
 from croze.api import control_pb2
 from croze.progress.plain import PlainDisplay
 from tests.progress.statuses import bar, log, vertex, warning
+from tests.support.work import calls_of
 
 
 def shown(*statuses: control_pb2.StatusResponse, desc: str = "") -> str:
@@ -155,3 +156,26 @@ def test_names_are_cut_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_steps_that_never_start_are_not_shown() -> None:
     assert shown(vertex("a", "x")) == ""
+
+
+def test_a_tick_without_news_looks_at_what_runs_alone() -> None:
+    """However much has ended."""
+
+    def cost(count: int) -> int:
+        display = PlainDisplay(BytesIO())
+        for number in range(count):
+            display.update(vertex(f"v{number}", f"step {number}", 0, 1))
+        display.refresh()
+        return calls_of(display.refresh)
+
+    assert cost(500) == cost(5)
+
+
+def test_what_still_runs_is_shown_when_nothing_is_new() -> None:
+    text = shown(
+        vertex("a", "first", 0),
+        vertex("b", "second", 0),
+        vertex("a", "first", 0, 1),
+        control_pb2.StatusResponse(),
+    )
+    assert text.endswith("#1 DONE 1.0s\n\n#2 second\n")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
+from croze.why import history as past_builds
 from croze.why.history import PastBuilds
 from croze.why.record import RecordedBuild
+from tests.support.work import calls_of, counted_steps
 from tests.why.recorded import build, context, step
 
 
@@ -69,5 +73,48 @@ def test_damage_is_no_failure(tmp_path: Path) -> None:
     history.close()
     assert (tmp_path / "why.db").stat().st_mode & 0o777 == 0o600
     with sqlite3.connect(tmp_path / "why.db") as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
     db.close()
+
+
+def test_lists_of_builds_that_are_not_recorded_go(tmp_path: Path) -> None:
+    history = PastBuilds(tmp_path)
+    for name in ("one", "two", "three"):
+        history.lists.path(name).write_bytes(b"list")
+    with history.holding() as held:
+        held |= {"one", "two", "three"}
+        history.add(made("first", files="one"))
+        with history.holding() as other:
+            other.add("two")
+        assert len(list((tmp_path / "why").iterdir())) == 3, "another build has it"
+    assert {p.name for p in (tmp_path / "why").iterdir()} == {"one"}
+    history.close()
+
+
+def test_a_build_costs_the_same_however_many_are_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In steps of the database and in calls, with a list of files that goes for each that comes."""
+
+    def cost(count: int) -> tuple[int, int]:
+        monkeypatch.setattr(past_builds, "KEEP_ALL", count)
+        root = tmp_path / str(count)
+        root.mkdir()
+
+        def add(number: int) -> None:
+            history.lists.path(f"list{number}").write_bytes(b"list")
+            history.lost([f"result{number}"], number)
+            history.add(made(f"ref{number}", f"scope{number}", f"list{number}"))
+
+        with counted_steps() as steps:
+            history = PastBuilds(root)
+            for number in range(count + 1):
+                add(number)
+            taken = steps.of(lambda: add(count + 1))
+            calls = calls_of(lambda: add(count + 2)) - steps.of(lambda: add(count + 3))
+        assert len(list((root / "why").iterdir())) == count
+        history.close()
+        return taken, calls
+
+    for few, many in zip(cost(20), cost(400), strict=True):
+        assert many < few * 1.3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -17,14 +18,17 @@ from croze.solver.contract import Edge, ResultStore
 
 _INTERNAL = (media.UNCOMPRESSED_ANNOTATION, media.CREATED_ANNOTATION)
 _ORIGIN_PREFIX = "containerd.io/distribution.source."
+_TURN: Final = 100
+"""Results looked at before others get their turn on the event loop."""
 
 
 async def known_layers(results: ResultStore, stored: Sequence[tuple[Edge, StoredResult]]) -> Layers:
     """Of those results whose blobs are all there or can be fetched; makes none."""
     layers: dict[tuple[str, int], Sequence[Sequence[Descriptor]]] = {}
-    for edge, each in stored:
+    for number, (edge, each) in enumerate(stored, 1):
         chain = await _chain(results, each)
-        await asyncio.sleep(0)
+        if number % _TURN == 0:
+            await asyncio.sleep(0)
         if chain:
             vertex = edge.vertex
             layers[vertex.llb_digest or vertex.digest, edge.index] = [chain]

@@ -143,6 +143,8 @@ class Trace:
         self.by_digest: dict[str, ShownVertex] = {}
         self.vertices: list[ShownVertex] = []
         """Those that have started, in that order."""
+        self.running: dict[str, ShownVertex] = {}
+        """Those that have started and not ended."""
         self.updates: dict[str, None] = {}
         """What has changed since it was last printed."""
         self.groups: dict[str, Group] = {}
@@ -180,6 +182,12 @@ class Trace:
         self.updates[vertex.digest] = None
         vertex.note()
 
+    def _note_running(self, vertex: ShownVertex) -> None:
+        if vertex.started and not vertex.completed:
+            self.running[vertex.digest] = vertex
+        else:
+            self.running.pop(vertex.digest, None)
+
     def _new(self, digest: str, name: str, *, hidden: bool = False) -> ShownVertex:
         screen = Screen() if self._screens else None
         return ShownVertex(digest, name, hidden=hidden, screen=screen)
@@ -204,6 +212,7 @@ class Trace:
         vertex.cached, vertex.error = message.cached, message.error
         start, stop = _span(message)
         vertex.ran(start, stop)
+        self._note_running(vertex)
         seen = (message.name, start, stop, message.cached, message.error)
         if seen != vertex.seen:
             vertex.seen = seen
@@ -227,6 +236,7 @@ class Trace:
         changed = group.refresh()
         if group.shown.hidden:
             return
+        self._note_running(group.shown)
         if was_hidden:
             self._begin(group.shown)
         if changed:

@@ -89,10 +89,9 @@ class PlainDisplay:
         """Nothing new that runs: show something that does, unless one is shown."""
         if current and _is_open(self._trace.by_digest[current]):
             return
-        for vertex in self._trace.shown():
-            if _is_open(vertex):
-                self._print_vertex(vertex.digest)
-                return
+        running = next(iter(self._trace.running), "")
+        if running:
+            self._print_vertex(running)
 
     def _next_turn(self, current: str, completed: list[str], rest: list[str]) -> str:
         """Who is shown instead of the current vertex, if anybody is."""

@@ -113,7 +113,9 @@ def _refresh(edge: EdgeState, item: InputState, effects: list[Effect]) -> None:
         item.keys_seen = len(keys)
     if not item.content_known and item.index in edge.op.contents:
         item.content_known = True
-        edge.contents_asked -= {item.index}
+        if item.content_asked:
+            item.content_asked = False
+            edge.contents_asked -= 1
         content = edge.op.contents[item.index]
         if content:
             item.content_key = content_key(content)

@@ -62,8 +62,9 @@ def _push(edge: EdgeState, item: InputState, mode: Mode, effects: list[Effect]) 
 def _ask_content(edge: EdgeState, item: InputState, effects: list[Effect]) -> None:
     if item.content_known or item.source.level is not RESULT:
         return
-    if item.index in edge.contents_asked:
+    if item.content_asked:
         return
     if item.keying.content is not None or item.keying.prepare is not None:
-        edge.contents_asked |= {item.index}
+        item.content_asked = True
+        edge.contents_asked += 1
         effects.append(AskContent(item.index))

@@ -48,6 +48,7 @@ class InputState:
     __slots__ = (
         "asked",
         "changed",
+        "content_asked",
         "content_key",
         "content_known",
         "flags",
@@ -72,6 +73,7 @@ class InputState:
         self.keys_seen = 0
         self.matches: set[str] = set()
         """Keys of the consumer, in any cache, that it leads to."""
+        self.content_asked = False
         self.content_known = False
         self.content_key = ""
         self.flags: Flags = NO_FLAGS

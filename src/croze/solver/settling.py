@@ -72,7 +72,10 @@ def _let_go(edge: EdgeState, effects: list[Effect]) -> None:
 
 def _stop(edge: EdgeState, effects: list[Effect]) -> None:
     if edge.contents_asked or edge.loading is not None or edge.index in edge.op.running:
-        edge.contents_asked = frozenset()
+        if edge.contents_asked:
+            edge.contents_asked = 0
+            for item in edge.inputs:
+                item.content_asked = False
         edge.loading = None
         effects.append(STOP)
     if edge.leader is not None:

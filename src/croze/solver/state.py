@@ -71,7 +71,8 @@ class EdgeState(Struct, eq=False, weakref=True):
     """Its inputs were asked."""
     maps_asked: int = 0
     """How many cache maps were asked for, since it last let go; none: 0."""
-    contents_asked: frozenset[int] = frozenset()
+    contents_asked: int = 0
+    """Of how many inputs."""
     loading: ResultRecord | None = None
     leader: Leader | None = None
     """It takes the result of this one."""

@@ -13,7 +13,7 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,8 @@ KEEP_BUILDS: Final = 20
 KEEP_ALL: Final = 1000
 KEEP_BYTES: Final = 256 << 20
 """Of lists of files."""
+_TRIMMED_BYTES: Final = KEEP_BYTES // 8 * 7
+"""What is left when they were too much: the next build's do not make it so again."""
 
 SCHEMA: Final = (
     (
@@ -54,6 +56,10 @@ SCHEMA: Final = (
             WITHOUT ROWID
         """,
     ),
+    (
+        "CREATE INDEX lists_by_name ON lists (name)",
+        "CREATE INDEX lost_by_build ON lost (build)",
+    ),
 )
 """The steps that made it (see `sqlite.database`)."""
 
@@ -62,11 +68,19 @@ _decoder = msgspec.msgpack.Decoder(RecordedBuild)
 
 
 class FileLists:
-    """Lists of files by name."""
+    """Lists of files by name. Safe to use from several threads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = threading.Lock()
+        self._size_bytes: int | None = None
+        """Of all of them; None until they were first looked through."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @property
+    def want_trimming(self) -> bool:
+        """They take too much room, or may: nobody has looked yet."""
+        return self._size_bytes is None or self._size_bytes > KEEP_BYTES
 
     def keep(self, result: Result | None) -> str:
         """Keep what is known now of the files of `result`; the list's name, empty if nothing
@@ -81,6 +95,7 @@ class FileLists:
             target = self._folder / name
             if not target.exists():
                 _link(source, target)
+                self._add_bytes(st.st_size)
         except OSError as error:
             log.debug("no list of files from %s: %s", source, error)
             return ""
@@ -89,8 +104,22 @@ class FileLists:
     def path(self, name: str) -> Path:
         return self._folder / name
 
-    def trim(self, used: set[str], limit_bytes: int = KEEP_BYTES) -> None:
-        """Drop what no record names, and the oldest of what takes too much room."""
+    def drop(self, name: str) -> None:
+        """Nobody names it any more. Idempotent."""
+        path = self._folder / name
+        with contextlib.suppress(OSError):
+            size = path.stat().st_size
+            path.unlink()
+            self._add_bytes(-size)
+
+    def _add_bytes(self, size: int) -> None:
+        with self._lock:
+            if self._size_bytes is not None:
+                self._size_bytes += size
+
+    def trim(self, used: set[str], limit_bytes: int = _TRIMMED_BYTES) -> None:
+        """Look through all: drop what no record names, and the oldest of what takes too much
+        room."""
         kept: list[tuple[int, int, Path]] = []
         for path in self._folder.iterdir():
             with contextlib.suppress(OSError):
@@ -102,9 +131,12 @@ class FileLists:
         kept.sort(reverse=True)
         total = 0
         for _, size, path in kept:
-            total += size
-            if total > limit_bytes:
+            if total + size > limit_bytes:
                 path.unlink(missing_ok=True)
+            else:
+                total += size
+        with self._lock:
+            self._size_bytes = total
 
 
 def _link(source: Path, target: Path) -> None:
@@ -141,10 +173,10 @@ class PastBuilds:
             )
             rows = [(cursor.lastrowid, name) for name in lists]
             db.executemany("INSERT INTO lists VALUES (?, ?)", rows)
-            dropped = self._drop_old(db, build.scope)
-            used = {name for (name,) in db.execute("SELECT DISTINCT name FROM lists")}
-        if dropped or lists:
-            self.lists.trim(used | self._held())
+            left = self._drop_old(db, build.scope)
+        self._drop_unnamed(left)
+        if self.lists.want_trimming:
+            self.lists.trim(self._named() | self._held())
 
     def earlier(self, scope: str, *, before: str = "") -> Iterator[RecordedBuild]:
         """Builds of a scope, newest first; with `before` those older than that ref."""
@@ -195,7 +227,7 @@ class PastBuilds:
     @contextlib.contextmanager
     def holding(self) -> Iterator[set[str]]:
         """Names of lists added to the set are kept while inside, although no record names them
-        yet."""
+        yet. Those that none names by the end are dropped."""
         names: set[str] = set()
         key = id(names)
         with self._lock:
@@ -205,6 +237,8 @@ class PastBuilds:
         finally:
             with self._lock:
                 del self._pending[key]
+            with contextlib.suppress(sqlite3.Error):
+                self._drop_unnamed(names)
 
     def close(self) -> None:
         with self._lock:
@@ -214,20 +248,39 @@ class PastBuilds:
         with self._lock:
             return set().union(*self._pending.values())
 
-    def _drop_old(self, db: sqlite3.Connection, scope: str) -> bool:
-        dropped = db.execute(
-            "DELETE FROM builds WHERE scope = ? AND number NOT IN "
-            "(SELECT number FROM builds WHERE scope = ? ORDER BY number DESC LIMIT ?)",
-            (scope, scope, self._keep_builds),
-        ).rowcount
-        dropped += db.execute(
-            "DELETE FROM builds WHERE number <= (SELECT MAX(number) FROM builds) - ?", (KEEP_ALL,)
-        ).rowcount
-        if dropped:
-            db.execute("DELETE FROM lists WHERE build NOT IN (SELECT number FROM builds)")
+    def _named(self) -> set[str]:
+        return {str(row[0]) for row in self._read("SELECT DISTINCT name FROM lists")}
+
+    def _drop_unnamed(self, names: Iterable[str]) -> None:
+        """Drop those of the lists that no record names and no build holds."""
+        held = self._held()
+        for name in names:
+            if name in held or self._read("SELECT 1 FROM lists WHERE name = ? LIMIT 1", name):
+                continue
+            self.lists.drop(name)
+
+    def _drop_old(self, db: sqlite3.Connection, scope: str) -> list[str]:
+        """Forget builds that are too many; the names of their lists. The work is that of what is
+        forgotten, however much is on record."""
+        old = db.execute(
+            "SELECT number FROM builds WHERE scope = ? ORDER BY number DESC LIMIT -1 OFFSET ?",
+            (scope, self._keep_builds),
+        ).fetchall()
+        old += db.execute(
+            "SELECT number FROM builds WHERE number <= (SELECT MAX(number) FROM builds) - ?",
+            (KEEP_ALL,),
+        ).fetchall()
+        names: list[str] = []
+        for number in old:
+            names += [
+                row[0] for row in db.execute("SELECT name FROM lists WHERE build = ?", number)
+            ]
+            db.execute("DELETE FROM lists WHERE build = ?", number)
+            db.execute("DELETE FROM builds WHERE number = ?", number)
+        if old:
             # What went before all builds that are left were recorded is nobody's any more.
-            db.execute("DELETE FROM lost WHERE build + 1 < (SELECT MIN(number) FROM builds)")
-        return bool(dropped)
+            db.execute("DELETE FROM lost WHERE build < (SELECT MIN(number) FROM builds) - 1")
+        return names
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

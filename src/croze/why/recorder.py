@@ -269,7 +269,11 @@ class Recorder:
         self, watch: Watch, definitions: Definitions, held: ExitStack, *, failed: bool
     ) -> None:
         """Record at once if something ran. Else nobody waits for it: it is done a little later."""
-        record, steps = await watch.close(definitions(), failed=failed)
+        try:
+            record, steps = await watch.close(definitions(), failed=failed)
+        except BaseException:
+            held.close()
+            raise
 
         def work() -> None:
             with held:

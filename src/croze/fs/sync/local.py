@@ -22,6 +22,7 @@ from croze.fs.root import open_beneath
 from croze.fs.sync.mirror import (
     Mirror,
     MirroredEntry,
+    ReplacedDirs,
     State,
     SyncResult,
     clear,
@@ -95,6 +96,7 @@ class _Sync:
         self._state = state or State(0, 0, [])
         self._fresh = state is None
         self._old = {known.entry.path: known for known in self._state.known}
+        self._replaced = ReplacedDirs()
         self._mirror: Mirror | None = None
         self._index: Index | None = None
         self._digests: dict[str, bytes] = {}
@@ -141,7 +143,7 @@ class _Sync:
         mirror = self._begin()
         self._changed += 1
         if old is not None and old.entry.is_dir and not entry.is_dir:
-            self._forget_below(entry.path)
+            self._replaced.add(entry.path)
         if entry.is_file and not entry.linkname:
             value = self._copy(target, mirror)
         else:
@@ -238,17 +240,12 @@ class _Sync:
             self._mirror = Mirror(self._dest, self._index)
         return self._mirror
 
-    def _forget_below(self, path: str) -> None:
-        prefix = path + "/"
-        for gone in [other for other in self._old if other.startswith(prefix)]:
-            del self._old[gone]
-
     def _remove_rest(self) -> int:
         """Remove what was there and did not come again; of a tree only its top counts."""
         removed = 0
         last = "/"
         for path in self._old:
-            if not path.startswith(last):
+            if not (path.startswith(last) or self._replaced.hold(path)):
                 self._begin().remove(path)
                 last = path + "/"
                 removed += 1

@@ -154,6 +154,22 @@ class OrderCheck:
             self._files.add(path)
 
 
+class ReplacedDirs:
+    """Directories in whose place something else has come: what was below them went with them."""
+
+    def __init__(self) -> None:
+        self._paths: set[str] = set()
+
+    def add(self, path: str) -> None:
+        self._paths.add(path)
+
+    def hold(self, path: str) -> bool:
+        """Whether `path` was below one of them."""
+        if not self._paths:
+            return False
+        return any(path[:at] in self._paths for at, char in enumerate(path) if char == "/")
+
+
 class Mirror:
     """The directory being written, and its index."""
 

@@ -24,6 +24,7 @@ from croze.fs.sync.mirror import (
     Mirror,
     MirroredEntry,
     OrderCheck,
+    ReplacedDirs,
     SyncResult,
     clear,
     forget_state,
@@ -43,7 +44,7 @@ class _Incoming:
     """A file whose content is on its way. With `old`, the digest of what is there, it is `held`
     until it turns out to differ, or to be too much for that."""
 
-    __slots__ = ("entry", "fd", "held", "old", "sums")
+    __slots__ = ("entry", "fd", "held", "held_bytes", "old", "sums")
 
     def __init__(self, entry: Entry, old: bytes | None) -> None:
         self.entry = entry
@@ -51,6 +52,7 @@ class _Incoming:
         self.fd = -1
         self.old = old
         self.held: list[bytes] | None = None if old is None else []
+        self.held_bytes = 0
 
 
 class Receiver:
@@ -91,6 +93,7 @@ class Receiver:
         self._numbers: dict[bytes, int] = {}
         self._known: list[MirroredEntry] = []
         self._old: dict[str, MirroredEntry] = {}
+        self._replaced = ReplacedDirs()
         self._index: Index | None = None
         self._changing: Mirror | None = None
         self._entries: list[Entry] = []
@@ -184,8 +187,7 @@ class Receiver:
             self._incoming[number] = _Incoming(entry, old.digest)
             return number
         if old is not None and old.entry.is_dir and not entry.is_dir:
-            prefix = entry.path + "/"
-            self._old = {p: k for p, k in self._old.items() if not p.startswith(prefix)}
+            self._replaced.add(entry.path)
         return self._make(number, entry)
 
     def _make(self, number: int, entry: Entry) -> int | None:
@@ -220,7 +222,8 @@ class Receiver:
         self._counts[2] += len(data)
         if incoming.held is not None:
             incoming.held.append(data)
-            if sum(map(len, incoming.held)) > _HELD_BYTES:
+            incoming.held_bytes += len(data)
+            if incoming.held_bytes > _HELD_BYTES:
                 self._replace(incoming)
             return
         self._write(incoming, data)
@@ -325,7 +328,7 @@ class Receiver:
             gone = [path for path, _, _ in walk_stats(self._dest) if path not in sent]
         last = "/"
         for path in gone:
-            if not path.startswith(last):
+            if not (path.startswith(last) or self._replaced.hold(path)):
                 self._begin().remove(path)
                 last = path + "/"
                 self._counts[1] += 1
