@@ -2,14 +2,16 @@
 
 On SIGUSR2 the file COUNTS gets, as JSON, how much of each kind there was since the last time:
 SQLite statements and commits, calls of the gRPC server, work given to threads and to worker
-processes, processes started, files synchronized; and what the kernel counts of the process
-(proc_pid_io(5)).
+processes, processes started, files synchronized, objects left to Python's collector; with
+CROZE_COUNT_FUNCTIONS also the functions that the main thread called; and what the kernel counts of
+the process (proc_pid_io(5)).
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import json
 import os
 import runpy
@@ -20,6 +22,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from croze.daemon.calls import Calls
@@ -61,6 +64,14 @@ def statement(text: str) -> None:
     found["commits" if text.startswith("COMMIT") else "statements"] += 1
 
 
+def garbage(phase: str, info: dict[str, int]) -> None:
+    found["garbage"] += info.get("collected", 0) if phase == "stop" else 0
+
+
+def function(frame: FrameType, event: str, arg: object) -> None:
+    found["functions"] += event in ("call", "c_call")
+
+
 def io() -> dict[str, int]:
     pairs = (line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     return {key: int(value) for key, value in pairs}
@@ -75,10 +86,14 @@ def main() -> None:
     counted(os, "fsync", "fsyncs")
     counted(WorkerPool, "_hold", "workers", but=is_measuring)
     counted(Calls, "watching", "calls")
+    gc.callbacks.append(garbage)
+    if os.environ.get("CROZE_COUNT_FUNCTIONS"):
+        sys.setprofile(function)
     before = io()
 
     def tell(*_: object) -> None:
         nonlocal before
+        gc.collect()
         now = io()
         kernel = {"reads": "syscr", "writes": "syscw", "read bytes": "rchar"}
         counts = dict(found) | {name: now[key] - before[key] for name, key in kernel.items()}

@@ -46,6 +46,28 @@ async def _build_thrice(shape: str, size: int) -> list[float]:
     return seconds
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_build_leaves_nothing_to_the_collector(shape: str) -> None:
+    """Its graph comes apart by itself. A collector that had to find it would go through all there
+    is, the more often the larger the build is."""
+
+    async def run() -> list[int]:
+        world, target, left = World(), SHAPES[shape](100), []
+        async with world.solver() as solver:
+            for _ in range(3):
+                gc.collect()
+                await build(solver, target)
+                await asyncio.sleep(0)
+                left.append(gc.collect())
+        return left
+
+    gc.disable()
+    try:
+        assert asyncio.run(run(), debug=False) == [0, 0, 0]
+    finally:
+        gc.enable()
+
+
 def test_memory_stays_flat_over_builds() -> None:
     """A later build leaves no more behind than an earlier one: the solver holds nothing of a build
     that is over."""

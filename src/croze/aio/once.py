@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """Remembers the value or the error. When the one who computes is cancelled, the next in line
-    takes over."""
+    """Remembers the value or the error, and lets go of `make`, which often knows who asks. When the
+    one who computes is cancelled, the next in line takes over."""
 
     def __init__(self, make: Callable[[], Awaitable[T]]) -> None:
-        self._make = make
+        self._make: Callable[[], Awaitable[T]] | None = make
         self._outcome: asyncio.Future[T] | None = None
 
     @property
@@ -35,16 +35,19 @@ class Once(Generic[T]):
                 return _unwrap(outcome)
 
     async def _compute(self) -> T:
+        assert self._make is not None
         outcome = self._outcome = asyncio.get_running_loop().create_future()
         try:
             value = await self._make()
         except Exception as err:
+            self._make = None
             outcome.set_exception(err)
             outcome.exception()  # it is known, even if nobody else asks
             raise
         except BaseException:
             outcome.cancel()
             raise
+        self._make = None
         outcome.set_result(value)
         return value
 

@@ -175,11 +175,15 @@ async def leave_when_idle(engine: Engine, settings: Settings, stop: Stop) -> Non
 
 def settle_memory() -> None:
     """What is loaded now stays: keep Python's collector, which has been off until now, from going
-    through it again and again. Builds leave cycles, some of them old ones: they must not wait for
-    too long. A full collection takes some 10 ms; there is one in a few hundred builds."""
+    through it again and again.
+
+    A build leaves some hundred objects to the collector, however large it is (its graph comes apart
+    when it ends, `solver.vertex`), and they are found while they are young. A look at all there is
+    takes a build of 10,000 vertices a third of its time, and more than in proportion as builds
+    grow: there is one when millions of objects have come to stay."""
     gc.freeze()
     gc.enable()
-    gc.set_threshold(20_000, 3, 2)
+    gc.set_threshold(5_000, 200, 10)
 
 
 @contextmanager

@@ -98,6 +98,7 @@ class Scope:
         for provenance in self._told:
             self._producers.remove(*provenance)
         self._told.clear()
+        self.refs.clear()
         for inner in self._inner:
             inner.forget()
 

@@ -131,6 +131,8 @@ class ActiveEdge:
                 orphans.append(effect.result)
             else:
                 effect.perform(self)
+        self._inputs = ()
+        self._load_work = self._follower = None
         return orphans
 
     def _bind(self) -> None:

@@ -310,6 +310,7 @@ class Job:
         attached, self._attached = self._attached, {}
         self._graph.leave(attached, self)
         self._loaded = {}
+        self._values = JobValues()  # many of them know the job
         self.log.close()
 
     def _load(self, edge: Edge) -> EdgeView:

@@ -41,7 +41,6 @@ class ActiveVertex:
         "_saying",
         "_signature",
         "caches",
-        "context",
         "edges",
         "graph",
         "jobs",
@@ -58,7 +57,6 @@ class ActiveVertex:
         self.vertex = vertex
         self.state = OpState(len(vertex.inputs), vertex.ignore_cache)
         self.reporter = VertexReporter.of(vertex)
-        self.context = VertexContext(self)
         self.jobs: dict[Member, None] = {}
         self.edges: dict[int, ActiveEdge] = {}
         self.caches = graph.caches
@@ -73,6 +71,11 @@ class ActiveVertex:
         """Not begun yet."""
         self._exec_work: Work[Sequence[Result]] | None = None
         self._content_works: dict[int, Work[str]] = {}
+
+    @property
+    def context(self) -> VertexContext:
+        """Made anew for each use: it is nothing but a view."""
+        return VertexContext(self)
 
     def edge(self, index: int) -> ActiveEdge:
         edge = self.edges.get(index)
@@ -117,7 +120,8 @@ class ActiveVertex:
         return not self.jobs
 
     def retire(self) -> list[Result]:
-        """Stop everything; returns the results that are nobody's now."""
+        """Stop everything; returns the results that are nobody's now. It lets go of all that knows
+        it, so that nothing of a build is left to Python's collector."""
         if self._map_work is not None:
             self._map_work.cancel()
         if self._exec_work is not None:
@@ -130,6 +134,9 @@ class ActiveVertex:
         if self.nested is not None:
             self.nested.leave()
         self._ground()
+        self._map_work = self._exec_work = self.nested = None
+        self._content_works.clear()
+        self.edges.clear()
         return orphans
 
     def forgive(self) -> None:
