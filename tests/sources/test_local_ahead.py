@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from croze.session.hostdir import HostDirProvider
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.local import LocalSources
+from croze.sources.local_compare import HELD_BYTES
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
 from tests.sources.workshop import Workshop, files
@@ -308,6 +310,67 @@ async def test_what_can_not_be_begun(bench: Bench) -> None:
             prefetch(request)
         await asyncio.sleep(0)
     assert bench.asked == 0
+
+
+# -- contents that count -----------------------------------------------------------------------
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Nothing but the content tells."""
+    before = path.stat()
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@either_way
+async def test_a_dockerfile_is_read_each_time_and_kept_as_it_is(bench: Bench) -> None:
+    async def same(expected: dict[str, bytes], *, is_same: bool) -> None:
+        first = await bench.bring(bench.request(differ="none"))
+        await first.release()
+        if bench.kind == "handle":
+            first = await bench.bring(bench.request(differ="none"))  # what is there is newly noted
+            await first.release()
+        async with bench.sources.prefetching() as prefetch:
+            prefetch(bench.request(differ="none"))
+            again = await bench.bring(bench.request(differ="none"))
+        assert await files(again) == expected
+        assert (again.id == first.id) is is_same
+        await again.release()
+
+    large = bench.context / "sub/b"
+    await same(WHOLE, is_same=True)
+    rewrite(bench.context / "a", b"two")
+    await same(WHOLE | {"a": b"two"}, is_same=True)
+    os.utime(bench.context / "a", ns=(7, 7))
+    await same(WHOLE | {"a": b"two"}, is_same=True)
+    large.write_bytes(b"x" * (HELD_BYTES + 1))
+    whole = {"a": b"two", "sub/b": b"x" * (HELD_BYTES + 1)}
+    await same(whole, is_same=bench.kind == "handle")
+    rewrite(large, b"y" * (HELD_BYTES + 1))
+    await same(whole | {"sub/b": b"y" * (HELD_BYTES + 1)}, is_same=bench.kind == "handle")
+    large.unlink()
+    os.link(bench.context / "a", large)
+    (bench.context / "empty").touch()
+    await same({"a": b"two", "sub/b": b"two", "empty": b""}, is_same=True)
+    assert await bench.kept() == (1, 0)
+
+
+@either_way
+async def test_what_has_been_read_ahead_is_not_written_before_it_is_wanted(bench: Bench) -> None:
+    await bench.brought(bench.request(differ="none"))
+    kept = await bench.bring(bench.request(differ="none"))
+    await kept.release()
+    rewrite(bench.context / "a", b"two")
+    async with bench.sources.prefetching() as prefetch:
+        prefetch(bench.request(differ="none"))
+        await quiet(bench)
+        same = await bench.shop.store.refs.get(kept.id)
+        assert await files(same) == WHOLE
+        await same.release()
+    async with bench.sources.prefetching() as prefetch:
+        prefetch(bench.request(differ="none"))
+        await quiet(bench)
+        assert await bench.brought(bench.request(differ="none")) == WHOLE | {"a": b"two"}
 
 
 # -- kept directories --------------------------------------------------------------------------

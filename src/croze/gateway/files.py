@@ -24,6 +24,7 @@ from croze.store.contract import ImmutableRef
 _READ_MOST = MESSAGE_LIMIT_BYTES + 1
 """A file takes up next to nothing with holes in it, however large it is; no peer takes more."""
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_SMALL_BYTES = 64 << 10
 
 
 async def read_file(
@@ -38,6 +39,8 @@ async def read_file(
     if ref is None:
         raise _missing("open", path)
     async with ref.mounted(readonly=True, sessions=sessions) as root:
+        if (offset, length) == (0, None) and (small := _small(root, path)) is not None:
+            return small
         return await in_thread(read_below, root, path, offset, length)
 
 
@@ -86,6 +89,21 @@ def read_below(root: Path, path: str, offset: int, length: int | None) -> bytes:
     if len(data) > MESSAGE_LIMIT_BYTES:
         raise ResourceExhausted(f"{path}: more than {MESSAGE_LIMIT_BYTES} bytes to be read at once")
     return data
+
+
+def _small(root: Path, path: str) -> bytes | None:
+    """A file that is read sooner than a thread has begun; None for others. Raises for one that
+    can't be opened."""
+    try:
+        fd = open_beneath(str(root), path, _READ_FLAGS)
+    except OSError as err:
+        raise _path_error("open", path, err) from err
+    try:
+        found = os.fstat(fd)
+        is_small = stat.S_ISREG(found.st_mode) and found.st_size <= _SMALL_BYTES
+        return os.read(fd, _SMALL_BYTES) if is_small else None
+    finally:
+        os.close(fd)
 
 
 def list_below(root: Path, path: str, include: str) -> list[stat_pb2.Stat]:

@@ -82,6 +82,7 @@ class _Receiving(Generic[T]):
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._open: set[int] = set()
+        self._asked: set[int] = set()
         self._all_stats = False
         self._finished = False
         self._peer_failed = False
@@ -117,12 +118,13 @@ class _Receiving(Generic[T]):
             self.meter.add(packets)
             if expected is not None:
                 packets = packets[expected.same_again(packets) :]
+                await self._ask_for(expected.wanted())
+                if packets or expected.is_same:
+                    expected = None
                 if not packets:
-                    continue
-                is_same, expected = expected.is_same, None
-                if is_same and list(packets) == [b""]:
-                    self._all_stats = True
-                    self._filled.set()
+                    if expected is None:
+                        self._all_stats = True
+                        self._filled.set()
                     continue
             self._batch += packets
             self._taken += len(packets)
@@ -133,6 +135,11 @@ class _Receiving(Generic[T]):
                 await self._emptied.wait()
         if not self._finished:
             raise errors.Unavailable("the sender went away")
+
+    async def _ask_for(self, numbers: Sequence[int]) -> None:
+        if numbers:
+            self._asked.update(numbers)
+            await self._write(*(pack(wire_pb2.Packet.PACKET_REQ, id) for id in numbers))
 
     async def _work_off(self) -> None:
         while not self._all_stats or self._open:
@@ -148,9 +155,7 @@ class _Receiving(Generic[T]):
             self._filled.clear()
             batch, self._batch, self._batch_bytes = [*replayed, *self._batch], [], 0
             self._emptied.set()
-            numbers = await in_thread(self._apply, self.sink, batch)
-            if numbers:
-                await self._write(*(pack(wire_pb2.Packet.PACKET_REQ, id) for id in numbers))
+            await self._ask_for(await in_thread(self._apply, self.sink, batch))
 
     def _apply(self, sink: Sink[T], batch: list[bytes]) -> list[int]:
         """Work a batch off; the indexes of contents to ask for."""
@@ -184,7 +189,8 @@ class _Receiving(Generic[T]):
         id = sink.stat(to_entry(packet.stat), data)
         if id is not None:
             self._open.add(id)
-            numbers.append(id)
+            if id not in self._asked:
+                numbers.append(id)
 
     def _on_data(self, sink: Sink[T], packet: wire_pb2.Packet) -> None:
         if packet.ID not in self._open:

@@ -77,16 +77,19 @@ class Expected(Protocol[T_co]):
     def same_again(self, packets: Sequence[bytes]) -> int:
         """How many of these packets, from the first, are what was expected at this very place."""
 
+    def wanted(self) -> Sequence[int]:
+        """The indexes of contents that are to be asked for now, before it is the same."""
+
     @property
     def is_same(self) -> bool:
-        """All has come that was expected, and nothing else."""
+        """All has come that was expected, to the end, and nothing else."""
 
     def result(self) -> T_co:
         """Of a tree that is the same."""
 
     async def differs(self) -> tuple[Sink[T_co], Sequence[bytes]]:
-        """Something else has come, or nothing more: where all goes from here on, and which of the
-        packets that were as expected it has to be told, too."""
+        """Something else has come: where all goes from here on, and which of the packets that were
+        as expected it has to be told, too. It is told nothing of what was `wanted`, but gets it."""
 
 
 def to_stat(entry: Entry) -> stat_pb2.Stat:

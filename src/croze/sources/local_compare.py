@@ -5,24 +5,47 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Literal
 
+import msgspec
 from msgspec import Struct
 
 from croze.aio.threads import in_thread
-from croze.fs.sync.mirror import SyncResult
+from croze.api import wire_pb2
+from croze.fs.content import digest
+from croze.fs.sync.mirror import MirroredEntry, SyncResult, read_known
 from croze.fs.sync.receive import Receiver
 from croze.fs.sync.told import Told
+from croze.session.messages import decode
 from croze.session.transfer import Sink
-from croze.sources.local_kept import Candidate, KeptDir
+from croze.sources.local_kept import Candidate, KeptDir, Target
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 LARGE_BYTES: Final = 256 << 10
 """Notes that would hold up the event loop."""
 
 
-class _Compared(Struct, frozen=True):
-    candidate: Candidate
-    told: Told
+HELD_BYTES: Final = 1 << 20
+"""Of contents that may be what is there already."""
+
+Came = Candidate | SyncResult
+"""A directory that is as it was, or what was done to one that is not."""
+
+
+class _Compared:
+    """A directory, and what was told of it."""
+
+    def __init__(self, candidate: Candidate, told: Told) -> None:
+        self.candidate = candidate
+        self.told = told
+
+    @cached_property
+    def known(self) -> Sequence[MirroredEntry]:
+        """Raises `msgspec.DecodeError`."""
+        return read_known(self.told.notes)
 
 
 class AsBefore:
@@ -41,6 +64,7 @@ class AsBefore:
         self._near = first
         self._others = others
         """Each is looked at once: of two that are alike up to here, one is as good as the other."""
+        self._ended = False
 
     @classmethod
     async def of(cls, kept: KeptDir, wanted: asyncio.Event) -> AsBefore:
@@ -58,9 +82,18 @@ class AsBefore:
     def same_again(self, packets: Sequence[bytes]) -> int:
         """See `Expected.same_again`."""
         count = self._near.told.same_again(packets) if self._near is not None else 0
-        if count < len(packets):
+        if count < len(packets) and not self._ends(packets[count:]):
             count += self._look_further(packets[count:])
-        return count
+        self._ended = self._ends(packets[count:])
+        return count + self._ended
+
+    def _ends(self, packets: Sequence[bytes]) -> bool:
+        """Whether the list is over, and all of it was told that is known."""
+        return [*packets] == [b""] and self._near is not None and self._near.told.is_same
+
+    def wanted(self) -> Sequence[int]:
+        """See `Expected.wanted`."""
+        return ()
 
     def _look_further(self, packets: Sequence[bytes]) -> int:
         """How many of these packets come next in another directory that was told as this one is up
@@ -82,24 +115,115 @@ class AsBefore:
     @property
     def is_same(self) -> bool:
         """See `Expected.is_same`."""
-        return self._near is not None and self._near.told.is_same
+        return self._ended
 
-    def result(self) -> Candidate | SyncResult:
+    def result(self) -> Came:
         """See `Expected.result`."""
         assert self._near is not None, "nothing is the same"
         return self._near.candidate
 
-    async def differs(self) -> tuple[Sink[Candidate | SyncResult], Sequence[bytes]]:
+    async def differs(self) -> tuple[Sink[Came], Sequence[bytes]]:
         """See `Expected.differs`."""
-        await self._wanted.wait()
-        near = self._near
-        target = await self._kept.writable(near.candidate.id if near is not None else "")
+        near, target = self._near, await self.writable()
         told = near.told if near is not None and near.candidate.id == target.id else None
-        sink = Receiver(
-            str(target.dest), state_file=target.state, index_file=target.index, told=told
-        )
+        sink = _receiver(target, "metadata", told)
         replayed = near.told.notes.packets[: near.told.count] if near and told is None else ()
         return sink, replayed
+
+    async def writable(self) -> Target:
+        await self._wanted.wait()
+        return await self._kept.writable(self._near.candidate.id if self._near is not None else "")
+
+    def known(self) -> MirroredEntry | None:
+        """What is known of the entry that was told last."""
+        if self._near is None:
+            return None
+        try:
+            return self._near.known[self._near.told.count - 1]
+        except (msgspec.DecodeError, RecursionError, IndexError):
+            return None
+
+
+class ReadAgain:
+    """`session.transfer.Expected` where contents count, whatever is told of them: all are asked
+    for, and held until they turn out to be the same, or to be too much for that."""
+
+    def __init__(self, before: AsBefore) -> None:
+        self._before = before
+        self._contents: dict[int, _Content] = {}
+        self._wanted: list[int] = []
+        self._entries = 0
+        self._taken: list[bytes] = []
+        self._taken_bytes = 0
+
+    def same_again(self, packets: Sequence[bytes]) -> int:
+        """See `Expected.same_again`."""
+        count = 0
+        for data in packets:
+            self._taken_bytes += len(data)
+            if self._taken_bytes > HELD_BYTES or not self._fits(data):
+                break
+            self._taken.append(data)
+            count += 1
+        return count
+
+    def _fits(self, data: bytes) -> bool:
+        packet = decode(wire_pb2.Packet, data)
+        if packet.type == wire_pb2.Packet.PACKET_DATA:
+            return self._is_content(packet.ID, packet.data)
+        if not self._before.same_again([data]):
+            return False
+        known = self._before.known() if data else None
+        if known is not None and known.entry.is_file and not known.entry.linkname:
+            self._contents[self._entries] = _Content(known.digest, digest.begin(known.entry))
+            self._wanted.append(self._entries)
+        self._entries += 1
+        return not data or known is not None
+
+    def _is_content(self, number: int, data: bytes) -> bool:
+        """A piece of a content, or its end."""
+        content = self._contents.get(number)
+        if content is None:
+            return False
+        if data:
+            content.sums.update(data)
+            return True
+        return content.digest == self._contents.pop(number).sums.digest()
+
+    def wanted(self) -> Sequence[int]:
+        """See `Expected.wanted`."""
+        wanted, self._wanted = self._wanted, []
+        return wanted
+
+    @property
+    def is_same(self) -> bool:
+        """See `Expected.is_same`."""
+        return self._before.is_same and not self._contents
+
+    def result(self) -> Came:
+        """See `Expected.result`."""
+        return self._before.result()
+
+    async def differs(self) -> tuple[Sink[Came], Sequence[bytes]]:
+        """See `Expected.differs`."""
+        return _receiver(await self._before.writable(), "none", None), self._taken
+
+
+class _Content(Struct, frozen=True):
+    """One that is on its way. `digest`: of what is there."""
+
+    digest: bytes
+    sums: _Hash
+
+
+def _receiver(target: Target, differ: Literal["metadata", "none"], told: Told | None) -> Receiver:
+    return Receiver(
+        str(target.dest),
+        state_file=target.state,
+        index_file=target.index,
+        differ=differ,
+        told=told,
+    )
 
 
 def _size_bytes(candidate: Candidate) -> int:

@@ -20,7 +20,7 @@ from croze.session.contract import Session
 from croze.session.filesync import DirRequest, receive_dir, receive_expected_dir
 from croze.session.hostdir import HostDir, open_dir
 from croze.session.metadata_only import MetadataSink
-from croze.sources.local_compare import AsBefore
+from croze.sources.local_compare import AsBefore, ReadAgain
 from croze.sources.local_kept import Candidate, KeptDir
 from croze.sources.local_options import LocalOptions
 from croze.status import Progress
@@ -72,8 +72,8 @@ class Meter:
 
 
 class Transfer:
-    """Of what `options` ask for. It counts on `meter`, and changes nothing before it is `wanted`,
-    but what is asked for whatever its notes say (`differ` is `none`): that is little."""
+    """Of what `options` ask for. It counts on `meter`, and changes nothing before it is
+    `wanted`."""
 
     def __init__(self, options: LocalOptions, refs: RefStore, pool: Pool) -> None:
         self._options = options
@@ -91,22 +91,13 @@ class Transfer:
             if handle is not None:
                 with handle:
                     self.meter.done(await self._sync(handle, kept))
-            elif options.differ == "none":
-                await self._receive_again(session, kept)
             else:
                 await self._receive(session, kept)
             return await kept.give()
 
-    async def _receive_again(self, session: Session, kept: KeptDir) -> None:
-        """Everything is asked for, and what is the same is not written again."""
-        target = await kept.writable()
-        receiver = Receiver(
-            str(target.dest), state_file=target.state, index_file=target.index, differ="none"
-        )
-        await receive_dir(session, self._request(), receiver, self.meter.count)
-
     async def _receive(self, session: Session, kept: KeptDir) -> None:
-        expected = await AsBefore.of(kept, self.wanted)
+        before = await AsBefore.of(kept, self.wanted)
+        expected = ReadAgain(before) if self._options.differ == "none" else before
         came = await receive_expected_dir(session, self._request(), expected, self.meter.count)
         if isinstance(came, Candidate):
             await kept.choose(came)

@@ -249,6 +249,7 @@ class Receiver:
         if incoming.held is not None:
             if value == incoming.old:
                 self._digests[entry.path] = value
+                self._record_links(entry.path, value)
                 return
             self._replace(incoming)
         if incoming.fd >= 0:
@@ -257,8 +258,7 @@ class Receiver:
             finally:
                 os.close(incoming.fd)
         self._record(entry, value)
-        for link in self._links.pop(entry.path, ()):
-            self._record(link, self._digests[entry.path])
+        self._record_links(entry.path, value)
 
     def _get(self, number: int) -> _Incoming:
         try:
@@ -279,6 +279,11 @@ class Receiver:
     def _record(self, entry: Entry, value: bytes) -> None:
         self._digests[entry.path] = value
         self._begin().record(entry, value)
+
+    def _record_links(self, path: str, value: bytes) -> None:
+        """Those that have waited for their file."""
+        for link in self._links.pop(path, ()):
+            self._record(link, value)
 
     def _record_link(self, entry: Entry) -> None:
         """A hard link counts with the digest of its file, which may still be on its way."""
