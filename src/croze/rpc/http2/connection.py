@@ -10,12 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeVar
 
-from hpack import Decoder
 from hpack.exceptions import HPACKError
 
 from croze.rpc.http2 import frames
 from croze.rpc.http2.blocks import Block, unpadded
 from croze.rpc.http2.frames import Code, ConnectionBroken
+from croze.rpc.http2.headers import HeaderDecoder
 from croze.rpc.http2.messages import UNAVAILABLE, StreamBroken
 from croze.rpc.http2.stream import WINDOW_BYTES, Headers, Stream, nothing
 from croze.rpc.status import status
@@ -37,7 +37,7 @@ class Connection(ABC, Generic[S]):
 
     def __init__(self, settings: Mapping[int, int], headers_limit_bytes: int) -> None:
         """Begins with our `settings`, besides those that are the same on both sides."""
-        self._decoder = Decoder(max_header_list_size=headers_limit_bytes)
+        self._decoder = HeaderDecoder(headers_limit_bytes)
         self._headers_limit = headers_limit_bytes
         self._streams: dict[int, S] = {}
         self._max_frame = frames.DEFAULT_FRAME
@@ -306,8 +306,8 @@ class Connection(ABC, Generic[S]):
             return
         self._block = None
         try:
-            headers = [(str(h[0]), str(h[1])) for h in self._decoder.decode(block.whole())]
-        except (HPACKError, UnicodeDecodeError) as error:
+            headers = self._decoder.decode(block.whole())
+        except HPACKError as error:
             raise ConnectionBroken(Code.COMPRESSION_ERROR, f"headers: {error}") from None
         self._on_header_list(block.number, headers, end=block.end_stream)
 
