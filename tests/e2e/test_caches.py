@@ -123,6 +123,7 @@ def test_a_missing_cache_is_done_without(
     flags = [*base(busybox), "--progress=plain", *NOTHING]
     done = sandbox.buildx(suite, "build", *flags, *caches, app)
     assert f"importing cache manifest from {local_registry}/no/cache" in done.stderr
+    assert "failed to configure registry cache importer: " in done.stderr
     assert "not found" in done.stderr
     assert ran(done.stderr) == set(STEPS)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -18,7 +19,10 @@ from msgspec import Struct
 
 from croze.errors import PermissionDenied
 
-EXTRA = "pip install 'croze[clouds]'"
+
+def to_install(package: str) -> str:
+    """The command that puts a package where this very process finds it, however it came here."""
+    return f"{sys.executable} -m pip install {package}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +99,7 @@ def _look_up() -> _Refreshable:
     except ModuleNotFoundError:
         raise PermissionDenied(
             "no AWS credentials in the cache's attributes or the environment; to look for them in "
-            f"~/.aws and roles as well, botocore is needed: {EXTRA}"
+            f"~/.aws and roles as well, botocore is needed: {to_install('botocore')}"
         ) from None
     try:
         found = Session().get_credentials()

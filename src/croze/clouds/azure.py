@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Protocol
 
-from croze.clouds.aws import EXTRA
+from croze.clouds.aws import to_install
 from croze.errors import PermissionDenied
 
 STORAGE = "https://storage.azure.com/.default"
@@ -58,7 +58,7 @@ class DefaultIdentity:
         except ModuleNotFoundError:
             raise PermissionDenied(
                 "failed to create default azure credentials: without secret_access_key, "
-                f"azure-identity is needed: {EXTRA}"
+                f"azure-identity is needed: {to_install('azure-identity')}"
             ) from None
         if self._credential is None:
             self._credential = DefaultAzureCredential()

@@ -71,9 +71,9 @@ class Importer(Struct, frozen=True):
             return await self._objects(kind, attrs, progress)
         try:
             provider = self._provider(kind, attrs, session)
-        except InvalidRequest as err:
+            root = await provider.resolve(sessions)
+        except CrozeError as err:
             raise err.wrap(f"failed to configure {kind} cache importer") from None
-        root = await provider.resolve(sessions)
         async with step(progress, f"inferred cache manifest type: {root.media_type}"):
             cache = await _Reader(provider, sessions).read(root)
         fetcher = provider.fetcher(None)
