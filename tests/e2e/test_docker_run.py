@@ -46,6 +46,8 @@ def test_docker_run(engine: Engine, tmp_path: Path, client: str) -> None:
     assert execute(piped, engine.env, stdin=b"in\0" * 100000).stdout == "in\0" * 100000
     entry = engine.docker(*RUN, "--entrypoint", "echo", "busybox", "a", client=client)
     assert entry.stdout == "a\n"
+    env = engine.docker(*RUN, "busybox", "env", client=client).stdout
+    assert {line.partition("=")[0] for line in env.splitlines()} == {"PATH", "HOSTNAME", "HOME"}
     assert engine.docker("ps", "-aq", client=client).stdout == ""
 
 

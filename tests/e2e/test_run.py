@@ -24,6 +24,7 @@ def image(sandbox: Sandbox, busybox: Path) -> str:
 def test_streams_and_exit_codes(sandbox: Sandbox, image: str) -> None:
     assert sandbox.croze("run", image).stdout == "default\n"
     assert sandbox.croze("run", "-i", image, "cat", stdin=b"piped").stdout == "piped"
+    assert "OTEL_" not in sandbox.croze("run", image, "env").stdout
     assert sandbox.croze("run", image, "cat", stdin=b"not for it").stdout == ""
     split = sandbox.croze("run", image, "sh", "-c", "echo out; echo err >&2; exit 9", check=False)
     assert (split.code, split.stdout, split.stderr) == (9, "out\n", "err\n")

@@ -72,6 +72,7 @@ async def run(engine: Engine, incoming: Incoming, outgoing: Outgoing) -> None:
             root=await root.mounts(readonly=False),
             hostname=start.hostname or "croze",
             network=spec_network,
+            traced=False,
         )
         stdin: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
         resize: asyncio.Queue[tuple[int, int]] = asyncio.Queue()

@@ -85,6 +85,8 @@ class ContainerSpec(Struct, frozen=True):
     resources: Resources = field(default_factory=Resources)
     remove_mount_stubs: bool = True
     """Remove the empty files and directories that had to be made as mount points."""
+    traced: bool = True
+    """Whether programs in it are told where spans of builds go."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     devices: Sequence[ContainerEdits] = ()
     """What comes with the host's devices (CDI)."""

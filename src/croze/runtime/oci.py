@@ -218,7 +218,7 @@ class OciExecutor:
             container.trust = Trust(str(bundle.rootfs), place.authority)
             container.trust.add()
         make_workdir(bundle.rootfs, process.cwd, user)
-        trace = self.config.trace_socket
+        trace = self.config.trace_socket if spec.traced else None
         placement = Placement(
             id=container.id,
             rootfs=str(bundle.rootfs),

@@ -297,6 +297,7 @@ class Containers:
             extra_hosts=specs.extra_hosts(spec, self._host_gateway),
             ulimits=specs.ulimits(spec),
             resources=specs.resources(spec),
+            traced=False,
         )
 
     # -- files --
