@@ -11,21 +11,28 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import croze
-
 LONGEST = 127
 """Bytes that every kernel takes of a first line."""
 
 
-def main() -> None:
-    script = Path(sys.prefix) / "bin" / "croze"
-    first = f"#!{Path(sys.prefix) / 'bin' / 'python'} -SI"
+def quick(script: str, python: str, packages: str) -> str:
+    """The script for that interpreter, with the directory that `croze` is in. As it is, if no first
+    line can name the interpreter."""
+    first = f"#!{python} -SI"
     if len(first.encode()) > LONGEST or len(first.split()) != 2:
-        return  # the kernel would not understand it
-    _, _, rest = script.read_text().partition("\n")
+        return script
+    _, _, rest = script.partition("\n")
+    before, imports, behind = rest.partition("import sys\n")
+    return f"{first}\n{before}{imports}\nsys.path.insert(0, {packages!r})\n{behind}"
+
+
+def main() -> None:
+    import croze
+
+    folder = Path(sys.prefix) / "bin"
+    text = (folder / "croze").read_text()
     packages = Path(croze.__file__).parent.parent
-    found = f"import sys\n\nsys.path.insert(0, {str(packages)!r})\n"
-    script.write_text(f"{first}\n{rest.replace('import sys' + chr(10), found, 1)}")
+    (folder / "croze").write_text(quick(text, str(folder / "python"), str(packages)))
 
 
 if __name__ == "__main__":

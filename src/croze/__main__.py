@@ -3,6 +3,8 @@
 import sys
 
 from croze.cli.thin import main
+from croze.version import tell_if_asked
 
 if __name__ == "__main__":
+    tell_if_asked(sys.argv)
     sys.exit(main())

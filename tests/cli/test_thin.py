@@ -10,6 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import croze
+from croze.version import TEXT
+from scripts.quick_start import quick
+
+REPO = Path(__file__).resolve().parents[2]
+
 
 def test_it_imports_next_to_nothing(tmp_path: Path) -> None:
     """Of the standard library, only what every interpreter has loaded anyway."""
@@ -28,6 +34,31 @@ def test_it_imports_next_to_nothing(tmp_path: Path) -> None:
     others, count = done.stdout.splitlines()
     assert others == "['_socket']"
     assert int(count) < 15
+
+
+def test_the_quick_start(tmp_path: Path) -> None:
+    """What `make install` makes of the command: it knows its own, whatever Python is told to, and
+    what is more than a question has all that Python programs have."""
+    script, python = tmp_path / "croze", Path(sys.prefix) / "bin" / "python"
+    text = (REPO / "bin/croze").read_text()
+    assert quick(text, "/with space/python", "") == text
+    assert quick(text, "/" + "x" * 200, "") == text
+    script.write_text(quick(text, str(python), str(Path(croze.__file__).parent.parent)))
+    script.chmod(0o755)
+    odd = {"PYTHONHOME": "/nope", "PYTHONPATH": "/nope", "PYTHONSTARTUP": "/nope"}
+    env = {**os.environ, "CROZE_NO_WARM": "1", "HOME": str(tmp_path), **odd}
+
+    def said(*words: str | Path) -> str:
+        done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    assert said(script, "version") == said(script, "--version") == f"{TEXT}\n"
+    assert "Start a build" in said(script, "build", "--help")
+    (tmp_path / "buildctl").symlink_to(script)
+    assert said(tmp_path / "buildctl", "--version").startswith("buildctl croze ")
+    asked = "import sys, croze.cli.thin as t; t.bring_site_in(); print(sys.prefix)"
+    at = f"import sys; sys.path.insert(0, {str(Path(croze.__file__).parent.parent)!r}); "
+    assert said(python, "-SI", "-c", at + asked) == f"{sys.prefix}\n"
 
 
 INTERRUPTED = """\

@@ -23,8 +23,6 @@ over. While it runs, each byte from here is the number of a signal to pass on.
 import os
 import sys
 
-from croze.version import TEXT
-
 PROTOCOL = b"croze-warm-2"
 SCM_RIGHTS = 1
 ANSWER_S = 2.0
@@ -182,23 +180,11 @@ def bring_site_in() -> None:
         site.main()
 
 
-def tell_version() -> None:
-    """Who asks that asks often: nothing is imported for it, and nothing taken down. Returns if it
-    can't be written, which is told of elsewhere."""
-    try:
-        print(TEXT, flush=True)
-    except OSError:
-        return
-    os._exit(0)
-
-
 def main() -> int:
     """Entry point of the `croze` command."""
     die_of_interrupts()
     argv = sys.argv[1:]
     name = os.path.basename(sys.argv[0])
-    if argv in (["version"], ["--version"]) and name not in BUILDCTL:
-        tell_version()
     from croze.files.standard import open_standard_streams, standard_error
 
     open_standard_streams()
