@@ -222,7 +222,7 @@ async def test_a_build_with_all_that_is_lent(daemon: Daemon, context_dir: Path) 
         def stat(self, entry: object, packet: bytes) -> int | None:
             return 0
 
-        def data(self, id: int, data: bytes) -> None:
+        def data(self, id: int, data: bytes | memoryview) -> None:
             self.contents += data
 
         def end(self, id: int) -> None: ...

@@ -90,7 +90,7 @@ class MemorySink:
         self.entries: list[Entry] = []
         self.contents: dict[str, bytes] = {}
         self.aborted = False
-        self._open: dict[int, list[bytes]] = {}
+        self._open: dict[int, list[bytes | memoryview]] = {}
 
     def recall(self, packets: Sequence[bytes], start: int) -> int:
         return 0
@@ -103,7 +103,7 @@ class MemorySink:
         self._open[id] = []
         return id
 
-    def data(self, id: int, data: bytes) -> None:
+    def data(self, id: int, data: bytes | memoryview) -> None:
         self._open[id].append(data)
 
     def end(self, id: int) -> None:
@@ -189,7 +189,7 @@ async def test_no_files_at_all(lending: Lend) -> None:
 
 async def test_a_failing_sink_tells_both_ends(lending: Lend, tree: Path) -> None:
     class Full(MemorySink):
-        def data(self, id: int, data: bytes) -> None:
+        def data(self, id: int, data: bytes | memoryview) -> None:
             raise OSError(28, "No space left on device")
 
     async with lending([FilesProvider({"context": LentDir(tree)})]) as session:
@@ -234,6 +234,41 @@ async def test_a_file_is_sent(lending: Lend, tmp_path: Path) -> None:
         with pytest.raises(errors.CrozeError, match="exporter 7 not found"):
             async with filesend.file_writer(session, 7) as writer:
                 await writer.write(b"x")
+
+
+async def test_a_file_on_this_host_is_written_in_place(lending: Lend, tmp_path: Path) -> None:
+    """It is there, whole, when the call has ended; what is no file is sent."""
+    wanted: dict[int, Output | None] = {0: FileOutput(tmp_path / "out"), 1: Recorded(), 2: None}
+    targets = TargetsProvider(
+        {id: FileTarget(lambda _, id=id: wanted[id]) for id in wanted}  # type: ignore[misc]
+    )
+    async with lending([hostdir.HostDirProvider({}, None, targets), targets]) as session:
+        async with filesend.file_writer(session, 0) as writer:
+            assert writer.lent is not None
+            Path(writer.lent.path).write_bytes(b"in place")
+            assert not (tmp_path / "out").exists()
+        assert (tmp_path / "out").read_bytes() == b"in place"
+        async with filesend.file_writer(session, 1) as writer:
+            assert writer.lent is None
+        for exporter, error in ((2, errors.AlreadyExists), (3, errors.CrozeError)):
+            async with asyncio.timeout(hostdir.TIMEOUT_S):
+                with pytest.raises(error):
+                    async with filesend.file_writer(session, exporter) as writer:
+                        assert writer.lent is None
+
+
+async def test_a_file_in_place_is_all_or_nothing(lending: Lend, tmp_path: Path) -> None:
+    targets = TargetsProvider({0: FileTarget(lambda _: FileOutput(tmp_path / "out"))})
+    async with lending([hostdir.HostDirProvider({}, None, targets), targets]) as session:
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012
+            async with filesend.file_writer(session, 0) as writer:
+                assert writer.lent is not None
+                Path(writer.lent.path).write_bytes(b"half")
+                raise ZeroDivisionError
+        async with asyncio.timeout(10):
+            while list(tmp_path.glob(".out*")):
+                await asyncio.sleep(0)
+    assert not (tmp_path / "out").exists()
 
 
 class Recorded:

@@ -45,15 +45,16 @@ class Lending:
             SecretsProvider([SecretSource(s.id, s.path, s.env, s.value) for s in plan.secrets]),
             self._ssh,
         ]
+        files = TargetsProvider(targets)
         if beside_us:
             lent = {name: local.path for name, local in dirs.items() if not local.exclude}
-            self.providers.append(HostDirProvider(lent, _host_targets(targets)))
+            self.providers.append(HostDirProvider(lent, _host_targets(targets), files))
         if plan.docker_auth:
             self.providers.append(AuthProvider(tls=plan.token_tls))
         if dirs:
             self.providers.append(FilesProvider(dirs))
         if targets:
-            self.providers.append(TargetsProvider(targets))
+            self.providers.append(files)
         if plan.uploads:
             self.providers.append(UploadProvider(plan.uploads))
         stores = _stores(plan)

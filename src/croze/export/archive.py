@@ -6,7 +6,6 @@ Sources: OCI image-layout; Docker's `manifest.json` of `docker save`, for older 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -15,13 +14,14 @@ from msgspec import Struct, field
 
 from croze.aio.threads import chunks
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest
+from croze.export import tarstream
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
 from croze.export.deliver import Delivery
 from croze.export.described import described
 from croze.export.options import CommitOptions, parse_commit, source_epoch
 from croze.export.sparse import Reader, left_out, take_reader
-from croze.export.tarstream import ArchiveMember, blob_members, blob_path, stream
+from croze.export.tarstream import ArchiveMember, blob_members, blob_path
 from croze.gotypes import gojson
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
@@ -162,12 +162,8 @@ class ArchiveExporter:
         listed = names[:1] if options.reader.one_entry else names
         members = layout_members(self._services.blobs, entries, [(committed.root, listed)], docker)
         try:
-            async with (
-                file_writer(session, int(delivery.ctx.id or 0), answer) as file,
-                aclosing(stream(members)) as pieces,
-            ):
-                async for data in pieces:
-                    await file.write(data)
+            async with file_writer(session, int(delivery.ctx.id or 0), answer) as file:
+                await tarstream.send(members, file, self._services.pool)
         except AlreadyExists:
             pass  # the client has this very image
 

@@ -210,6 +210,10 @@ class TarExporter:
             for each in tree.files
         ]
         roots = [(tree.folder, tree.root) for tree in trees]
+        if file.lent is not None:
+            path = file.lent.path
+            await self._services.pool.run(write_trees, path, roots, epoch=seconds, files=files)
+            return
         async with worker_pipe() as (path, finished, reader):
 
             async def write() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 from msgspec import Struct
 
 from croze.aio.threads import chunks
+from croze.fs.filecopy import WholeFile, put_together
+from croze.session.filesend import FileWriter
+from croze.workers.pool import Pool
 
 _CHUNK_BYTES = 1 << 20
 
@@ -34,7 +38,7 @@ def _header(member: ArchiveMember) -> bytes:
     return info.tobuf(tarfile.PAX_FORMAT)
 
 
-async def stream(members: Sequence[ArchiveMember]) -> AsyncGenerator[bytes, None]:
+def _parts(members: Sequence[ArchiveMember]) -> Iterator[bytes | WholeFile]:
     """The archive, members sorted by name."""
     for member in sorted(members, key=lambda each: each.name):
         yield _header(member)
@@ -43,11 +47,30 @@ async def stream(members: Sequence[ArchiveMember]) -> AsyncGenerator[bytes, None
             size = len(member.data)
             yield member.data
         elif member.file is not None:
-            async for data in chunks(member.file, _CHUNK_BYTES):
-                size += len(data)
-                yield data
+            size = member.size
+            yield WholeFile(str(member.file), size)
         yield bytes(-size % 512)
     yield bytes(1024)
+
+
+async def stream(members: Sequence[ArchiveMember]) -> AsyncGenerator[bytes, None]:
+    """The archive's bytes."""
+    for part in _parts(members):
+        if isinstance(part, bytes):
+            yield part
+        else:
+            async for data in chunks(part.path, _CHUNK_BYTES):
+                yield data
+
+
+async def send(members: Sequence[ArchiveMember], file: FileWriter, pool: Pool) -> None:
+    """The archive to the client."""
+    if file.lent is not None:
+        await pool.run(put_together, file.lent.path, list(_parts(members)))
+        return
+    async with aclosing(stream(members)) as pieces:
+        async for data in pieces:
+            await file.write(data)
 
 
 def blob_members(files: Mapping[str, tuple[Path, int]]) -> list[ArchiveMember]:

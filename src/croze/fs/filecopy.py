@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from croze.errors import CrozeError
 
 _FALL_BACK = frozenset(
     (errno.ENOSYS, errno.EXDEV, errno.EPERM, errno.EIO, errno.EOPNOTSUPP, errno.EINVAL)
@@ -36,9 +41,43 @@ def copy_by_reading(source_fd: int, target_fd: int) -> None:
         write_all(target_fd, chunk)
 
 
-def write_all(fd: int, data: bytes | memoryview) -> None:
+def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
     """Write everything, however often the kernel takes only a part."""
     written = os.write(fd, data)
     while written < len(data):
         data = memoryview(data)[written:]
         written = os.write(fd, data)
+
+
+class WholeFile(Struct, frozen=True):
+    """All of a file, as a part of another."""
+
+    path: str
+    size: int
+
+
+def put_together(target: str, parts: Sequence[bytes | WholeFile]) -> None:
+    """Write the file `target`, which is there and empty. Raises `CrozeError` for a part of another
+    size."""
+    fd = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        end = 0
+        for part in parts:
+            if isinstance(part, bytes):
+                write_all(fd, part)
+                end += len(part)
+            else:
+                _append(part, fd)
+                end += part.size
+                if os.lseek(fd, 0, os.SEEK_CUR) != end:
+                    raise CrozeError(f"{part.path} is not of {part.size} bytes")
+    finally:
+        os.close(fd)
+
+
+def _append(part: WholeFile, fd: int) -> None:
+    source = os.open(part.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        copy_bytes(source, fd, part.size)
+    finally:
+        os.close(source)

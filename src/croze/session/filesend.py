@@ -8,11 +8,12 @@ file-transfer protocol.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from croze import errors
 from croze.api import filesync_pb2
 from croze.session.contract import Session, Stream
+from croze.session.hostdir import HostFile, open_file
 from croze.session.sending import send_tree
 from croze.session.transfer import OnBytes, SentTree
 
@@ -28,8 +29,10 @@ CHUNK_BYTES = 1 << 20
 class FileWriter:
     """The client's file, open for writing."""
 
-    def __init__(self, call: Stream) -> None:
+    def __init__(self, call: Stream, lent: HostFile | None = None) -> None:
         self._call = call
+        self.lent = lent
+        """The file itself, if it is on this host: to be written in place of `write`."""
         self.written_bytes = 0
 
     async def write(self, data: bytes | memoryview) -> None:
@@ -57,9 +60,11 @@ async def file_writer(
     """
     headers = tuple((METADATA_PREFIX + k, v) for k, v in (metadata or {}).items())
     async with _call(session, exporter_id, headers) as call:
-        writer = FileWriter(call)
-        yield writer
-        await writer.wait_written()
+        lent = await open_file(session, exporter_id)
+        with lent or nullcontext():
+            writer = FileWriter(call, lent)
+            yield writer
+            await writer.wait_written()
 
 
 async def send_dir(

@@ -1,7 +1,7 @@
-"""Lend a directory by handle to a daemon on the same host, both ends. Croze's own.
+"""Lend directories and files by handle to a daemon on the same host, both ends. Croze's own.
 
 When it opens the session, the client names an abstract Unix socket and a token in a header. The
-daemon connects, shows the token, asks for a directory and is handed it open.
+daemon connects, shows the token, asks for a directory or a file and is handed it open.
 
 Each end asks the kernel who the other is. From an open directory one can climb to the root that it
 is below: so the client hands it only to its own user or root, and only to a process in its own
@@ -11,8 +11,10 @@ proves the client may read it, but a daemon may be able to read more below it: s
 only from its own user or from root. Whatever goes wrong, the caller falls back to a transfer, which
 also tells what is wrong with a directory.
 
-Each direction is one packet. The question: the token, `d` or `t`, and the name of a local source or
-the index of an exporter. The answer: one of the letters below, with the directory attached.
+Each direction is one packet. The question: the token, `d`, `t` or `f`, and the name of a local
+source, or the index of an exporter into a directory or a file. The answer: one of the letters
+below, with the directory or file attached. A file is lent while the call is open that it is sent
+by: what is written to it need not be sent, and the call's end says as ever that all is there.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from msgspec import Struct
 
@@ -49,12 +52,10 @@ REFUSED, LENT, LENT_TO_DELETE = b"n", b"y", b"d"
 # -- the daemon's end ------------------------------------------------------------------------
 
 
-class HostDir(Struct, frozen=True):
-    """A directory of the client, open here. Close it, or use it as a context manager."""
+class HostFile(Struct, frozen=True):
+    """A file of the client, open here to be written. Close it, or use it as a context manager."""
 
     fd: int
-    delete_extra: bool = False
-    """Of a target: whether what the export lacks is to be removed."""
 
     @property
     def path(self) -> str:
@@ -76,17 +77,36 @@ class HostDir(Struct, frozen=True):
         self.close()
 
 
+class HostDir(HostFile, frozen=True):
+    """A directory of the client, open here."""
+
+    delete_extra: bool = False
+    """Of a target: whether what the export lacks is to be removed."""
+
+
 async def open_dir(session: Session, name: str) -> HostDir | None:
     """A local source of the client; None if it can't be had this way."""
-    return await _ask(session, f"d{name}")
+    return await _open_dir(session, f"d{name}")
 
 
 async def open_target(session: Session, exporter_id: int) -> HostDir | None:
     """The directory of a `local` exporter at the client; None if it can't be had this way."""
-    return await _ask(session, f"t{exporter_id}")
+    return await _open_dir(session, f"t{exporter_id}")
 
 
-async def _ask(session: Session, question: str) -> HostDir | None:
+async def open_file(session: Session, exporter_id: int) -> HostFile | None:
+    """The file of an exporter whose call has begun, empty; None if it can't be had this way."""
+    lent = await _ask(session, f"f{exporter_id}")
+    return HostFile(lent[0]) if lent is not None else None
+
+
+async def _open_dir(session: Session, question: str) -> HostDir | None:
+    lent = await _ask(session, question)
+    return HostDir(lent[0], lent[1] == LENT_TO_DELETE) if lent is not None else None
+
+
+async def _ask(session: Session, question: str) -> tuple[int, bytes] | None:
+    """The descriptor and the letter."""
     name, _, token = session.header(HEADER).partition(" ")
     if not token:
         return None
@@ -98,7 +118,7 @@ async def _ask(session: Session, question: str) -> HostDir | None:
         async with asyncio.timeout(TIMEOUT_S):
             await readable(sock)
         answer, fd = receive_fd(sock, 1)
-        return HostDir(fd, answer == LENT_TO_DELETE) if fd is not None else None
+        return (fd, answer) if fd is not None else None
     return None
 
 
@@ -118,16 +138,28 @@ class Target(Struct, frozen=True):
     delete_extra: bool = False
 
 
+class OpenFiles(Protocol):
+    """The files that exporters write, as `provide_targets.TargetsProvider` knows them."""
+
+    def opened(self, id: int) -> asyncio.Future[int]:
+        """The descriptor of the exporter's file, which is open until its call has ended; -1 for
+        what is none that can be lent."""
+
+
 class HostDirProvider:
     """Lends directories by name, and the targets of exporters by index."""
 
     service = "croze.v1.HostDir"
 
     def __init__(
-        self, dirs: Mapping[str, Path], targets: Mapping[int, Target] | None = None
+        self,
+        dirs: Mapping[str, Path],
+        targets: Mapping[int, Target] | None = None,
+        files: OpenFiles | None = None,
     ) -> None:
         self._dirs = dict(dirs)
         self._targets = dict(targets or {})
+        self._files = files
 
     def methods(self) -> Mapping[str, Handler]:
         """None: gRPC can't pass on what is open."""
@@ -156,9 +188,23 @@ class HostDirProvider:
 
         def answer(sock: socket.socket) -> None:
             loop.remove_reader(sock)
+            with suppress(OSError, ValueError):
+                question = _question(sock, token)
+                if question.startswith("f") and self._files is not None:
+                    self._files.opened(int(question[1:])).add_done_callback(partial(lend, sock))
+                    return
+                self._answer(sock, question)
+            leave(sock)
+
+        def lend(sock: socket.socket, file: asyncio.Future[int]) -> None:
+            if sock in asking:
+                with suppress(OSError):
+                    _lend(sock, file.result())
+                leave(sock)
+
+        def leave(sock: socket.socket) -> None:
             asking.remove(sock)
-            with sock, suppress(OSError, ValueError):
-                self._answer(sock, token)
+            sock.close()
 
         with _packets() as listener:
             listener.bind(f"\0{name}")
@@ -168,16 +214,13 @@ class HostDirProvider:
                 yield {HEADER: f"{name} {token.hex()}"}
             finally:
                 loop.remove_reader(listener)
-                for sock in asking:
+                for sock in tuple(asking):
                     loop.remove_reader(sock)
-                    sock.close()
+                    leave(sock)
 
-    def _answer(self, sock: socket.socket, token: bytes) -> None:
-        """Hand out what is asked for, to who knows the token."""
-        packet = sock.recv(PACKET_BYTES)
-        if not hmac.compare_digest(packet[:TOKEN_BYTES], token):
-            return
-        target = self._asked_for(packet[TOKEN_BYTES:].decode())
+    def _answer(self, sock: socket.socket, question: str) -> None:
+        """Hand out the directory that is asked for."""
+        target = self._asked_for(question) if question else None
         if target is None:
             sock.send(REFUSED)
             return
@@ -195,3 +238,18 @@ class HostDirProvider:
         if target is not None:
             make_directory(target.path, 0o700)
         return target
+
+
+def _question(sock: socket.socket, token: bytes) -> str:
+    """Raises `ValueError` for who does not know the token."""
+    packet = sock.recv(PACKET_BYTES)
+    if not hmac.compare_digest(packet[:TOKEN_BYTES], token):
+        raise ValueError
+    return packet[TOKEN_BYTES:].decode()
+
+
+def _lend(sock: socket.socket, fd: int) -> None:
+    if fd < 0:
+        sock.send(REFUSED)
+    else:
+        socket.send_fds(sock, [LENT], [fd])

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from croze.fs.entry import Entry
-from croze.session.transfer import Sink, to_stat
+from croze.session.receiving import Sink
+from croze.session.transfer import to_stat
 
 LISTING = ".fsutil-metadata"
 
@@ -59,7 +60,7 @@ class MetadataSink(Generic[T]):
         self._inner[number] = inner
         return number
 
-    def data(self, id: int, data: bytes) -> None:
+    def data(self, id: int, data: bytes | memoryview) -> None:
         self._files.data(self._inner[id], data)
 
     def end(self, id: int) -> None:

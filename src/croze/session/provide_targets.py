@@ -5,6 +5,7 @@ The call's metadata says which exporter it is for, by its index in the solve req
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -61,6 +62,24 @@ class TargetsProvider:
 
     def __init__(self, targets: Mapping[int, FileTarget | DirTarget]) -> None:
         self._targets = dict(targets)
+        self._files: dict[int, asyncio.Future[int]] = {}
+
+    def opened(self, id: int) -> asyncio.Future[int]:
+        """The descriptor of the exporter's file, which is open until its call has ended; -1 for
+        what is none that can be lent (see `hostdir`). Who has it writes there in place of sending.
+        """
+        return self._files.setdefault(id, asyncio.get_running_loop().create_future())
+
+    def _begun(self, id: int) -> asyncio.Future[int]:
+        if (last := self._files.get(id)) is not None and last.done():
+            del self._files[id]
+        return self.opened(id)
+
+    def _ended(self, id: int) -> None:
+        """Who asks too late is refused at once."""
+        _settle(self.opened(id), -1)
+        self._files[id] = asyncio.get_running_loop().create_future()
+        self._files[id].set_result(-1)
 
     def methods(self) -> Mapping[str, Handler]:
         return {"DiffCopy": raw_stream(self._diff_copy)}
@@ -77,8 +96,12 @@ class TargetsProvider:
                     )
                 await _receive_dir(target, messages, context)
             case FileTarget() as target:
-                await _receive_file(target, metadata, messages)
+                try:
+                    await _receive_file(target, metadata, messages, self._begun(id))
+                finally:
+                    self._ended(id)
             case None:
+                self._ended(id)
                 raise errors.CrozeError(f"exporter {id} not found")
 
 
@@ -91,6 +114,7 @@ async def _receive_file(
     target: FileTarget,
     metadata: Mapping[str, list[str]],
     messages: Requests[bytes],
+    file: asyncio.Future[int],
 ) -> None:
     about = {
         key.removeprefix(METADATA_PREFIX): ",".join(values)
@@ -103,6 +127,7 @@ async def _receive_file(
         output = outputs[0]
         if output is None:
             raise errors.AlreadyExists("target already exists")
+        _settle(file, output.descriptor if isinstance(output, FileOutput) else -1)
         run = abandonable if output.waits else in_thread
         async for message in messages:
             data = filesync_pb2.BytesMessage.FromString(message).data
@@ -112,6 +137,11 @@ async def _receive_file(
             output.abort()
         raise
     await run(output.commit)
+
+
+def _settle(file: asyncio.Future[int], descriptor: int) -> None:
+    if not file.done():
+        file.set_result(descriptor)
 
 
 async def _receive_dir(target: DirTarget, messages: Requests[bytes], context: Call) -> None:
@@ -140,6 +170,11 @@ class FileOutput:
             self._fd, self._temporary = tempfile.mkstemp(
                 prefix=f".{target.name}.", suffix=".tmp", dir=target.parent
             )
+
+    @property
+    def descriptor(self) -> int:
+        """Of the file that others may write in our place; -1 for what is no file."""
+        return self._fd if self._temporary else -1
 
     def write(self, data: bytes, /) -> None:
         if self._fd < 0:  # not before: to open a pipe waits for its reader

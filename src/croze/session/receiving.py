@@ -15,6 +15,7 @@ from croze.session.messages import decode
 from croze.session.transfer import (
     BATCH_ENTRIES,
     BUFFER_BYTES,
+    GATHER_BYTES,
     GATHER_S,
     Expected,
     Meter,
@@ -146,7 +147,7 @@ class _Receiving(Generic[T]):
             await self._filled.wait()
             if self._all_stats and not self._batch and not self._open:
                 return
-            if self._taken > BATCH_ENTRIES and self._batch_bytes < BUFFER_BYTES:
+            if self._taken > BATCH_ENTRIES and self._batch_bytes < GATHER_BYTES:
                 await asyncio.sleep(GATHER_S)  # a large transfer: a few packets more at a time
             replayed: Sequence[bytes] = ()
             if self.sink is None:
@@ -168,12 +169,15 @@ class _Receiving(Generic[T]):
                     break
             data = batch[at]
             at += 1
+            if (content := content_of(data)) is not None:
+                self._on_data(sink, *content)
+                continue
             packet = decode(wire_pb2.Packet, data)
             match packet.type:
                 case wire_pb2.Packet.PACKET_STAT:
                     self._on_stat(sink, packet, data, numbers)
                 case wire_pb2.Packet.PACKET_DATA:
-                    self._on_data(sink, packet)
+                    self._on_data(sink, packet.ID, packet.data)
                 case wire_pb2.Packet.PACKET_ERR:
                     self._peer_failed = True
                     message = from_bytes(packet.data)
@@ -192,11 +196,39 @@ class _Receiving(Generic[T]):
             if id not in self._asked:
                 numbers.append(id)
 
-    def _on_data(self, sink: Sink[T], packet: wire_pb2.Packet) -> None:
-        if packet.ID not in self._open:
-            raise errors.CrozeError(f"invalid file request {packet.ID}")
-        if packet.data:
-            sink.data(packet.ID, packet.data)
+    def _on_data(self, sink: Sink[T], id: int, data: bytes | memoryview) -> None:
+        if id not in self._open:
+            raise errors.CrozeError(f"invalid file request {id}")
+        if data:
+            sink.data(id, data)
         else:
-            sink.end(packet.ID)
-            self._open.discard(packet.ID)
+            sink.end(id)
+            self._open.discard(id)
+
+
+_DATA_TYPE, _ID, _DATA = b"\x08\x02", b"\x18", b"\x22"
+"""Of a packet (protobuf's encoding): that it is DATA, and the tags of index and content."""
+
+
+def content_of(packet: bytes) -> tuple[int, memoryview] | None:
+    """The entry's index and the content of a DATA packet that has its fields in order, as senders
+    write them; None for any other packet. There is one for each 32 KiB: it is not copied."""
+    if not packet.startswith(_DATA_TYPE):
+        return None
+    id, at = 0, len(_DATA_TYPE)
+    if packet[at : at + 1] == _ID:
+        id, at = _varint(packet, at + 1)
+    if packet[at : at + 1] != _DATA:
+        return None
+    size, at = _varint(packet, at + 1)
+    return (id, memoryview(packet)[at:]) if at + size == len(packet) else None
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number of up to 32 bits, and where it ends; beyond the end of the data if it has none."""
+    value = 0
+    for shift, byte in zip(range(0, 35, 7), data[at : at + 5], strict=False):
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at + shift // 7 + 1
+    return value, len(data) + 1

@@ -21,6 +21,8 @@ from croze.gotypes.strings import from_bytes, to_bytes
 BATCH_ENTRIES = 256
 BATCH_FILES = 64
 GATHER_S = 0.005
+GATHER_BYTES = 512 * 1024
+"""With so much to do, nobody waits for more."""
 DATA_BYTES = 256 * 1024
 BUFFER_BYTES = 16 << 20
 """How much a receiver takes in before what it has is on disk."""
@@ -61,7 +63,7 @@ class Sink(Protocol[T_co]):
     def stat(self, entry: Entry, packet: bytes) -> int | None:
         """An entry, in order, told by `packet`; answers with its id if its content is wanted."""
 
-    def data(self, id: int, data: bytes) -> None: ...
+    def data(self, id: int, data: bytes | memoryview) -> None: ...
 
     def end(self, id: int) -> None: ...
 

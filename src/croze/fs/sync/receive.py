@@ -51,7 +51,7 @@ class _Incoming:
         self.sums = digest.begin(entry)
         self.fd = -1
         self.old = old
-        self.held: list[bytes] | None = None if old is None else []
+        self.held: list[bytes | memoryview] | None = None if old is None else []
         self.held_bytes = 0
 
 
@@ -215,7 +215,7 @@ class Receiver:
             entry.mode, entry.uid, entry.gid, entry.devmajor, entry.devminor, entry.linkname,
         ) == (old.mode, old.uid, old.gid, old.devmajor, old.devminor, old.linkname)  # fmt: skip
 
-    def data(self, number: int, data: bytes) -> None:
+    def data(self, number: int, data: bytes | memoryview) -> None:
         """A piece of the content of entry `number`. Raises InvalidRequest for wrong numbers."""
         incoming = self._get(number)
         incoming.sums.update(data)
@@ -228,7 +228,7 @@ class Receiver:
             return
         self._write(incoming, data)
 
-    def _write(self, incoming: _Incoming, data: bytes) -> None:
+    def _write(self, incoming: _Incoming, data: bytes | memoryview) -> None:
         if incoming.fd < 0:
             incoming.fd = self._open(incoming.entry)
         write_all(incoming.fd, data)
