@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
-from croze.aio.threads import in_thread
+from croze.aio.threads import finish, start_in_thread
 from croze.errors import Corrupted, CrozeError, NotFound
 from croze.http.lazy import aiohttp
 from croze.image import descriptor as media
@@ -198,14 +199,25 @@ class _Progress:
         self.done = 0
         self._write = write
         self._counter = counter
+        self._writing: asyncio.Future[None] | None = None
+        self._under_way = 0
 
     async def take(self, data: bytes) -> None:
+        """What comes next. It is written while more comes: see `settle`."""
+        await self.settle()
         if self.done + len(data) > self.descriptor.size:
             raise Corrupted(
                 f"content {self.descriptor.digest} is longer than {self.descriptor.size} bytes"
             )
-        await in_thread(self._write, data)
-        self.done += len(data)
+        self._writing, self._under_way = start_in_thread(self._write, data), len(data)
+
+    async def settle(self) -> None:
+        """All that was taken has been written, and counts. Raises what that raises."""
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        await finish(writing)
+        self.done += self._under_way
         if self._counter is not None:
             self._counter(self.done)
 
@@ -217,7 +229,10 @@ async def _stream(repo: Repository, endpoint: Endpoint, progress: _Progress) -> 
     async with repo.send(endpoint, "GET", url, headers=headers) as response:
         await _check(response, f"content at {url}")
         skip = progress.done if response.status != 206 else 0
-        await _copy(response, progress, skip, url)
+        try:
+            await _copy(response, progress, skip, url)
+        finally:
+            await progress.settle()
     if progress.done != descriptor.size:
         raise failures.RequestFailed(
             f'failed to do request: Get "{url}": unexpected EOF', again=True

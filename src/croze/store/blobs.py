@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import itertools
 import os
@@ -11,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import BinaryIO, ParamSpec
+from typing import BinaryIO, ParamSpec, Protocol, Self
 
 from croze.aio.threads import finish, in_thread
 from croze.errors import Corrupted, InvalidRequest, NotFound, ResourceExhausted
@@ -37,12 +38,26 @@ def _sync_file(path: Path) -> None:
         os.close(fd)
 
 
+class Watch(Protocol):
+    """Is told how the bytes of a blob come."""
+
+    def on_begun(self, path: Path) -> None:
+        """A file has been made for them. Whoever writes may begin once more, with another."""
+
+    def on_written(self, total_bytes: int) -> None:
+        """So many are there. Called on any thread."""
+
+    def on_complete(self) -> None:
+        """All are there. They are not verified yet."""
+
+
 class DiskBlobWriter:
     """See `BlobWriter`. Hashes what comes through `write` on the way."""
 
-    def __init__(self, store: DiskBlobStore, path: Path) -> None:
+    def __init__(self, store: DiskBlobStore, path: Path, watch: Watch | None = None) -> None:
         """Makes the file."""
         self.path = path
+        self._watch = watch
         self._store = store
         self._file = open(_create(path), "r+b", buffering=0)  # noqa: SIM115 - the store closes it
         self._hash = hashlib.sha256()
@@ -54,11 +69,15 @@ class DiskBlobWriter:
             view = memoryview(data)
             while view:
                 view = view[self._file.write(view) :]
-        self._hash.update(data)
         self._written += len(data)
+        if self._watch is not None:
+            self._watch.on_written(self._written)
+        self._hash.update(data)
 
     async def commit(self, *, digest: str | None = None, size: int | None = None) -> str:
         """See `BlobWriter.commit`."""
+        if self._watch is not None:
+            self._watch.on_complete()
         actual = self.path.stat().st_size
         if self._written and self._written == actual:
             computed = "sha256:" + self._hash.hexdigest()
@@ -99,6 +118,13 @@ class DiskBlobStore:
             }
         self._used_at: dict[str, float] = {}
         self._numbers = itertools.count()
+        self._watch: Watch | None = None
+
+    def watched(self, watch: Watch) -> Self:
+        """This very store, whose writers tell `watch`."""
+        same = copy.copy(self)
+        same._watch = watch
+        return same
 
     def _file(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
@@ -160,8 +186,10 @@ class DiskBlobStore:
     async def _writer(self) -> AsyncIterator[DiskBlobWriter]:
         path = self._fresh()
         with disk_errors("failed to write blob"):
-            writer = DiskBlobWriter(self, path)
+            writer = DiskBlobWriter(self, path, self._watch)
         try:
+            if self._watch is not None:
+                self._watch.on_begun(path)
             yield writer
         finally:
             writer.close()

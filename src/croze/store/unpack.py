@@ -1,14 +1,17 @@
-"""Lazy refs become real: layers are downloaded in parallel and unpacked in order."""
+"""Lazy refs become real: layers are downloaded in parallel, and unpacked in order as they come."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 
 from croze.aio.parallel import first_error
-from croze.errors import Corrupted, NotFound
+from croze.errors import Corrupted, CrozeError, NotFound
 from croze.fs.tar.apply import apply_layer, diff_id_of
+from croze.store.arrival import Arrival
+from croze.store.blobs import Watch
 from croze.store.core import Core
 from croze.store.disk import disk_errors
 from croze.store.records import Blob, RefRecord, new_id
@@ -22,14 +25,31 @@ async def unlazy(core: Core, record: RefRecord, sessions: Sequence[str] = ()) ->
         return
     missing = _missing(core, record)
     layers = [r for r in missing if r.data.stack is None]
-    async with first_error(), asyncio.TaskGroup() as group:
-        fetches = {r.id: group.create_task(_fetch(core, r, sessions)) for r in layers}
-        for item in missing:
-            if item.data.stack is None:
-                await fetches[item.id]
-                await _materialise(core, item, sessions)
-            else:
-                await _stack(core, item)
+    arrivals = {r.id: Arrival(_size(r)) for r in layers}
+    try:
+        async with first_error(), asyncio.TaskGroup() as group:
+            fetches = {
+                r.id: _Fetch(arrivals[r.id], _fetch(core, r, sessions, arrivals[r.id]), group)
+                for r in layers
+            }
+            for item in missing:
+                if item.data.stack is None:
+                    await _materialise(core, item, sessions, fetches[item.id])
+                else:
+                    await _stack(core, item)
+    finally:
+        for arrival in arrivals.values():
+            arrival.close()
+
+
+class _Fetch:
+    """A layer's blob, on its way."""
+
+    def __init__(
+        self, arrival: Arrival, work: Coroutine[None, None, None], group: asyncio.TaskGroup
+    ) -> None:
+        self.arrival = arrival
+        self.done = group.create_task(work)
 
 
 def _missing(core: Core, record: RefRecord) -> list[RefRecord]:
@@ -64,12 +84,26 @@ def _blob(record: RefRecord) -> Blob:
     return record.data.blob
 
 
-async def _fetch(core: Core, record: RefRecord, sessions: Sequence[str]) -> None:
-    if record.data.snapshot is None:
-        await fetch_blob(core, record, _blob(record), sessions)
+def _size(record: RefRecord) -> int:
+    return record.data.blob.descriptor.size if record.data.blob is not None else 0
 
 
-async def fetch_blob(core: Core, record: RefRecord, blob: Blob, sessions: Sequence[str]) -> None:
+async def _fetch(core: Core, record: RefRecord, sessions: Sequence[str], arrival: Arrival) -> None:
+    try:
+        if record.data.snapshot is None:
+            await fetch_blob(core, record, _blob(record), sessions, arrival)
+    finally:
+        arrival.on_complete()
+        arrival.is_near.set()
+
+
+async def fetch_blob(
+    core: Core,
+    record: RefRecord,
+    blob: Blob,
+    sessions: Sequence[str],
+    watch: Watch | None = None,
+) -> None:
     """Make sure that a layer's blob is in the blob store."""
     digest = blob.descriptor.digest
     if core.blobs.has(digest):
@@ -77,26 +111,58 @@ async def fetch_blob(core: Core, record: RefRecord, blob: Blob, sessions: Sequen
     async with core.fetching.setdefault(digest, asyncio.Lock()):
         if not core.blobs.has(digest):
             try:
-                await core.fetcher(record).fetch(blob.descriptor, core.blobs, sessions)
+                blobs = core.blobs.watched(watch) if watch is not None else core.blobs
+                await core.fetcher(record).fetch(blob.descriptor, blobs, sessions)
             except (NotFound, Corrupted):
                 record.unfetched = True
                 raise
 
 
-async def _materialise(core: Core, record: RefRecord, sessions: Sequence[str]) -> None:
+async def _materialise(
+    core: Core, record: RefRecord, sessions: Sequence[str], fetch: _Fetch
+) -> None:
+    await fetch.arrival.is_near.wait()
     async with record.lock:
         if record.data.snapshot is not None:
             return
         blob = _blob(record)
-        await fetch_blob(core, record, blob, sessions)
+        digest = blob.descriptor.digest
         try:
-            if (same := _same(core, record)) is not None:
+            same = _same(core, record)
+            if same is None and await _unpack_arriving(core, record, blob, fetch):
+                return
+            await fetch.done
+            await fetch_blob(core, record, blob, sessions)
+            if same is not None:
                 await _prove(core, record, blob, same)
             else:
                 await _unpack(core, record, blob)
         except Corrupted:
-            core.table.change(record, doubted=True)
+            if core.blobs.has(digest):
+                core.table.change(record, doubted=True)
             raise
+
+
+async def _unpack_arriving(core: Core, record: RefRecord, blob: Blob, fetch: _Fetch) -> bool:
+    """Unpack what is still on its way, if it is; False if it came in another way. It counts only
+    once the blob has been verified."""
+    arrival = fetch.arrival
+    if fetch.done.done() or arrival.attempts != 1:
+        return False
+    async with _new_snapshot(core, record) as key:
+        try:
+            diff_id = await _apply(core, key, blob, arrival)
+        except CrozeError:
+            await fetch.done  # what is wrong with the blob says more
+            if arrival.attempts == 1:
+                raise
+            return False
+        await fetch.done
+        if arrival.attempts != 1:
+            return False
+        _check(blob, diff_id)
+        await _commit(core, record, key)
+        return True
 
 
 async def _prove(core: Core, record: RefRecord, blob: Blob, same: str) -> None:
@@ -111,15 +177,26 @@ async def _prove(core: Core, record: RefRecord, blob: Blob, same: str) -> None:
 
 
 async def _unpack(core: Core, record: RefRecord, blob: Blob) -> None:
+    async with _new_snapshot(core, record) as key:
+        _check(blob, await _apply(core, key, blob))
+        await _commit(core, record, key)
+
+
+@asynccontextmanager
+async def _new_snapshot(core: Core, record: RefRecord) -> AsyncIterator[str]:
+    """One to unpack into, which goes unless the record has it in the end."""
     parent = core.parent(record)
     key = new_id()
     await core.snapshots.prepare(key, core.snapshot(parent) if parent else None)
     try:
-        _check(blob, await _apply(core, key, blob))
-        await core.snapshots.commit(key)
-        core.table.change(record, snapshot=key, doubted=False)
+        yield key
     finally:
         await core.drop_snapshot(key)
+
+
+async def _commit(core: Core, record: RefRecord, key: str) -> None:
+    await core.snapshots.commit(key)
+    core.table.change(record, snapshot=key, doubted=False)
 
 
 def _check(blob: Blob, diff_id: str) -> None:
@@ -129,19 +206,21 @@ def _check(blob: Blob, diff_id: str) -> None:
         )
 
 
-async def _apply(core: Core, key: str, blob: Blob) -> str:
+async def _apply(core: Core, key: str, blob: Blob, arrival: Arrival | None = None) -> str:
     """The diff ID of what was unpacked."""
     lowers = [os.fspath(p) for p in reversed(core.snapshots.lowers(key))]
     target = core.snapshots.upper(key) or core.snapshots.mounts(key)[0].source
     digest = blob.descriptor.digest
+    path = arrival.path if arrival is not None else os.fspath(core.blobs.path(digest))
     with disk_errors(f"failed to unpack layer {digest}"):
         return await core.pool.run(
             apply_layer,
-            os.fspath(core.blobs.path(digest)),
+            path,
             blob.descriptor.media_type,
             os.fspath(target),
             overlay=bool(lowers),
             parents=tuple(lowers),
+            news=arrival.news if arrival is not None else None,
         )
 
 

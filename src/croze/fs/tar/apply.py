@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import queue
 import threading
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from croze.errors import Corrupted, CrozeError
 from croze.fs.failures import explained
+from croze.fs.tar.arriving import ArrivingFile
 from croze.fs.tar.compress import READ_ERRORS, Readable, open_reader
 from croze.fs.tar.extract import Extractor, set_opaque
 from croze.fs.tar.read import Member, TarReader
@@ -28,17 +31,19 @@ def apply_layer(
     *,
     overlay: bool = False,
     parents: Sequence[str] = (),
+    news: str | None = None,
 ) -> str:
     """Unpack a layer into `dest_root`; returns its diff ID (digest of the tar).
 
     With `overlay`, `dest_root` is an upperdir: whiteouts become 0/0 devices and opaque xattrs, and
     `parents` (lower directories, top first) give missing parents their attributes. Without it,
     `dest_root` holds the state below and whiteouts delete. What the stream is compressed with is
-    read off its first bytes; `media_type` is only for messages. Nothing outside `dest_root` is
-    touched. Raises Corrupted for broken streams; the directory is then half written.
+    read off its first bytes; `media_type` is only for messages. With `news`, the blob is still
+    being written (see `arriving`). Nothing outside `dest_root` is touched. Raises Corrupted for
+    broken streams; the directory is then half written.
     """
     with (
-        open(blob_path, "rb") as blob,
+        _opened(blob_path, news) as blob,
         explained("apply layer", dest_root),
         HashingReader(_decompressed(blob_path, media_type, blob)) as stream,
     ):
@@ -57,9 +62,15 @@ def diff_id_of(blob_path: str, media_type: str) -> str:
         return stream.drain()
 
 
-def _decompressed(path: str, media_type: str, blob: object) -> Readable:
+def _opened(path: str, news: str | None) -> BinaryIO:
+    if news is None:
+        return open(path, "rb")
+    return io.BufferedReader(ArrivingFile(path, news))
+
+
+def _decompressed(path: str, media_type: str, blob: BinaryIO) -> Readable:
     try:
-        return open_reader(blob)  # type: ignore[arg-type]
+        return open_reader(blob)
     except READ_ERRORS as error:
         raise Corrupted(f"{path} ({media_type}): {error}") from error
 
