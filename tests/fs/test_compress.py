@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from isal import isal_zlib
 
-from croze.fs.tar.compress import BlobSums, BlobWriter
+from croze.fs.tar.blob import BlobWriter
+from croze.fs.tar.compress import BlobSums
 
 SIZE = 1 << 20
 GO_BYTES = 366_552

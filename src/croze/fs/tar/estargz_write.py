@@ -20,7 +20,9 @@ import msgspec
 
 from croze.errors import Unsupported
 from croze.fs.filecopy import write_all
-from croze.fs.tar.compress import BlobSums, BlobWriter, GzipMember, gzip_level
+from croze.fs.tar.blob import BlobWriter
+from croze.fs.tar.codecs import GzipMember, gzip_level
+from croze.fs.tar.compress import BlobSums
 from croze.fs.tar.estargz import SIZE_ANNOTATION, TOC_ANNOTATION, TOC_NAME, footer
 from croze.fs.tar.header import END_OF_ARCHIVE, encode, padding
 from croze.fs.tar.read import Member, TarReader, header_number, header_text
@@ -79,7 +81,7 @@ def layer_writer(
 
 
 class EStargzWriter:
-    """Like `compress.BlobWriter`. The tar is read, compressed and hashed in a thread of its own."""
+    """Like `blob.BlobWriter`. The tar is read, compressed and hashed in a thread of its own."""
 
     def __init__(self, fd: int, level: int | None = None) -> None:
         self._members = _Members(fd, gzip_level(level))
@@ -98,11 +100,21 @@ class EStargzWriter:
             self._queue.put(b"")
             self._thread.join()
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
+    def write(self, data: bytes, /) -> None:
         self._buffer += data
         if len(self._buffer) >= _PIECE:
             self._queue.put(bytes(self._buffer))
             self._buffer.clear()
+
+    def write_file(self, fd: int, size: int) -> bool:
+        """See `blob.LayerWriter.write_file`."""
+        while size:
+            data = os.read(fd, min(size, _PIECE))
+            if not data:
+                return False
+            size -= len(data)
+            self.write(data)
+        return True
 
     def finish(self) -> BlobSums:
         """Write what is left, the table and the footer. Raises `Corrupted` for what is no tar, and

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from croze.errors import CrozeError
 from croze.fs.entry import Entry
 from croze.fs.failures import explained
 from croze.fs.tar.apply import apply_layer
+from croze.fs.tar.blob import LayerWriter
 from croze.fs.tar.compress import BlobSums
 from croze.fs.tar.estargz_write import layer_writer
 from croze.fs.tar.header import (
@@ -37,8 +38,6 @@ _CHUNK = 1 << 20
 _SECOND = 1_000_000_000
 _CAPABILITY = b"SCHILY.xattr.security.capability"
 _XATTR = b"SCHILY.xattr."
-
-Sink = Callable[[bytes], None]
 
 
 def write_layer(
@@ -65,7 +64,7 @@ def write_layer(
         fd = os.open(out_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             with layer_writer(fd, compression, level) as blob:
-                _LayerTar(blob.write, upper, epoch).write_all(listed)
+                _LayerTar(blob, upper, epoch).write_all(listed)
                 return blob.finish()
         finally:
             os.close(fd)
@@ -74,8 +73,9 @@ def write_layer(
 class _LayerTar:
     """Turns changes into members."""
 
-    def __init__(self, sink: Sink, root: str, epoch: int | None) -> None:
-        self._sink = sink
+    def __init__(self, blob: LayerWriter, root: str, epoch: int | None) -> None:
+        self._blob = blob
+        self._sink = blob.write
         self._root = root
         self._epoch = epoch
         self._listed: set[str] = {""}
@@ -129,8 +129,10 @@ class _LayerTar:
             return
         fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            header = self._header(path, flag, fd, st, size=st.st_size)
-            _send_file(self._sink, header, fd, source, st.st_size)
+            self._sink(self._header(path, flag, fd, st, size=st.st_size))
+            if not self._blob.write_file(fd, st.st_size):
+                raise CrozeError(f"{source} became shorter while it was read")
+            self._sink(padding(st.st_size))
         finally:
             os.close(fd)
 
@@ -169,22 +171,6 @@ class _LayerTar:
             name, flag, mode & 0o7777, st.st_uid, st.st_gid, size, time, linkname, device,
             {_CAPABILITY: value} if value else None,
         )  # fmt: skip
-
-
-def _send_file(sink: Sink, header: bytes, fd: int, source: str, size: int) -> None:
-    """A member with its content and padding. Raises if the file has another size meanwhile."""
-    left = size
-    data = header
-    while left:
-        more = os.read(fd, min(left, _CHUNK))
-        if not more:
-            raise CrozeError(f"{source} became shorter while it was read")
-        left -= len(more)
-        data += more
-        if left:
-            sink(data)
-            data = b""
-    sink(data + padding(size))
 
 
 def write_tree(root: str, out_path: str, *, epoch: int | None = None, xattrs: bool = True) -> None:

@@ -1,0 +1,159 @@
+"""How the bytes of layer blobs are compressed, in blocks.
+
+Gzip is written in independent blocks on several threads, each primed with the 32 KiB before it and
+ended with a sync flush, so that the result is one ordinary gzip member, the same every time
+(RFC 1951, RFC 1952).
+
+Levels 1 to 3 are ISA-L's: five to ten times as fast as the others, which are zlib-ng's, and 8 to
+22 % larger than what BuildKit makes by default (Go's level 6). Measured on npm packages, numpy,
+Python packages and shared libraries, zlib-ng's level 6 is up to 0.3 % larger than that, and level
+7, the default here, 0.5 to 0.9 % smaller, in two thirds of the processor time and on all cores.
+Blocks that do not compress are stored from level 4 on: zlib-ng makes them hardly smaller (wheels
+by 0.9 %, gzip files by 0.1 %), at 80 MB a second. Whether they do is zstd's to say, at 10 GB a
+second.
+
+From level 4 on no byte depends on the processor: zlib-ng chooses its instructions for speed alone
+(equal from the first x86-64 to AVX-512), and so does zstd. ISA-L's level 3 differs between
+processors with SSE, AVX2 and AVX-512, levels 1 and 2 between those with SSE4 and others.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import zstandard
+from isal import isal_zlib
+from zlib_ng import zlib_ng
+
+from croze.errors import InvalidRequest
+
+BLOCK_BYTES: Final = 256 << 10
+_CORES: Final = min(4, os.cpu_count() or 1)
+_SAMPLE: Final = 32 << 10
+_INCOMPRESSIBLE: Final = 0.998
+_STORED: Final = 0xFFFF
+"""Of a stored block, the most bytes (RFC 1951, 3.2.4)."""
+_WINDOW: Final = 32 << 10
+_ISAL_MAX_LEVEL: Final = 3
+_DEFAULT_GZIP_LEVEL: Final = 7
+_DEFAULT_ZSTD_LEVEL: Final = 3
+
+Block = bytes | memoryview
+
+
+class Codec(Protocol):
+    """One stream, made of blocks in order."""
+
+    threads: int
+    """On how many at once what `prepare` gives may be run; on one alone: in order."""
+
+    def prepare(self, block: Block) -> Callable[[], bytes]:
+        """The work for the next block, which must not change meanwhile."""
+
+    def end(self) -> bytes:
+        """What comes last, once all is worked off."""
+
+
+class GzipMember:
+    """One gzip member, put together from blocks."""
+
+    threads = _CORES
+    _HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+        self._before = b""
+        self._crc = 0
+        self._length = 0
+        self._header = self._HEADER
+
+    def prepare(self, block: Block) -> Callable[[], bytes]:
+        before, header = self._before, self._header
+        self._header = b""
+        self._before = bytes(block[-_WINDOW:])
+        self._length += len(block)
+        self._crc = isal_zlib.crc32(block, self._crc)
+        return lambda: header + self._deflate(block, before)
+
+    def compress(self, block: Block) -> bytes:
+        return self.prepare(block)()
+
+    def _deflate(self, block: Block, before: bytes) -> bytes:
+        if self._level <= _ISAL_MAX_LEVEL:
+            return _fast(self._level, block, before)
+        middle = len(block) // 2
+        sample = block[middle : middle + _SAMPLE]
+        if len(sample) == _SAMPLE and _is_incompressible(sample) and _is_incompressible(block):
+            return _stored(block)
+        return _small(self._level, block, before)
+
+    def end(self) -> bytes:
+        trailer = struct.pack("<II", self._crc, self._length & 0xFFFFFFFF)
+        return self._header + b"\x03\0" + trailer
+
+
+def _fast(level: int, block: Block, before: bytes) -> bytes:
+    if before:
+        stream = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -15, zdict=before)
+    else:
+        stream = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -15)
+    return bytes(stream.compress(block) + stream.flush(isal_zlib.Z_SYNC_FLUSH))
+
+
+def _small(level: int, block: Block, before: bytes) -> bytes:
+    if before:
+        stream = zlib_ng.compressobj(level, zlib_ng.DEFLATED, -15, zdict=before)
+    else:
+        stream = zlib_ng.compressobj(level, zlib_ng.DEFLATED, -15)
+    return bytes(stream.compress(block) + stream.flush(zlib_ng.Z_SYNC_FLUSH))
+
+
+def _stored(block: Block) -> bytes:
+    """As it is, in blocks that are not the last; before and after are whole bytes."""
+    parts: list[Block] = []
+    for at in range(0, len(block), _STORED):
+        part = block[at : at + _STORED]
+        parts += (struct.pack("<BHH", 0, len(part), len(part) ^ 0xFFFF), part)
+    return b"".join(parts)
+
+
+def _is_incompressible(block: Block) -> bool:
+    compressed = zstandard.ZstdCompressor(level=1).compress(block)
+    return len(compressed) > _INCOMPRESSIBLE * len(block)
+
+
+class _Zstd:
+    """One zstd frame; the library runs its own threads."""
+
+    threads = 1
+
+    def __init__(self, level: int) -> None:
+        threads = _CORES if _CORES > 1 else 0
+        self._stream = zstandard.ZstdCompressor(level=level, threads=threads).compressobj()
+
+    def prepare(self, block: Block) -> Callable[[], bytes]:
+        return lambda: self._stream.compress(block)
+
+    def end(self) -> bytes:
+        return self._stream.flush()
+
+
+def codec(compression: str, level: int | None) -> Codec | None:
+    """None for what stays as it is. Raises `InvalidRequest`."""
+    if compression == "uncompressed":
+        return None
+    if compression == "gzip":
+        return GzipMember(gzip_level(level))
+    if compression == "zstd":
+        return _Zstd(_DEFAULT_ZSTD_LEVEL if level is None else max(1, min(level, 22)))
+    raise InvalidRequest(f"unsupported compression type {compression}")
+
+
+def gzip_level(level: int | None) -> int:
+    """What is asked for, or the default, within what there is."""
+    if level is None or level < 0:
+        return _DEFAULT_GZIP_LEVEL
+    return min(level, 9)
