@@ -28,6 +28,7 @@ KEPT = {
         "add_generic_rpc_handlers",
         "add_registered_method_handlers",
         "readinto",
+        "seekable",
         "_fields_",
     ),
     # for those who import croze
