@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from croze.fs.entry import Entry
-from croze.session.receiving import Sink
-from croze.session.transfer import to_stat
+from croze.session.transfer import Sink, to_stat
 
 LISTING = ".fsutil-metadata"
 
