@@ -34,12 +34,18 @@ BLOCK_BYTES: Final = 256 << 10
 _CORES: Final = min(4, os.cpu_count() or 1)
 _SAMPLE: Final = 32 << 10
 _INCOMPRESSIBLE: Final = 0.998
+_GRAIN: Final = 8 << 10
+_WORTH: Final = 0.98
 _STORED: Final = 0xFFFF
 """Of a stored block, the most bytes (RFC 1951, 3.2.4)."""
 _WINDOW: Final = 32 << 10
 _ISAL_MAX_LEVEL: Final = 3
 _DEFAULT_GZIP_LEVEL: Final = 7
 _DEFAULT_ZSTD_LEVEL: Final = 3
+_FIRST_BLOCKS: Final = 16
+_EASY: Final = 0.1
+_WINDOW_LOG: Final = 23
+_JOB_BYTES: Final = 8 << 20
 
 Block = bytes | memoryview
 
@@ -87,7 +93,9 @@ class GzipMember:
         middle = len(block) // 2
         sample = block[middle : middle + _SAMPLE]
         if len(sample) == _SAMPLE and _is_incompressible(sample) and _is_incompressible(block):
-            return _stored(block)
+            grains = (block[at : at + _GRAIN] for at in range(0, len(block), _GRAIN))
+            if all(_ratio(grain) > _WORTH for grain in grains):
+                return _stored(block)
         return _small(self._level, block, before)
 
     def end(self) -> bytes:
@@ -121,24 +129,59 @@ def _stored(block: Block) -> bytes:
 
 
 def _is_incompressible(block: Block) -> bool:
-    compressed = zstandard.ZstdCompressor(level=1).compress(block)
-    return len(compressed) > _INCOMPRESSIBLE * len(block)
+    return _ratio(block) > _INCOMPRESSIBLE
+
+
+def _ratio(block: Block) -> float:
+    """What is left of it in next to no time."""
+    return len(zstandard.ZstdCompressor(level=1).compress(block)) / len(block)
 
 
 class _Zstd:
-    """One zstd frame; the library runs its own threads."""
+    """One zstd frame, made by one thread or by several of the library's own. Threads of its own
+    halve the time that real files take, and treble the work on those that are random or repeat
+    themselves, which one thread compresses at gigabytes a second. Which of them it is, the first
+    blocks tell: not the number of cores, which would be seen in the bytes."""
 
     threads = 1
 
     def __init__(self, level: int) -> None:
-        threads = _CORES if _CORES > 1 else 0
-        self._stream = zstandard.ZstdCompressor(level=level, threads=threads).compressobj()
+        self._level = level
+        self._first: list[bytes] = []
+        self._stream: zstandard.ZstdCompressionObj | None = None
 
     def prepare(self, block: Block) -> Callable[[], bytes]:
-        return lambda: self._stream.compress(block)
+        return lambda: self._compress(block)
+
+    def _compress(self, block: Block) -> bytes:
+        if self._stream is not None:
+            return self._stream.compress(block)
+        self._first.append(bytes(block))
+        return b"" if len(self._first) < _FIRST_BLOCKS else self._begin()[1]
+
+    def _begin(self) -> tuple[zstandard.ZstdCompressionObj, bytes]:
+        """The stream, and what it makes of the blocks so far."""
+        blocks, self._first = self._first, []
+        hard = sum(_EASY < _ratio(block) < 1 - _EASY for block in blocks if block)
+        alone = len(blocks) < _FIRST_BLOCKS or hard < len(blocks) // 2
+        stream = self._stream = _zstd(self._level, 0 if alone else _CORES)
+        return stream, b"".join(map(stream.compress, blocks))
 
     def end(self) -> bytes:
-        return self._stream.flush()
+        if self._stream is not None:
+            return self._stream.flush()
+        stream, begun = self._begin()
+        return begun + stream.flush()
+
+
+def _zstd(level: int, threads: int) -> zstandard.ZstdCompressionObj:
+    """With the window that BuildKit's has: what decompresses its layers has room for it."""
+    window = max(_WINDOW_LOG, zstandard.ZstdCompressionParameters.from_level(level).window_log)
+    size = _JOB_BYTES if threads else 0
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        level, window_log=window, threads=threads, job_size=size
+    )
+    return zstandard.ZstdCompressor(compression_params=parameters).compressobj()
 
 
 def codec(compression: str, level: int | None) -> Codec | None:
