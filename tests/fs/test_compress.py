@@ -7,6 +7,7 @@ import gzip
 import os
 import random
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,10 @@ def text() -> bytes:
     words = [
         "".join(chance.choices(letters, k=chance.randint(2, 9))).encode() for _ in range(5_000)
     ]
-    weights = [1 / (rank + 1) for rank in range(len(words))]
-    lines = b"\n".join(b" ".join(chance.choices(words, weights, k=12)) for _ in range(20_000))
+    often = [*accumulate(1 / (rank + 1) for rank in range(len(words)))]
+    lines = b"\n".join(
+        b" ".join(chance.choices(words, cum_weights=often, k=12)) for _ in range(20_000)
+    )
     return lines[:SIZE]
 
 
