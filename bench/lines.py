@@ -128,73 +128,84 @@ def nothing(_: Path) -> None:
 def lines(registry: str, *, quick: bool) -> list[Line]:
     """All, or those of the short run, whose sizes are a part of the long one's."""
     part = 8 if quick else 1
-    part4 = 4 if quick else 1
-    vertices = functools.partial(contexts.graph, vertices=2_000 // part4)
-    files = functools.partial(contexts.small_files, count=20_000 // part)
-    large = functools.partial(contexts.large_files, megabytes=512 // part)
-    pulled = f"{registry}/{{}}/large"
-    five = contexts.five_stages
     found = [
+        *_small(registry),
+        *_rows(part),
+        *_files(part),
+        *_bytes(registry, part),
+        *_many(part),
+        *_graphs(part, 4 if quick else 1),
+        Line("the client's start", nothing, client_start, quick=True),
+    ]
+    return [line for line in found if line.quick or not quick]
+
+
+def _small(registry: str) -> list[Line]:
+    five = contexts.five_stages
+    local = with_cache("type=local,mode=max,dest={there}")
+    shared = with_cache(
+        f"type=registry,mode=max,ref={registry}/{{peer}}/cache",
+        f"type=registry,ref={registry}/{{peer}}/cache",
+    )
+    return [
         Line("five stages, 300 files: cold", five, cold, quick=True, same=True),
         Line("five stages, 300 files: no-op", five, again, quick=True),
         Line("five stages, 300 files: one changed", five, changed("app/part0/file0.txt"), True),
-        Line(
-            "cache export max, local: no-op",
-            five,
-            with_cache("type=local,mode=max,dest={there}"),
-            quick=True,
-        ),
-        Line(
-            "from a registry cache",
-            five,
-            with_cache(
-                f"type=registry,mode=max,ref={registry}/{{peer}}/cache",
-                f"type=registry,ref={registry}/{{peer}}/cache",
-            ),
-            quick=True,
-        ),
-        Line(
-            f"{40 // part} RUNs in a row",
-            functools.partial(contexts.runs, count=40 // part),
-            cold,
-            quick=True,
-            same=True,
-        ),
-        Line(
-            f"{60 // part} parallel stages",
-            functools.partial(contexts.parallel_stages, count=60 // part),
-            cold,
-            quick=True,
-        ),
+        Line("cache export max, local: no-op", five, local, quick=True),
+        Line("from a registry cache", five, shared, quick=True),
+    ]
+
+
+def _rows(part: int) -> list[Line]:
+    runs = functools.partial(contexts.runs, count=40 // part)
+    stages = functools.partial(contexts.parallel_stages, count=60 // part)
+    return [
+        Line(f"{40 // part} RUNs in a row", runs, cold, quick=True, same=True),
+        Line(f"{60 // part} parallel stages", stages, cold, quick=True),
+    ]
+
+
+def _files(part: int) -> list[Line]:
+    files = functools.partial(contexts.small_files, count=20_000 // part)
+    return [
         Line(f"{20_000 // part:,} files: cold", files, cold, quick=True, same=True),
         Line(f"{20_000 // part:,} files: no-op", files, again, quick=True),
         Line(f"{20_000 // part:,} files: one changed", files, changed("src/d0/f0"), quick=True),
+    ]
+
+
+def _bytes(registry: str, part: int) -> list[Line]:
+    large = functools.partial(contexts.large_files, megabytes=512 // part)
+    pulled = f"{registry}/{{}}/large"
+    zstd = exported("type=oci,dest={to}.tar,compression=zstd")
+    return [
         Line(f"{512 // part} MB: copied", large, cold, quick=True),
         Line(
             f"{512 // part} MB: OCI archive, gzip", large, exported("type=oci,dest={to}.tar"), True
         ),
-        Line(
-            f"{512 // part} MB: OCI, zstd",
-            large,
-            exported("type=oci,dest={to}.tar,compression=zstd"),
-            quick=True,
-        ),
+        Line(f"{512 // part} MB: OCI, zstd", large, zstd, quick=True),
         Line(f"{512 // part} MB: pushed", large, _pushed(pulled), quick=True),
         Line(f"{512 // part} MB: pulled and unpacked", nothing, _pulled(pulled, large), quick=True),
+    ]
+
+
+def _many(part: int) -> list[Line]:
+    five = contexts.five_stages
+    return [
         Line(f"{50 // part} builds at once: cold", five, at_once(50 // part, is_cold=True), True),
         Line(f"{50 // part} builds at once: no-op", five, at_once(50 // part, is_cold=False), True),
         Line("--load, one file changed", five, loaded("app/part0/file0.txt"), quick=True),
+    ]
+
+
+def _graphs(part: int, part4: int) -> list[Line]:
+    vertices = functools.partial(contexts.graph, vertices=2_000 // part4)
+    dockerfile = functools.partial(contexts.long_dockerfile, lines=5_000 // part)
+    return [
         Line(f"LLB of {2_000 // part4:,} vertices: cold", vertices, graph(is_cold=True), True),
         Line(f"LLB of {2_000 // part4:,} vertices: cached", vertices, graph(is_cold=False), True),
-        Line(
-            f"Dockerfile of {5_000 // part:,} lines: no-op",
-            functools.partial(contexts.long_dockerfile, lines=5_000 // part),
-            again,
-            quick=True,
-        ),
-        Line("the client's start", nothing, client_start, quick=True),
+        Line(f"Dockerfile of {5_000 // part:,} lines: no-op", dockerfile, again, quick=True),
     ]
-    return [line for line in found if line.quick or not quick]
 
 
 def _pushed(name: str) -> Measure:

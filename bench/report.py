@@ -101,8 +101,8 @@ class Report:
                 ratio = line.ratio(peer)
                 if ratio is not None:
                     length = math.log2(ratio) / largest * (_WIDTH / 2 - 40)
-                    left = middle + min(length, 0)
-                    shape = f'x="{left:.1f}" y="{top}" width="{abs(length):.1f}" height="14"'
+                    start_x = middle + min(length, 0)
+                    shape = f'x="{start_x:.1f}" y="{top}" width="{abs(length):.1f}" height="14"'
                     body.append(f'<rect {shape} fill="{color if ratio >= 1 else "#c53030"}"/>')
                     anchor = "start" if length >= 0 else "end"
                     at = middle + length + (4 if length >= 0 else -4)

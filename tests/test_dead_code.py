@@ -33,6 +33,8 @@ KEPT = {
     ),
     # for those who import croze
     "with_state",
+    # a reference that keeps its object alive
+    "keeps",
     # what tests look at, or put in place of the real thing
     *("MemoryKeys", "Validator", "check_steps", "check_store", "OLD_FIELDS"),
 }
@@ -80,10 +82,29 @@ def constants(statement: ast.stmt) -> Iterator[tuple[int, str]]:
             yield statement.lineno, target.id
 
 
+def unread(trees: dict[str, ast.Module]) -> list[str]:
+    """Attributes of one's own that are set, and looked at by nobody."""
+    read = {
+        node.attr
+        for tree in trees.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    }
+    return [
+        f"{path}:{node.lineno}: self.{node.attr}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and ast.unparse(node.value) == "self"
+        and node.attr not in read | KEPT
+    ]
+
+
 def dead(sources: dict[str, str]) -> list[str]:
     trees = {path: parse(source) for path, source in sources.items()}
     used = Counter(name for tree in trees.values() for name in said(tree))
-    return [
+    return unread(trees) + [
         f"{path}:{line}: {name}"
         for path, tree in trees.items()
         for line, name in defined(tree)
@@ -101,3 +122,5 @@ def test_the_check_sees() -> None:
     source = "A = 1\nB: int = 2\ndef f(): return A\nclass C:\n  def m(self): ...\nf()"
     assert dead({"x": source}) == ["x:2: B", "x:4: C", "x:5: m"]
     assert dead({"x": source, "y": "getattr(C(B), 'm')"}) == []
+    source = "class C:\n  def f(self):\n    self.a = self.b = 1\n    return self.a\nC().f()"
+    assert dead({"x": source}) == ["x:3: self.b"]

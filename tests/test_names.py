@@ -1,25 +1,31 @@
-"""Names that are told apart: a reader who meets a class away from home must not have to guess which
-of several it is."""
+"""Names that tell a reader what they stand for: classes that are told apart by theirs, and locals
+that are nouns of what they hold."""
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.syntax import parse
+
 pytestmark = pytest.mark.sources
 
-SRC = Path(__file__).parent.parent / "src" / "croze"
+ROOT = Path(__file__).resolve().parent.parent
+SRC = ROOT / "src" / "croze"
 
 SHARED = {
     "Result": "of an op (BuildKit's word, in half of the engine), and `croze.Result`, of a build",
+    "Edge": "output `index` of a vertex: of `croze.llb`, which anybody may import, and of a solve",
 }
 """Names that may be used twice, and why."""
 
 
-_IMPORT = re.compile(r"^ *from (croze\.[\w.]+) import (\([^)]*\)|.*)$", re.MULTILINE)
+_IMPORT = re.compile(r"^ *from (croze[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 _CLASS = re.compile(r"^class ([A-Za-z]\w*)", re.MULTILINE)
 
 
@@ -28,23 +34,166 @@ def room(module: str) -> str:
     return module.split(".")[1] if "." in module else module
 
 
-def test_classes_that_leave_their_package_share_no_names() -> None:
+def imported(text: str) -> Iterator[tuple[str, str]]:
+    """The modules that a text imports from, and each name that it takes."""
+    for source, names in _IMPORT.findall(text):
+        for part in names.strip("()").split(","):
+            if words := part.split("#")[0].split():
+                yield source, words[0]
+
+
+def shared_names(texts: dict[str, str]) -> dict[str, list[str]]:
+    """Public classes that share a name though one of them is imported by other packages, or two
+    are of one package: whoever meets one away from home would have to guess which it is."""
+    importers: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for module, text in texts.items():
+        for source, name in imported(text):
+            importers[source, name].add(room(module))
+            if f"{source}.{name}" in texts:  # a module, whose names are used with its own
+                for used in re.findall(rf"\b{name}\.([A-Z]\w*)", text):
+                    importers[f"{source}.{name}", used].add(room(module))
+    homes: dict[str, list[str]] = defaultdict(list)
+    for module, text in sorted(texts.items()):
+        for name in _CLASS.findall(text):
+            homes[name].append(module)
+    return {
+        name: modules
+        for name, modules in homes.items()
+        if len(modules) > 1
+        and (
+            any(importers[module, name] - {room(module)} for module in modules)
+            or len({room(module) for module in modules}) < len(modules)
+        )
+    }
+
+
+def test_classes_are_told_apart() -> None:
     texts = {
-        ".".join(("croze", *path.relative_to(SRC).with_suffix("").parts)): path.read_text("utf-8")
+        ".".join(("croze", *path.relative_to(SRC).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path.read_text("utf-8")
         for path in sorted(SRC.rglob("*.py"))
         if not path.stem.endswith(("_pb2", "_pb2_grpc"))
     }
-    importers: dict[tuple[str, str], set[str]] = defaultdict(set)
-    """The packages that import a name, by its module and itself."""
-    for module, text in texts.items():
-        for source, names in _IMPORT.findall(text):
-            for name in re.findall(r"\w+", names):
-                importers[source, name].add(room(module))
-    traveling: dict[str, set[str]] = defaultdict(set)
-    for module, text in texts.items():
-        for name in _CLASS.findall(text):
-            if importers[module, name] - {room(module)}:
-                traveling[name].add(module)
-    shared = {name: sorted(where) for name, where in traveling.items() if len(where) > 1}
+    shared = {name: at for name, at in shared_names(texts).items() if not name.startswith("_")}
     assert not {name: where for name, where in shared.items() if name not in SHARED}
     assert shared.keys() == SHARED.keys(), "an exception that is none any more"
+
+
+def test_what_is_shared_is_seen() -> None:
+    texts = {
+        "croze.a.one": "class Travels:\nclass Twice:\nclass AtHome:",
+        "croze.a.two": "class Twice:",
+        "croze.b.one": "class Travels:\nclass AtHome:\nfrom croze.a import one\none.Travels()",
+    }
+    assert shared_names(texts).keys() == {"Travels", "Twice"}
+
+
+VAGUE = {"known", "given", "taken", "kept", "left", "done"}
+"""What these hold nobody sees by their names: a count, a list, a file, an answer?"""
+
+VAGUE_IN_SOURCES = VAGUE | {"found", "wanted", "made"}
+"""In a test there is mostly one thing that was made, and one that was found."""
+
+
+def bound(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Locals and parameters, and the lines on which they get their names."""
+    for each in ast.walk(node):
+        match each:
+            case ast.Name(id=name, ctx=ast.Store(), lineno=line) | ast.arg(arg=name, lineno=line):
+                yield line, name
+            case ast.MatchAs(name=str(name), lineno=line):
+                yield line, name
+
+
+def allowed(function: ast.AST) -> set[str]:
+    """Words that are the usual ones where they stand: `left` of something that has a right or a
+    width, and what `asyncio.wait` or a process that was run leaves one with."""
+    names = {name for _, name in bound(function)}
+    names |= {each.attr for each in ast.walk(function) if isinstance(each, ast.Attribute)}
+    words = {"left"} if not names.isdisjoint({"right", "width"}) else set()
+    text = ast.unparse(function)
+    return words | ({"done"} if "asyncio.wait(" in text else set())
+
+
+def vague(source: str, words: set[str]) -> Iterator[str]:
+    """Lines and names of a module's functions that say too little."""
+    tree = parse(source)
+    outer = [
+        each
+        for parent in ast.walk(tree)
+        if isinstance(parent, ast.Module | ast.ClassDef)
+        for each in parent.body
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    for function in outer:
+        usual = allowed(function)
+        for line, name in bound(function):
+            if name in words - usual:
+                yield f"{line}: {name}"
+
+
+def files(top: str) -> list[Path]:
+    every = sorted((ROOT / top).rglob("*.py"))
+    return [path for path in every if not path.stem.endswith(("_pb2", "_pb2_grpc"))]
+
+
+@pytest.mark.parametrize(
+    ("tops", "words"),
+    [
+        (("src",), VAGUE_IN_SOURCES),
+        # Helpers that run a command give one back what it has done.
+        (("tests", "bench", "scripts"), VAGUE - {"done"}),
+    ],
+)
+def test_locals_are_nouns(tops: tuple[str, ...], words: set[str]) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{each}"
+        for top in tops
+        for path in files(top)
+        for each in vague(path.read_text("utf-8"), words)
+    ]
+    assert not wrong, "name what they hold:\n" + "\n".join(wrong)
+
+
+def test_vague_names_are_seen() -> None:
+    source = """
+class C:
+    def f(self, given):
+        known = [left for left in given]
+        def g(taken): return known
+def h(left, right): ...
+async def i():
+    done, pending = await asyncio.wait(tasks)
+def j():
+    for done in x: ...
+"""
+    assert sorted(vague(source, VAGUE)) == [
+        *("10: done", "3: given", "4: known", "4: left", "5: taken")
+    ]
+
+
+def docstrings(source: str) -> Iterator[tuple[int, str]]:
+    """Texts of modules, classes and functions, and those below names."""
+    for node in ast.walk(parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            for statement in node.body:
+                match statement:
+                    case ast.Expr(value=ast.Constant(value=str(text)), lineno=line):
+                        yield line, text
+
+
+_RIDDLE = re.compile(r"(Of|Those|All of (it|them))\b")
+
+
+def test_docstrings_name_what_they_are_about() -> None:
+    """`Of one container.`: what of it? Whoever meets the name elsewhere sees the text alone."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {text.splitlines()[0]}"
+        for path in files("src")
+        for line, text in docstrings(path.read_text("utf-8"))
+        if _RIDDLE.match(text)
+    ]
+    assert not wrong, "begin with the thing itself:\n" + "\n".join(wrong)
+    source = 'X = 1\n"""Of x."""\ndef f():\n    """Of f."""\n'
+    assert list(docstrings(source)) == [(2, "Of x."), (4, "Of f.")]

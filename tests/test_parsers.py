@@ -125,11 +125,11 @@ LISTING = told(
     }
 )
 NODES = (
-    bundles.Node(b"", 0o40755, 0, 0, 0),
-    bundles.Node(b"a", 0o100644, 0, 0, 5, b"", 3, (0,), {"user.a": b"b"}),
-    bundles.Node(b"l", 0o120777, 0, 0, 0, b"x"),
+    bundles.BundleNode(b"", 0o40755, 0, 0, 0),
+    bundles.BundleNode(b"a", 0o100644, 0, 0, 5, b"", 3, (0,), {"user.a": b"b"}),
+    bundles.BundleNode(b"l", 0o120777, 0, 0, 0, b"x"),
 )
-TREE = bundles.Index(NODES, (bundles.Pack(DIGEST, 5, (bundles.Chunk(b"a" * 32, 3),)),))
+TREE = bundles.BundleIndex(NODES, (bundles.Pack(DIGEST, 5, (bundles.Chunk(b"a" * 32, 3),)),))
 ARMOR = b"-----BEGIN %b-----\n\niQEzBAABCAAdFiEE\n=abcd\n-----END %b-----\n"
 PGP = ARMOR.replace(b"%b", b"PGP SIGNATURE")
 COMMIT = b"tree %b\nparent %b\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\ngpgsig " % (

@@ -149,9 +149,9 @@ class CrozeError(Exception):
 
     def with_detail(self, *details: Detail) -> Self:
         """A new error with these details behind its own, but no equal one twice."""
-        known = list(self.details)
-        known.extend(detail for detail in details if detail not in known)
-        return self.with_details(known)
+        own_details = list(self.details)
+        own_details.extend(detail for detail in details if detail not in own_details)
+        return self.with_details(own_details)
 
     def with_details(self, details: Iterable[Detail]) -> Self:
         """A new error with these details in place of its own."""

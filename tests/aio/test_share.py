@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from croze.aio.share import Share
+from croze.aio.share import TimeShare
 
 
 def work(seconds: float) -> None:
@@ -17,7 +17,7 @@ def work(seconds: float) -> None:
 
 
 async def test_who_works_long_waits_longer() -> None:
-    share, done = Share(0.2), 0
+    share, done = TimeShare(0.2), 0
 
     async def stranger() -> None:
         nonlocal done
@@ -38,14 +38,14 @@ async def test_who_works_long_waits_longer() -> None:
 
 async def test_small_work_does_not_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio.get_running_loop(), "call_later", None)
-    share = Share()
+    share = TimeShare()
     for _ in range(50):
         async with share.turn():
             pass
 
 
 async def test_a_turn_that_fails_ends() -> None:
-    share = Share()
+    share = TimeShare()
 
     async def fail() -> None:
         async with share.turn():

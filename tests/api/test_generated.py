@@ -22,9 +22,9 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_nothing_generated_is_stale_or_missing(generated: Path) -> None:
     made = {path.name: path.read_bytes() for path in generated.iterdir()}
-    kept = {path.name: path.read_bytes() for path in API.glob("*_pb2*")}
-    assert made.keys() == kept.keys()
-    assert [name for name in made if made[name] != kept[name]] == []
+    committed = {path.name: path.read_bytes() for path in API.glob("*_pb2*")}
+    assert made.keys() == committed.keys()
+    assert [name for name in made if made[name] != committed[name]] == []
 
 
 def test_older_libraries_than_what_is_generated_needs_are_not_allowed() -> None:

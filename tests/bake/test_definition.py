@@ -11,8 +11,8 @@ VARIABLE = 'variable "V" {\n  type = list(number)\n  default = [1]\n}\n'
 SHOWS = 'target "default" {\n  args = { x = jsonencode(V) }\n}\n'
 
 
-def shown(**given: str) -> object:
-    world = FakeWorld(environment=given)
+def shown(**environment: str) -> object:
+    world = FakeWorld(environment=environment)
     found = printed(VARIABLE + SHOWS, world=world)["target"]["default"]["args"]
     assert isinstance(found, dict)
     return found["x"]

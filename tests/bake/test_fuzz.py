@@ -93,8 +93,8 @@ TEMPLATE = re.compile("[$%]")
 """What is printed is read as a template again, and may be one."""
 
 
-def words(*known: str) -> st.SearchStrategy[str]:
-    some = st.one_of(st.sampled_from(known), st.text(max_size=3))
+def words(*names: str) -> st.SearchStrategy[str]:
+    some = st.one_of(st.sampled_from(names), st.text(max_size=3))
     return st.lists(some, max_size=40).map(" ".join) | st.lists(some, max_size=25).map("".join)
 
 

@@ -8,7 +8,7 @@ from croze.bake.hcl.bodies import parse_file
 from croze.bake.hcl.json_parser import parse_json_file
 from croze.bake.hcl.lexer import tokenize
 from croze.bake.hcl.source import HclError
-from croze.bake.values.json_text import JsonSyntaxError, Literal, read_json
+from croze.bake.values.json_text import JsonNumber, JsonSyntaxError, read_json
 
 
 def test_tokens_cover_the_text_without_a_gap() -> None:
@@ -47,7 +47,7 @@ def test_json_bodies_have_positions() -> None:
 
 def test_json_numbers_stay_as_they_were_written() -> None:
     found = read_json("[1.10, -0e5]", stream=False)
-    assert found == [Literal("1.10"), Literal("-0e5")]
+    assert found == [JsonNumber("1.10"), JsonNumber("-0e5")]
 
 
 @pytest.mark.parametrize(

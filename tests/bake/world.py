@@ -11,7 +11,7 @@ from croze.bake.printing import as_json, plain_selection
 from croze.bake.project import load_definition
 from croze.bake.requests import make_requests
 from croze.bake.select import Selection, select_targets
-from croze.bake.world import File, Settings
+from croze.bake.world import BakeSettings, File
 from croze.client.checks import check_options
 from croze.sdk.bake_options import options_of
 
@@ -53,9 +53,11 @@ def select(
     world: FakeWorld | None = None,
 ) -> Selection:
     world = world or FakeWorld()
-    given = [File(name, text.encode("utf-8", "surrogateescape")) for name, text in files.items()]
-    settings = Settings(BUILTINS, variables or {})
-    return select_targets(load_definition(given, settings, world), names, sets, world)
+    definition_files = [
+        File(name, text.encode("utf-8", "surrogateescape")) for name, text in files.items()
+    ]
+    settings = BakeSettings(BUILTINS, variables or {})
+    return select_targets(load_definition(definition_files, settings, world), names, sets, world)
 
 
 def printed(

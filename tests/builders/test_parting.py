@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from croze.builders.parting import Share, by_all, by_fixed, parse_choice
+from croze.builders.parting import NodeShare, by_all, by_fixed, parse_choice
 from croze.errors import InvalidRequest
 from croze.image import platform as platforms
 from croze.image.platform import Platform
@@ -14,7 +14,7 @@ def _parsed(text: str) -> tuple[Platform, ...]:
     return tuple(platforms.normalize(platforms.parse(word)) for word in text.split())
 
 
-def _shown(shares: list[Share]) -> str:
+def _shown(shares: list[NodeShare]) -> str:
     return " ".join(
         f"{share.node}:" + ",".join(platforms.format(each) for each in share.platforms)
         for share in shares

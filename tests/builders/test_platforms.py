@@ -15,7 +15,7 @@ ALL_FIXED = "darwin/arm64*,linux/arm64*,linux/arm/v5*,linux/arm/v6*,linux/arm/v7
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("listed", "shown"),
     [
         (ARM64_FIRST, "linux/amd64 (+2), linux/arm64*, linux/arm (+2), linux/ppc64le, (5 more)"),
         ("linux/riscv64*", "linux/riscv64*"),
@@ -25,8 +25,8 @@ ALL_FIXED = "darwin/arm64*,linux/arm64*,linux/arm/v5*,linux/arm/v6*,linux/arm/v7
         ("", ""),
     ],
 )
-def test_shortened(given: str, shown: str) -> None:
-    assert shortened(given.split(",") if given else [], 4) == shown
+def test_shortened(listed: str, shown: str) -> None:
+    assert shortened(listed.split(",") if listed else [], 4) == shown
 
 
 def test_fixed_platforms_come_first_and_once() -> None:

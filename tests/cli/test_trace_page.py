@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from croze.cli.history.trace_page import Trace, comparison, page
+from croze.cli.history.trace_page import SpanTrace, comparison, page
 from croze.client.bundles.spans import Attribute, Context, Span, Status, Value
 
 
@@ -20,7 +20,7 @@ def _span(name: str, id: str, parent: str, start: int, end: int, **more: Status)
 
 
 def test_spans_stand_below_their_parents() -> None:
-    trace = Trace.of(
+    trace = SpanTrace.of(
         [
             _span("late", "c", "a", 5, 9, status=Status(1, "broke")),
             _span("early", "b", "a", 1, 4),
@@ -45,13 +45,13 @@ def test_spans_stand_below_their_parents() -> None:
 
 
 def test_a_trace_whose_spans_are_one_anothers_parents() -> None:
-    trace = Trace.of([_span("a", "a", "b", 0, 1), _span("b", "b", "a", 0, 1)])
+    trace = SpanTrace.of([_span("a", "a", "b", 0, 1), _span("b", "b", "a", 0, 1)])
     assert page(trace)
 
 
 def test_two_traces_are_compared_by_name() -> None:
-    before = Trace.of([_span("same", "a", "", 0, 4), _span("gone", "b", "", 0, 1)])
-    after = Trace.of([_span("same", "a", "", 0, 2), _span("same", "b", "", 2, 8)])
+    before = SpanTrace.of([_span("same", "a", "", 0, 4), _span("gone", "b", "", 0, 1)])
+    after = SpanTrace.of([_span("same", "a", "", 0, 2), _span("same", "b", "", 2, 8)])
     text = comparison(before, after)
     assert text.index("same") < text.index("gone")
     assert '<td class="n">4.00 s</td><td class="n">8.00 s</td><td class="n slower">+4.00 s' in text

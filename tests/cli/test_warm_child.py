@@ -18,7 +18,7 @@ def test_the_exit_code_is_told_once_and_early(monkeypatch: pytest.MonkeyPatch) -
     ours, theirs = socket.socketpair()
     orders, warm = socket.socketpair()
     with ours, theirs, orders, warm:
-        caller = warm_child.Caller(ours, orders)
+        caller = warm_child.WaitingCaller(ours, orders)
         monkeypatch.setattr(early, "_tell", None)
         early.done(5)  # nobody waits elsewhere
         early.on_done(caller.tell)

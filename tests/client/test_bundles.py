@@ -14,8 +14,8 @@ import pytest
 
 from croze.api import control_pb2
 from croze.client.bundles import jaeger, record, spans
-from croze.client.bundles.read import Bundle
-from croze.client.bundles.record import BundledState, Group, Remembered
+from croze.client.bundles.read import RecordBundle
+from croze.client.bundles.record import BundledGroup, BundledState, Remembered
 from croze.errors import InvalidRequest
 from tests.client.bundled import described, tar_of
 
@@ -37,10 +37,10 @@ def _files(config: bytes, *layers: bytes, kind: str = record.MEDIA_TYPE) -> dict
 
 
 def test_a_bundle_is_read(tmp_path: Path) -> None:
-    bundle = Bundle(tar_of(_files(RECORD, b"log")), tmp_path)
+    bundle = RecordBundle(tar_of(_files(RECORD, b"log")), tmp_path)
     (one,) = bundle.records()
     assert one.record.Ref == "r1"
-    assert one.known.platform == "linux/amd64"
+    assert one.local.platform == "linux/amd64"
     assert [bundle.path(blob.digest).read_bytes() for blob in one.blobs] == [b"log"]
 
 
@@ -61,14 +61,14 @@ def test_a_bundle_is_read(tmp_path: Path) -> None:
 )
 def test_what_is_no_bundle_is_refused(tmp_path: Path, change: dict[str, bytes], why: str) -> None:
     with pytest.raises(InvalidRequest, match=why):
-        list(Bundle(tar_of({**_files(RECORD), **change}), tmp_path).records())
+        list(RecordBundle(tar_of({**_files(RECORD), **change}), tmp_path).records())
     assert {path.parent for path in tmp_path.rglob("*")} <= {tmp_path}
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive", gzip.compress(b"x" * 600), b"\x1f\x8b\x08"])
 def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(InvalidRequest, match="not a bundle of build records"):
-        Bundle(io.BytesIO(data), tmp_path)
+        RecordBundle(io.BytesIO(data), tmp_path)
 
 
 def test_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(InvalidRequest, match="not a bundle of build records"):
-            Bundle(io.BytesIO(data), tmp_path)
+            RecordBundle(io.BytesIO(data), tmp_path)
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
@@ -88,13 +88,13 @@ def test_a_blob_that_lacks_is_told(tmp_path: Path) -> None:
     files = _files(RECORD, b"log")
     del files[f"blobs/sha256/{hashlib.sha256(b'log').hexdigest()}"]
     with pytest.raises(InvalidRequest, match="the bundle lacks sha256:"):
-        list(Bundle(tar_of(files), tmp_path).records())
+        list(RecordBundle(tar_of(files), tmp_path).records())
 
 
 def test_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("croze.client.bundles.read.LARGEST_BYTES", 1000)
     with pytest.raises(InvalidRequest, match="a bundle may hold"):
-        Bundle(tar_of(_files(RECORD, b"x" * 1001)), tmp_path)
+        RecordBundle(tar_of(_files(RECORD, b"x" * 1001)), tmp_path)
 
 
 def test_records_come_back_as_they_were() -> None:
@@ -108,15 +108,17 @@ def test_records_come_back_as_they_were() -> None:
     told.Results["linux/amd64"].Attestations.add(media_type="m", annotations={"k": "v"})
     told.Result.Results[0].digest = "sha256:2"
     told.Result.ResultDeprecated.digest = "sha256:2"
-    known = Remembered("linux/arm64", BundledState("t", "/c", "/c/D", "g"), Group(["t"], ["r"]))
-    data = record.encoded(told, known)
+    local = Remembered(
+        "linux/arm64", BundledState("t", "/c", "/c/D", "g"), BundledGroup(["t"], ["r"])
+    )
+    data = record.encoded(told, local)
     assert b'"target": "\\u003ca\\u0026b\\u003e"' in data
-    assert record.decoded(data) == (told, known)
+    assert record.decoded(data) == (told, local)
 
 
 def test_keys_of_caches_stay_here() -> None:
-    given = [{"Type": "s3", "Attrs": {"ref": "r", "scope": "s", "secret_access_key": "k"}}]
-    attrs = {"cache-imports": json.dumps(given), "target": "t"}
+    imports = [{"Type": "s3", "Attrs": {"ref": "r", "scope": "s", "secret_access_key": "k"}}]
+    attrs = {"cache-imports": json.dumps(imports), "target": "t"}
     told = '[{"Type":"s3","Attrs":{"ref":"r","scope":"s"}}]'
     assert record.without_secrets(attrs) == {"cache-imports": told, "target": "t"}
     assert record.without_secrets({"cache-imports": "{"}) == {"cache-imports": ""}

@@ -28,9 +28,9 @@ def test_only_what_is_named_stays(tmp_path: Path) -> None:
     old = blob(tmp_path, b"old")
     (tmp_path / "index.json").write_text(json.dumps({"manifests": [manifest]}))
     reset(tmp_path)
-    left = {f"sha256:{path.name}" for path in (tmp_path / "blobs/sha256").iterdir()}
-    assert left == {layer["digest"], config["digest"], manifest["digest"]}
-    assert old["digest"] not in left
+    remaining = {f"sha256:{path.name}" for path in (tmp_path / "blobs/sha256").iterdir()}
+    assert remaining == {layer["digest"], config["digest"], manifest["digest"]}
+    assert old["digest"] not in remaining
 
 
 def test_nothing_goes_when_a_manifest_is_lost(tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ def test_texts_that_say_nothing(options: BuildOptions, why: str) -> None:
 
 
 def test_mappings_are_taken_as_they_are() -> None:
-    given: Mapping[str, str] = {"a": "b"}
-    check_texts(BuildOptions(build_args=given, labels=given, build_contexts=given))
+    pairs: Mapping[str, str] = {"a": "b"}
+    check_texts(BuildOptions(build_args=pairs, labels=pairs, build_contexts=pairs))
 
 
 def test_a_file_brings_its_folders(tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ async def test_the_rest_is_not_asked_about() -> None:
 
 
 async def test_the_hosts_own_address() -> None:
-    known = Engine({"org.mobyproject.buildkit.worker.moby.host-gateway-ip": "172.17.0.1"})
+    engine = Engine({"org.mobyproject.buildkit.worker.moby.host-gateway-ip": "172.17.0.1"})
     wanted = {"default": BuildOptions(context=".", add_hosts=["up:host-gateway"])}
-    assert await engine_features.host_gateway(known, wanted) == "172.17.0.1"
+    assert await engine_features.host_gateway(engine, wanted) == "172.17.0.1"
     with pytest.raises(InvalidRequest, match=r"host-gateway: host-gateway IP not found$"):
         await engine_features.host_gateway(Engine({}), wanted)
     others = {"default": BuildOptions(context=".", add_hosts=["host-gateway:1.2.3.4"])}

@@ -59,30 +59,32 @@ def test_a_plain_build(context: Path, node: str) -> None:
     assert plan.exports == []
 
 
+def every_option(context: Path) -> BuildOptions:
+    return BuildOptions(
+        str(context),
+        dockerfile=str(context / "sub/My.Dockerfile"),
+        target="t",
+        build_args=["A=1"],
+        labels={"l": "2"},
+        platforms=["linux/amd64,linux/arm64", "linux/amd64"],
+        no_cache_filter=["a", "b"],
+        pull=True,
+        network="host",
+        shm_size="64m",
+        ulimits=["nofile=1:2"],
+        add_hosts=["h:1.2.3.4"],
+        cgroup_parent="cg",
+        provenance="false",
+        sbom="generator=x",
+        build_contexts=[f"named={context}", "base=docker-image://alpine"],
+        secrets=["id=s,env=S"],
+        ssh=["default=/sock"],
+    )
+
+
 def test_every_attribute(context: Path, node: str) -> None:
     (context / "sub").mkdir()
-    plan = make_plan(
-        BuildOptions(
-            str(context),
-            dockerfile=str(context / "sub/My.Dockerfile"),
-            target="t",
-            build_args=["A=1"],
-            labels={"l": "2"},
-            platforms=["linux/amd64,linux/arm64", "linux/amd64"],
-            no_cache_filter=["a", "b"],
-            pull=True,
-            network="host",
-            shm_size="64m",
-            ulimits=["nofile=1:2"],
-            add_hosts=["h:1.2.3.4"],
-            cgroup_parent="cg",
-            provenance="false",
-            sbom="generator=x",
-            build_contexts=[f"named={context}", "base=docker-image://alpine"],
-            secrets=["id=s,env=S"],
-            ssh=["default=/sock"],
-        )
-    )
+    plan = make_plan(every_option(context))
     assert plan.frontend_attrs == {
         "filename": "My.Dockerfile",
         "target": "t",
@@ -157,8 +159,8 @@ def test_push_and_load(context: Path) -> None:
         ("image", {"push": "true", "unpack": "false", "name": "a"}),
         ("docker", {"name": "a"}),
     ]
-    kept = make_plan(BuildOptions(str(context), load=True), BuilderTraits(keeps_images=True))
-    assert [(e.type, e.to) for e in kept.exports] == [("image", None)]
+    own_store = make_plan(BuildOptions(str(context), load=True), BuilderTraits(keeps_images=True))
+    assert [(e.type, e.to) for e in own_store.exports] == [("image", None)]
     default = make_plan(BuildOptions(str(context)), BuilderTraits(default_load=True))
     assert [(e.type, e.to) for e in default.exports] == [("docker", ToDocker())]
 

@@ -21,7 +21,7 @@ from croze.api.attrs import of_attrs
 from croze.client.build import BuildResult, build_async, clearer
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
-from croze.client.plan import CacheEntry, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
+from croze.client.plan import CacheSpec, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
 from croze.rpc.call import Requests
 from croze.rpc.server import Server
 from croze.rpc.servers import Context, aborting
@@ -187,8 +187,8 @@ async def test_the_request(daemon: Daemon) -> None:
         frontend="dockerfile.v0",
         frontend_attrs={"target": "t"},
         exports=[Export("image", {"name": "x"}), Export("cacheonly")],
-        cache_from=[CacheEntry("registry", {"ref": "r"})],
-        cache_to=[CacheEntry("inline")],
+        cache_from=[CacheSpec("registry", {"ref": "r"})],
+        cache_to=[CacheSpec("inline")],
         entitlements=["network.host"],
         ref="ref1",
     )
@@ -208,34 +208,37 @@ async def test_the_request(daemon: Daemon) -> None:
     assert [s.vertexes[0].HasField("completed") for s in statuses] == [False, True]
 
 
+class OneFile:
+    """A `Sink` for a directory of one file: what that holds."""
+
+    contents = b""
+
+    def recall(self, packets: object, start: int) -> int:
+        return 0
+
+    def stat(self, entry: object, packet: bytes) -> int | None:
+        return 0
+
+    def data(self, id: int, data: bytes | memoryview) -> None:
+        self.contents += data
+
+    def end(self, id: int) -> None: ...
+
+    def finish(self) -> bytes:
+        return self.contents
+
+    def abort(self) -> None: ...
+
+
 async def test_a_build_with_all_that_is_lent(daemon: Daemon, context_dir: Path) -> None:
     tar = BytesIO()
     with tarfile.open(fileobj=tar, mode="w") as archive:
         archive.add(context_dir / "Dockerfile", "Dockerfile")
 
-    class Sink:
-        contents = b""
-
-        def recall(self, packets: object, start: int) -> int:
-            return 0
-
-        def stat(self, entry: object, packet: bytes) -> int | None:
-            return 0
-
-        def data(self, id: int, data: bytes | memoryview) -> None:
-            self.contents += data
-
-        def end(self, id: int) -> None: ...
-
-        def finish(self) -> bytes:
-            return self.contents
-
-        def abort(self) -> None: ...
-
     async def work(session: Session, request: control_pb2.SolveRequest) -> dict[str, str]:
         assert await secrets.get_secret(session, "s") == b"value"
         dockerfile = await filesync.receive_dir(
-            session, filesync.DirRequest("dockerfile", include=("Dockerfile",)), Sink()
+            session, filesync.DirRequest("dockerfile", include=("Dockerfile",)), OneFile()
         )
         assert dockerfile == b"FROM scratch\n"
         url = f"http://buildkit-session/{'u' * 5}"

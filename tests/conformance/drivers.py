@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from croze.drivers.contract import Driver, Status
+from croze.drivers.contract import Driver, NodeStatus
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
 SETTINGS = 4
 """The type of the frame by which an HTTP/2 server answers (RFC 9113, section 6.5)."""
 
 
-async def check_driver(driver: Driver, *, fresh: Status, stopped: Status, removed: Status) -> None:
+async def check_driver(
+    driver: Driver, *, fresh: NodeStatus, stopped: NodeStatus, removed: NodeStatus
+) -> None:
     """`fresh` is its state before anything was asked; `stopped` and `removed` are what it is after
     it was told to: a driver of somebody else's daemon leaves that running."""
     assert await driver.status() is fresh
@@ -20,12 +22,12 @@ async def check_driver(driver: Driver, *, fresh: Status, stopped: Status, remove
     await check_streams(driver)
     assert isinstance(driver.default_load, bool)
     await driver.remove(state=True, daemon=False)
-    assert await driver.status() is Status.RUNNING, "the daemon was to be kept"
+    assert await driver.status() is NodeStatus.RUNNING, "the daemon was to be kept"
     for _ in range(2):
         await driver.stop()
         assert await driver.status() is stopped
     await driver.boot()
-    assert await driver.status() is Status.RUNNING, "it comes back"
+    assert await driver.status() is NodeStatus.RUNNING, "it comes back"
     for _ in range(2):
         await driver.stop()
         await driver.remove(state=True, daemon=True)
@@ -35,7 +37,7 @@ async def check_driver(driver: Driver, *, fresh: Status, stopped: Status, remove
 async def check_boot(driver: Driver) -> None:
     """Whatever it takes is told; of a daemon that runs nothing is."""
     await driver.boot()
-    assert await driver.status() is Status.RUNNING
+    assert await driver.status() is NodeStatus.RUNNING
     told: list[object] = []
     await driver.boot(told.append)
     assert told == []

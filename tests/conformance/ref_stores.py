@@ -179,7 +179,7 @@ class RefStoreSuite:
                 refs.cache_mount("id", base, Sharing.LOCKED) as on_base,
                 refs.cache_mount("other", None, Sharing.LOCKED) as other,
             ):
-                known = on_base.id, other.id
+                ids = on_base.id, other.id
             await refs.forget_cache_mounts({"id"})
             assert refs.exists(busy.id)
             async with refs.cache_mount("id", None, Sharing.LOCKED) as fresh:
@@ -188,8 +188,8 @@ class RefStoreSuite:
                 refs.cache_mount("id", base, Sharing.LOCKED) as on_base,
                 refs.cache_mount("other", None, Sharing.LOCKED) as other,
             ):
-                assert on_base.id != known[0]
-                assert other.id == known[1]
+                assert on_base.id != ids[0]
+                assert other.id == ids[1]
         assert not refs.exists(busy.id)
         await base.release()
 

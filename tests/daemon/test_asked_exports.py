@@ -12,7 +12,7 @@ EPOCH = "build-arg:SOURCE_DATE_EPOCH"
 
 
 @pytest.mark.parametrize(
-    ("given", "attrs", "found"),
+    ("epoch", "attrs", "found"),
     [
         ("1445412480", {"a": "b"}, {"a": "b", "source-date-epoch": "1445412480"}),
         ("", {}, {"source-date-epoch": ""}),
@@ -22,9 +22,9 @@ EPOCH = "build-arg:SOURCE_DATE_EPOCH"
     ],
 )
 def test_the_epoch_is_every_exporters(
-    given: str | None, attrs: dict[str, str], found: dict[str, str]
+    epoch: str | None, attrs: dict[str, str], found: dict[str, str]
 ) -> None:
-    build = {} if given is None else {EPOCH: given}
+    build = {} if epoch is None else {EPOCH: epoch}
     request = control_pb2.SolveRequest(
         FrontendAttrs=to_attrs(build),
         Exporters=[

@@ -10,7 +10,7 @@ import grpc.aio
 import pytest
 
 from croze.api import otlp_pb2
-from croze.daemon.calls import Calls
+from croze.daemon.calls import WatchedCalls
 from croze.errors import NotFound
 from croze.rpc.server import Server
 from croze.rpc.servers import Context, aborting
@@ -62,7 +62,7 @@ async def both() -> AsyncIterator[bytes]:
 
 async def test_calls(tmp_path: Path) -> None:
     metrics, traces, shapes = Metrics(), Traces(otlp_pb2.Resource()), Shapes()
-    server = Server(Calls(metrics, traces).watching)
+    server = Server(WatchedCalls(metrics, traces).watching)
     server.add_methods("test.Shapes", shapes.methods())
     parent = root()
     traces.want(parent.trace_id)
@@ -81,7 +81,7 @@ async def test_calls(tmp_path: Path) -> None:
         assert await channel.stream_unary("/test.Shapes/count", bytes, bytes)(both()) == b"2"
         echo = channel.stream_stream("/test.Shapes/echo", bytes, bytes)
         assert [each async for each in echo(both())] == [b"a", b"b"]
-    (span,) = [kept.span for kept in traces.take(parent.trace_id)]
+    (span,) = [ended.span for ended in traces.take(parent.trace_id)]
     assert (span.name, span.parent_span_id) == ("test.Shapes/one", parent.span_id)
     first, second = shapes.seen
     assert first is not None

@@ -238,8 +238,8 @@ def test_who_may_sign_a_cache() -> None:
         "sourceRepositoryURI": "https://github.com/acme/app",
         "githubWorkflowSHA": "0123",
     }
-    known = {each.encode_name for each in msgspec.structs.fields(GhaPolicy)}
-    assert known == {"timestampThreshold", "tlogThreshold", *FIELDS, *OLD_FIELDS}
+    names = {each.encode_name for each in msgspec.structs.fields(GhaPolicy)}
+    assert names == {"timestampThreshold", "tlogThreshold", *FIELDS, *OLD_FIELDS}
 
 
 @pytest.mark.parametrize(

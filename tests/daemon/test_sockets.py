@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.daemon.config import Tls
+from croze.daemon.config import TlsSection
 from croze.daemon.sockets import bind_tcp, split_host, tls_context, warn_of_strangers
 from croze.errors import InvalidRequest
 
@@ -72,10 +72,10 @@ def test_strangers_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_what_tls_needs(tmp_path: Path) -> None:
-    assert tls_context(Tls()) is None
-    assert tls_context(Tls(ca="x")) is None
-    for tls in (Tls(cert="c"), Tls(key="k")):
+    assert tls_context(TlsSection()) is None
+    assert tls_context(TlsSection(ca="x")) is None
+    for tls in (TlsSection(cert="c"), TlsSection(key="k")):
         with pytest.raises(InvalidRequest, match="you must specify key and cert file"):
             tls_context(tls)
     with pytest.raises(InvalidRequest, match="could not load server key pair"):
-        tls_context(Tls(cert=f"{tmp_path}/none", key=f"{tmp_path}/none"))
+        tls_context(TlsSection(cert=f"{tmp_path}/none", key=f"{tmp_path}/none"))

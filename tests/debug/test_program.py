@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from croze.api import ops_pb2
-from croze.debug.dap.program import Program, Step
+from croze.debug.dap.program import Program, ProgramStep
 
 
 class Build:
@@ -50,7 +50,7 @@ def lines(program: Program) -> list[tuple[int, ...]]:
     return found
 
 
-def stack(step: Step | None) -> list[int]:
+def stack(step: ProgramStep | None) -> list[int]:
     return [] if step is None else [step.frame.line, *stack(step.out)]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from croze import llb
 from croze.api import ops_pb2
-from croze.dockerfile.contexts import Contexts
+from croze.dockerfile.contexts import BuildContexts
 from croze.dockerfile.convert import Conversion, convert
 from croze.dockerfile.convert.chmod import Chmod, parse_chmod
 from croze.dockerfile.location import locations
@@ -23,7 +23,7 @@ async def converted(text: str, *, no_caps: tuple[str, ...] = (), **opts: str) ->
     world = StubResolver(
         text.encode(), "dockerfile", "Dockerfile", disabled_caps=frozenset(no_caps)
     )
-    contexts = Contexts(parse_options(raw), world)
+    contexts = BuildContexts(parse_options(raw), world)
     return await convert(await contexts.read_dockerfile(), contexts)
 
 
@@ -70,7 +70,7 @@ async def test_a_config_that_is_no_json() -> None:
 
 async def test_bytes_that_are_not_utf_8() -> None:
     world = StubResolver(b"FROM alpine\nLABEL a=\xff\n", "dockerfile", "Dockerfile")
-    contexts = Contexts(parse_options({}), world)
+    contexts = BuildContexts(parse_options({}), world)
     found = await convert(await contexts.read_dockerfile(), contexts)
     assert json.loads(found.image)["config"]["Labels"] == {"a": "\ufffd"}
 

@@ -7,8 +7,8 @@ import pytest
 from croze.dockerfile.instructions import (
     Add,
     Copy,
-    Env,
-    Healthcheck,
+    EnvInstruction,
+    HealthcheckInstruction,
     KeyValue,
     Label,
     Onbuild,
@@ -177,8 +177,8 @@ def test_heredoc_files() -> None:
 
 def test_expansion_leaves_what_is_literal() -> None:
     env = one("ENV a$x=b$x")
-    assert isinstance(env, Env)
-    assert expand(env, lambda word: word.upper()) == Env(
+    assert isinstance(env, EnvInstruction)
+    assert expand(env, lambda word: word.upper()) == EnvInstruction(
         name="ENV",
         original="ENV a$x=b$x",
         location=line_ranges(2),
@@ -190,7 +190,7 @@ def test_expansion_leaves_what_is_literal() -> None:
 
 def test_healthcheck_values() -> None:
     check = one('HEALTHCHECK --interval=1m30.5s --retries=3 CMD ["a", "b"]')
-    assert isinstance(check, Healthcheck)
+    assert isinstance(check, HealthcheckInstruction)
     assert check.config.test == ("CMD", "a", "b")
     assert (check.config.interval_ns, check.config.retries) == (90_500_000_000, 3)
 

@@ -26,8 +26,8 @@ def test_the_nearest_is_the_first_of_the_least_distance() -> None:
     for _ in range(2000):
         value, options = name(), [name() for _ in range(4)]
         nearest = min(options, key=lambda option: distance(value, option))
-        known = value in options or distance(value, nearest) >= 3
-        assert suggest(value, options, case_sensitive=True) == ("" if known else nearest)
+        expects_none = value in options or distance(value, nearest) >= 3
+        assert suggest(value, options, case_sensitive=True) == ("" if expects_none else nearest)
 
 
 def test_after_very_many_comparisons_there_are_no_suggestions() -> None:

@@ -11,7 +11,7 @@ UNLESS_STOPPED = {"Name": "unless-stopped", "MaximumRetryCount": 0}
 
 
 @pytest.mark.parametrize(
-    ("given", "made"),
+    ("texts", "made"),
     [
         ({}, ContainerOptions(restart_policy=UNLESS_STOPPED)),
         (
@@ -61,8 +61,8 @@ UNLESS_STOPPED = {"Name": "unless-stopped", "MaximumRetryCount": 0}
         ),
     ],
 )
-def test_options(given: dict[str, str], made: ContainerOptions) -> None:
-    assert parse_options(given) == made
+def test_options(texts: dict[str, str], made: ContainerOptions) -> None:
+    assert parse_options(texts) == made
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from croze.builders.contexts import DockerContext
 from croze.builders.model import BuilderNode
 from croze.drivers import engine_api
 from croze.drivers.container import ContainerDriver
-from croze.drivers.contract import Status
+from croze.drivers.contract import NodeStatus
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound, Unavailable
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -96,7 +96,7 @@ async def test_what_other_engines_leave_out(tmp_path: Path) -> None:
         async with engine_api.engine_api(context) as api:
             assert not (await api.machine()).remaps_users
         driver = ContainerDriver(BuilderNode("n", "here"), context)
-        assert await driver.status() is Status.STOPPED
+        assert await driver.status() is NodeStatus.STOPPED
         await driver.remove(state=True, daemon=True)
 
 

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from croze.drivers.multiplexed import Output, frames
+from croze.drivers.multiplexed import MultiplexedOutput, frames
 from croze.errors import Unavailable
 
 
@@ -30,7 +30,7 @@ def frame(stream: int, data: bytes) -> bytes:
 async def test_output_and_errors_are_told_apart(size: int) -> None:
     sent = frame(1, b"out") + frame(2, b"err") + frame(1, b"") + frame(1, b"put" * 50)
     errors: list[bytes] = []
-    output = Output(Pieces(sent, size), errors.append)
+    output = MultiplexedOutput(Pieces(sent, size), errors.append)
     got = b""
     while data := await output.read(7):
         assert len(data) <= 7
@@ -53,7 +53,7 @@ async def test_an_error_of_the_engine() -> None:
 async def test_a_length_that_lies_costs_nothing() -> None:
     """Four gigabytes are announced: what comes is given on as it comes."""
     sent = struct.pack(">BxxxL", 1, 0xFFFFFFFF) + b"little"
-    output = Output(Pieces(sent, 100), lambda _: None)
+    output = MultiplexedOutput(Pieces(sent, 100), lambda _: None)
     assert await output.read() == b"little"
     with pytest.raises(Unavailable, match="broke off"):
         await output.read()

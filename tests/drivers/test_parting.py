@@ -81,5 +81,5 @@ async def test_targets_spread_over_equal_nodes() -> None:
     wanted = {"v": "amd64", "w": "amd64", "x": "amd64", "y": "amd64"}
     found = await _where(Nodes(offers, LEAST_LOADED), wanted)
     assert found == {"v": [1], "w": [0], "x": [1], "y": [2]}
-    kept = await _where(Nodes(offers, LEAST_LOADED), wanted, ("v", "x", "y"))
-    assert kept == {"v": [1], "x": [1], "y": [1], "w": [0]}
+    places = await _where(Nodes(offers, LEAST_LOADED), wanted, ("v", "x", "y"))
+    assert places == {"v": [1], "x": [1], "y": [1], "w": [0]}

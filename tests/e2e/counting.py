@@ -25,15 +25,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from croze.daemon.calls import Calls
+from croze.daemon.calls import WatchedCalls
 from croze.fs.tree.usage import usage
-from croze.workers.messages import Call
+from croze.workers.messages import WorkerCall
 from croze.workers.pool import WorkerPool
 
 found: Counter[str] = Counter()
 
 
-def is_measuring(call: Call, *_: object) -> bool:
+def is_measuring(call: WorkerCall, *_: object) -> bool:
     """Of what builds have left on the disk, for the collector: it comes when it comes."""
     return call.function is usage
 
@@ -85,7 +85,7 @@ def main() -> None:
     counted(subprocess.Popen, "__init__", "processes")
     counted(os, "fsync", "fsyncs")
     counted(WorkerPool, "_hold", "workers", but=is_measuring)
-    counted(Calls, "watching", "calls")
+    counted(WatchedCalls, "watching", "calls")
     gc.callbacks.append(garbage)
     if os.environ.get("CROZE_COUNT_FUNCTIONS"):
         sys.setprofile(function)

@@ -57,7 +57,9 @@ class Project:
     def _step(self, stage: Stage) -> str:
         chance = self.chance
         name, other = chance.choice(NAMES), chance.choice(NAMES)
-        earlier = [known.name for known in self.stages if known.name < stage.name]
+        earlier = [
+            stage_before.name for stage_before in self.stages if stage_before.name < stage.name
+        ]
         simple = [
             f"COPY {name} /w/{os.path.basename(other)}",
             "COPY d /w/d",
@@ -214,23 +216,23 @@ class Project:
     # Going back
 
     def _keep(self) -> Path:
-        kept = self.folder.parent / f"{self.folder.name}.{len(self.past)}"
-        self.copy_to(kept)
-        return kept
+        copy = self.folder.parent / f"{self.folder.name}.{len(self.past)}"
+        self.copy_to(copy)
+        return copy
 
     def _revert(self) -> str:
         """All files as they were, times included; steps are read from the Dockerfile again."""
-        kept = self.chance.choice(self.past)
+        copy = self.chance.choice(self.past)
         present = {str(p.relative_to(self.folder)) for p in self._files()}
-        wanted = {str(p.relative_to(kept)) for p in kept.rglob("*") if p.is_file()}
+        wanted = {str(p.relative_to(copy)) for p in copy.rglob("*") if p.is_file()}
         for name in present - wanted:
             (self.folder / name).unlink()
         for name in sorted(wanted):
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(kept / name, self.folder / name)
+            shutil.copy2(copy / name, self.folder / name)
             self._renew(self.folder / name)
         self.stages = read_stages((self.folder / "Dockerfile").read_text().splitlines())
-        return f"revert to {kept.name}"
+        return f"revert to {copy.name}"
 
 
 def read_stages(lines: Sequence[str]) -> list[Stage]:

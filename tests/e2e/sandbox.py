@@ -80,6 +80,8 @@ class Sandbox:
 
     path: Path
     daemon: subprocess.Popen[bytes] | None = None
+    is_guarded: bool = False
+    """Somebody sees to the end of what is started."""
     extra_env: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     """Words before every command, which make it another user's."""
@@ -121,7 +123,9 @@ class Sandbox:
         }
 
     def start(self, *flags: str) -> None:
-        """Start the daemon and wait until it is ready."""
+        """Start the daemon and wait until it is ready. Whoever does so is within `ending`, or
+        `killing`: nothing outlives a test that fails."""
+        assert self.is_guarded, "start it within `ending`"
         self.runtime.mkdir(parents=True, exist_ok=True)
         ready, write = os.pipe()
         command = [*self.prefix, *map(str, self.python), "-m", "croze.daemon"]
@@ -145,19 +149,27 @@ class Sandbox:
                 raise CommandFailed(f"crozed did not start:\n{self.log_text()}")
 
     @contextlib.contextmanager
+    def killing(self) -> Iterator[Self]:
+        """The daemon that runs at the end, if any does, is killed."""
+        self.is_guarded = True
+        try:
+            yield self
+        finally:
+            self.is_guarded = False
+            if self.daemon is not None:
+                self.daemon.kill()
+                self.daemon.wait()
+
+    @contextlib.contextmanager
     def ending(self) -> Iterator[Self]:
         """The daemon that runs at the end, if any does, must stop cleanly; nothing is left of any,
         and none had a traceback in its log."""
-        try:
+        with self.killing():
             yield self
             if self.daemon is not None:
                 assert self.stop() == 0, self.log_text()
             assert self.wait_no_leftovers() == []
             assert "Traceback" not in self.log_text(), self.log_text()
-        finally:
-            if self.daemon is not None:
-                self.daemon.kill()
-                self.daemon.wait()
 
     @contextlib.contextmanager
     def running(self, *flags: str) -> Iterator[Self]:
@@ -196,8 +208,8 @@ class Sandbox:
     ) -> Done:
         """Run Debian's unmodified `docker-buildx` with a remote builder on this daemon."""
         binary = BUILDX[suite]
-        known = self.path / ".docker/buildx/instances/croze"
-        if not known.exists():
+        instance = self.path / ".docker/buildx/instances/croze"
+        if not instance.exists():
             create = ["create", "--driver", "remote", "--name", "croze", self.address]
             execute([binary, *create], self.env)
         return execute([binary, "--builder", "croze", *words], self.env, check=check, stdin=stdin)
@@ -231,9 +243,9 @@ class Sandbox:
     def wait_no_leftovers(self, timeout_s: float = 5.0) -> list[str]:
         """Children of a killed daemon need a moment to notice."""
         deadline = time.monotonic() + timeout_s
-        while (left := self.leftovers()) and time.monotonic() < deadline:
+        while (leftovers := self.leftovers()) and time.monotonic() < deadline:
             select_pause()
-        return left
+        return leftovers
 
 
 def select_pause() -> None:

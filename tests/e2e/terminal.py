@@ -47,9 +47,9 @@ class Terminal:
         """Wait until `text` is shown; all that was shown up to its end since the last call."""
         deadline = time.monotonic() + TIMEOUT_S
         while text not in self._heard:
-            left = deadline - time.monotonic()
-            assert left > 0, f"no {text!r} in {self._heard!r}"
-            if select.select([self._fd], [], [], left)[0]:
+            remaining_s = deadline - time.monotonic()
+            assert remaining_s > 0, f"no {text!r} in {self._heard!r}"
+            if select.select([self._fd], [], [], remaining_s)[0]:
                 self._heard += os.read(self._fd, 65536).decode(errors="replace")
         before, _, self._heard = self._heard.partition(text)
         return before + text

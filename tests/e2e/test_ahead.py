@@ -83,5 +83,5 @@ def test_what_has_changed_meanwhile_counts(desk: Sandbox, tmp_path: Path, client
         ]
         assert not re.search(r"ERROR|CANCELED", done.output)
     records = desk.croze("du", "--verbose", "--filter", "type=source.local").stdout
-    kept = re.findall(r"^Mutable:\s+true", records, re.MULTILINE)
-    assert len(kept) <= 3 * (1 + ["croze", "trixie"].index(client))
+    mutable = re.findall(r"^Mutable:\s+true", records, re.MULTILINE)
+    assert len(mutable) <= 3 * (1 + ["croze", "trixie"].index(client))

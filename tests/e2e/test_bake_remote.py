@@ -217,19 +217,19 @@ BASIC = "basic " + base64.b64encode(b"x-access-token:token").decode()
 
 
 @pytest.mark.parametrize(
-    ("wanted", "given"),
+    ("wanted", "env"),
     [
         (BASIC, {"buildx_bake_git_auth_token": "token"}),
         ("bearer token", {"BUILDX_BAKE_GIT_AUTH_HEADER": "bearer token"}),
     ],
 )
 def test_a_private_repository(
-    desk: Sandbox, served: Path, here: Path, wanted: str, given: dict[str, str]
+    desk: Sandbox, served: Path, here: Path, wanted: str, env: dict[str, str]
 ) -> None:
     with private_web(served, wanted) as url:
         words = ["bake", f"{url}/repo.git", "there", "sub"]
         refused = desk.croze(*words, cwd=here, check=False)
-        desk.croze(*words, cwd=here, env=given)
+        desk.croze(*words, cwd=here, env=env)
     assert refused.code == 1
     assert built(here) == {name: BUILT[name] for name in ("there", "sub")}
 

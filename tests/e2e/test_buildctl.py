@@ -22,8 +22,8 @@ class Buildctl:
 
     def build(self, *words: str | Path, check: bool = True) -> Done:
         """Of the Dockerfile."""
-        given = [f"--local={name}={self.context}" for name in ("context", "dockerfile")]
-        return self("build", "--frontend", "dockerfile.v0", *given, *words, check=check)
+        locals_ = [f"--local={name}={self.context}" for name in ("context", "dockerfile")]
+        return self("build", "--frontend", "dockerfile.v0", *locals_, *words, check=check)
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ def test_metrics_of_the_cache(buildctl: Buildctl, tmp_path: Path) -> None:
     (buildctl.context / "D3").write_text("FROM scratch\nCOPY f /g\n")
     metrics = tmp_path / "metrics"
     metrics.write_text("old" * 1000)
-    given = ("--opt", "filename=D3", "--debug-json-cache-metrics")
-    buildctl.build(*given, metrics)
+    words = ("--opt", "filename=D3", "--debug-json-cache-metrics")
+    buildctl.build(*words, metrics)
     missed, told = metrics.read_text().splitlines()
     assert missed == "cache miss: [1/1] COPY f /g"
     counts = json.loads(told)
@@ -71,10 +71,10 @@ def test_metrics_of_the_cache(buildctl: Buildctl, tmp_path: Path) -> None:
     assert counts["total"] == counts["completed"] > 1
     assert (counts["from"], counts["miss"]) == (0, 1)
     for place, stream in (("stdout", "stdout"), ("stderr", "stderr")):
-        done = buildctl.build(*given, place, "--progress=plain")
+        done = buildctl.build(*words, place, "--progress=plain")
         last = getattr(done, stream).splitlines()[-1]
         assert json.loads(last)["user_cached"] == 1
-    refused = buildctl.build(*given, tmp_path, check=False)
+    refused = buildctl.build(*words, tmp_path, check=False)
     assert refused.stderr.splitlines()[-1].endswith(": is a directory")
 
 

@@ -85,9 +85,9 @@ def test_records_travel(built: Sandbox, other: Sandbox, tmp_path: Path) -> None:
             here, there = both(*words, ref)
             assert here == there, words
         details = [json.loads(text) for text in both("inspect", "--format", "json", ref)]
-        kept, came = ([x["Digest"] for x in each.pop("Attachments", [])] for each in details)
+        own, came = ([x["Digest"] for x in each.pop("Attachments", [])] for each in details)
         assert details[0] == details[1]
-        assert set(came) <= set(kept), "bundles hold of an index what it is, not what it names"
+        assert set(came) <= set(own), "bundles hold of an index what it is, not what it names"
     out = tmp_path / "again.dockerbuild"
     other.croze("history", "export", "--all", "-o", out)
     assert len(blobs(out)) == len(blobs(bundle))

@@ -2,112 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import signal
-import stat
-import subprocess
 import tarfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from croze.fs.bundle import format
-from croze.fs.bundle.format import Index, Node
 from tests.e2e.app import base
-from tests.e2e.faulty import Fault, faulty_registry
+from tests.e2e.mounts_machine import APP, COLD, Machine, machine_for, pair
 from tests.e2e.peers import buildkitd, buildkitd_binary, buildx
-from tests.e2e.sandbox import CROZE, Done, Sandbox
-from tests.support.clouds import asked
-
-APP = """\
-FROM base AS tool
-ARG STEP=1
-RUN --mount=type=cache,id=tool,target=/cache \
-    ls /cache > /seen && echo $STEP > /cache/step$STEP && cp /cache/step$STEP /cache/last
-FROM base AS owned
-ARG STEP=1
-RUN --mount=type=cache,target=/home/me/.cache,uid=1000,gid=1000,mode=0700,sharing=locked \
-    ls -ln /home/me/.cache > /owned && echo $STEP > /home/me/.cache/step$STEP \
-    && stat -c '%u:%g:%a' /home/me/.cache > /owner
-FROM base
-COPY --from=tool /seen /seen
-COPY --from=owned /owned /owner /
-"""
-COLD = ("prune", "--all", "--force")
-
-
-@dataclass
-class Machine:
-    """A daemon; `cold` makes it another one that knows nothing."""
-
-    sandbox: Sandbox
-    busybox: Path
-    context: Path
-    builds: int = 0
-    log: str = ""
-
-    def build(self, step: int, *flags: str, client: str = "croze", check: bool = True) -> Done:
-        self.builds += 1
-        words: list[str | Path] = ["build", *base(self.busybox), "--progress=plain"]
-        words += ["--build-arg", f"STEP={step}", "-o", f"type=local,dest={self.out}", *flags]
-        run = self.sandbox.croze if client == "croze" else None
-        words.append(self.context)
-        done = (
-            run(*words, check=check)
-            if run is not None
-            else self.sandbox.buildx(client, *words, check=check)
-        )
-        self.log = done.stderr
-        return done
-
-    @property
-    def out(self) -> Path:
-        return self.sandbox.path / f"out{self.builds}"
-
-    @property
-    def seen(self) -> list[str]:
-        return (self.out / "seen").read_text().split()
-
-    @property
-    def owned(self) -> str:
-        return (self.out / "owned").read_text()
-
-    def cold(self) -> None:
-        self.sandbox.croze(*COLD)
-
-    def moved(self, what: str, name: str = "tool") -> list[int]:
-        """The numbers in what the log says was exported or imported."""
-        line = re.search(rf"{what} cache mount {re.escape(name)}: (.*)", self.log)
-        assert line is not None, self.log
-        return [int(number) for number in re.findall(r"\d+", line[1])]
+from tests.e2e.sandbox import Sandbox
 
 
 @pytest.fixture
 def machine(desk: Sandbox, busybox: Path, request: pytest.FixtureRequest) -> Machine:
-    name = re.sub(r"\W+", "-", request.node.name).strip("-")
-    made = Machine(desk, busybox, desk.context(name, {"Dockerfile": APP}))
-    made.cold()
-    return made
-
-
-def pair(kind: str, machine: Machine, registry: str) -> tuple[str, str]:
-    """The values of `--cache-to` and `--cache-from`."""
-    name = machine.context.name.lower()
-    folder = machine.sandbox.path / f"cache-{name}"
-    match kind:
-        case "local":
-            return f"type=local,dest={folder}", f"type=local,src={folder}"
-        case "local-index":
-            return (
-                f"type=local,dest={folder},image-manifest=false,tag=v1",
-                f"type=local,src={folder},tag=v1",
-            )
-    ref = f"type=registry,ref={registry}/mounts/{name}"
-    return f"{ref},mode=max", ref
+    return machine_for(request.node.name, desk, busybox)
 
 
 CLIENTS = [("croze", "registry"), ("sid", "local"), ("trixie", "local-index")]
@@ -223,20 +133,6 @@ def test_wrong_attributes_are_refused(machine: Machine) -> None:
     assert "failed to solve: failed to configure inline cache exporter: cache mounts" in done.stderr
 
 
-def test_damaged_caches_are_done_without(machine: Machine, local_registry: str) -> None:
-    to, from_ = (f"{value},mounts=tool" for value in pair("local", machine, local_registry))
-    folder = machine.sandbox.path / f"cache-{machine.context.name.lower()}"
-    machine.build(1, "--cache-to", to)
-    for kind, (path,) in blobs_by_kind(folder).items():
-        data = path.read_bytes()
-        path.write_bytes(b"x" * len(data))
-        machine.cold()
-        machine.build(2, "--cache-from", from_)
-        assert re.search(r"failed to .* cache mount.*digest", machine.log), (kind, machine.log)
-        assert machine.seen == []
-        path.write_bytes(data)
-
-
 def test_commands(machine: Machine, local_registry: str, tmp_path: Path) -> None:
     croze = machine.sandbox.croze
     machine.build(1)
@@ -317,129 +213,3 @@ def test_a_real_buildkit_passes_them_over(
     assert found.error == "", found.log
     assert found.log.count("CACHED") >= 2, found.log
     assert "ERROR" not in found.log
-
-
-HOSTILE: dict[str, list[Node]] = {
-    "above": [Node(b"../../../../evil", stat.S_IFREG | 0o644, 0, 0, 1)],
-    "through a link": [
-        Node(b"out", stat.S_IFLNK | 0o777, 0, 0, 1, b"/"),
-        Node(b"out/evil", stat.S_IFREG | 0o644, 0, 0, 1),
-    ],
-    "a device": [Node(b"disk", stat.S_IFBLK | 0o666, 0, 0, 1)],
-    "through a link that is here": [
-        Node(b"here", stat.S_IFDIR | 0o755, 0, 0, 1),
-        Node(b"here/evil", stat.S_IFREG | 0o644, 0, 0, 1),
-    ],
-}
-
-
-def test_hostile_caches_reach_nothing(machine: Machine, local_registry: str) -> None:
-    to, from_ = (f"{value},mounts=tool" for value in pair("local", machine, local_registry))
-    folder = machine.sandbox.path / f"cache-{machine.context.name.lower()}"
-    victim = machine.sandbox.path / "victim"
-    victim.mkdir()
-    link = f"ln -sfn {victim} /cache/here && ls /cache >"
-    (machine.context / "Dockerfile").write_text(APP.replace("ls /cache >", link))
-    machine.build(1, "--cache-to", to)
-    (index,), (listing,) = (blobs_by_kind(folder)[kind] for kind in ("tree", "cachemounts"))
-    for step, (what, nodes) in enumerate(HOSTILE.items(), 2):
-        root = Node(b"", stat.S_IFDIR | 0o755, 0, 0, 1)
-        data = format.encode(Index((root, *nodes), ()))
-        index, listing = forged(folder, index, listing, data)
-        machine.build(step, "--cache-from", from_)
-        if what != "through a link that is here":
-            assert "failed to import cache mount tool: invalid cache mount index" in machine.log
-        assert machine.seen[:2] == ["here", "last"], what
-        assert "disk" not in machine.seen
-        assert not list(victim.iterdir()), what
-        assert not list(machine.sandbox.path.rglob("evil"))
-
-
-def forged(layout: Path, index: Path, listing: Path, data: bytes) -> tuple[Path, Path]:
-    """Put other bytes in an index's place, and make everything above fit."""
-    new = _stored(layout, data)
-    told = json.loads(listing.read_text())
-    told["mounts"][0]["index"] = {"digest": _digest(new), "size": len(data)}
-    told["mounts"][0]["packs"] = []
-    new_listing = _stored(layout, json.dumps(told).encode())
-    top = json.loads((layout / "index.json").read_text())
-    manifest = json.loads((layout / "blobs/sha256" / top["manifests"][0]["digest"][7:]).read_text())
-    for layer in manifest["layers"]:
-        for old, made in ((index, new), (listing, new_listing)):
-            if layer["digest"] == _digest(old):
-                layer["digest"], layer["size"] = _digest(made), made.stat().st_size
-    made = _stored(layout, json.dumps(manifest).encode())
-    top["manifests"][0] |= {"digest": _digest(made), "size": made.stat().st_size}
-    (layout / "index.json").write_text(json.dumps(top))
-    return new, new_listing
-
-
-def _stored(layout: Path, data: bytes) -> Path:
-    path = layout / "blobs/sha256" / hashlib.sha256(data).hexdigest()
-    path.write_bytes(data)
-    return path
-
-
-def _digest(path: Path) -> str:
-    return f"sha256:{path.name}"
-
-
-@pytest.mark.parametrize("broken_by", ["cancelled", "killed"])
-def test_an_import_that_is_broken_off_changes_nothing(
-    sandbox: Sandbox, busybox: Path, local_registry: str, broken_by: str
-) -> None:
-    machine = Machine(sandbox, busybox, sandbox.context("app", {"Dockerfile": APP}))
-    name = f"mounts/broken-{broken_by}:cache"
-    to = f"type=registry,ref={local_registry}/{name},mounts=tool"
-    machine.build(1, "--target=tool", "--cache-to", to)
-    machine.cold()
-    machine.build(2, "--target=tool")
-    with faulty_registry(local_registry) as faulty:
-        faulty.faults = [Fault("stall", path=f"/blobs/{pack_of(local_registry, name)}")]
-        from_ = f"type=registry,ref={faulty.host}/{name},mounts=*"
-        words = ["build", *base(busybox), "--target=tool", "--build-arg=STEP=3"]
-        command = [CROZE, *words, "--cache-from", from_, machine.context]
-        client = subprocess.Popen(
-            [str(word) for word in command], env=sandbox.env, stderr=subprocess.DEVNULL
-        )
-        assert faulty.stalled.wait(60)
-        if broken_by == "killed":
-            sandbox.stop(signal.SIGKILL)
-            client.kill()  # it would wait for more to hear
-            sandbox.start()
-        else:
-            client.send_signal(signal.SIGINT)
-        client.wait(timeout=60)
-    (listed,) = machine.sandbox.croze("cache-mount", "ls", "-q").stdout.split()
-    assert listed == "tool"
-    assert list((sandbox.root / "scratch").iterdir()) == []
-    assert list((sandbox.root / "ingest").iterdir()) == []
-    machine.build(4, "--target=tool", "--cache-from", to)
-    assert machine.seen == ["last", "step1", "step2"]
-
-
-def pack_of(registry: str, name: str) -> str:
-    """The digest of the one pack beside a cache."""
-    repository, _, tag = name.partition(":")
-    kinds = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
-    url = f"http://{registry}/v2/{repository}/manifests/{tag}"
-    layers = beside(json.loads(asked(url, headers=kinds)[1])["layers"])
-    (pack,) = [each["digest"] for each in layers if ".pack." in each["mediaType"]]
-    return pack
-
-
-def blobs_by_kind(layout: Path) -> dict[str, list[Path]]:
-    """What lies beside a cache in a layout, by kind."""
-    found: dict[str, list[Path]] = {}
-    blobs = layout / "blobs/sha256"
-    for entry in json.loads((layout / "index.json").read_text())["manifests"]:
-        manifest = json.loads((blobs / entry["digest"][7:]).read_text())
-        for layer in beside(manifest["layers"]):
-            kind = layer["mediaType"].removeprefix("application/vnd.croze.").split(".")
-            name = kind[1] if kind[0] == "cachemount" else kind[0]
-            found.setdefault(name, []).append(blobs / layer["digest"][7:])
-    return found
-
-
-def beside(layers: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    return [each for each in layers if each["mediaType"].startswith("application/vnd.croze.")]

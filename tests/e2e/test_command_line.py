@@ -91,10 +91,13 @@ def test_a_builder_that_is_kept_elsewhere(desk: Sandbox, tmp_path: Path) -> None
     """By a link, as settings under version control are."""
     env = {**desk.env, "BUILDX_CONFIG": str(tmp_path / "buildx")}
     execute([CROZE, "create", "--name", "linked", "--driver=remote", desk.address], env)
-    file, kept = tmp_path / "buildx/instances/linked", tmp_path / "kept"
-    file.rename(kept)
-    file.symlink_to(kept)
+    file, elsewhere = tmp_path / "buildx/instances/linked", tmp_path / "kept"
+    file.rename(elsewhere)
+    file.symlink_to(elsewhere)
     more = ["--append", "--name", "linked", "--node", "second", "unix:///nowhere"]
     execute([CROZE, "create", *more], env)
     assert file.is_symlink()
-    assert [node["Name"] for node in json.loads(kept.read_text())["Nodes"]] == ["linked0", "second"]
+    assert [node["Name"] for node in json.loads(elsewhere.read_text())["Nodes"]] == [
+        "linked0",
+        "second",
+    ]

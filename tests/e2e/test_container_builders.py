@@ -19,7 +19,7 @@ import pytest
 from croze.builders.contexts import DockerContext
 from croze.builders.model import BuilderNode
 from croze.drivers.container import ContainerDriver
-from croze.drivers.contract import Status
+from croze.drivers.contract import NodeStatus
 from tests.conformance.drivers import check_driver
 from tests.e2e import images, own_image
 from tests.e2e.carrier import CARRIER
@@ -67,9 +67,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         execute([*words, f"docker-archive:{folder}/sham.tar:{SHAM}"], sandbox.env)
         made.docker("load", "-i", folder / "sham.tar")
         yield made
-        left = made.docker("ps", "-aq").stdout.split()
-        if left:
-            made.docker("rm", "-f", *left)
+        containers = made.docker("ps", "-aq").stdout.split()
+        if containers:
+            made.docker("rm", "-f", *containers)
 
 
 SHAM_CONFIG: dict[str, object] = {
@@ -82,12 +82,12 @@ SHAM_CONFIG: dict[str, object] = {
 def container(engine: Engine, name: str) -> dict[str, object]:
     """What the engine knows of a node's container, but for what differs from one to the next."""
     [found] = json.loads(engine.docker("inspect", f"buildx_buildkit_{name}").stdout)
-    kept = {key: found[key] for key in ("Name", "Args", "HostConfig", "Config")}
-    kept["Mounts"] = [{**mount, "Source": ""} for mount in found["Mounts"]]
-    kept["Networks"] = list(found["NetworkSettings"]["Networks"])
-    kept["Config"]["Hostname"] = ""
-    kept["Config"]["Env"].sort()  # buildx has them in the order of Go's maps, which is none
-    return kept
+    shown = {key: found[key] for key in ("Name", "Args", "HostConfig", "Config")}
+    shown["Mounts"] = [{**mount, "Source": ""} for mount in found["Mounts"]]
+    shown["Networks"] = list(found["NetworkSettings"]["Networks"])
+    shown["Config"]["Hostname"] = ""
+    shown["Config"]["Env"].sort()  # buildx has them in the order of Go's maps, which is none
+    return shown
 
 
 def files_in(engine: Engine, name: str) -> list[str]:
@@ -265,7 +265,7 @@ def own(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Engine:
 async def test_the_contract(own: Engine) -> None:
     host = own.env["DOCKER_HOST"]
     driver = ContainerDriver(BuilderNode("contract", host), DockerContext("here", host))
-    stopped, none = Status.STOPPED, Status.INACTIVE
+    stopped, none = NodeStatus.STOPPED, NodeStatus.INACTIVE
     await check_driver(driver, fresh=none, stopped=stopped, removed=none)
     assert own.docker("volume", "ls", "-q").stdout == ""
 

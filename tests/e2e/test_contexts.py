@@ -257,9 +257,9 @@ def test_ignore_files(desk: Sandbox, tmp_path: Path) -> None:
         f"named={named}",
     ]
     out = output(desk, tmp_path / "2", *flags, context)
-    left = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
+    names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
     visible = {".dockerignore", "Dockerfile", "one", "three", "dir/b"}
-    assert left == visible | {"named/in", "named/.dockerignore"}
+    assert names == visible | {"named/in", "named/.dockerignore"}
 
 
 def test_an_empty_context(desk: Sandbox, tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ class Daemonless:
         return execute(command, {**self.env, **(env or {})}, check=False)
 
     def build(self, out: Path) -> list[str]:
-        given = [f"--local={name}={self.context}" for name in ("context", "dockerfile")]
-        return ["build", "--frontend=dockerfile.v0", *given, f"--output=type=local,dest={out}"]
+        dirs = [f"--local={name}={self.context}" for name in ("context", "dockerfile")]
+        return ["build", "--frontend=dockerfile.v0", *dirs, f"--output=type=local,dest={out}"]
 
     def left(self) -> list[str]:
         return self._sandbox.wait_no_leftovers()
@@ -82,8 +82,10 @@ def test_a_daemon_that_does_not_come(daemonless: Daemonless, tmp_path: Path) -> 
     assert none.stderr == f"error: cannot start {missing}: No such file or directory\n"
     bad = daemonless("du", env={"BUILDCTL_CONNECT_RETRIES_MAX": "x"})
     assert bad.stderr == "error: BUILDCTL_CONNECT_RETRIES_MAX: 'x' is no number\n"
-    taken = daemonless("du", before=(sys.executable, "-c", LISTENING))
-    assert "error: a daemon listens at unix:///run/buildkit/buildkitd.sock already" in taken.stderr
+    refused = daemonless("du", before=(sys.executable, "-c", LISTENING))
+    assert (
+        "error: a daemon listens at unix:///run/buildkit/buildkitd.sock already" in refused.stderr
+    )
     assert daemonless.left() == []
 
 

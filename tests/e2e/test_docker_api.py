@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import json
 import re
 import socket
@@ -10,15 +9,12 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from croze.engineapi.doors import room
-from tests.e2e.certificates import certificates
+from tests.e2e.alike import OLD, OWN, alike, plain
 from tests.e2e.docker_engine import (
-    BUSYBOX,
     DOCKER,
     Engine,
     ask,
@@ -27,8 +23,7 @@ from tests.e2e.docker_engine import (
     tar_of,
 )
 from tests.e2e.dockerd import own_dockerd
-from tests.e2e.images import busybox_layer
-from tests.e2e.sandbox import BUILDX, CROZE, Sandbox, execute, free_port, select_pause
+from tests.e2e.sandbox import BUILDX, CROZE, execute, select_pause
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +101,8 @@ def test_the_hosts_own_address(engine: Engine, context: Path) -> None:
         'RUN ["/bin/sh", "-c", "while read a b; do echo $a $b; done </etc/hosts >/hosts"]\n'
     )
     out = engine.sandbox.path / "hosts"
-    given = ("build", "--add-host=up:host-gateway", "-f")
-    build: tuple[str | Path, ...] = (*given, context / "Gateway")
+    build: tuple[str | Path, ...] = ("build", "--add-host=up:host-gateway", "-f")
+    build = (*build, context / "Gateway")
     for plugin in (BUILDX["trixie"], CROZE):
         words = [plugin, "--builder", "default", *build, "-o", out, context]
         execute(words, engine.env)
@@ -342,66 +337,10 @@ def test_tcp_is_refused_without_certificates(engine: Engine) -> None:
         assert "--docker-api tcp://127.0.0.1:0 is not supported without --tls" in refused.stderr
 
 
-def test_tcp_with_mutual_tls(tmp_path: Path) -> None:
-    certificates(tmp_path)
-    port = free_port()
-    tls = [f"--{flag}={tmp_path}/{file}" for flag, file in TLS.items()]
-    with Sandbox(tmp_path).running(f"--docker-api=tcp://127.0.0.1:{port}", *tls) as sandbox:
-        at = ["docker", "-H", f"tcp://127.0.0.1:{port}"]
-        ours = [f"--tlscacert={tmp_path}/ca.pem"]
-        known = [f"--tlscert={tmp_path}/client.pem", f"--tlskey={tmp_path}/client.key"]
-        for mode in (["--tlsverify", *ours], ["--tls"], []):
-            assert execute([*at, *mode, "images"], sandbox.env, check=False).code == 1
-        trusted = [*at, "--tlsverify", *ours, *known]
-        assert "Croze" in execute([*trusted, "version"], sandbox.env).stdout
-        tar = tar_of({"Dockerfile": BUSYBOX, "layer.tar": busybox_layer()})
-        build = [*trusted, "build", "-t", "busybox", "-"]
-        env = {**sandbox.env, "DOCKER_BUILDKIT": "0"}
-        assert "Successfully tagged" in execute(build, env, stdin=tar).stdout
-        execute([*trusted, "run", "-d", "--name", "one", "busybox", "echo", "hi"], sandbox.env)
-        assert execute([*trusted, "logs", "-f", "one"], sandbox.env).stdout == "hi\n"
-        run = [*trusted, "run", "--rm", "-i", "busybox", "sh", "-c", "echo hi; cat; exit 5"]
-        ran = execute(run, sandbox.env, stdin=b"in\n" * 100000, check=False)
-        assert (ran.code, ran.stdout) == (5, "hi\n" + "in\n" * 100000), ran.stderr
-        with ExitStack() as stack:
-            for _ in range(room() + 5):  # who never says who they are are in nobody's way
-                stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            assert "busybox" in execute([*trusted, "images"], sandbox.env).stdout
-        plugins = tmp_path / ".docker/cli-plugins"
-        plugins.mkdir(parents=True)
-        (plugins / "docker-buildx").symlink_to(BUILDX["trixie"])
-        where = sandbox.context("tls", {"Dockerfile": "FROM busybox\nLABEL by=buildx\n"})
-        execute([*trusted, "build", "-t", "by-buildx", where], sandbox.env)
-
-
-TLS = {"tlscert": "server.pem", "tlskey": "server.key", "tlscacert": "ca.pem"}
-
-
-def test_the_users_own_daemon_serves_it_for_a_named_group(tmp_path: Path) -> None:
-    """The daemon that `croze` starts has the socket beside its own."""
-    sandbox = Sandbox(tmp_path)
-    try:
-        sandbox.croze("inspect", "--bootstrap")
-        path = sandbox.runtime / "docker.sock"
-        assert ask(path, "GET", "/_ping")[1] == b"OK"
-    finally:
-        sandbox.croze("stop")
-    with sandbox.running(f"--docker-api=unix://{path}", "--docker-api-group=daemon"):
-        assert path.stat().st_gid == grp.getgrnam("daemon").gr_gid
-        assert stat.S_IMODE(path.stat().st_mode) == 0o660
-        assert ask(path, "GET", "/_ping")[1] == b"OK"
-
-
 @pytest.fixture(scope="module")
 def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with own_dockerd(tmp_path_factory.mktemp("dockerd")) as host:
         yield Path(host.removeprefix("unix://"))
-
-
-OWN = frozenset({"Id", "RepoDigests", "Created", "Size", "VirtualSize", "Metadata", "GraphDriver"})
-"""Ids, times, places and sizes: each store has its own."""
-OLD = frozenset({"Container", "ContainerConfig", "DockerVersion"})
-"""What images have no more since Docker 26."""
 
 
 def test_answers_as_debians_dockerd(engine: Engine, dockerd: Path, context: Path) -> None:
@@ -416,13 +355,13 @@ def test_answers_as_debians_dockerd(engine: Engine, dockerd: Path, context: Path
         ours, theirs = (json.loads(ask(at, "GET", path)[1]) for at in (engine.path, dockerd))
         if isinstance(ours, list):
             (ours,), (theirs,) = ours, theirs
-        kept = theirs.keys() - OLD
-        assert kept <= ours.keys()
+        shared = theirs.keys() - OLD
+        assert shared <= ours.keys()
         assert ours.keys() - theirs.keys() <= {"Variant"}
-        for key in kept - OWN:
-            assert _plain(ours[key]) == _plain(theirs[key]), key
-        for key in kept & OWN:
-            assert _alike(ours[key], theirs[key]), key
+        for key in shared - OWN:
+            assert plain(ours[key]) == plain(theirs[key]), key
+        for key in shared & OWN:
+            assert alike(ours[key], theirs[key]), key
     path = "/v1.41/images/same/history"
     ours, theirs = (json.loads(ask(at, "GET", path)[1]) for at in (engine.path, dockerd))
     assert [row["Tags"] for row in ours] == [row["Tags"] for row in theirs]
@@ -448,18 +387,4 @@ def test_answers_as_debians_dockerd(engine: Engine, dockerd: Path, context: Path
     for path in ("/v1.41/version", "/v1.41/info"):
         ours, theirs = (json.loads(ask(at, "GET", path)[1]) for at in (engine.path, dockerd))
         for key in ours.keys() & theirs.keys():
-            assert _alike(ours[key], theirs[key]), key
-
-
-def _alike(ours: object, theirs: object) -> bool:
-    return type(ours) is type(theirs) or None in (ours, theirs)
-
-
-def _plain(value: object) -> object:
-    """Without what is empty: Docker writes all of a container's settings beside an image's. Layers
-    hold the times at which they were made: only their number is the same."""
-    if isinstance(value, dict) and "Layers" in value:
-        return {**value, "Layers": len(value["Layers"])}
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items() if v not in (None, "", False, [], {})}
-    return value
+            assert alike(ours[key], theirs[key]), key

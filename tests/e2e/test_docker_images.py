@@ -111,11 +111,11 @@ def test_logins(engine: Engine, tmp_path: Path) -> None:
         engine.docker("rmi", f"{host}/a")
         engine.docker("pull", f"{host}/a")
         # A build of the classic kind gets its logins in a header.
-        given = base64.urlsafe_b64encode(
+        logins = base64.urlsafe_b64encode(
             json.dumps({host: {"username": "u", "password": "p"}}).encode()
         ).decode()
         context = tar_of({"Dockerfile": f"FROM {host}/a\nLABEL x=y\n"})
-        told = build(engine.path, context, {"X-Registry-Config": given}, pull="1")[1]
+        told = build(engine.path, context, {"X-Registry-Config": logins}, pull="1")[1]
         assert "Successfully built" in json.dumps(told), told
         told = build(engine.path, context, pull="1")[1]
         assert "authorization failed" in json.dumps(told) or "401" in json.dumps(told), told

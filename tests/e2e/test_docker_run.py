@@ -101,8 +101,8 @@ LOOP = 'trap "echo bye; exit 3" TERM; echo up; while :; do sleep 0.05; done'
 
 def test_life_of_a_container(engine: Engine) -> None:
     engine.docker("run", "-d", "--name", "life", "-l", "a=b", "busybox", "sh", "-c", LOOP)
-    taken = engine.docker("create", "--name", "life", "busybox", check=False)
-    assert 'Conflict. The container name "/life" is already in use' in taken.stderr
+    refused = engine.docker("create", "--name", "life", "busybox", check=False)
+    assert 'Conflict. The container name "/life" is already in use' in refused.stderr
     assert engine.docker("ps", "--format", "{{.Names}} {{.Image}}").stdout == "life busybox\n"
     while engine.docker("logs", "life").stdout != "up\n":
         select_pause()
@@ -153,7 +153,7 @@ def test_what_is_listed(engine: Engine) -> None:
         shown = engine.docker("ps", "-a", *(f"--filter={word}" for word in words))
         return sorted(line.split()[-1] for line in shown.stdout.splitlines()[1:])
 
-    for given, found in (
+    for filter, found in (
         ("network=host", ["second"]),
         ("volume=/r", ["second"]),
         ("volume=/", ["second"]),
@@ -164,9 +164,9 @@ def test_what_is_listed(engine: Engine) -> None:
         ("status=created", ["second"]),
         ("exited=0", ["first"]),
     ):
-        assert names(given) == found, given
-    for given in ("status=nonsense", "nonsense=1", "before=nobody"):
-        assert engine.docker("ps", "--filter", given, check=False).code == 1
+        assert names(filter) == found, filter
+    for filter in ("status=nonsense", "nonsense=1", "before=nobody"):
+        assert engine.docker("ps", "--filter", filter, check=False).code == 1
     sized = engine.docker("ps", "-as", "--format", "{{.Size}}", "--filter=name=first").stdout
     assert sized.startswith("3.15MB (virtual 4.")
     about = json.loads(engine.docker("inspect", "-s", "first").stdout)[0]
@@ -290,31 +290,29 @@ def test_pruning_everything(engine: Engine) -> None:
 def test_the_daemon_is_killed(tmp_path: Path) -> None:
     """Nothing runs on; what ran is known to have ended; what it had written before is there."""
     path = tmp_path / "docker.sock"
-    sandbox = Sandbox(tmp_path)
     flags = (f"--docker-api=unix://{path}", "--allow-insecure-entitlement=network.host")
-    sandbox.start(*flags)
-    (tmp_path / ".docker/cli-plugins").mkdir(parents=True)
-    env = {**sandbox.env, "DOCKER_HOST": f"unix://{path}"}
-    make_busybox(path)
+    with Sandbox(tmp_path).running(*flags) as sandbox:
+        (tmp_path / ".docker/cli-plugins").mkdir(parents=True)
+        env = {**sandbox.env, "DOCKER_HOST": f"unix://{path}"}
+        make_busybox(path)
 
-    def run(*words: str) -> str:
-        return execute(["docker", *words], env).stdout
+        def run(*words: str) -> str:
+            return execute(["docker", *words], env).stdout
 
-    run("create", "--name", "wrote", "busybox", "sh", "-c", "cat /f; echo kept > /f")
-    run("start", "-a", "wrote")
-    run("run", "-d", "--name", "runs", "busybox", "sleep", "1000")
-    run("run", "-d", "--rm", "--name", "goes", "busybox", "sleep", "1000")
-    run("exec", "-d", "runs", "sleep", "1000")
-    copying = socket.socket(socket.AF_UNIX)
-    copying.connect(str(path))
-    copying.sendall(b"PUT /containers/runs/archive?path=/ HTTP/1.1\r\nHost: d\r\n")
-    copying.sendall(b"Content-Length: 99999\r\n\r\n" + tar_of({"f": bytes(9000)})[:4096])
-    while not any("runtime.inroot" in left for left in sandbox.leftovers()):
-        select_pause()
-    assert sandbox.stop(signal.SIGKILL) == -signal.SIGKILL
-    copying.close()
-    assert sandbox.wait_no_leftovers() == []
-    with sandbox.running(*flags):
+        run("create", "--name", "wrote", "busybox", "sh", "-c", "cat /f; echo kept > /f")
+        run("start", "-a", "wrote")
+        run("run", "-d", "--name", "runs", "busybox", "sleep", "1000")
+        run("run", "-d", "--rm", "--name", "goes", "busybox", "sleep", "1000")
+        run("exec", "-d", "runs", "sleep", "1000")
+        with socket.socket(socket.AF_UNIX) as copying:
+            copying.connect(str(path))
+            copying.sendall(b"PUT /containers/runs/archive?path=/ HTTP/1.1\r\nHost: d\r\n")
+            copying.sendall(b"Content-Length: 99999\r\n\r\n" + tar_of({"f": bytes(9000)})[:4096])
+            while not any("runtime.inroot" in leftover for leftover in sandbox.leftovers()):
+                select_pause()
+            assert sandbox.stop(signal.SIGKILL) == -signal.SIGKILL
+        assert sandbox.wait_no_leftovers() == []
+        sandbox.start(*flags)
         rows = run("ps", "-a", "--format", "{{.Names}} {{.Status}}").splitlines()
         assert [row.split(") ")[0] for row in sorted(rows)] == [
             "runs Exited (137",

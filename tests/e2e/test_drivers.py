@@ -14,7 +14,7 @@ import pytest
 
 from croze.builders.contexts import DockerContext
 from croze.builders.model import BuilderNode
-from croze.drivers.contract import Driver, Status
+from croze.drivers.contract import Driver, NodeStatus
 from croze.drivers.docker import DockerDriver
 from croze.drivers.docker_versions import buildkit_of
 from croze.drivers.kubernetes.config import cluster_of
@@ -26,7 +26,7 @@ from tests.e2e.dockerd import own_dockerd
 from tests.e2e.sandbox import Sandbox, execute
 from tests.support.kubernetes import ApiServer, serve, to_socket
 
-RUNNING, INACTIVE = Status.RUNNING, Status.INACTIVE
+RUNNING, INACTIVE = NodeStatus.RUNNING, NodeStatus.INACTIVE
 
 
 @contextmanager
@@ -116,8 +116,8 @@ def test_a_builder_in_kubernetes(desk: Sandbox, tmp_path: Path) -> None:
         out = tmp_path / "out"
         desk.croze("build", "--builder", "kube", "-o", out, context)
         assert (out / "a").read_text() == "1"
-        left = desk.croze("build", "--builder", "kube", context)
-        assert "No output specified with kubernetes driver." in left.stderr
+        build = desk.croze("build", "--builder", "kube", context)
+        assert "No output specified with kubernetes driver." in build.stderr
         shown = desk.croze("inspect", "kube").stdout
         assert shown.count("Name: ") == 3, "one for each pod, beside the builder's"
         assert 'Driver Options: replicas="2"' in " ".join(shown.split())

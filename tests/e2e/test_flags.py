@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from croze.cli.build import flags, options
-from croze.cli.call import Call
+from croze.cli.call import CallMode
 from croze.cli.common import Common
 from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox, execute
@@ -52,7 +52,7 @@ def test_old_flags_for_resources_set_limits(desk: Sandbox, busybox: Path) -> Non
     words = ["-m", "64m", "--memory-swap=128m", "-c", "5", "--cpu-period=10000"]
     words += ["--cpu-quota=5000", "--cpuset-cpus=0", "--cpuset-mems=0", "--resource=memory=32m"]
     assert desk.croze("build", *words, *base(busybox), context).code == 0
-    wanted = options(flags().read([*words, "."], Common()), Call())
+    wanted = options(flags().read([*words, "."], Common()), CallMode())
     assert wanted.resources == [
         *("memory=64m", "memory-swap=128m", "cpu-shares=5", "cpu-period=10000"),
         *("cpu-quota=5000", "cpuset-cpus=0", "cpuset-mems=0", "memory=32m"),
@@ -136,8 +136,8 @@ def test_an_empty_platform_is_refused(desk: Sandbox) -> None:
 def test_the_default_platform(desk: Sandbox) -> None:
     context = desk.context("platform", FILES)
     env = {"DOCKER_DEFAULT_PLATFORM": "linux/arm64"}
-    for given, wanted in (([], "linux/arm64"), (["--platform=linux/s390x"], "linux/s390x")):
-        desk.croze("build", "-q", *given, "-t", "plat", context, env=env)
+    for words, wanted in (([], "linux/arm64"), (["--platform=linux/s390x"], "linux/s390x")):
+        desk.croze("build", "-q", *words, "-t", "plat", context, env=env)
         assert wanted in desk.croze("images").stdout
 
 

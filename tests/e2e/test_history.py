@@ -107,8 +107,7 @@ def test_traces(sandbox: Sandbox, busybox: Path) -> None:
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": collector.address,
         "OTEL_SERVICE_NAME": "the-daemon",
     }
-    collector.start()
-    try:
+    with collector.running():
         sandbox.start()
         tracing = "RUN [ -S /dev/otel-grpc.sock ] && [ $OTEL_TRACES_EXPORTER = otlp ]"
         dockerfile = f"{APP}{tracing} && echo $TRACEPARENT | grep 00-\n"
@@ -124,5 +123,3 @@ def test_traces(sandbox: Sandbox, busybox: Path) -> None:
         assert sandbox.stop() == 0
         assert "export:" not in sandbox.log_text()
         sandbox.start()
-    finally:
-        assert collector.stop() == 0

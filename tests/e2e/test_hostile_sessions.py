@@ -97,17 +97,17 @@ class Raw:
 
     def data(self, number: int, inner: bytes) -> None:
         """Bytes of a session, as the windows allow; raises `BrokenPipeError` when it has ended."""
-        left = prefixed(control_pb2.BytesMessage(data=inner).SerializeToString())
-        while left:
-            room = min(16_384, self.credit[0], self.credit[number], len(left))
+        remaining = prefixed(control_pb2.BytesMessage(data=inner).SerializeToString())
+        while remaining:
+            room = min(16_384, self.credit[0], self.credit[number], len(remaining))
             if room <= 0:
                 if not self.hear() or self.ended(number):
                     raise BrokenPipeError
                 continue
-            self.send(frame(frames.DATA, 0, number, left[:room]))
+            self.send(frame(frames.DATA, 0, number, remaining[:room]))
             self.credit[0] -= room
             self.credit[number] -= room
-            left = left[room:]
+            remaining = remaining[room:]
 
     def flood(self, pieces: Iterator[bytes]) -> None:
         """Until that is enough, or the daemon hangs up or takes no more."""

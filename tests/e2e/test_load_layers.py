@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,44 @@ def engine(kind: str, folder: Path) -> Iterator[Engine]:
         yield Engine(host, ["docker", "-H", host])
 
 
+DOCKERFILE = "FROM scratch\nCOPY --chmod=755 sh /bin/sh\nCOPY big /\nCOPY line /\n"
+
+
+@dataclass
+class Loading:
+    """Builds that are loaded into an engine, and how much that was sent for them."""
+
+    sandbox: Sandbox
+    engine: Engine
+    counter: Counter
+    folder: Path
+    context: Path
+
+    def its(self, *words: str | Path) -> str:
+        """What the engine's own client says."""
+        return execute([*self.engine.command, *words], os.environ).stdout
+
+    def load(self, line: str) -> int:
+        """Build with this line, see that the engine has it, under both names; the bytes sent."""
+        (self.context / "line").write_text(line)
+        before = self.counter.sent
+        metadata = self.folder / "metadata.json"
+        words = ["-o", "type=docker,context=default", "-t", "app", "-t", "app:other"]
+        self.sandbox.croze("build", *words, "--metadata-file", metadata, self.context)
+        container = self.its("create", "app:other", "/bin/sh").strip()
+        self.its("cp", f"{container}:/line", self.folder / "line")
+        self.its("rm", container)
+        assert (self.folder / "line").read_text() == line
+        names = json.loads(metadata.read_text())["image.name"]
+        assert names == "docker.io/library/app:latest,docker.io/library/app:other"
+        return self.counter.sent - before
+
+    def forget(self, *, prunes: bool) -> None:
+        self.its("rmi", "-f", *self.its("images", "-aq").split())
+        if prunes:
+            self.its("builder", "prune", "--all", "--force")
+
+
 @pytest.mark.parametrize("kind", ["dockerd", "containerd", "podman", "crozed"])
 def test_only_what_the_engine_lacks_is_sent(
     kind: str, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
@@ -108,43 +147,20 @@ def test_only_what_the_engine_lacks_is_sent(
         counting(folder / "counted", loaded.host.removeprefix("unix://")) as counter,
     ):
         sandbox.extra_env["DOCKER_HOST"] = f"unix://{folder}/counted"
-        text = "FROM scratch\nCOPY --chmod=755 sh /bin/sh\nCOPY big /\nCOPY line /\n"
-        files: dict[str, str | bytes] = {"Dockerfile": text, "line": "one\n"}
+        files: dict[str, str | bytes] = {"Dockerfile": DOCKERFILE, "line": "one\n"}
         files |= {"sh": busybox().read_bytes(), "big": os.urandom(8 * MEGABYTE)}
         where = sandbox.context("load", files)
-
-        def its(*words: str | Path) -> str:
-            return execute([*loaded.command, *words], os.environ).stdout
-
-        def load(line: str) -> int:
-            (where / "line").write_text(line)
-            before = counter.sent
-            into = "type=docker,context=default"
-            told = folder / "told.json"
-            words = ["-o", into, "-t", "app", "-t", "app:other"]
-            sandbox.croze("build", *words, "--metadata-file", told, where)
-            container = its("create", "app:other", "/bin/sh").strip()
-            its("cp", f"{container}:/line", folder / "line")
-            its("rm", container)
-            assert (folder / "line").read_text() == line
-            names = json.loads(told.read_text())["image.name"]
-            assert names == "docker.io/library/app:latest,docker.io/library/app:other"
-            return counter.sent - before
-
-        def forget() -> None:
-            its("rmi", "-f", *its("images", "-aq").split())
-            if kind == "crozed":  # which keeps content for builds
-                its("builder", "prune", "--all", "--force")
-
-        assert load("one\n") > 8 * MEGABYTE
-        assert load("two\n") < MEGABYTE // 2
+        loading = Loading(sandbox, loaded, counter, folder, where)
+        assert loading.load("one\n") > 8 * MEGABYTE
+        assert loading.load("two\n") < MEGABYTE // 2
         # It is whole all the same.
         saved = folder / "saved.tar"
-        its("save", "-o", saved, "app")
+        loading.its("save", "-o", saved, "app")
         assert saved.stat().st_size > 8 * MEGABYTE
         # What the engine has lost, at the last moment even, is sent again.
-        counter.before_load = forget
-        assert load("three\n") > 8 * MEGABYTE
+        # `crozed` keeps content for builds.
+        counter.before_load = partial(loading.forget, prunes=kind == "crozed")
+        assert loading.load("three\n") > 8 * MEGABYTE
         # A layer in the middle that is new: those above it are new, where chains count.
-        (where / "Dockerfile").write_text(text.replace("755", "700"))
-        assert (load("three\n") > 8 * MEGABYTE) == (kind == "dockerd")
+        (where / "Dockerfile").write_text(DOCKERFILE.replace("755", "700"))
+        assert (loading.load("three\n") > 8 * MEGABYTE) == (kind == "dockerd")

@@ -18,7 +18,7 @@ from croze.remotecache.objects import azblob, azblob_options, azure_blobs, pace,
 from croze.remotecache.objects.azblob import AzblobCache
 from croze.remotecache.objects.contract import ObjectCache
 from croze.remotecache.objects.s3 import S3Cache
-from croze.remotecache.objects.transfer import Retry
+from croze.remotecache.objects.transfer import ObjectRetry
 from croze.status import Silent
 from tests.conformance.object_caches import Blob, ObjectCacheSuite, Storage, read, write
 from tests.support.clouds import ACCOUNT, ACCOUNT_KEY, BUCKET, REGION, Keys, Moto
@@ -27,7 +27,7 @@ from tests.support.faulty_proxy import Fault, Proxy, faulty_proxy
 PIECE = 5 << 20
 """S3 takes no smaller ones."""
 NUMBERS = itertools.count()
-QUICK = Retry(attempts=4, first_s=0.01)
+QUICK = ObjectRetry(attempts=4, first_s=0.01)
 
 
 @pytest.fixture

@@ -74,9 +74,9 @@ def own(victim: pwd.struct_passwd, shared: Path) -> Iterator[Sandbox]:
 def run(own: Sandbox, *words: str | Path, home: Path | str, **env: str) -> Done:
     """A command of the victim's, with nothing said about where sockets go."""
     dropped = ("CROZE_RUNTIME_DIR", "XDG_RUNTIME_DIR")
-    kept = {key: value for key, value in own.env.items() if key not in dropped}
+    own_env = {key: value for key, value in own.env.items() if key not in dropped}
     command = [*own.prefix, *own.python, *words]
-    every = {**kept, "HOME": str(home), "CROZE_NO_WARM": "0", **env}
+    every = {**own_env, "HOME": str(home), "CROZE_NO_WARM": "0", **env}
     return execute(command, every, cwd=Path("/"), check=False)
 
 

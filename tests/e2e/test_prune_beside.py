@@ -41,8 +41,8 @@ async def build_beside(sandbox: Sandbox, work: Workload) -> int:
         assert await EngineClient(client.channel).verify() == []
         async for _ in client.prune(all=True):
             pass
-        left = [record for record in await client.disk_usage() if not record.InUse]
-        assert [record for record in left if not record.Shared] == [], left
+        records = [record for record in await client.disk_usage() if not record.InUse]
+        assert [record for record in records if not record.Shared] == [], records
     return pruning.result()
 
 

@@ -71,8 +71,8 @@ class Cosign:
         self("sign", "--key=cosign.key", *quiet, *flags, image)
 
     def verified(self, image: str, *flags: str) -> bool:
-        known = ("--key=cosign.pub", "--insecure-ignore-tlog=true")
-        return self("verify", *known, *flags, image, check=False).code == 0
+        trust = ("--key=cosign.pub", "--insecure-ignore-tlog=true")
+        return self("verify", *trust, *flags, image, check=False).code == 0
 
 
 @pytest.mark.parametrize("flags", [(), ("--new-bundle-format=false",)], ids=["referrer", "tag"])

@@ -93,5 +93,5 @@ def test_nothing_is_kept(sandbox: Sandbox, site: str) -> None:
     sandbox.croze("build", *args, f"{with_login(site, TOKEN)}/repo.git")
     assert sandbox.stop() == 0
     # A blob of provenance holds the definition, as BuildKit's does.
-    kept = seen_below(sandbox.root, TOKEN, PASSWORD)
-    assert [name for name in kept if "/blobs/" not in name] == []
+    names = seen_below(sandbox.root, TOKEN, PASSWORD)
+    assert [name for name in names if "/blobs/" not in name] == []

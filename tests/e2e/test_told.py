@@ -63,15 +63,15 @@ def test_as_buildkit(world: World, tmp_path: Path, name: str) -> None:
     (context / "Dockerfile").write_text(dockerfile)
     (context / "given").write_text("1")
     flags = [*world.base, *(words if any("provenance" in w for w in words) else [MAX, *words])]
-    known = json.loads(RECORD.read_bytes()) if RECORD.exists() else {}
+    recorded = json.loads(RECORD.read_bytes()) if RECORD.exists() else {}
     if world.theirs is not None:
         theirs = told(world.theirs, tmp_path, [*flags, str(context)])
         if os.environ.get("CROZE_RECORD"):
-            RECORD.write_text(json.dumps({**known, name: theirs}, sort_keys=True) + "\n")
-        known[name] = theirs
+            RECORD.write_text(json.dumps({**recorded, name: theirs}, sort_keys=True) + "\n")
+        recorded[name] = theirs
     # The same client: ours asks in another way, which is told, too.
     _, stock = world.ours
-    assert told(stock, tmp_path, [*flags, str(context)]) == known[name]
+    assert told(stock, tmp_path, [*flags, str(context)]) == recorded[name]
 
 
 MAX = "--provenance=mode=max"

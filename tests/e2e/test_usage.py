@@ -46,8 +46,8 @@ def test_steps_are_measured(unified: Sandbox, busybox: Path) -> None:
     assert sample["cpuStat"]["usageNanos"] >= sample["cpuStat"]["userNanos"] > 0
     assert sample["pidsStat"].get("current", 0) == 0
     assert usage["sysCPUStat"]["user"] >= 0
-    kept = unified.croze("history", "inspect", "attachment", "--type=provenance")
-    told = json.loads(kept.stdout)["buildDefinition"]["internalParameters"]["buildConfig"]
+    provenance = unified.croze("history", "inspect", "attachment", "--type=provenance")
+    told = json.loads(provenance.stdout)["buildDefinition"]["internalParameters"]["buildConfig"]
     assert [s["resourceUsage"] for s in told["llbDefinition"] if "resourceUsage" in s] == [usage]
     found = unified.croze("build", *base(busybox), *flags, context).stderr
     assert "CACHED" in found

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 from croze.http.urls import parse_url
 from tests.e2e.sandbox import execute, free_port, select_pause
@@ -18,68 +19,73 @@ COMMIT_TIME = "2020-02-02T02:02:02+00:00"
 LAST_MODIFIED = "Sat, 01 Jan 2022 00:00:00 GMT"
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Of a folder."""
+
+    folder: ClassVar[Path]
+    seen: ClassVar[list[str]]
+
+    def log_message(self, *words: object) -> None:
+        """Nothing on stderr."""
+
+    def do_GET(self) -> None:
+        self.seen.append(f"{self.command} {self.path}")
+        if ".git/" in self.path:
+            return self._git()
+        file = self.folder / parse_url(self.path).path.lstrip("/")
+        if not file.is_file():
+            return self.send_error(404)
+        data = file.read_bytes()
+        tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+        if self.headers.get("If-None-Match") == tag:
+            self.send_response(304)
+            self.send_header("ETag", tag)
+            return self.end_headers()
+        self.send_response(200)
+        self.send_header("ETag", tag)
+        self.send_header("Last-Modified", LAST_MODIFIED)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    do_HEAD = do_POST = do_GET
+
+    def _git(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        url = parse_url(self.path)
+        env = {
+            **os.environ,
+            "GIT_PROJECT_ROOT": str(self.folder),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": url.path,
+            "QUERY_STRING": url.query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(length),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+        }
+        done = subprocess.run(
+            ["git", "http-backend"],
+            input=self.rfile.read(length),
+            env=env,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        head, _, body = done.stdout.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        self.send_response(int(fields.pop("Status", "200").split()[0]))
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
 def handler(folder: Path, seen: list[str]) -> type[BaseHTTPRequestHandler]:
     """A request handler for the files below `folder`; `seen` gets `METHOD target`."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *words: object) -> None:
-            """Nothing on stderr."""
-
-        def do_GET(self) -> None:
-            seen.append(f"{self.command} {self.path}")
-            if ".git/" in self.path:
-                return self._git()
-            file = folder / parse_url(self.path).path.lstrip("/")
-            if not file.is_file():
-                return self.send_error(404)
-            data = file.read_bytes()
-            tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
-            if self.headers.get("If-None-Match") == tag:
-                self.send_response(304)
-                self.send_header("ETag", tag)
-                return self.end_headers()
-            self.send_response(200)
-            self.send_header("ETag", tag)
-            self.send_header("Last-Modified", LAST_MODIFIED)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(data)
-
-        do_HEAD = do_POST = do_GET
-
-        def _git(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            url = parse_url(self.path)
-            env = {
-                **os.environ,
-                "GIT_PROJECT_ROOT": str(folder),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "PATH_INFO": url.path,
-                "QUERY_STRING": url.query,
-                "REQUEST_METHOD": self.command,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "CONTENT_LENGTH": str(length),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-            }
-            done = subprocess.run(
-                ["git", "http-backend"],
-                input=self.rfile.read(length),
-                env=env,
-                stdout=subprocess.PIPE,
-                check=True,
-            )
-            head, _, body = done.stdout.partition(b"\r\n\r\n")
-            fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
-            self.send_response(int(fields.pop("Status", "200").split()[0]))
-            for name, value in fields.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    return Handler
+    return type("Handler", (Handler,), {"folder": folder, "seen": seen})
 
 
 @contextlib.contextmanager

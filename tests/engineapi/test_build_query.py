@@ -6,14 +6,14 @@ import pytest
 
 from croze.api.attrs import of_attrs
 from croze.engineapi.build_query import check_session, solve_request
-from croze.engineapi.query import Query
+from croze.engineapi.query import UrlQuery
 from croze.errors import CrozeError, InvalidRequest, Unsupported
 
 GIVEN = (("version", "2"), ("session", "s"), ("remote", "client-session"))
 
 
 def test_everything_that_is_served() -> None:
-    asked = Query(
+    asked = UrlQuery(
         [
             *GIVEN,
             *(("t", "app"), ("t", "app:2"), ("dockerfile", "d/D"), ("target", "last")),
@@ -50,7 +50,7 @@ def test_everything_that_is_served() -> None:
 
 
 def test_the_hosts_own_address() -> None:
-    asked = Query([*GIVEN, ("extrahosts", "up:host-gateway")])
+    asked = UrlQuery([*GIVEN, ("extrahosts", "up:host-gateway")])
     made = solve_request(asked, "r", host_gateway="127.0.0.1")
     assert of_attrs(made.FrontendAttrs)["add-hosts"] == "up=127.0.0.1"
     with pytest.raises(InvalidRequest, match="unable to derive the IP value for host-gateway"):
@@ -59,9 +59,9 @@ def test_the_hosts_own_address() -> None:
 
 def test_outputs() -> None:
     local = '[{"Type":"local","Attrs":{"dest":"x"}}]'
-    (exporter,) = solve_request(Query([*GIVEN, ("outputs", local)]), "r").Exporters
+    (exporter,) = solve_request(UrlQuery([*GIVEN, ("outputs", local)]), "r").Exporters
     assert (exporter.Type, of_attrs(exporter.Attrs)) == ("local", {"dest": "x"})
-    none = solve_request(Query([*GIVEN, ("outputs", '[{"Type":"cacheonly"}]')]), "r")
+    none = solve_request(UrlQuery([*GIVEN, ("outputs", '[{"Type":"cacheonly"}]')]), "r")
     assert not none.Exporters
 
 
@@ -79,7 +79,7 @@ def test_outputs() -> None:
     ],
 )
 def test_refused(asked: dict[str, str], kind: type[CrozeError], words: str) -> None:
-    query = Query({**dict(GIVEN), **asked}.items())
+    query = UrlQuery({**dict(GIVEN), **asked}.items())
 
     def read() -> None:
         check_session(query)

@@ -14,12 +14,12 @@ from croze.runtime.contract import Resources
 IMAGE = RunConfig(entrypoint=("e",), cmd=("c",), env=("A=1", "B=2"), user="u", working_dir="/i")
 
 
-def read(**given: object) -> specs.Create:
-    return specs.read(json.dumps({"Image": "i", **given}).encode())
+def read(**members: object) -> specs.Create:
+    return specs.read(json.dumps({"Image": "i", **members}).encode())
 
 
 @pytest.mark.parametrize(
-    ("given", "args"),
+    ("members", "args"),
     [
         ({}, ["e", "c"]),
         ({"Cmd": ["x", "y"]}, ["e", "x", "y"]),
@@ -30,8 +30,8 @@ def read(**given: object) -> specs.Create:
         ({"Entrypoint": None, "Cmd": None}, ["e", "c"]),
     ],
 )
-def test_what_runs(given: dict[str, object], args: list[str]) -> None:
-    assert specs.process_of(read(**given), IMAGE).args == args
+def test_what_runs(members: dict[str, object], args: list[str]) -> None:
+    assert specs.process_of(read(**members), IMAGE).args == args
 
 
 def test_the_rest_of_the_process() -> None:
@@ -87,7 +87,7 @@ def test_the_hosts_own_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kind", "words"),
+    ("members", "kind", "words"),
     [
         ({"HostConfig": {"Privileged": True}}, Unsupported, "HostConfig.Privileged"),
         ({"HostConfig": {"SomethingNew": 1}}, Unsupported, "HostConfig.SomethingNew"),
@@ -105,6 +105,6 @@ def test_the_hosts_own_address() -> None:
         ({"Env": "x"}, InvalidRequest, "invalid JSON"),
     ],
 )
-def test_refused(given: dict[str, object], kind: type[CrozeError], words: str) -> None:
+def test_refused(members: dict[str, object], kind: type[CrozeError], words: str) -> None:
     with pytest.raises(kind, match=words):
-        read(**given)
+        read(**members)

@@ -23,7 +23,7 @@ def test_what_is_no_key(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "passed", "left"),
+    ("typed", "passed", "has_left"),
     [
         ([b"ls\n"], b"ls\n", False),
         ([b"a\x10\x11b"], b"a", True),
@@ -32,8 +32,8 @@ def test_what_is_no_key(text: str) -> None:
         ([b"\x10", b"x"], b"\x10x", False),
     ],
 )
-def test_what_is_typed(typed: list[bytes], passed: bytes, left: bool) -> None:
+def test_what_is_typed(typed: list[bytes], passed: bytes, has_left: bool) -> None:
     escape = Escape(parse(""))
     results = [escape.typed(each) for each in typed]
     assert b"".join(data for data, _ in results) == passed
-    assert results[-1][1] is left
+    assert results[-1][1] is has_left

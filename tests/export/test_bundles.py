@@ -66,11 +66,14 @@ async def test_subjects_in_their_order(tmp_path: Path, ref: ImmutableRef) -> Non
 
 async def test_the_main_sbom_comes_first(ref: ImmutableRef) -> None:
     core = {"sbom-core": b"sbom"}
-    given = [
+    statements = [
         Attestation(SPDX, ref=ref, path="extra.spdx.json", metadata=core),
         Attestation(SPDX, ref=ref, path="sbom.spdx.json", metadata=core),
     ]
-    assert [a.path for a in await from_frontend(given, ())] == ["sbom.spdx.json", "extra.spdx.json"]
+    assert [a.path for a in await from_frontend(statements, ())] == [
+        "sbom.spdx.json",
+        "extra.spdx.json",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,9 +95,9 @@ async def test_what_is_refused(
         (tmp_path / folder).mkdir(parents=True)
     write(tmp_path / "said", "p.json", predicateType="https://slsa.dev/provenance/v0.2")
     (tmp_path / "junk/x.json").write_text("[]")
-    given = Attestation(kind, ref=ref, path=path, bundle=is_bundle)
+    statement = Attestation(kind, ref=ref, path=path, bundle=is_bundle)
     with pytest.raises(InvalidRequest, match=message):
-        await from_frontend([given], ())
+        await from_frontend([statement], ())
 
 
 async def test_content_must_be_there_and_small(

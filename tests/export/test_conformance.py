@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.session.hostdir import HostDirProvider, Target
+from croze.session.hostdir import HostDirProvider, LocalTarget
 from croze.session.provide_content import ContentProvider
 from croze.session.provide_targets import DirTarget, FileOutput, FileTarget, TargetsProvider
 from croze.session.provider import LentService
@@ -54,7 +54,7 @@ class TestLocal(ExporterSuite):
         takers: list[LentService] = [TargetsProvider({0: DirTarget(out, False)})]
         if request.param == "handle":
             out.mkdir()
-            takers.append(HostDirProvider({}, {0: Target(out, False)}))
+            takers.append(HostDirProvider({}, {0: LocalTarget(out, False)}))
         async with workshop.client(*takers) as session:
             malformed = {"platform-split": "maybe", "mode": "odd"}
             yield Delivery("local", EPOCH, malformed, session.id)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.export.contract import Attestation
-from croze.session.hostdir import HostDirProvider, Target
+from croze.session.hostdir import HostDirProvider, LocalTarget
 from croze.session.provide_content import ContentProvider
 from croze.session.provide_targets import DirTarget, FileOutput, FileTarget, TargetsProvider
 from croze.session.provider import LentService
@@ -118,7 +118,7 @@ async def test_an_oci_directory(workshop: Workshop, tmp_path: Path) -> None:
 def targets(kind: str, path: Path, *, delete: bool = False) -> list[LentService]:
     found: list[LentService] = [TargetsProvider({0: DirTarget(path, delete)})]
     if kind == "handle":
-        found.append(HostDirProvider({}, {0: Target(path, delete)}))
+        found.append(HostDirProvider({}, {0: LocalTarget(path, delete)}))
     return found
 
 

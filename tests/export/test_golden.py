@@ -36,13 +36,13 @@ def test_configs(build: str) -> None:
         history=done.history[:base_rows],
         rootfs=RootFS("layers", done.diff_ids[:base_rows]),
     )
-    given = json.loads(wanted)
-    del given["rootfs"]
-    given["created"] = "2026-01-01T00:00:00Z"
-    for row in given["history"][base_rows:]:
+    config = json.loads(wanted)
+    del config["rootfs"]
+    config["created"] = "2026-01-01T00:00:00Z"
+    for row in config["history"][base_rows:]:
         del row["created"]
     facts = [LayerFacts("2026-01-01T00:00:00.123456789Z") for _ in done.diff_ids]
-    data = msgspec.json.encode(given)
+    data = msgspec.json.encode(config)
     history = complete_history(configs.parse(data).history, facts)
     assert all(row.created for row in history)
     epoch = datetime.fromtimestamp(EPOCH_S, UTC)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import random
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -15,58 +13,12 @@ import pytest
 
 from croze.errors import Corrupted, InvalidRequest, ResourceExhausted
 from croze.fs.bundle import format, write
-from croze.fs.bundle.format import Chunk, Index, Node, Pack
+from croze.fs.bundle.format import BundleIndex, BundleNode, Chunk, Pack
 from croze.fs.bundle.memory import known_packs
-from croze.fs.bundle.read import merge_bundle, needed
+from croze.fs.bundle.read import needed
 from croze.fs.bundle.survey import Survey
-from croze.fs.bundle.write import Bundle, TooLarge, write_bundle
-
-NO_LIMIT = 1 << 40
-DAY_NS = 86_400 * 10**9
-
-
-def content(seed: int, size: int) -> bytes:
-    return random.Random(seed).randbytes(size)
-
-
-def put(root: Path, path: str, data: bytes | str, *, mtime_ns: int = DAY_NS) -> Path:
-    target = root / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    target.write_bytes(data.encode() if isinstance(data, str) else data)
-    os.utime(target, ns=(mtime_ns, mtime_ns))
-    return target
-
-
-@dataclass
-class Place:
-    """Where bundles of one tree go: the packs that are there, by digest."""
-
-    path: Path
-    packs: dict[str, str] = field(default_factory=dict)
-    spools: int = 0
-
-    @property
-    def memory(self) -> Path:
-        return self.path / "memory"
-
-    def write(self, root: Path, limit: int = NO_LIMIT, memory: Path | None = None) -> Bundle:
-        self.spools += 1
-        spool = self.path / f"spool{self.spools}"
-        spool.mkdir(parents=True)
-        made = write_bundle(
-            str(root), str(memory or self.memory), list(self.packs), str(spool), limit
-        )
-        assert isinstance(made, Bundle)
-        self.packs |= {pack.digest: pack.path for pack in made.packs if pack.path}
-        return made
-
-    def read(self, bundle: Bundle, new: Path, old: Path | None = None) -> None:
-        new.mkdir(exist_ok=True)
-        wanted = needed(bundle.index.path, str(old) if old else None, NO_LIMIT)
-        packs = {digest: self.packs[digest] for digest, _ in wanted.packs}
-        paths = (str(self.memory), str(new) + ".memory")
-        merge_bundle(bundle.index.path, packs, str(old) if old else None, str(new), paths, NO_LIMIT)
+from croze.fs.bundle.write import TooLarge, write_bundle
+from tests.fs.bundles import DAY_NS, NO_LIMIT, Place, content, put, sent, shape
 
 
 @pytest.fixture
@@ -86,22 +38,6 @@ def tree(tmp_path: Path) -> Path:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "place")
-
-
-def shape(root: Path) -> dict[str, tuple[object, ...]]:
-    found: dict[str, tuple[object, ...]] = {}
-    for path in sorted(root.rglob("*")):
-        st = path.lstat()
-        what: object = os.readlink(path) if path.is_symlink() else ""
-        if stat.S_ISREG(st.st_mode):
-            what = path.read_bytes()
-        times = 0 if path.is_dir() else st.st_mtime_ns
-        found[str(path.relative_to(root))] = (st.st_mode, st.st_uid, st.st_gid, times, what)
-    return found
-
-
-def sent(bundle: Bundle) -> int:
-    return sum(pack.size for pack in bundle.packs if pack.path)
 
 
 def test_a_tree_comes_out_as_it_went_in(tree: Path, place: Place, tmp_path: Path) -> None:
@@ -256,18 +192,18 @@ def test_a_limit_is_kept(tree: Path, place: Place, tmp_path: Path) -> None:
 
 # -- what comes from elsewhere ---------------------------------------------------------------
 
-ROOT = Node(b"", stat.S_IFDIR | 0o755, 0, 0, 0)
-DIR = Node(b"d", stat.S_IFDIR | 0o755, 0, 0, 0)
-FILE = Node(b"f", stat.S_IFREG | 0o644, 0, 0, 0)
-LINK = Node(b"l", stat.S_IFLNK | 0o777, 0, 0, 0, b"d")
+ROOT = BundleNode(b"", stat.S_IFDIR | 0o755, 0, 0, 0)
+DIR = BundleNode(b"d", stat.S_IFDIR | 0o755, 0, 0, 0)
+FILE = BundleNode(b"f", stat.S_IFREG | 0o644, 0, 0, 0)
+LINK = BundleNode(b"l", stat.S_IFLNK | 0o777, 0, 0, 0, b"d")
 PACK = Pack("sha256:" + "0" * 64, 10, (Chunk(b"0" * 32, 10),))
 
 
-def node(base: Node, **values: object) -> Node:
+def node(base: BundleNode, **values: object) -> BundleNode:
     return msgspec.structs.replace(base, **values)
 
 
-HOSTILE: dict[str, tuple[Node, ...]] = {
+HOSTILE: dict[str, tuple[BundleNode, ...]] = {
     "no root": (DIR,),
     "a root that is a link": (node(LINK, path=b""),),
     "above": (ROOT, node(FILE, path=b"../f")),
@@ -302,9 +238,9 @@ HOSTILE: dict[str, tuple[Node, ...]] = {
 
 
 @pytest.mark.parametrize("nodes", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_indexes_are_refused(nodes: tuple[Node, ...], tmp_path: Path) -> None:
+def test_hostile_indexes_are_refused(nodes: tuple[BundleNode, ...], tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="invalid cache mount index"):
-        format.decode(format.encode(Index(nodes, (PACK,))), NO_LIMIT)
+        format.decode(format.encode(BundleIndex(nodes, (PACK,))), NO_LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +254,7 @@ def test_hostile_indexes_are_refused(nodes: tuple[Node, ...], tmp_path: Path) ->
 )
 def test_hostile_packs_are_refused(pack: Pack) -> None:
     with pytest.raises(InvalidRequest, match="invalid cache mount index"):
-        format.decode(format.encode(Index((ROOT,), (pack,))), NO_LIMIT)
+        format.decode(format.encode(BundleIndex((ROOT,), (pack,))), NO_LIMIT)
 
 
 def test_what_is_no_index_is_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from croze.errors import NotFound
 from croze.fs.content import digest
-from croze.fs.content.checksum import Index, Query, checksum, query_digest
+from croze.fs.content.checksum import ContentIndex, Query, checksum, query_digest
 from croze.fs.entry import lstat_entry
 from tests.fs import trees
 
@@ -40,7 +40,7 @@ def test_only_what_is_asked_for_is_read(tree: Path, monkeypatch: pytest.MonkeyPa
         return of_path(path, st)
 
     monkeypatch.setattr(digest, "of_path", spy)
-    index = Index()
+    index = ContentIndex()
     query_digest(index, str(tree), Query("/d/e"))
     assert sorted(read) == ["d/e", "d/e/c"]
     read.clear()
@@ -54,7 +54,7 @@ def test_only_what_is_asked_for_is_read(tree: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_refresh_sees_every_change(tree: Path) -> None:
-    index = Index()
+    index = ContentIndex()
     before = query_digest(index, str(tree), ALL)
 
     def now() -> str:
@@ -83,7 +83,7 @@ def test_refresh_sees_every_change(tree: Path) -> None:
 
 
 def test_adding_after_asking(tree: Path) -> None:
-    index = Index.for_transfer()
+    index = ContentIndex.for_transfer()
     (tree / "x").mkdir()
     for name in ("x", "x/1", "x/2"):
         if name != "x":

@@ -11,7 +11,7 @@ import pytest
 
 from croze.errors import CrozeError
 from croze.fs.content import digest
-from croze.fs.content.checksum import Index, Query, checksum, query_digest
+from croze.fs.content.checksum import ContentIndex, Query, checksum, query_digest
 from croze.fs.tar.apply import apply_layer
 from croze.fs.tree.walk import walk
 
@@ -58,16 +58,16 @@ def read_query(case: dict[str, Any]) -> Query:
     )
 
 
-def answer(index: Index, root: str, query: Query) -> str:
+def answer(index: ContentIndex, root: str, query: Query) -> str:
     try:
         return query_digest(index, root, query)
     except CrozeError as error:
         return str(error).replace(root, "<root>")
 
 
-def transferred(root: str) -> Index:
+def transferred(root: str) -> ContentIndex:
     """The index as a file transfer would leave it."""
-    index = Index.for_transfer()
+    index = ContentIndex.for_transfer()
     digests: dict[str, bytes] = {}
     for entry in walk(root):
         sums = digest.begin(entry)
@@ -77,7 +77,7 @@ def transferred(root: str) -> Index:
         digests[entry.path] = value or sums.digest()
         index.add(entry, digests[entry.path])
     if not digests:
-        return Index()
+        return ContentIndex()
     return index
 
 
@@ -86,7 +86,7 @@ def test_scanned(name: str, trees: Path) -> None:
     root = str(trees / name)
     for case in json.loads((DATA / f"{name}.json").read_bytes())["queries"]:
         query = read_query(case)
-        assert answer(Index(), root, query) == (case.get("digest") or case["error"]), query
+        assert answer(ContentIndex(), root, query) == (case.get("digest") or case["error"]), query
 
 
 @pytest.mark.parametrize("name", TREES)

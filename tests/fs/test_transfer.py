@@ -89,8 +89,8 @@ def test_only_differences_are_asked_for(tmp_path: Path) -> None:
     assert (result.changed, result.removed, result.bytes) == (1, 1, 7)
     assert trees.read(dest) == trees.read(source)
     queries = [Query("/" + name) for name in sorted(os.listdir(dest))]
-    known = checksum(str(dest), str(tmp_path / "index"), queries)
-    assert known == checksum(str(dest), None, queries)
+    remembered = checksum(str(dest), str(tmp_path / "index"), queries)
+    assert remembered == checksum(str(dest), None, queries)
 
 
 def test_times_survive(tmp_path: Path) -> None:
@@ -231,8 +231,8 @@ def test_an_unreadable_index_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "s/c").write_text("3")
     assert transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path)).changed == 1
     queries = [Query("/" + name) for name in ("a", "c", "d")]
-    known = checksum(str(tmp_path / "d"), str(tmp_path / "index"), queries)
-    assert known == checksum(str(tmp_path / "d"), None, queries)
+    remembered = checksum(str(tmp_path / "d"), str(tmp_path / "index"), queries)
+    assert remembered == checksum(str(tmp_path / "d"), None, queries)
 
 
 def add_first(source: Path) -> None:
@@ -303,7 +303,7 @@ def test_notes_without_packets_get_them(tmp_path: Path) -> None:
     transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path))
     state = load_state(notes(tmp_path)["state_file"])
     assert state is not None
-    save_state(notes(tmp_path)["state_file"], state.started_ns, state.known)
+    save_state(notes(tmp_path)["state_file"], state.started_ns, state.mirrored)
     for _ in range(2):
         assert transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path)).changed == 0
     found = load_notes(notes(tmp_path)["state_file"])
@@ -340,7 +340,7 @@ def test_an_empty_tree_is_not_what_was_never_told(tmp_path: Path) -> None:
     transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path))
     state = load_state(notes(tmp_path)["state_file"])
     assert state is not None
-    save_state(notes(tmp_path)["state_file"], state.started_ns, state.known)
+    save_state(notes(tmp_path)["state_file"], state.started_ns, state.mirrored)
     (tmp_path / "s/a").unlink()
     assert transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path)).removed == 1
     assert transfer(tmp_path / "s", tmp_path / "d", **notes(tmp_path)) == SyncResult(0, 0, 0, 0)

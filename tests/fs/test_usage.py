@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from croze.fs.remove import remove_tree
-from croze.fs.tree.usage import Usage, usage
+from croze.fs.tree.usage import TreeUsage, usage
 
 NAME = "d" * 200
 
@@ -20,7 +20,7 @@ def test_it_is_what_du_says(tmp_path: Path) -> None:
     said = subprocess.run(["du", "-sk", tmp_path], capture_output=True, check=True).stdout
     assert usage(str(tmp_path)).size_bytes == int(said.split()[0]) * 1024
     assert usage(str(tmp_path)).inodes == 5
-    assert usage(str(tmp_path / "nothing")) == Usage()
+    assert usage(str(tmp_path / "nothing")) == TreeUsage()
 
 
 def test_trees_deeper_than_any_path(tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ class Client:
         self.asked: list[policysession_pb2.CheckPolicyRequest] = []
 
     async def check(self, request: policysession_pb2.CheckPolicyRequest) -> Answer:
-        kept = policysession_pb2.CheckPolicyRequest()
-        kept.CopyFrom(request)
-        self.asked.append(kept)
+        copy = policysession_pb2.CheckPolicyRequest()
+        copy.CopyFrom(request)
+        self.asked.append(copy)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 

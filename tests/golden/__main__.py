@@ -16,13 +16,13 @@ def main(argv: list[str]) -> int:
     options.add_argument("folder", nargs="+", type=Path)
     options.add_argument("-k", metavar="TEXT", default="", help="only cases with TEXT in the name")
     options.add_argument("-q", action="store_true", help="names only, no differences")
-    given = options.parse_args(argv)
+    args = options.parse_args(argv)
     counts: Counter[str] = Counter()
-    for folder in given.folder:
+    for folder in args.folder:
         if not folder.is_dir():
             print(f"{folder}: no such folder", file=sys.stderr)
             return 2
-        check_folder(folder, given.k, given.q, counts)
+        check_folder(folder, args.k, args.q, counts)
     if not counts:
         print("no cases found")
     print(f"{counts['passed']} passed, {counts['failed']} failed")

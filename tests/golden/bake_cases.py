@@ -72,8 +72,8 @@ def _run(folder: Path, command: Mapping[str, Any], root: Path) -> Answer:
     for name in command["files"]:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / name, project / name)
-    given = (folder / command["stdin"]).read_bytes() if "stdin" in command else b""
-    (streams / "stdin").write_bytes(given)
+    stdin = (folder / command["stdin"]).read_bytes() if "stdin" in command else b""
+    (streams / "stdin").write_bytes(stdin)
     before = set(project.rglob("*"))
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(project))
@@ -132,7 +132,7 @@ def _stream(number: int, name: str, path: Path) -> Iterator[None]:
     outer = getattr(sys, name)
     if number:
         outer.flush()
-    kept = os.dup(number)
+    saved = os.dup(number)
     mode = "w" if number else "r"
     try:
         with path.open(mode, encoding="utf-8", errors="surrogateescape") as file:
@@ -141,8 +141,8 @@ def _stream(number: int, name: str, path: Path) -> Iterator[None]:
             yield
     finally:
         setattr(sys, name, outer)
-        os.dup2(kept, number)
-        os.close(kept)
+        os.dup2(saved, number)
+        os.close(saved)
 
 
 def _recorded(answer: Answer, root: Path) -> dict[str, Any]:
@@ -170,12 +170,14 @@ def _recorded(answer: Answer, root: Path) -> dict[str, Any]:
 
 def _sorted(answer: dict[str, Any], want: Mapping[str, Any]) -> dict[str, Any]:
     """Without what does not count: the order of groups' targets where the original has none."""
-    kept = {key: value for key, value in answer.items() if key not in ("unordered", "quirk")}
-    if "group.*.targets" not in want.get("unordered", ()) or "stdout_json" not in kept:
-        return kept
+    sorted_answer = {
+        key: value for key, value in answer.items() if key not in ("unordered", "quirk")
+    }
+    if "group.*.targets" not in want.get("unordered", ()) or "stdout_json" not in sorted_answer:
+        return sorted_answer
     groups = {
         name: {**group, "targets": sorted(group["targets"])}
-        for name, group in kept["stdout_json"].get("group", {}).items()
+        for name, group in sorted_answer["stdout_json"].get("group", {}).items()
     }
-    kept["stdout_json"] = {**kept["stdout_json"], "group": groups}
-    return kept
+    sorted_answer["stdout_json"] = {**sorted_answer["stdout_json"], "group": groups}
+    return sorted_answer

@@ -136,11 +136,11 @@ async def _builds(
 
 
 def _resolver(dockerfile: bytes, opts: dict[str, Any]) -> StubResolver:
-    given = opts.get("opts", {})
+    build_opts = opts.get("opts", {})
     return StubResolver(
         dockerfile=dockerfile,
-        dockerfile_source=given.get("dockerfilekey", "dockerfile"),
-        dockerfile_name=given.get("filename", "Dockerfile"),
+        dockerfile_source=build_opts.get("dockerfilekey", "dockerfile"),
+        dockerfile_name=build_opts.get("filename", "Dockerfile"),
         files=opts.get("files", {}),
         input_texts=opts.get("inputs", {}),
         workers=opts.get("worker_platforms", ["linux/amd64"]),

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from croze.api import ops_pb2
 from croze.dockerfile import subrequests
-from croze.dockerfile.contexts import Contexts
+from croze.dockerfile.contexts import BuildContexts
 from croze.dockerfile.convert import convert, convert_lint, convert_outline
 from croze.dockerfile.lint import WarnSink
 from croze.dockerfile.options import Options, parse_options
@@ -57,7 +57,7 @@ class Subject:
             raise Failed("options", err) from err
         self.options = replace(parsed, devices=_devices(opts))
         self.labs = opts.get("channel") == "labs"
-        self.contexts = Contexts(self.options, resolver)
+        self.contexts = BuildContexts(self.options, resolver)
         self.resolver = resolver
 
     async def read(self) -> SourceMap:
@@ -107,8 +107,8 @@ class Subject:
 
 
 def _devices(opts: Mapping[str, Any]) -> list[Device]:
-    given = opts.get("convert_opt", {}).get("devices", [])
-    return [Device(item["name"], bool(item.get("optional"))) for item in given]
+    devices = opts.get("convert_opt", {}).get("devices", [])
+    return [Device(item["name"], bool(item.get("optional"))) for item in devices]
 
 
 def _optional(options: Options) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from croze.errors import CrozeError
 from croze.fs.content import digest
-from croze.fs.content.checksum import Index, Query, query_digest
+from croze.fs.content.checksum import ContentIndex, Query, query_digest
 from croze.fs.remove import temporary_directory
 from croze.fs.tar.apply import apply_layer
 from croze.fs.tree.walk import walk
@@ -37,7 +37,7 @@ def _check(path: Path, queries: list[dict[str, Any]]) -> list[str]:
         for entry in queries:
             query = _query(entry)
             scanned = entry.get("digest") or entry["error"]
-            lines += differences(scanned, _answer(Index(), root, query), f"scan {query}")
+            lines += differences(scanned, _answer(ContentIndex(), root, query), f"scan {query}")
             moved = entry.get("transfer_digest") or entry.get("transfer_error") or scanned
             lines += differences(moved, _answer(sent, root, query), f"transfer {query}")
         return lines
@@ -68,22 +68,22 @@ def _query(entry: dict[str, Any]) -> Query:
     )
 
 
-def _answer(index: Index, root: str, query: Query) -> str:
+def _answer(index: ContentIndex, root: str, query: Query) -> str:
     try:
         return query_digest(index, root, query)
     except CrozeError as err:
         return str(err).replace(root, "<root>")
 
 
-def _transferred(root: str) -> Index:
+def _transferred(root: str) -> ContentIndex:
     """The index as a file transfer would leave it."""
-    index = Index.for_transfer()
+    index = ContentIndex.for_transfer()
     digests: dict[str, bytes] = {}
     for entry in walk(root):
         sums = digest.begin(entry)
         if entry.is_file and not entry.linkname and entry.size:
             sums.update(Path(root, entry.path).read_bytes())
-        known = digests.get(entry.linkname) if not entry.is_link else None
-        digests[entry.path] = known or sums.digest()
+        target_digest = digests.get(entry.linkname) if not entry.is_link else None
+        digests[entry.path] = target_digest or sums.digest()
         index.add(entry, digests[entry.path])
-    return index if digests else Index()
+    return index if digests else ContentIndex()

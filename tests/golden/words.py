@@ -30,13 +30,13 @@ def _check(entry: dict[str, Any]) -> list[str]:
 def answer(entry: dict[str, Any]) -> dict[str, Any]:
     """What the lexer makes of an entry, in the form of its `want`."""
     flags = entry.get("flags", {})
-    given = set(flags) if isinstance(flags, list) else {k for k, v in flags.items() if v}
+    names = set(flags) if isinstance(flags, list) else {k for k, v in flags.items() if v}
     lex = ShellLex(
         entry["escape"],
-        raw_quotes="raw_quotes" in given,
-        raw_escapes="raw_escapes" in given,
-        skip_process_quotes="skip_process_quotes" in given,
-        skip_unset="skip_unset_env" in given,
+        raw_quotes="raw_quotes" in names,
+        raw_escapes="raw_escapes" in names,
+        skip_process_quotes="skip_process_quotes" in names,
+        skip_unset="skip_unset_env" in names,
     )
     try:
         found = lex.expand(entry["word"], entry["env"])

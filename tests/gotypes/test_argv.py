@@ -19,8 +19,8 @@ def read(grammar: Grammar, line: str) -> CommandLine:
 def shown(line: CommandLine) -> tuple[str, list[str]]:
     """`d1 rx`: the letter of each flag, with its value."""
     short = {"true": "1", "false": "0"}
-    given = [f"{flag.names[0][1]}{short.get(value, value)}" for flag, value in line.values]
-    return " ".join(given), list(line.words)
+    pairs = [f"{flag.names[0][1]}{short.get(value, value)}" for flag, value in line.values]
+    return " ".join(pairs), list(line.words)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_line(line: str, pflag: tuple[str, list[str]], urfave: tuple[str, list
 
 
 @pytest.mark.parametrize(
-    ("line", "given"),
+    ("line", "values"),
     [
         ("-dq", "d1 q1"),
         ("-dqrx", "d1 q1 rx"),
@@ -57,12 +57,12 @@ def test_a_line(line: str, pflag: tuple[str, list[str]], urfave: tuple[str, list
         ("-dr=x", "d1 rx"),
     ],
 )
-def test_pflag_takes_letters_apart(line: str, given: str) -> None:
-    assert shown(read(PFLAG, line)) == (given, [])
+def test_pflag_takes_letters_apart(line: str, values: str) -> None:
+    assert shown(read(PFLAG, line)) == (values, [])
 
 
 @pytest.mark.parametrize(
-    ("line", "given", "words"),
+    ("line", "values", "words"),
     [
         ("-debug|-root|x", "d1 rx", []),
         ("-debug=|-root=", "d1 r", []),
@@ -71,8 +71,8 @@ def test_pflag_takes_letters_apart(line: str, given: str) -> None:
         ("-=x|-d", "", ["-=x", "-d"]),
     ],
 )
-def test_urfave_takes_whole_names(line: str, given: str, words: list[str]) -> None:
-    assert shown(read(URFAVE, line)) == (given, words)
+def test_urfave_takes_whole_names(line: str, values: str, words: list[str]) -> None:
+    assert shown(read(URFAVE, line)) == (values, words)
 
 
 @pytest.mark.parametrize(

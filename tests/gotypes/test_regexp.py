@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from croze.gotypes.regexp import BadExpression, Expression, Match
+from croze.gotypes.regexp import BadExpression, Match, Regexp
 
 MISTAKES = [
     ("a(", "missing closing ): `a(`"),
@@ -24,33 +24,33 @@ MISTAKES = [
 @pytest.mark.parametrize(("text", "message"), MISTAKES)
 def test_mistakes(text: str, message: str) -> None:
     with pytest.raises(BadExpression) as caught:
-        Expression(text)
+        Regexp(text)
     assert str(caught.value) == f"error parsing regexp: {message}"
 
 
 def test_what_would_take_too_much_is_refused() -> None:
     for text in ("[^/]{1,1000}" * 40, "\\pL" * 300, "(?:.{100}){100}" * 100):
         with pytest.raises(BadExpression):
-            Expression(text)
+            Regexp(text)
 
 
 def test_replacing() -> None:
     def mark(found: Match) -> str:
         return f"<{found[0]}>"
 
-    assert Expression("x*").replace("abxc", mark) == "<>a<>b<x>c<>"
-    assert Expression("é").replace("aéé", mark) == "a<é><é>"
-    assert Expression("a").replace("\udcffa", mark) == "\ufffd<a>"
+    assert Regexp("x*").replace("abxc", mark) == "<>a<>b<x>c<>"
+    assert Regexp("é").replace("aéé", mark) == "a<é><é>"
+    assert Regexp("a").replace("\udcffa", mark) == "\ufffd<a>"
 
 
 def test_where_and_groups() -> None:
-    assert Expression("é+").span("aéébé") == (1, 3)
-    assert Expression("z").span("a") is None
-    found = Expression("(?P<head>a+)(-(b))?").fullmatch("aa")
+    assert Regexp("é+").span("aéébé") == (1, 3)
+    assert Regexp("z").span("a") is None
+    found = Regexp("(?P<head>a+)(-(b))?").fullmatch("aa")
     assert found is not None
     assert [found[0], found["head"], found[3], found[9], found["none"]] == ["aa", "aa", "", "", ""]
-    assert Expression("[^/]").search("\udcff")
-    assert not Expression("^b").search("ab")
+    assert Regexp("[^/]").search("\udcff")
+    assert not Regexp("^b").search("ab")
 
 
 def test_nothing_backtracks() -> None:
@@ -62,4 +62,4 @@ def test_nothing_backtracks() -> None:
         "(?:a?){60}a{60}$",
         "a*" * 99 + "b",
     ):
-        assert not Expression(text).search("a" * 1000 + "!")
+        assert not Regexp(text).search("a" * 1000 + "!")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from croze.http.redirects import RedirectRefused, Step, check_url, next_step, same_origin
+from croze.http.redirects import Hop, RedirectRefused, check_url, next_step, same_origin
 
 SECRET = {"Authorization": "Basic x", "Accept": "a", "Content-Type": "t"}
-START = Step("GET", "https://h.test/a/b", SECRET)
-POST = Step("POST", "https://h.test/a/b", SECRET, has_body=True)
+START = Hop("GET", "https://h.test/a/b", SECRET)
+POST = Hop("POST", "https://h.test/a/b", SECRET, has_body=True)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_out_of_https() -> None:
 
 
 def test_a_body_stays() -> None:
-    assert next_step(POST, 302, "/c") == Step("GET", "https://h.test/c", SECRET_FREE_OF_BODY)
+    assert next_step(POST, 302, "/c") == Hop("GET", "https://h.test/c", SECRET_FREE_OF_BODY)
     assert next_step(POST, 307, "/c").has_body
     with pytest.raises(RedirectRefused, match="body"):
         next_step(POST, 307, "https://evil.test/")
@@ -60,7 +60,7 @@ SECRET_FREE_OF_BODY = {"Authorization": "Basic x", "Accept": "a"}
 
 
 def test_head_stays_head() -> None:
-    assert next_step(Step("HEAD", START.url, {}), 303, "/c").method == "HEAD"
+    assert next_step(Hop("HEAD", START.url, {}), 303, "/c").method == "HEAD"
 
 
 def test_what_is_refused_shows_no_password() -> None:

@@ -29,8 +29,10 @@ cert = "/not/kept.pem"
 
 
 def test_certificates_that_are_kept_with_the_builder_count(tmp_path: Path) -> None:
-    kept = {f"certs/private.example/{name}.pem": name.encode() for name in ("ca", "key", "cert")}
-    found = registries({"buildkitd.toml": CONFIG, **kept}, tmp_path)
+    certificates = {
+        f"certs/private.example/{name}.pem": name.encode() for name in ("ca", "key", "cert")
+    }
+    found = registries({"buildkitd.toml": CONFIG, **certificates}, tmp_path)
     folder = tmp_path / "certs/private.example"
     assert found == {
         "docker.io": RegistryConfig(mirrors=("mirror.example:5000/hub",)),

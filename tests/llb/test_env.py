@@ -9,9 +9,9 @@ from croze.llb.env import Env
 
 def test_an_environment_is_what_was_set_in_the_order_of_the_last_time() -> None:
     dice = random.Random(1)
-    known: list[tuple[Env, dict[str, str]]] = [(Env(), {})]
+    pairs: list[tuple[Env, dict[str, str]]] = [(Env(), {})]
     for _ in range(2000):
-        env, model = dice.choice(known[-20:])
+        env, model = dice.choice(pairs[-20:])
         model = dict(model)
         for _ in range(dice.randrange(1, 5)):
             key, value = f"k{dice.randrange(40)}", str(dice.random())
@@ -31,8 +31,8 @@ def test_an_environment_is_what_was_set_in_the_order_of_the_last_time() -> None:
                     model.pop(key, None)
                     model[key] = value
             assert (env.get(key), key in env) == (model.get(key), key in model)
-        known.append((env, model))
-    for env, model in known:  # those that others were made from, too
+        pairs.append((env, model))
+    for env, model in pairs:  # those that others were made from, too
         assert list(env.items()) == list(model.items())
         assert len(env) == len(model)
         assert env.pairs() == [f"{k}={v}" for k, v in model.items()]

@@ -6,7 +6,7 @@ import pytest
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
-from croze.ops.file_plan import Chain, make_plan
+from croze.ops.file_plan import ActionChain, make_plan
 
 
 def action(
@@ -25,7 +25,7 @@ def action(
 
 def test_a_chain_is_one_piece_of_work() -> None:
     plan = make_plan([action(0), action(2), action(3, 1, 0)], 2)
-    assert plan.chains == (Chain(base=0, actions=(0, 1, 2), result=4),)
+    assert plan.chains == (ActionChain(base=0, actions=(0, 1, 2), result=4),)
     assert plan.outputs == (4,)
 
 

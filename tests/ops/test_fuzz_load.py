@@ -90,19 +90,19 @@ KINDS = (source, run, file, merge, diff, nested, lambda draw: ops_pb2.Op())
 @st.composite
 def graphs(draw: st.DrawFn) -> ops_pb2.Definition:
     """Ops of all kinds that point at each other, or at nothing; some bytes are changed."""
-    out, known = ops_pb2.Definition(), ["sha256:" + "0" * 64, ""]
+    out, digests = ops_pb2.Definition(), ["sha256:" + "0" * 64, ""]
     for _ in range(draw(st.integers(0, 6))):
         op = draw(st.sampled_from(KINDS))(draw)
         for _ in range(draw(st.integers(0, 3))):
-            chosen = draw(st.sampled_from(known[-3:] if len(known) > 2 else known))
+            chosen = draw(st.sampled_from(digests[-3:] if len(digests) > 2 else digests))
             op.inputs.add(digest=chosen, index=draw(INDEXES))
         data = bytearray(marshal_op(op))
         if data and draw(st.integers(0, 9)) == 0:
             data[draw(st.integers(0, len(data) - 1))] ^= 1 << draw(st.integers(0, 7))
         getattr(out, "def").append(bytes(data))
-        known.append(digest_bytes(bytes(data)))
+        digests.append(digest_bytes(bytes(data)))
         if draw(st.integers(0, 4)) == 0:
-            metadata = out.metadata[known[-1]]
+            metadata = out.metadata[digests[-1]]
             metadata.ignore_cache = draw(st.booleans())
             metadata.description[draw(TEXTS)] = draw(TEXTS)
             metadata.caps[draw(TEXTS)] = True

@@ -129,10 +129,10 @@ async def test_what_is_refused(bad: ops_pb2.Definition, message: str) -> None:
 
 async def test_capabilities() -> None:
     d = llb.source("tree://x", {}, "source.future").file(llb.mkdir("/a")).marshal()
-    known = frozenset({"file.base", "constraints", "platform", "meta.description"})
+    caps = frozenset({"file.base", "constraints", "platform", "meta.description"})
     with pytest.raises(Unsupported, match=r"unknown API capability source\.future"):
-        await load(d, LoadOptions(caps=known))
-    await load(d, LoadOptions(caps=known | {"source.future"}))
+        await load(d, LoadOptions(caps=caps))
+    await load(d, LoadOptions(caps=caps | {"source.future"}))
 
 
 async def test_a_check_may_refuse() -> None:

@@ -31,7 +31,7 @@ def test_json_of_messages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("paths", "kept"),
+    ("paths", "tops"),
     [
         (["/b", "/a", "/a/x", "/ab"], ["/a", "/ab", "/b"]),
         (["/", "/x"], ["/"]),
@@ -41,8 +41,8 @@ def test_json_of_messages() -> None:
         ([], []),
     ],
 )
-def test_paths_below_others(paths: list[str], kept: list[str]) -> None:
-    assert dedupe_paths(paths) == kept
+def test_paths_below_others(paths: list[str], tops: list[str]) -> None:
+    assert dedupe_paths(paths) == tops
 
 
 def test_wildcards() -> None:

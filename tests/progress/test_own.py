@@ -54,7 +54,7 @@ def test_a_part_of_a_step_is_timed() -> None:
 
 def test_steps_of_several_nodes_are_told_apart() -> None:
     names = ("[internal] booting", "plain")
-    given = control_pb2.StatusResponse(vertexes=[control_pb2.Vertex(name=name) for name in names])
-    found = [vertex.name for vertex in prefixed("node", given).vertexes]
+    status = control_pb2.StatusResponse(vertexes=[control_pb2.Vertex(name=name) for name in names])
+    found = [vertex.name for vertex in prefixed("node", status).vertexes]
     assert found == ["[node internal] booting", "[node] plain"]
-    assert [vertex.name for vertex in given.vertexes] == list(names), "others have theirs"
+    assert [vertex.name for vertex in status.vertexes] == list(names), "others have theirs"

@@ -82,22 +82,22 @@ class TokenServer:
         if request.method == "POST":
             form = await request.post()
             scopes = str(form.get("scope", "")).split()
-            known = (form.get("username"), form.get("password")) == ("user", "secret")
+            is_known = (form.get("username"), form.get("password")) == ("user", "secret")
         else:
             scopes = request.query.getall("scope", [])
             login = base64.b64encode(b"user:secret").decode()
-            known = request.headers.get("Authorization") == f"Basic {login}"
+            is_known = request.headers.get("Authorization") == f"Basic {login}"
         self.asked.append((request.method, " ".join(scopes)))
         if self.refuse_get and request.method == "GET":
             return web.Response(status=404)
-        access = [self._grant(scope, known) for scope in scopes]
+        access = [self._grant(scope, is_known) for scope in scopes]
         name = "access_token" if request.method == "POST" else "token"
         return web.json_response({name: self._sign(access), "expires_in": 300})
 
-    def _grant(self, scope: str, known: bool) -> dict[str, object]:
+    def _grant(self, scope: str, is_known: bool) -> dict[str, object]:
         kind, _, rest = scope.partition(":")
         name, _, actions = rest.rpartition(":")
-        granted = [a for a in actions.split(",") if known or a == "pull"]
+        granted = [a for a in actions.split(",") if is_known or a == "pull"]
         return {"type": kind, "name": name, "actions": granted}
 
     def _sign(self, access: list[dict[str, object]]) -> str:

@@ -14,7 +14,7 @@ from croze.policy.lent import SIGNATURES
 from croze.rego.builtins.library import LIBRARY
 from croze.rego.check import signatures
 from croze.rego.errors import EvaluationError, RegoError
-from croze.rego.functions import Surroundings
+from croze.rego.functions import RegoSurroundings
 from croze.rego.module_set import ModuleSet
 from croze.rego.parse.module import parse_module
 from croze.rego.unknowns import Missing, Partial, Unknown
@@ -78,7 +78,7 @@ def cases(name: str) -> list[dict[str, object]]:
 
 def answered(module: str) -> dict[str, object]:
     prints: list[str] = []
-    world = Surroundings(10**18, lambda at, text: prints.append(f"{at}: {text}"))
+    world = RegoSurroundings(10**18, lambda at, text: prints.append(f"{at}: {text}"))
     answer: dict[str, object] = {}
     try:
         modules = ModuleSet([parse_module("p.rego", module)], SIGNATURES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from croze.rego.functions import Surroundings
+from croze.rego.functions import RegoSurroundings
 from croze.rego.module_set import ModuleSet
 from croze.rego.parse.module import parse_module
 from croze.rego.unknowns import Missing, Partial, Unknown
@@ -89,7 +89,7 @@ def test_what_a_decision_needs(rules: str, needed: set[str]) -> None:
         "data.docker.decision",
         INPUT,
         unknown=UNKNOWN,
-        surroundings=Surroundings(on_print=lambda at, text: None),
+        surroundings=RegoSurroundings(on_print=lambda at, text: None),
     )
     names = found.refs if isinstance(found, Unknown) else frozenset()
     assert {name for name in names if name != "image"} == needed

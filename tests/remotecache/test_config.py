@@ -6,7 +6,7 @@ import pytest
 
 from croze.errors import InvalidRequest
 from croze.remotecache import config as configs
-from croze.remotecache.config import CacheConfig, CacheLayer, CacheRecord, LayerResult
+from croze.remotecache.config import CacheConfig, CacheLayer, ConfigRecord, LayerResult
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,8 @@ def test_nulls_are_absent() -> None:
 
 
 def test_deep_chains_are_no_recursion() -> None:
-    records = [CacheRecord(digest="0")] + [
-        CacheRecord(digest=str(n), inputs=((configs.CacheInput(link=n - 1),),))
+    records = [ConfigRecord(digest="0")] + [
+        ConfigRecord(digest=str(n), inputs=((configs.CacheInput(link=n - 1),),))
         for n in range(1, 5000)
     ]
     data = configs.marshal(CacheConfig(records=tuple(records)))
@@ -47,7 +47,7 @@ def test_deep_chains_are_no_recursion() -> None:
 
 def test_layers_are_sorted_with_their_parents() -> None:
     layers = (CacheLayer("b", -1), CacheLayer("a", 0), CacheLayer("a", -1))
-    record = CacheRecord(digest="r", layers=(LayerResult(1),))
+    record = ConfigRecord(digest="r", layers=(LayerResult(1),))
     found = configs.normalized(CacheConfig(layers, (record,)))
     assert found.layers == (CacheLayer("a", -1), CacheLayer("a", 2), CacheLayer("b", -1))
     assert found.chain(found.records[0].layers[0].layer) == (2, 1)
@@ -67,7 +67,7 @@ def test_times(text: str, again: str) -> None:
 
 def test_results_without_some_blobs() -> None:
     layers = (CacheLayer("base", -1), CacheLayer("gone", 0), CacheLayer("other", 0))
-    records = [CacheRecord(digest=d, layers=(LayerResult(n),)) for n, d in enumerate("abc")]
+    records = [ConfigRecord(digest=d, layers=(LayerResult(n),)) for n, d in enumerate("abc")]
     found = configs.without(CacheConfig(layers, tuple(records)), {"gone"})
     assert found.layers == (CacheLayer("base", -1), CacheLayer("other", 0))
     assert [[r.layer for r in record.layers] for record in found.records] == [[0], [], [1]]

@@ -14,10 +14,8 @@ from typing import TypeVar
 
 import pytest
 
-from croze.daemon.caches import wanted_mounts
 from croze.errors import InvalidRequest, NotFound
-from croze.fs.bundle.format import Index, Node, encode
-from croze.gateway.imports import CacheImport
+from croze.fs.bundle.format import BundleIndex, BundleNode, encode
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import digest_of
 from croze.job_values import JobKey
@@ -27,10 +25,9 @@ from croze.remotecache.mounts.carried import BuildMounts
 from croze.remotecache.mounts.exporting import MountsExport
 from croze.remotecache.mounts.listing import LISTING, ListedBlob, ListedMount
 from croze.remotecache.mounts.merging import MountOffer, bring_if_new
-from croze.remotecache.mounts.options import MountOptions, is_called, mount_options, shown
+from croze.remotecache.mounts.options import MountOptions
 from croze.remotecache.mounts.services import MountServices
 from croze.remotecache.objects.contract import Bring
-from croze.remotecache.options import parse_exports
 from croze.solver.caches import CacheSource
 from croze.solver.contract import Vertex
 from croze.status import Silent
@@ -45,81 +42,6 @@ NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 # -- what is asked for -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("id", "names", "others"),
-    [
-        ("/npm", ("npm", "/npm"), ("pm", "npm2", "")),
-        ("//root/.cache", ("/root/.cache", "//root/.cache"), ("root/.cache", "/root")),
-        ("team/npm", ("npm", "team/npm"), ("team", "/npm")),
-        ("raw", ("raw",), ("/raw",)),
-    ],
-)
-def test_what_a_mount_is_called(id: str, names: Sequence[str], others: Sequence[str]) -> None:
-    assert all(is_called(id, name) for name in names)
-    assert not any(is_called(id, name) for name in others if name)
-    assert is_called(id, shown(id))
-
-
-def test_attributes() -> None:
-    assert mount_options({"ref": "x"}) is None
-    assert mount_options({"mounts": "*"}) == MountOptions(("*",))
-    assert mount_options({"mounts": " npm, go;/root/.cache npm"}) == MountOptions(
-        ("npm", "go", "/root/.cache")
-    )
-    assert mount_options({"mounts": "a", "mounts-max-size": "1g"}) == MountOptions(("a",), 1 << 30)
-    assert MountOptions(("npm", "x")).unknown(["/npm"]) == ["x"]
-    assert MountOptions(("*",)).unknown([]) == []
-
-
-WRONG = (
-    ("inline", {"mounts": "*"}, "cache mounts can't be in an image"),
-    ("local", {"dest": "x", "mounts": ""}, "requires ids of cache mounts, or *"),
-    ("local", {"dest": "x", "mounts": " , "}, "requires ids of cache mounts, or *"),
-    ("local", {"dest": "x", "mounts-max-size": "1"}, "no meaning without mounts"),
-    ("registry", {"ref": "x", "mounts": "*", "mounts-max-size": "x"}, "parse mounts-max-size"),
-)
-
-
-@pytest.mark.parametrize(("kind", "attrs", "message"), WRONG)
-def test_wrong_attributes(kind: str, attrs: dict[str, str], message: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"failed to configure {kind} cache exporter.*") as err:
-        parse_exports([(kind, attrs)])
-    assert message in str(err.value)
-
-
-def test_wrong_attributes_of_an_import() -> None:
-    with pytest.raises(InvalidRequest, match="failed to configure s3 cache importer: mounts req"):
-        wanted_mounts(CacheImport("s3", {"mounts": ""}))
-
-
-def mount(id: str = "/a", **values: object) -> ListedMount:
-    blob = ListedBlob("sha256:" + "0" * 64, 1)
-    return ListedMount(**{"id": id, "index": blob, "packs": (blob,), **values})  # type: ignore[arg-type]
-
-
-def test_listings() -> None:
-    mounts = mount("/b"), mount("/a", base="sha256:1"), mount("/a", size=7, files=1, used_at="now")
-    assert set(listing.decode(listing.encode(mounts)).mounts) == set(mounts)
-    assert listing.encode(mounts) == listing.encode(mounts[::-1])
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"[]",
-        b'{"mounts":[],"version":2}',
-        listing.encode([mount(), mount()]),
-        listing.encode([mount(index=ListedBlob("sha256:../x", 1))]),
-        listing.encode([mount(packs=(ListedBlob("sha256:" + "0" * 64, -1),))]),
-        b'{"mounts":' + b"[" * 100_000,
-    ],
-)
-def test_what_is_no_listing(data: bytes) -> None:
-    with pytest.raises(InvalidRequest):
-        listing.decode(data)
 
 
 # -- going and coming ------------------------------------------------------------------------
@@ -361,8 +283,8 @@ async def test_what_is_lost_changes_nothing(machine: Machine, other: Machine, lo
 async def test_paths_that_are_too_long_for_this_machine(machine: Machine) -> None:
     cache = Cache()
     paths = [b"/".join([b"a" * 250] * deep) for deep in range(17)]
-    nodes = tuple(Node(path, stat.S_IFDIR | 0o755, 0, 0, 0) for path in paths)
-    index = encode(Index(nodes, ()))
+    nodes = tuple(BundleNode(path, stat.S_IFDIR | 0o755, 0, 0, 0) for path in paths)
+    index = encode(BundleIndex(nodes, ()))
     mount = ListedMount(id="/a", index=ListedBlob(digest_of(index), len(index)))
     data = listing.encode([mount])
     cache.blobs = {digest_of(each): each for each in (index, data)}

@@ -84,11 +84,11 @@ def test_messages_come_whole_however_the_bytes_are_cut(seed: int) -> None:
         number = chance.choice(list(wanted))
         some = [chance.randbytes(chance.choice((0, 1, 90, 5000))) for _ in range(3)]
         wanted[number] += some
-        left = prefixed(*some)
-        while left:
+        remaining = prefixed(*some)
+        while remaining:
             size = chance.randint(1, 3000)
             padding = chance.choice((None, 0, 9))
-            piece, left = left[:size], left[size:]
+            piece, remaining = remaining[:size], remaining[size:]
             if padding is None:
                 said += data(number, piece)
             else:
@@ -394,6 +394,6 @@ def test_more_than_the_window_is_refused_and_no_more_is_kept() -> None:
     tracemalloc.start()
     with pytest.raises(ConnectionBroken, match="window"):
         feed(peer.http, itertools.repeat(piece))
-    kept = tracemalloc.get_traced_memory()[0]
+    held_bytes = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert kept < 2 * stream.WINDOW_BYTES
+    assert held_bytes < 2 * stream.WINDOW_BYTES

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 from hpack import Decoder, Encoder
 
-from croze.rpc.call import Call
+from croze.rpc.call import ServerCall
 from croze.rpc.http2 import connection, frames, stream
 from croze.rpc.http2.blocks import header_frames
 from croze.rpc.http2.frames import Code, ConnectionBroken, frame
@@ -164,7 +164,7 @@ async def test_what_is_compressed_is_unpacked_little_by_little() -> None:
     message = prefixed(packer.compress(bytes(1 << 20)) + packer.flush())
     peer.http.receive(b"".join(data(1, b"\1" + message[1:]) for _ in range(60)))
     peer.http.receive(data(1, prefixed(b"plain"), frames.END_STREAM))
-    call = Call(peer.http, peer.calls[0], lambda: None, None)
+    call = ServerCall(peer.http, peer.calls[0], lambda: None, None)
     sizes = []
     while batch := await call.receive():
         sizes.append(sum(map(len, batch)))
@@ -209,9 +209,9 @@ def test_what_nobody_takes_is_bounded_over_all_calls() -> None:
 
     with pytest.raises(ConnectionBroken, match="more data than the window allows"):
         flood()
-    kept = tracemalloc.get_traced_memory()[0]
+    held_bytes = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert kept < 3 * connection.CONNECTION_WINDOW_BYTES
+    assert held_bytes < 3 * connection.CONNECTION_WINDOW_BYTES
 
 
 def test_the_peer_may_send_as_much_as_is_taken() -> None:
@@ -279,10 +279,10 @@ def test_several_connections_may_have_one_allowance() -> None:
         peer.call(number)
         peer.http.receive(data(number, cut))
     assert (one.cancelled, other.cancelled) == ([], [1])
-    taken = one.call(5)
+    stream = one.call(5)
     one.http.receive(data(5, prefixed(bytes(5_000))))
     one.http.receive(frames.rst_stream(5, Code.CANCEL))
-    assert len(one.http.take(taken)) == 1
+    assert len(one.http.take(stream)) == 1
     assert allowance.used_bytes == 32_000
     one.http.close("gone")
     assert allowance.used_bytes == 0

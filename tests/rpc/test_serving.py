@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 
 from croze import errors
-from croze.rpc.call import Call, Requests
+from croze.rpc.call import Requests, ServerCall
 from croze.rpc.http2 import frames
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.server import Patience, Server
@@ -30,12 +30,12 @@ class Service:
         self.go_on = asyncio.Event()
         self.closed = asyncio.Event()
 
-    async def echo(self, request: bytes, context: Call) -> bytes:
+    async def echo(self, request: bytes, context: ServerCall) -> bytes:
         sent = dict(context.invocation_metadata())
         await context.send_initial_metadata((("got", str(sent.get("k"))), ("b-bin", b"\0\xff")))
         return request + bytes(str(sent.get("raw-bin")), "ascii")
 
-    async def wait(self, request: bytes, context: Call) -> bytes:
+    async def wait(self, request: bytes, context: ServerCall) -> bytes:
         self.begun.set()
         try:
             await self.go_on.wait()
@@ -44,18 +44,18 @@ class Service:
             raise
         return b"went on"
 
-    async def fail(self, request: bytes, context: Call) -> bytes:
+    async def fail(self, request: bytes, context: ServerCall) -> bytes:
         async with aborting(context, plain=False):
             raise errors.NotFound("nö such thing", errors.VertexDetail("sha256:1"))
         return b""
 
-    async def crash(self, request: bytes, context: Call) -> bytes:
+    async def crash(self, request: bytes, context: ServerCall) -> bytes:
         raise ValueError("odd")
 
-    async def large(self, request: bytes, context: Call) -> bytes:
+    async def large(self, request: bytes, context: ServerCall) -> bytes:
         return bytes(MESSAGE_LIMIT_BYTES + 1)
 
-    async def count(self, requests: Requests[bytes], context: Call) -> AsyncIterator[bytes]:
+    async def count(self, requests: Requests[bytes], context: ServerCall) -> AsyncIterator[bytes]:
         try:
             async for each in requests:
                 yield str(len(each)).encode()

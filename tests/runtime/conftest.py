@@ -83,10 +83,10 @@ def executor(
     yield OciExecutor(config)
     state = tmp_path / "state"
     parts = [state / name for name in ("bundle", "run", "pid")]
-    left = [p.relative_to(state) for part in parts for p in part.rglob("*")]
+    leftovers = [p.relative_to(state) for part in parts for p in part.rglob("*")]
     # What crun 1.19 and later keep beside the containers is one for all of them.
-    kept = (".cache", ".empty-directory")
-    assert [str(path) for path in left if path.parts[1] not in kept] == []
+    allowed = (".cache", ".empty-directory")
+    assert [str(path) for path in leftovers if path.parts[1] not in allowed] == []
 
 
 @pytest.fixture

@@ -74,14 +74,14 @@ async def test_what_goes_on_writing_after_the_end_is_left() -> None:
 
 
 async def test_input_that_nobody_reads_any_more_is_thrown_away() -> None:
-    given = 0
+    pieces = 0
     all_given = asyncio.Event()
 
     async def much() -> AsyncIterator[bytes]:
-        nonlocal given
+        nonlocal pieces
         for _ in range(64):
             yield b"x" * (64 << 10)
-            given += 1
+            pieces += 1
         all_given.set()
 
     said = bytearray()
@@ -90,7 +90,7 @@ async def test_input_that_nobody_reads_any_more_is_thrown_away() -> None:
     async with asyncio.timeout(20):
         await all_given.wait()
         await child.close()
-    assert given == 64
+    assert pieces == 64
     assert not said
 
 

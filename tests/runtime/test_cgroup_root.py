@@ -40,8 +40,8 @@ def test_members_make_room(cgroup: Path) -> None:
             prepare({VARIABLE: "1"}, cgroup)
             assert (cgroup / "init/cgroup.procs").read_text().split() == [str(member.pid)]
             assert (cgroup / "cgroup.procs").read_text() == ""
-        given = (cgroup / "cgroup.controllers").read_text()
-        assert (cgroup / "cgroup.subtree_control").read_text() == given
+        controllers = (cgroup / "cgroup.controllers").read_text()
+        assert (cgroup / "cgroup.subtree_control").read_text() == controllers
         member.kill()
 
 

@@ -18,7 +18,7 @@ import pytest
 from croze.aio.threads import in_thread
 from croze.errors import ResourceExhausted
 from croze.runtime.contract import ContainerMount, ContainerSpec, Resources, Rlimit
-from croze.runtime.mounts import Bundle
+from croze.runtime.mounts import OciBundle
 from croze.runtime.oci import OciExecutor
 from croze.store import mount as store_mount
 from croze.store.contract import MountSpec
@@ -183,7 +183,7 @@ def test_a_bundle_is_not_removed_through_a_mount(own_mounts: bool, tmp_path: Pat
     """Whatever is still mounted there: what it holds is not the bundle's."""
     (tmp_path / "tree/sub").mkdir(parents=True)
     (tmp_path / "tree/sub/file").touch()
-    bundle = Bundle(tmp_path / "bundle")
+    bundle = OciBundle(tmp_path / "bundle")
     point = bundle.path / "m/0"
     point.mkdir(parents=True)
     (bundle.path / "config.json").touch()
@@ -200,7 +200,7 @@ def test_what_is_only_read_is_bound_so(own_mounts: bool, tmp_path: Path) -> None
     """Not even the daemon can write through a bundle's mounts to what is read-only."""
     (tmp_path / "tree/sub").mkdir(parents=True)
     (tmp_path / "tree/file").touch()
-    bundle = Bundle(tmp_path / "bundle")
+    bundle = OciBundle(tmp_path / "bundle")
     source = [MountSpec("bind", str(tmp_path / "tree"), ("rbind", "ro"))]
     for selector in ("/sub", "/file"):
         (made,) = bundle.add(ContainerMount("/x", source, selector=selector, readonly=True))

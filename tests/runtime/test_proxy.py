@@ -215,8 +215,8 @@ async def test_what_policies_refuse_is_forbidden(web: str, authority: Authority)
 
 
 async def test_a_server_that_is_not_there(authority: Authority) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}/x"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
     async with proxy(authority) as (reader, writer, capture):
         assert (await said(reader, writer, get(url)))[0] == "HTTP/1.1 502 Bad Gateway"
     assert capture.requests == [ProxiedRequest("GET", url, 502)]

@@ -285,9 +285,9 @@ def test_resolv_conf() -> None:
     assert resolv_conf(host, DnsConfig(), shares_host=False) == inside
     assert "127.0.0.53" in resolv_conf(host, DnsConfig(), shares_host=True)
     assert "nameserver 8.8.8.8" in resolv_conf("nameserver ::1\n", DnsConfig(), shares_host=False)
-    given = DnsConfig(nameservers=["1.1.1.1"], search=["x"])
+    dns = DnsConfig(nameservers=["1.1.1.1"], search=["x"])
     text = "nameserver 1.1.1.1\nsearch x\noptions ndots:2\n"
-    assert resolv_conf(host, given, shares_host=True) == text
+    assert resolv_conf(host, dns, shares_host=True) == text
 
 
 def test_hosts() -> None:

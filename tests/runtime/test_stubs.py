@@ -22,8 +22,8 @@ def run(rootfs: Path, stubs: Stubs) -> None:
 def test_those_that_were_missing(tmp_path: Path, recursive: bool) -> None:
     """As in BuildKit, a directory is gone, too, in which there were two of them."""
     run(tmp_path, Stubs(tmp_path, ["/a/b"], recursive=recursive))
-    left = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*"))
-    assert left == ([] if recursive else ["a", "etc"])
+    names = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*"))
+    assert names == ([] if recursive else ["a", "etc"])
 
 
 def test_what_was_there_or_has_something_in_it_stays(tmp_path: Path) -> None:
@@ -31,8 +31,8 @@ def test_what_was_there_or_has_something_in_it_stays(tmp_path: Path) -> None:
     stubs = Stubs(tmp_path, ["/a/b"], recursive=True)
     (tmp_path / "a/kept").touch()
     run(tmp_path, stubs)
-    left = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*"))
-    assert left == ["a", "a/kept", "etc"]
+    names = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*"))
+    assert names == ["a", "a/kept", "etc"]
 
 
 def test_who_puts_a_link_in_the_place_of_what_was_made(

@@ -13,7 +13,7 @@ from croze.sdk.options import BuildArguments, build_options
 
 
 def test_values_become_what_the_flags_would_give() -> None:
-    given: BuildArguments = {
+    arguments: BuildArguments = {
         "dockerfile": Path("other"),
         "tags": ["a:1", "b"],
         "args": {"X": "1"},
@@ -23,7 +23,7 @@ def test_values_become_what_the_flags_would_give() -> None:
         "provenance": False,
         "sbom": "generator=croze",
     }
-    found = build_options(Path("/src"), given)
+    found = build_options(Path("/src"), arguments)
     assert (found.context, found.dockerfile, found.stdin) == ("/src", "other", None)
     assert found.tags == ["a:1", "b"]
     assert found.build_args == {"X": "1"}
@@ -57,5 +57,5 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     plain = build_options(".", {})
     for name in BuildArguments.__annotations__:
-        given = {name: values.get(name, ["x"])}
-        assert build_options(".", given) != plain, name  # type: ignore[arg-type]
+        arguments = {name: values.get(name, ["x"])}
+        assert build_options(".", arguments) != plain, name  # type: ignore[arg-type]

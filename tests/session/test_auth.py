@@ -169,7 +169,7 @@ def tokens() -> Iterator[TokenServer]:
 
 async def fetch(
     lending: Lend, tokens: TokenServer, host: str, tls: TokenTls | None = None
-) -> auth.Token:
+) -> auth.SessionToken:
     async with lending([AuthProvider(tls={host: tls} if tls else None)]) as session:
         return await auth.fetch_token(
             session, host=host, realm=tokens.realm, service="svc", scopes=["a", "b"]
@@ -181,9 +181,9 @@ async def test_credentials_and_tokens(
 ) -> None:
     write_config(docker_config, {"auths": {"r": basic("u:p"), "i": {"identitytoken": "t"}}})
     async with lending([AuthProvider()]) as session:
-        assert await auth.credentials(session, "r") == auth.Credentials("u", "p")
-        assert await auth.credentials(session, "x") == auth.Credentials()
-    assert await fetch(lending, tokens, "r") == auth.Token("posted", 99)
+        assert await auth.credentials(session, "r") == auth.LentCredentials("u", "p")
+        assert await auth.credentials(session, "x") == auth.LentCredentials()
+    assert await fetch(lending, tokens, "r") == auth.SessionToken("posted", 99)
     assert (await fetch(lending, tokens, "i")).token == "posted"
     forms = [asked[1] for asked in tokens.asked]
     assert [form["grant_type"] for form in forms] == [["password"], ["refresh_token"]]
@@ -193,7 +193,7 @@ async def test_credentials_and_tokens(
 async def test_anonymous_tokens_and_servers_without_post(
     lending: Lend, docker_config: Path, tokens: TokenServer
 ) -> None:
-    assert await fetch(lending, tokens, "x") == auth.Token("got", 60, 1_700_000_000)
+    assert await fetch(lending, tokens, "x") == auth.SessionToken("got", 60, 1_700_000_000)
     write_config(docker_config, {"auths": {"r": basic("u:p")}})
     tokens.mode = "get"
     assert (await fetch(lending, tokens, "r")).token == "got"
@@ -252,7 +252,7 @@ async def test_the_token_authority(
 
 async def test_clients_without_the_service(lending: Lend) -> None:
     async with lending([]) as session:
-        assert await auth.credentials(session, "r") == auth.Credentials()
+        assert await auth.credentials(session, "r") == auth.LentCredentials()
         assert await auth.token_authority(session, "r") is None
 
 

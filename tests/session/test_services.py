@@ -27,7 +27,7 @@ from croze.session.provide_targets import (
     DirTarget,
     FileOutput,
     FileTarget,
-    Output,
+    TargetFile,
     TargetsProvider,
 )
 from croze.session.provide_upload import UploadProvider
@@ -61,8 +61,8 @@ async def test_who_lends_no_secrets_has_none(lending: Lend) -> None:
 
 
 def test_a_secret_file_is_checked_at_once(tmp_path: Path) -> None:
-    with pytest.raises(errors.InvalidRequest, match="failed to stat /nope"):
-        SecretsProvider([SecretSource("x", path="/nope")])
+    with pytest.raises(errors.InvalidRequest, match=f"failed to stat {tmp_path}/nope"):
+        SecretsProvider([SecretSource("x", path=f"{tmp_path}/nope")])
     (tmp_path / "big").write_bytes(bytes(500 * 1024 + 1))
     with pytest.raises(errors.InvalidRequest, match="too big"):
         SecretsProvider([SecretSource("x", path=str(tmp_path / "big"))])
@@ -219,7 +219,7 @@ def test_metadata_encoding() -> None:
 async def test_a_file_is_sent(lending: Lend, tmp_path: Path) -> None:
     seen: list[Mapping[str, str]] = []
 
-    def open_output(metadata: Mapping[str, str]) -> Output | None:
+    def open_output(metadata: Mapping[str, str]) -> TargetFile | None:
         seen.append(metadata)
         return FileOutput(tmp_path / "out.tar")
 
@@ -238,7 +238,7 @@ async def test_a_file_is_sent(lending: Lend, tmp_path: Path) -> None:
 
 async def test_a_file_on_this_host_is_written_in_place(lending: Lend, tmp_path: Path) -> None:
     """It is there, whole, when the call has ended; what is no file is sent."""
-    wanted: dict[int, Output | None] = {0: FileOutput(tmp_path / "out"), 1: Recorded(), 2: None}
+    wanted: dict[int, TargetFile | None] = {0: FileOutput(tmp_path / "out"), 1: Recorded(), 2: None}
     targets = TargetsProvider(
         {id: FileTarget(lambda _, id=id: wanted[id]) for id in wanted}  # type: ignore[misc]
     )
@@ -444,7 +444,7 @@ async def test_the_agent_answers_through_the_session(lending: Lend, agent: Path)
 
 async def test_a_directory_by_handle(lending: Lend, tree: Path, tmp_path: Path) -> None:
     provider = hostdir.HostDirProvider(
-        {"context": tree}, {2: hostdir.Target(tmp_path / "made/out", delete_extra=True)}
+        {"context": tree}, {2: hostdir.LocalTarget(tmp_path / "made/out", delete_extra=True)}
     )
     async with lending([provider]) as session:
         opened = await hostdir.open_dir(session, "context")

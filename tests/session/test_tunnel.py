@@ -13,13 +13,13 @@ import pytest
 
 from croze import errors
 from croze.api import control_pb2, secrets_pb2, upload_pb2
-from croze.rpc.call import Call, Requests
+from croze.rpc.call import Requests, ServerCall
 from croze.rpc.http2 import frames
 from croze.rpc.servers import Context
 from croze.session import manager, provider
 from croze.session.contract import Session
 from croze.session.serve import SESSION_METHOD
-from croze.session.tunnel import Tunnel
+from croze.session.tunnel import SessionTunnel
 from tests.rpc.grpc_client import open_channel
 from tests.session.conftest import Daemon, Lend
 
@@ -55,21 +55,21 @@ class Odd:
             raise
         return secrets_pb2.GetSecretResponse(data=request.ID.encode())
 
-    async def idle(self, messages: Requests[bytes], context: Call) -> None:
+    async def idle(self, messages: Requests[bytes], context: ServerCall) -> None:
         await self.go_on.wait()
         async for _ in messages:
             self.read += 1
 
-    async def refuse(self, messages: Requests[bytes], context: Call) -> None:
+    async def refuse(self, messages: Requests[bytes], context: ServerCall) -> None:
         async for _ in messages:
             raise errors.PermissionDenied("not this one")
 
-    async def flood(self, messages: Requests[bytes], context: Call) -> None:
+    async def flood(self, messages: Requests[bytes], context: ServerCall) -> None:
         while True:
             await context.write(PIECE)
             self.read += 1
 
-    async def headers(self, messages: Requests[bytes], context: Call) -> None:
+    async def headers(self, messages: Requests[bytes], context: ServerCall) -> None:
         found = provider.metadata_of(context)
         for value in (*found["one"], found["two"][0]):
             await context.write(value.encode())
@@ -264,7 +264,7 @@ class Stuck:
 
 async def test_a_stream_that_takes_nothing_holds_up_who_sends_and_nothing_grows() -> None:
     stuck = Stuck()
-    tunnel = Tunnel(stuck)
+    tunnel = SessionTunnel(stuck)
     stuck.said.put_nowait(frames.settings({frames.INITIAL_WINDOW_SIZE: 2**31 - 1}))
     stuck.said.put_nowait(frames.window_update(0, 2**30))
     async with asyncio.TaskGroup() as group:

@@ -17,7 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from croze.sigstore import bundle, trust
 from croze.sigstore.errors import NotVerified
 from croze.sigstore.verify import verify
-from tests.support.sigstore import Instance, Spoilt, b64, hashed_record, pem
+from tests.support.keys import b64, pem
+from tests.support.sigstore import Instance, Spoilt, hashed_record
 
 DATA = b"data"
 UNKNOWN = x509.UnrecognizedExtension(ObjectIdentifier("1.2.3.4"), b"\x05\0")

@@ -85,10 +85,10 @@ def test_a_file(tmp_path: Path) -> None:
 def test_a_repository(tmp_path: Path, web: Web) -> None:
     repository = TufRepository({TARGET: trusted("one")})
     web.files = repository.files()
-    known = PublicRoot(tmp_path / "state", web.url, repository.root)
-    assert "CN=one" in name_of(known)
+    root = PublicRoot(tmp_path / "state", web.url, repository.root)
+    assert "CN=one" in name_of(root)
     asked = len(web.asked)
-    assert "CN=one" in name_of(known)
+    assert "CN=one" in name_of(root)
     assert len(web.asked) == asked, "once is enough for a while"
     repository.version, repository.targets = 2, {TARGET: trusted("two")}
     web.files = repository.files()
@@ -144,8 +144,8 @@ def test_what_is_kept_must_be_good_too(tmp_path: Path, web: Web) -> None:
     web.files = repository.files()
     PublicRoot(tmp_path / "state", web.url, repository.root).load()
     web.down = True
-    (kept,) = (tmp_path / "state" / "targets").iterdir()
-    kept.write_bytes(trusted("another"))
+    (stored,) = (tmp_path / "state" / "targets").iterdir()
+    stored.write_bytes(trusted("another"))
     with pytest.raises(CrozeError, match="getting trusted root"):
         PublicRoot(tmp_path / "state", web.url, repository.root).load()
 

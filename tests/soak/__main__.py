@@ -53,13 +53,9 @@ def soak(folder: Path, seed: int, minutes: float) -> int:
     end = time.monotonic() + minutes * 60
     with registry(folder / "registry") as host:
         soaking = Soak(sandbox, layout, host, random.Random(seed))
-        try:
+        with sandbox.killing():
             problems = asyncio.run(soaking.until(end))
             problems += machine.remains(sandbox)
-        finally:
-            if sandbox.daemon is not None:
-                sandbox.daemon.kill()
-                sandbox.daemon.wait()
     for problem in problems:
         print(f"PROBLEM {problem}")
     print(f"{soaking.rounds} rounds, {soaking.done} done, {len(problems)} problems")

@@ -27,7 +27,7 @@ class Machine:
 
     def remains(self, sandbox: Sandbox) -> list[str]:
         """After the daemon has stopped."""
-        found = [left for left in sandbox.wait_no_leftovers() if not _is_ours(left)]
+        found = [leftover for leftover in sandbox.wait_no_leftovers() if not _is_ours(leftover)]
         now = Machine.now()
         found += [f"cgroup {path}" for path in sorted(now.cgroups - self.cgroups)]
         found += [f"network namespace {name}" for name in sorted(now.namespaces - self.namespaces)]

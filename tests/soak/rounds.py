@@ -107,9 +107,9 @@ class Soak:
         self._sandbox.log.rename(self._sandbox.path / "last.log")
         if "Traceback" not in text:
             return []
-        kept = self._sandbox.path / f"round{self.rounds + 1}.log"
-        kept.write_text(text)
-        return [f"a traceback in {kept}"]
+        log_copy = self._sandbox.path / f"round{self.rounds + 1}.log"
+        log_copy.write_text(text)
+        return [f"a traceback in {log_copy}"]
 
     async def _verified(self) -> list[str]:
         async with connect(self._sandbox.address) as client:
@@ -171,8 +171,8 @@ class Soak:
         async with connect(sandbox.address) as client:
             async for _ in client.prune(all=True):
                 pass
-            left = [r for r in await client.disk_usage() if not r.Shared]
-            problems += [f"still in the cache: {r.ID} {r.Description}" for r in left]
+            records = [r for r in await client.disk_usage() if not r.Shared]
+            problems += [f"still in the cache: {r.ID} {r.Description}" for r in records]
         problems += await self._verified()
         if code := await in_thread(sandbox.stop):
             problems.append(f"the daemon ended with {code}")

@@ -20,7 +20,7 @@ from croze.solver.in_flight import InFlight
 from croze.solver.inputs import Signature
 from croze.solver.levels import NOTHING, RESULT
 from croze.solver.state import OpState
-from croze.solver.validate import Progress
+from croze.solver.validate import EdgeMemory
 from tests.solver.arithmetic import Results, sha
 from tests.solver.machine_edge import SimEdge
 from tests.solver.nodes import Node, Work, no_content, no_work, release
@@ -40,7 +40,7 @@ class Simulation:
         self.queue: list[SimEdge] = []
         self.ran: list[int] = []
         self.in_flight: InFlight[SimVertex] = InFlight()
-        self.progress = Progress()
+        self.progress = EdgeMemory()
 
     def vertex(self, number: int) -> SimVertex:
         if number not in self.vertices:

@@ -15,7 +15,7 @@ from croze.errors import CrozeError
 from croze.solver.caches import CacheSource
 from croze.solver.contract import OpContext, Vertex
 from croze.solver.solver import Solver
-from tests.solver.arithmetic import Hook, Spec, build, sha, vertex
+from tests.solver.arithmetic import Hook, Spec, World, build, sha, vertex
 
 FUZZ = int(os.environ.get("CROZE_FUZZ", "1"))
 FIRST = int(os.environ.get("CROZE_SEED", "0"))
@@ -120,11 +120,11 @@ def _pausing(turns: int) -> Hook:
 
 
 def _running(turns: int, name: str, failures: int) -> Hook:
-    left = iter(range(failures))
+    remaining_failures = iter(range(failures))
 
     async def run(ctx: OpContext) -> None:
         await wait(turns)
-        if next(left, None) is not None:
+        if next(remaining_failures, None) is not None:
             raise CrozeError(f"{name} failed")
 
     return run
@@ -211,3 +211,14 @@ def for_seeds(count: int, check: Callable[[Random], Awaitable[None]]) -> None:
 async def _in_time(work: Awaitable[None]) -> None:
     async with asyncio.timeout(20):
         await work
+
+
+async def elsewhere(die: Random, steps: list[Step]) -> World:
+    """Another daemon, that has built some of it."""
+    world, made = World(validate=False), make(steps, works=True)
+    async with world.solver() as solver:
+        for _ in range(die.randint(0, 2)):
+            await build(solver, die.choice(made))
+    for number in any_losses(die):
+        world.results.values.pop(f"r{number}", None)
+    return world

@@ -67,11 +67,11 @@ def source(level: Level, *keys: str, **state: object) -> EdgeState:
 
 
 def machine(
-    *sources: EdgeState, keyings: Sequence[str] = (), known: bool = True, forced: bool = False
+    *sources: EdgeState, keyings: Sequence[str] = (), is_known: bool = True, forced: bool = False
 ) -> EdgeState:
-    """An edge with these inputs. `known`: its op has said its cache map."""
+    """An edge with these inputs. `is_known`: its op has said its cache map."""
     op = OpState(len(sources), forced)
-    if known:
+    if is_known:
         named = [*keyings, *[""] * (len(sources) - len(keyings))]
         op.maps.append(CacheMap("sha256:op", tuple(KEYINGS[name] for name in named)))
         op.maps_done = True

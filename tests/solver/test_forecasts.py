@@ -21,11 +21,11 @@ from tests.solver.plans import (
     any_wishes,
     below,
     build_all,
+    elsewhere,
     for_seeds,
     make,
 )
-from tests.solver.test_probe import probe
-from tests.solver.test_random_graphs import elsewhere
+from tests.solver.probing import probe
 
 SEEDS = 1000 * FUZZ
 

@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from croze.solver.caches import CacheSource
-from croze.solver.contract import Edge, OpContext, Result, Vertex
+from croze.solver.contract import Edge, OpContext, Vertex
 from croze.solver.observe import Outcome, VertexFacts
 from croze.solver.probe import ExpectedVertex
 from croze.solver.solver import Solver
 from tests.solver.arithmetic import Spec, World, build, sha, vertex
+from tests.solver.probing import Rules, probe
 
 CACHED, RAN, UNKNOWN = Outcome.CACHED, Outcome.RAN, Outcome.UNKNOWN
-_IDS = itertools.count()
-
-
-class Rules:
-    """A `ProbeWorld`: named sources may run, named values are far away."""
-
-    def __init__(self, may_run: Collection[str] = (), far: Collection[str] = ()) -> None:
-        self._may_run = may_run
-        self._far = far
-
-    def may_run(self, vertex: Vertex) -> bool:
-        return vertex.name in self._may_run
-
-    def at_hand(self, result: Result) -> bool:
-        return result.id not in self._far
-
-
-async def probe(
-    solver: Solver,
-    target: Vertex,
-    rules: Rules | None = None,
-    *,
-    caches: Sequence[CacheSource] = (),
-) -> list[ExpectedVertex]:
-    async with solver.job(f"probe-{next(_IDS)}") as job:
-        job.look_into(caches)
-        forecast = await job.probe(Edge(target), rules or Rules())
-        await forecast.release()
-        return list(forecast.expected)
 
 
 def outcomes(expected: list[ExpectedVertex]) -> dict[str, Outcome]:

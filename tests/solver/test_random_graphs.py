@@ -7,15 +7,15 @@ from random import Random
 
 import pytest
 
-from tests.solver.arithmetic import World, build
+from tests.solver.arithmetic import World
 from tests.solver.imports import imported
 from tests.solver.plans import (
     FUZZ,
-    Step,
     any_losses,
     any_steps,
     any_wishes,
     build_all,
+    elsewhere,
     for_seeds,
     make,
 )
@@ -39,14 +39,3 @@ def test_builds_get_the_right_numbers(failing: bool) -> None:
                     world.results.values.pop(f"r{number}", None)
 
     for_seeds(SEEDS, check)
-
-
-async def elsewhere(die: Random, steps: list[Step]) -> World:
-    """Another daemon, that has built some of it."""
-    world, made = World(validate=False), make(steps, works=True)
-    async with world.solver() as solver:
-        for _ in range(die.randint(0, 2)):
-            await build(solver, die.choice(made))
-    for number in any_losses(die):
-        world.results.values.pop(f"r{number}", None)
-    return world

@@ -52,14 +52,14 @@ def test_a_build_leaves_nothing_to_the_collector(shape: str) -> None:
     is, the more often the larger the build is."""
 
     async def run() -> list[int]:
-        world, target, left = World(), SHAPES[shape](100), []
+        world, target, counts = World(), SHAPES[shape](100), list[int]()
         async with world.solver() as solver:
             for _ in range(3):
                 gc.collect()
                 await build(solver, target)
                 await asyncio.sleep(0)
-                left.append(gc.collect())
-        return left
+                counts.append(gc.collect())
+        return counts
 
     gc.disable()
     try:
@@ -73,7 +73,7 @@ def test_memory_stays_flat_over_builds() -> None:
     that is over."""
 
     async def run() -> list[int]:
-        world, target, left = World(), chain(300), []
+        world, target, traced_bytes = World(), chain(300), []
         tracemalloc.start()
         try:
             async with world.solver() as solver:
@@ -83,10 +83,10 @@ def test_memory_stays_flat_over_builds() -> None:
                     world.results.loaded.clear()
                     await asyncio.sleep(0)
                     gc.collect()
-                    left.append(tracemalloc.get_traced_memory()[0])
+                    traced_bytes.append(tracemalloc.get_traced_memory()[0])
         finally:
             tracemalloc.stop()
-        return left
+        return traced_bytes
 
-    left = asyncio.run(run(), debug=False)
-    assert left[-1] - left[3] < 16 << 10, left
+    traced_bytes = asyncio.run(run(), debug=False)
+    assert traced_bytes[-1] - traced_bytes[3] < 16 << 10, traced_bytes

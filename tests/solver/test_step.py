@@ -39,7 +39,7 @@ from tests.solver.play import KEYED, PREPARED, machine, play, record, said, sour
 
 
 def test_who_is_wanted_asks_its_inputs_and_its_op() -> None:
-    edge = machine(source(NOTHING), source(NOTHING), known=False)
+    edge = machine(source(NOTHING), source(NOTHING), is_known=False)
     assert said(play(edge, Wants(DEFINITION_KEYS))) == said(
         [Ask(0, DEFINITION_KEYS), Ask(1, DEFINITION_KEYS), ASK_MAP]
     )
@@ -51,7 +51,7 @@ def test_who_is_not_wanted_does_nothing() -> None:
 
 
 def test_who_is_wanted_no_more_lets_go_and_keeps_what_it_knows() -> None:
-    edge = machine(source(DEFINITION_KEYS, "a"), known=False)
+    edge = machine(source(DEFINITION_KEYS, "a"), is_known=False)
     play(edge, Wants(RESULT))
     assert said(play(edge, Wants(NOTHING))) == said([LEAVE_MAP, Ask(0, NOTHING)])
     edge = machine(source(DEFINITION_KEYS, "a"))

@@ -185,9 +185,9 @@ def test_less_is_wanted() -> None:
 # Failing
 
 
-@pytest.mark.parametrize("known", [False, True])
-def test_an_input_that_fails_fails_the_edge(known: bool) -> None:
-    edge = machine(source(NOTHING, error=CrozeError("no")), known=known)
+@pytest.mark.parametrize("is_known", [False, True])
+def test_an_input_that_fails_fails_the_edge(is_known: bool) -> None:
+    edge = machine(source(NOTHING, error=CrozeError("no")), is_known=is_known)
     done = play(edge, Wants(RESULT))
     assert str(edge.error) == "no"
     assert done[-1] is NOTIFY

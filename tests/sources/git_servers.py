@@ -104,9 +104,9 @@ def sources(workshop: Workshop) -> GitSources:
 def source(
     sources: GitSources, remote: Remote, fragment: str = "", attrs: Mapping[str, str] | None = None
 ) -> GitSource:
-    given = {f"git.{key}": value for key, value in (attrs or {}).items()}
-    given["git.fullurl"] = remote.url
-    return sources.open_git(SourceRequest(f"git://host/app{fragment}", given))
+    all_attrs = {f"git.{key}": value for key, value in (attrs or {}).items()}
+    all_attrs["git.fullurl"] = remote.url
+    return sources.open_git(SourceRequest(f"git://host/app{fragment}", all_attrs))
 
 
 async def files(ref: ImmutableRef | None) -> dict[str, str]:
@@ -134,11 +134,11 @@ class HttpBackend:
         self.app.router.add_route("*", "/{path:.*}", self.handle)
 
     async def handle(self, request: web.Request) -> web.Response:
-        given = request.headers.get("Authorization", "")
-        self.asked.append(given)
+        authorization = request.headers.get("Authorization", "")
+        self.asked.append(authorization)
         if self.faults:
             return await self.faults.pop(0)(request)
-        if not self._open and given != self._wanted:
+        if not self._open and authorization != self._wanted:
             return web.Response(status=401, headers={"WWW-Authenticate": "Basic"})
         process = await asyncio.create_subprocess_exec(
             *("git", "http-backend"),

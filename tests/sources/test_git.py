@@ -202,8 +202,8 @@ def test_remotes() -> None:
 async def test_what_a_killed_git_left_is_made_anew_or_removed(tmp_path: Path) -> None:
     options = parse_options(SourceRequest("git://host/app", {"git.fullurl": "git://host/app"}))
     git = Git(git_dir=str(tmp_path))
-    for left in (["HEAD", "config.lock"], ["HEAD", "config", "objects/x"]):
-        for name in left:
+    for leftovers in (["HEAD", "config.lock"], ["HEAD", "config", "objects/x"]):
+        for name in leftovers:
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text("ref: refs/heads/master\n" if name == "HEAD" else "")
         await prepare(git, options, sha256=False)

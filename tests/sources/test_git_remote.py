@@ -36,19 +36,19 @@ async def test_with_a_token_or_a_header(
     named = {"authtokensecret": "TOKEN", "authheadersecret": "HEADER"}
     async with serve(backend.app) as host:
         remote.url = f"http://{host}/app/.git"
-        for given in (
+        for lent in (
             {"TOKEN": "let-me-in\n"},
             {"HEADER": header},
             {f"TOKEN.{host}": "let-me-in", "TOKEN": "wrong"},
             {"HEADER": header, "TOKEN": "wrong"},
         ):
-            async with workshop.client(secrets(**given)) as session:
+            async with workshop.client(secrets(**lent)) as session:
                 ctx = workshop.source_context(session.id)
                 found = source(sources, remote, "#main", named)
                 assert (await found.key(ctx, 0)).key == commit
                 assert await files(await found.snapshot(ctx)) == {"a": "1"}
-        for given in ({"TOKEN": "wrong"}, {}):
-            async with workshop.client(secrets(**given)) as session:
+        for lent in ({"TOKEN": "wrong"}, {}):
+            async with workshop.client(secrets(**lent)) as session:
                 ctx = workshop.source_context(session.id)
                 with pytest.raises(CrozeError, match="failed to fetch remote"):
                     await source(sources, remote, "#main", named).key(ctx, 0)
@@ -82,21 +82,21 @@ async def test_over_ssh(workshop: Workshop, sources: GitSources, tmp_path: Path)
     remote = Remote(tmp_path / "repos" / "app", "")
     commit = remote.commit({"a": "1"})
     key = ssh_key(tmp_path, "ed25519")
-    with ssh_server(tmp_path, key.with_suffix(".pub")) as (port, known):
+    with ssh_server(tmp_path, key.with_suffix(".pub")) as (port, host_keys):
         remote.url = f"ssh://root@127.0.0.1:{port}{remote.folder}/.git"
         agent = SshProvider([AgentSource(paths=(str(key),))])
         async with workshop.client(agent) as session:
             ctx = workshop.source_context(session.id)
             for attrs in (
                 {"mountsshsock": "default"},
-                {"mountsshsock": "default", "knownsshhosts": known},
+                {"mountsshsock": "default", "knownsshhosts": host_keys},
             ):
                 ctx = workshop.source_context(session.id)
                 found = source(sources, remote, "#main", attrs)
                 assert (await found.key(ctx, 0)).key == commit
                 assert await files(await found.snapshot(ctx)) == {"a": "1"}
             ctx = workshop.source_context(session.id)
-            wrong = known.replace("AAAAC3", "AAAAC4")
+            wrong = host_keys.replace("AAAAC3", "AAAAC4")
             impostor = {"mountsshsock": "default", "knownsshhosts": wrong}
             with pytest.raises(CrozeError, match="Host key verification failed"):
                 await source(sources, remote, "#main", impostor).key(ctx, 0)

@@ -35,8 +35,10 @@ async def check(
     fragment: str,
     attrs: Mapping[str, str],
 ) -> str:
-    given = {f"sig.{key}": value for key, value in attrs.items()}
-    return (await source(sources, remote, fragment, given).key(workshop.source_context(), 0)).key
+    sig_attrs = {f"sig.{key}": value for key, value in attrs.items()}
+    return (
+        await source(sources, remote, fragment, sig_attrs).key(workshop.source_context(), 0)
+    ).key
 
 
 @pytest.mark.parametrize("format", ["sha1", "sha256"])

@@ -77,8 +77,8 @@ async def sources(workshop: Workshop) -> AsyncIterator[HttpSources]:
 
 
 def source(sources: HttpSources, url: str, attrs: Mapping[str, str] | None = None) -> HttpSource:
-    given = {f"http.{key}": value for key, value in (attrs or {}).items()}
-    return sources.open_http(SourceRequest(url, given))
+    all_attrs = {f"http.{key}": value for key, value in (attrs or {}).items()}
+    return sources.open_http(SourceRequest(url, all_attrs))
 
 
 async def content(
@@ -178,8 +178,8 @@ async def test_secrets_named_for_the_host_authorize(
 ) -> None:
     header = SecretSource("HTTP_AUTH_HEADER_127.0.0.1", value=b"Basic abc")
     token = SecretSource("HTTP_AUTH_TOKEN_127.0.0.1", value=b"sesame")
-    for given, sent in (([header], "Basic abc"), ([header, token], "Bearer sesame")):
-        async with workshop.client(SecretsProvider(given)) as session, serve(site.app) as host:
+    for lent, sent in (([header], "Basic abc"), ([header, token], "Bearer sesame")):
+        async with workshop.client(SecretsProvider(lent)) as session, serve(site.app) as host:
             await source(sources, f"http://{host}/f", {}).key(
                 workshop.source_context(session.id), 0
             )
@@ -190,8 +190,8 @@ async def test_a_secret_goes_over_a_password_in_the_url(
     workshop: Workshop, sources: HttpSources, site: Site
 ) -> None:
     token = SecretSource("HTTP_AUTH_TOKEN_127.0.0.1", value=b"sesame")
-    for given, sent in (([], "Basic dTpwdw=="), ([token], "Bearer sesame")):
-        async with workshop.client(SecretsProvider(given)) as session, serve(site.app) as host:
+    for lent, sent in (([], "Basic dTpwdw=="), ([token], "Bearer sesame")):
+        async with workshop.client(SecretsProvider(lent)) as session, serve(site.app) as host:
             found = source(sources, f"http://u:pw@{host}/f", {})
             await found.key(workshop.source_context(session.id), 0)
             assert site.authorization == sent
@@ -258,8 +258,8 @@ async def test_checksums_of_another_kind(
 ) -> None:
     async with serve(site.app) as host:
         found = source(sources, f"http://{host}/f", {"checksum": SUM})
-        given = await found.checksum(workshop.source_context(), "sha512", b"tail")
-    assert given == "sha512:" + hashlib.sha512(BODY + b"tail").hexdigest()
+        checksum = await found.checksum(workshop.source_context(), "sha512", b"tail")
+    assert checksum == "sha512:" + hashlib.sha512(BODY + b"tail").hexdigest()
 
 
 async def test_an_upload(workshop: Workshop, sources: HttpSources) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from croze.errors import CrozeError
 from croze.fs.remove import remove_tree
-from croze.rpc.call import Call, Requests
+from croze.rpc.call import Requests, ServerCall
 from croze.session.contract import Session
 from croze.session.hostdir import HostDirProvider
 from croze.session.provide_files import FilesProvider, LentDir
@@ -34,7 +34,7 @@ class CountingFiles(FilesProvider):
     asked = 0
     ended = 0
 
-    async def _diff_copy(self, messages: Requests[bytes], context: Call) -> None:
+    async def _diff_copy(self, messages: Requests[bytes], context: ServerCall) -> None:
         self.asked += 1
         try:
             await super()._diff_copy(messages, context)
@@ -358,13 +358,13 @@ async def test_a_dockerfile_is_read_each_time_and_kept_as_it_is(bench: Bench) ->
 @either_way
 async def test_what_has_been_read_ahead_is_not_written_before_it_is_wanted(bench: Bench) -> None:
     await bench.brought(bench.request(differ="none"))
-    kept = await bench.bring(bench.request(differ="none"))
-    await kept.release()
+    earlier = await bench.bring(bench.request(differ="none"))
+    await earlier.release()
     rewrite(bench.context / "a", b"two")
     async with bench.sources.prefetching() as prefetch:
         prefetch(bench.request(differ="none"))
         await quiet(bench)
-        same = await bench.shop.store.refs.get(kept.id)
+        same = await bench.shop.store.refs.get(earlier.id)
         assert await files(same) == WHOLE
         await same.release()
     async with bench.sources.prefetching() as prefetch:
@@ -373,7 +373,7 @@ async def test_what_has_been_read_ahead_is_not_written_before_it_is_wanted(bench
         assert await bench.brought(bench.request(differ="none")) == WHOLE | {"a": b"two"}
 
 
-# -- kept directories --------------------------------------------------------------------------
+# -- earlier directories --------------------------------------------------------------------------
 
 
 @either_way

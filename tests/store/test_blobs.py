@@ -60,12 +60,12 @@ async def test_a_blob_deleted_as_it_is_published(tmp_path: Path, trash: Trash, t
     blobs = DiskBlobStore(tmp_path, trash)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(blobs.put(b"x"))
-        while not (known := blobs.digests()) and not task.done():
+        while not (digests := blobs.digests()) and not task.done():
             await asyncio.sleep(0)
         for _ in range(turns):
             await asyncio.sleep(0)
-        assert blobs.idle_s(known[0]) < 60, "it would be collected at once"
-        blobs.delete(known[0])
+        assert blobs.idle_s(digests[0]) < 60, "it would be collected at once"
+        blobs.delete(digests[0])
     assert not blobs.has(task.result())
 
 

@@ -61,9 +61,11 @@ def test_a_tmpfs_at_a_path_of_its_own() -> None:
 
 
 def test_all_or_none(tmp_path: Path) -> None:
+    target, missing = tmp_path / "target", str(tmp_path / "nope")
+    target.mkdir()
     with pytest.raises(CrozeError, match="failed to mount"):
-        mount_all([MountSpec("tmpfs", "tmpfs"), MountSpec("bind", "/nope", ("rbind",))], tmp_path)
-    assert not os.path.ismount(tmp_path)
+        mount_all([MountSpec("tmpfs", "tmpfs"), MountSpec("bind", missing, ("rbind",))], target)
+    assert not os.path.ismount(target)
 
 
 def test_unknown_filesystem(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ async def test_prune_leaves_what_is_held(store: Store) -> None:
     await child.release()
     assert [r.id for r in await pruned(store)] == [child.id, base.id]
     assert await store.refs.disk_usage() == []
-    left = [p for p in (store.root / "snapshots").rglob("*") if p.is_file()]
-    assert left == []
+    files = [p for p in (store.root / "snapshots").rglob("*") if p.is_file()]
+    assert files == []
     assert list((store.root / "side").iterdir()) == []
 
 
@@ -93,8 +93,8 @@ async def test_images_and_leases_hold_blobs(opener: Opener) -> None:
         store.images.set("docker.io/library/app:latest", Descriptor(OCI_MANIFEST, manifest, 1))
         with pytest.raises(NotFound):
             store.images.set("x", Descriptor(OCI_MANIFEST, "sha256:" + "0" * 64, 1))
-        kept = await store.blobs.put(b"kept by name")
-        store.leases.keep("history/1", [kept])
+        blob = await store.blobs.put(b"kept by name")
+        store.leases.keep("history/1", [blob])
         await pruned(store)
         assert len(store.blobs.digests()) == 4
     async with opener() as store:

@@ -121,8 +121,8 @@ class Service:
         if scope is None:
             return 403
         with self.lock:
-            known = (each for each in self.entries if (each.scope, each.key) == (scope, key))
-            if any(each.version == version for each in known):
+            reserved = (each for each in self.entries if (each.scope, each.key) == (scope, key))
+            if any(each.version == version for each in reserved):
                 return 409
             made = Entry(len(self.entries) + 1, scope, key, version)
             self.entries.append(made)

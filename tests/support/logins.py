@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from croze.registry.credentials import Login, Token
+from croze.registry.credentials import BearerToken, Login
 
 
 @dataclass(frozen=True)
@@ -22,5 +22,5 @@ class Fixed:
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> Token | None:
+    ) -> BearerToken | None:
         return None

@@ -23,12 +23,20 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+
+from tests.support.keys import (
+    b64,
+    canonical,
+    loaded_key,
+    named,
+    pem,
+    pem_key,
+    pem_public,
+    spki,
+    utf8,
+)
 
 SLSA = "https://slsa.dev/provenance/v1"
 REPOSITORY = "https://github.com/acme/app"
@@ -47,49 +55,6 @@ GITHUB: Mapping[int, str] = {
 _FULCIO = "1.3.6.1.4.1.57264.1"
 _SCT_LIST = ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 _P256 = ec.SECP256R1()
-
-
-def b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def spki(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _pem_key(key: ec.EllipticCurvePrivateKey) -> str:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def _pem_public(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _loaded_key(text: str) -> ec.EllipticCurvePrivateKey:
-    key = load_pem_private_key(text.encode(), None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
-    return key
-
-
-def canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
-def utf8(text: str) -> bytes:
-    """A text in DER."""
-    data = text.encode()
-    head = bytes([len(data)]) if len(data) < 128 else b"\x82" + len(data).to_bytes(2, "big")
-    return b"\x0c" + head + data
-
-
-def named(name: str) -> x509.Name:
-    """As the public instance's authorities are called."""
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "sigstore.dev"),
-            x509.NameAttribute(NameOID.COMMON_NAME, name),
-        ]
-    )
 
 
 @dataclass
@@ -146,12 +111,12 @@ class Instance:
     def save(self, file: Path) -> None:
         """Its keys, for who signs in another process."""
         keys = (self.root_key, self.key, self.ct_key, self.log_key)
-        file.write_text(json.dumps([self.name, *(_pem_key(key) for key in keys)]))
+        file.write_text(json.dumps([self.name, *(pem_key(key) for key in keys)]))
 
     @classmethod
     def saved(cls, file: Path) -> Instance:
         name, *keys = json.loads(file.read_text())
-        return cls(name, keys=tuple(_loaded_key(key) for key in keys))
+        return cls(name, keys=tuple(loaded_key(key) for key in keys))
 
     # -- certificates --
 
@@ -323,7 +288,7 @@ class Instance:
         """Of the layer that `payload` is, as `cosign sign` writes them without bundles; with a key
         of one's own there is no certificate."""
         key = own or ec.generate_private_key(_P256)
-        verifier = pem(self.certificate(key)) if own is None else _pem_public(key)
+        verifier = pem(self.certificate(key)) if own is None else pem_public(key)
         digest = hashlib.sha256(payload).digest()
         signature = key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256())))
         entry = self.entry(canonical(hashed_record(verifier, signature, digest)))
@@ -376,10 +341,6 @@ class Instance:
             ],
             "timestampAuthorities": [],
         }
-
-
-def pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(Encoding.PEM)
 
 
 def hashed_record(verifier: bytes, signature: bytes, digest: bytes) -> dict[str, Any]:

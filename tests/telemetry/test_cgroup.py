@@ -64,55 +64,58 @@ def write(folder: Path, **changed: str) -> Path:
     return folder
 
 
+SAMPLE = {
+    "cpuStat": {
+        "usageNanos": 270525000,
+        "userNanos": 266488000,
+        "systemNanos": 4037000,
+        "nrPeriods": 12,
+        "nrThrottled": 3,
+        "throttledNanos": 451000,
+        "pressure": {
+            "some": {"avg10": 11.77, "avg60": 2.12, "avg300": 0.44, "total": 1329021},
+            "full": {"avg10": 11.59, "avg60": 2.09, "avg300": 0.43, "total": 1318070},
+        },
+    },
+    "memoryStat": {
+        "swapBytes": 0,
+        "anon": 368640,
+        "file": 12288,
+        "kernelStack": 32768,
+        "pageTables": 65536,
+        "sock": 0,
+        "shmem": 4096,
+        "fileMapped": 8192,
+        "fileDirty": 0,
+        "fileWriteback": 0,
+        "slab": 723280,
+        "pgscan": 7,
+        "pgsteal": 6,
+        "pgfault": 1421,
+        "pgmajfault": 5,
+        "peak": 2883584,
+        "maxEvents": 9,
+        "oomEvents": 1,
+        "oomKillEvents": 1,
+        "pressure": {"some": NONE, "full": NONE},
+    },
+    "ioStat": {
+        "readBytes": 180225,
+        "writeBytes": 4098,
+        "discardBytes": 5,
+        "readIOs": 25,
+        "writeIOs": 5,
+        "discardIOs": 6,
+        "pressure": {"some": NONE | {"total": 42}, "full": NONE | {"total": 40}},
+    },
+    "pidsStat": {"current": 2},
+}
+
+
 def test_names_and_units_are_buildkits(tmp_path: Path) -> None:
     found = sample(write(tmp_path))
     assert str(found.pop("timestamp")).endswith("Z")
-    assert found == {
-        "cpuStat": {
-            "usageNanos": 270525000,
-            "userNanos": 266488000,
-            "systemNanos": 4037000,
-            "nrPeriods": 12,
-            "nrThrottled": 3,
-            "throttledNanos": 451000,
-            "pressure": {
-                "some": {"avg10": 11.77, "avg60": 2.12, "avg300": 0.44, "total": 1329021},
-                "full": {"avg10": 11.59, "avg60": 2.09, "avg300": 0.43, "total": 1318070},
-            },
-        },
-        "memoryStat": {
-            "swapBytes": 0,
-            "anon": 368640,
-            "file": 12288,
-            "kernelStack": 32768,
-            "pageTables": 65536,
-            "sock": 0,
-            "shmem": 4096,
-            "fileMapped": 8192,
-            "fileDirty": 0,
-            "fileWriteback": 0,
-            "slab": 723280,
-            "pgscan": 7,
-            "pgsteal": 6,
-            "pgfault": 1421,
-            "pgmajfault": 5,
-            "peak": 2883584,
-            "maxEvents": 9,
-            "oomEvents": 1,
-            "oomKillEvents": 1,
-            "pressure": {"some": NONE, "full": NONE},
-        },
-        "ioStat": {
-            "readBytes": 180225,
-            "writeBytes": 4098,
-            "discardBytes": 5,
-            "readIOs": 25,
-            "writeIOs": 5,
-            "discardIOs": 6,
-            "pressure": {"some": NONE | {"total": 42}, "full": NONE | {"total": 40}},
-        },
-        "pidsStat": {"current": 2},
-    }
+    assert found == SAMPLE
 
 
 def test_without_controllers_there_is_little_to_say(tmp_path: Path) -> None:

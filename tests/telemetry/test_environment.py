@@ -82,6 +82,6 @@ def test_the_resource() -> None:
         return {a.key: a.value.string_value for a in made.attributes}
 
     assert names({})["service.name"] == "buildkitd"
-    given = names({"OTEL_RESOURCE_ATTRIBUTES": "service.name=x,team=y"})
-    assert (given["service.name"], given["team"]) == ("x", "y")
+    attributes = names({"OTEL_RESOURCE_ATTRIBUTES": "service.name=x,team=y"})
+    assert (attributes["service.name"], attributes["team"]) == ("x", "y")
     assert names({"OTEL_SERVICE_NAME": "z"})["service.name"] == "z"

@@ -15,7 +15,7 @@ from croze.daemon.trace_service import trace_methods
 from croze.rpc.server import Server
 from croze.telemetry.environment import Target
 from croze.telemetry.export import MetricReader, SpanBatches
-from croze.telemetry.metrics import Metrics, Scope
+from croze.telemetry.metrics import InstrumentationScope, Metrics
 from croze.telemetry.send import METRICS_METHOD, TRACES_METHOD, HttpSender, sender
 from croze.telemetry.spans import make_span, root
 from croze.telemetry.traces import Traces
@@ -91,7 +91,7 @@ async def test_grpc(tmp_path: Path) -> None:
 async def test_metrics() -> None:
     collected = Collected()
     metrics = Metrics()
-    builds = metrics.counter("builds", "", Scope("here"))
+    builds = metrics.counter("builds", "", InstrumentationScope("here"))
     async with collector(collected) as url, asyncio.timeout(10), asyncio.TaskGroup() as group:
         target = Target("http/protobuf", f"{url}/v1/metrics")
         reader = MetricReader(sender(target, METRICS_METHOD), metrics, RESOURCE, 0.01)

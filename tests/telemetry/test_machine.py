@@ -54,19 +54,19 @@ def test_a_sample(tmp_path: Path) -> None:
 
 
 async def test_while_something_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = asyncio.Event()
+    is_taken = asyncio.Event()
     numbers = iter(range(1000))
 
     def take() -> dict[str, object]:
         number = next(numbers)
         if number == 30:
-            taken.set()
+            is_taken.set()
         return {"number": number}
 
     monkeypatch.setattr(machine, "sample", take)
     usage = MachineUsage(0.001)
     usage.start()
-    await taken.wait()
+    await is_taken.wait()
     usage.stop()
     found = [each["number"] for each in usage.samples()]
     assert found[0] == 0

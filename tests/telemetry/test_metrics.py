@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from croze.telemetry.metrics import Metrics, Scope
+from croze.telemetry.metrics import InstrumentationScope, Metrics
 from croze.telemetry.prometheus import render
 
-SCOPE = Scope("here")
+SCOPE = InstrumentationScope("here")
 
 
 def test_prometheus() -> None:

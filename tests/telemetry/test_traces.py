@@ -43,8 +43,8 @@ def test_what_strangers_send_is_bounded() -> None:
         request = sent(context)
         request.resource_spans[0].resource.attributes.extend(key_values({"x": "y" * (4 << 20)}))
         traces.receive(request)
-    kept = [context for context in contexts if traces.take(context.trace_id)]
-    assert len(kept) * (4 << 20) <= KEEP_RECEIVED_BYTES < (len(kept) + 2) * (4 << 20)
+    remembered = [context for context in contexts if traces.take(context.trace_id)]
+    assert len(remembered) * (4 << 20) <= KEEP_RECEIVED_BYTES < (len(remembered) + 2) * (4 << 20)
     mine = root()
     traces.want(mine.trace_id)
     traces.receive(sent(mine))
@@ -56,14 +56,14 @@ def test_a_message_of_very_many_spans() -> None:
     request = otlp_pb2.ExportTraceServiceRequest()
     scoped = request.resource_spans.add().scope_spans.add()
     scoped.spans.extend([otlp_pb2.Span()] * (2 * KEEP_SPANS))
-    kept: list[int] = []
+    counts: list[int] = []
 
     class Exporter:
         def put(self, spans: Sequence[RecordedSpan]) -> None:
-            kept.append(len(spans))
+            counts.append(len(spans))
 
     Traces(RESOURCE, Exporter()).receive(request)
-    assert kept == [KEEP_SPANS]
+    assert counts == [KEEP_SPANS]
 
 
 def test_two_builds_of_one_trace() -> None:

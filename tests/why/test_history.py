@@ -110,11 +110,11 @@ def test_a_build_costs_the_same_however_many_are_on_record(
             history = PastBuilds(root)
             for number in range(count + 1):
                 add(number)
-            taken = steps.of(lambda: add(count + 1))
+            own_steps = steps.of(lambda: add(count + 1))
             calls = calls_of(lambda: add(count + 2)) - steps.of(lambda: add(count + 3))
         assert len(list((root / "why").iterdir())) == count
         history.close()
-        return taken, calls
+        return own_steps, calls
 
     for few, many in zip(cost(20), cost(400), strict=True):
         assert many < few * 1.3

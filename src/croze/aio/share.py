@@ -18,8 +18,8 @@ _DEBT_S: Final = 0.002
 """So much is done without a pause: timers are no finer."""
 
 
-class Share:
-    """Of all that has a turn with it."""
+class TimeShare:
+    """What all that has a turn with it shares."""
 
     def __init__(self, part: float = _PART) -> None:
         self._pause = 1 / part - 1

@@ -186,7 +186,7 @@ class _Server:
         self._buffer_bytes = buffer_bytes
         self._tasks: set[asyncio.Task[None]] = set()
         self._greeting: dict[asyncio.Task[None], None] = {}
-        """Those in their handshakes, in the order they came."""
+        """The connections in their handshakes, in the order they came."""
         self._begun: set[asyncio.Task[None]] = set()
         """Whose sockets are closed by themselves."""
 

@@ -14,7 +14,7 @@ from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.gotypes import messages
 from croze.llb.marshal import digest_bytes, op_blobs
-from croze.runtime.usage import Usage
+from croze.runtime.usage import ResourceUsage
 
 Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bytes | None
 
@@ -39,7 +39,7 @@ class BuildSteps(Struct, frozen=True):
 
 
 def build_steps(
-    definition: ops_pb2.Definition | None, usage: Mapping[str, Usage] | None = None
+    definition: ops_pb2.Definition | None, usage: Mapping[str, ResourceUsage] | None = None
 ) -> BuildSteps:
     """`usage`: what steps used of the machine, by digest. Raises `InvalidRequest` for what is no
     definition."""

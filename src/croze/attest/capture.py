@@ -12,7 +12,7 @@ from croze.errors import MissingMaterial
 from croze.files.redact import redact
 from croze.image import reference
 from croze.image.platform import Platform
-from croze.runtime.usage import Usage
+from croze.runtime.usage import ResourceUsage
 from croze.sources.materials import (
     BlobMaterial,
     GitMaterial,
@@ -38,7 +38,7 @@ class Capture(Struct):
     """A step could reach the network."""
     incomplete: bool = False
     """Something was used that is no material."""
-    usage: dict[str, Usage] = field(default_factory=dict)
+    usage: dict[str, ResourceUsage] = field(default_factory=dict)
     """What steps used of the machine, by the digest of the op."""
     proxied: bool = False
     """Steps had a proxy of the daemon's for their network."""
@@ -86,13 +86,13 @@ class Capture(Struct):
         and tag is there by tag."""
         images = _pick(self, ImageMaterial, lambda m: m.ref)
         tagged = {_name_and_tag(m.ref) for m in images if not reference.parse(m.ref).digest}
-        kept = [
+        distinct = [
             m
             for m in images
             if not (reference.parse(m.ref).digest and _name_and_tag(m.ref) in tagged)
         ]
         return SortedCapture(
-            images=tuple(kept),
+            images=tuple(distinct),
             blobs=tuple(_pick(self, BlobMaterial, lambda m: m.ref)),
             git=tuple(_pick(self, GitMaterial, lambda m: m.url)),
             http=tuple(_pick(self, HttpMaterial, lambda m: m.url)),
@@ -119,7 +119,7 @@ class SortedCapture(Struct, frozen=True):
     ssh: Mapping[str, bool] = field(default_factory=dict)
     network: bool = False
     incomplete: bool = False
-    usage: Mapping[str, Usage] = field(default_factory=dict)
+    usage: Mapping[str, ResourceUsage] = field(default_factory=dict)
     proxied: bool = False
     uncaptured: tuple[MissingMaterial, ...] = ()
 

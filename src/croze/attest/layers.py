@@ -23,7 +23,7 @@ _TURN: Final = 100
 
 
 async def known_layers(results: ResultStore, stored: Sequence[tuple[Edge, StoredResult]]) -> Layers:
-    """Of those results whose blobs are all there or can be fetched; makes none."""
+    """The layers of those results whose blobs are all there or can be fetched; makes none."""
     layers: dict[tuple[str, int], Sequence[Sequence[Descriptor]]] = {}
     for number, (edge, each) in enumerate(stored, 1):
         chain = await _chain(results, each)

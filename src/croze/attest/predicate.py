@@ -38,7 +38,7 @@ class Predicate(Struct, frozen=True):
     request: Parameters
     builder_id: str
     environment: Mapping[str, object]
-    """Of the builder; facts of the machine's administrator besides."""
+    """What is said of the builder; facts of the machine's administrator besides."""
     build_config: Mapping[str, object] | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     """BuildKit's: vcs, source, layers."""
@@ -131,7 +131,7 @@ class Predicate(Struct, frozen=True):
 
 
 def _given(**members: object) -> dict[str, object]:
-    """Those that say something."""
+    """The members that say something."""
     return {key: value for key, value in members.items() if value}
 
 

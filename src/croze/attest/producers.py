@@ -16,9 +16,9 @@ class Producers:
 
     def remove(self, head: str, request: RequestProvenance) -> None:
         """Undo one `add`."""
-        kept = self._requests[head]
-        kept.remove(request)
-        if not kept:
+        requests = self._requests[head]
+        requests.remove(request)
+        if not requests:
             del self._requests[head]
 
     def find(self, head: str) -> RequestProvenance | None:

@@ -145,16 +145,16 @@ class Account(Struct, frozen=True):
 
     def _base(self, facts: BuildFacts, options: ProvenanceOptions, finished: datetime) -> Predicate:
         used = self.used
-        asked = (self.asked or AttestedRequest("", {})).told(used)
-        assert asked.request is not None
-        args = dict(asked.request.args)
+        requested = (self.asked or AttestedRequest("", {})).told(used)
+        assert requested.request is not None
+        args = dict(requested.request.args)
         vcs = {
             key.removeprefix(VCS): redact(args[key]) if key == f"{VCS}source" else args[key]
             for key in sorted(args)
             if key.startswith(VCS) and args[key]
         }
         request = msgspec.structs.replace(
-            asked.request,
+            requested.request,
             args={key: value for key, value in args.items() if not key.startswith(VCS)},
             secrets=_named(used.secrets),
             ssh=_named(used.ssh),
@@ -162,7 +162,7 @@ class Account(Struct, frozen=True):
             root=self.root,
             compatibility_version=facts.compatibility,
         )
-        source = asked.config_source
+        source = requested.config_source
         assert source is not msgspec.UNSET
         return Predicate(
             materials=tuple(materials(used)),
@@ -277,14 +277,14 @@ def _source(definition: ops_pb2.Definition, steps: BuildSteps) -> dict[str, obje
         return {}
     infos = []
     for info in definition.Source.infos:
-        given = {"filename": info.filename, "language": info.language, "data": info.data}
+        members = {"filename": info.filename, "language": info.language, "data": info.data}
         inner = build_steps(info.definition if info.HasField("definition") else None)
-        infos.append({key: value for key, value in given.items() if value} | inner.members())
-    known = definition.Source.locations
+        infos.append({key: value for key, value in members.items() if value} | inner.members())
+    locations = definition.Source.locations
     places = {
-        f"step{number}": message_json.message(known[digest])
+        f"step{number}": message_json.message(locations[digest])
         for digest, number in steps.numbers.items()
-        if digest in known
+        if digest in locations
     }
     places = {key: places[key] for key in sorted(places)}
     return {"source": ({"locations": places} if places else {}) | {"infos": infos}}

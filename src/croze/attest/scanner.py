@@ -52,7 +52,7 @@ class Scanner(Struct, frozen=True):
             raise InvalidRequest(f"scanner {self.image} does not have cmd")
         image = llb.image(self.image, platform=self.platform)
         extras = {key: definition_to_state(each) for key, each in sorted(target.extras.items())}
-        done = image.run(
+        scan = image.run(
             args,
             mounts=[
                 llb.tmpfs("/tmp"),
@@ -66,7 +66,7 @@ class Scanner(Struct, frozen=True):
             platform=self.platform,
             ignore_cache=target.ignore_cache,
         )
-        return done.mount(_DESTINATION).marshal()
+        return scan.mount(_DESTINATION).marshal()
 
     def _env(self, *, with_extras: bool) -> dict[str, str]:
         env = dict(_pair(each) for each in self.config.env)

@@ -31,13 +31,13 @@ def capture_of(vertices: Iterable[tuple[Vertex, Op | None]]) -> Capture:
 
 
 def _add_requests(
-    capture: Capture, vertex: Vertex, op: ops_pb2.ExecOp, asked: proxy.ProxyCapture
+    capture: Capture, vertex: Vertex, op: ops_pb2.ExecOp, proxied: proxy.ProxyCapture
 ) -> None:
     capture.proxied = True
-    for url, digest in asked.sources():
+    for url, digest in proxied.sources():
         capture.add(HttpMaterial(url, digest))
     digest, command = vertex.llb_digest or vertex.digest, " ".join(op.meta.args)
-    for each in asked.uncaptured:
+    for each in proxied.uncaptured:
         capture.incomplete = True
         capture.uncaptured.append(
             MissingMaterial(command, each.reason, digest, each.method, each.url)

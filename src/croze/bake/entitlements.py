@@ -42,10 +42,10 @@ class Privileges(Struct):
         self.write += granted.write
 
 
-def parse_allow(given: Iterable[str]) -> Privileges:
+def parse_allow(texts: Iterable[str]) -> Privileges:
     """`--allow`"""
     allowed = Privileges()
-    for text in given:
+    for text in texts:
         key, equals, value = text.partition("=")
         if text == "network.host":
             allowed.network_host = True
@@ -176,11 +176,11 @@ def _outside(
         return []
     roots = [_real(each, existing) for each in allowed]
     resolved = sorted({os.path.normpath(existing(each)) for each in paths}, key=len)
-    kept: list[str] = []
+    tops: list[str] = []
     for path in resolved:
-        if not any(path.startswith(f"{parent}/") for parent in kept):
-            kept.append(path)
-    return sorted(path for path in kept if not any(_is_within(path, root) for root in roots))
+        if not any(path.startswith(f"{parent}/") for parent in tops):
+            tops.append(path)
+    return sorted(path for path in tops if not any(_is_within(path, root) for root in roots))
 
 
 def _real(path: str, existing: Callable[[str], str]) -> str:

@@ -20,7 +20,7 @@ from croze.bake.options.entries import (
     SecretEntry,
 )
 from croze.bake.options.policy import parse_policy
-from croze.bake.options.resources import Resources
+from croze.bake.options.resources import ResourceLimits
 from croze.bake.target import Target
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.quote import quote
@@ -66,12 +66,12 @@ Overrides = dict[str, dict[str, Override]]
 
 
 def parse_overrides(
-    given: Iterable[str], names: Sequence[str], environment: Mapping[str, str]
+    texts: Iterable[str], names: Sequence[str], environment: Mapping[str, str]
 ) -> Overrides:
     """`pattern.key[.name][+]=value`, for each target whose name fits the pattern."""
     overrides: Overrides = {}
-    known = frozenset(names)
-    for text in given:
+    name_set = frozenset(names)
+    for text in texts:
         raw_key, equals, value = text.partition("=")
         appends = raw_key.endswith("+")
         full_key = raw_key.removesuffix("+")
@@ -80,7 +80,7 @@ def parse_overrides(
             raise BakeError(f"invalid override key {full_key}, expected target.name")
         if not equals and keys[1] != "args":
             raise BakeError(f"invalid override {text}, expected target.name=value")
-        for name in _expand(keys[0], names, known):
+        for name in _expand(keys[0], names, name_set):
             override = _read(keys, raw_key, value if equals else None, appends, environment)
             if override is not None:
                 _add(overrides.setdefault(name, {}), keys[1:], override)
@@ -89,8 +89,8 @@ def parse_overrides(
     return overrides
 
 
-def _expand(pattern: str, names: Sequence[str], known: frozenset[str]) -> Sequence[str]:
-    if pattern in known:
+def _expand(pattern: str, names: Sequence[str], name_set: frozenset[str]) -> Sequence[str]:
+    if pattern in name_set:
         return [pattern]
     try:
         compiled = glob.compile_pattern(pattern)
@@ -129,12 +129,12 @@ def _read(
     return Override(value or "")
 
 
-def _add(known: dict[str, Override], keys: list[str], override: Override) -> None:
+def _add(overrides: dict[str, Override], keys: list[str], override: Override) -> None:
     full = ".".join(keys)
-    before = known.get(full)
+    before = overrides.get(full)
     if before is not None and keys[0] in _GATHERED:
         override.values = [*before.values, *override.values]
-    known[full] = override
+    overrides[full] = override
 
 
 def apply_overrides(
@@ -183,7 +183,7 @@ def _set_named(target: Target, key: str, name: str, value: str) -> None:
         case "contexts":
             target.contexts = {**(target.contexts or {}), name: value}
         case "resources":
-            target.resources = (target.resources or Resources()).with_field(name, value)
+            target.resources = (target.resources or ResourceLimits()).with_field(name, value)
 
 
 def _set(target: Target, key: str, override: Override, granted: GrantedPrivileges) -> None:
@@ -286,15 +286,16 @@ def _replace_secret(target: Target, id_: str, value: str) -> None:
     """A declared secret takes its content from elsewhere."""
     if not id_:
         raise BakeError("invalid format for secret, expecting secret.<id>=<value>")
-    known = target.secret or []
-    if all(each.id != id_ for each in known):
+    secrets = target.secret or []
+    if all(each.id != id_ for each in secrets):
         raise BakeError(f"secret {quote(id_)} must be declared before it can be overridden")
-    (given,) = SECRETS.from_text(value)
-    if given.id and given.id != id_:
+    (replacement,) = SECRETS.from_text(value)
+    if replacement.id and replacement.id != id_:
         detail = f"does not match declared secret {quote(id_)}"
-        raise BakeError(f"secret override id {quote(given.id)} {detail}")
+        raise BakeError(f"secret override id {quote(replacement.id)} {detail}")
     target.secret = [
-        SecretEntry(id_, given.src, given.env) if each.id == id_ else each for each in known
+        SecretEntry(id_, replacement.src, replacement.env) if each.id == id_ else each
+        for each in secrets
     ]
 
 
@@ -308,7 +309,7 @@ def _pushed(outputs: list[OutputEntry] | None, push: bool) -> list[OutputEntry]:
         if all(each.type == "docker" for each in exports):
             exports.append(OutputEntry("image", {"push": "true"}))
         return exports
-    kept: list[OutputEntry] = []
+    pushed: list[OutputEntry] = []
     while exports:
         first = exports.pop(0)
         if first.type == "registry":
@@ -316,8 +317,8 @@ def _pushed(outputs: list[OutputEntry] | None, push: bool) -> list[OutputEntry]:
             if exports:
                 exports.insert(0, exports.pop())
             continue
-        kept.append(first.with_attr("push", "false") if first.type == "image" else first)
-    return kept
+        pushed.append(first.with_attr("push", "false") if first.type == "image" else first)
+    return pushed
 
 
 def _loaded(outputs: list[OutputEntry] | None) -> list[OutputEntry]:

@@ -92,7 +92,7 @@ def plain_group(group: Group) -> dict[str, object]:
 
 
 def plain_selection(selection: Selection) -> dict[str, object]:
-    """All of it: what `--print` shows."""
+    """The whole selection: what `--print` shows."""
     groups = {name: plain_group(selection.groups[name]) for name in sorted(selection.groups)}
     targets = {name: plain_target(selection.targets[name]) for name in sorted(selection.targets)}
     return {"group": groups, "target": targets} if groups else {"target": targets}

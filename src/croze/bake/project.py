@@ -14,10 +14,10 @@ from croze.bake.hcl.json_parser import parse_json_file
 from croze.bake.hcl.source import HclError
 from croze.bake.recursion import deep_recursion
 from croze.bake.values.value import TooLargeError
-from croze.bake.world import File, Settings, World
+from croze.bake.world import BakeSettings, File, World
 
 
-def load_definition(files: Sequence[File], settings: Settings, world: World) -> Definition:
+def load_definition(files: Sequence[File], settings: BakeSettings, world: World) -> Definition:
     """Read and evaluate all files. BakeError if something is wrong, with the lines that are."""
     data = {each.name: each.data for each in files}
     definition = Definition()
@@ -33,7 +33,9 @@ def load_definition(files: Sequence[File], settings: Settings, world: World) -> 
     return definition
 
 
-def _load(files: Sequence[File], settings: Settings, world: World, definition: Definition) -> None:
+def _load(
+    files: Sequence[File], settings: BakeSettings, world: World, definition: Definition
+) -> None:
     compose: list[File] = []
     bodies: list[AnyBody] = []
     for file in files:
@@ -51,7 +53,7 @@ def _load(files: Sequence[File], settings: Settings, world: World, definition: D
         read_definition(bodies, settings, world.environment, functions, definition)
 
 
-def _is_compose(file: File, settings: Settings, world: World) -> tuple[bool, Exception | None]:
+def _is_compose(file: File, settings: BakeSettings, world: World) -> tuple[bool, Exception | None]:
     """Whether it is a compose file, and what is wrong with it if it may be one."""
     if file.name.lower().endswith((".json", ".hcl")):
         return False, None

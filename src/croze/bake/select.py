@@ -77,9 +77,9 @@ class _Selector:
         names: list[str] = []
         try:
             pattern = glob.compile_pattern(name)
-            known = [each.name for each in self.definition.groups]
-            known += [each.name for each in self.definition.targets]
-            names = [each for each in known if glob.matches(pattern, each)]
+            candidates = [each.name for each in self.definition.groups]
+            candidates += [each.name for each in self.definition.targets]
+            names = [each for each in candidates if glob.matches(pattern, each)]
         except glob.BadPatternError:
             pass
         if not names:
@@ -150,13 +150,13 @@ class _Selector:
         for name in names:
             if name == "default" and "default" in groups:
                 continue
-            known = groups.get("default", Group("default"))
-            groups["default"] = Group("default", [*known.targets, name], known.description)
+            default = groups.get("default", Group("default"))
+            groups["default"] = Group("default", [*default.targets, name], default.description)
         if "default" in groups:
-            known = groups["default"]
-            ordered = sorted(dict.fromkeys(known.targets))
-            groups["default"] = Group("default", ordered, known.description)
-            groups["default"].has_list = known.has_list
+            default = groups["default"]
+            ordered = sorted(dict.fromkeys(default.targets))
+            groups["default"] = Group("default", ordered, default.description)
+            groups["default"].has_list = default.has_list
 
     def link(self, name: str, target: Target, path: list[str]) -> None:
         """Resolve the targets whose results this one uses as contexts."""

@@ -22,7 +22,7 @@ from croze.bake.options.entries import (
     SecretEntry,
     SshEntry,
 )
-from croze.bake.options.resources import Resources
+from croze.bake.options.resources import ResourceLimits
 from croze.policy.options import PolicyOption
 
 _REPLACED = (
@@ -93,7 +93,7 @@ class Target(Struct):
     no_cache_filter: list[str] | None = None
     shm_size: str | None = None
     ulimits: list[str] | None = None
-    resources: Resources | None = None
+    resources: ResourceLimits | None = None
     call: str | None = None
     entitlements: list[str] | None = None
     extra_hosts: dict[str, str | None] | None = None
@@ -122,7 +122,7 @@ class Target(Struct):
         self.ssh = SSH.merged(self.ssh, other.ssh)
         self.cache_from = CACHES.merged(self.cache_from, other.cache_from)
         if other.resources is not None:
-            self.resources = (self.resources or Resources()).merged(other.resources)
+            self.resources = (self.resources or ResourceLimits()).merged(other.resources)
         self.description = other.description or self.description
         if other.inherits:
             self.inherits = [*(self.inherits or ()), *other.inherits]
@@ -135,9 +135,11 @@ class Target(Struct):
         if other.context is not None:
             own.context, own.context_from = theirs.context, theirs.context_from
         if before.contexts or theirs.contexts:
-            kept = {k: v for k, v in before.contexts.items() if k not in (other.contexts or {})}
+            own_contexts = {
+                k: v for k, v in before.contexts.items() if k not in (other.contexts or {})
+            }
             added = {k: v for k, v in theirs.contexts.items() if k in (other.contexts or {})}
-            own.contexts = {**kept, **added}
+            own.contexts = {**own_contexts, **added}
         self.bases = own
 
     def normalize(self) -> None:

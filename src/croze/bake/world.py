@@ -37,7 +37,7 @@ class File(Struct, frozen=True):
     data: bytes
 
 
-class Settings(Struct, frozen=True):
+class BakeSettings(Struct, frozen=True):
     """What the command line says about evaluation.
 
     `builtins` are variables that files cannot define; `variables` override those that files do.

@@ -22,10 +22,10 @@ def daemon_flags(
     container's, so that builds may have it unless the user says what they may. None where nothing
     is to be said. Raises `InvalidRequest`."""
     try:
-        given = shlex.split(text)
+        flags = shlex.split(text)
     except ValueError as error:
         raise InvalidRequest(f"failed to parse buildkit flags: {error}") from None
-    allowed = list(_entitlements(given))
+    allowed = list(_entitlements(flags))
     may = f"{ENTITLEMENT}={HOST_NETWORK}"
     if driver == "docker-container" and options.get("network") == "host":
         extra = [] if HOST_NETWORK in allowed else [may]
@@ -33,11 +33,11 @@ def daemon_flags(
         extra = [may]
     else:
         extra = []
-    return tuple(given + extra) or None
+    return tuple(flags + extra) or None
 
 
 def _entitlements(flags: Sequence[str]) -> Iterator[str]:
-    """Those before the first flag of another name, where buildx's reader stops."""
+    """The entitlements before the first flag of another name, where buildx's reader stops."""
     words = iter(flags)
     for word in words:
         if word == ENTITLEMENT:

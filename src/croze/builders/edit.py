@@ -99,12 +99,12 @@ def _settled(
     """One node an endpoint, and each fixed platform on the node that named it last."""
     if sum(one.endpoint == endpoint for one in nodes) > 1:
         raise InvalidRequest(f"invalid duplicate endpoint {endpoint}")
-    taken = {platforms.format(one) for one in node.platforms or ()}
+    named = {platforms.format(one) for one in node.platforms or ()}
 
     def without_taken(one: BuilderNode) -> BuilderNode:
         if one.name == node.name:
             return one
-        kept = tuple(p for p in one.platforms or () if platforms.format(p) not in taken)
-        return msgspec.structs.replace(one, platforms=kept)
+        others_own = tuple(p for p in one.platforms or () if platforms.format(p) not in named)
+        return msgspec.structs.replace(one, platforms=others_own)
 
     return msgspec.structs.replace(builder, nodes=tuple(map(without_taken, nodes)))

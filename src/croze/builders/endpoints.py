@@ -21,13 +21,13 @@ _SUFFIX_LENGTH = 5
 _DEFAULTS = {"unix": "/var/run/docker.sock", "npipe": "//./pipe/docker_engine"}
 
 
-def engine_endpoint(given: str, contexts: Contexts) -> str:
+def engine_endpoint(name: str, contexts: Contexts) -> str:
     """A docker context's name as it is, an address in full. Raises `InvalidRequest`."""
     try:
-        context = contexts.get(given)
+        context = contexts.get(name)
     except NotFound:
-        return _host(given)
-    return context.host if given == DEFAULT else given
+        return _host(name)
+    return context.host if name == DEFAULT else name
 
 
 def default_engine_endpoint(contexts: Contexts) -> str:

@@ -72,7 +72,7 @@ class BuilderFiles:
             os.chown(path, *self._owner, follow_symlinks=False)
 
     def write(self, relative: str, data: bytes, mode: int = 0o600) -> None:
-        """All of it or nothing: a reader never sees half a file."""
+        """Write the whole file or nothing: a reader never sees half a file."""
         path = self.directory / relative
         write_atomically(path, data, mode)
         self._give(path)

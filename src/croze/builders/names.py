@@ -20,13 +20,13 @@ tun vat wedge
 TRIES = 6
 
 
-def new_name(taken: Callable[[str], bool]) -> str:
+def new_name(is_taken: Callable[[str], bool]) -> str:
     """A name that nobody has: `oaken_stave`, after some tries with a digit behind it."""
     adjectives, nouns = _ADJECTIVES.split(), _NOUNS.split()
     for attempt in range(TRIES):
         name = f"{random.choice(adjectives)}_{random.choice(nouns)}"
         if attempt:
             name += str(random.randrange(10))
-        if not taken(name):
+        if not is_taken(name):
             return name
     raise LookupError("failed to generate random name")

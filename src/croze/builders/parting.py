@@ -23,7 +23,7 @@ Offered = Sequence[Sequence[Platform]]
 """The platforms of each node."""
 
 
-class Share(Struct, frozen=True):
+class NodeShare(Struct, frozen=True):
     """What one node builds; no platforms stand for the node's own."""
 
     node: int
@@ -31,14 +31,14 @@ class Share(Struct, frozen=True):
 
 
 def parse_choice(text: str) -> str:
-    """Of nodes that are equally good: the first, or the one with the fewest running builds.
-    Raises `InvalidRequest`."""
+    """How to choose among nodes that are equally good: the first, or the one with the fewest
+    running builds. Raises `InvalidRequest`."""
     if text and text not in CHOICES:
         raise InvalidRequest(f"invalid choice of nodes {text}: use {' or '.join(CHOICES)}")
     return text or FIRST
 
 
-def by_fixed(fixed: Offered, platforms_wanted: Sequence[Platform]) -> list[Share] | None:
+def by_fixed(fixed: Offered, platforms_wanted: Sequence[Platform]) -> list[NodeShare] | None:
     """None when some platform is nobody's by what users fixed: the daemons have to be asked."""
     best = [_best(fixed, platform, platforms.only_strict) for platform in platforms_wanted]
     nodes = [node for node in best if node is not None]
@@ -47,7 +47,7 @@ def by_fixed(fixed: Offered, platforms_wanted: Sequence[Platform]) -> list[Share
 
 def by_all(
     offered: Offered, platforms_wanted: Sequence[Platform], loads: Sequence[int] | None = None
-) -> list[Share]:
+) -> list[NodeShare]:
     """With `loads`, of nodes that are equally good the one with the smallest."""
     nodes = [_of_all(offered, platform, loads) for platform in platforms_wanted]
     if not nodes and loads is not None:
@@ -93,9 +93,9 @@ def _idlest(nodes: Sequence[int], loads: Sequence[int]) -> int:
     return min(nodes, key=lambda node: (loads[node], node))
 
 
-def _shares(nodes: Sequence[int], platforms_wanted: Sequence[Platform]) -> list[Share]:
+def _shares(nodes: Sequence[int], platforms_wanted: Sequence[Platform]) -> list[NodeShare]:
     """In the order in which nodes are first needed."""
     parts: dict[int, list[Platform]] = {node: [] for node in nodes}
     for node, platform in zip(nodes, platforms_wanted, strict=False):
         parts[node].append(platform)
-    return [Share(node, tuple(part)) for node, part in parts.items()]
+    return [NodeShare(node, tuple(part)) for node, part in parts.items()]

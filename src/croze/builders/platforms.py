@@ -19,8 +19,8 @@ def shortened(texts: Sequence[str], most: int) -> str:
     major = [name for arch in _MAJOR if (name := f"linux/{arch}") in groups]
     order = [*major, *sorted(name for name in groups if name not in major)][:most]
     shown = [_group(name, groups[name]) for name in order]
-    left = len(texts) - sum(len(groups[name]) for name in order)
-    return ", ".join([*shown, f"({left} more)"] if left > 0 else shown)
+    hidden = len(texts) - sum(len(groups[name]) for name in order)
+    return ", ".join([*shown, f"({hidden} more)"] if hidden > 0 else shown)
 
 
 def _grouped(texts: Sequence[str]) -> dict[str, list[str]]:

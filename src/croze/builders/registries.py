@@ -8,8 +8,8 @@ from croze.files.docker_config import buildx_dir
 
 
 def builder_files(name: str) -> dict[str, bytes]:
-    """Of the first node of the builder of that name, or of the one in force. Raises `NotFound` for
-    a builder that nobody knows."""
+    """The files of the first node of the builder of that name, or of the one in force. Raises
+    `NotFound` for a builder that nobody knows."""
     none_stored = not name and not (buildx_dir() / "instances").exists()
     if none_stored or is_address(name):
         return {}

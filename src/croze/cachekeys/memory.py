@@ -43,8 +43,8 @@ class MemoryKeys:
         self._keys_of.setdefault(result.id, {})[key_id] = None
 
     def results(self, key_id: str) -> Sequence[StoredResult]:
-        found = self._results.get(key_id, {}).values()
-        return sorted(found, key=lambda r: (r.created_at, r.id), reverse=True)
+        results = self._results.get(key_id, {}).values()
+        return sorted(results, key=lambda r: (r.created_at, r.id), reverse=True)
 
     def result_ids(self) -> Sequence[str]:
         return tuple(self._keys_of)

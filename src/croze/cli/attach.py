@@ -27,17 +27,17 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.text("--progress", help=f"Set type of progress output ({', '.join(PROGRESS)})")
     flags.switch("-q", "--quiet", help="Suppress the output and print the image ID on success")
     flags.add_argument("ref", metavar="REF", nargs="*")
-    read = flags.read(argv, common)
-    if len(read.ref) > 1:
-        raise UsageError(f"accepts at most 1 arg(s), received {len(read.ref)}", COMMAND)
-    mode = progress_mode(read.progress, quiet=read.quiet, command=COMMAND)
+    args = flags.read(argv, common)
+    if len(args.ref) > 1:
+        raise UsageError(f"accepts at most 1 arg(s), received {len(args.ref)}", COMMAND)
+    mode = progress_mode(args.progress, quiet=args.quiet, command=COMMAND)
     interrupt_on_sigterm()
     try:
-        image = asyncio.run(_follow(common, read.ref[0] if read.ref else "", mode))
+        image = asyncio.run(_follow(common, args.ref[0] if args.ref else "", mode))
     except KeyboardInterrupt:
         print("left; a detached build goes on (croze attach, croze cancel)", file=sys.stderr)
         return 130
-    if read.quiet:
+    if args.quiet:
         print(image)
     return 0
 

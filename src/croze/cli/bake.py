@@ -17,7 +17,7 @@ from croze.bake.printing import as_json, plain_selection
 from croze.bake.project import load_definition
 from croze.bake.requests import make_requests
 from croze.bake.select import Selection, select_targets
-from croze.bake.world import File, Settings
+from croze.bake.world import BakeSettings, File
 from croze.cli.bake_list import parse_list, print_list
 from croze.cli.bake_options import BakeTargets
 from croze.cli.bake_overrides import read_overrides, read_policies, read_variables
@@ -25,7 +25,7 @@ from croze.cli.bake_privileges import ask
 from croze.cli.bake_progress import BakeProgress
 from croze.cli.bake_remote import HERE, Words, read_remote, read_words, with_git_access
 from croze.cli.build import PROGRESS, interrupt_on_sigterm
-from croze.cli.call import Call, parse_call
+from croze.cli.call import CallMode, parse_call
 from croze.cli.daemon import reach
 from croze.cli.flags import Flags, UsageError
 from croze.image import platform as platforms
@@ -71,26 +71,26 @@ def flags() -> Flags:
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    read = _read(argv, common)
-    call = parse_call(read.call)
-    policies, policy_off = read_policies(read.policy)
-    overrides = [*read_overrides(read, call.name), *policies]
-    allowed = parse_allow(read.allow)
-    listed = _listed(read)
-    mode = read.progress or "auto"
+    args = _read(argv, common)
+    call = parse_call(args.call)
+    policies, policy_off = read_policies(args.policy)
+    overrides = [*read_overrides(args, call.name), *policies]
+    allowed = parse_allow(args.allow)
+    listed = _listed(args)
+    mode = args.progress or "auto"
     if mode not in PROGRESS:
         raise BakeError(f"invalid progress mode {mode}")
-    if read.print and listed:
+    if args.print and listed:
         raise BakeError("--print and --list are mutually exclusive")
-    words = read_words(read.targets)
-    needs_builder = bool(words.url) or not (read.print or listed)
+    words = read_words(args.targets)
+    needs_builder = bool(words.url) or not (args.print or listed)
     there = reach(common) if needs_builder else None
     progress = BakeProgress(mode, there)
     interrupt_on_sigterm()
     try:
-        read_files = _files(words, read, there, progress)
+        read_files = _files(words, args, there, progress)
         world = LocalWorld()
-        definition = load_definition(read_files.files, _settings(read, words), world)
+        definition = load_definition(read_files.files, _settings(args, words), world)
         if listed:
             progress.close()
             print_list(parse_list(listed), definition)
@@ -98,14 +98,14 @@ def run(argv: Sequence[str], common: Common) -> int:
         selection = select_targets(definition, words.targets, overrides, world)
         _finish(selection, policy_off)
         plan = _wanted(selection, words, read_files, call)
-        if read.print:
+        if args.print:
             progress.close()
             print(as_json(plain_selection(selection)))
             return 0
         _ask(allowed, plan, progress, remote=bool(words.url))
         from croze.cli.bake_build import build
 
-        return build(plan, read, common, progress)
+        return build(plan, args, common, progress)
     finally:
         progress.close()
 
@@ -118,10 +118,10 @@ class _Read(Struct, frozen=True):
 
 
 def _files(
-    words: Words, read: argparse.Namespace, there: Reach | None, progress: BakeProgress
+    words: Words, args: argparse.Namespace, there: Reach | None, progress: BakeProgress
 ) -> _Read:
-    names = read.file or names_from_environment()
-    from_environment = bool(names) and not read.file
+    names = args.file or names_from_environment()
+    from_environment = bool(names) and not args.file
     here = [name.removeprefix(HERE) for name in names if not words.url or name.startswith(HERE)]
     files: list[File] = []
     remote = None
@@ -136,9 +136,9 @@ def _files(
     return _Read(files, remote)
 
 
-def _wanted(selection: Selection, words: Words, read: _Read, call: Call) -> BakeTargets:
+def _wanted(selection: Selection, words: Words, read_files: _Read, call: CallMode) -> BakeTargets:
     """The selected targets as builds of the client, and nothing wrong with these."""
-    remote = read.remote
+    remote = read_files.remote
     tree = words.url if remote is not None and remote.tree is not None else None
     requests = make_requests(selection, tree)
     if tree is not None:
@@ -159,15 +159,15 @@ def _ask(allowed: Privileges, plan: BakeTargets, progress: BakeProgress, *, remo
     ask(lacking, remote=remote, may_ask=progress.mode != "rawjson", before=progress.close)
 
 
-def _listed(read: argparse.Namespace) -> str:
+def _listed(args: argparse.Namespace) -> str:
     """What is to be listed, by the flag for it or by the old ones."""
-    listing = str(read.list)
+    listing = str(args.list)
     for listed in _LISTED:
-        given = getattr(read, f"list_{listed}")
-        if given is not None:
+        flag = getattr(args, f"list_{listed}")
+        if flag is not None:
             advice = f"list-{listed} is deprecated, use list={listed} instead"
             print(f"Flag --list-{listed} has been deprecated, {advice}", file=sys.stderr)
-            listing = listing or (listed if given else "")
+            listing = listing or (listed if flag else "")
     return listing
 
 
@@ -178,12 +178,12 @@ def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
         raise BakeError(str(error)) from None
 
 
-def _settings(read: argparse.Namespace, words: Words) -> Settings:
+def _settings(args: argparse.Namespace, words: Words) -> BakeSettings:
     builtins = {
         "BAKE_CMD_CONTEXT": words.command_context,
         "BAKE_LOCAL_PLATFORM": platforms.format(platforms.default_platform()),
     }
-    return Settings(builtins, read_variables(read.var), file_relative_paths())
+    return BakeSettings(builtins, read_variables(args.var), file_relative_paths())
 
 
 def _finish(selection: Selection, policy_off: bool) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from croze.bake.printing import as_json, plain_selection
 from croze.bake.requests import BuildRequest
 from croze.cli.build import tool
-from croze.cli.call import Call, Findings, answer, parse_call
+from croze.cli.call import CallMode, Findings, answer, parse_call
 from croze.cli.daemon import reaches
 from croze.client.build import wants_warnings, write_metadata
 from croze.errors import Canceled
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 def build(
-    plan: BakeTargets, read: argparse.Namespace, common: Common, progress: BakeProgress
+    plan: BakeTargets, args: argparse.Namespace, common: Common, progress: BakeProgress
 ) -> int:
     from croze.sdk.parted import build_all
 
@@ -53,11 +53,11 @@ def build(
         common.builder,
         warn,
         names=plan.names,
-        provenance=bool(read.metadata_file),
+        provenance=bool(args.metadata_file),
     )
     results = _run(building, min(plan.builds) if len(plan.builds) > 1 else "")
-    if read.metadata_file:
-        _write_metadata(read.metadata_file, plan, results, display)
+    if args.metadata_file:
+        _write_metadata(args.metadata_file, plan, results, display)
     code = _print_answers(plan, results)
     _print_messages(results)
     return code
@@ -104,7 +104,7 @@ def _print_answers(plan: BakeTargets, results: Mapping[str, TargetResult]) -> in
         call = parse_call(plan.requests[name].call)
         if call.name:
             form = plan.call if plan.call.name else call
-            shown = Call(call.name, form.json, form.ignore_status)
+            shown = CallMode(call.name, form.json, form.ignore_status)
             answers[name] = (call.name, *_answer(shown, results[name], plan.requests[name]))
     if plan.call.json:
         print(as_json(_answers_json(plan, answers)))
@@ -117,7 +117,7 @@ def _print_answers(plan: BakeTargets, results: Mapping[str, TargetResult]) -> in
     return next((code for code in codes if code), 0)
 
 
-def _answer(call: Call, result: TargetResult, request: BuildRequest) -> tuple[str, int]:
+def _answer(call: CallMode, result: TargetResult, request: BuildRequest) -> tuple[str, int]:
     """The text and its status. In JSON, what a check ended with is a member beside the rest."""
     inline = request.dockerfile_inline is not None
     try:

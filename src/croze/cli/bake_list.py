@@ -17,7 +17,7 @@ from croze.bake.printing import (
     variable_rows,
 )
 from croze.bake.project import load_definition
-from croze.bake.world import Settings
+from croze.bake.world import BakeSettings
 from croze.cli.bake_progress import BakeProgress
 from croze.gotypes.quote import quote
 from croze.gotypes.tabwriter import align
@@ -31,14 +31,14 @@ class ListRequest(Struct, frozen=True):
 
 
 def target_names(names: Sequence[str]) -> list[str]:
-    """Of groups and targets, as the definition has them. Raises `CrozeError` for one that can't be
-    read."""
+    """The names of groups and targets, as the definition has them. Raises `CrozeError` for one that
+    can't be read."""
     progress = BakeProgress("quiet", None)
     try:
         files = read_local_files(names or names_from_environment(), progress.show)
     finally:
         progress.close()
-    definition = load_definition(files, Settings(), LocalWorld())
+    definition = load_definition(files, BakeSettings(), LocalWorld())
     listed = [
         *(each.name for each in definition.groups),
         *(each.name for each in definition.targets),

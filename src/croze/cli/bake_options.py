@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from croze.bake.requests import BuildRequest
 from croze.bake.select import Selection
-from croze.cli.call import Call
+from croze.cli.call import CallMode
 from croze.client.options import BuildOptions
 
 
@@ -18,7 +18,7 @@ class BakeTargets(Struct, frozen=True):
     selection: Selection
     requests: Mapping[str, BuildRequest]
     builds: Mapping[str, BuildOptions]
-    call: Call
+    call: CallMode
     """What `--call` says: its format counts for every target that calls something, if given."""
     names: Sequence[str]
-    """Of targets and groups, as they were asked for."""
+    """Targets and groups, as they were asked for."""

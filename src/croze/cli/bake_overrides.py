@@ -11,9 +11,9 @@ from croze.bake.options.policy import parse_policy
 from croze.gotypes.quote import quote
 
 
-def read_variables(given: Sequence[str]) -> dict[str, str]:
+def read_variables(texts: Sequence[str]) -> dict[str, str]:
     variables: dict[str, str] = {}
-    for text in given:
+    for text in texts:
         if not text:
             continue
         name, equals, value = text.partition("=")
@@ -25,28 +25,28 @@ def read_variables(given: Sequence[str]) -> dict[str, str]:
     return variables
 
 
-def read_overrides(read: argparse.Namespace, call: str) -> list[str]:
+def read_overrides(args: argparse.Namespace, call: str) -> list[str]:
     """What the shorthand flags stand for, after what is set in so many words."""
-    overrides = list(read.set)
-    if read.push:
+    overrides = list(args.set)
+    if args.push:
         overrides.append("*.push=true")
-    if read.load:
+    if args.load:
         overrides.append("*.load=true")
     if call:
         overrides.append(f"*.call={call}")
-    for flag, key in ((read.no_cache, "no-cache"), (read.pull, "pull")):
+    for flag, key in ((args.no_cache, "no-cache"), (args.pull, "pull")):
         if flag is not None:
             overrides.append(f"*.{key}={'true' if flag else 'false'}")
     for kind in ("sbom", "provenance"):
-        text = getattr(read, kind)
+        text = getattr(args, kind)
         if text:
             overrides.append(f"*.attest={canonical_attest(kind, text)}")
     return overrides
 
 
-def read_policies(given: Sequence[str]) -> tuple[list[str], bool]:
+def read_policies(texts: Sequence[str]) -> tuple[list[str], bool]:
     """Policies for all targets as overrides, and whether they are turned off altogether."""
-    parsed = [parse_policy(text) for text in given]
+    parsed = [parse_policy(text) for text in texts]
     for policy in parsed:
         where = "define policy files in the bake definition"
         if policy.files:
@@ -58,4 +58,4 @@ def read_policies(given: Sequence[str]) -> tuple[list[str], bool]:
             if policy.strict is not None or policy.log_level is not None or len(parsed) > 1:
                 raise BakeError("disabled policy cannot be combined with other policy flags")
             return [], True
-    return [f"*.policy+={text}" for text in given], False
+    return [f"*.policy+={text}" for text in texts], False

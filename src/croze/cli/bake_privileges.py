@@ -30,7 +30,7 @@ def ask(
 
     Without `may_ask`, as for progress that a program reads, only deletions need to be granted.
     """
-    asked = question(missing, os.path.realpath(os.getcwd()))
+    question_asked = question(missing, os.path.realpath(os.getcwd()))
     if not may_ask:
         if missing.delete:
             flag = quote("--allow=buildx.local.delete")
@@ -38,15 +38,15 @@ def ask(
                 f"additional privileges requested: pass {flag} to grant requested privileges"
             )
         return
-    if asked.is_empty:
+    if question_asked.is_empty:
         return
     before()
     terminal = sys.stdin.isatty()
-    _show(asked, terminal=terminal)
+    _show(question_asked, terminal=terminal)
     checked, chosen = _are_files_checked(remote=remote)
-    if not checked and not asked.lines:
+    if not checked and not question_asked.lines:
         return
-    if checked and not chosen and asked.file_lines:
+    if checked and not chosen and question_asked.file_lines:
         _say(f"To disable filesystem entitlements checks, you can set {_FILES}=0 .\n\n")
     if terminal:
         _say("Do you want to grant requested privileges and continue? [y/N] ")
@@ -55,16 +55,16 @@ def ask(
     raise BakeError("additional privileges requested")
 
 
-def _show(asked: Question, *, terminal: bool) -> None:
+def _show(question_asked: Question, *, terminal: bool) -> None:
     _say("Your build is requesting privileges for following possibly insecure capabilities:\n\n")
-    _say("".join(f"{line}\n" for line in (*asked.lines, *asked.file_lines)))
+    _say("".join(f"{line}\n" for line in (*question_asked.lines, *question_asked.file_lines)))
     before = "In order to not see this message in the future pass" if terminal else "Pass"
-    _say(f"\n{before} {quote(asked.all_flags)} to grant requested privileges.\n")
+    _say(f"\n{before} {quote(question_asked.all_flags)} to grant requested privileges.\n")
     words = list(sys.argv)
     words[0] = os.environ.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND") or words[0]
     if "bake" in words:
         at = words.index("bake") + 1
-        command = " ".join((*words[:at], asked.all_flags, *words[at:]))
+        command = " ".join((*words[:at], question_asked.all_flags, *words[at:]))
         # With nothing behind the flags, the original leaves a space there.
         command += "" if words[at:] else " "
         _say(f"\nYour full command with requested privileges:\n\n{command}\n\n")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from croze.cli import early
-from croze.cli.call import Call, Findings, answer, parse_call
+from croze.cli.call import CallMode, Findings, answer, parse_call
 from croze.cli.daemon import reaches
 from croze.cli.flags import Flags, UsageError, default_platform
 from croze.drivers.reach import Reach
@@ -107,11 +107,11 @@ def run(argv: Sequence[str], common: Common) -> int:
     from croze.errors import CrozeError
     from croze.progress.warnings import print_warnings
 
-    read = flags().read(argv, common)
-    if read.context is None:
+    args = flags().read(argv, common)
+    if args.context is None:
         raise UsageError("'croze build' requires 1 argument", "croze build")
-    call = parse_call(read.call)
-    mode = progress_mode(read.progress, quiet=read.quiet)
+    call = parse_call(args.call)
+    mode = progress_mode(args.progress, quiet=args.quiet)
     interrupt_on_sigterm()
 
     def warn(display: Display) -> None:
@@ -119,30 +119,30 @@ def run(argv: Sequence[str], common: Common) -> int:
         if mode not in ("quiet", "rawjson"):
             print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
-    build_options = options(read, call, debug=common.debug)
+    build_options = options(args, call, debug=common.debug)
     check_texts(build_options)
-    if read.detach:
-        return _detached(argv, read, build_options, common)
-    there = reaches(common, mode, os.path.abspath(read.context))
+    if args.detach:
+        return _detached(argv, args, build_options, common)
+    there = reaches(common, mode, os.path.abspath(args.context))
     explain = resolved(mode) in ("plain", "tty") and not call.name
-    told = _Told(quiet=read.quiet or read.progress == "quiet")
+    ending = _Told(quiet=args.quiet or args.progress == "quiet")
     try:
         if len(there) > 1:
             result = _over_nodes(there, build_options, mode, common, warn)
         else:
-            tell = None if call.name else told.tell
+            tell = None if call.name else ending.tell
             result = _on_one(there[0], build_options, mode, warn, tell, explain=explain)
     except NotWritten:
         raise
     except CrozeError as error:
         raise error.wrap("failed to build") from error
     if call.name:
-        code = print_answer(call, result, dockerfile_name(read))
+        code = print_answer(call, result, dockerfile_name(args))
         if code:
             return code
         print_message(result)
-    elif not told.done:
-        told.tell(result)
+    elif not ending.done:
+        ending.tell(result)
     return 0
 
 
@@ -169,11 +169,11 @@ def print_message(result: BuildResult) -> None:
 
 
 def _detached(
-    argv: Sequence[str], read: argparse.Namespace, build_options: BuildOptions, common: Common
+    argv: Sequence[str], args: argparse.Namespace, build_options: BuildOptions, common: Common
 ) -> int:
     from croze.cli import detach
 
-    detach.check(read)
+    detach.check(args)
     if common.detached_pipe < 0:
         return detach.begin(argv, common)
     detach.hold(build_options, common)
@@ -246,7 +246,7 @@ def tool() -> str:
     return "docker" if os.environ.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND") else "croze"
 
 
-def print_answer(call: Call, result: BuildResult, shown_file: str) -> int:
+def print_answer(call: CallMode, result: BuildResult, shown_file: str) -> int:
     """What a subrequest answered; its status becomes the exit code."""
     try:
         text, code = answer(call, result.response, shown_file=shown_file)
@@ -257,11 +257,11 @@ def print_answer(call: Call, result: BuildResult, shown_file: str) -> int:
     return code
 
 
-def dockerfile_name(read: argparse.Namespace) -> str:
+def dockerfile_name(args: argparse.Namespace) -> str:
     """The Dockerfile as findings name it."""
-    if read.file == "-" or (read.context == "-" and not read.file):
+    if args.file == "-" or (args.context == "-" and not args.file):
         return "stdin"
-    return str(read.file) or os.path.normpath(os.path.join(read.context, "Dockerfile"))
+    return str(args.file) or os.path.normpath(os.path.join(args.context, "Dockerfile"))
 
 
 def interrupt_on_sigterm() -> None:
@@ -289,46 +289,46 @@ def progress_mode(progress: str, *, quiet: bool = False, command: str = "croze b
     return mode
 
 
-def options(read: argparse.Namespace, call: Call, *, debug: bool = False) -> BuildOptions:
+def options(args: argparse.Namespace, call: CallMode, *, debug: bool = False) -> BuildOptions:
     """The flags as the client library takes them."""
     from croze.client.options import BuildOptions
     from croze.policy.contract import DEBUG, INFO
     from croze.policy.options import parse_option
 
     return BuildOptions(
-        context=read.context,
-        dockerfile=read.file,
-        tags=read.tag,
-        target=read.target,
-        build_args=read.build_arg,
-        build_contexts=read.build_context,
-        platforms=read.platform or default_platform(),
-        labels=read.label,
-        annotations=read.annotation,
-        secrets=read.secret,
-        ssh=read.ssh,
-        no_cache=read.no_cache,
-        no_cache_filter=[f for value in read.no_cache_filter for f in value.split(",")],
-        pull=read.pull,
-        outputs=read.output,
-        push=read.push,
-        load=read.load,
-        cache_from=read.cache_from,
-        cache_to=read.cache_to,
-        add_hosts=read.add_host,
-        network=read.network,
-        shm_size=read.shm_size,
-        ulimits=read.ulimit,
-        resources=[*read.legacy_resource, *read.resource],
-        cgroup_parent=read.cgroup_parent,
-        allow=read.allow,
-        attests=read.attest,
-        provenance=read.provenance,
-        sbom=read.sbom,
-        policies=[parse_option(text) for text in read.policy],
+        context=args.context,
+        dockerfile=args.file,
+        tags=args.tag,
+        target=args.target,
+        build_args=args.build_arg,
+        build_contexts=args.build_context,
+        platforms=args.platform or default_platform(),
+        labels=args.label,
+        annotations=args.annotation,
+        secrets=args.secret,
+        ssh=args.ssh,
+        no_cache=args.no_cache,
+        no_cache_filter=[f for value in args.no_cache_filter for f in value.split(",")],
+        pull=args.pull,
+        outputs=args.output,
+        push=args.push,
+        load=args.load,
+        cache_from=args.cache_from,
+        cache_to=args.cache_to,
+        add_hosts=args.add_host,
+        network=args.network,
+        shm_size=args.shm_size,
+        ulimits=args.ulimit,
+        resources=[*args.legacy_resource, *args.resource],
+        cgroup_parent=args.cgroup_parent,
+        allow=args.allow,
+        attests=args.attest,
+        provenance=args.provenance,
+        sbom=args.sbom,
+        policies=[parse_option(text) for text in args.policy],
         policy_log_level=DEBUG if debug else INFO,
         call=call.name,
-        iidfile=read.iidfile,
-        metadata_file=read.metadata_file,
+        iidfile=args.iidfile,
+        metadata_file=args.metadata_file,
         stdin=sys.stdin.buffer,
     )

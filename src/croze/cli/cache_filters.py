@@ -29,10 +29,10 @@ class CacheFilter(Struct, frozen=True):
         return [",".join(self.terms)]
 
 
-def parse_filters(given: Iterable[str]) -> CacheFilter:
+def parse_filters(texts: Iterable[str]) -> CacheFilter:
     """Raises `InvalidRequest`."""
     by_key: dict[str, list[str]] = {}
-    for text in given:
+    for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
             raise InvalidRequest(

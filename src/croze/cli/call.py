@@ -21,7 +21,7 @@ _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
-class Call(Struct, frozen=True):
+class CallMode(Struct, frozen=True):
     """What is called instead of a build; no name: a build."""
 
     name: str = ""
@@ -29,7 +29,7 @@ class Call(Struct, frozen=True):
     ignore_status: bool = False
 
 
-def parse_call(text: str) -> Call:
+def parse_call(text: str) -> CallMode:
     """Read `check,format=json,ignorestatus=true`. Raises `InvalidRequest`."""
     name, form, ignore = "", "", False
     for field in fields(text) if text else []:
@@ -50,11 +50,11 @@ def parse_call(text: str) -> Call:
         else:
             raise InvalidRequest(f"invalid print field: {field}")
     if name == "build":
-        return Call()
-    return Call("lint" if name == "check" else name, form == "json", ignore)
+        return CallMode()
+    return CallMode("lint" if name == "check" else name, form == "json", ignore)
 
 
-def answer(call: Call, response: Mapping[str, str], *, shown_file: str = "") -> tuple[str, int]:
+def answer(call: CallMode, response: Mapping[str, str], *, shown_file: str = "") -> tuple[str, int]:
     """What to print, and the exit code. `shown_file`: the Dockerfile as the user named it. Raises
     `CrozeError` for a Dockerfile that can't be built (lint)."""
     status = response.get("result.statuscode", "0")

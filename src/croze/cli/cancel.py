@@ -19,8 +19,8 @@ COMMAND = "croze cancel"
 def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "End running builds", "REF [REF...]")
     flags.some_arguments("refs", metavar="REF")
-    read = flags.read(argv, common)
-    asyncio.run(_cancel(common, read.refs))
+    args = flags.read(argv, common)
+    asyncio.run(_cancel(common, args.refs))
     return 0
 
 

@@ -25,8 +25,8 @@ class Common(Struct):
     debug: bool = False
     builder: str = field(default_factory=lambda: os.environ.get("BUILDX_BUILDER", ""))
     detached_pipe: int = -1
-    """Of the process that stays behind for a detached build (`croze.cli.detach`): where it says
-    that the build has begun."""
+    """A descriptor of the process that stays behind for a detached build (`croze.cli.detach`):
+    where it says that the build has begun."""
 
 
 def take_common(argv: Sequence[str], common: Common, command: str) -> list[str]:

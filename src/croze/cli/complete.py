@@ -168,7 +168,7 @@ def _open_flag(place: _Place, beginning: str) -> tuple[str, str] | None:
 
 
 def _flag_names(place: _Place, beginning: str) -> Candidates:
-    """Those of all commands first; short ones only where nothing says that it is a long one."""
+    """The flags of all commands first; short ones only where nothing says that it is a long one."""
     if place.flags is None:
         common = {"--builder": "Override the configured builder instance"}
         common |= {"--debug": "Enable debug logging", "-D": "Enable debug logging"}
@@ -189,8 +189,8 @@ def _flag_names(place: _Place, beginning: str) -> Candidates:
 def _is_given(action: argparse.Action, words: Sequence[str]) -> bool:
     """Whether it need not be given again."""
     repeated = isinstance(action.default, list)
-    given = {word.partition("=")[0] for word in words}
-    return not repeated and not given.isdisjoint(action.option_strings)
+    typed_names = {word.partition("=")[0] for word in words}
+    return not repeated and not typed_names.isdisjoint(action.option_strings)
 
 
 def _arguments(place: _Place) -> tuple[Candidates, Directive]:
@@ -220,7 +220,7 @@ def _builders() -> Candidates:
 
 
 def _targets(words: Sequence[str]) -> tuple[Candidates, Directive]:
-    """Of the definition that the command line names, or of the usual files."""
+    """The targets of the definition that the command line names, or of the usual files."""
     from croze.cli.bake_list import target_names
     from croze.errors import CrozeError
 

@@ -149,10 +149,10 @@ def run(argv: Sequence[str], common: Common) -> int:
     about = "Generate the autocompletion script for a shell"
     flags = Flags(COMMAND, about, "bash|fish|zsh")
     flags.add_argument("shell", metavar="SHELL", nargs="*")
-    read = flags.read(argv, common)
-    if len(read.shell) != 1 or read.shell[0] not in SCRIPTS:
+    args = flags.read(argv, common)
+    if len(args.shell) != 1 or args.shell[0] not in SCRIPTS:
         raise UsageError(f"'{COMMAND}' requires a shell: {', '.join(SCRIPTS)}", COMMAND)
-    sys.stdout.write(script(read.shell[0], os.environ.get(CALLED_AS) or "croze"))
+    sys.stdout.write(script(args.shell[0], os.environ.get(CALLED_AS) or "croze"))
     return 0
 
 

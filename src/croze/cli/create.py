@@ -23,7 +23,7 @@ from croze.cli.boot import boot
 from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.flags import Flags
 from croze.drivers import make
-from croze.drivers.contract import Status
+from croze.drivers.contract import NodeStatus
 from croze.drivers.nodes import load
 from croze.drivers.remote import check_endpoint
 from croze.errors import InvalidRequest
@@ -56,62 +56,62 @@ def flags() -> Flags:
 
 def run(argv: Sequence[str], common: Common) -> int:
     """Prints the builder's name."""
-    read = flags().read(argv, common)
-    limit_s = timeout_s(read.timeout, COMMAND)
+    args = flags().read(argv, common)
+    limit_s = timeout_s(args.timeout, COMMAND)
     with known() as here:
-        if read.leave:
-            _leave(here, read)
+        if args.leave:
+            _leave(here, args)
             return 0
-        builder = _create(here, read, limit_s)
-        if read.use:
+        builder = _create(here, args, limit_s)
+        if args.use:
             endpoint = here.contexts.current_endpoint
             here.stored.set_current(endpoint, builder.name, anywhere=False, default=False)
-    if read.bootstrap:
+    if args.bootstrap:
         asyncio.run(_boot(builder, here, limit_s))
     print(builder.name)
     return 0
 
 
-def _leave(here: StoredBuilders, read: Namespace) -> None:
-    if not read.name:
+def _leave(here: StoredBuilders, args: Namespace) -> None:
+    if not args.name:
         raise InvalidRequest("leave requires instance name")
-    if not read.node:
+    if not args.node:
         raise InvalidRequest("leave requires node name")
-    builder = here.stored.builder(read.name)
+    builder = here.stored.builder(args.name)
     if builder is None:
-        raise InvalidRequest(f'failed to find instance "{read.name}" for leave')
-    changed = edit.left(builder, read.node)
-    here.stored.forget_builds(builder.name, read.node)
+        raise InvalidRequest(f'failed to find instance "{args.name}" for leave')
+    changed = edit.left(builder, args.node)
+    here.stored.forget_builds(builder.name, args.node)
     here.stored.save(changed)
 
 
-def _create(here: StoredBuilders, read: Namespace, limit_s: float) -> BuilderInstance:
-    builder = _existing(here, read)
+def _create(here: StoredBuilders, args: Namespace, limit_s: float) -> BuilderInstance:
+    builder = _existing(here, args)
     fresh = builder is None
     if builder is None:
-        name = read.name or _new_name(here)
-        builder = BuilderInstance(name, _driver(read))
-    elif read.driver and read.driver != builder.driver:
+        name = args.name or _new_name(here)
+        builder = BuilderInstance(name, _driver(args))
+    elif args.driver and args.driver != builder.driver:
         raise InvalidRequest(
             f'existing instance for "{builder.name}" but has mismatched driver "{builder.driver}"'
         )
     make.check_name(builder.driver)
-    options = _options(read.driver_opt)
-    config = _config(read)
+    options = _options(args.driver_opt)
+    config = _config(args)
     flags = daemon_flags(
-        read.buildkitd_flags, builder.driver, options or {}, read_config(config) if config else {}
+        args.buildkitd_flags, builder.driver, options or {}, read_config(config) if config else {}
     )
-    endpoint, given = _endpoint(here, read, builder)
+    endpoint, is_explicit = _endpoint(here, args, builder)
     change = edit.NodeChange(
-        name=read.node,
+        name=args.node,
         endpoint=endpoint,
-        endpoint_given=given,
-        platforms=parse_platforms(tuple(read.platform)),
+        endpoint_given=is_explicit,
+        platforms=parse_platforms(tuple(args.platform)),
         flags=flags,
         driver_opts=options,
         files=load_config_files(config) if config else None,
     )
-    changed, restart = edit.changed(builder, change, append=read.append)
+    changed, restart = edit.changed(builder, change, append=args.append)
     asyncio.run(_check(changed, here, limit_s))
     if restart and not fresh:
         print("WARNING: new settings may not be used until builder is restarted", file=sys.stderr)
@@ -128,24 +128,24 @@ async def _check(builder: BuilderInstance, here: StoredBuilders, limit_s: float)
             )
 
 
-def _existing(here: StoredBuilders, read: Namespace) -> BuilderInstance | None:
+def _existing(here: StoredBuilders, args: Namespace) -> BuilderInstance | None:
     """The stored builder that is to be changed. Raises `InvalidRequest` when it can't be."""
-    if read.name == "default":
+    if args.name == "default":
         raise InvalidRequest(
             "default is a reserved name and cannot be used to identify builder instance"
         )
-    if read.append and not read.name:
+    if args.append and not args.name:
         raise InvalidRequest("append requires a builder name")
-    if not read.name:
+    if not args.name:
         return None
-    if not read.append and here.contexts.find(read.name) is not None:
-        raise InvalidRequest(f'instance name "{read.name}" already exists as context builder')
-    builder = here.stored.builder(read.name)
-    if builder is None and read.append:
-        raise InvalidRequest(f'failed to find instance "{read.name}" for append')
-    if builder is not None and not read.node and not read.append:
+    if not args.append and here.contexts.find(args.name) is not None:
+        raise InvalidRequest(f'instance name "{args.name}" already exists as context builder')
+    builder = here.stored.builder(args.name)
+    if builder is None and args.append:
+        raise InvalidRequest(f'failed to find instance "{args.name}" for append')
+    if builder is not None and not args.node and not args.append:
         raise InvalidRequest(
-            f'existing instance for "{read.name}" but no append mode, specify the node name to '
+            f'existing instance for "{args.name}" but no append mode, specify the node name to '
             "make changes for existing instances"
         )
     return builder
@@ -157,10 +157,10 @@ def _new_name(here: StoredBuilders) -> str:
     return new_name(lambda name: here.stored.builder(name) is not None)
 
 
-def _driver(read: Namespace) -> str:
-    if read.driver:
-        return str(read.driver)
-    endpoint = read.endpoint or ""
+def _driver(args: Namespace) -> str:
+    if args.driver:
+        return str(args.driver)
+    endpoint = args.endpoint or ""
     if not endpoint and os.environ.get("BUILDKIT_HOST"):
         return "remote"
     try:
@@ -170,20 +170,20 @@ def _driver(read: Namespace) -> str:
     return "remote"
 
 
-def _endpoint(here: StoredBuilders, read: Namespace, builder: BuilderInstance) -> tuple[str, bool]:
+def _endpoint(here: StoredBuilders, args: Namespace, builder: BuilderInstance) -> tuple[str, bool]:
     """Where the node is, and whether somebody said so."""
-    given = read.endpoint or ""
+    text = args.endpoint or ""
     if builder.driver == "remote":
-        given = given or os.environ.get("BUILDKIT_HOST", "")
-        if not given:
+        text = text or os.environ.get("BUILDKIT_HOST", "")
+        if not text:
             raise InvalidRequest("no remote endpoint provided")
-        return check_endpoint(given), True
+        return check_endpoint(text), True
     if builder.driver == "kubernetes":
-        if given:
-            raise InvalidRequest(f'kubernetes driver does not support endpoint args "{given}"')
-        return kubernetes_endpoint(builder.name, read.node, builder), False
-    if given:
-        return engine_endpoint(given, here.contexts), True
+        if text:
+            raise InvalidRequest(f'kubernetes driver does not support endpoint args "{text}"')
+        return kubernetes_endpoint(builder.name, args.node, builder), False
+    if text:
+        return engine_endpoint(text, here.contexts), True
     return default_engine_endpoint(here.contexts), False
 
 
@@ -199,11 +199,11 @@ def _options(words: Sequence[str]) -> dict[str, str] | None:
     return options or None
 
 
-def _config(read: Namespace) -> str:
+def _config(args: Namespace) -> str:
     """The path of the daemon's settings: the one that was named, or the user's default if there is
     one. Empty if there is none."""
-    if read.buildkitd_config:
-        return str(read.buildkitd_config)
+    if args.buildkitd_config:
+        return str(args.buildkitd_config)
     default = buildx_dir() / DEFAULT_FILE
     return str(default) if default.exists() else ""
 
@@ -213,6 +213,6 @@ async def _boot(builder: BuilderInstance, here: StoredBuilders, limit_s: float) 
     idle = [
         (state.node.name, state.driver)
         for state in states
-        if state.driver is not None and not state.error and state.status is not Status.RUNNING
+        if state.driver is not None and not state.error and state.status is not NodeStatus.RUNNING
     ]
     await boot(idle)

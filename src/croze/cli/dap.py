@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def flags() -> Flags:
-    """Those behind `build` are of the build."""
+    """The flags; those behind `build` are of the build."""
     usage = "build [OPTIONS] [PATH] | attach PATH"
     flags = Flags("croze dap", "Start debug adapter protocol compatible debugger", usage)
     flags.add_argument("what", metavar="build|attach", nargs="?")
@@ -48,13 +48,13 @@ def serve(argv: Sequence[str], common: Common) -> int:
     from croze.sdk.daemons import client_builder, descriptions
     from croze.sdk.remember import remembered
 
-    read = build.flags().read(argv, common)
-    call = parse_call(read.call)
-    read.context = read.context or ""
+    args = build.flags().read(argv, common)
+    call = parse_call(args.call)
+    args.context = args.context or ""
     build.interrupt_on_sigterm()
-    options = build.options(read, call, debug=common.debug)
+    options = build.options(args, call, debug=common.debug)
     check_texts(options)
-    there = reaches(common, "quiet", os.path.abspath(read.context))[0]
+    there = reaches(common, "quiet", os.path.abspath(args.context))[0]
     text_desc, _ = descriptions(there)
     try:
         asyncio.run(
@@ -63,7 +63,7 @@ def serve(argv: Sequence[str], common: Common) -> int:
                 dial=there.dial,
                 builder=client_builder(there),
                 display=lambda out: make_display("plain", out, text_desc=text_desc),
-                remembered=lambda wanted: remembered(wanted, there),
+                remembered=lambda invocation: remembered(invocation, there),
             )
         )
     except CrozeError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def flags() -> Flags:
-    """Those before `build` are of the debugger, those behind it of the build."""
+    """The flags; those before `build` are of the debugger, those behind it of the build."""
     usage = "[OPTIONS] build ... | verify | info | replay [FILE | -]"
     flags = Flags("croze debug", "Look into builds, the daemon and its store", usage)
     flags.text("--invoke", help="Launch a monitor with executing specified command")
@@ -29,14 +29,14 @@ def run(argv: Sequence[str], common: Common) -> int:
     """`build`: build, with a monitor to look into it.
     `verify`: read everything that the store holds and compare it with what it should be.
     `replay`: draw a build that `--progress=rawjson` recorded."""
-    read, words = flags().read_options(argv, common)
+    args, words = flags().read_options(argv, common)
     if words[:1] == ["build"]:
-        return build(read.invoke, read.on or "error", words[1:], common)
-    read = flags().read(argv, common)
-    what = read.what
+        return build(args.invoke, args.on or "error", words[1:], common)
+    args = flags().read(argv, common)
+    what = args.what
     if what == "replay":
-        return replay(read.file or "-", read.progress)
-    if read.file or read.progress:
+        return replay(args.file or "-", args.progress)
+    if args.file or args.progress:
         raise UsageError("only replay takes a file and --progress", "croze debug")
     if what == "verify":
         return verify(common)

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
     from croze.errors import InvalidRequest
 
-    read = build.flags().read(argv, common)
-    if read.context is None:
+    args = build.flags().read(argv, common)
+    if args.context is None:
         raise UsageError("'croze debug build' requires 1 argument", "croze debug build")
-    if "-" in (read.context, read.file):
+    if "-" in (args.context, args.file):
         raise InvalidRequest("Dockerfile or context from stdin is not supported with debugger")
-    return read
+    return args
 
 
 def run(argv: Sequence[str], invocation: Invocation, common: Common) -> int:
@@ -41,13 +41,13 @@ def run(argv: Sequence[str], invocation: Invocation, common: Common) -> int:
     from croze.sdk.daemons import client_builder, descriptions
     from croze.sdk.remember import remembered
 
-    read = _read(argv, common)
-    mode = build.progress_mode(read.progress, quiet=read.quiet)
+    args = _read(argv, common)
+    mode = build.progress_mode(args.progress, quiet=args.quiet)
     build.interrupt_on_sigterm()
-    call = parse_call(read.call)
-    options = build.options(read, call, debug=common.debug)
+    call = parse_call(args.call)
+    options = build.options(args, call, debug=common.debug)
     check_texts(options)
-    there = reaches(common, mode, os.path.abspath(read.context))[0]
+    there = reaches(common, mode, os.path.abspath(args.context))[0]
 
     def warn(display: Display) -> None:
         if mode != "quiet":
@@ -70,7 +70,7 @@ def run(argv: Sequence[str], invocation: Invocation, common: Common) -> int:
     except CrozeError as error:
         raise error.wrap("failed to build") from error
     if call.name:
-        return build.print_answer(call, result, build.dockerfile_name(read))
-    if read.quiet:
+        return build.print_answer(call, result, build.dockerfile_name(args))
+    if args.quiet:
         print(result.image_id)
     return 0

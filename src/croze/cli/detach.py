@@ -97,14 +97,14 @@ def main(argv: Sequence[str]) -> int:
     return guarded("build", words[1:], common)
 
 
-def check(read: argparse.Namespace) -> None:
+def check(args: argparse.Namespace) -> None:
     """Raises `UsageError` for what makes no sense without somebody there."""
-    if parse_call(read.call).name:
-        raise UsageError(f"--detach and --call={read.call} can't be used together", "croze build")
-    if read.quiet:
+    if parse_call(args.call).name:
+        raise UsageError(f"--detach and --call={args.call} can't be used together", "croze build")
+    if args.quiet:
         raise UsageError("--detach and --quiet can't be used together", "croze build")
-    if read.progress not in ("", "auto"):
-        message = f"--detach and --progress={read.progress} can't be used together"
+    if args.progress not in ("", "auto"):
+        message = f"--detach and --progress={args.progress} can't be used together"
         raise UsageError(message, "croze build")
 
 

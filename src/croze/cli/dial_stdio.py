@@ -30,11 +30,11 @@ def run(argv: Sequence[str], common: Common) -> int:
     about = "Set type of progress output (auto, none, plain, rawjson, tty)"
     flags.text("--progress", help=about, default="none")
     flags.add_argument("extra", nargs="*", metavar="")
-    read = flags.read(argv, common)
-    if read.extra:
+    args = flags.read(argv, common)
+    if args.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
-    mode = progress_mode(read.progress, command=COMMAND)
-    platforms = parse_platforms(tuple(read.platform or default_platform()))
+    mode = progress_mode(args.progress, command=COMMAND)
+    platforms = parse_platforms(tuple(args.platform or default_platform()))
     asyncio.run(_proxy(drivers_of(common.builder), platforms, mode))
     return 0
 

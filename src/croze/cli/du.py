@@ -72,16 +72,16 @@ def run(argv: Sequence[str], common: Common) -> int:
     add_timeout(flags)
     flags.switch("--verbose", help='Shorthand for "--format=pretty"')
     flags.add_argument("extra", nargs="*", metavar="")
-    read = flags.read(argv, common)
-    if read.extra:
+    args = flags.read(argv, common)
+    if args.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
-    format = chosen(read.format, verbose=read.verbose)
-    filters = parse_filters(read.filter)
+    format = chosen(args.format, verbose=args.verbose)
+    filters = parse_filters(args.filter)
 
     async def ask(client: Client) -> list[UsageRecord]:
         return await client.disk_usage(filters.filters)
 
-    nodes = with_clients(common, ask, timeout_s=timeout_s(read.timeout, COMMAND))
+    nodes = with_clients(common, ask, timeout_s=timeout_s(args.timeout, COMMAND))
     records = [
         record
         for of_node in nodes
@@ -92,7 +92,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         print("\n".join(map(_json, items)))
     else:
         print(formatted(format, items, HEADERS))
-    if format in (TABLE, PRETTY) and not read.filter:
+    if format in (TABLE, PRETTY) and not args.filter:
         print(totals(records))
     return 0
 

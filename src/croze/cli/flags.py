@@ -160,33 +160,33 @@ class Flags(argparse.ArgumentParser):
         last = dict(values)
         off = {flag for flag, value in last.items() if flag.switch and value == "false"}
         plain = [_word(flag, value) for flag, value in values if flag not in off]
-        read, rest = self.parse_known_args([*plain, "--", *words] if words else plain)
+        args, rest = self.parse_known_args([*plain, "--", *words] if words else plain)
         self._refuse_unexpected(rest)
         for flag in off:
             action = self._option_string_actions[flag.names[0]]
             if action.const is True:
-                setattr(read, action.dest, False)
-        self._count_arguments(read)
-        common.builder = getattr(read, "builder", common.builder)
-        common.debug = getattr(read, "debug", common.debug)
+                setattr(args, action.dest, False)
+        self._count_arguments(args)
+        common.builder = getattr(args, "builder", common.builder)
+        common.debug = getattr(args, "debug", common.debug)
         for name, warning in self._warnings.items():
-            if getattr(read, name.lstrip("-").replace("-", "_")) is not None:
+            if getattr(args, name.lstrip("-").replace("-", "_")) is not None:
                 print(f"WARNING: {warning}", file=sys.stderr)
-        return read
+        return args
 
     def _refuse_unexpected(self, words: Sequence[str]) -> None:
         unexpected = [word for word in words if word != "--"]
         if unexpected and self._grammar is PFLAG:
             raise UsageError(f"unexpected argument: {unexpected[0]}", self.prog)
 
-    def _count_arguments(self, known: argparse.Namespace) -> None:
+    def _count_arguments(self, args: argparse.Namespace) -> None:
         for name in self._optional:
-            given: list[str] = getattr(known, name)
-            if len(given) > 1:
+            words: list[str] = getattr(args, name)
+            if len(words) > 1:
                 raise UsageError(f"'{self.prog}' requires at most 1 argument", self.prog)
-            setattr(known, name, given[0] if given else None)
+            setattr(args, name, words[0] if words else None)
         for name in self._required:
-            if not getattr(known, name):
+            if not getattr(args, name):
                 raise UsageError(f"'{self.prog}' requires at least 1 argument", self.prog)
 
     def actions(self) -> list[argparse.Action]:

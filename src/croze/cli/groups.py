@@ -24,7 +24,7 @@ Commands:
 Run '{name} COMMAND --help' for more information on a command."""
 
 
-class Command(Protocol):
+class SubCommand(Protocol):
     """What a command's module holds."""
 
     def run(self, argv: Sequence[str], common: Common) -> int: ...
@@ -48,5 +48,5 @@ class Group(Struct, frozen=True):
         if words[0] not in self.commands:
             raise UsageError(f"unknown command: {self.name} {words[0]}", self.name)
         module, _ = self.commands[words[0]]
-        command: Command = importlib.import_module(f"{self.package}.{module}")
+        command: SubCommand = importlib.import_module(f"{self.package}.{module}")
         return command.run(words[1:], common)

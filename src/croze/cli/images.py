@@ -22,7 +22,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags("croze images", "List the images of the local store", "[OPTIONS]")
     flags.switch("-q", "--quiet", help="Only print digests")
     flags.switch("--no-trunc", help="Do not shorten digests")
-    read = flags.read(argv, common)
+    args = flags.read(argv, common)
 
     async def ask(client: Client) -> list[StoredImage]:
         from croze.client.engine import EngineClient
@@ -30,11 +30,11 @@ def run(argv: Sequence[str], common: Common) -> int:
         return await EngineClient(client.channel).images()
 
     images = with_client(common, ask)
-    if read.quiet:
+    if args.quiet:
         for image in images:
             print(image.digest)
         return 0
-    rows = [row(image, full=read.no_trunc) for image in images]
+    rows = [row(image, full=args.no_trunc) for image in images]
     print(table(("REPOSITORY", "TAG", "DIGEST", "PLATFORMS", "CREATED", "SIZE"), rows))
     return 0
 

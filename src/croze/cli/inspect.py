@@ -12,7 +12,7 @@ from croze.cli.boot import boot as bring_up
 from croze.cli.builder import add_timeout, named, timeout_s
 from croze.cli.flags import Flags
 from croze.cli.table import binary_size
-from croze.drivers.contract import Status
+from croze.drivers.contract import NodeStatus
 from croze.drivers.nodes import NodeState, load
 from croze.gotypes.duration import format_duration
 from croze.gotypes.quote import quote
@@ -35,12 +35,12 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.switch("--bootstrap", help="Ensure builder has booted before inspecting")
     add_timeout(flags)
     flags.one_argument("name", metavar="NAME")
-    read = flags.read(argv, common)
-    limit_s = timeout_s(read.timeout, COMMAND)
+    args = flags.read(argv, common)
+    limit_s = timeout_s(args.timeout, COMMAND)
     with known() as here:
-        builder = here.builder(named(read.name, common))
+        builder = here.builder(named(args.name, common))
         last_activity = here.stored.last_activity(builder.name)
-    states = asyncio.run(_states(builder, here.contexts, limit_s, boot=read.bootstrap))
+    states = asyncio.run(_states(builder, here.contexts, limit_s, boot=args.bootstrap))
     rows = _rows(builder, states, last_activity)
     print(align("\n".join("\t".join(row) for row in rows)))
     return 0
@@ -53,7 +53,7 @@ async def _states(
     idle = [
         (s.node.name, s.driver)
         for s in states
-        if s.driver is not None and not s.error and s.status is not Status.RUNNING
+        if s.driver is not None and not s.error and s.status is not NodeStatus.RUNNING
     ]
     if not boot or not idle:
         return states

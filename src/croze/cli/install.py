@@ -37,13 +37,13 @@ def set_alias(plugin: str) -> None:
     if not isinstance(settings, dict):
         raise InvalidRequest(f"could not set up alias: {path}: line 1: no object")
     aliases = settings.get("aliases")
-    kept = dict(aliases) if isinstance(aliases, dict) else {}
-    kept.pop("builder", None)
+    aliases_left = dict(aliases) if isinstance(aliases, dict) else {}
+    aliases_left.pop("builder", None)
     if plugin:
-        kept["builder"] = plugin
+        aliases_left["builder"] = plugin
     settings.pop("aliases", None)
-    if kept:
-        settings["aliases"] = kept
+    if aliases_left:
+        settings["aliases"] = aliases_left
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
     write_atomically(path, json.dumps(settings, indent="\t").encode(), mode)

@@ -45,11 +45,11 @@ def build(argv: Sequence[str], common: Common) -> int:
     flags.text("--progress", help=f"Set type of progress output ({', '.join(PROGRESS)})")
     flags.texts("--secret", help="Secret to expose to the build (id=mysecret,src=/local/secret)")
     flags.texts("--ssh", help="SSH agent socket or keys to expose to the build")
-    read = flags.read(argv, common)
+    args = flags.read(argv, common)
     if sys.stdin.isatty():
         raise UsageError("'croze llb build' reads a definition from standard input", flags.prog)
-    if read.progress and read.progress not in PROGRESS:
-        raise UsageError(f"invalid progress mode {read.progress}", flags.prog)
+    if args.progress and args.progress not in PROGRESS:
+        raise UsageError(f"invalid progress mode {args.progress}", flags.prog)
 
     import asyncio
 
@@ -57,20 +57,20 @@ def build(argv: Sequence[str], common: Common) -> int:
 
     request = llb.DefinitionBuild(
         sys.stdin.buffer.read(),
-        read.output,
-        read.local,
-        read.secret,
-        read.ssh,
-        read.allow,
-        read.oci_layout,
-        read.source_policy_file,
-        read.no_cache,
-        read.metadata_file,
-        read.proxy_network,
+        args.output,
+        args.local,
+        args.secret,
+        args.ssh,
+        args.allow,
+        args.oci_layout,
+        args.source_policy_file,
+        args.no_cache,
+        args.metadata_file,
+        args.proxy_network,
     )
     dial = dialler(common)
     interrupt_on_sigterm()
-    asyncio.run(llb.build(request, dial=dial, progress=read.progress or "auto"))
+    asyncio.run(llb.build(request, dial=dial, progress=args.progress or "auto"))
     return 0
 
 
@@ -83,17 +83,17 @@ def dump(argv: Sequence[str], common: Common) -> int:
     flags.text("-f", "--file", help='Name of the Dockerfile (default "PATH/Dockerfile")')
     flags.text("--target", help="Set the target build stage to build")
     flags.add_argument("source", metavar="PATH | DEFINITION | -", nargs="?", default="-")
-    read = flags.read(argv, common)
-    if Path(read.source).is_dir():
-        if read.dot:
+    args = flags.read(argv, common)
+    if Path(args.source).is_dir():
+        if args.dot:
             raise UsageError("--dot draws definitions, and no Dockerfiles", flags.prog)
-        print(_convert(read.source, read.file, read.target, read.build_arg, common))
+        print(_convert(args.source, args.file, args.target, args.build_arg, common))
         return 0
 
     from croze.client import definitions
 
-    data = sys.stdin.buffer.read() if read.source == "-" else Path(read.source).read_bytes()
-    for line in definitions.dot(data) if read.dot else definitions.dump(data):
+    data = sys.stdin.buffer.read() if args.source == "-" else Path(args.source).read_bytes()
+    for line in definitions.dot(data) if args.dot else definitions.dump(data):
         print(line)
     return 0
 

@@ -54,10 +54,10 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.switch("--no-trunc", help="Don't truncate output")
     add_timeout(flags)
     flags.add_argument("extra", nargs="*", metavar="")
-    read = flags.read(argv, common)
-    if read.extra:
+    args = flags.read(argv, common)
+    if args.extra:
         raise UsageError(f"'{COMMAND}' requires 0 arguments", COMMAND)
-    limit_s = timeout_s(read.timeout, COMMAND)
+    limit_s = timeout_s(args.timeout, COMMAND)
     with known() as here:
         current = choose.current(here.stored, here.contexts)
         builders = choose.everybody(here.stored, here.contexts)
@@ -67,7 +67,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         ListedBuilder(builder, nodes, builder.name == current.name, activity[builder.name])
         for builder, nodes in zip(builders, states, strict=True)
     ]
-    _show(listed, read.format, trunc=not read.no_trunc)
+    _show(listed, args.format, trunc=not args.no_trunc)
     return 0
 
 
@@ -121,9 +121,9 @@ def rows(one: ListedBuilder, *, table: bool, trunc: bool) -> Iterator[Fields]:
 
 
 def _fields(builder: BuilderInstance, **values: str) -> Fields:
-    known = Fields({"Name": builder.name, "Driver": builder.driver}, "*commands.lsBuilder")
+    builder_fields = Fields({"Name": builder.name, "Driver": builder.driver}, "*commands.lsBuilder")
     empty = dict.fromkeys((*HEADERS, "Error"), "")
-    return Fields({**empty, **values, "Builder": known}, "*commands.lsContext")
+    return Fields({**empty, **values, "Builder": builder_fields}, "*commands.lsContext")
 
 
 def _complain(listed: Sequence[ListedBuilder]) -> None:

@@ -39,7 +39,7 @@ def own_words(argv: Sequence[str]) -> list[str]:
     """The words behind `buildx`, Docker's flags before it applied to the environment; all words
     when it is no call as a plugin. Raises `UsageError`."""
     rest = list(argv)
-    given: list[tuple[str, str]] = []
+    docker_flags: list[tuple[str, str]] = []
     while rest and rest[0].startswith("-"):
         name, equals, value = rest.pop(0).partition("=")
         name = _SHORT.get(name, name)
@@ -50,10 +50,10 @@ def own_words(argv: Sequence[str]) -> list[str]:
                 value = rest.pop(0)
         elif name not in ("-D", "--debug", "--tls", "--tlsverify"):
             return list(argv)
-        given.append((name, value or "true"))
+        docker_flags.append((name, value or "true"))
     if rest[:1] != [NAME]:
         return list(argv)
-    return [*_applied(given), *rest[1:]]
+    return [*_applied(docker_flags), *rest[1:]]
 
 
 def without_name(words: Sequence[str]) -> list[str]:
@@ -61,13 +61,13 @@ def without_name(words: Sequence[str]) -> list[str]:
     return list(words[1:] if len(words) > 1 and words[0] == NAME else words)
 
 
-def _applied(given: Sequence[tuple[str, str]]) -> list[str]:
+def _applied(docker_flags: Sequence[tuple[str, str]]) -> list[str]:
     """Docker's flags as the variables that say the same; what is left are flags of ours."""
     ours: list[str] = []
-    names = {name for name, _ in given}
+    names = {name for name, _ in docker_flags}
     if {"--context", "--host"} <= names:
         raise UsageError("conflicting options: cannot specify both --host and --context", "croze")
-    for name, value in given:
+    for name, value in docker_flags:
         if name in _VALUES:
             os.environ[_VALUES[name]] = value
         elif name in ("-D", "--debug"):

@@ -38,8 +38,8 @@ def flags() -> Flags:
 
 def run(argv: Sequence[str], common: Common) -> int:
     """Asks first, unless told not to; shows each record as it goes."""
-    read = flags().read(argv, common)
-    if read.extra:
+    args = flags().read(argv, common)
+    if args.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
     if any(word.partition("=")[0] == "--keep-storage" for word in argv):
         print(
@@ -47,22 +47,22 @@ def run(argv: Sequence[str], common: Common) -> int:
             "reserved-space",
             file=sys.stderr,
         )
-    filters = parse_filters(read.filter)
-    limit_s = timeout_s(read.timeout, COMMAND)
+    filters = parse_filters(args.filter)
+    limit_s = timeout_s(args.timeout, COMMAND)
     limits = [
-        _limit(flag, getattr(read, flag))
+        _limit(flag, getattr(args, flag))
         for flag in ("reserved_space", "max_used_space", "min_free_space")
     ]
-    if not read.force and not confirmed(read.all):
+    if not args.force and not confirmed(args.all):
         return 0
 
-    shown = _Shown(verbose=read.verbose)
+    shown = _Shown(verbose=args.verbose)
 
     async def prune(client: Client) -> int:
         total = 0
         gone = client.prune(
             filters.filters,
-            all=read.all,
+            all=args.all,
             keep_duration_s=filters.unused_for_s,
             reserved_space=limits[0],
             max_used_space=limits[1],
@@ -110,8 +110,8 @@ def row(record: UsageRecord) -> str:
     """One line. `*` marks records that still change, and sizes that are shared."""
     name = record.ID + ("*" if record.Mutable else "")
     idle = "false" if record.InUse else "true"
-    taken = size(record.Size) + ("*" if record.Shared else "")
-    return aligned_by_tabs(f"{name:<40}\t{idle:<5}\t{taken:<10}\t{last_used(record)}")
+    size_text = size(record.Size) + ("*" if record.Shared else "")
+    return aligned_by_tabs(f"{name:<40}\t{idle:<5}\t{size_text:<10}\t{last_used(record)}")
 
 
 def details(record: UsageRecord) -> str:

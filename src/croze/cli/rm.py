@@ -13,7 +13,7 @@ from croze.builders.known import StoredBuilders, known
 from croze.cli.builder import add_timeout, named, timeout_s
 from croze.cli.flags import Flags
 from croze.drivers import make
-from croze.drivers.contract import Status
+from croze.drivers.contract import NodeStatus
 from croze.drivers.nodes import load
 from croze.errors import CrozeError, InvalidRequest
 
@@ -39,36 +39,36 @@ def flags() -> Flags:
 
 def run(argv: Sequence[str], common: Common) -> int:
     """Says of each builder whether it went; 1 when one did not."""
-    read = flags().read(argv, common)
-    limit_s = timeout_s(read.timeout, COMMAND)
-    if read.all_inactive:
-        if read.names:
+    args = flags().read(argv, common)
+    limit_s = timeout_s(args.timeout, COMMAND)
+    if args.all_inactive:
+        if args.names:
             raise InvalidRequest("cannot specify builder name when --all-inactive is set")
-        return _remove_inactive(read, limit_s)
-    names = read.names or [named(None, common)]
+        return _remove_inactive(args, limit_s)
+    names = args.names or [named(None, common)]
     with known() as here:
-        gone = [_say(name, here, read, limit_s) for name in names]
+        gone = [_say(name, here, args, limit_s) for name in names]
     if not all(gone):
         raise CrozeError("failed to remove one or more builders")
     return 0
 
 
-def _remove_inactive(read: Namespace, limit_s: float) -> int:
-    if not read.force:
+def _remove_inactive(args: Namespace, limit_s: float) -> int:
+    if not args.force:
         print(ALL_WARNING + SURE, end="", flush=True)
         if sys.stdin.readline().strip().lower() != "y":
             return 0
     with known() as here:
         for builder in here.stored.builders():
             states = asyncio.run(load(builder, here.contexts, limit_s))
-            if not any(state.status is Status.RUNNING for state in states):
-                _say(builder.name, here, read, limit_s)
+            if not any(state.status is NodeStatus.RUNNING for state in states):
+                _say(builder.name, here, args, limit_s)
     return 0
 
 
-def _say(name: str, here: StoredBuilders, read: Namespace, limit_s: float) -> bool:
+def _say(name: str, here: StoredBuilders, args: Namespace, limit_s: float) -> bool:
     try:
-        _remove(name, here, read, limit_s)
+        _remove(name, here, args, limit_s)
     except (CrozeError, TimeoutError) as error:
         why = str(error) or "context deadline exceeded"
         print(f"failed to remove {name}: {why}", file=sys.stderr)
@@ -77,7 +77,7 @@ def _say(name: str, here: StoredBuilders, read: Namespace, limit_s: float) -> bo
     return True
 
 
-def _remove(name: str, here: StoredBuilders, read: Namespace, limit_s: float) -> None:
+def _remove(name: str, here: StoredBuilders, args: Namespace, limit_s: float) -> None:
     builder = here.builder(name)
     if here.stored.builder(builder.name) is None:
         if builder.driver == choose.OWN:
@@ -87,26 +87,26 @@ def _remove(name: str, here: StoredBuilders, read: Namespace, limit_s: float) ->
             f"run `docker context rm {builder.name}` to remove this context"
         )
     try:
-        if not read.keep_daemon:
-            asyncio.run(_remove_nodes(builder, here, read, limit_s))
+        if not args.keep_daemon:
+            asyncio.run(_remove_nodes(builder, here, args, limit_s))
     finally:
         here.stored.remove(builder.name)
 
 
 async def _remove_nodes(
-    builder: BuilderInstance, here: StoredBuilders, read: Namespace, limit_s: float
+    builder: BuilderInstance, here: StoredBuilders, args: Namespace, limit_s: float
 ) -> None:
     """All at once; raises what went wrong with any, a line for each."""
     async with asyncio.timeout(limit_s or None):
         failed = await asyncio.gather(
-            *(_remove_node(builder, node, here, read) for node in builder.members)
+            *(_remove_node(builder, node, here, args) for node in builder.members)
         )
     if problems := [line for lines in failed for line in lines]:
         raise CrozeError("\n".join(problems))
 
 
 async def _remove_node(
-    builder: BuilderInstance, node: BuilderNode, here: StoredBuilders, read: Namespace
+    builder: BuilderInstance, node: BuilderNode, here: StoredBuilders, args: Namespace
 ) -> list[str]:
     """As much of it as can be; what can't be is told."""
     failed: list[str] = []
@@ -119,7 +119,7 @@ async def _remove_node(
     except CrozeError as error:
         failed.append(f"failed to stop node {node.name}: {error}")
     try:
-        await driver.remove(state=not read.keep_state, daemon=True)
+        await driver.remove(state=not args.keep_state, daemon=True)
     except CrozeError as error:
         failed.append(f"failed to remove node {node.name}: {error}")
     return failed

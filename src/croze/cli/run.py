@@ -39,36 +39,36 @@ def flags() -> Flags:
 
 def run(argv: Sequence[str], common: Common) -> int:
     """The exit code is the container's."""
-    read, words = flags().read_options(argv, common)
-    if read.rm is False:
+    args, words = flags().read_options(argv, common)
+    if args.rm is False:
         raise UsageError("--rm=false: containers are always removed when they end", "croze run")
     if not words:
         raise UsageError("'croze run' requires at least 1 argument", "croze run")
     from croze.client.run_image import run_image
 
     async def attach(client: Client) -> int:
-        return await run_image(client, run_options(read, words[0], words[1:]))
+        return await run_image(client, run_options(args, words[0], words[1:]))
 
-    with raw_terminal(read.tty):
+    with raw_terminal(args.tty):
         return with_client(common, attach)
 
 
-def run_options(read: argparse.Namespace, image: str, command: Sequence[str]) -> RunOptions:
+def run_options(args: argparse.Namespace, image: str, command: Sequence[str]) -> RunOptions:
     """The flags as the client library takes them."""
     from croze.client.run_image import RunOptions
 
     return RunOptions(
         image=image,
         command=command,
-        entrypoint=[read.entrypoint] if read.entrypoint else [],
-        env=read.env,
-        user=read.user,
-        workdir=read.workdir,
-        network=read.network,
-        hostname=read.hostname,
-        platform="".join([read.platform] if read.platform else default_platform()),
-        tty=read.tty,
-        interactive=read.interactive,
+        entrypoint=[args.entrypoint] if args.entrypoint else [],
+        env=args.env,
+        user=args.user,
+        workdir=args.workdir,
+        network=args.network,
+        hostname=args.hostname,
+        platform="".join([args.platform] if args.platform else default_platform()),
+        tty=args.tty,
+        interactive=args.interactive,
     )
 
 

@@ -22,9 +22,9 @@ COMMAND = "croze stop"
 def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "Stop builder instance", "[NAME]")
     flags.one_argument("name", metavar="NAME")
-    read = flags.read(argv, common)
+    args = flags.read(argv, common)
     with known() as here:
-        builder = here.builder(named(read.name, common))
+        builder = here.builder(named(args.name, common))
     asyncio.run(_stop(builder, here.contexts))
     return 0
 

@@ -22,7 +22,7 @@ SIGNALS = (b"SigBlk", b"SigIgn")
 SIGNALS_OF_LIBC = 0b111 << 31
 """Numbers 32 to 34: `posix_spawn` leaves them ignored, and no program uses them."""
 NICE, RT_PRIORITY, POLICY = 16, 37, 38
-"""Of the fields behind the name in /proc/PID/stat."""
+"""Which they are of the fields behind the name in /proc/PID/stat."""
 
 READ_AT_START = (b"LD_", b"PYTHON", b"LC_", b"LANG", b"MALLOC_", b"GLIBC_", b"GRPC_", b"OPENSSL_")
 """Variables that only count when a process starts, by the beginnings of their names."""

@@ -23,15 +23,15 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.switch("--default", help="Set builder as default for current context")
     flags.switch("--global", help="Builder persists context changes")
     flags.one_argument("name", metavar="NAME")
-    read = flags.read(argv, common)
-    name = named(read.name, common)
+    args = flags.read(argv, common)
+    name = named(args.name, common)
     with known() as here:
         chosen = _chosen(here, name)
         here.stored.set_current(
             here.contexts.current_endpoint,
             chosen,
-            anywhere=getattr(read, "global"),
-            default=read.default,
+            anywhere=getattr(args, "global"),
+            default=args.default,
         )
     return 0
 

@@ -37,7 +37,7 @@ WAITING = 128
 REHEARSALS = 12
 """Before it is called so often, code changes as it is run (PEP 659), which children would copy."""
 MOST_WARM_PROCESSES = 4
-"""Of one user: each has some 60 MB."""
+"""As many as one user has: each has some 60 MB."""
 
 
 def loaded_code() -> list[tuple[str, int]]:

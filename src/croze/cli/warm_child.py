@@ -136,7 +136,7 @@ def run_request() -> int:
         return finished(leaving.code if isinstance(leaving.code, int) else 1)
 
 
-class Caller:
+class WaitingCaller:
     """Who waits for the exit code."""
 
     def __init__(self, connection: socket.socket, orders: socket.socket) -> None:
@@ -170,7 +170,7 @@ def serve(connection: socket.socket, orders: socket.socket) -> None:
         return  # the caller runs the command itself
     connection.settimeout(None)
     connection.sendall(f"A{os.getpid()};".encode())
-    caller = Caller(connection, orders)
+    caller = WaitingCaller(connection, orders)
     early.on_done(caller.tell)
     threading.Thread(target=relay_signals, args=(caller,), daemon=True).start()
     code = 1
@@ -180,7 +180,7 @@ def serve(connection: socket.socket, orders: socket.socket) -> None:
         caller.tell(code)
 
 
-def relay_signals(caller: Caller) -> None:
+def relay_signals(caller: WaitingCaller) -> None:
     """Give this process the signals its caller gets. The caller stops once we have said that we
     do, and lets us go on. If it vanishes, so does this process: interrupted, and soon ended. A
     caller that has been told how the command ended leaves it the same time to put things away."""

@@ -23,7 +23,7 @@ MISSED = ("ran", "failed", "running")
 
 
 MOST_DIGITS = 10
-"""Of a number that a daemon is told."""
+"""The most digits of a number that a daemon is told."""
 
 
 def run(argv: Sequence[str], common: Common) -> int:
@@ -34,27 +34,27 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.text("--files", help="How many changed files are listed (default 20)")
     flags.add_argument("which", metavar="STEP | REF", nargs="?")
     flags.add_argument("step", metavar="STEP", nargs="?")
-    read = flags.read(argv, common)
-    if read.format not in ("", "text", "json"):
-        raise UsageError(f"invalid format {read.format}: use text or json", "croze why")
-    if read.files and not (read.files.isdecimal() and len(read.files) < MOST_DIGITS):
-        raise UsageError(f"invalid number of files: {read.files}", "croze why")
+    args = flags.read(argv, common)
+    if args.format not in ("", "text", "json"):
+        raise UsageError(f"invalid format {args.format}: use text or json", "croze why")
+    if args.files and not (args.files.isdecimal() and len(args.files) < MOST_DIGITS):
+        raise UsageError(f"invalid number of files: {args.files}", "croze why")
 
     async def ask(client: Client) -> tuple[Explanation, str]:
         from croze.client.why import explain
 
-        files, which = int(read.files or 0), read.which or ""
-        if read.step or _REF.fullmatch(which):
+        files, which = int(args.files or 0), args.which or ""
+        if args.step or _REF.fullmatch(which):
             try:
-                return await explain(client.channel, which, files=files), read.step or ""
+                return await explain(client.channel, which, files=files), args.step or ""
             except NotFound:
-                if read.step:
+                if args.step:
                     raise
         return await explain(client.channel, files=files), which
 
     explanation, step = with_client(common, ask)
     steps = select(explanation, step)
-    if read.format == "json":
+    if args.format == "json":
         print(json.dumps(as_json(explanation, steps), indent=2, ensure_ascii=False))
     else:
         print("\n".join(as_text(explanation, steps, chosen=bool(step))))

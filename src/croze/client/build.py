@@ -51,7 +51,7 @@ class BuildResult(Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """Of the image's manifest or index; empty if no image was made."""
+        """The digest of the image's manifest or index; empty if no image was made."""
         return self.response.get(DIGEST, "")
 
     @property
@@ -140,43 +140,56 @@ async def run_build(
     from croze.client.solve import NotCrozed
     from croze.progress.display import running
 
-    ran = False
-
-    def show(status: control_pb2.StatusResponse) -> None:
-        nonlocal ran
-        ran = ran or any(v.HasField("completed") and step_ran(v) for v in status.vertexes)
-        display.update(status)
-        if on_status is not None:
-            on_status(status)
-
+    status = _Shown(display, on_status)
     clear_files(options)
-    asked, guessing = builder, await may_guess(client, builder, options)
-    builder = await met(client, builder, options, guessing=guessing)
-    plan = await planned(options, builder)
+    guessing = await may_guess(client, builder, options)
+    traits = await met(client, builder, options, guessing=guessing)
+    plan = await planned(options, traits)
     try:
         async with running(display):
             try:
-                solved = await client.solve(plan, show, work=work, only_crozed=guessing)
+                solved = await client.solve(plan, status.show, work=work, only_crozed=guessing)
             except NotCrozed:
                 plan.close()
-                builder = await met(client, asked, options)
-                plan = await planned(options, builder)
-                solved = await client.solve(plan, show, work=work)
-            told = await metadata_provenance(client, options, solved.ref, display.update)
+                traits = await met(client, builder, options)
+                plan = await planned(options, traits)
+                solved = await client.solve(plan, status.show, work=work)
+            provenance = await metadata_provenance(client, options, solved.ref, display.update)
     except CrozeError as error:
         raise clearer(error) from None
     finally:
         plan.close()
         if on_close is not None:
             on_close(display)
-    missed = await why_missed(client, solved.ref) if ran and explain else ""
-    known_as = history_ref(builder, plan, solved.ref)
-    warnings = tuple(display.warnings)
-    result = BuildResult(solved.ref, solved.exporter_response, warnings, known_as, missed)
-    write_files(options, result, told)
+    missed = await why_missed(client, solved.ref) if status.a_step_ran and explain else ""
+    result = BuildResult(
+        solved.ref,
+        solved.exporter_response,
+        tuple(display.warnings),
+        history_ref(traits, plan, solved.ref),
+        missed,
+    )
+    write_files(options, result, provenance)
     if on_result is not None:
         on_result(result)
     return result
+
+
+class _Shown(Struct):
+    """A build's status as it is shown."""
+
+    display: Display
+    on_status: Callable[[control_pb2.StatusResponse], None] | None
+    a_step_ran: bool = False
+
+    def show(self, status: control_pb2.StatusResponse) -> None:
+        if not self.a_step_ran:
+            self.a_step_ran = any(
+                vertex.HasField("completed") and step_ran(vertex) for vertex in status.vertexes
+            )
+        self.display.update(status)
+        if self.on_status is not None:
+            self.on_status(status)
 
 
 def history_ref(builder: BuilderTraits | None, plan: SolvePlan, ref: str) -> str:

@@ -37,9 +37,9 @@ async def verified_digest(client: Client, ref: Reference, platform: Platform) ->
         decision = await decide(Policy(workers, setup, answering), _Signed(sources), request)
         if decision.action in (policy_pb2.ALLOW, policy_pb2.CONVERT):
             return await _digest(sources, request, ref)
-    told = "; ".join(each.message for each in decision.denyMessages if each.message)
+    denied = "; ".join(each.message for each in decision.denyMessages if each.message)
     why = next((each for each in reasons if "image signatures" in each), "")
-    message = told or f"image {ref} is not allowed by policy"
+    message = denied or f"image {ref} is not allowed by policy"
     raise PermissionDenied(f"{message} ({why})" if why else message)
 
 
@@ -68,12 +68,12 @@ async def _digest(
 ) -> str:
     digest = request.Source.Image.Digest or ref.digest
     if not digest:
-        asked = gateway_pb2.ResolveSourceMetaRequest(
+        meta_request = gateway_pb2.ResolveSourceMetaRequest(
             Source=ops_pb2.SourceOp(identifier=request.Source.Source.identifier),
             Platform=request.Platform,
         )
-        asked.Image.NoConfig = True
-        digest = (await sources.resolve(asked)).Image.Digest
+        meta_request.Image.NoConfig = True
+        digest = (await sources.resolve(meta_request)).Image.Digest
     if not digest:
         raise CrozeError(f"failed to resolve digest for {ref}")
     return digest

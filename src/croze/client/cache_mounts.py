@@ -11,7 +11,7 @@ import grpc.aio
 from croze.api import cachemounts_pb2 as wire
 from croze.api.attrs import to_attrs
 from croze.api.cachemounts_pb2_grpc import CacheMountsStub
-from croze.client.plan import CacheEntry, SolvePlan
+from croze.client.plan import CacheSpec, SolvePlan
 from croze.client.solve import finish_caches, lent, prepare_caches
 from croze.errors import CrozeError, NotFound, Unsupported
 from croze.rpc.channel import Channel
@@ -24,7 +24,8 @@ Say = Callable[[str, bool], None]
 
 
 async def mounts(channel: Channel, names: Sequence[str] = ()) -> list[Mount]:
-    """Those with these names, or all. Raises `NotFound`; `Unsupported` from another daemon."""
+    """The cache mounts with these names, or all. Raises `NotFound`; `Unsupported` from another
+    daemon."""
     request = wire.ListCacheMountsRequest(names=names)
     try:
         return list((await CacheMountsStub(channel).List(request)).mounts)
@@ -41,7 +42,7 @@ async def remove(channel: Channel, names: Sequence[str] = ()) -> list[str]:
         raise _translated(error) from None
 
 
-async def export_to(channel: Channel, names: Sequence[str], cache: CacheEntry, say: Say) -> None:
+async def export_to(channel: Channel, names: Sequence[str], cache: CacheSpec, say: Say) -> None:
     """Write mounts to a cache that holds nothing else."""
     plan = SolvePlan(cache_to=[cache])
     manifest = ""
@@ -55,7 +56,7 @@ async def export_to(channel: Channel, names: Sequence[str], cache: CacheEntry, s
     await finish_caches(plan, {"cache.manifest": manifest})
 
 
-async def import_from(channel: Channel, names: Sequence[str], cache: CacheEntry, say: Say) -> None:
+async def import_from(channel: Channel, names: Sequence[str], cache: CacheSpec, say: Say) -> None:
     """Merge a cache's mounts into those that are there. Raises `NotFound` for a local cache that
     is none."""
     plan = SolvePlan(cache_from=[cache])
@@ -69,7 +70,7 @@ async def import_from(channel: Channel, names: Sequence[str], cache: CacheEntry,
                 say(answer.text, answer.warning)
 
 
-def _request(names: Sequence[str], cache: CacheEntry, session: str) -> wire.MoveCacheMountsRequest:
+def _request(names: Sequence[str], cache: CacheSpec, session: str) -> wire.MoveCacheMountsRequest:
     return wire.MoveCacheMountsRequest(
         names=names, type=cache.type, attrs=to_attrs(cache.attrs), session=session
     )

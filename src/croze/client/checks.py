@@ -42,8 +42,8 @@ def check_texts(options: BuildOptions) -> None:
     flags_image.wanted_attests(options.attests, options.provenance, options.sbom, supported=True)
     if not isinstance(options.build_contexts, Mapping):
         flags_session.parse_contexts(options.build_contexts)
-    given = parse_outputs(each for each in options.outputs if isinstance(each, str))
-    outputs.check_image_id(given, options.iidfile)
+    flags = parse_outputs(each for each in options.outputs if isinstance(each, str))
+    outputs.check_image_id(flags, options.iidfile)
     flags_cache.parse_caches(options.cache_from)
     flags_cache.parse_caches(options.cache_to)
     flags_session.parse_secrets(options.secret_flags)

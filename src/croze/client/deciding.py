@@ -10,7 +10,7 @@ from croze.client.connect import Client
 from croze.client.plan import SolvePlan
 from croze.client.source_resolver import SourceResolver, source_resolver
 from croze.errors import CrozeError
-from croze.policy.contract import Sources
+from croze.policy.contract import PolicySources
 from croze.policy.evaluator import Policy
 from croze.rpc.held import Work
 
@@ -29,7 +29,7 @@ async def sources_of(client: Client) -> AsyncIterator[SourceResolver]:
 
 
 async def decide(
-    policy: Policy, sources: Sources, request: policysession_pb2.CheckPolicyRequest
+    policy: Policy, sources: PolicySources, request: policysession_pb2.CheckPolicyRequest
 ) -> policysession_pb2.DecisionResponse:
     """What the policy says when it knows all that it asks for; the request then has that, too.
 

@@ -62,8 +62,8 @@ def _wanted(options: BuildOptions) -> Iterator[tuple[str, str]]:
     """Features, and where each is described."""
     if any(cache.type != "inline" for cache in parse_caches(options.cache_to)):
         yield "Cache export", "cache-backends"
-    for given in options.outputs:
-        output = given if isinstance(given, OutputFlag) else parse_output(given)
+    for flag in options.outputs:
+        output = flag if isinstance(flag, OutputFlag) else parse_output(flag)
         if output.type == "oci":
             yield "OCI exporter", "exporters"
         if output.type == "docker" and output.dest:

@@ -32,7 +32,7 @@ ONE_ENTRY = "croze.one-entry"
 """The exporter's attributes (`croze.export.sparse`)."""
 PATIENCE_S = 3.0
 IMAGES_MOST = 100
-"""Of the newest images: what is built on is seldom older."""
+"""How many of the newest images are looked at: what is built on is seldom older."""
 CHAINS_MOST = 2000
 ANSWER_BYTES_MOST = 64 << 20
 _PIECE_BYTES = 1 << 20
@@ -153,11 +153,11 @@ def _store(engine: http.client.HTTPConnection) -> Store | None:
 def _images(engine: http.client.HTTPConnection) -> Iterator[tuple[_Image, list[str]]]:
     """The newest images with the chains of their layers."""
     images = sorted(_get(engine, "/images/json", list[_Image]), key=lambda image: -image.created)
-    left = CHAINS_MOST
+    remaining_chains = CHAINS_MOST
     until_s = time.monotonic() + PATIENCE_S
     for image in images[:IMAGES_MOST]:
         layers = _get(engine, f"/images/{image.id}/json", _Shown).rootfs.layers or []
-        left -= len(layers)
-        if left < 0 or time.monotonic() > until_s:
+        remaining_chains -= len(layers)
+        if remaining_chains < 0 or time.monotonic() > until_s:
             return
         yield image, chain_ids(layers)

@@ -78,10 +78,10 @@ def _github(attrs: Mapping[str, str]) -> dict[str, str]:
 
 
 def _from_environment(**names: tuple[str, ...]) -> dict[str, str]:
-    said = {
+    candidates = {
         key: [os.environ[n] for n in several if n in os.environ] for key, several in names.items()
     }
-    return {key: values[0] for key, values in said.items() if values}
+    return {key: values[0] for key, values in candidates.items() if values}
 
 
 def _aws(attrs: Mapping[str, str]) -> dict[str, str]:
@@ -92,9 +92,9 @@ def _aws(attrs: Mapping[str, str]) -> dict[str, str]:
         credentials = CredentialChain().credentials()
     except CrozeError:
         return {}  # the daemon may have its own
-    known = {
+    own_attrs = {
         "access_key_id": credentials.access_key_id,
         "secret_access_key": credentials.secret_access_key,
         "session_token": credentials.session_token,
     }
-    return {key: value for key, value in known.items() if value}
+    return {key: value for key, value in own_attrs.items() if value}

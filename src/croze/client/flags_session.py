@@ -61,9 +61,9 @@ def parse_ssh(values: Iterable[str], *, knows_raw: bool = False) -> list[SshFlag
     for text in values:
         if text:
             id, equals, paths = text.partition("=")
-            given = paths.split(",") if equals else []
-            raw = [each for each in given if knows_raw and each.startswith("raw=")]
-            sockets = tuple(each for each in given if each not in raw)
+            entries = paths.split(",") if equals else []
+            raw = [each for each in entries if knows_raw and each.startswith("raw=")]
+            sockets = tuple(each for each in entries if each not in raw)
             agents.append(SshFlag(id, sockets, raw=bool(raw) and _truth(raw[-1])))
             if agents[-1].raw and len(sockets) != 1:
                 message = f"raw mode must supply exactly one socket path for {quote(id)}"

@@ -25,17 +25,17 @@ def parse_tls_contexts(values: Iterable[str]) -> dict[str, TokenTls]:
     for text in values:
         attrs = _attributes(text)
         by_host[_host(attrs["host"])].append(attrs)
-    contexts = {host: _together(given) for host, given in by_host.items()}
+    contexts = {host: _together(attrs_of_host) for host, attrs_of_host in by_host.items()}
     for tls in contexts.values():
         tls.context()
     return contexts
 
 
-def _together(given: Sequence[Mapping[str, str]]) -> TokenTls:
+def _together(attrs_of_host: Sequence[Mapping[str, str]]) -> TokenTls:
     return TokenTls(
-        tuple(each["ca"] for each in given if each["ca"]),
-        tuple((each["cert"], each["key"]) for each in given if each["cert"]),
-        any(_is_insecure(each) for each in given),
+        tuple(each["ca"] for each in attrs_of_host if each["ca"]),
+        tuple((each["cert"], each["key"]) for each in attrs_of_host if each["cert"]),
+        any(_is_insecure(each) for each in attrs_of_host),
     )
 
 

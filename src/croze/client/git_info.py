@@ -116,9 +116,9 @@ def _git(folder: str, *words: str) -> str:
     """What git prints, also if it fails in the end."""
     command = ["git", "-c", "log.showSignature=false", "-C", folder, *words]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return os.fsdecode(done.stdout)
+    return os.fsdecode(process.stdout)

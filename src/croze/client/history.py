@@ -49,7 +49,7 @@ async def records(
     limit: int = LIMIT,
     completed: bool = False,
 ) -> RecordList:
-    """Those of a reference, or all (0: without a limit) that match. Raises `CrozeError`."""
+    """The records of a reference, or all (0: without a limit) that match. Raises `CrozeError`."""
     request = control_pb2.BuildHistoryRequest(
         Ref=ref, EarlyExit=True, Limit=limit, Filter=_line(filters)
     )
@@ -82,9 +82,11 @@ async def one(channel: grpc.aio.Channel, ref: str) -> tuple[Record, float]:
         ) from None
     listed = await records(channel)
     if not 0 <= offset < len(listed.records):
-        left = offset - len(listed.records)
+        remaining_offset = offset - len(listed.records)
         raise NotFound(
-            f"no completed build found with offset {left}" if left > 0 else "no records found"
+            f"no completed build found with offset {remaining_offset}"
+            if remaining_offset > 0
+            else "no records found"
         )
     return listed.records[offset], listed.now_s
 
@@ -157,7 +159,7 @@ async def status(channel: grpc.aio.Channel, ref: str) -> AsyncIterator[control_p
 
 
 async def blob(channel: grpc.aio.Channel, digest: str) -> AsyncIterator[bytes]:
-    """Of the daemon's records and their attachments, part by part. Raises `NotFound`."""
+    """A blob of the daemon's records and their attachments, part by part. Raises `NotFound`."""
     with translated():
         async for part in ContentStub(channel).Read(content_pb2.ReadContentRequest(digest=digest)):
             yield part.data

@@ -76,8 +76,8 @@ def load(inputs: Inputs, plan: SolvePlan) -> None:
     for name, value in inputs.contexts.items():
         loader.load_named(name, value)
     if loader.caps:
-        given = filter(None, plan.frontend_attrs.get("frontend.caps", "").split(","))
-        plan.frontend_attrs["frontend.caps"] = ",".join(sorted(loader.caps.union(given)))
+        caps = filter(None, plan.frontend_attrs.get("frontend.caps", "").split(","))
+        plan.frontend_attrs["frontend.caps"] = ",".join(sorted(loader.caps.union(caps)))
 
 
 def reads_stdin(context: str, dockerfile: str) -> bool:

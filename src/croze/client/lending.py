@@ -9,7 +9,7 @@ from pathlib import Path
 from croze.client import plan as plans
 from croze.errors import InvalidRequest
 from croze.session.directories import make_directory
-from croze.session.hostdir import HostDirProvider, Target
+from croze.session.hostdir import HostDirProvider, LocalTarget
 from croze.session.provide_auth import AuthProvider
 from croze.session.provide_content import ContentProvider
 from croze.session.provide_files import FilesProvider, LentDir
@@ -21,7 +21,7 @@ from croze.session.provide_targets import (
     FileOutput,
     FileTarget,
     OpenOutput,
-    Output,
+    TargetFile,
     TargetsProvider,
 )
 from croze.session.provide_upload import UploadProvider
@@ -84,14 +84,14 @@ def _target(export: plans.Export) -> FileTarget | DirTarget | None:
 
 
 def _opens_file(path: Path) -> OpenOutput:
-    def open_output(metadata: Mapping[str, str]) -> Output:
+    def open_output(metadata: Mapping[str, str]) -> TargetFile:
         return FileOutput(path)
 
     return open_output
 
 
 def _opens_docker(engine: plans.ToDocker) -> OpenOutput:
-    def open_output(metadata: Mapping[str, str]) -> Output:
+    def open_output(metadata: Mapping[str, str]) -> TargetFile:
         from croze.client.docker import ImageLoad
 
         names = metadata.get("image.name", "").split(",") if engine.one_name else ()
@@ -100,9 +100,9 @@ def _opens_docker(engine: plans.ToDocker) -> OpenOutput:
     return open_output
 
 
-def _host_targets(targets: Mapping[int, FileTarget | DirTarget]) -> dict[int, Target]:
+def _host_targets(targets: Mapping[int, FileTarget | DirTarget]) -> dict[int, LocalTarget]:
     return {
-        id: Target(target.path, target.delete_extra)
+        id: LocalTarget(target.path, target.delete_extra)
         for id, target in targets.items()
         if isinstance(target, DirTarget)
     }
@@ -122,5 +122,5 @@ def _stores(plan: plans.SolvePlan) -> dict[str, Path]:
     return stores
 
 
-def local_caches(entries: Sequence[plans.CacheEntry], key: str) -> list[str]:
+def local_caches(entries: Sequence[plans.CacheSpec], key: str) -> list[str]:
     return [entry.attrs[key] for entry in entries if entry.type == "local"]

@@ -46,9 +46,9 @@ def make_plan(build: DefinitionBuild, *, has_frontend: bool = False) -> SolvePla
     definition = None if has_frontend else _definition(build)
     policy = Path(build.source_policy) if build.source_policy else None
     allowed = parse_allow(build.allow)
-    given = [each for each in build.outputs if isinstance(each, OutputFlag)]
-    given += parse_outputs(each for each in build.outputs if isinstance(each, str))
-    exports = create_exports(given)
+    flags = [each for each in build.outputs if isinstance(each, OutputFlag)]
+    flags += parse_outputs(each for each in build.outputs if isinstance(each, str))
+    exports = create_exports(flags)
     check_delete(exports, allowed.local_delete)
     return SolvePlan(
         definition=definition,

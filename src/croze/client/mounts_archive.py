@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from croze.aio.threads import in_thread
 from croze.client import cache_mounts
 from croze.client.cache_mounts import Say
-from croze.client.plan import CacheEntry
+from croze.client.plan import CacheSpec
 from croze.errors import InvalidRequest, NotFound
 from croze.fs.remove import temporary_directory
 from croze.rpc.channel import Channel
@@ -31,7 +31,7 @@ _MEMBER = re.compile(r"(?:\./)?(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64}
 async def export_to(channel: Channel, names: Sequence[str], target: Path | None, say: Say) -> None:
     """Write a file, whole or not at all; standard output for None."""
     with temporary_directory("croze-mounts-", _beside(target)) as folder:
-        cache = CacheEntry("local", {"dest": folder})
+        cache = CacheSpec("local", {"dest": folder})
         await cache_mounts.export_to(channel, names, cache, say)
         await in_thread(_pack, Path(folder), target)
 
@@ -44,7 +44,7 @@ async def import_from(
         await in_thread(_unpack, source, Path(folder))
         if not Path(folder, "index.json").is_file():
             raise InvalidRequest(f"{source or 'standard input'} holds no cache mounts")
-        await cache_mounts.import_from(channel, names, CacheEntry("local", {"src": folder}), say)
+        await cache_mounts.import_from(channel, names, CacheSpec("local", {"src": folder}), say)
 
 
 def _beside(file: Path | None) -> Path | None:

@@ -53,7 +53,7 @@ class BuildOptions(Struct, frozen=True):
     policies: Sequence[PolicyOption] = ()
     """What `--policy` says."""
     policy_log_level: int = INFO
-    """Of policies that have no level of their own; see `policy.contract`."""
+    """The log level of policies that have no level of their own; see `policy.contract`."""
     call: str = ""
     """A subrequest such as `outline`; `check` is `lint`. Empty or `build`: a build."""
     iidfile: str = ""
@@ -65,7 +65,7 @@ class BuildOptions(Struct, frozen=True):
 
     @property
     def secret_flags(self) -> list[str]:
-        """Those secrets that are in the flags' grammar."""
+        """The secrets that are in the flags' grammar."""
         return [secret for secret in self.secrets if isinstance(secret, str)]
 
 

@@ -47,7 +47,7 @@ class NodePart(Struct, frozen=True):
     node: BuildNode
     options: BuildOptions
     copy: BinaryIO | None = None
-    """Of standard input, for this part alone."""
+    """A copy of standard input, for this part alone."""
 
     def close(self) -> None:
         """The copy is read."""
@@ -90,14 +90,14 @@ async def _copies(options: BuildOptions, count: int) -> list[BinaryIO | None]:
     source = options.stdin
     if source is None or not inputs.reads_stdin(options.context, options.dockerfile):
         return [source] * count
-    given = source
+    stdin = source
 
     def copy() -> list[BinaryIO | None]:
-        with TemporaryFile() as kept:
-            while data := given.read(1 << 20):
-                kept.write(data)
-            kept.flush()
-            return [open(f"/proc/self/fd/{kept.fileno()}", "rb") for _ in range(count)]
+        with TemporaryFile() as spool:
+            while data := stdin.read(1 << 20):
+                spool.write(data)
+            spool.flush()
+            return [open(f"/proc/self/fd/{spool.fileno()}", "rb") for _ in range(count)]
 
     return await abandonable(copy)
 

@@ -55,7 +55,7 @@ class Export(Struct, frozen=True):
     to: Destination | None = None
 
 
-class CacheEntry(Struct, frozen=True):
+class CacheSpec(Struct, frozen=True):
     type: str
     attrs: dict[str, str] = field(default_factory=dict)
 
@@ -86,8 +86,8 @@ class SolvePlan(Struct):
     frontend_inputs: dict[str, bytes] = field(default_factory=dict)
     definition: bytes | None = None
     exports: list[Export] = field(default_factory=list)
-    cache_to: list[CacheEntry] = field(default_factory=list)
-    cache_from: list[CacheEntry] = field(default_factory=list)
+    cache_to: list[CacheSpec] = field(default_factory=list)
+    cache_from: list[CacheSpec] = field(default_factory=list)
     entitlements: list[str] = field(default_factory=list)
     source_policy: bytes = b""
     """A marshalled `sourcepolicy.Policy`, or empty."""

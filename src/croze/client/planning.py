@@ -23,7 +23,7 @@ from croze.client.builder import BuilderTraits, no_default_load
 from croze.client.flags_output import OutputFlag, parse_outputs
 from croze.client.flags_pairs import pairs
 from croze.client.options import BuildOptions, call_name
-from croze.client.plan import AgentFrom, CacheEntry, Export, SecretFrom, SolvePlan, ToDocker
+from croze.client.plan import AgentFrom, CacheSpec, Export, SecretFrom, SolvePlan, ToDocker
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.gotypes.booleans import parse_bool
@@ -54,18 +54,18 @@ async def planned(options: BuildOptions, builder: BuilderTraits | None = None) -
 
     from croze.aio.threads import abandonable
 
-    left = False
+    is_abandoned = False
 
     def make() -> SolvePlan:
         plan = make_plan(options, builder)
-        if left:
+        if is_abandoned:
             plan.close()
         return plan
 
     try:
         return await abandonable(make)
     except asyncio.CancelledError:
-        left = True
+        is_abandoned = True
         raise
 
 
@@ -119,8 +119,8 @@ def _mapping(values: Sequence[str] | Mapping[str, str], *, from_env: bool) -> di
 
 
 def _missing(proxy: Mapping[str, str], args: Mapping[str, str]) -> dict[str, str]:
-    given = {key.lower() for key in args}
-    return {key: value for key, value in proxy.items() if key.lower() not in given}
+    arg_names = {key.lower() for key in args}
+    return {key: value for key, value in proxy.items() if key.lower() not in arg_names}
 
 
 def _set_frontend(plan: SolvePlan, args: Mapping[str, str]) -> None:
@@ -148,10 +148,10 @@ def _set_call(plan: SolvePlan, options: BuildOptions) -> None:
 def _exports(
     options: BuildOptions, builder: BuilderTraits, args: Mapping[str, str], local_delete: bool
 ) -> list[Export]:
-    given = [o for o in options.outputs if isinstance(o, OutputFlag)]
-    given += parse_outputs(o for o in options.outputs if isinstance(o, str))
-    outputs.check_image_id(given, options.iidfile)
-    exports = outputs.create_exports(given, push=options.push, load=options.load)
+    flags = [o for o in options.outputs if isinstance(o, OutputFlag)]
+    flags += parse_outputs(o for o in options.outputs if isinstance(o, str))
+    outputs.check_image_id(flags, options.iidfile)
+    exports = outputs.create_exports(flags, push=options.push, load=options.load)
     wants_image = builder.default_load and not call_name(options.call)
     if not exports and wants_image and not no_default_load():
         exports = [Export("docker", {}, ToDocker())]
@@ -190,9 +190,9 @@ def _set_caches(plan: SolvePlan, options: BuildOptions, args: Mapping[str, str])
     to = flags_cache.complete(flags_cache.parse_caches(options.cache_to))
     if parse_bool(args.get("BUILDKIT_INLINE_CACHE", "")):
         to.append(flags_cache.Cache("inline"))
-    plan.cache_to = [CacheEntry(c.type, dict(c.attrs)) for c in to]
+    plan.cache_to = [CacheSpec(c.type, dict(c.attrs)) for c in to]
     caches = flags_cache.complete(flags_cache.parse_caches(options.cache_from))
-    plan.cache_from = [CacheEntry(c.type, dict(c.attrs)) for c in caches]
+    plan.cache_from = [CacheSpec(c.type, dict(c.attrs)) for c in caches]
 
 
 def _lend(plan: SolvePlan, options: BuildOptions) -> None:
@@ -213,8 +213,8 @@ def _lend(plan: SolvePlan, options: BuildOptions) -> None:
         plan,
     )
     folders = {name: folder.path for name, folder in plan.local_dirs.items()}
-    known = git_info.git_attributes(options.context, options.dockerfile, folders)
-    plan.frontend_attrs.update(known)
+    git_attrs = git_info.git_attributes(options.context, options.dockerfile, folders)
+    plan.frontend_attrs.update(git_attrs)
     node = node_id()
     if plan.shared_key:
         plan.shared_key += f":{node}"

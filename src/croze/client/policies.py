@@ -28,7 +28,7 @@ from croze.rpc.held import Work
 from croze.workers.pool import WorkerPool
 
 MOST_BYTES = 4 << 20
-"""Of a policy file."""
+"""The largest policy file."""
 _SESSION, _PROXY = "source.policy.session", "exec.meta.network.proxy"
 _PREFIX = "[policy] "
 

@@ -29,7 +29,7 @@ from croze.llb.gitref import parse_git_ref
 from croze.policy import work
 from croze.policy.contract import PolicyEnv, PolicyFile, Setup
 from croze.policy.documents.git import FULL_URL
-from croze.policy.documents.sources import Reader
+from croze.policy.documents.sources import DocumentReader
 from croze.policy.evaluator import Answering, Policy
 from croze.policy.fields import to_ask, unresolved
 from croze.policy.metadata import Resolving, platform_message
@@ -124,15 +124,15 @@ async def input_of(
     chosen = await _platform(client, platform)
     answer = gateway_pb2.ResolveSourceMetaResponse(Source=source)
     async with sources_of(client) as sources:
-        known = verifier()
+        signature_verifier = verifier()
 
         async def verify(
             chain: gateway_pb2.AttestationChain, of: Platform
         ) -> dict[str, object] | None:
-            signature = await known.verify_image(chain, platforms.format(of))
+            signature = await signature_verifier.verify_image(chain, platforms.format(of))
             return dict(signature) if signature is not None else None
 
-        reader = Reader(_silent, verify)
+        reader = DocumentReader(_silent, verify)
         resolving = Resolving(reader, sources.resolve, _silent)
         document = await reader.document(answer, chosen)
         before: list[str] | None = None
@@ -153,8 +153,8 @@ async def input_of(
         else:
             raise CrozeError("maximum attempts reached for resolving source metadata")
     text = gojson.marshal_indent_as_is(document.plain()).decode()
-    left = [name for name in invalid if name not in asked]
-    return ShownInput(text, left, unresolved(unknown, fields))
+    unknown_fields = [name for name in invalid if name not in asked]
+    return ShownInput(text, unknown_fields, unresolved(unknown, fields))
 
 
 def _silent(level: int, message: str) -> None: ...

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from croze.rpc.held import HeldBuild
 
 MAX_BYTES = 2 * 1024 * 1024
-"""Of a definition that is a file of a web server."""
+"""The largest definition that is a file of a web server."""
 MAX_TREE_FILE_BYTES = 8 * MAX_BYTES
-"""Of one in a repository or an archive: a message has a limit, too."""
+"""The largest file in a repository or an archive: a message has a limit, too."""
 HEADER_BYTES = 1024
 _FILE = "context"
 _SECRETS = {

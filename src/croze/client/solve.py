@@ -27,7 +27,7 @@ from croze.api.detached import DETACHED
 from croze.client import ociindex
 from croze.client.cache_reset import reset, wants_reset
 from croze.client.lending import Lending
-from croze.client.plan import CacheEntry, SolvePlan, ToDocker, ToLayout
+from croze.client.plan import CacheSpec, SolvePlan, ToDocker, ToLayout
 from croze.files.settings import parse_json
 from croze.rpc.channel import Channel
 from croze.rpc.held import Work, solve_held
@@ -266,7 +266,7 @@ def solve_request(plan: SolvePlan, ref: str, session_id: str) -> control_pb2.Sol
     return request
 
 
-def _entry(entry: CacheEntry) -> control_pb2.CacheOptionsEntry:
+def _entry(entry: CacheSpec) -> control_pb2.CacheOptionsEntry:
     return control_pb2.CacheOptionsEntry(Type=entry.type, Attrs=to_attrs(entry.attrs))
 
 
@@ -287,12 +287,12 @@ def prepare_caches(plan: SolvePlan) -> None:
     plan.cache_from[:] = [entry for entry in plan.cache_from if _is_there(entry)]
 
 
-def _need(entry: CacheEntry, type: str, key: str, role: str) -> None:
+def _need(entry: CacheSpec, type: str, key: str, role: str) -> None:
     if entry.type == type and not entry.attrs.get(key):
         raise errors.InvalidRequest(f"{type} cache {role} requires {key}")
 
 
-def _is_there(entry: CacheEntry) -> bool:
+def _is_there(entry: CacheSpec) -> bool:
     if entry.type != "local" or entry.attrs.get("digest"):
         return True
     source, tag = entry.attrs["src"], entry.attrs.get("tag", "latest")

@@ -36,7 +36,8 @@ class AwsIdentity(Protocol):
     """Who asks."""
 
     def credentials(self) -> AwsCredentials:
-        """Those of now. May block for seconds. Raises `PermissionDenied` if there are none."""
+        """The credentials of now. May block for seconds. Raises `PermissionDenied` if there are
+        none."""
 
 
 class StaticCredentials(Struct, frozen=True):
@@ -102,9 +103,9 @@ def _look_up() -> _Refreshable:
             f"~/.aws and roles as well, botocore is needed: {to_install('botocore')}"
         ) from None
     try:
-        found = Session().get_credentials()
+        credentials = Session().get_credentials()
     except BotoCoreError as error:
         raise PermissionDenied(f"failed to refresh cached credentials, {error}") from None
-    if found is None:
+    if credentials is None:
         raise PermissionDenied("failed to refresh cached credentials, no EC2 IMDS role found")
-    return found
+    return credentials

@@ -63,7 +63,7 @@ class DefaultIdentity:
         if self._credential is None:
             self._credential = DefaultAzureCredential()
         try:
-            found = self._credential.get_token(STORAGE)
+            token = self._credential.get_token(STORAGE)
         except ClientAuthenticationError as error:
             raise PermissionDenied(f"DefaultAzureCredential: {error.message}") from None
-        return _Token(found.token, found.expires_on)
+        return _Token(token.token, token.expires_on)

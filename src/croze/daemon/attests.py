@@ -28,11 +28,11 @@ class Attests(Struct, frozen=True):
     def of(cls, attrs: Mapping[str, str]) -> Attests:
         """Read a request's frontend attributes. Raises `InvalidRequest`."""
         attests = parse_attestations(attrs)
-        given = attests.get("provenance")
+        provenance = attests.get("provenance")
         sbom = parse_sbom(attrs)
         mode = attrs.get("image-resolve-mode", "")
         return cls(
-            parse_options(given) if given is not None else None,
+            parse_options(provenance) if provenance is not None else None,
             Generator(sbom.generator, sbom.parameters, mode) if sbom is not None else None,
             ignore_cache=attrs.get("no-cache") == "",
         )

@@ -97,15 +97,15 @@ class BuildPlan(Struct, frozen=True):
 async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, str]:
     """Solve and export. Bad requests are refused before anything is built."""
     request = with_own_frontend(request)
-    asked = await BuildPlan.of(engine, request)
+    plan = await BuildPlan.of(engine, request)
     async with (
         engine.store.leases.lease(),
         recording(engine.history, engine.telemetry, request) as record,
         engine.local_sources.prefetching() as prefetch,
-        engine.solver.job(request.Ref, sessions=asked.sessions) as job,
+        engine.solver.job(request.Ref, sessions=plan.sessions) as job,
     ):
         record.begin(job)
-        response = await solve_and_export(engine, request, asked, job, record, prefetch)
+        response = await solve_and_export(engine, request, plan, job, record, prefetch)
         # Who was told that the build is done may pull the plug.
         engine.keys.flush()
         return response
@@ -114,23 +114,23 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
 async def solve_and_export(
     engine: Engine,
     request: control_pb2.SolveRequest,
-    asked: BuildPlan,
+    plan: BuildPlan,
     job: Job,
     record: Recording,
     prefetch: Prefetch,
 ) -> dict[str, str]:
     """The work of the job; the answer to the client."""
-    others = asked.cache_exports.others
+    others = plan.cache_exports.others
     mounts = BuildMounts(engine.mount_services, exported=any(each.mounts for each in others))
     job.set_value(CARRIED, mounts)
     job.set_value(BUILD_MOUNTS, mounts)
     async with (
-        build_sources(job, asked.compatibility, prefetch),
+        build_sources(job, plan.compatibility, prefetch),
         open_bridge(
             engine.bridges,
             job,
             session=request.Session,
-            load_options=asked.options,
+            load_options=plan.options,
             policies=source_policies(request),
             verifier=source_verifier(engine.sessions, request),
             root=root_request(request),
@@ -141,32 +141,32 @@ async def solve_and_export(
         await evaluate(result)
         build_caches = BuildCaches(
             engine.cache_services,
-            asked.cache_exports,
+            plan.cache_exports,
             job,
             request.Session,
             mounts,
             bridge.definitions,
         )
-        return await deliver(engine, request, asked, bridge, record, result, build_caches)
+        return await deliver(engine, request, plan, bridge, record, result, build_caches)
 
 
 async def deliver(
     engine: Engine,
     request: control_pb2.SolveRequest,
-    asked: BuildPlan,
+    plan: BuildPlan,
     bridge: BuildBridge,
     record: Recording,
     result: BridgeResult,
     build_caches: BuildCaches,
 ) -> dict[str, str]:
     """Export an evaluated result, and its caches; the answer to the client."""
-    provenance = BuildProvenance.of(engine, bridge.job, result, asked.facts, record.usage)
-    result = await asked.attests.scanned(bridge, result)
-    exported = await export_source(result, asked.sessions)
-    exported = with_own_sboms(exported, engine.export_services.pool, asked.sessions)
-    source = provenance.attach(exported, asked.attests.provenance)
-    more = await session_exports(engine, request, result, first_id=len(asked.exports))
-    exports, warnings = [*asked.exports, *more], warnings_of(request, source)
+    provenance = BuildProvenance.of(engine, bridge.job, result, plan.facts, record.usage)
+    result = await plan.attests.scanned(bridge, result)
+    exported = await export_source(result, plan.sessions)
+    exported = with_own_sboms(exported, engine.export_services.pool, plan.sessions)
+    source = provenance.attach(exported, plan.attests.provenance)
+    more = await session_exports(engine, request, result, first_id=len(plan.exports))
+    exports, warnings = [*plan.exports, *more], warnings_of(request, source)
     for text in () if exports else warnings:
         bridge.warn(VertexWarning("", 1, text))
 
@@ -175,10 +175,10 @@ async def deliver(
 
     try:
         answers = await export_all(
-            bridge.job, request.Session, exports, source, warnings, inline, asked.compatibility
+            bridge.job, request.Session, exports, source, warnings, inline, plan.compatibility
         )
     finally:
-        provenance.record(record, asked.attests.builder_id)
+        provenance.record(record, plan.attests.builder_id)
     answers += await build_caches.export(result)
     record.result(result.metadata, answers)
     response = text_metadata(result.metadata)
@@ -213,7 +213,7 @@ def root_request(request: control_pb2.SolveRequest) -> BridgeRequest:
 
 
 def warnings_of(request: control_pb2.SolveRequest, source: ExportSource) -> Sequence[str]:
-    """Of platforms that are not those that were asked for."""
+    """Warnings of platforms that are not those that were asked for."""
     return platform_warnings(
         of_attrs(request.FrontendAttrs),
         [one.platform for one in source.results if one.ref is not None or one.config],
@@ -229,14 +229,14 @@ def wanted_exports(engine: Engine, request: control_pb2.SolveRequest) -> list[Wa
 def asked_exports(request: control_pb2.SolveRequest) -> list[tuple[str, dict[str, str]]]:
     """Types and attributes of the request's exporters, also in the form that older clients use.
     A build argument SOURCE_DATE_EPOCH that is a time is theirs too, whatever the frontend."""
-    asked = [(e.Type, of_attrs(e.Attrs)) for e in request.Exporters]
-    if not asked and request.ExporterDeprecated:
-        asked = [(request.ExporterDeprecated, of_attrs(request.ExporterAttrsDeprecated))]
+    exports = [(e.Type, of_attrs(e.Attrs)) for e in request.Exporters]
+    if not exports and request.ExporterDeprecated:
+        exports = [(request.ExporterDeprecated, of_attrs(request.ExporterAttrsDeprecated))]
     epoch = of_attrs(request.FrontendAttrs).get("build-arg:SOURCE_DATE_EPOCH")
     if epoch is not None and is_epoch(epoch):
-        for _, attrs in asked:
+        for _, attrs in exports:
             attrs.setdefault("source-date-epoch", epoch)
-    return asked
+    return exports
 
 
 async def session_exports(
@@ -247,17 +247,17 @@ async def session_exports(
         return []
     session = await engine.sessions.get(request.Session)
     refs = [ref.id for ref in result.by_key().values() if ref is not None]
-    asked = await find_exporters(session, result.metadata, refs)
-    return opened(engine, [(e.Type, of_attrs(e.Attrs)) for e in asked], first_id=first_id)
+    exporters = await find_exporters(session, result.metadata, refs)
+    return opened(engine, [(e.Type, of_attrs(e.Attrs)) for e in exporters], first_id=first_id)
 
 
 def opened(
-    engine: Engine, asked: Sequence[tuple[str, Mapping[str, str]]], *, first_id: int
+    engine: Engine, exporters: Sequence[tuple[str, Mapping[str, str]]], *, first_id: int
 ) -> list[WantedExport]:
     """Exporters of these types and attributes, numbered."""
     return [
         WantedExport(str(first_id + number), open_exporter(kind, attrs, engine.export_services))
-        for number, (kind, attrs) in enumerate(asked)
+        for number, (kind, attrs) in enumerate(exporters)
     ]
 
 

@@ -25,8 +25,8 @@ def compatibility_version(request: control_pb2.SolveRequest) -> int:
     newest = compatibility.CURRENT
     if version > newest:
         raise InvalidRequest(f"{trouble}: upgrade buildkit (max supported: {newest})")
-    known = " ".join(map(str, compatibility.VERSIONS))
-    raise InvalidRequest(f"{trouble} (supported: [{known}])")
+    versions = " ".join(map(str, compatibility.VERSIONS))
+    raise InvalidRequest(f"{trouble} (supported: [{versions}])")
 
 
 @asynccontextmanager

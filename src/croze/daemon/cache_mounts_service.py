@@ -72,10 +72,10 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
 
     def _named(self, names: Sequence[str]) -> list[CacheMountInfo]:
         """Raises `NotFound` for a name of none."""
-        options, known = MountOptions(tuple(names) or (ALL,)), self._services.store.all()
-        if unknown := options.unknown(each.id for each in known):
+        options, mounts = MountOptions(tuple(names) or (ALL,)), self._services.store.all()
+        if unknown := options.unknown(each.id for each in mounts):
             raise NotFound(f"no such cache mount: {', '.join(unknown)}")
-        return [each for each in known if options.wants(each.id)]
+        return [each for each in mounts if options.wants(each.id)]
 
     async def _described(self, mount: CacheMountInfo) -> wire.CacheMount:
         used = wire.CacheMount(

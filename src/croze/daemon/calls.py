@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from croze.rpc.call import Call as Served
-from croze.telemetry.metrics import Instrument, Metrics, Scope
+from croze.rpc.call import ServerCall as Served
+from croze.telemetry.metrics import Instrument, InstrumentationScope, Metrics
 from croze.telemetry.spans import (
     CURRENT,
     Attributes,
@@ -30,7 +30,7 @@ SOLVE = "moby.buildkit.v1.Control/Solve"
 _RECENT = 100
 _UNSEEN = ("opentelemetry.", "grpc.health.")
 _BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-_SCOPE = Scope(
+_SCOPE = InstrumentationScope(
     "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc",
     "0.69.0",
     "https://opentelemetry.io/schemas/1.41.0",
@@ -38,7 +38,7 @@ _SCOPE = Scope(
 """BuildKit's, so that what was made to look at its metrics finds ours."""
 
 
-class Call(Struct):
+class WatchedCall(Struct):
     """One call, for people who look."""
 
     method: str
@@ -47,8 +47,8 @@ class Call(Struct):
     code: str = ""
 
 
-class Calls:
-    """All of them: `watching` is for `rpc.server.Server`."""
+class WatchedCalls:
+    """All calls under way: `watching` is for `rpc.server.Server`."""
 
     def __init__(self, metrics: Metrics, traces: Traces) -> None:
         self._traces = traces
@@ -59,11 +59,11 @@ class Calls:
             unit="s",
             bounds=_BOUNDS_S,
         )
-        self._active: dict[int, Call] = {}
-        self.recent: deque[Call] = deque(maxlen=_RECENT)
+        self._active: dict[int, WatchedCall] = {}
+        self.recent: deque[WatchedCall] = deque(maxlen=_RECENT)
 
     @property
-    def active(self) -> Sequence[Call]:
+    def active(self) -> Sequence[WatchedCall]:
         """What is being served now."""
         return tuple(self._active.values())
 
@@ -76,7 +76,7 @@ class Calls:
         span, parent = _span(method, served)
         CURRENT.set(span)  # each call has a context of its own
         start_ns, started, code = time.time_ns(), time.perf_counter(), ""
-        call = Call(method, start_ns / 1e9)
+        call = WatchedCall(method, start_ns / 1e9)
         self._active[id(call)] = call
         try:
             yield
@@ -130,8 +130,8 @@ class Calls:
 
 def _span(method: str, served: Served) -> tuple[SpanContext | None, SpanContext | None]:
     """A call's span and its parent."""
-    sent = dict(served.invocation_metadata())
-    text, state = sent.get("traceparent"), str(sent.get("tracestate", ""))
+    metadata = dict(served.invocation_metadata())
+    text, state = metadata.get("traceparent"), str(metadata.get("tracestate", ""))
     parent = parse_traceparent(str(text), state) if text else None
     if parent is not None:
         return parent.child(), parent
@@ -141,7 +141,7 @@ def _span(method: str, served: Served) -> tuple[SpanContext | None, SpanContext 
 _FAILURES = frozenset(
     {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 )
-"""Those that are the server's fault (OpenTelemetry, "Semantic conventions for gRPC")."""
+"""The codes that are the server's fault (OpenTelemetry, "Semantic conventions for gRPC")."""
 
 
 def _code(served: Served) -> str:

@@ -23,12 +23,12 @@ from croze.errors import InvalidRequest
 Toml = dict[str, Any]
 
 
-class Log(msgspec.Struct, frozen=True):
+class LogSection(msgspec.Struct, frozen=True):
     format: str = ""
     level: str = ""
 
 
-class Tls(msgspec.Struct, frozen=True):
+class TlsSection(msgspec.Struct, frozen=True):
     cert: str = ""
     key: str = ""
     ca: str = ""
@@ -41,7 +41,7 @@ class Grpc(msgspec.Struct, frozen=True, rename="camel"):
     debug_address: str = ""
     uid: int | None = None
     gid: int | None = None
-    tls: Tls = Tls()
+    tls: TlsSection = TlsSection()
 
 
 class Dns(msgspec.Struct, frozen=True, rename="camel"):
@@ -87,7 +87,7 @@ class OciWorker(msgspec.Struct, frozen=True, rename="camel"):
     gcpolicy: list[GcPolicy] = msgspec.field(default_factory=list, name="gcpolicy")
 
 
-class Workers(msgspec.Struct, frozen=True):
+class WorkersSection(msgspec.Struct, frozen=True):
     oci: OciWorker = OciWorker()
 
 
@@ -96,7 +96,7 @@ class KeyPair(msgspec.Struct, frozen=True):
     cert: str
 
 
-class Registry(msgspec.Struct, frozen=True):
+class RegistrySection(msgspec.Struct, frozen=True):
     """`[registry."host"]`."""
 
     mirrors: list[str] = []
@@ -107,7 +107,7 @@ class Registry(msgspec.Struct, frozen=True):
     tlsconfigdir: list[str] = []
 
 
-class Frontend(msgspec.Struct, frozen=True, rename="camel"):
+class FrontendSection(msgspec.Struct, frozen=True, rename="camel"):
     """`[frontend."name"]`. `allowed_repositories` is for `gateway.v0`; `max_cpu_time`, Croze's own,
     is for `dockerfile.v0`: how long it may compute for one request."""
 
@@ -151,7 +151,7 @@ class GhaPolicy(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
 
     @property
     def fields(self) -> dict[str, str]:
-        """Those of the certificate that are asked for."""
+        """The fields of the certificate that are asked for."""
         return {
             each.encode_name: value
             for each in msgspec.structs.fields(self)
@@ -164,15 +164,15 @@ class GhaVerify(msgspec.Struct, frozen=True):
     policy: GhaPolicy = GhaPolicy()
 
 
-class GhaCache(msgspec.Struct, frozen=True):
+class GhaSection(msgspec.Struct, frozen=True):
     """`[cache.gha]`: signed indexes. `sign` counts by being there: what is signed is kept apart."""
 
     sign: GhaSign | None = None
     verify: GhaVerify = GhaVerify()
 
 
-class Caches(msgspec.Struct, frozen=True):
-    gha: GhaCache = GhaCache()
+class CachesSection(msgspec.Struct, frozen=True):
+    gha: GhaSection = GhaSection()
 
 
 class System(msgspec.Struct, frozen=True, rename="camel"):
@@ -207,7 +207,7 @@ class Why(msgspec.Struct, frozen=True, rename="camel"):
     builds: int = 20
 
 
-class CacheMounts(msgspec.Struct, frozen=True, rename="camel"):
+class CacheMountsSection(msgspec.Struct, frozen=True, rename="camel"):
     """`[cacheMounts]`: contents of cache mounts that travel, Croze's own. `max_size`: how much the
     files of all mounts of one cache may hold, read or written."""
 
@@ -225,19 +225,19 @@ class Config(msgspec.Struct, frozen=True, rename="camel"):
     )
     provenance_env_dir: str = ""
     proxy_network: bool = False
-    log: Log = Log()
+    log: LogSection = LogSection()
     grpc: Grpc = Grpc()
     otel: Otel = Otel()
     cdi: Cdi = Cdi()
-    worker: Workers = Workers()
-    registry: dict[str, Registry] = {}
+    worker: WorkersSection = WorkersSection()
+    registry: dict[str, RegistrySection] = {}
     dns: Dns | None = None
     history: HistoryLimits | None = None
-    frontend: dict[str, Frontend] = {}
+    frontend: dict[str, FrontendSection] = {}
     system: System = System()
     why: Why = Why()
-    cache: Caches = Caches()
-    cache_mounts: CacheMounts = CacheMounts()
+    cache: CachesSection = CachesSection()
+    cache_mounts: CacheMountsSection = CacheMountsSection()
     warnings: tuple[str, ...] = ()
 
 

@@ -111,23 +111,23 @@ def remarks(
     fields = _fields(kind)
     for key, value in table.items():
         field = fields.get(key.lower())
-        yield from _judge(f"{prefix}{key}", value, known=field is not None)
+        yield from _judge(f"{prefix}{key}", value, is_known=field is not None)
         place = _place(field.type) if field else _Place(None)
         if place.kind is not None and not place.by_name and isinstance(value, Mapping):
             yield from remarks(value, place.kind, f"{prefix}{key}.")
 
 
-def _judge(name: str, value: object, *, known: bool, inside: bool = False) -> Iterator[str]:
+def _judge(name: str, value: object, *, is_known: bool, inside: bool = False) -> Iterator[str]:
     """`inside`: of a table that is not ours as a whole."""
     refusal, reason = _note(name, REFUSED), _note(name, INERT)
     if refusal and value:
         raise Unsupported(f"config: {name} is not supported: {refusal}")
-    if ((reason and not known) or inside) and isinstance(value, Mapping):
+    if ((reason and not is_known) or inside) and isinstance(value, Mapping):
         for key, below in value.items():
-            yield from _judge(f"{name}.{key}", below, known=True, inside=True)
+            yield from _judge(f"{name}.{key}", below, is_known=True, inside=True)
     if reason and not _says_nothing(value):
         yield f"config: {name} has no effect: {reason}"
-    if not (known or refusal or reason):
+    if not (is_known or refusal or reason):
         yield f"config: unknown key {name} has no effect"
     if value and (note := _note(name, DEPRECATED)):
         yield note

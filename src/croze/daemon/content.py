@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack
 
 from msgspec import Struct
 
-from croze.daemon.config import Registry
+from croze.daemon.config import RegistrySection
 from croze.daemon.config_keys import snapshotter_named
 from croze.daemon.outside import Outside
 from croze.daemon.settings import Settings
-from croze.registry.client import Registry as RegistryClient
+from croze.registry.client import Registry
 from croze.registry.hosts import RegistryConfig
-from croze.remotecache.objects.gha_signatures import Rules, Signatures
+from croze.remotecache.objects.gha_signatures import SignatureRules, Signatures
 from croze.remotecache.objects.opened import KINDS as OBJECT_KINDS
 from croze.remotecache.objects.opened import ObjectCaches
 from croze.session.manager import Sessions
@@ -32,7 +32,7 @@ class Content(Struct, frozen=True):
 
     store: Store
     sessions: Sessions
-    registry: RegistryClient
+    registry: Registry
     images: Images
     objects: ObjectCaches
 
@@ -42,7 +42,7 @@ async def open_content(
 ) -> Content:
     config = settings.config
     sessions = Sessions(outside.dial)
-    registry = RegistryClient(
+    registry = Registry(
         registry_configs(config.registry), max_concurrency=config.system.max_registry_concurrency
     )
     stack.push_async_callback(registry.close)
@@ -67,7 +67,7 @@ async def open_content(
 
 
 def _signatures(settings: Settings) -> Signatures:
-    """Of caches in GitHub's."""
+    """How caches in GitHub's service are signed."""
     gha = settings.config.cache.gha
     policy = gha.verify.policy
     return Signatures(
@@ -75,11 +75,11 @@ def _signatures(settings: Settings) -> Signatures:
         apart=gha.sign is not None or gha.verify.required,
         command=gha.sign.command if gha.sign is not None else (),
         required=gha.verify.required,
-        rules=Rules(policy.fields, policy.timestamp_threshold, policy.tlog_threshold),
+        rules=SignatureRules(policy.fields, policy.timestamp_threshold, policy.tlog_threshold),
     )
 
 
-def registry_configs(configured: Mapping[str, Registry]) -> dict[str, RegistryConfig]:
+def registry_configs(configured: Mapping[str, RegistrySection]) -> dict[str, RegistryConfig]:
     """The file's `[registry."host"]` tables, for the client."""
     return {
         host: RegistryConfig(

@@ -33,9 +33,9 @@ class ContentService(content_pb2_grpc.ContentServicer):
 
     def _info(self, digest: str) -> content_pb2.Info:
         stat = self._blobs.path(digest).stat()
-        written = timestamp(datetime.fromtimestamp(stat.st_mtime, UTC))
+        changed_at = timestamp(datetime.fromtimestamp(stat.st_mtime, UTC))
         return content_pb2.Info(
-            digest=digest, size=stat.st_size, created_at=written, updated_at=written
+            digest=digest, size=stat.st_size, created_at=changed_at, updated_at=changed_at
         )
 
     async def List(

@@ -59,7 +59,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
                 yield response
 
     async def _status(self, ref: str) -> AsyncIterator[control_pb2.StatusResponse]:
-        """Of a build that runs, is about to, or is on record."""
+        """The status of a build that runs, is about to, or is on record."""
         solver, history = self._engine.solver, self._engine.history
         record = await history.find(ref) if not solver.has_job(ref) else None
         if record is not None:

@@ -25,7 +25,8 @@ class DefaultPaths(Struct, frozen=True):
 
 
 def default_places(environ: Mapping[str, str]) -> DefaultPaths:
-    """Those of a user who is root in a user namespace alone are the user's own (XDG)."""
+    """The places of this daemon; those of a user who is root in a user namespace alone are the
+    user's own (XDG)."""
     if not in_user_namespace() or environ.get("USER", "") in ("", "root"):
         return DefaultPaths()
     return user_places(environ)

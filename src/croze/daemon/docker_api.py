@@ -145,15 +145,15 @@ async def _somebody(sock: socket.socket) -> None:
 
 def _services(engine: Engine, server: Server, channel: Channel) -> Services:
     from croze.engineapi.containers.manager import Containers
-    from croze.engineapi.contract import Machine, Services
+    from croze.engineapi.contract import DaemonInfo, Services
     from croze.engineapi.events import EventLog
-    from croze.engineapi.running import Running
+    from croze.engineapi.running import NamedBuilds
     from croze.engineapi.uploads import Uploads
 
     settings, store = engine.settings, engine.store
     events = EventLog(store.images)
     return Services(
-        machine=Machine(
+        machine=DaemonInfo(
             id=engine.worker.id,
             root=settings.root,
             snapshotter=engine.worker.snapshotter,
@@ -168,7 +168,7 @@ def _services(engine: Engine, server: Server, channel: Channel) -> Services:
         access=engine.images.access,
         serve=server.serve,
         channel=channel,
-        running=Running(),
+        running=NamedBuilds(),
         uploads=Uploads(),
         events=events,
         containers=Containers(

@@ -103,7 +103,6 @@ class Engine(Struct):
 @asynccontextmanager
 async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> AsyncIterator[Engine]:
     """Open everything; on the way out, close it in the opposite order."""
-    config = settings.config
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(measuring(os.environ))
         stack.push_async_callback(pool.close)
@@ -112,20 +111,16 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
         sources = open_sources(content, pool, stack)
         executor = await open_executor(settings, stack)
         services = op_services(settings, content, sources, executor, pool)
-        keys = SqliteKeys(settings.root / "keys.db")
-        stack.callback(keys.close)
+        keys = _keys(settings, stack)
         recorder = open_recorder(settings, stack)
-        history = await stack.enter_async_context(
-            BuildHistory(content.store, expiry(config.history))
-        )
+        history = await stack.enter_async_context(_history(settings, content.store))
         results = RefResults(content.store.refs)
         solver = await _open_solver(keys, results, services, recorder, stack)
-        policies = gc_policies(config.worker.oci, settings.root)
         texts = _texts(settings, stack)
-        gc = GarbageCollector(content.store.refs, policies, solver.forget_lost)
+        gc = _collector(settings, content.store, solver)
         worker = _worker(settings, content.store, gc, services.devices)
         importer = Importer(content.images.access, content.objects, content.store.refs, RefResult)
-        readers = Readers(reading, cpu_limit_s(config))
+        readers = Readers(reading, cpu_limit_s(settings.config))
         yield Engine(
             settings=settings,
             store=content.store,
@@ -138,7 +133,7 @@ async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> Asy
             keys=keys,
             solver=solver,
             bridges=bridges(
-                config, content, sources, services, worker, recorder, readers, importer
+                settings.config, content, sources, services, worker, recorder, readers, importer
             ),
             forwarder=_forwarder(stack),
             export_services=export_services(content, pool),
@@ -175,6 +170,21 @@ async def _open_solver(
     await stack.enter_async_context(solver)
     await solver.forget_lost()
     return solver
+
+
+def _keys(settings: Settings, stack: AsyncExitStack) -> SqliteKeys:
+    keys = SqliteKeys(settings.root / "keys.db")
+    stack.callback(keys.close)
+    return keys
+
+
+def _history(settings: Settings, store: Store) -> BuildHistory:
+    return BuildHistory(store, expiry(settings.config.history))
+
+
+def _collector(settings: Settings, store: Store, solver: Solver) -> GarbageCollector:
+    policies = gc_policies(settings.config.worker.oci, settings.root)
+    return GarbageCollector(store.refs, policies, solver.forget_lost)
 
 
 def _forwarder(stack: AsyncExitStack) -> GatewayForwarder:

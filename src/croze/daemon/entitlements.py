@@ -26,7 +26,7 @@ class DeviceGrant(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> DeviceGrant:
-        """Of `name,alias=other`, or nothing for all of them."""
+        """A grant such as `name,alias=other`, or nothing for all of them."""
         if not text:
             return cls(all=True)
         name, *options = next(csv.reader([text]))
@@ -54,12 +54,12 @@ class Entitlements(Struct, frozen=True):
 
     @classmethod
     def granted(
-        cls, asked: Iterable[str], allowed: frozenset[str], devices: Devices
+        cls, texts: Iterable[str], allowed: frozenset[str], devices: Devices
     ) -> Entitlements:
         """What was asked for, all of which the daemon must allow. Raises `PermissionDenied`."""
         names: set[str] = set()
         grant = DeviceGrant()
-        for text in asked:
+        for text in texts:
             name, _, rest = text.partition("=")
             if name not in KNOWN or (rest and name != DEVICE):
                 raise InvalidRequest(f"unknown entitlement {text}")
@@ -89,16 +89,16 @@ class Entitlements(Struct, frozen=True):
         if name not in self.names:
             raise PermissionDenied(f"{name} is not allowed")
 
-    def _devices(self, asked: Sequence[ops_pb2.CDIDevice]) -> list[ops_pb2.CDIDevice]:
+    def _devices(self, requests: Sequence[ops_pb2.CDIDevice]) -> list[ops_pb2.CDIDevice]:
         aliases = self.granted_devices.names
         chosen = [
             ops_pb2.CDIDevice(name=aliases[device.name], optional=device.optional)
-            for device in asked
+            for device in requests
             if aliases.get(device.name)
         ]
         devices = [
             match
-            for device in asked
+            for device in requests
             if not aliases.get(device.name)
             for match in self.devices.find(device.name, optional=device.optional)
         ]

@@ -98,11 +98,11 @@ def level(level: str) -> Sets:
 
 def keep(worker: str) -> Sets:
     def sets(name: str, values: Sequence[str]) -> Sequence[Setting]:
-        given = Keep.parse(values[-1])
+        space = Keep.parse(values[-1])
         limits = {
-            "reservedSpace": given.reserved,
-            "minFreeSpace": given.free or 0,
-            "maxUsedSpace": given.maximum or 0,
+            "reservedSpace": space.reserved,
+            "minFreeSpace": space.free or 0,
+            "maxUsedSpace": space.maximum or 0,
         }
         return [(f"{worker}.{key}", size) for key, size in limits.items()]
 

@@ -48,14 +48,14 @@ class HistoryService(history_pb2_grpc.HistoryServicer):
         self, blob: history_pb2.Blob, parts: AsyncIterator[history_pb2.ImportRequest]
     ) -> history_pb2.ImportRequest | None:
         """Writes it down; the part behind it."""
-        left = blob.size
+        remaining_bytes = blob.size
         async with self._engine.store.blobs.writer() as writer:
             async for part in parts:
                 if part.WhichOneof("part") != "data":
                     await self._commit(writer, blob)
                     return part
-                left -= len(part.data)
-                if left < 0:
+                remaining_bytes -= len(part.data)
+                if remaining_bytes < 0:
                     raise InvalidRequest(f"blob {blob.digest} is larger than {blob.size} bytes")
                 writer.write(part.data)
             await self._commit(writer, blob)

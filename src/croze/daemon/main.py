@@ -95,12 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return explain(error)
 
 
-def answer(asked: TextRequested) -> int:
+def answer(request: TextRequested) -> int:
     """Print what is asked for; the exit code, urfave/cli's."""
-    if asked.topic:
-        print(f"No help topic for '{asked.topic}'", file=sys.stderr)
+    if request.topic:
+        print(f"No help topic for '{request.topic}'", file=sys.stderr)
         return 3
-    print(f"{program()} croze v{VERSION}" if asked.text == "version" else help_for_all())
+    print(f"{program()} croze v{VERSION}" if request.text == "version" else help_for_all())
     return 0
 
 

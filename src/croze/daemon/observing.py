@@ -10,21 +10,22 @@ import grpc
 from msgspec import Struct
 
 from croze.api import control_pb2
-from croze.daemon.calls import Calls
+from croze.daemon.calls import WatchedCalls
 from croze.telemetry import environment
 from croze.telemetry.export import MetricReader, SpanBatches
-from croze.telemetry.metrics import Instrument, Metrics, Scope
+from croze.telemetry.metrics import Instrument, InstrumentationScope, Metrics
 from croze.telemetry.send import METRICS_METHOD, TRACES_METHOD, sender
 from croze.telemetry.traces import Traces
 
 SERVICE_NAME = "buildkitd"
 """What dashboards made for BuildKit look for; `OTEL_SERVICE_NAME` changes it."""
-_SCOPE = Scope("github.com/moby/buildkit/solver/llbsolver")
+_SCOPE = InstrumentationScope("github.com/moby/buildkit/solver/llbsolver")
 _GO_NAMES = {"CANCELLED": "Canceled"}
 
 
 class BuildMetrics(Struct, frozen=True):
-    """Of finished builds, with BuildKit's names and labels (`solver/llbsolver/metrics.go`)."""
+    """Metrics of finished builds, with BuildKit's names and labels
+    (`solver/llbsolver/metrics.go`)."""
 
     builds: Instrument
     steps: Instrument
@@ -80,7 +81,7 @@ class Telemetry(Struct, frozen=True):
 
     metrics: Metrics
     builds: BuildMetrics
-    calls: Calls
+    calls: WatchedCalls
     traces: Traces
 
 
@@ -103,6 +104,6 @@ async def measuring(env: Mapping[str, str]) -> AsyncIterator[Telemetry]:
     traces = Traces(resource, spans)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(loop()) for loop in loops]
-        yield Telemetry(metrics, build_metrics(metrics), Calls(metrics, traces), traces)
+        yield Telemetry(metrics, build_metrics(metrics), WatchedCalls(metrics, traces), traces)
         for task in tasks:
             task.cancel()

@@ -15,17 +15,17 @@ def platform_warnings(
     """What to tell the user. `opts` are the frontend's; `result` holds the platforms of what it
     made, whether in an index (`multi_platform`) or not."""
     texts = opts["platform"].split(",") if "platform" in opts else []
-    warnings, asked = _asked(texts)
+    warnings, requested = _asked(texts)
     if warnings or not result:
         return warnings
     built = [platforms.normalize(p) for p in result]
-    if len(asked) == len(built) == 1:
-        return _single(texts, asked[0], built[0])
-    if not multi_platform and len(asked) > 1:
+    if len(requested) == len(built) == 1:
+        return _single(texts, requested[0], built[0])
+    if not multi_platform and len(requested) > 1:
         return ["Multiple platforms requested but result is not multi-platform"]
-    if {platforms.format_all(p) for p in asked} == {platforms.format_all(p) for p in built}:
+    if {platforms.format_all(p) for p in requested} == {platforms.format_all(p) for p in built}:
         return []
-    return [f"Requested platforms {_list(asked)} do not match result platforms {_list(built)}"]
+    return [f"Requested platforms {_list(requested)} do not match result platforms {_list(built)}"]
 
 
 def _asked(texts: Sequence[str]) -> tuple[list[str], list[Platform]]:
@@ -33,26 +33,26 @@ def _asked(texts: Sequence[str]) -> tuple[list[str], list[Platform]]:
     if not texts:
         return [], [platforms.normalize(platforms.default_platform())]
     warnings: list[str] = []
-    asked: list[Platform] = []
+    requested: list[Platform] = []
     for text in texts:
         try:
             platform = platforms.normalize(platforms.parse(text))
         except InvalidRequest as error:
             warnings.append(f'Invalid platform result requested "{text}": {error}')
             continue
-        if platform in asked:
+        if platform in requested:
             warnings.append(f'Duplicate platform result requested "{text}"')
-        asked.append(platform)
-    return warnings, asked
+        requested.append(platform)
+    return warnings, requested
 
 
-def _single(texts: Sequence[str], asked: Platform, built: Platform) -> list[str]:
+def _single(texts: Sequence[str], platform: Platform, built: Platform) -> list[str]:
     """One for one; who named no OS version takes any."""
-    if not asked.os_version:
+    if not platform.os_version:
         built = _without_version(built)
-    if platforms.format_all(asked) == platforms.format_all(built):
+    if platforms.format_all(platform) == platforms.format_all(built):
         return []
-    text = texts[0] if texts else platforms.format(asked)
+    text = texts[0] if texts else platforms.format(platform)
     name = platforms.format_all(built)
     return [f'Requested platform "{text}" does not match result platform "{name}"']
 

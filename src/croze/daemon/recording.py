@@ -65,7 +65,7 @@ class Recording:
         self._hidden = request.Internal
         self._attested: list[_Attested] = []
         self.usage = MachineUsage()
-        """Of the machine, while the build runs."""
+        """What the machine does, while the build runs."""
 
     def begin(self, job: Job) -> None:
         """The build is on its way."""
@@ -89,11 +89,11 @@ class Recording:
                 self._add_result(number, descriptor_message(descriptor))
 
     def attest(
-        self, key: str, kind: str, told: Callable[[], Awaitable[bytes]], *, single: bool
+        self, key: str, kind: str, statement: Callable[[], Awaitable[bytes]], *, single: bool
     ) -> None:
         """An attestation of one result, by its key; made when the build has been answered."""
         if not self._hidden:
-            self._attested.append(_Attested(key, kind, told, single))
+            self._attested.append(_Attested(key, kind, statement, single))
 
     async def _add_attestations(self, blobs: DiskBlobStore) -> None:
         for each in self._attested:
@@ -186,8 +186,8 @@ def started_record(request: control_pb2.SolveRequest) -> control_pb2.BuildHistor
     """What is known of a build before it starts."""
     exporters = [control_pb2.Exporter(Type=e.Type, Attrs=_safe(e.Attrs)) for e in request.Exporters]
     if not exporters and request.ExporterDeprecated:
-        kind, given = request.ExporterDeprecated, request.ExporterAttrsDeprecated
-        exporters = [control_pb2.Exporter(Type=kind, Attrs=_safe(given))]
+        kind, attrs = request.ExporterDeprecated, request.ExporterAttrsDeprecated
+        exporters = [control_pb2.Exporter(Type=kind, Attrs=_safe(attrs))]
     return control_pb2.BuildHistoryRecord(
         Ref=request.Ref,
         Frontend=request.Frontend,

@@ -55,18 +55,18 @@ def _attached(result: BridgeResult, id: str) -> Sequence[BridgeAttestation]:
     return result.attestations.get(id, ())
 
 
-async def _attestation(given: BridgeAttestation) -> Attestation:
+async def _attestation(attestation: BridgeAttestation) -> Attestation:
     subjects = [
         None
         if subject.kind == gateway_pb2.Self
         else NamedSubject(subject.name, dict(d.split(":", 1) for d in subject.digests))
-        for subject in given.subjects
+        for subject in attestation.subjects
     ]
     return Attestation(
-        predicate_type=given.predicate_type,
-        ref=await given.ref.ref() if given.ref is not None else None,
-        path=given.path,
-        metadata=given.metadata,
+        predicate_type=attestation.predicate_type,
+        ref=await attestation.ref.ref() if attestation.ref is not None else None,
+        path=attestation.path,
+        metadata=attestation.metadata,
         subjects=subjects or (None,),
-        bundle=given.kind == gateway_pb2.Bundle,
+        bundle=attestation.kind == gateway_pb2.Bundle,
     )

@@ -103,9 +103,9 @@ def _map_ids(commands: Sequence[Sequence[str]], go: int, complaint_fd: int) -> N
     try:
         if os.read(go, 1):
             for command in commands:
-                done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
-                if done.returncode:
-                    os.write(complaint_fd, f"failed to map ids: {done.stderr.decode()}".encode())
+                process = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+                if process.returncode:
+                    os.write(complaint_fd, f"failed to map ids: {process.stderr.decode()}".encode())
     finally:
         os._exit(0)
 

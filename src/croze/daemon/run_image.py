@@ -146,9 +146,9 @@ async def _writable(engine: Engine, ref: ImmutableRef | None) -> AsyncIterator[M
 def network_mode(name: str) -> NetworkMode:
     """`default` (or nothing), `host` or `none`."""
     chosen = "sandbox" if name in ("", "default") else name
-    for known in get_args(NetworkMode):
-        if chosen == known:
-            mode: NetworkMode = known
+    for known_mode in get_args(NetworkMode):
+        if chosen == known_mode:
+            mode: NetworkMode = known_mode
             return mode
     raise InvalidRequest(f"invalid network mode {name}: use default, host or none")
 
@@ -175,10 +175,10 @@ def process_of(start: engine_pb2.RunStart, config: RunConfig) -> Process:
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def merge_env(image: Sequence[str], given: Sequence[str], *, tty: bool) -> list[str]:
+def merge_env(image: Sequence[str], added: Sequence[str], *, tty: bool) -> list[str]:
     """Later ones win; a PATH and, on a terminal, a TERM are always there."""
     merged = {"PATH": DEFAULT_PATH, **({"TERM": "xterm"} if tty else {})}
-    for pair in (*image, *given):
+    for pair in (*image, *added):
         name, _, value = pair.partition("=")
         merged[name] = value
     return [f"{name}={value}" for name, value in merged.items()]

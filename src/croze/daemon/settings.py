@@ -68,10 +68,10 @@ def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> S
     `TextRequested` for --help and --version."""
     environ = os.environ if environ is None else environ
     places = default_places(environ)
-    given = _given(argv, environ)
-    path = Path(given.get("config", [places.config])[-1])
+    flags = _given(argv, environ)
+    path = Path(flags.get("config", [places.config])[-1])
     file = config_file.read(path)
-    config = config_file.load(file, str(path), _defaults(file), _layer(given))
+    config = config_file.load(file, str(path), _defaults(file), _layer(flags))
     _check(config)
     return Settings(
         root=Path(config.root or places.root).absolute(),
@@ -79,16 +79,16 @@ def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> S
         debug=level(config) in ("debug", "trace"),
         config=config,
         entitlements=frozenset(config.insecure_entitlements) | _lent(config),
-        idle_timeout_s=float(_last(given, "idle-timeout") or 0),
-        ready_fd=int(fd) if (fd := _last(given, "ready-fd")) else None,
-        workers=int(_last(given, "file-workers") or min(4, os.cpu_count() or 1)),
+        idle_timeout_s=float(_last(flags, "idle-timeout") or 0),
+        ready_fd=int(fd) if (fd := _last(flags, "ready-fd")) else None,
+        workers=int(_last(flags, "file-workers") or min(4, os.cpu_count() or 1)),
         provenance_dir=Path(
             config.provenance_env_dir or Path(places.config).parent / "provenance.d"
         ),
-        docker_api=_docker_api(_last(given, "docker-api"), config),
-        docker_api_gid=_docker_api_gid(given, config),
-        save_cache_debug=_last(given, "save-cache-debug") == "true",
-        warnings=(*config.warnings, *_flag_warnings(given), *_file_warnings(given, path)),
+        docker_api=_docker_api(_last(flags, "docker-api"), config),
+        docker_api_gid=_docker_api_gid(flags, config),
+        save_cache_debug=_last(flags, "save-cache-debug") == "true",
+        warnings=(*config.warnings, *_flag_warnings(flags), *_file_warnings(flags, path)),
     )
 
 
@@ -109,8 +109,8 @@ def _docker_api(address: str, config: Config) -> str:
     return address
 
 
-def _docker_api_gid(given: Mapping[str, list[str]], config: Config) -> int | None:
-    if not (name := _last(given, "docker-api-group")):
+def _docker_api_gid(flags: Mapping[str, list[str]], config: Config) -> int | None:
+    if not (name := _last(flags, "docker-api-group")):
         return config.grpc.gid
     return group_id("docker-api-group", name)
 
@@ -128,13 +128,13 @@ def _given(argv: Sequence[str], environ: Mapping[str, str]) -> Mapping[str, list
     for names, value in line.values:
         values.setdefault(names, []).append(value)
     _refuse_to_run(values, line.words)
-    given = {names.names[0].removeprefix("--"): texts for names, texts in values.items()}
+    texts_of = {names.names[0].removeprefix("--"): texts for names, texts in values.items()}
     for flag in FLAGS:
-        if flag.refused and flag.name in given:
+        if flag.refused and flag.name in texts_of:
             raise Unsupported(f"--{flag.name} is not supported: {flag.refused}")
         if flag.env and environ.get(flag.env):
-            given.setdefault(flag.name, [environ[flag.env]])
-    return given
+            texts_of.setdefault(flag.name, [environ[flag.env]])
+    return texts_of
 
 
 def _refuse_to_run(values: Mapping[FlagNames, list[str]], words: Sequence[str]) -> None:
@@ -147,8 +147,8 @@ def _refuse_to_run(values: Mapping[FlagNames, list[str]], words: Sequence[str]) 
         raise TextRequested("topic", words[1]) if words[1:] else TextRequested("help")
 
 
-def _last(given: Mapping[str, list[str]], name: str) -> str:
-    return given.get(name, [""])[-1]
+def _last(flags: Mapping[str, list[str]], name: str) -> str:
+    return flags.get(name, [""])[-1]
 
 
 def _defaults(file: Toml) -> Toml:
@@ -158,11 +158,11 @@ def _defaults(file: Toml) -> Toml:
     return {"worker": {"oci": {"rootless": True}}}
 
 
-def _layer(given: Mapping[str, list[str]]) -> Toml:
+def _layer(flags: Mapping[str, list[str]]) -> Toml:
     """What flags set, as tables of the file."""
     layer: Toml = {}
     for flag in FLAGS:
-        for key, value in flag.sets(flag.name, given[flag.name]) if flag.name in given else ():
+        for key, value in flag.sets(flag.name, flags[flag.name]) if flag.name in flags else ():
             *tables, last = key.split(".")
             table = layer
             for name in tables:
@@ -199,13 +199,13 @@ def _check(config: Config) -> None:
         )
 
 
-def _flag_warnings(given: Mapping[str, list[str]]) -> Iterator[str]:
-    if "trace" in given:
+def _flag_warnings(flags: Mapping[str, list[str]]) -> Iterator[str]:
+    if "trace" in flags:
         yield "--trace option is deprecated; use --log-level=trace instead"
 
 
-def _file_warnings(given: Mapping[str, list[str]], path: Path) -> Iterator[str]:
-    if "config" in given and not path.exists():
+def _file_warnings(flags: Mapping[str, list[str]], path: Path) -> Iterator[str]:
+    if "config" in flags and not path.exists():
         yield f"config file {path} does not exist: going on without"
 
 

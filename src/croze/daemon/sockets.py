@@ -8,7 +8,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from croze.daemon.config import Tls
+from croze.daemon.config import TlsSection
 from croze.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def bind_tcp(address: str) -> socket.socket:
         raise InvalidRequest(f"cannot listen on tcp://{address}: {error}") from error
 
 
-def tls_context(tls: Tls, protocol: str = "h2") -> ssl.SSLContext | None:
+def tls_context(tls: TlsSection, protocol: str = "h2") -> ssl.SSLContext | None:
     """Mutual TLS when a CA is given; None when no certificate is. Raises `InvalidRequest`."""
     if not tls.cert and not tls.key:
         return None

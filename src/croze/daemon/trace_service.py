@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grpc
 
-from croze.aio.share import Share
+from croze.aio.share import TimeShare
 from croze.aio.streams import listening, on_sockets, serving
 from croze.api import otlp_pb2
 from croze.daemon.sockets import make_way
@@ -22,17 +22,17 @@ from croze.telemetry.traces import Traces
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 _CONNECTIONS = 128
-"""Of all containers. Every step of a build can make some."""
+"""How many connections, of all containers. Every step of a build can make some."""
 _STREAMS = 16
 _MESSAGE_BYTES = 4 << 20
 """As BuildKit's collector takes it."""
 _UNREAD_BYTES = 64 << 20
-"""Of spans that have not come whole: of all containers, too."""
+"""How much of spans that have not come whole: of all containers, too."""
 
 
 def trace_methods(
     traces: Traces,
-    share: Share | None = None,
+    share: TimeShare | None = None,
 ) -> tuple[str, Mapping[str, grpc.RpcMethodHandler[object, object]]]:
     """The service and its methods. Its package is not that of our messages, see `otlp.proto`. With
     a `share`, what is handed in is read within that: it may be of very many parts."""
@@ -56,7 +56,7 @@ async def collecting(traces: Traces, path: Path) -> AsyncIterator[None]:
     if it can't be had."""
     make_way(path.parent)
     path.unlink(missing_ok=True)
-    share = Share()
+    share = TimeShare()
     server = Server(
         streams=_STREAMS,
         patience=Patience(),

@@ -55,7 +55,7 @@ def _reload(monitor: Monitor, _arguments: Sequence[str]) -> None:
 
 
 def _rollback(monitor: Monitor, arguments: Sequence[str]) -> None:
-    invocation = monitor.wanted
+    invocation = monitor.invocation
     words = list(arguments)
     if words[:1] == ["--init"]:
         invocation.initial = True
@@ -82,14 +82,14 @@ def _attach(monitor: Monitor, arguments: Sequence[str]) -> None:
 def _exec(monitor: Monitor, arguments: Sequence[str]) -> None:
     if not arguments:
         raise InvalidRequest("command must be passed")
-    given = monitor.wanted
+    current = monitor.invocation
     invocation = Invocation(
         entrypoint=list(arguments[:1]),
         cmd=list(arguments[1:]),
         no_cmd=False,
-        env=given.env,
-        user=given.user,
-        cwd=given.cwd,
+        env=current.env,
+        user=current.user,
+        cwd=current.cwd,
     )
     running = monitor.execute(invocation)
     say(f'Process "{running.id}" started. Press Ctrl-a-c to switch to that process.\n')
@@ -100,7 +100,7 @@ def _ps(monitor: Monitor, _arguments: Sequence[str]) -> None:
     rows = ["PID\tCURRENT_SESSION\tCOMMAND"]
     for each in monitor.processes:
         attached = "true" if monitor.is_attached(each) else "false"
-        rows.append(f"{each.id:<20}\t{attached}\t[{' '.join(each.wanted.command)}]")
+        rows.append(f"{each.id:<20}\t{attached}\t[{' '.join(each.invocation.command)}]")
     say(align("\n".join(rows), min_width=1, pad="\t") + "\n")
 
 
@@ -147,7 +147,7 @@ HELP = _help()
 
 
 def help_of(name: str) -> str:
-    """Of one command."""
+    """The help of one command."""
     command = COMMANDS.get(name)
     if command is None:
         return f"monitor: no help message for {quote(name)}\n{HELP}"

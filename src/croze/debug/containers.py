@@ -14,7 +14,7 @@ import grpc.aio
 
 from croze import errors
 from croze.api import gateway_pb2, stat_pb2
-from croze.debug.failure import Outcome
+from croze.debug.failure import BuildOutcome
 from croze.debug.invocation import Invocation
 from croze.rpc.clients import translated
 from croze.rpc.held import HeldBuild
@@ -25,17 +25,17 @@ Written = Callable[[int, bytes], None]
 """What a process writes: to which of its descriptors, and what."""
 
 
-class Container:
+class DebugContainer:
     """Made by `open_container`; `release` gives it back."""
 
-    def __init__(self, bridge: HeldBuild, outcome: Outcome, id: str) -> None:
+    def __init__(self, bridge: HeldBuild, outcome: BuildOutcome, id: str) -> None:
         self._bridge = bridge
         self._outcome = outcome
         self._id = id
         self._main_started = False
         self.usable = True
 
-    async def run(self, invocation: Invocation, process: Process) -> None:
+    async def run(self, invocation: Invocation, process: DebugProcess) -> None:
         """A process, to its end. Raises `ExitError` when it fails; cancelled, it kills it."""
         is_main, self._main_started = not self._main_started, True
         try:
@@ -80,7 +80,9 @@ class Container:
             return (await stub.StatFileContainer(ask, metadata=metadata)).stat
 
 
-async def open_container(bridge: HeldBuild, outcome: Outcome, invocation: Invocation) -> Container:
+async def open_container(
+    bridge: HeldBuild, outcome: BuildOutcome, invocation: Invocation
+) -> DebugContainer:
     """Raises `CrozeError`."""
     id = new_id()
     ask = gateway_pb2.NewContainerRequest(
@@ -88,10 +90,10 @@ async def open_container(bridge: HeldBuild, outcome: Outcome, invocation: Invoca
     )
     with translated():
         await bridge.stub.NewContainer(ask, metadata=bridge.metadata)
-    return Container(bridge, outcome, id)
+    return DebugContainer(bridge, outcome, id)
 
 
-class Process:
+class DebugProcess:
     """One process: what is written to it before it has started waits."""
 
     def __init__(self, written: Written) -> None:

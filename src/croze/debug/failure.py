@@ -19,11 +19,11 @@ CONFIG = "containerimage.config"
 PLATFORMS = "refs.platforms"
 
 
-class Outcome(Struct, frozen=True):
-    """Of a build that has been evaluated."""
+class BuildOutcome(Struct, frozen=True):
+    """What came of a build that has been evaluated."""
 
     ref: str
-    """Of its result; empty if it has none, or if it failed."""
+    """The ref of its result; empty if it has none, or if it failed."""
     config: bytes = b""
     """The image configuration, in JSON."""
     failed: SolveDetail | None = None
@@ -82,15 +82,15 @@ class Outcome(Struct, frozen=True):
         return op.exec
 
 
-def outcome_of(result: gateway_pb2.Result, failed: CrozeError | None) -> Outcome | None:
+def outcome_of(result: gateway_pb2.Result, failed: CrozeError | None) -> BuildOutcome | None:
     """Nothing of a failure of which no step is known."""
     platform = _first_platform(result)
     suffix = f"/{platform}" if platform else ""
     config = result.metadata.get(f"{CONFIG}{suffix}") or result.metadata.get(CONFIG, b"")
     if failed is None:
-        return Outcome(_ref(result, platform), config)
+        return BuildOutcome(_ref(result, platform), config)
     step = failed_step(failed)
-    return Outcome("", config, step) if step is not None else None
+    return BuildOutcome("", config, step) if step is not None else None
 
 
 def failed_step(error: CrozeError) -> SolveDetail | None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from croze.debug import terminal
-from croze.debug.failure import Outcome
+from croze.debug.failure import BuildOutcome
 from croze.debug.invocation import Invocation
 from croze.debug.line import LineEditor
 from croze.debug.processes import Processes, Running
@@ -40,13 +40,13 @@ class Monitor:
     def __init__(
         self,
         bridge: HeldBuild,
-        outcome: Outcome | None,
+        outcome: BuildOutcome | None,
         invocation: Invocation,
         keyboard: Keyboard,
         group: asyncio.TaskGroup,
         perform: Callable[[Monitor, str], None],
     ) -> None:
-        self.wanted = invocation
+        self.invocation = invocation
         self.processes = Processes(bridge, outcome, self._ended, group)
         self.reloading = False
         self._keyboard = keyboard
@@ -60,9 +60,9 @@ class Monitor:
 
     async def run(self) -> bool:
         """Until the user has had enough; whether the build is to be done again."""
-        self.wanted.initial = False
+        self.invocation.initial = False
         say(LAUNCHING)
-        first = self.rollback(self.wanted)
+        first = self.rollback(self.invocation)
         say(RESTARTED.format(first.id))
         self.attach(first)
         try:
@@ -184,5 +184,5 @@ class Monitor:
 
     def _resize(self) -> None:
         size = terminal.size()
-        if self._attached is not None and self._attached.wanted.tty and size is not None:
+        if self._attached is not None and self._attached.invocation.tty and size is not None:
             self._attached.process.resize(*size)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from croze.debug.containers import Container, Process, open_container
-from croze.debug.failure import Outcome
+from croze.debug.containers import DebugContainer, DebugProcess, open_container
+from croze.debug.failure import BuildOutcome
 from croze.debug.invocation import Invocation
 from croze.errors import CrozeError, InvalidRequest
 from croze.rpc.held import HeldBuild
@@ -21,8 +21,8 @@ from croze.rpc.held import HeldBuild
 class Running(Struct, eq=False):
     """A process, and the task that carries it."""
 
-    process: Process
-    wanted: Invocation
+    process: DebugProcess
+    invocation: Invocation
     task: asyncio.Task[None] | None = None
 
     @property
@@ -41,13 +41,17 @@ class Processes:
     """`group` is what their tasks are of."""
 
     def __init__(
-        self, bridge: HeldBuild, outcome: Outcome | None, ended: Ended, group: asyncio.TaskGroup
+        self,
+        bridge: HeldBuild,
+        outcome: BuildOutcome | None,
+        ended: Ended,
+        group: asyncio.TaskGroup,
     ) -> None:
         self._group = group
         self._bridge = bridge
         self._outcome = outcome
         self._ended = ended
-        self._container: Container | None = None
+        self._container: DebugContainer | None = None
         self._running: dict[str, Running] = {}
         self._replacing = asyncio.Lock()
 
@@ -59,9 +63,9 @@ class Processes:
 
     def start(self, invocation: Invocation, written: WrittenBy, *, anew: bool) -> Running:
         """In a container of its own if that is wanted, or if the one there is is of no use."""
-        kept = replace(invocation)
-        process = Process(lambda fd, data: written(process.id, fd, data))
-        running = Running(process, kept)
+        own_invocation = replace(invocation)
+        process = DebugProcess(lambda fd, data: written(process.id, fd, data))
+        running = Running(process, own_invocation)
         running.task = self._group.create_task(self._carry(running, anew=anew))
         self._running[running.id] = running
         return running
@@ -70,13 +74,13 @@ class Processes:
         failed: CrozeError | None = None
         try:
             container = await self._container_for(running, anew=anew)
-            await container.run(running.wanted, running.process)
+            await container.run(running.invocation, running.process)
         except CrozeError as error:
             failed = error
         self._running.pop(running.id, None)
         self._ended(running, failed)
 
-    async def _container_for(self, running: Running, *, anew: bool) -> Container:
+    async def _container_for(self, running: Running, *, anew: bool) -> DebugContainer:
         async with self._replacing:
             old = self._container
             if old is not None and old.usable and not anew:
@@ -88,7 +92,7 @@ class Processes:
                 self._container = None
                 await old.release()
             try:
-                container = await open_container(self._bridge, self._outcome, running.wanted)
+                container = await open_container(self._bridge, self._outcome, running.invocation)
             except CrozeError as error:
                 message = f"failed to create container {error}"
                 raise error.with_message(message) from error.__cause__

@@ -6,4 +6,4 @@ Pure: it talks to the world only through the small `Resolver` protocol.
 from typing import Final
 
 LANGUAGE_VERSION: Final = "1.26.0-dev"
-"""Of the Dockerfile frontend that this one is like."""
+"""The version of the Dockerfile frontend that this one is like."""

@@ -125,12 +125,12 @@ async def build(ask: Ask, opts: Mapping[str, str], facts: Facts) -> FrontendResu
 
     async def forward(syntax: Syntax) -> FrontendResult | None:
         nonlocal elsewhere
-        said = await ask(ForwardAsked(syntax))
-        assert isinstance(said, Forwarded)
-        if not said.here:
+        forwarded = await ask(ForwardAsked(syntax))
+        assert isinstance(forwarded, Forwarded)
+        if not forwarded.here:
             elsewhere = True
             return FrontendResult({}, {})
-        return await frontend.build(opts, resolver, labs=True) if said.labs else None
+        return await frontend.build(opts, resolver, labs=True) if forwarded.labs else None
 
     answer = await frontend.build(opts, resolver, forward=forward)
     return None if elsewhere else answer
@@ -140,13 +140,13 @@ async def named(
     ask: Ask, opts: Mapping[str, str], facts: Facts, name: str
 ) -> tuple[ops_pb2.Definition, ImageConfig | None] | None:
     """The named context that stands in for an image, if there is one."""
-    from croze.dockerfile.contexts import Contexts
+    from croze.dockerfile.contexts import BuildContexts
     from croze.dockerfile.named_contexts import find_named
     from croze.dockerfile.options import parse_options
 
     resolver = AskingResolver(ask, facts)
     options = parse_options(opts, resolver.worker_platforms(), resolver.has_cap)
-    context = find_named(Contexts(options, resolver), name)
+    context = find_named(BuildContexts(options, resolver), name)
     if context is None:
         return None
     state, config = await context.load()

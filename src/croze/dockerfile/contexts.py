@@ -241,7 +241,7 @@ class FileContexts:
         )
 
 
-class Contexts(FileContexts):
+class BuildContexts(FileContexts):
     """The contexts of one request, and whom to ask besides."""
 
     def __init__(self, options: Options, resolver: Resolver) -> None:

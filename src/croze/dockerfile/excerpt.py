@@ -29,13 +29,13 @@ def excerpt(filename: str, data: bytes, ranges: Sequence[Range]) -> str:
 def _widen(start: int, end: int, count: int) -> tuple[int, int]:
     """Lines on both sides: as many rounds as fit into a budget that counts every line taken."""
     budget = 4 if start == end else 2
-    taken = 0
-    while taken < budget:
+    line_count = 0
+    while line_count < budget:
         if start > 1:
             start -= 1
-            taken += 1
+            line_count += 1
         if end != count:
             end += 1
-            taken += 1
-        taken += 1
+            line_count += 1
+        line_count += 1
     return start, end

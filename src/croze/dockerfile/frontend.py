@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from croze.aio.parallel import all_of
 from croze.api import ops_pb2
 from croze.dockerfile import subrequests
-from croze.dockerfile.contexts import Contexts
+from croze.dockerfile.contexts import BuildContexts
 from croze.dockerfile.convert import Conversion, convert, convert_lint, convert_outline
 from croze.dockerfile.directives import detect_syntax
 from croze.dockerfile.lint import LintWarning, WarnSink, format_short
@@ -64,7 +64,7 @@ async def build(
     Without `forward`, a request for another frontend is not acted on.
     """
     options = parse_options(opts, resolver.worker_platforms(), resolver.has_cap)
-    contexts = Contexts(options, resolver)
+    contexts = BuildContexts(options, resolver)
     missing = _missing_cap(opts.get("frontend.caps", ""))
     if missing is not None and not missing.may_forward:
         raise missing.error()
@@ -150,7 +150,7 @@ def _fill(err: CrozeError, source: SourceMap) -> CrozeError:
 
 
 async def _answer(
-    request: str, source: SourceMap, contexts: Contexts, labs: bool
+    request: str, source: SourceMap, contexts: BuildContexts, labs: bool
 ) -> FrontendResult:
     """A subrequest: nothing is built."""
     warnings: list[LintWarning] = []
@@ -164,7 +164,7 @@ async def _answer(
 
 
 async def _reply(
-    request: str, source: SourceMap, contexts: Contexts, warn: WarnSink, labs: bool
+    request: str, source: SourceMap, contexts: BuildContexts, warn: WarnSink, labs: bool
 ) -> dict[str, bytes]:
     match request:
         case subrequests.DESCRIBE:
@@ -184,7 +184,7 @@ async def _reply(
     raise Unsupported(f"unsupported request {request}", SubrequestDetail(request))
 
 
-async def _build(source: SourceMap, contexts: Contexts, labs: bool) -> FrontendResult:
+async def _build(source: SourceMap, contexts: BuildContexts, labs: bool) -> FrontendResult:
     """All platforms at once; the first one reports what lint has found."""
     platforms: Sequence[Platform | None] = contexts.options.target_platforms or [None]
     warnings: list[LintWarning] = []
@@ -208,7 +208,7 @@ class _PlatformResult(Struct, frozen=True):
 
 async def _build_platform(
     source: SourceMap,
-    contexts: Contexts,
+    contexts: BuildContexts,
     platform: Platform | None,
     warnings: list[LintWarning] | None,
     labs: bool,
@@ -219,9 +219,11 @@ async def _build_platform(
         definition = conversion.state.marshal()
     except CrozeError as err:
         raise err.wrap("failed to marshal LLB definition") from None
-    asked = platforms.normalize(platform or platforms.default_platform())
-    key = platforms.format_all(asked)
-    return _PlatformResult(key, _exported(asked, conversion.image_platform), conversion, definition)
+    target_platform = platforms.normalize(platform or platforms.default_platform())
+    key = platforms.format_all(target_platform)
+    return _PlatformResult(
+        key, _exported(target_platform, conversion.image_platform), conversion, definition
+    )
 
 
 def _exported(platform: Platform, image: Platform) -> Platform:

@@ -64,5 +64,5 @@ def location(ranges: Sequence[Range]) -> dict[str, JsonValue]:
 
 
 def _position(line: int, character: int) -> dict[str, JsonValue]:
-    given = {"line": line, "character": character}
-    return {key: value for key, value in given.items() if value}
+    members = {"line": line, "character": character}
+    return {key: value for key, value in members.items() if value}

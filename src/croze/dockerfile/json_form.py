@@ -87,9 +87,9 @@ def _explain(text: str, at: int, problem: str) -> str:
         return f"invalid character {quote_char(rest[0])} {where}"
     for word in _CONSTANTS:
         if problem == "Expecting value" and rest[0] == word[0]:
-            known = next(n for n in range(len(word), 0, -1) if rest.startswith(word[:n]))
-            wrong = rest[known : known + 1]
-            place = f"in literal {word} (expecting {quote_char(word[known])})"
+            matched = next(n for n in range(len(word), 0, -1) if rest.startswith(word[:n]))
+            wrong = rest[matched : matched + 1]
+            place = f"in literal {word} (expecting {quote_char(word[matched])})"
             return f"invalid character {quote_char(wrong)} {place}" if wrong else end
     return f"invalid character {quote_char(rest[0])} {_WHERE.get(problem, 'in literal')}"
 

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from croze.dockerfile.directives import DirectiveScanner
-from croze.dockerfile.lint_rules import Rule
+from croze.dockerfile.lint_rules import LintRule
 from croze.dockerfile.location import DockerfileError, Ranges
 from croze.dockerfile.suggest import Comparisons
 from croze.gotypes.quote import quote
@@ -53,7 +53,7 @@ class LintConfig(Struct, frozen=True):
             experimental_all=self.experimental_all or other.experimental_all,
         )
 
-    def allows(self, rule: Rule) -> bool:
+    def allows(self, rule: LintRule) -> bool:
         if rule.experimental:
             return self.experimental_all or rule.name in self.experimental
         return not self.skip_all and rule.name not in self.skip
@@ -64,15 +64,15 @@ class Linter(Struct, frozen=True):
 
     config: LintConfig = LintConfig()
     sink: WarnSink | None = None
-    found: list[str] = field(default_factory=list)
+    fired: list[str] = field(default_factory=list)
     """Names of the rules that fired, in order."""
     comparisons: Comparisons = field(default_factory=Comparisons)
 
-    def run(self, rule: Rule, location: Ranges, *args: str) -> None:
+    def run(self, rule: LintRule, location: Ranges, *args: str) -> None:
         """Report that `rule` is broken at `location`; `args` go into the rule's message."""
         if self.sink is None or not self.config.allows(rule):
             return
-        self.found.append(rule.name)
+        self.fired.append(rule.name)
         message = rule.message(*args)
         self.sink(LintWarning(rule.name, rule.description, rule.url, message, location))
 
@@ -91,9 +91,9 @@ class Linter(Struct, frozen=True):
 
     def error(self) -> DockerfileError | None:
         """The error that ends the build if findings are to fail it."""
-        if not self.config.error or not self.found:
+        if not self.config.error or not self.fired:
             return None
-        names = ", ".join(sorted(set(self.found)))
+        names = ", ".join(sorted(set(self.fired)))
         return DockerfileError(f"lint violation found for rules: {names}")
 
 

@@ -14,7 +14,7 @@ from croze.gotypes.quote import quote
 _DOCS = "https://docs.docker.com/go/dockerfile/rule/"
 
 
-class Rule(Struct, frozen=True):
+class LintRule(Struct, frozen=True):
     """`page` is the last part of the rule's documentation address, empty if it has none."""
 
     name: str
@@ -28,25 +28,25 @@ class Rule(Struct, frozen=True):
         return f"{_DOCS}{self.page}/" if self.page else ""
 
 
-STAGE_NAME_CASING = Rule(
+STAGE_NAME_CASING = LintRule(
     "StageNameCasing",
     "Stage names should be lowercase",
     "stage-name-casing",
     lambda stage: f"Stage name '{stage}' should be lowercase",
 )
-FROM_AS_CASING = Rule(
+FROM_AS_CASING = LintRule(
     "FromAsCasing",
     "The 'as' keyword should match the case of the 'from' keyword",
     "from-as-casing",
     lambda from_, as_: f"'{as_}' and '{from_}' keywords' casing do not match",
 )
-NO_EMPTY_CONTINUATION = Rule(
+NO_EMPTY_CONTINUATION = LintRule(
     "NoEmptyContinuation",
     "Empty continuation lines will become errors in a future release",
     "no-empty-continuation",
     lambda: "Empty continuation line",
 )
-CONSISTENT_INSTRUCTION_CASING = Rule(
+CONSISTENT_INSTRUCTION_CASING = LintRule(
     "ConsistentInstructionCasing",
     "All commands within the Dockerfile should use the same casing (either upper or lower)",
     "consistent-instruction-casing",
@@ -54,19 +54,19 @@ CONSISTENT_INSTRUCTION_CASING = Rule(
         f"Command '{command}' should match the case of the command majority ({casing})"
     ),
 )
-DUPLICATE_STAGE_NAME = Rule(
+DUPLICATE_STAGE_NAME = LintRule(
     "DuplicateStageName",
     "Stage names should be unique",
     "duplicate-stage-name",
     lambda stage: f"Duplicate stage name {quote(stage)}, stage names should be unique",
 )
-RESERVED_STAGE_NAME = Rule(
+RESERVED_STAGE_NAME = LintRule(
     "ReservedStageName",
     "Reserved words should not be used as stage names",
     "reserved-stage-name",
     lambda stage: f"Stage name should not use the same name as reserved stage {quote(stage)}",
 )
-JSON_ARGS_RECOMMENDED = Rule(
+JSON_ARGS_RECOMMENDED = LintRule(
     "JSONArgsRecommended",
     "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS"
     " signals",
@@ -76,19 +76,19 @@ JSON_ARGS_RECOMMENDED = Rule(
         " OS signals"
     ),
 )
-MAINTAINER_DEPRECATED = Rule(
+MAINTAINER_DEPRECATED = LintRule(
     "MaintainerDeprecated",
     "The MAINTAINER instruction is deprecated, use a label instead to define an image author",
     "maintainer-deprecated",
     lambda: "Maintainer instruction is deprecated in favor of using label",
 )
-UNDEFINED_ARG_IN_FROM = Rule(
+UNDEFINED_ARG_IN_FROM = LintRule(
     "UndefinedArgInFrom",
     "FROM command must use declared ARGs",
     "undefined-arg-in-from",
     lambda arg, near: f"FROM argument '{arg}' is not declared" + _near(near),
 )
-WORKDIR_RELATIVE_PATH = Rule(
+WORKDIR_RELATIVE_PATH = LintRule(
     "WorkdirRelativePath",
     "Relative workdir without an absolute workdir declared within the build can have unexpected"
     " results if the base image changes",
@@ -97,13 +97,13 @@ WORKDIR_RELATIVE_PATH = Rule(
         f"Relative workdir {quote(workdir)} can have unexpected results if the base image changes"
     ),
 )
-UNDEFINED_VAR = Rule(
+UNDEFINED_VAR = LintRule(
     "UndefinedVar",
     "Variables should be defined before their use",
     "undefined-var",
     lambda name, near: f"Usage of undefined variable '${name}'" + _near(f"${near}" if near else ""),
 )
-MULTIPLE_INSTRUCTIONS_DISALLOWED = Rule(
+MULTIPLE_INSTRUCTIONS_DISALLOWED = LintRule(
     "MultipleInstructionsDisallowed",
     "Multiple instructions of the same type should not be used in the same stage",
     "multiple-instructions-disallowed",
@@ -112,7 +112,7 @@ MULTIPLE_INSTRUCTIONS_DISALLOWED = Rule(
         " the last one will be used"
     ),
 )
-LEGACY_KEY_VALUE_FORMAT = Rule(
+LEGACY_KEY_VALUE_FORMAT = LintRule(
     "LegacyKeyValueFormat",
     "Legacy key/value format with whitespace separator should not be used",
     "legacy-key-value-format",
@@ -120,7 +120,7 @@ LEGACY_KEY_VALUE_FORMAT = Rule(
         f'"{command} key=value" should be used instead of legacy "{command} key value" format'
     ),
 )
-INVALID_BASE_IMAGE_PLATFORM = Rule(
+INVALID_BASE_IMAGE_PLATFORM = LintRule(
     "InvalidBaseImagePlatform",
     "Base image platform does not match expected target platform",
     "",
@@ -129,7 +129,7 @@ INVALID_BASE_IMAGE_PLATFORM = Rule(
         f" expected {quote(expected)} for current build"
     ),
 )
-REDUNDANT_TARGET_PLATFORM = Rule(
+REDUNDANT_TARGET_PLATFORM = LintRule(
     "RedundantTargetPlatform",
     "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default"
     " behavior",
@@ -139,7 +139,7 @@ REDUNDANT_TARGET_PLATFORM = Rule(
         " behavior"
     ),
 )
-SECRETS_USED_IN_ARG_OR_ENV = Rule(
+SECRETS_USED_IN_ARG_OR_ENV = LintRule(
     "SecretsUsedInArgOrEnv",
     "Sensitive data should not be used in the ARG or ENV commands",
     "secrets-used-in-arg-or-env",
@@ -147,19 +147,19 @@ SECRETS_USED_IN_ARG_OR_ENV = Rule(
         f"Do not use ARG or ENV instructions for sensitive data ({instruction} {quote(key)})"
     ),
 )
-INVALID_DEFAULT_ARG_IN_FROM = Rule(
+INVALID_DEFAULT_ARG_IN_FROM = LintRule(
     "InvalidDefaultArgInFrom",
     "Default value for global ARG results in an empty or invalid base image name",
     "invalid-default-arg-in-from",
     lambda base: f"Default value for ARG {base} results in empty or invalid base image name",
 )
-FROM_PLATFORM_FLAG_CONST_DISALLOWED = Rule(
+FROM_PLATFORM_FLAG_CONST_DISALLOWED = LintRule(
     "FromPlatformFlagConstDisallowed",
     "FROM --platform flag should not use a constant value",
     "from-platform-flag-const-disallowed",
     lambda platform: f"FROM --platform flag should not use constant value {quote(platform)}",
 )
-COPY_IGNORED_FILE = Rule(
+COPY_IGNORED_FILE = LintRule(
     "CopyIgnoredFile",
     "Attempting to Copy file that is excluded by .dockerignore",
     "copy-ignored-file",
@@ -167,7 +167,7 @@ COPY_IGNORED_FILE = Rule(
         f"Attempting to {command} file {quote(path)} that is excluded by .dockerignore"
     ),
 )
-INVALID_DEFINITION_DESCRIPTION = Rule(
+INVALID_DEFINITION_DESCRIPTION = LintRule(
     "InvalidDefinitionDescription",
     "Comment for build stage or argument should follow the format:"
     " `# <arg/stage name> <description>`. If this is not intended to be a description comment, add"
@@ -178,13 +178,13 @@ INVALID_DEFINITION_DESCRIPTION = Rule(
     ),
     experimental=True,
 )
-EXPOSE_PROTO_CASING = Rule(
+EXPOSE_PROTO_CASING = LintRule(
     "ExposeProtoCasing",
     "Protocol in EXPOSE instruction should be lowercase",
     "expose-proto-casing",
     lambda port: f"Defined protocol '{port}' in EXPOSE instruction should be lowercase",
 )
-EXPOSE_INVALID_FORMAT = Rule(
+EXPOSE_INVALID_FORMAT = LintRule(
     "ExposeInvalidFormat",
     "IP address and host-port mapping should not be used in EXPOSE instruction. This will become"
     " an error in a future release",

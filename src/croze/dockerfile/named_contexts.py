@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 
-from croze.dockerfile.contexts import IGNORE_FILENAME, Contexts, git_context_state
+from croze.dockerfile.contexts import IGNORE_FILENAME, BuildContexts, git_context_state
 from croze.dockerfile.image_contexts import ImageContexts, Loaded
 from croze.dockerfile.image_json import input_config
 from croze.dockerfile.resolver import ReplacedImage
@@ -28,7 +28,7 @@ MAX_REPLACED = 10
 class NamedContext(Struct, frozen=True):
     """A context that was given for a name. `key` is the name with platform, as it was given."""
 
-    contexts: Contexts
+    contexts: BuildContexts
     value: str
     name: str
     key: str
@@ -138,7 +138,7 @@ class NamedContext(Struct, frozen=True):
 
 
 def find_named(
-    contexts: Contexts,
+    contexts: BuildContexts,
     name: str,
     *,
     platform: Platform | None = None,

@@ -15,7 +15,7 @@ from croze.dockerfile.letters import to_lower
 from croze.dockerfile.lint import LintConfig, parse_check
 from croze.dockerfile.resource_options import parse_resources, parse_ulimits
 from croze.dockerfile.result_options import (
-    CacheImport,
+    CacheImportOption,
     SbomOptions,
     parse_cache_imports,
     parse_sbom,
@@ -55,7 +55,7 @@ class Options(Struct, frozen=True):
     cgroup_parent: str = ""
     hostname: str = ""
     cache_namespace: str = ""
-    cache_imports: Sequence[CacheImport] = ()
+    cache_imports: Sequence[CacheImportOption] = ()
     sbom: SbomOptions | None = None
     devices: Sequence[Device] = ()
     """CDI devices for every RUN. Not an attribute: a daemon may set it."""

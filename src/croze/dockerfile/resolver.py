@@ -69,7 +69,7 @@ class ReplacedImage(Unsupported):
     def __init__(self, message: str, *details: Detail, identifier: str = "") -> None:
         super().__init__(message, *details)
         self.identifier = identifier
-        """Of the source that is used instead, such as `local://name`."""
+        """The identifier of the source that is used instead, such as `local://name`."""
 
 
 class Files(Protocol):

@@ -21,7 +21,7 @@ _ATTESTATIONS = ("sbom", "provenance")
 _ENTRY_TYPE = "moby_buildkit_v1.CacheOptionsEntry"
 
 
-class CacheImport(Struct, frozen=True):
+class CacheImportOption(Struct, frozen=True):
     """A cache to look results up in."""
 
     type: str
@@ -40,17 +40,17 @@ def prefixed(raw: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {k.removeprefix(prefix): v for k, v in raw.items() if k.startswith(prefix)}
 
 
-def parse_cache_imports(raw: Mapping[str, str]) -> list[CacheImport]:
+def parse_cache_imports(raw: Mapping[str, str]) -> list[CacheImportOption]:
     """The caches that a client names to the frontend. Raises `InvalidRequest`."""
-    imports: list[CacheImport] = []
+    imports: list[CacheImportOption] = []
     if text := raw.get("cache-imports"):
         imports += _parse_json_imports(text)
     if text := raw.get("cache-from"):
-        imports += [CacheImport("registry", {"ref": ref}) for ref in text.split(",")]
+        imports += [CacheImportOption("registry", {"ref": ref}) for ref in text.split(",")]
     return imports
 
 
-def _parse_json_imports(text: str) -> list[CacheImport]:
+def _parse_json_imports(text: str) -> list[CacheImportOption]:
     wrong = syntax_error(text) or "json: cannot unmarshal {} into Go value of type {}"
     try:
         entries = parse_json(text)
@@ -64,7 +64,7 @@ def _parse_json_imports(text: str) -> list[CacheImport]:
             raise _bad_imports(text, wrong.format(kind(entry), _ENTRY_TYPE))
         members = {str(key).lower(): value for key, value in entry.items()}
         attrs = {str(k): str(v) for k, v in dict(members.get("attrs") or {}).items()}
-        imports.append(CacheImport(str(members.get("type") or ""), attrs))
+        imports.append(CacheImportOption(str(members.get("type") or ""), attrs))
     return imports
 
 

@@ -23,7 +23,7 @@ _PIECES = re.compile(f"[{SPACE}]+|[^{SPACE}]+")
 _RUNS = {escape: re.compile(f"[^$<'\"{re.escape(escape)}]+") for escape in ("\\", "`")}
 _SPECIAL_PARAMETERS = "@*#?-$!0"
 _MAX_NESTING = 100
-"""Of `${a:-${b:-...}}`; only there to end in an error instead of a full stack."""
+"""How deep `${a:-${b:-...}}` goes; only there to end in an error instead of a full stack."""
 
 
 class Expansion(Struct, frozen=True):
@@ -191,13 +191,13 @@ class _Reader:
         if char != self.lex.escape:
             words.add(char)
             return char
-        kept = char if self.raw_escapes else ""
-        if kept:
-            words.add_raw(kept)
+        escape = char if self.raw_escapes else ""
+        if escape:
+            words.add_raw(escape)
         escaped = self.next()
         if escaped:
             words.add_raw(escaped)
-        return kept + escaped
+        return escape + escaped
 
     def single_quoted(self) -> str:
         end = self.text.find("'", self.at + 1)
@@ -230,13 +230,13 @@ class _Reader:
         char = self.next()
         if char != self.lex.escape:
             return char
-        kept = char if self.raw_escapes else ""
+        escape = char if self.raw_escapes else ""
         following = self.peek()
         if not following:
-            return kept
+            return escape
         if following in ('"', "$", self.lex.escape):
-            return kept + self.next()
-        return kept + char
+            return escape + self.next()
+        return escape + char
 
     def heredoc_mark(self) -> str:
         """`<<` and the spaces behind it stay together with the heredoc's word."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from croze.dockerfile.location import DockerfileError
-from croze.gotypes.regexp import BadExpression, Expression, Match
+from croze.gotypes.regexp import BadExpression, Match, Regexp
 
 _REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 
@@ -38,7 +38,7 @@ def replace_all(pattern: str, value: str, text: str) -> str:
     return _compile(pattern, greedy=True).replace(value, template.fill)
 
 
-def _compile(pattern: str, *, greedy: bool, anchored: bool = False) -> Expression:
+def _compile(pattern: str, *, greedy: bool, anchored: bool = False) -> Regexp:
     """Raises `DockerfileError` for an escape of what needs none."""
     out = ["^" if anchored else ""]
     at = int(pattern.startswith("\ufeff"))  # a byte order mark is not seen
@@ -57,7 +57,7 @@ def _compile(pattern: str, *, greedy: bool, anchored: bool = False) -> Expressio
         else:
             out.append("." if char == "?" else re.escape(char))
     try:
-        return Expression("".join(out))
+        return Regexp("".join(out))
     except BadExpression as error:
         raise _bad(pattern, str(error)) from None
 

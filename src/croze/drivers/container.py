@@ -22,11 +22,11 @@ from croze.builders.model import BuilderNode
 from croze.drivers.config_archive import archive
 from croze.drivers.container_options import ContainerOptions, parse_options
 from croze.drivers.container_settings import container_settings
-from croze.drivers.contract import Status, silent
+from croze.drivers.contract import NodeStatus, silent
 from croze.drivers.docker import DockerDriver
 from croze.drivers.engine_api import EngineApi, engine_api
 from croze.drivers.images import BUILDKIT_IMAGE, to_be_verified
-from croze.drivers.multiplexed import STDOUT, Output, frames
+from croze.drivers.multiplexed import STDOUT, MultiplexedOutput, frames
 from croze.drivers.tunnel import Streams, carried_client
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unavailable, Unsupported
 from croze.progress.own import OwnStep, own_step
@@ -60,13 +60,13 @@ class ContainerDriver:
     def default_load(self) -> bool:
         return self._options.default_load
 
-    async def status(self) -> Status:
+    async def status(self) -> NodeStatus:
         async with engine_api(self._context) as engine:
             try:
                 container = await engine.container(self._name)
             except NotFound:
-                return Status.INACTIVE
-            return Status.RUNNING if container.state.running else Status.STOPPED
+                return NodeStatus.INACTIVE
+            return NodeStatus.RUNNING if container.state.running else NodeStatus.STOPPED
 
     async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         return ()
@@ -218,7 +218,7 @@ class ContainerDriver:
             engine_api(self._context) as engine,
             engine.exec(self._name, DIAL) as (_, (reader, writer)),
         ):
-            yield Output(reader, _to_stderr), writer
+            yield MultiplexedOutput(reader, _to_stderr), writer
 
 
 class _Held:
@@ -259,5 +259,5 @@ def _login(image: str) -> str:
         "identitytoken": auth.identity_token,
         "registrytoken": auth.registry_token,
     }
-    told = {key: value for key, value in members.items() if value}
-    return base64.urlsafe_b64encode(gojson.marshal(told)).decode()
+    login = {key: value for key, value in members.items() if value}
+    return base64.urlsafe_b64encode(gojson.marshal(login)).decode()

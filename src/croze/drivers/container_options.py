@@ -33,11 +33,11 @@ class ContainerOptions(Struct, frozen=True):
     allow_untrusted_image: bool = False
 
 
-def parse_options(given: Mapping[str, str]) -> ContainerOptions:
+def parse_options(texts: Mapping[str, str]) -> ContainerOptions:
     """Raises `InvalidRequest` in buildx's words."""
     limits: dict[str, int | str] = {}
     env: list[str] = []
-    for key, value in given.items():
+    for key, value in texts.items():
         if key in _LIMITS:
             name, read = _LIMITS[key]
             if limit := read(value):
@@ -49,15 +49,15 @@ def parse_options(given: Mapping[str, str]) -> ContainerOptions:
         elif key not in _OTHERS:
             raise InvalidRequest(f"invalid driver option {key} for docker-container driver")
     return ContainerOptions(
-        image=given.get("image", ""),
-        network=given.get("network", ""),
-        cgroup_parent=given.get("cgroup-parent", ""),
-        restart_policy=_restart_policy(given.get("restart-policy", DEFAULT_RESTART_POLICY)),
+        image=texts.get("image", ""),
+        network=texts.get("network", ""),
+        cgroup_parent=texts.get("cgroup-parent", ""),
+        restart_policy=_restart_policy(texts.get("restart-policy", DEFAULT_RESTART_POLICY)),
         limits=limits,
         env=tuple(env),
-        default_load=checked_bool(given.get("default-load", "false")),
-        provenance_gha=checked_bool(given.get("provenance-add-gha", "true")),
-        allow_untrusted_image=checked_bool(given.get("allow-untrusted-image", "false")),
+        default_load=checked_bool(texts.get("default-load", "false")),
+        provenance_gha=checked_bool(texts.get("provenance-add-gha", "true")),
+        allow_untrusted_image=checked_bool(texts.get("allow-untrusted-image", "false")),
     )
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Tell = Callable[[control_pb2.StatusResponse], None]
 
 
-class Status(StrEnum):
-    """Of a node's daemon, in buildx's words."""
+class NodeStatus(StrEnum):
+    """How a node's daemon is, in buildx's words."""
 
     INACTIVE = "inactive"
     STARTING = "starting"
@@ -46,7 +46,7 @@ class Driver(Protocol):
     def default_load(self) -> bool:
         """Whether a build without output loads its image into the Docker engine."""
 
-    async def status(self) -> Status:
+    async def status(self) -> NodeStatus:
         """Looks, changes nothing. A daemon that can't be reached is `INACTIVE`."""
 
     async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
@@ -54,8 +54,8 @@ class Driver(Protocol):
         running pods of a deployment, by name, with the platforms that they say. Else none."""
 
     async def version(self) -> str:
-        """Of a running daemon that is too old to say it over its own API (BuildKit before 0.11).
-        Empty if there is no other way."""
+        """The version of a running daemon that is too old to say it over its own API (BuildKit
+        before 0.11). Empty if there is no other way."""
 
     async def boot(self, tell: Tell = silent) -> None:
         """Bring it up if it isn't, and wait until it answers: 20 s at most, or as long as the

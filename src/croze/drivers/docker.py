@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from croze.builders.contexts import DockerContext
 from croze.builders.model import BuilderNode
-from croze.drivers.contract import Status, silent
+from croze.drivers.contract import NodeStatus, silent
 from croze.drivers.docker_versions import buildkit_of
 from croze.drivers.engine import UpgradeRefused, engine_streams, upgraded
 from croze.drivers.engine_api import engine_api
@@ -38,9 +38,9 @@ class DockerDriver:
     def default_load(self) -> bool:
         return True
 
-    async def status(self) -> Status:
+    async def status(self) -> NodeStatus:
         async with engine_streams(self._context):
-            return Status.RUNNING
+            return NodeStatus.RUNNING
 
     async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         return ()

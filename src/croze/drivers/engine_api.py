@@ -29,7 +29,7 @@ LOG_LINES = "1000"
 _ERRORS = {400: InvalidRequest, 404: NotFound, 409: AlreadyExists}
 
 
-class State(msgspec.Struct, rename="pascal"):
+class ContainerState(msgspec.Struct, rename="pascal"):
     running: bool = False
 
 
@@ -37,16 +37,16 @@ class EngineMount(msgspec.Struct, rename="pascal"):
     name: str = ""
 
 
-class Container(msgspec.Struct, rename="pascal"):
-    """Of `GET /containers/NAME/json`."""
+class EngineContainer(msgspec.Struct, rename="pascal"):
+    """What is read of `GET /containers/NAME/json`."""
 
     id: str
-    state: State
+    state: ContainerState
     mounts: tuple[EngineMount, ...] | None = None
 
 
-class Machine(msgspec.Struct, rename="pascal"):
-    """Of `GET /info`."""
+class EngineInfo(msgspec.Struct, rename="pascal"):
+    """What is read of `GET /info`."""
 
     cgroup_driver: str = ""
     os_type: str = msgspec.field(default="", name="OSType")
@@ -96,11 +96,11 @@ class EngineApi:
         self._base = base
         self._ssl = context.secured() or True
 
-    async def container(self, name: str) -> Container:
-        return _decoded(await self._call("GET", f"/containers/{_part(name)}/json"), Container)
+    async def container(self, name: str) -> EngineContainer:
+        return _decoded(await self._call("GET", f"/containers/{_part(name)}/json"), EngineContainer)
 
-    async def machine(self) -> Machine:
-        return _decoded(await self._call("GET", "/info"), Machine)
+    async def machine(self) -> EngineInfo:
+        return _decoded(await self._call("GET", "/info"), EngineInfo)
 
     async def version(self) -> str:
         """The engine's."""
@@ -114,7 +114,7 @@ class EngineApi:
         return True
 
     async def image_digest(self, reference: str) -> str:
-        """Of what the registry has, where the engine keeps images as they are there (in
+        """The digest of what the registry has, where the engine keeps images as they are there (in
         containerd's store). Else empty."""
         path = f"/images/{quote(reference, safe='/:@')}/json"
         descriptor = _decoded(await self._call("GET", path), _Image).descriptor
@@ -166,9 +166,9 @@ class EngineApi:
     async def exec(self, name: str, command: Sequence[str]) -> AsyncIterator[tuple[str, Streams]]:
         """A command in a running container: its id, and its standard streams, in which output
         comes as `multiplexed` frames."""
-        asked = {"Cmd": command, "AttachStdin": True, "AttachStdout": True, "AttachStderr": True}
+        settings = {"Cmd": command, "AttachStdin": True, "AttachStdout": True, "AttachStderr": True}
         created = _decoded(
-            await self._call("POST", f"/containers/{_part(name)}/exec", value=asked), _Created
+            await self._call("POST", f"/containers/{_part(name)}/exec", value=settings), _Created
         )
         body = json.dumps({"Detach": False, "Tty": False}).encode()
         path = f"/exec/{created.id}/start"
@@ -176,7 +176,7 @@ class EngineApi:
             yield created.id, streams
 
     async def exit_code(self, exec_id: str) -> int:
-        """Of a command that has ended."""
+        """The exit code of a command that has ended."""
         return _decoded(await self._call("GET", f"/exec/{exec_id}/json"), _Ended).exit_code or 0
 
     async def _call(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NAMES = ("docker", "docker-container", "kubernetes", "remote")
 """That a user may name, sorted as buildx lists them."""
 INSTANCES = tuple(name for name in NAMES if name != "docker")
-"""Those that a builder can be made of."""
+"""The drivers that a builder can be made of."""
 
 
 def driver(

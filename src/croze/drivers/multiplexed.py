@@ -35,14 +35,14 @@ async def frames(reader: Reader) -> AsyncIterator[tuple[int, bytes]]:
             return
         while len(buffer) < _HEADER.size:
             await more()
-        stream, left = _HEADER.unpack_from(buffer)
+        stream, remaining_bytes = _HEADER.unpack_from(buffer)
         del buffer[: _HEADER.size]
-        while left:
+        while remaining_bytes:
             if not buffer:
                 await more()
-            piece = bytes(buffer[:left])
+            piece = bytes(buffer[:remaining_bytes])
             del buffer[: len(piece)]
-            left -= len(piece)
+            remaining_bytes -= len(piece)
             if stream == SYSTEM_ERROR:
                 raise Unavailable(piece.decode(errors="replace").strip())
             yield stream, piece
@@ -54,7 +54,7 @@ async def _next(reader: Reader, buffer: bytearray) -> bool:
     return bool(data)
 
 
-class Output:
+class MultiplexedOutput:
     """The output alone, as a `tunnel.Reader`; errors go to `on_error` as they come."""
 
     def __init__(self, reader: Reader, on_error: Callable[[bytes], None]) -> None:
@@ -72,6 +72,6 @@ class Output:
                 self._rest = data
             else:
                 self._on_error(data)
-        taken = self._rest if n < 0 else self._rest[:n]
-        self._rest = self._rest[len(taken) :]
-        return taken
+        piece = self._rest if n < 0 else self._rest[:n]
+        self._rest = self._rest[len(piece) :]
+        return piece

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from croze.builders.contexts import Contexts
 from croze.builders.model import BuilderInstance, BuilderNode
-from croze.drivers.contract import Driver, Status
+from croze.drivers.contract import Driver, NodeStatus
 from croze.drivers.make import driver
 from croze.errors import CrozeError, Unsupported
 from croze.image.platform import Platform
@@ -25,12 +25,12 @@ class NodeState(Struct):
 
     node: BuilderNode
     driver: Driver | None = None
-    status: Status | None = None
+    status: NodeStatus | None = None
     error: str = ""
     version: str = ""
     workers: Sequence[worker_pb2.WorkerRecord] = field(default_factory=tuple)
     dynamic: Sequence[BuilderNode] = ()
-    """Those that stand behind the node just now."""
+    """The nodes that stand behind the node just now."""
     pod_platforms: Sequence[Platform] = ()
     """What one of those says of itself, in place of what its daemon said."""
 
@@ -77,7 +77,7 @@ async def _load(
         async with asyncio.timeout(timeout_s or None):
             state.driver = driver(builder, node, contexts)
             state.status = await state.driver.status()
-            if state.status is Status.RUNNING:
+            if state.status is NodeStatus.RUNNING:
                 state.dynamic = await state.driver.dynamic_nodes()
                 await _ask(state, state.driver)
     except TimeoutError:

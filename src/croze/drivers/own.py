@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from croze.drivers import local, places
-from croze.drivers.contract import Status, silent
+from croze.drivers.contract import NodeStatus, silent
 from croze.drivers.sockets import socket_streams
 from croze.drivers.tunnel import Streams
 from croze.files.peers import is_own_or_roots, peer_of
@@ -28,8 +28,8 @@ class OwnDriver:
     def default_load(self) -> bool:
         return True
 
-    async def status(self) -> Status:
-        return Status.RUNNING if local.answers(places.daemon_socket()) else Status.INACTIVE
+    async def status(self) -> NodeStatus:
+        return NodeStatus.RUNNING if local.answers(places.daemon_socket()) else NodeStatus.INACTIVE
 
     async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         return ()

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from croze.aio.parallel import all_of
 from croze.builders import parting
-from croze.builders.parting import Share
+from croze.builders.parting import NodeShare
 from croze.errors import Unsupported
 from croze.image import platform as platforms
 from croze.image.platform import Platform
@@ -54,7 +54,7 @@ class Nodes:
         return await self._stack.__aexit__(kind, error, trace)
 
     async def clients(self, nodes: Collection[int]) -> dict[int, Client]:
-        """Of these nodes, booted at once. To be called by the task that entered."""
+        """Clients of these nodes, booted at once. To be called by the task that entered."""
         missing = [node for node in dict.fromkeys(nodes) if node not in self._clients]
         boots = (self._offers[node].boot for node in missing)
         await all_of(boot() for boot in boots if boot is not None)
@@ -64,7 +64,7 @@ class Nodes:
 
     async def shares(
         self, platforms_of: Wanted, together: Sequence[Collection[str]] = ()
-    ) -> dict[str, list[Share]]:
+    ) -> dict[str, list[NodeShare]]:
         """What is built where, by target. Targets `together` weigh on nodes as one, so that those
         which are built on one another come to the same nodes."""
         least_loaded = self._choice == parting.LEAST_LOADED
@@ -78,11 +78,11 @@ class Nodes:
         loads = await all_of(running_builds(clients[node]) for node in clients)
         return _weighed(offered, platforms_of, together, loads)
 
-    def _by_fixed(self, platforms_of: Wanted) -> dict[str, list[Share]] | None:
+    def _by_fixed(self, platforms_of: Wanted) -> dict[str, list[NodeShare]] | None:
         fixed = [offer.fixed for offer in self._offers]
         chosen = {name: parting.by_fixed(fixed, its) for name, its in platforms_of.items()}
-        known = {name: shares for name, shares in chosen.items() if shares is not None}
-        return known if len(known) == len(chosen) else None
+        shares_of = {name: shares for name, shares in chosen.items() if shares is not None}
+        return shares_of if len(shares_of) == len(chosen) else None
 
     async def _offered(self, node: int, client: Client) -> list[Platform]:
         offered = {
@@ -114,12 +114,12 @@ def _weighed(
     platforms_of: Wanted,
     together: Sequence[Collection[str]],
     loads: Sequence[int],
-) -> dict[str, list[Share]]:
+) -> dict[str, list[NodeShare]]:
     """Each group of targets goes to the idlest nodes, and counts as a build of theirs then."""
     now = list(loads)
     grouped = {name for group in together for name in group}
     groups = [*together, *([name] for name in platforms_of if name not in grouped)]
-    by_node: dict[str, list[Share]] = {}
+    by_node: dict[str, list[NodeShare]] = {}
     for group in groups:
         shares = {name: parting.by_all(offered, platforms_of[name], now) for name in group}
         for node in {share.node for parts in shares.values() for share in parts}:

@@ -91,8 +91,8 @@ async def _own(*, debug: bool) -> AsyncIterator[Client]:
 
 
 def drivers_of(name: str) -> list[tuple[Driver, tuple[Platform, ...]]]:
-    """Of the nodes of the builder of that name, or the one in force, each with the platforms that
-    the user gave it. Raises `CrozeError`."""
+    """The drivers of the nodes of the builder of that name, or the one in force, each with the
+    platforms that the user gave it. Raises `CrozeError`."""
     from croze.drivers import local
 
     _, members = _members(name or local.address_from_environment() or "", os.getcwd())

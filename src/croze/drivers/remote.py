@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from croze.builders.model import BuilderNode
 from croze.drivers.commands import command_for, process_streams
-from croze.drivers.contract import Status, silent
+from croze.drivers.contract import NodeStatus, silent
 from croze.drivers.sockets import socket_streams
 from croze.drivers.tunnel import Streams, Tunnel, tunnel
 from croze.errors import CrozeError, InvalidRequest, Unavailable
@@ -70,8 +70,8 @@ class RemoteDriver:
             missing = [] if files.get("cacert") else ["cacert"]
             missing += [
                 lacking
-                for given, lacking in (("cert", "key"), ("key", "cert"))
-                if files.get(given) and not files.get(lacking)
+                for present, lacking in (("cert", "key"), ("key", "cert"))
+                if files.get(present) and not files.get(lacking)
             ]
             if missing:
                 raise InvalidRequest(f"tls enabled, but missing keys {', '.join(missing)}")
@@ -93,13 +93,13 @@ class RemoteDriver:
     def default_load(self) -> bool:
         return self._default_load
 
-    async def status(self) -> Status:
+    async def status(self) -> NodeStatus:
         try:
             async with self.dial() as client:
                 await client.workers()
         except CrozeError:
-            return Status.INACTIVE
-        return Status.RUNNING
+            return NodeStatus.INACTIVE
+        return NodeStatus.RUNNING
 
     async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         return ()

@@ -17,7 +17,7 @@ CONNECT_TIMEOUT_S = 20.0
 
 @asynccontextmanager
 async def socket_streams(address: str, tls: Tls | None = None) -> AsyncIterator[SocketStreams]:
-    """Of `unix://…` or `tcp://…`. Raises `Unavailable` and `InvalidRequest`."""
+    """A connection to `unix://…` or `tcp://…`. Raises `Unavailable` and `InvalidRequest`."""
     context, name = (None, "") if tls is None else (secure(tls).context, tls.server_name)
     try:
         reader, writer = await open_socket(address, context, server_name=name)

@@ -56,16 +56,16 @@ def of_error(raised: CrozeError) -> web.Response:
     return error(str(raised), next(statuses, 500))
 
 
-def check_version(asked: str) -> None:
+def check_version(version: str) -> None:
     """Raises `InvalidRequest` for a version of the API that is not spoken, in Docker's words."""
-    if _numbers(asked) < _numbers(MIN_API_VERSION):
+    if _numbers(version) < _numbers(MIN_API_VERSION):
         raise InvalidRequest(
-            f"client version {asked} is too old. Minimum supported API version is "
+            f"client version {version} is too old. Minimum supported API version is "
             f"{MIN_API_VERSION}, please upgrade your client to a newer version"
         )
-    if _numbers(asked) > _numbers(API_VERSION):
+    if _numbers(version) > _numbers(API_VERSION):
         raise InvalidRequest(
-            f"client version {asked} is too new. Maximum supported API version is {API_VERSION}"
+            f"client version {version} is too new. Maximum supported API version is {API_VERSION}"
         )
 
 

@@ -21,7 +21,7 @@ from croze.engineapi.build_query import check_session, solve_request
 from croze.engineapi.contract import Services
 from croze.engineapi.lent import Body
 from croze.engineapi.lines import Line, Lines, failed
-from croze.engineapi.query import Query, flag
+from croze.engineapi.query import UrlQuery, flag
 from croze.engineapi.solving import context_of, solve
 from croze.engineapi.uploads import PREFIX, REMOTE
 from croze.errors import Canceled, CrozeError, InvalidRequest
@@ -29,7 +29,7 @@ from croze.errors import Canceled, CrozeError, InvalidRequest
 
 async def build(request: web.Request, services: Services) -> web.StreamResponse:
     """The client's going away cancels the build."""
-    query = Query(request.query.items())
+    query = UrlQuery(request.query.items())
     if query.first("version") in ("", "1"):
         return await classic.build(request, query, services)
     if query.first("version") != "2":

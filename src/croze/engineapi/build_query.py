@@ -10,7 +10,7 @@ import msgspec
 from croze.api.attrs import to_attrs
 from croze.api.control_pb2 import CacheOptions, CacheOptionsEntry, Exporter, SolveRequest
 from croze.engineapi.extra_hosts import address_of
-from croze.engineapi.query import Query
+from croze.engineapi.query import UrlQuery
 from croze.errors import InvalidRequest, Unsupported
 from croze.gotypes import gojson
 from croze.image import reference
@@ -27,14 +27,14 @@ NETWORKS = frozenset({"host", "none"})
 _UNSET = frozenset({"", "0", "null", "[]", "{}", "false"})
 
 
-class Output(msgspec.Struct, rename="pascal"):
+class OutputParam(msgspec.Struct, rename="pascal"):
     """One of `outputs`."""
 
     type: str
     attrs: dict[str, str] = {}
 
 
-class Ulimit(msgspec.Struct, rename="pascal"):
+class UlimitParam(msgspec.Struct, rename="pascal"):
     """One of `ulimits`."""
 
     name: str
@@ -43,7 +43,7 @@ class Ulimit(msgspec.Struct, rename="pascal"):
 
 
 def solve_request(
-    query: Query, ref: str, local: Collection[str] = (), host_gateway: str = ""
+    query: UrlQuery, ref: str, local: Collection[str] = (), host_gateway: str = ""
 ) -> SolveRequest:
     """What a build asks for, whatever lends it its context. `local` are the images of which the
     cache is here, `host_gateway` what that stands for as an address. Raises `InvalidRequest`, and
@@ -61,7 +61,7 @@ def solve_request(
     )
 
 
-def check_served(query: Query) -> None:
+def check_served(query: UrlQuery) -> None:
     """Raises `Unsupported`, by name."""
     for name, why in REFUSED.items():
         if query.first(name).lower() not in _UNSET:
@@ -70,13 +70,13 @@ def check_served(query: Query) -> None:
         raise InvalidRequest(f"invalid isolation: {query.first('isolation')!r} is of Windows only")
 
 
-def check_session(query: Query) -> None:
+def check_session(query: UrlQuery) -> None:
     """What a build of version 2 needs. Raises `Unsupported`."""
     if not query.first("session"):
         raise Unsupported("a build without a session is not served here")
 
 
-def _frontend_attrs(query: Query, host_gateway: str) -> Mapping[str, str]:
+def _frontend_attrs(query: UrlQuery, host_gateway: str) -> Mapping[str, str]:
     attrs = {
         "filename": query.first("dockerfile"),
         "target": query.first("target"),
@@ -87,7 +87,7 @@ def _frontend_attrs(query: Query, host_gateway: str) -> Mapping[str, str]:
             for name, _, address in (host.partition(":") for host in query.all("extrahosts"))
         ),
         "ulimit": ",".join(
-            f"{u.name}={u.soft}:{u.hard}" for u in _read(query, "ulimits", list[Ulimit])
+            f"{u.name}={u.soft}:{u.hard}" for u in _read(query, "ulimits", list[UlimitParam])
         ),
     }
     if (remote := query.first("remote")) not in (CLIENT_SESSION, UPLOAD):
@@ -107,19 +107,19 @@ def _frontend_attrs(query: Query, host_gateway: str) -> Mapping[str, str]:
     if query.is_set("nocache"):
         attrs["no-cache"] = ""
     for kind, values in (("build-arg", "buildargs"), ("label", "labels")):
-        given = _read(query, values, dict[str, str | None])
-        attrs |= {f"{kind}:{k}": v for k, v in given.items() if v is not None}
+        pairs = _read(query, values, dict[str, str | None])
+        attrs |= {f"{kind}:{k}": v for k, v in pairs.items() if v is not None}
     return attrs
 
 
-def _exporters(query: Query) -> Sequence[Exporter]:
-    outputs = _read(query, "outputs", list[Output])
+def _exporters(query: UrlQuery) -> Sequence[Exporter]:
+    outputs = _read(query, "outputs", list[OutputParam])
     if len(outputs) > 1:
         raise InvalidRequest("multiple outputs not supported")
     names = [str(reference.parse(name).tagged()) for name in query.all("t")]
     if outputs and outputs[0].type == "cacheonly":
         return []
-    exporter = outputs[0] if outputs else Output("moby")
+    exporter = outputs[0] if outputs else OutputParam("moby")
     kind = "moby" if exporter.type == "image" else exporter.type
     attrs = dict(exporter.attrs)
     if names and kind == "moby":
@@ -127,7 +127,7 @@ def _exporters(query: Query) -> Sequence[Exporter]:
     return [Exporter(Type=kind, Attrs=to_attrs(attrs))]
 
 
-def _caches(query: Query, local: Collection[str]) -> CacheOptions:
+def _caches(query: UrlQuery, local: Collection[str]) -> CacheOptions:
     imports = [
         CacheOptionsEntry(Type="registry", Attrs=to_attrs({"ref": name}))
         for name in _read(query, "cachefrom", list[str])
@@ -138,7 +138,7 @@ def _caches(query: Query, local: Collection[str]) -> CacheOptions:
     return CacheOptions(Imports=imports, Exports=exports)
 
 
-def _read(query: Query, name: str, kind: type[T]) -> T:
+def _read(query: UrlQuery, name: str, kind: type[T]) -> T:
     """A parameter in JSON; nothing and null are empty. Raises `InvalidRequest`."""
     text = query.first(name)
     try:

@@ -11,7 +11,7 @@ from croze.api.control_pb2_grpc import ControlStub
 from croze.engineapi import filters
 from croze.engineapi.answers import json
 from croze.engineapi.contract import Services
-from croze.engineapi.query import Query
+from croze.engineapi.query import UrlQuery
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.gotypes.quote import quote
@@ -40,7 +40,7 @@ SPACES = {
 
 async def prune(request: web.Request, services: Services) -> web.StreamResponse:
     """`POST /build/prune`."""
-    query = Query(request.query.items())
+    query = UrlQuery(request.query.items())
     message = prune_request(query)
     if "label" in filters.read(query.first("filters"), FILTERS):
         return json({"CachesDeleted": None, "SpaceReclaimed": 0})
@@ -54,26 +54,26 @@ async def prune(request: web.Request, services: Services) -> web.StreamResponse:
     return json({"CachesDeleted": gone or None, "SpaceReclaimed": reclaimed})
 
 
-def prune_request(query: Query) -> control_pb2.PruneRequest:
+def prune_request(query: UrlQuery) -> control_pb2.PruneRequest:
     """Raises `InvalidRequest`."""
-    asked = filters.read(query.first("filters"), FILTERS)
-    if "until" in asked and "unused-for" in asked:
+    chosen = filters.read(query.first("filters"), FILTERS)
+    if "until" in chosen and "unused-for" in chosen:
         raise InvalidRequest('conflicting filters "until" and "unused-for"')
-    for name, values in asked.items():
+    for name, values in chosen.items():
         if len(values) > 1 and name not in LABELS:
             raise InvalidRequest(f'"{name}" filter expects only one value')
     spaces = {key: _bytes(query, names) for key, names in SPACES.items()}
     return control_pb2.PruneRequest(
         all=query.is_set("all"),
-        filter=[",".join(_terms(asked))],
-        keepDuration=_age_ns(asked),
+        filter=[",".join(_terms(chosen))],
+        keepDuration=_age_ns(chosen),
         reservedSpace=spaces["reserved-space"],
         maxUsedSpace=spaces["max-used-space"],
         minFreeSpace=spaces["min-free-space"],
     )
 
 
-def _bytes(query: Query, names: Sequence[str]) -> int:
+def _bytes(query: UrlQuery, names: Sequence[str]) -> int:
     for name in names:
         if text := query.first(name):
             if not (text.isdecimal() and len(text) < 19):
@@ -82,8 +82,8 @@ def _bytes(query: Query, names: Sequence[str]) -> int:
     return 0
 
 
-def _terms(asked: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    for name, values in asked.items():
+def _terms(chosen: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for name, values in chosen.items():
         if name in ("until", "unused-for", *LABELS):
             continue
         value = values[0] if values else ""
@@ -93,9 +93,9 @@ def _terms(asked: Mapping[str, Sequence[str]]) -> Iterator[str]:
             yield f"{name}{'~=' if name == 'id' else '=='}{quote(value)}"
 
 
-def _age_ns(asked: Mapping[str, Sequence[str]]) -> int:
+def _age_ns(chosen: Mapping[str, Sequence[str]]) -> int:
     for name in ("until", "unused-for"):
-        for value in asked.get(name, ()):
+        for value in chosen.get(name, ()):
             try:
                 return parse_duration(value)
             except DurationError as error:

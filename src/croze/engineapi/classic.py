@@ -29,7 +29,7 @@ from croze.engineapi.contract import Services
 from croze.engineapi.lent import Body, GivenLogins
 from croze.engineapi.lines import Line, Lines
 from croze.engineapi.logins import config_of
-from croze.engineapi.query import Query
+from croze.engineapi.query import UrlQuery
 from croze.engineapi.solving import context_of, solve
 from croze.engineapi.steps import StepLines, steps_of
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound
@@ -43,7 +43,7 @@ from croze.rpc.status import without_code
 from croze.session.serve import lend
 
 
-async def build(request: web.Request, query: Query, services: Services) -> web.StreamResponse:
+async def build(request: web.Request, query: UrlQuery, services: Services) -> web.StreamResponse:
     """What fails before there is anything to tell is answered with a status."""
     lines = Lines(request, quiet=query.is_set("q"))
     local = {record.name for record in services.images.list()}
@@ -61,7 +61,7 @@ class _Classic:
     """One build."""
 
     def __init__(
-        self, request: web.Request, query: Query, services: Services, lines: Lines
+        self, request: web.Request, query: UrlQuery, services: Services, lines: Lines
     ) -> None:
         self._request = request
         self._query = query
@@ -177,7 +177,7 @@ def _use(
     inputs: Mapping[str, ops_pb2.Definition],
     attrs: Mapping[str, str],
 ) -> None:
-    """These in place of the context's address."""
+    """Put these inputs in place of the context's address."""
     _set_attrs(solve, {key: value for key, value in attrs.items() if key != CONTEXT})
     for name, definition in inputs.items():
         solve.FrontendInputs[name].CopyFrom(definition)

@@ -10,17 +10,17 @@ from msgspec import Struct
 
 from croze.engineapi.containers.manager import Containers
 from croze.engineapi.events import EventLog
-from croze.engineapi.running import Running
+from croze.engineapi.running import NamedBuilds
 from croze.engineapi.uploads import Uploads
 from croze.image.platform import Platform
+from croze.rpc.bytestream import ByteStream
 from croze.rpc.channel import Channel
-from croze.rpc.server import ByteStream
 from croze.session.manager import Sessions
 from croze.sources.content import Access
 from croze.store.contract import BlobStore, ImageStore, RefStore
 
 
-class Machine(Struct, frozen=True):
+class DaemonInfo(Struct, frozen=True):
     """What the daemon says of itself."""
 
     id: str
@@ -35,7 +35,7 @@ class Machine(Struct, frozen=True):
 class Services(Struct, frozen=True):
     """A running daemon, as far as the API needs it."""
 
-    machine: Machine
+    machine: DaemonInfo
     blobs: BlobStore
     images: ImageStore
     refs: RefStore
@@ -46,7 +46,7 @@ class Services(Struct, frozen=True):
     """Speak the daemon's own gRPC on a stream, to its end."""
     channel: Channel
     """The same, for calls: one for all of them."""
-    running: Running
+    running: NamedBuilds
     uploads: Uploads
     events: EventLog
     containers: Containers

@@ -21,7 +21,7 @@ from croze.engineapi import tls
 
 MOST = 1024
 CONNECTION_BYTES = 2 << 20
-"""Of a request's head and of those behind it: a build's arguments and labels are in it."""
+"""The most of a request's head and of those behind it: a build's arguments and labels are in it."""
 ALL_BYTES = 64 << 20
 PART_OF_DESCRIPTORS = 4
 """What is left is for builds."""
@@ -47,7 +47,7 @@ class Front(asyncio.Protocol):
         self.http = http
         self.busy = False
         self._body: StreamReader | None = None
-        """Of the last request: it may be sent on after the answer."""
+        """The body of the last request: it may be sent on after the answer."""
         self.head_bytes = 0
         self._held = bytearray()
         self._doors = doors

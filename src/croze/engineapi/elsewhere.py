@@ -38,11 +38,11 @@ def _network(name: str) -> dict[str, object]:
 
 async def networks(request: web.Request, services: Services) -> web.StreamResponse:
     """`GET /networks`: what containers may be given."""
-    asked = filters.read(request.query.get("filters", ""), _FILTERS)
-    names = [name for name in NETWORKS if "label" not in asked]
+    chosen = filters.read(request.query.get("filters", ""), _FILTERS)
+    names = [name for name in NETWORKS if "label" not in chosen]
     for key in ("name", "id"):
-        if key in asked:
-            names = [name for name in names if any(part in name for part in asked[key])]
+        if key in chosen:
+            names = [name for name in names if any(part in name for part in chosen[key])]
     return json([_network(name) for name in names])
 
 

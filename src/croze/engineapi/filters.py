@@ -22,7 +22,7 @@ _TRUE, _FALSE = ("1", "true"), ("0", "false")
 
 
 def parse(text: str) -> Filters:
-    """Those of `GET /images/json`. Raises `InvalidRequest`."""
+    """The filters of `GET /images/json`. Raises `InvalidRequest`."""
     return read(text, SERVED)
 
 
@@ -75,8 +75,8 @@ def boolean(name: str, values: Sequence[str]) -> bool:
 
 def _matching(image: Image, patterns: Sequence[str]) -> Image | None:
     """The image with those of its names that match; None if none does."""
-    kept = [record for record in image.records if _matches(record.name, patterns)]
-    return Image(image.target, kept) if kept else None
+    records = [record for record in image.records if _matches(record.name, patterns)]
+    return Image(image.target, records) if records else None
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -46,7 +46,7 @@ class _Protocol(asyncio.StreamReaderProtocol):
 
 
 class Hijacked:
-    """The stream after the 101: what `rpc.server.ByteStream` promises."""
+    """The stream after the 101: what `rpc.bytestream.ByteStream` promises."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -65,8 +65,8 @@ class Hijacked:
 
 def hijack(request: web.Request) -> Hijacked:
     """Answer 101 and take the stream. Raises `ConnectionResetError` if the client has gone."""
-    asked = request.headers["Upgrade"]
-    return _taken(request, f"101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: {asked}")
+    protocol = request.headers["Upgrade"]
+    return _taken(request, f"101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: {protocol}")
 
 
 def take_stream(request: web.Request, media_type: str) -> Hijacked:

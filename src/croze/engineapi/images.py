@@ -20,10 +20,10 @@ from croze.image.config import HistoryEntry, format_time, parse_time
 
 async def list_images(request: web.Request, services: Services) -> web.StreamResponse:
     """`GET /images/json`."""
-    asked = filters.parse(request.query.get("filters", ""))
+    chosen = filters.parse(request.query.get("filters", ""))
     if "filter" in request.query:
-        asked.setdefault("reference", []).append(request.query["filter"])
-    images = filters.chosen(services, asked)
+        chosen.setdefault("reference", []).append(request.query["filter"])
+    images = filters.chosen(services, chosen)
     rows = [(view(image, services), image) for image in images]
     rows.sort(key=lambda row: row[0].created_s, reverse=True)
     using = services.containers.using

@@ -27,7 +27,7 @@ from croze.engineapi.bridged import BridgeFiles
 from croze.engineapi.contract import Services
 from croze.engineapi.lent import Body
 from croze.engineapi.lines import Lines
-from croze.engineapi.query import Query
+from croze.engineapi.query import UrlQuery
 from croze.engineapi.solving import context_of, solve
 from croze.errors import CrozeError, InvalidRequest, Unsupported
 from croze.image import reference
@@ -45,7 +45,9 @@ CHANGES = frozenset(
 BASE = "tree"
 
 
-async def import_tree(request: web.Request, query: Query, services: Services) -> web.StreamResponse:
+async def import_tree(
+    request: web.Request, query: UrlQuery, services: Services
+) -> web.StreamResponse:
     if query.first("message"):
         raise Unsupported("message= is not served here: images have no message of their own")
     text = dockerfile_of(query.all("changes"))
@@ -75,7 +77,7 @@ def dockerfile_of(changes: list[str]) -> bytes:
 
 
 async def _imported(
-    request: web.Request, query: Query, dockerfile: bytes, name: str, services: Services
+    request: web.Request, query: UrlQuery, dockerfile: bytes, name: str, services: Services
 ) -> str:
     async with AsyncExitStack() as stack:
         if (address := query.first("fromSrc")) == "-":
@@ -100,7 +102,7 @@ async def _imported(
         return response.get("containerimage.digest", "")
 
 
-def _solve_request(query: Query, name: str) -> control_pb2.SolveRequest:
+def _solve_request(query: UrlQuery, name: str) -> control_pb2.SolveRequest:
     attrs = {f"context:{BASE}": f"input:{BASE}", "platform": query.first("platform")}
     exporter = {"name": name} if name else {}
     return control_pb2.SolveRequest(

@@ -38,8 +38,8 @@ def struct_of(value: Mapping[str, object], kind: type[T]) -> T:
 def named(value: Mapping[str, object], names: Iterable[str]) -> dict[str, object]:
     """With these names for members that are called so but for upper and lower case: Go reads them
     as the same."""
-    known = {name.casefold(): name for name in names}
-    return {known.get(key.casefold(), key): member for key, member in value.items()}
+    by_folded = {name.casefold(): name for name in names}
+    return {by_folded.get(key.casefold(), key): member for key, member in value.items()}
 
 
 def _as_go_reads(value: object, kind: object) -> object:
@@ -67,5 +67,5 @@ def _fields(kind: object) -> dict[str, object]:
 
 
 def _parts(kind: object) -> list[object]:
-    """Those of a union, and what a list is of."""
+    """The types of a union, and what a list is of."""
     return [part for arg in typing.get_args(kind) for part in (arg, *_parts(arg))]

@@ -40,7 +40,7 @@ class Body:
         return self._head[:HEAD_BYTES]
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """All of it, as it comes. Raises `Canceled` if the client breaks off."""
+        """The whole body, as it comes. Raises `Canceled` if the client breaks off."""
         piece = bytearray(self._head)
         with half_sent():
             while data := await self._content.readany():

@@ -30,7 +30,7 @@ from croze.store.present import present_blobs, present_manifests
 
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 MEMBERS_MOST = 100_000
-"""Of an archive; an image has some for each of its layers."""
+"""The most members of an archive; an image has some for each of its layers."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -72,10 +72,10 @@ async def _loaded(
         if not named:
             raise InvalidRequest("the archive has neither index.json nor manifest.json")
         with services.events.named_by("load"):
-            known = {record.target.digest for record in services.images.list()}
+            stored = {record.target.digest for record in services.images.list()}
             for name, target in named:
                 # Who has a name need not be called nameless.
-                if not (reference.parse(name).digest and target.digest in known):
+                if not (reference.parse(name).digest and target.digest in stored):
                     services.images.set(name, target)
         return named
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image.reference import DEFAULT_DOMAIN
-from croze.registry.credentials import Login, Token
+from croze.registry.credentials import BearerToken, Login
 from croze.session.dockerconfig import HUB_HOST, DockerConfig
 
 T = TypeVar("T")
@@ -38,8 +38,8 @@ class RegistryLogin(msgspec.Struct, rename="lower"):
 def config_of(request: web.Request) -> DockerConfig:
     """`X-Registry-Config`: logins by server. Raises `InvalidRequest`."""
     text = request.headers.get(CONFIG, "")
-    given = _decoded(text, dict[str, RegistryLogin], CONFIG) if text else {}
-    return DockerConfig({"auths": {key: msgspec.to_builtins(each) for key, each in given.items()}})
+    logins = _decoded(text, dict[str, RegistryLogin], CONFIG) if text else {}
+    return DockerConfig({"auths": {key: msgspec.to_builtins(each) for key, each in logins.items()}})
 
 
 def login_of(request: web.Request) -> Login:
@@ -47,15 +47,15 @@ def login_of(request: web.Request) -> Login:
     read is nobody."""
     text = request.headers.get(AUTH, "")
     try:
-        given = _decoded(text, RegistryLogin, AUTH) if text else RegistryLogin()
+        registry_login = _decoded(text, RegistryLogin, AUTH) if text else RegistryLogin()
     except InvalidRequest:
         return Login()
-    return login(given)
+    return login(registry_login)
 
 
-def login(given: RegistryLogin) -> Login:
+def login(registry_login: RegistryLogin) -> Login:
     """What a registry is told."""
-    key = {"auths": {"registry": msgspec.to_builtins(given)}}
+    key = {"auths": {"registry": msgspec.to_builtins(registry_login)}}
     config = DockerConfig(key).auth_for("registry")
     return Login(config.user, config.secret)
 
@@ -83,5 +83,5 @@ class OneHost:
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> Token | None:
+    ) -> BearerToken | None:
         return None

@@ -18,7 +18,7 @@ from croze.engineapi.contract import Services
 from croze.engineapi.events import Event
 from croze.engineapi.images import summary
 from croze.engineapi.names import find_all
-from croze.engineapi.query import Query
+from croze.engineapi.query import UrlQuery
 from croze.engineapi.times import moment_ns
 from croze.engineapi.usage import shared_bytes, total_bytes
 from croze.engineapi.views import view
@@ -30,23 +30,23 @@ KINDS = ("container", "image", "volume", "build-cache")
 
 async def events(request: web.Request, services: Services) -> web.StreamResponse:
     """Until `until`, or for as long as the client listens."""
-    query = Query(request.query.items())
-    asked = filters.read(query.first("filters"), FILTERS)
+    query = UrlQuery(request.query.items())
+    chosen = filters.read(query.first("filters"), FILTERS)
     since = moment_ns("since", query.first("since")) if query.first("since") else None
     until = moment_ns("until", query.first("until")) if query.first("until") else None
     answer = web.StreamResponse(headers={**HEADERS, "Content-Type": "application/json"})
     await answer.prepare(request)
-    with services.events.listening() as (kept, coming):
-        for event in kept if (since, until) != (None, None) else ():
+    with services.events.listening() as (past, coming):
+        for event in past if (since, until) != (None, None) else ():
             in_time = (since or 0) <= event.time_ns <= (until or event.time_ns)
-            if in_time and _wanted(event, asked):
+            if in_time and _wanted(event, chosen):
                 await _write(answer, event)
         with suppress(TimeoutError):
             left_s = None if until is None else max(0.0, (until - time.time_ns()) / 1e9)
             async with asyncio.timeout(left_s):
                 while True:
                     event = await coming.get()
-                    if _wanted(event, asked):
+                    if _wanted(event, chosen):
                         await _write(answer, event)
     await answer.write_eof()
     return answer
@@ -56,17 +56,17 @@ async def _write(answer: web.StreamResponse, event: Event) -> None:
     await answer.write(msgspec.json.encode(event.line()) + b"\n")
 
 
-def _wanted(event: Event, asked: Mapping[str, Sequence[str]]) -> bool:
+def _wanted(event: Event, chosen: Mapping[str, Sequence[str]]) -> bool:
     names = (event.id, event.attributes.get("name", ""), event.attributes.get("image", ""))
     return (
-        _among(asked.get("type"), (event.type,))
-        and _among(asked.get("event"), (event.action,))
-        and _among(asked.get("scope"), ("local",))
-        and (event.type == "image" or "image" not in asked or _named(asked["image"], names[2:]))
-        and (event.type != "image" or _named(asked.get("image"), names))
-        and (event.type == "container" or "container" not in asked)
-        and (event.type != "container" or _named(asked.get("container"), names))
-        and all(filters.labelled(event.attributes, each) for each in asked.get("label", ()))
+        _among(chosen.get("type"), (event.type,))
+        and _among(chosen.get("event"), (event.action,))
+        and _among(chosen.get("scope"), ("local",))
+        and (event.type == "image" or "image" not in chosen or _named(chosen["image"], names[2:]))
+        and (event.type != "image" or _named(chosen.get("image"), names))
+        and (event.type == "container" or "container" not in chosen)
+        and (event.type != "container" or _named(chosen.get("container"), names))
+        and all(filters.labelled(event.attributes, each) for each in chosen.get("label", ()))
     )
 
 
@@ -87,7 +87,7 @@ def _named(allowed: Sequence[str] | None, names: Sequence[str]) -> bool:
 
 async def disk_usage(request: web.Request, services: Services) -> web.StreamResponse:
     """`GET /system/df`, of the kinds in `type`, or of all."""
-    kinds = Query(request.query.items()).all("type") or list(KINDS)
+    kinds = UrlQuery(request.query.items()).all("type") or list(KINDS)
     for kind in kinds:
         if kind not in KINDS:
             raise InvalidRequest(f"unknown object type: {kind}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from croze.engineapi.query import Query
+from croze.engineapi.query import UrlQuery
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gotypes import gojson
 from croze.image import config as configs
@@ -23,7 +23,7 @@ from croze.store.present import present_entries
 
 def asked(request: web.Request) -> Platform | None:
     """The platform that is asked for, if any. Raises `InvalidRequest`."""
-    texts = Query(request.query.items()).all("platform")
+    texts = UrlQuery(request.query.items()).all("platform")
     if len(texts) > 1:
         raise InvalidRequest("platform: more than one is asked for")
     if not texts:
@@ -31,12 +31,12 @@ def asked(request: web.Request) -> Platform | None:
     try:
         if not texts[0].startswith("{"):
             return platforms.normalize(platforms.parse(texts[0]))
-        found = gojson.unmarshal(texts[0], type=Platform)
+        platform = gojson.unmarshal(texts[0], type=Platform)
     except (CrozeError, msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"invalid platform: {error}") from None
-    if not (found.os and found.architecture):
+    if not (platform.os and platform.architecture):
         raise InvalidRequest("invalid platform: both OS and Architecture must be provided")
-    return platforms.normalize(found)
+    return platforms.normalize(platform)
 
 
 def same(one: Platform, other: Platform) -> bool:
@@ -44,24 +44,24 @@ def same(one: Platform, other: Platform) -> bool:
     return platforms.format(platforms.normalize(one)) == platforms.format(other)
 
 
-def lacks(name: str, wanted: Platform) -> NotFound:
+def lacks(name: str, platform: Platform) -> NotFound:
     """The error for an image that has no such platform."""
     return NotFound(
         f"image with reference {name} was found but does not provide the specified platform "
-        f"({platforms.format(wanted)})"
+        f"({platforms.format(platform)})"
     )
 
 
-def part_of(target: Descriptor, wanted: Platform, blobs: BlobStore) -> Descriptor | None:
+def part_of(target: Descriptor, platform: Platform, blobs: BlobStore) -> Descriptor | None:
     """The first manifest below a target that is here and of the platform."""
     for entry in present_entries(target, blobs):
-        if entry.media_type not in INDEX_TYPES and same(_platform_of(entry, blobs), wanted):
+        if entry.media_type not in INDEX_TYPES and same(_platform_of(entry, blobs), platform):
             return entry
     return None
 
 
 def _platform_of(entry: Descriptor, blobs: BlobStore) -> Platform:
-    """Of a manifest; what does not say its own, its config tells."""
+    """The platform of a manifest; what does not say its own, its config tells."""
     if entry.platform is not None:
         return entry.platform
     config = manifests.parse_manifest(blobs.read(entry.digest)).config

@@ -18,9 +18,9 @@ SERVED = ("dangling", "until", "label", "label!")
 
 
 async def images(request: web.Request, services: Services) -> web.StreamResponse:
-    """Of images without a name, unless `dangling=false`: then of all that no container uses."""
-    asked = filters.read(request.query.get("filters", ""), SERVED)
-    unused = [each for each in find_all(services.images) if _goes(each, asked, services)]
+    """Prune images without a name, unless `dangling=false`: then of all that no container uses."""
+    chosen = filters.read(request.query.get("filters", ""), SERVED)
+    unused = [each for each in find_all(services.images) if _goes(each, chosen, services)]
     everything = find_all(services.images)
     ids = {each.id for each in unused}
     rest = [each for each in everything if each.id not in ids]
@@ -30,31 +30,31 @@ async def images(request: web.Request, services: Services) -> web.StreamResponse
     return json({"ImagesDeleted": gone or None, "SpaceReclaimed": reclaimed})
 
 
-def _goes(image: Image, asked: Filters, services: Services) -> bool:
-    dangling = filters.boolean("dangling", asked["dangling"]) if "dangling" in asked else True
+def _goes(image: Image, chosen: Filters, services: Services) -> bool:
+    dangling = filters.boolean("dangling", chosen["dangling"]) if "dangling" in chosen else True
     if (dangling and not image.dangling) or services.containers.using(image.id):
         return False
     created_ns = view(image, services).created_s * 10**9
-    if any(created_ns >= moment_ns("until", text) for text in asked.get("until", ())):
+    if any(created_ns >= moment_ns("until", text) for text in chosen.get("until", ())):
         return False
     labels = view(image, services).config.config.labels
-    return all(filters.labelled(labels, label) for label in asked.get("label", ())) and not any(
-        filters.labelled(labels, label) for label in asked.get("label!", ())
+    return all(filters.labelled(labels, label) for label in chosen.get("label", ())) and not any(
+        filters.labelled(labels, label) for label in chosen.get("label!", ())
     )
 
 
 async def containers(request: web.Request, services: Services) -> web.StreamResponse:
-    """Those that do not run."""
-    asked = filters.read(request.query.get("filters", ""), SERVED[1:])
+    """Remove the containers that do not run."""
+    chosen = filters.read(request.query.get("filters", ""), SERVED[1:])
     gone: list[str] = []
     reclaimed = 0
     for each in services.containers.all():
         labels = each.spec.labels
-        if each.running or not all(filters.labelled(labels, x) for x in asked.get("label", ())):
+        if each.running or not all(filters.labelled(labels, x) for x in chosen.get("label", ())):
             continue
-        if any(filters.labelled(labels, x) for x in asked.get("label!", ())):
+        if any(filters.labelled(labels, x) for x in chosen.get("label!", ())):
             continue
-        if any(each.created_ns >= moment_ns("until", text) for text in asked.get("until", ())):
+        if any(each.created_ns >= moment_ns("until", text) for text in chosen.get("until", ())):
             continue
         reclaimed += await services.containers.written_bytes(each)
         await services.containers.remove(each)

@@ -12,7 +12,7 @@ from croze.engineapi import importing
 from croze.engineapi.contract import Services
 from croze.engineapi.lines import Lines
 from croze.engineapi.logins import OneHost, login_of
-from croze.engineapi.query import Query
+from croze.engineapi.query import UrlQuery
 from croze.engineapi.transfers import LayerProgress, Teller, stage, telling
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gotypes import gojson
@@ -33,7 +33,7 @@ TAGS_LIMIT = 1000
 
 
 async def create(request: web.Request, services: Services) -> web.StreamResponse:
-    query = Query(request.query.items())
+    query = UrlQuery(request.query.items())
     if query.first("fromSrc"):
         return await importing.import_tree(request, query, services)
     if not query.first("fromImage"):
@@ -119,12 +119,12 @@ async def _pull(
         for digest in (image.manifest.digest, manifest.config.digest):
             lease.hold(digest)
         await lines.write({"status": f"Pulling from {ref.path}", "id": ref.digest or ref.tag})
-        known = _is_known(ref, root, services)
+        is_known = _is_known(ref, root, services)
         async with telling(lines) as teller:
-            await _fetch_layers(provider, image, services, lease, teller, known=known)
+            await _fetch_layers(provider, image, services, lease, teller, is_known=is_known)
         with services.events.named_by("pull"):
             services.images.set(str(ref), replace_root(root))
-    newer = "Image is up to date" if known else "Downloaded newer image"
+    newer = "Image is up to date" if is_known else "Downloaded newer image"
     status = f"Status: {newer} for {ref.familiar()}"
     await lines.write({"status": f"Digest: {root.digest}"}, {"status": status})
 
@@ -157,7 +157,7 @@ async def _fetch_layers(
     lease: Lease,
     teller: Teller,
     *,
-    known: bool,
+    is_known: bool,
 ) -> None:
     fetcher = provider.fetcher(LayerProgress(teller))
     layers = {layer.descriptor.digest: layer.descriptor for layer in image.layers}
@@ -171,7 +171,7 @@ async def _fetch_layers(
         lease.hold(digest)
     missing = []
     for digest, descriptor in layers.items():
-        if known and all(map(services.blobs.has, layers)):
+        if is_known and all(map(services.blobs.has, layers)):
             break  # Docker tells of none of them
         here = services.blobs.has(digest)
         teller.say(stage("Already exists" if here else "Pulling fs layer", digest))

@@ -11,7 +11,7 @@ from croze.engineapi.contract import Services
 from croze.engineapi.lines import Lines
 from croze.engineapi.platforms import asked
 from croze.engineapi.pull import repository_of, wanted
-from croze.engineapi.query import Query
+from croze.engineapi.query import UrlQuery
 from croze.engineapi.transfers import Teller, moving, stage, telling
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.image import manifest as manifests
@@ -26,7 +26,7 @@ from croze.store.present import present_blobs, present_entries
 
 async def push(request: web.Request, services: Services) -> web.StreamResponse:
     """Without a tag: all tags of the repository."""
-    query = Query(request.query.items())
+    query = UrlQuery(request.query.items())
     ref = wanted(request.match_info["name"], query.first("tag"))
     if ref.digest:
         raise InvalidRequest("cannot push a digest reference")
@@ -92,27 +92,27 @@ class _Push:
         aux = {"Tag": self._repo.ref.tag, "Digest": root.digest, "Size": root.size}
         await self._lines.write({"status": summary}, {"progressDetail": {}, "aux": aux})
         if root.digest != target.digest:
-            said = {"originalIndex": target, "selectedManifest": root}
-            await self._lines.write({"aux": {"manifestPushedInsteadOfIndex": True, **said}})
+            descriptors = {"originalIndex": target, "selectedManifest": root}
+            await self._lines.write({"aux": {"manifestPushedInsteadOfIndex": True, **descriptors}})
 
     async def _blob(self, part: Descriptor, teller: Teller, quiet: bool) -> None:
         counts: list[int] = []
 
-        def count(done: int) -> None:
-            counts.append(done)
+        def count(sent_bytes: int) -> None:
+            counts.append(sent_bytes)
             if not quiet and len(counts) > 1:
-                teller.move(moving("Pushing", part.digest, done, part.size))
+                teller.move(moving("Pushing", part.digest, sent_bytes, part.size))
 
         path = self._services.blobs.path(part.digest)
         await registry_push.push_blob(self._repo, part, path, counter=count)
         if not quiet:
             # Of what the registry has, or can link, nothing is counted but the end.
-            sent = len(counts) > 1
-            teller.say(stage("Pushed" if sent else "Layer already exists", part.digest))
+            was_sent = len(counts) > 1
+            teller.say(stage("Pushed" if was_sent else "Layer already exists", part.digest))
 
     def _sent(self, target: Descriptor, only: Platform | None) -> Descriptor:
-        """All of it if it is all here, or else the one platform that is, or that is asked for.
-        Raises `NotFound`."""
+        """What is sent: all of the image if it is all here, or else the one platform that is, or
+        that is asked for. Raises `NotFound`."""
         if only is None and self._whole(target):
             return target
         if target.media_type in INDEX_TYPES:

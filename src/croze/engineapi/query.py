@@ -9,7 +9,7 @@ from aiohttp import web
 from croze.errors import Unsupported
 
 
-class Query:
+class UrlQuery:
     """All parameters; a name may come more than once."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
@@ -30,7 +30,7 @@ class Query:
 
 def flag(request: web.Request, name: str) -> bool:
     """Whether a parameter is set."""
-    return Query(request.query.items()).is_set(name)
+    return UrlQuery(request.query.items()).is_set(name)
 
 
 def refuse(request: web.Request, refused: Mapping[str, str]) -> None:

@@ -29,18 +29,18 @@ async def auth(request: web.Request, services: Services) -> web.StreamResponse:
     """`POST /auth`: whether a registry takes a login."""
     data = await request.content.read(BODY_BYTES)
     try:
-        given = gojson.unmarshal(data, type=RegistryLogin)
+        registry_login = gojson.unmarshal(data, type=RegistryLogin)
     except (msgspec.MsgspecError, RecursionError) as wrong:
         raise InvalidRequest(f"invalid login: {wrong}") from wrong
-    host = hostname(given.serveraddress)
+    host = hostname(registry_login.serveraddress)
     domain = reference.DEFAULT_DOMAIN if host in HUB_KEYS else host
     repo = services.access.registry.repository(
-        reference.Reference(domain, "any"), OneHost(domain, login(given))
+        reference.Reference(domain, "any"), OneHost(domain, login(registry_login))
     )
     endpoint = repo.endpoints(push=True)[0]
-    asked = RegistryRequest("GET", endpoint.url(""), {}, [], repo.credentials)
+    ping = RegistryRequest("GET", endpoint.url(""), {}, [], repo.credentials)
     try:
-        async with services.access.registry.transport.send(endpoint, asked) as answer:
+        async with services.access.registry.transport.send(endpoint, ping) as answer:
             if answer.status == 200:
                 return json({"IdentityToken": "", "Status": "Login Succeeded"})
             status = f"{answer.status} {answer.reason}"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 
 
-class Running:
+class NamedBuilds:
     """Builds under way that clients gave a name, by which they can be cancelled."""
 
     def __init__(self) -> None:

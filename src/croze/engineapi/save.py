@@ -11,7 +11,7 @@ from croze.engineapi import platforms
 from croze.engineapi.answers import HEADERS
 from croze.engineapi.contract import Services
 from croze.engineapi.names import Image, find, record_of
-from croze.engineapi.query import Query
+from croze.engineapi.query import UrlQuery
 from croze.engineapi.views import view
 from croze.errors import InvalidRequest, NotFound
 from croze.export.archive import DockerImage, docker_image, layout_members
@@ -30,7 +30,7 @@ async def save_one(request: web.Request, services: Services) -> web.StreamRespon
 
 async def save_many(request: web.Request, services: Services) -> web.StreamResponse:
     """`GET /images/get?names=`."""
-    names = Query(request.query.items()).all("names")
+    names = UrlQuery(request.query.items()).all("names")
     if not names:
         raise InvalidRequest("no images to save: use names=NAME")
     return await _save(request, services, names)
@@ -62,9 +62,9 @@ def _members(
     for text in texts:
         image = find(services.images, services.blobs, text)
         record = record_of(services.images, text)
-        kept = [record] if record is not None else []
+        records = [record] if record is not None else []
         _, names = images.setdefault(image.id, (image, {}))
-        names.update(dict.fromkeys(each.name for each in kept if "@" not in each.name))
+        names.update(dict.fromkeys(each.name for each in records if "@" not in each.name))
     entries: dict[str, Descriptor] = {}
     roots: list[tuple[Descriptor, list[str]]] = []
     docker: list[DockerImage] = []

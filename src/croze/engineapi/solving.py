@@ -27,7 +27,7 @@ OnStatus = Callable[[control_pb2.StatusResponse], Awaitable[None]]
 
 async def solve(
     channel: grpc.aio.Channel,
-    asked: control_pb2.SolveRequest,
+    solve_request: control_pb2.SolveRequest,
     on_status: OnStatus,
     work: Work | None = None,
 ) -> dict[str, str]:
@@ -37,12 +37,12 @@ async def solve(
     failed: CrozeError | None = None
     response: dict[str, str] = {}
     async with asyncio.TaskGroup() as group:
-        following = group.create_task(_follow(channel, asked.Ref, on_status, begun))
+        following = group.create_task(_follow(channel, solve_request.Ref, on_status, begun))
         try:
             if work is None:
-                answer = await ControlStub(channel).Solve(asked)
+                answer = await ControlStub(channel).Solve(solve_request)
             else:
-                answer = await solve_held(channel, asked, work, ())
+                answer = await solve_held(channel, solve_request, work, ())
             response = dict(answer.ExporterResponse)
         except grpc.aio.AioRpcError as raised:
             failed = from_rpc_error(raised)

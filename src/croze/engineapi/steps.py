@@ -25,7 +25,7 @@ _STDERR = 2
 _WORK = (Add, Copy, Run, Workdir)
 
 
-class Step(Struct, frozen=True):
+class ClassicStep(Struct, frozen=True):
     """One instruction. `place` says which of its stage's steps in progress it is; 0 for none."""
 
     text: str
@@ -47,29 +47,29 @@ class _Fate(Struct):
     said: list[str] = field(default_factory=list)
 
 
-def steps_of(dockerfile: bytes, target: str, labels: Sequence[str] = ()) -> list[Step]:
+def steps_of(dockerfile: bytes, target: str, labels: Sequence[str] = ()) -> list[ClassicStep]:
     """The steps of the stages that the target needs. Raises `InvalidRequest`."""
     stages, meta = parse_stages(parse(dockerfile).ast, Linter())
     needed = _needed(stages, target)
-    steps = [Step(arg.original, "") for arg in meta]
+    steps = [ClassicStep(arg.original, "") for arg in meta]
     several = len(stages) > 1 or any(_external(stages))
     for number in needed:
         stage = stages[number]
         name = (stage.name or f"stage-{number}") if several else ""
         steps += _of_stage(stage, name, pulled=_is_image(stage, stages[:number]))
     if labels:
-        steps.append(Step(" ".join(["LABEL", *labels]), steps[-1].stage if steps else ""))
+        steps.append(ClassicStep(" ".join(["LABEL", *labels]), steps[-1].stage if steps else ""))
     return steps
 
 
-def _of_stage(stage: Stage, name: str, *, pulled: bool) -> Iterator[Step]:
+def _of_stage(stage: Stage, name: str, *, pulled: bool) -> Iterator[ClassicStep]:
     place = int(pulled)
-    yield Step(stage.original, name, place, base=True)
+    yield ClassicStep(stage.original, name, place, base=True)
     for instruction in stage.instructions:
         work = isinstance(instruction, _WORK)
         place += work
         runs = isinstance(instruction, Run)
-        yield Step(instruction.original, name, place if work else 0, runs=runs)
+        yield ClassicStep(instruction.original, name, place if work else 0, runs=runs)
 
 
 def _is_image(stage: Stage, before: Sequence[Stage]) -> bool:
@@ -129,7 +129,7 @@ def _external(stages: Sequence[Stage]) -> Iterator[str]:
 class StepLines:
     """Takes status messages, gives lines."""
 
-    def __init__(self, steps: Sequence[Step], *, rm: bool = True) -> None:
+    def __init__(self, steps: Sequence[ClassicStep], *, rm: bool = True) -> None:
         self._steps = list(steps)
         self._rm = rm
         self._places = {(s.stage, s.place): n for n, s in enumerate(steps) if s.place}
@@ -195,7 +195,7 @@ class StepLines:
                 yield from self._done(fate, step)
             self._head += 1
 
-    def _progress(self, fate: _Fate, step: Step) -> Iterator[str]:
+    def _progress(self, fate: _Fate, step: ClassicStep) -> Iterator[str]:
         """What a step that has work says on its way."""
         if step.runs and fate.started and not (fate.cached or fate.running):
             fate.running = True
@@ -203,7 +203,7 @@ class StepLines:
         yield from fate.said
         fate.said.clear()
 
-    def _done(self, fate: _Fate, step: Step) -> Iterator[str]:
+    def _done(self, fate: _Fate, step: ClassicStep) -> Iterator[str]:
         if fate.cached and not step.base:
             yield " ---> Using cache\n"
         elif step.runs and self._rm:

@@ -39,10 +39,10 @@ class ArrivedMember(Struct, frozen=True):
     reader: Reader
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        left = self.size
-        while left:
-            data = await self.reader.readexactly(min(left, PIECE_BYTES))
-            left -= len(data)
+        remaining_bytes = self.size
+        while remaining_bytes:
+            data = await self.reader.readexactly(min(remaining_bytes, PIECE_BYTES))
+            remaining_bytes -= len(data)
             yield data
         await self.reader.readexactly(-self.size % BLOCK)
 

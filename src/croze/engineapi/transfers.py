@@ -23,14 +23,16 @@ def short(digest: str) -> str:
     return digest.partition(":")[2][:12]
 
 
-def moving(status: str, digest: str, done: int, total: int) -> Line:
+def moving(status: str, digest: str, current: int, total: int) -> Line:
     """A layer on its way."""
-    bar = "=" * (BAR * done // total if total else 0)
-    head = f"[{bar[: BAR - 1]}>{' ' * (BAR - 1 - len(bar))}]" if done < total else f"[{'=' * BAR}>]"
+    bar = "=" * (BAR * current // total if total else 0)
+    head = (
+        f"[{bar[: BAR - 1]}>{' ' * (BAR - 1 - len(bar))}]" if current < total else f"[{'=' * BAR}>]"
+    )
     return {
         "status": status,
-        "progressDetail": {"current": done, "total": total},
-        "progress": f"{head}  {human_size(done)}/{human_size(total)}",
+        "progressDetail": {"current": current, "total": total},
+        "progress": f"{head}  {human_size(current)}/{human_size(total)}",
         "id": short(digest),
     }
 

@@ -30,7 +30,7 @@ class View(Struct, frozen=True):
 
 
 REFERENCE_DIGEST = "vnd.docker.reference.digest"
-"""Of an attestation's entry: what it is about."""
+"""On an attestation's entry: what it is about."""
 _UNKNOWN = ImageConfig(architecture="", os="")
 
 
@@ -71,7 +71,7 @@ def _ours(present: list[tuple[Platform | None, Manifest]], services: Services) -
 
 
 def _config(manifest: Manifest, services: Services) -> ImageConfig:
-    """Of something that is no image, such as an artifact, nothing is known."""
+    """The image's config; of something that is no image, such as an artifact, nothing is known."""
     if manifest.config is None or not services.blobs.has(manifest.config.digest):
         return _UNKNOWN
     try:

@@ -50,7 +50,7 @@ class ArchiveOptions(Struct, frozen=True):
     tar: bool = True
     reader: Reader = field(default_factory=Reader)
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """Of the result, as a frontend would give it."""
+    """Metadata of the result, as a frontend would give it."""
 
 
 class DockerImage(msgspec.Struct, frozen=True, rename="pascal"):

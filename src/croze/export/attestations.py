@@ -43,7 +43,8 @@ class _Statement(msgspec.Struct, frozen=True):
 
 
 def wanted(result: PlatformResult, *, inline: bool) -> list[Attestation]:
-    """Those that this exporter stores: some are only for exporters that keep them inline."""
+    """The attestations that this exporter stores: some are only for exporters that keep them
+    inline."""
     return [
         each
         for each in result.attestations

@@ -32,11 +32,13 @@ class _Statement(msgspec.Struct):
     predicate: msgspec.Raw = msgspec.Raw(b"null")
 
 
-async def from_frontend(given: Sequence[Attestation], sessions: Sequence[str]) -> list[Attestation]:
+async def from_frontend(
+    attestations: Sequence[Attestation], sessions: Sequence[str]
+) -> list[Attestation]:
     """Single statements, the main SBOM first; members of what was bundled are sorted. Raises
     `InvalidRequest` for what only the daemon may say, or what can't be read."""
     statements: list[Attestation] = []
-    for each in given:
+    for each in attestations:
         _check(each)
         statements += await _unbundled(each, sessions) if each.bundle else [each]
     return [a for a in statements if is_core(a)] + [a for a in statements if not is_core(a)]

@@ -107,11 +107,11 @@ class Writer(Struct, frozen=True):
         return Committed(await self._index(images, extra), tuple(images), indexed=True)
 
     def _check(self, source: ExportSource, indexed: bool) -> None:
-        known = {platforms.format_all(each.platform) for each in source.results}
-        known |= {each.key for each in source.results}
+        platform_names = {platforms.format_all(each.platform) for each in source.results}
+        platform_names |= {each.key for each in source.results}
         for key in self.options.annotations:
             where = platforms.format_all(key.platform) if key.platform else ""
-            if where and where not in known:
+            if where and where not in platform_names:
                 raise InvalidRequest(f"invalid annotation: no platform {where} found in source")
             if not self.options.oci_types and key.type != "manifest":
                 raise InvalidRequest('cannot export annotations with "oci-mediatypes=false"')
@@ -140,12 +140,12 @@ class Writer(Struct, frozen=True):
         base: ImageConfig | None,
     ) -> Sequence[LayerBlob]:
         """The layers above the base image, with their times lowered."""
-        known = base.diff_ids if base is not None else ()
+        base_ids = base.diff_ids if base is not None else ()
         same = 0
-        while same < min(len(known), len(chain)) and known[same] == chain[same].diff_id:
+        while same < min(len(base_ids), len(chain)) and base_ids[same] == chain[same].diff_id:
             same += 1
         # Made eStargz, a layer of the base has another diff ID: its table is in it.
-        bases = [*known[same:], *("" for _ in chain)]
+        bases = [*base_ids[same:], *("" for _ in chain)]
         text = f"{int(epoch.timestamp())} ({epoch.strftime('%Y-%m-%d %H:%M:%S +0000 UTC')})"
         async with step(self.ctx.progress, f"rewriting layers with source-date-epoch {text}"):
             changed = await all_of(

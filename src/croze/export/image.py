@@ -41,7 +41,7 @@ class ImageOptions(Struct, frozen=True):
     store: bool | None = None
     allow_incomplete: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """Of the result, as a frontend would give it."""
+    """Metadata of the result, as a frontend would give it."""
     name_canonical: bool = False
     dangling_prefix: str = ""
     dangling_empty_only: bool = False

@@ -22,7 +22,7 @@ def layer_names(path: str) -> list[str]:
 
 
 class LayerFiles:
-    """Of one image's chain. Layers are looked into from the top, as far as is needed."""
+    """The files of one image's chain. Layers are looked into from the top, as far as is needed."""
 
     def __init__(
         self,

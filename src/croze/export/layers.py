@@ -31,7 +31,7 @@ def media_type(kind: str, *, oci: bool) -> str:
 
 
 def exported_annotations(annotations: Mapping[str, str], *, oci: bool) -> dict[str, str]:
-    """Those that are meant for others. Docker's manifests have none."""
+    """The annotations that are meant for others. Docker's manifests have none."""
     if not oci:
         return {}
     return {

@@ -80,8 +80,8 @@ def parse_commit(
     compression = parse_compression(rest)
     for key in ("compression", "compression-level", "force-compression"):
         rest.pop(key, None)
-    given = {key: rest.pop(key) for key in _BOOLEANS if key in rest}
-    flags = {key: parse_bool(key, text) for key, text in given.items()}
+    flag_texts = {key: rest.pop(key) for key in _BOOLEANS if key in rest}
+    flags = {key: parse_bool(key, text) for key, text in flag_texts.items()}
     epoch = rest.pop("source-date-epoch", None)
     options = CommitOptions(
         exporter,

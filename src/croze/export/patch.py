@@ -34,8 +34,10 @@ def complete_history(
 ) -> tuple[HistoryEntry, ...]:
     """One row for every layer, and a time in every row where one can be known."""
     rows = _account_for_layers(list(history), layers)
-    left = iter(layers)
-    rows = [row if row.empty_layer else _created(row, next(left).created) for row in rows]
+    remaining_layers = iter(layers)
+    rows = [
+        row if row.empty_layer else _created(row, next(remaining_layers).created) for row in rows
+    ]
     return tuple(_fill_times(rows))
 
 
@@ -145,9 +147,9 @@ def _lower(
     history: Sequence[HistoryEntry], epoch: datetime, base: ImageConfig | None
 ) -> tuple[HistoryEntry, ...]:
     when = configs.format_time(epoch)
-    known = base.history if base is not None else ()
+    base_rows = base.history if base is not None else ()
     same = 0
-    while same < min(len(known), len(history)) and known[same] == history[same]:
+    while same < min(len(base_rows), len(history)) and base_rows[same] == history[same]:
         same += 1
     return (
         *history[:same],

@@ -58,7 +58,7 @@ def left_out(committed: Committed, blobs: BlobStore, reader: Reader) -> frozense
 
 
 def _below_known_chains(
-    committed: Committed, blobs: BlobStore, known: Collection[str]
+    committed: Committed, blobs: BlobStore, known_chains: Collection[str]
 ) -> frozenset[str]:
     """Everywhere they stand, the chain up to there is known."""
     needed: set[str] = set()
@@ -66,7 +66,7 @@ def _below_known_chains(
     for image in committed.images:
         manifest = parse_manifest(blobs.read(image.manifest.digest))
         for layer, chain in zip(manifest.layers or (), _chains(manifest, blobs), strict=True):
-            (spared if chain in known else needed).add(layer.digest)
+            (spared if chain in known_chains else needed).add(layer.digest)
     return frozenset(spared - needed)
 
 
@@ -83,7 +83,7 @@ def _known_blobs(blobs: BlobStore, reader: Reader) -> frozenset[str]:
 
 
 def _manifests(image: str, blobs: BlobStore) -> Iterator[Manifest]:
-    """Those that are here with their configs."""
+    """The manifests that are here with their configs."""
     data = _read(image, blobs)
     if data is None:
         return

@@ -23,7 +23,7 @@ _DEFAULT_NAMES = {
 
 
 async def attestation_files(
-    kept: Sequence[Attestation],
+    attestations: Sequence[Attestation],
     root: str,
     *,
     prefix: str,
@@ -32,11 +32,11 @@ async def attestation_files(
 ) -> tuple[StaticFile, ...]:
     """One file for each, about every file below `root`. `platform` goes before the extension.
     Raises `InvalidRequest` when two would have one name."""
-    if not kept:
+    if not attestations:
         return ()
     subjects = await in_thread(_subjects, root)
     files: dict[str, StaticFile] = {}
-    for each in kept:
+    for each in attestations:
         base = os.path.basename(each.path) or _DEFAULT_NAMES.get(
             each.predicate_type, "attestation.json"
         )

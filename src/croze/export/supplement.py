@@ -48,8 +48,8 @@ async def _with_layers(document: Mapping[str, object], layers: LayerFiles) -> di
     comments = {str(f.get("SPDXID", "")): str(f.get("comment", "")) for f in files}
     info = document.get("creationInfo")
     info = dict(info) if isinstance(info, dict) else {}
-    given = info.get("creators")
-    creators = given if isinstance(given, list) else []
+    listed = info.get("creators")
+    creators = listed if isinstance(listed, list) else []
     info["creators"] = [*creators, _TOOL]
     changed = {**document, "creationInfo": info}
     if files:

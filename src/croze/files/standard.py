@@ -29,20 +29,20 @@ class _Lossy(io.FileIO):
     ends for it, but where a reader has gone."""
 
     def write(self, data: "Buffer") -> int:
-        left = memoryview(data)
-        while left:
+        remaining = memoryview(data)
+        while remaining:
             try:
-                done = super().write(left)
+                count = super().write(remaining)
             except BrokenPipeError:
                 raise
             except OSError:
                 break
-            if done is None:  # it does not block, and is full
+            if count is None:  # it does not block, and is full
                 import select
 
                 select.select([], [self], [])
             else:
-                left = left[done:]
+                remaining = remaining[count:]
         return len(memoryview(data))
 
 

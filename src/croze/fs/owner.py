@@ -14,7 +14,7 @@ from croze.fs.root import resolve
 _MAX_FILE_BYTES = 10 << 20
 _MAX_ID = (1 << 31) - 1
 _DIGITS = 20
-"""Of a number; one of more is out of every range as well."""
+"""The most digits of a number; one of more is out of every range as well."""
 
 
 class NumericOwner(msgspec.Struct, frozen=True):

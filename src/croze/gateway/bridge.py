@@ -21,7 +21,7 @@ from croze.errors import (
     InvalidRequest,
     Unsupported,
 )
-from croze.gateway.containers import Containers
+from croze.gateway.containers import GatewayContainers
 from croze.gateway.contract import BridgeServices
 from croze.gateway.imports import CacheImports
 from croze.gateway.owned import OwnedRefs
@@ -172,12 +172,12 @@ class BuildBridge:
         """A state that the error of a failed step names. Raises `NotFound`."""
         return self._failed_steps.find(id)
 
-    def containers(self) -> Containers:
+    def containers(self) -> GatewayContainers:
         """For one frontend, which closes it. They are made on refs of this bridge."""
         if self.services.ops is None:
             raise Unsupported("containers for frontends are not supported by this daemon")
         services = self.services.ops
-        return Containers(services, lambda: self.sessions, self._check_exec, self.proxied)
+        return GatewayContainers(services, lambda: self.sessions, self._check_exec, self.proxied)
 
     def _check_exec(
         self, network: ops_pb2.NetMode.ValueType, security: ops_pb2.SecurityMode.ValueType

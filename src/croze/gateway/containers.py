@@ -43,7 +43,7 @@ Wait = Callable[[], Awaitable[int]]
 """Waits for a process; its exit code."""
 
 
-class Containers:
+class GatewayContainers:
     """The containers of one build, by the id that its frontend chose."""
 
     def __init__(
@@ -272,7 +272,7 @@ def _host(entry: ops_pb2.HostIP) -> tuple[str, str]:
 
 
 _PROCESS_FIELDS = frozenset({"args", "env", "cwd", "user", "removeMountStubsRecursive"})
-"""Those of `Meta` that a process can have of its own; the rest is its container's."""
+"""The fields of `Meta` that a process can have of its own; the rest is its container's."""
 
 
 def process_of(

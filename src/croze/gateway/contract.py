@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from croze.api import ops_pb2, policy_pb2, worker_pb2
 from croze.attest.producers import Producers
 from croze.gateway.caps import LLB_ENABLED
-from croze.gateway.containers import Containers
+from croze.gateway.containers import GatewayContainers
 from croze.gateway.imports import CacheImports, CacheOpener
 from croze.gateway.requests import BridgeRequest, FrontendRequest
 from croze.gateway.results import BridgeRef, BridgeResult
@@ -48,7 +48,7 @@ class Bridge(Protocol):
 
     @property
     def session(self) -> str:
-        """Of the client that has asked for the build."""
+        """The session of the client that has asked for the build."""
 
     @property
     def imports(self) -> CacheImports:
@@ -82,7 +82,7 @@ class Bridge(Protocol):
     def failed_state(self, id: str) -> ImmutableRef | None:
         """A state that the error of a failed step names. Raises `NotFound`."""
 
-    def containers(self) -> Containers:
+    def containers(self) -> GatewayContainers:
         """For one frontend, which closes it. They are made on refs of this bridge. Raises
         `Unsupported` where there are none."""
 

@@ -30,7 +30,7 @@ from croze.dockerfile.asking import Ask, Facts, FileAsked, MetaAsked, NamesAsked
 from croze.dockerfile.resolver import FrontendResult, ImageQuestion
 from croze.errors import CrozeError
 from croze.llb.marshal import op_blobs
-from croze.llb.sessions import Change
+from croze.llb.sessions import SessionChange
 from croze.status import VertexWarning
 
 MOST: Final = 256
@@ -135,17 +135,17 @@ class Conversions:
         """The result of an equal conversion if one is remembered and still holds, else that of
         `run`. While that is found out, `expect` knows what it is likely to lead to."""
         key = _key(opts, facts)
-        known = self._known.get(key)
-        if known is not None:
+        remembered = self._known.get(key)
+        if remembered is not None:
             self._known.move_to_end(key)
-            change = Change(known.session, facts.session)
-            expect([change.source(each) for each in known.lent])
-            questions = [_question(each, change) for each in known.conversation.questions]
-            answered = await _asked_again(known.conversation, questions, ask)
-            if all(known.conversation.outcomes[n].same(answered[n]) for n in answered):
-                if known.size_bytes < LARGE_BYTES:
-                    return _result(known.result, change)
-                return await in_thread(_result, known.result, change)
+            change = SessionChange(remembered.session, facts.session)
+            expect([change.source(each) for each in remembered.lent])
+            questions = [_question(each, change) for each in remembered.conversation.questions]
+            answered = await _asked_again(remembered.conversation, questions, ask)
+            if all(remembered.conversation.outcomes[n].same(answered[n]) for n in answered):
+                if remembered.size_bytes < LARGE_BYTES:
+                    return _result(remembered.result, change)
+                return await in_thread(_result, remembered.result, change)
             ask = _not_twice(questions, answered, ask)
         conversation = _Conversation()
         result = await run(conversation.recorded(ask))
@@ -159,26 +159,26 @@ class Conversions:
         self._forget(key)
         conversation.let_go()
         size_bytes, lent = _size_bytes(conversation, result), _lent(conversation, result)
-        known = _Remembered(session, conversation, result, size_bytes, lent)
-        self._known[key] = known
-        self._size_bytes += known.size_bytes
+        remembered = _Remembered(session, conversation, result, size_bytes, lent)
+        self._known[key] = remembered
+        self._size_bytes += remembered.size_bytes
         while len(self._known) > MOST or self._size_bytes > MOST_BYTES:
             self._forget(next(iter(self._known)))
 
     def _forget(self, key: bytes) -> None:
-        known = self._known.pop(key, None)
-        if known is not None:
-            self._size_bytes -= known.size_bytes
+        remembered = self._known.pop(key, None)
+        if remembered is not None:
+            self._size_bytes -= remembered.size_bytes
 
 
 def _key(opts: Mapping[str, str], facts: Facts) -> bytes:
-    """Of all that the frontend knows without asking, but for the session."""
+    """A digest of all that the frontend knows without asking, but for the session."""
     inputs = [
         (name, facts.inputs[name].SerializeToString(deterministic=True))
         for name in sorted(facts.inputs)
     ]
-    known = (sorted(opts.items()), inputs, list(facts.platforms), sorted(facts.caps))
-    return hashlib.sha256(pickle.dumps((known, bool(facts.session)))).digest()
+    request = (sorted(opts.items()), inputs, list(facts.platforms), sorted(facts.caps))
+    return hashlib.sha256(pickle.dumps((request, bool(facts.session)))).digest()
 
 
 async def _asked_again(
@@ -199,19 +199,19 @@ async def _asked_again(
 
 def _not_twice(questions: Sequence[object], answered: Mapping[int, _Outcome], ask: Ask) -> Ask:
     """Answers each of the questions that were asked already once."""
-    left = [(questions[number], outcome) for number, outcome in answered.items()]
+    outcomes = [(questions[number], outcome) for number, outcome in answered.items()]
 
     async def asking(question: object) -> object:
-        for at, (before, outcome) in enumerate(left):
+        for at, (before, outcome) in enumerate(outcomes):
             if before == question:
-                del left[at]
+                del outcomes[at]
                 return outcome.get()
         return await ask(question)
 
     return asking
 
 
-def _question(question: object, change: Change) -> object:
+def _question(question: object, change: SessionChange) -> object:
     """The same question, asked of the other session."""
     if change.old == change.new:
         return question
@@ -232,7 +232,7 @@ def _question(question: object, change: Change) -> object:
     return question
 
 
-def _result(result: FrontendResult, change: Change) -> FrontendResult:
+def _result(result: FrontendResult, change: SessionChange) -> FrontendResult:
     if change.old == change.new:
         return result
     scans = {

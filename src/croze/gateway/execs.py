@@ -211,9 +211,9 @@ def failure(error: CrozeError) -> gateway_pb2.ExitMessage:
 
 def signal_number(name: str) -> int:
     """`SIGINT`, or `INT`."""
-    known = name if name.startswith("SIG") else f"SIG{name}"
+    full_name = name if name.startswith("SIG") else f"SIG{name}"
     try:
-        return signal.Signals[known]
+        return signal.Signals[full_name]
     except KeyError:
         raise InvalidRequest(f"Unknown signal {name}") from None
 

@@ -99,8 +99,8 @@ def _small(root: Path, path: str) -> bytes | None:
     except OSError as err:
         raise _path_error("open", path, err) from err
     try:
-        found = os.fstat(fd)
-        is_small = stat.S_ISREG(found.st_mode) and found.st_size <= _SMALL_BYTES
+        status = os.fstat(fd)
+        is_small = stat.S_ISREG(status.st_mode) and status.st_size <= _SMALL_BYTES
         return os.read(fd, _SMALL_BYTES) if is_small else None
     finally:
         os.close(fd)

@@ -35,7 +35,7 @@ from croze.errors import CrozeError
 from croze.gotypes.strings import to_bytes
 from croze.rpc.status import to_status
 from croze.session.contract import Calls, Q, R
-from croze.session.tunnel import Tunnel
+from croze.session.tunnel import SessionTunnel
 
 _SERVICE = "/moby.buildkit.v1.frontend.LLBBridge"
 _OPT = "BUILDKIT_FRONTEND_OPT_"
@@ -176,7 +176,7 @@ def _session() -> str:
 
 
 class _Descriptors:
-    """Two descriptors as a `rpc.server.ByteStream`."""
+    """Two descriptors as a `rpc.bytestream.ByteStream`."""
 
     def __init__(self, reader: asyncio.StreamReader, output_fd: int) -> None:
         self._reader = reader
@@ -212,7 +212,7 @@ async def connected(heard: int, output_fd: int) -> AsyncIterator[Calls]:
     transport, _ = await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(heard, "rb", closefd=False)
     )
-    tunnel = Tunnel(_Descriptors(reader, output_fd))
+    tunnel = SessionTunnel(_Descriptors(reader, output_fd))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(tunnel.run())
         try:

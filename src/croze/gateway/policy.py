@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from croze.api import ops_pb2, policy_pb2
 from croze.errors import CrozeError, InvalidRequest, PermissionDenied
-from croze.gotypes.regexp import BadExpression, Expression, Match
+from croze.gotypes.regexp import BadExpression, Match, Regexp
 from croze.http.urls import parse_url
 from croze.image import reference
 from croze.sources import git_options
@@ -36,7 +36,7 @@ class SourcePolicies:
         return bool(self._policies)
 
     def also(self, policies: Sequence[policy_pb2.Policy]) -> SourcePolicies:
-        """These, and then others."""
+        """These policies, and then others."""
         return SourcePolicies((*self._policies, *policies)) if policies else self
 
     def decide(self, source: ops_pb2.SourceOp) -> ops_pb2.SourceOp:
@@ -184,16 +184,16 @@ class _Expansion:
         return text
 
 
-def _pattern(selector: policy_pb2.Selector) -> Expression:
+def _pattern(selector: policy_pb2.Selector) -> Regexp:
     if selector.match_type == policy_pb2.REGEX:
         return _compiled(selector.identifier)
     if "**" in selector.identifier:
         raise InvalidRequest('invalid wildcard: "**"')
-    return Expression("(.*)".join(re.escape(part) for part in selector.identifier.split("*")))
+    return Regexp("(.*)".join(re.escape(part) for part in selector.identifier.split("*")))
 
 
-def _compiled(text: str) -> Expression:
+def _compiled(text: str) -> Regexp:
     try:
-        return Expression(text)
+        return Regexp(text)
     except BadExpression as error:
         raise InvalidRequest(f'invalid regex "{text}": {error}') from None

@@ -21,7 +21,7 @@ from croze.solver.solver import Job, SolvedResult
 from croze.store.contract import ImmutableRef
 
 
-class Builder(Protocol):
+class RefBuilder(Protocol):
     """What a ref needs in order to be solved; a bridge is one."""
 
     @property
@@ -45,7 +45,7 @@ class BridgeRef:
 
     def __init__(
         self,
-        bridge: Builder,
+        bridge: RefBuilder,
         definition: ops_pb2.Definition,
         policies: Sequence[policy_pb2.Policy] = (),
     ) -> None:

@@ -26,7 +26,7 @@ from croze.image import config as configs
 from croze.image.platform import Platform
 
 GENERATOR_KEY = "generator"
-"""Of an attestation whose ref is what is to be told of."""
+"""The key of an attestation whose ref is what is to be told of."""
 
 
 class Generator(Struct, frozen=True):

@@ -47,7 +47,7 @@ class Scope:
         root: BridgeRequest | None = None,
     ) -> None:
         self.images: list[ImageMaterial] = []
-        """Those that were asked about."""
+        """The images that were asked about."""
         self.refs: list[ScopedRef] = []
         self._producers = producers
         self._request = request

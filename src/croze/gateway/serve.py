@@ -18,7 +18,7 @@ from croze.api.attrs import of_attrs
 from croze.dockerfile.resolver import ImageQuestion, OciStore
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gateway import caps, files, source_meta
-from croze.gateway.containers import Containers
+from croze.gateway.containers import GatewayContainers
 from croze.gateway.contract import Bridge
 from croze.gateway.convert import result_message, result_of
 from croze.gateway.imports import CacheImport
@@ -58,7 +58,7 @@ class ServedBuild:
         self._inputs = inputs
         self.share = current_share()
         self._refs: dict[str, BridgeRef] = {}
-        self._containers: Containers | None = None
+        self._containers: GatewayContainers | None = None
         bridge.keep_failed_steps()
         self._result: asyncio.Future[BridgeResult] = asyncio.get_running_loop().create_future()
 
@@ -205,8 +205,8 @@ class ServedBuild:
         return gateway_pb2.WarnResponse()
 
     @property
-    def containers(self) -> Containers:
-        """Those that the frontend has opened. Raises `Unsupported` where none can be."""
+    def containers(self) -> GatewayContainers:
+        """The containers that the frontend has opened. Raises `Unsupported` where none can be."""
         if self._containers is None:
             self._containers = self._bridge.containers()
         return self._containers
@@ -226,8 +226,8 @@ class ServedBuild:
             return None
         ref = self._refs.get(id)
         if ref is None:
-            known = " ".join(sorted(self._refs))
-            raise NotFound(f"no such ref: {id}, all [{known}]")
+            ids = " ".join(sorted(self._refs))
+            raise NotFound(f"no such ref: {id}, all [{ids}]")
         return ref
 
     def _need(self, id: str) -> BridgeRef:

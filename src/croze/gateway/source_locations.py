@@ -32,8 +32,8 @@ def _locations(definition: ops_pb2.Definition, digest: str) -> Sequence[ops_pb2.
 
 
 def _listed(definition: ops_pb2.Definition, digest: str) -> Sequence[ops_pb2.Location]:
-    known = definition.Source.locations
-    return known[digest].locations if digest in known else ()
+    by_digest = definition.Source.locations
+    return by_digest[digest].locations if digest in by_digest else ()
 
 
 def _readers(definition: ops_pb2.Definition, digest: str) -> list[str]:

@@ -18,7 +18,7 @@ from croze.sources.facts import ChecksumRequest, FactsWanted, SourceFacts
 
 IMAGE, LAYOUT = "docker-image", "oci-layout"
 _SILENT = frozenset({"local", f"{IMAGE}+blob", f"{LAYOUT}+blob"})
-"""Of these nothing is known but what a policy has put into their place."""
+"""Sources of which nothing is known but what a policy has put into their place."""
 _ALGORITHMS = {
     gateway_pb2.ChecksumRequest.CHECKSUM_ALGO_SHA256: "sha256",
     gateway_pb2.ChecksumRequest.CHECKSUM_ALGO_SHA384: "sha384",

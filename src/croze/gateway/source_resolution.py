@@ -84,8 +84,9 @@ class SourceServices(Struct, frozen=True):
 
 
 class SourceResolution:
-    """Of one build. `policies` are what the client sent along; `verifier`, if there is one, asks
-    the client about each source. What was asked of images goes into `scope`."""
+    """What one build has found out of its sources. `policies` are what the client sent along;
+    `verifier`, if there is one, asks the client about each source. What was asked of images goes
+    into `scope`."""
 
     def __init__(
         self,
@@ -145,12 +146,12 @@ class SourceResolution:
         Raises when it is refused."""
         if not self._policies and self._verifier is None:
             return url
-        known = redact(url)
-        decided = await self.decide(ops_pb2.SourceOp(identifier=known))
-        if decided.identifier == known and not decided.attrs:
+        identifier = redact(url)
+        decided = await self.decide(ops_pb2.SourceOp(identifier=identifier))
+        if decided.identifier == identifier and not decided.attrs:
             return url
         if method != "GET" or decided.attrs or not _WEB.match(decided.identifier):
-            raise PermissionDenied(f"source policy can't convert the request {method} {known}")
+            raise PermissionDenied(f"source policy can't convert the request {method} {identifier}")
         return decided.identifier
 
     async def _evaluate(self, op: ops_pb2.Op, rules: SourcePolicies) -> ops_pb2.SourceOp:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from croze.aio.parallel import first_error
-from croze.aio.share import Share
+from croze.aio.share import TimeShare
 from croze.api import gateway_pb2_grpc
 from croze.errors import CrozeError
 from croze.gateway.forward import BridgeService
@@ -20,7 +20,7 @@ _WAITING_CHUNKS = 16
 
 
 class StdioPipe:
-    """A container's standard input and output as a `rpc.server.ByteStream`."""
+    """A container's standard input and output as a `rpc.bytestream.ByteStream`."""
 
     def __init__(self, on_stderr: Callable[[bytes], None]) -> None:
         self._said: asyncio.Queue[bytes] = asyncio.Queue()
@@ -69,11 +69,11 @@ async def run_frontend(
 
 
 def _server(served: ServedBuild) -> Server:
-    """Of one build's bridge."""
+    """A server of one build's bridge."""
 
     async def find(context: Context) -> ServedBuild:
         return served
 
-    server = Server(share=Share())
+    server = Server(share=TimeShare())
     server.add(gateway_pb2_grpc.add_LLBBridgeServicer_to_server, BridgeService(find))
     return server

@@ -71,10 +71,10 @@ async def _decision(
             raise InvalidRequest("no decision in policy response")
         _check_same(source, answer.request.Source)
         try:
-            known = await resolve(answer.request)
+            resolved = await resolve(answer.request)
         except CrozeError as error:
             raise error.wrap("error resolving source metadata from policy request") from None
-        request.Source.CopyFrom(known)
+        request.Source.CopyFrom(resolved)
     raise CrozeError("too many policy requests")
 
 

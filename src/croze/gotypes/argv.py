@@ -134,12 +134,12 @@ class _Pflag(Grammar):
             flag = reading.flags.get(f"-{letter}")
             if flag is None:
                 raise BadFlag(f"unknown shorthand flag: {_letter(letter)} in -{letters}")
-            said = value.startswith("=") and len(value) > 1
-            if flag.switch and not said:
+            has_value = value.startswith("=") and len(value) > 1
+            if flag.switch and not has_value:
                 reading.add(flag, "true")
                 letters = value
                 continue
-            value = value[1:] if said else value
+            value = value[1:] if has_value else value
             if flag.switch:
                 value = self._switch(flag, value)
             elif not value:

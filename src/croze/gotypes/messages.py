@@ -66,7 +66,7 @@ def _choice(chosen: str, value: object) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
-    """Of a field that says something: what says nothing is not listed."""
+    """The value of a field that says something: what says nothing is not listed."""
     if isinstance(value, str | bytes | bool | int):
         return value
     if isinstance(value, Message):

@@ -19,12 +19,13 @@ import re2
 from croze.errors import InvalidRequest
 
 _MEMORY_BYTES: Final = 8 << 20
-"""Of an expression: its program, at most 130,000 steps, and the states that it remembers."""
+"""How much memory an expression takes: its program, at most 130,000 steps, and the states that it
+remembers."""
 _MOST_COPIES: Final = 2000
 """What all `{n}` of an expression may come to. To make the program takes RE2 the square of it."""
 _MOST_LARGE_CLASSES: Final = 200
 _LARGE_CLASS = re.compile(r"\\[pP]")
-"""Of Unicode's; each is hundreds of ranges."""
+"""Unicode's large classes; each is hundreds of ranges."""
 _COUNT = re.compile(r"\{(\d{1,9})(?:,(\d{0,9}))?\}", re.ASCII)
 _RUNES: Final = "croze-runes"
 
@@ -59,7 +60,7 @@ class Match:
         return (data or b"").decode()
 
 
-class Expression:
+class Regexp:
     """A compiled expression. Raises `BadExpression`."""
 
     __slots__ = ("_compiled",)
@@ -158,7 +159,7 @@ _GO_WORDS = {
 
 def _message(error: Exception) -> str:
     """Go's words for what RE2 says."""
-    said = error.args[0] if error.args else b""
-    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    reason = error.args[0] if error.args else b""
+    text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
     problem, _, place = text.partition(": ")
     return f"error parsing regexp: {_GO_WORDS.get(problem, problem)}: `{place}`"

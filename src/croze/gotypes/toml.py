@@ -20,7 +20,7 @@ _SHORT = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", '"': 
 
 
 def marshal(table: Mapping[str, object]) -> str:
-    """Of what `tomllib` reads. Raises `InvalidRequest` for anything else."""
+    """The text of what `tomllib` reads. Raises `InvalidRequest` for anything else."""
     return "".join(_table(table, ()))
 
 

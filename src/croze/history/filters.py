@@ -33,7 +33,8 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
 
 
 def select(records: Iterable[Record], filters: Sequence[str], limit: int) -> list[Record]:
-    """Those that any filter lets through; with a limit, the newest. Raises `InvalidRequest`."""
+    """The records that any filter lets through; with a limit, the newest. Raises
+    `InvalidRequest`."""
     tests = [parse(text) for text in filters]
     if limit < 0:
         raise InvalidRequest(f"invalid limit {limit}")

@@ -59,7 +59,7 @@ class Records:
             self._leases.drop(LEASE_PREFIX + ref)
 
     def ages(self) -> Sequence[Age]:
-        """Of those that are not pinned, newest first."""
+        """The ages of those that are not pinned, newest first."""
         rows = self._db.read(
             "SELECT ref, completed_us FROM history WHERE NOT pinned ORDER BY completed_us DESC"
         )
@@ -71,7 +71,8 @@ class Records:
             yield control_pb2.BuildHistoryRecord.FromString(data)
 
     def _held(self, record: control_pb2.BuildHistoryRecord) -> list[str]:
-        """Of an image its manifests, configs and attestations, not its layers."""
+        """What is held of a record: of an image its manifests, configs and attestations, not its
+        layers."""
         digests: set[str] = set()
         for descriptor in descriptors(record):
             reach(self._blobs, descriptor.digest, digests, layers=False)

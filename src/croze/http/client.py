@@ -27,8 +27,8 @@ from croze.files.redact import redact
 from croze.http.proxies import proxy_for
 from croze.http.redirects import (
     MOST_REDIRECTS,
+    Hop,
     RedirectRefused,
-    Step,
     check_url,
     is_redirect,
     next_step,
@@ -60,7 +60,7 @@ def fetch(
     out of https, and `CrozeError` for an answer of more than `limit_bytes`."""
     data = None if form is None else urlencode(form).encode()
     method = "GET" if form is None else "POST"
-    step = Step(method, url, dict(headers or {}), data is not None)
+    step = Hop(method, url, dict(headers or {}), data is not None)
     try:
         for _ in range(MOST_REDIRECTS + 1):
             with _open(step, data if step.has_body else None, timeout_s, tls) as response:
@@ -76,7 +76,7 @@ def fetch(
 
 
 def _open(
-    step: Step, data: bytes | None, timeout_s: float, tls: ssl.SSLContext | None
+    step: Hop, data: bytes | None, timeout_s: float, tls: ssl.SSLContext | None
 ) -> http.client.HTTPResponse:
     parts = check_url(step.url)
     proxy = proxy_for(step.url)

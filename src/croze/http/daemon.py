@@ -14,7 +14,7 @@ from croze.errors import CrozeError
 from croze.files.redact import redact
 from croze.http.agent import USER_AGENT
 from croze.http.lazy import aiohttp
-from croze.http.redirects import MOST_REDIRECTS, RedirectRefused, Step, check_url, next_step
+from croze.http.redirects import MOST_REDIRECTS, Hop, RedirectRefused, check_url, next_step
 from croze.http.redirects import is_redirect as leads_on
 
 PING_EVERY_S = 50.0
@@ -106,7 +106,7 @@ class HttpClient:
         """The answer, to be entered or released. `server_name` is whose certificate is expected if
         not the host's. Credentials in the URL count where the headers have none. A body that is a
         stream is sent once: no redirect is followed with it."""
-        step = Step(method, url, dict(headers or {}), body is not None)
+        step = Hop(method, url, dict(headers or {}), body is not None)
         for _ in range(MOST_REDIRECTS + 1):
             response = await self._once(step, body if step.has_body else None, ssl, server_name)
             location = response.headers.get("Location", "")
@@ -119,7 +119,7 @@ class HttpClient:
         raise RedirectRefused(f"stopped after {MOST_REDIRECTS} redirects")
 
     async def _once(
-        self, step: Step, body: Body, ssl: tls.SSLContext | bool, server_name: str
+        self, step: Hop, body: Body, ssl: tls.SSLContext | bool, server_name: str
     ) -> aiohttp.ClientResponse:
         from yarl import URL
 

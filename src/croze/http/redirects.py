@@ -28,7 +28,7 @@ class RedirectRefused(CrozeError):
     """A server sends us where we don't go. Trying again does not help."""
 
 
-class Step(Struct, frozen=True):
+class Hop(Struct, frozen=True):
     """One request on the way."""
 
     method: str
@@ -60,7 +60,7 @@ def is_redirect(status: int, location: str) -> bool:
     return status in _REDIRECTS and bool(location)
 
 
-def next_step(step: Step, status: int, location: str, *, may_downgrade: bool = False) -> Step:
+def next_step(step: Hop, status: int, location: str, *, may_downgrade: bool = False) -> Hop:
     """What to ask after this answer.
 
     Raises `RedirectRefused` for what is no web address, for a body that would go to another origin
@@ -76,10 +76,10 @@ def next_step(step: Step, status: int, location: str, *, may_downgrade: bool = F
         raise RedirectRefused(f"refused to send the request's body on to {redact(url)}")
     keep = {k: v for k, v in step.headers.items() if same or k.lower() not in _FOR_ONE_ORIGIN}
     if keeps_all:
-        return Step(step.method, url, keep, step.has_body)
+        return Hop(step.method, url, keep, step.has_body)
     method = step.method if step.method in ("GET", "HEAD") else "GET"
     keep = {k: v for k, v in keep.items() if not k.lower().startswith("content-")}
-    return Step(method, url, keep)
+    return Hop(method, url, keep)
 
 
 def same_origin(one: str, other: str) -> bool:

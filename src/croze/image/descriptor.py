@@ -45,12 +45,12 @@ class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     def as_layer(self, *, prefer_nondist: bool = False) -> Descriptor:
         """As it is published. Only with `prefer_nondist` may a layer be had elsewhere, at its
         `urls`, and then its type says that it is not to be uploaded."""
-        kept = self.urls if prefer_nondist else ()
+        urls = self.urls if prefer_nondist else ()
         kind = self.media_type.replace(".nondistributable.", ".").replace(".foreign.", ".")
-        if kept:
+        if urls:
             kind = kind.replace("image.layer.v1", "image.layer.nondistributable.v1")
             kind = kind.replace("rootfs.diff", "rootfs.foreign.diff")
-        return msgspec.structs.replace(self, media_type=kind, urls=kept)
+        return msgspec.structs.replace(self, media_type=kind, urls=urls)
 
     def __post_init__(self) -> None:
         """Whoever says it (a registry, a cache, a client's layout): the digest becomes part of URLs

@@ -96,11 +96,11 @@ def detect_media_type(data: bytes) -> str:
     single = probe.config is not None or probe.layers is not None
     if single and probe.manifests is not None:
         raise InvalidRequest("invalid ambiguous manifest and manifest list")
-    known = media.MANIFEST_TYPES if single else media.INDEX_TYPES
+    media_types = media.MANIFEST_TYPES if single else media.INDEX_TYPES
     other = media.INDEX_TYPES if single else media.MANIFEST_TYPES
     if probe.media_type in other:
         raise InvalidRequest("mediaType in manifest does not match manifest contents")
-    if probe.media_type in known:
+    if probe.media_type in media_types:
         return probe.media_type or ""
     return media.DOCKER_MANIFEST if single else media.DOCKER_INDEX
 

@@ -65,8 +65,8 @@ def combine(
     origin: dict[str, int] = {}
     for at, part in enumerate(parts):
         for entry in _entries(part):
-            known = entries.get(entry.digest)
-            entries[entry.digest] = _met(known, entry) if known else entry
+            earlier = entries.get(entry.digest)
+            entries[entry.digest] = _met(earlier, entry) if earlier else entry
             origin[entry.digest] = at
     return _index(list(entries.values()), annotations, origin)
 
@@ -77,12 +77,12 @@ def _entries(part: Part) -> Iterable[Descriptor]:
     return (part.descriptor,)
 
 
-def _met(known: Descriptor, again: Descriptor) -> Descriptor:
+def _met(earlier: Descriptor, again: Descriptor) -> Descriptor:
     return msgspec.structs.replace(
-        known,
-        media_type=known.media_type or again.media_type,
-        platform=again.platform or known.platform,
-        annotations={**known.annotations, **again.annotations},
+        earlier,
+        media_type=earlier.media_type or again.media_type,
+        platform=again.platform or earlier.platform,
+        annotations={**earlier.annotations, **again.annotations},
     )
 
 
@@ -145,10 +145,10 @@ def chosen(image: Image, targets: Sequence[Platform]) -> Image:
             )
         return image
     entries = image.entries
-    kept = [one for one in entries if _kept(one, entries, matcher)]
-    if not kept:
+    fitting = [one for one in entries if _kept(one, entries, matcher)]
+    if not fitting:
         raise InvalidRequest("none of the manifests match the provided platforms")
-    return image if len(kept) == len(entries) else _rewritten(image, kept)
+    return image if len(fitting) == len(entries) else _rewritten(image, fitting)
 
 
 def _kept(entry: Descriptor, entries: Sequence[Descriptor], matcher: Matcher) -> bool:
@@ -172,8 +172,8 @@ def without_attestation(image: Image) -> list[Descriptor]:
     """Entries of an index that none of its other entries attests: the registry may know more."""
     if image.descriptor.media_type not in media.INDEX_TYPES:
         return []
-    known = {attested(one) for one in image.entries}
-    return [one for one in image.entries if one.digest not in known and not attested(one)]
+    subjects = {attested(one) for one in image.entries}
+    return [one for one in image.entries if one.digest not in subjects and not attested(one)]
 
 
 def with_attestations(image: Image, attestations: Mapping[str, Descriptor]) -> Image:

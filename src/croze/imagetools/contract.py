@@ -19,7 +19,7 @@ from croze.image.descriptor import Descriptor
 from croze.imagetools.location import Location
 
 LARGEST_READ_BYTES = 256 << 20
-"""Of one blob that is read into memory: an attestation may be large."""
+"""The largest blob that is read into memory: an attestation may be large."""
 
 
 SUBJECT = "io.containerd.manifest.subject"
@@ -29,8 +29,8 @@ to."""
 
 def without_subject(descriptor: Descriptor) -> Descriptor:
     """As it is known outside of a layout."""
-    kept = {k: v for k, v in descriptor.annotations.items() if k != SUBJECT}
-    return msgspec.structs.replace(descriptor, annotations=kept)
+    annotations = {k: v for k, v in descriptor.annotations.items() if k != SUBJECT}
+    return msgspec.structs.replace(descriptor, annotations=annotations)
 
 
 class Place(Protocol):

@@ -60,8 +60,8 @@ async def make(request: CreateRequest, places: Places) -> Made:
 
 
 async def _part(place: Place, hints: DescriptorHints) -> Part:
-    known = await place.resolve()
-    descriptor = sources.merged(known, hints)
+    resolved = await place.resolve()
+    descriptor = sources.merged(resolved, hints)
     data = await place.read(descriptor)
     if len(data) != descriptor.size:
         descriptor = msgspec.structs.replace(descriptor, size=len(data))
@@ -76,19 +76,19 @@ async def _part(place: Place, hints: DescriptorHints) -> Part:
 
 
 async def _platform(place: Place, data: bytes, partial: PartialPlatform | None) -> Platform:
-    asked = partial or PartialPlatform()
-    if asked.os and asked.architecture:
-        return asked.completed(Platform("", ""))
+    wanted_platform = partial or PartialPlatform()
+    if wanted_platform.os and wanted_platform.architecture:
+        return wanted_platform.completed(Platform("", ""))
     config = configs.parse(await place.read(manifests.parse_manifest(data).config))
-    return asked.completed(platforms.normalize(config.platform))
+    return wanted_platform.completed(platforms.normalize(config.platform))
 
 
 async def _with_attestations(image: Image, origins: Sequence[Place]) -> Image:
     """With attestations that the index lacks and their places know to refer to its manifests."""
 
     async def look(entry: Descriptor) -> tuple[str, Descriptor | None]:
-        known = await origins[image.source_of(entry)].referrers(entry.digest)
-        fitting = (one for one in known if one.artifact_type == combine.ATTESTATION_ARTIFACT)
+        referrers = await origins[image.source_of(entry)].referrers(entry.digest)
+        fitting = (one for one in referrers if one.artifact_type == combine.ATTESTATION_ARTIFACT)
         return entry.digest, next(fitting, None)
 
     looked = await all_of(look(entry) for entry in combine.without_attestation(image))

@@ -79,7 +79,7 @@ class LayoutPlace:
         return await in_thread(self._referrers, digest)
 
     def _referrers(self, subject: str) -> Sequence[Descriptor]:
-        """Those that the index names as such, and those that its images hold."""
+        """The referrers that the index names as such, and those that its images hold."""
         referrers: dict[str, Descriptor] = {}
         entries = [_descriptor(one) for one in ociindex.manifests(self._root)]
         for one in self._reachable([one for one in entries if SUBJECT not in one.annotations]):

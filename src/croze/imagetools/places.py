@@ -16,7 +16,7 @@ from croze.imagetools.layout_place import LayoutPlace
 from croze.imagetools.location import LayoutLocation, Location
 from croze.imagetools.registry_place import RegistryPlace
 from croze.registry.client import Registry
-from croze.registry.credentials import Login, Token
+from croze.registry.credentials import BearerToken, Login
 from croze.registry.hosts import INSECURE, RegistryConfig
 from croze.session.logins import Logins
 
@@ -75,9 +75,9 @@ class DockerLogins:
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> Token | None:
+    ) -> BearerToken | None:
         token = (await self._logins.auth_for(host)).registry_token
-        return Token(token) if token else None
+        return BearerToken(token) if token else None
 
 
 class _KeyPair(msgspec.Struct):
@@ -105,13 +105,13 @@ def registries(files: Mapping[str, bytes], folder: Path) -> dict[str, RegistryCo
         config = msgspec.convert(tomllib.loads(text), _Config)
     except (ValueError, msgspec.ValidationError, RecursionError) as error:  # or TOML's, or UTF-8's
         raise InvalidRequest(f"failed to parse {CONFIG_FILE} of the builder: {error}") from None
-    kept = {name: _written(name, data, folder) for name, data in files.items()}
-    return {host: _of(registry, kept) for host, registry in config.registry.items()}
+    paths = {name: _written(name, data, folder) for name, data in files.items()}
+    return {host: _of(registry, paths) for host, registry in config.registry.items()}
 
 
-def _of(registry: _Registry, kept: Mapping[str, Path]) -> RegistryConfig:
+def _of(registry: _Registry, paths: Mapping[str, Path]) -> RegistryConfig:
     def path(name: str) -> str:
-        return str(kept.get(name.removeprefix(_DAEMONS_FOLDER), ""))
+        return str(paths.get(name.removeprefix(_DAEMONS_FOLDER), ""))
 
     pairs = [(path(one.key), path(one.cert)) for one in registry.keypair]
     return RegistryConfig(

@@ -28,7 +28,7 @@ class DescriptorHints(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PartialPlatform(msgspec.Struct, frozen=True):
-    """Of which the image's config says what is missing."""
+    """A platform of which the image's config says what is missing."""
 
     architecture: str = ""
     os: str = ""
@@ -36,12 +36,12 @@ class PartialPlatform(msgspec.Struct, frozen=True):
     os_features: tuple[str, ...] = msgspec.field(default=(), name="os.features")
     variant: str = ""
 
-    def completed(self, known: Platform) -> Platform:
+    def completed(self, config_platform: Platform) -> Platform:
         """With what the config says."""
-        variant = self.variant or ("" if self.architecture else known.variant)
+        variant = self.variant or ("" if self.architecture else config_platform.variant)
         return Platform(
-            self.architecture or known.architecture,
-            self.os or known.os,
+            self.architecture or config_platform.architecture,
+            self.os or config_platform.os,
             self.os_version,
             self.os_features,
             variant,
@@ -53,7 +53,7 @@ class ManifestSource(Struct, frozen=True):
 
     text: str
     location: Location | None
-    wanted: DescriptorHints
+    hints: DescriptorHints
 
 
 def parse(text: str) -> ManifestSource:
@@ -109,7 +109,7 @@ def located(
     if not repositories:
         raise InvalidRequest("no repositories specified, please set a reference in tag or source")
     only = next(iter((*named, *targets))) if len(repositories) == 1 else None
-    return [(one.location or _inferred(one, only), one.wanted) for one in sources]
+    return [(one.location or _inferred(one, only), one.hints) for one in sources]
 
 
 def _inferred(source: ManifestSource, only: Location | None) -> Location:
@@ -117,19 +117,19 @@ def _inferred(source: ManifestSource, only: Location | None) -> Location:
         raise InvalidRequest(
             "multiple repositories specified, cannot infer repository for " + quote(source.text)
         )
-    return locations.of_repository(only, source.wanted.digest)
+    return locations.of_repository(only, source.hints.digest)
 
 
-def merged(known: Descriptor, hints: DescriptorHints) -> Descriptor:
+def merged(resolved: Descriptor, hints: DescriptorHints) -> Descriptor:
     """What a place knows of a manifest, and what the user says. Annotations and platform are
     replaced as a whole. Raises `InvalidRequest` for another size."""
-    if hints.size and hints.size != known.size:
+    if hints.size and hints.size != resolved.size:
         raise InvalidRequest(
-            f"invalid size mismatch for {known.digest}, {hints.size} != {known.size}"
+            f"invalid size mismatch for {resolved.digest}, {hints.size} != {resolved.size}"
         )
     return msgspec.structs.replace(
-        known,
-        media_type=hints.media_type or known.media_type,
-        annotations=hints.annotations or known.annotations,
-        artifact_type=hints.artifact_type or known.artifact_type,
+        resolved,
+        media_type=hints.media_type or resolved.media_type,
+        annotations=hints.annotations or resolved.annotations,
+        artifact_type=hints.artifact_type or resolved.artifact_type,
     )

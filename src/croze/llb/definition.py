@@ -28,17 +28,17 @@ class LoadedDefinition(Struct, frozen=True):
 
     def order(self) -> list[str]:
         """Digests of all ops that the result needs, inputs first."""
-        done: dict[str, None] = {}
+        ordered: dict[str, None] = {}
         stack = [(self.result[0], False)] if self.result is not None else []
         while stack:
             digest, ready = stack.pop()
             if ready:
-                done[digest] = None
-            elif digest not in done:
+                ordered[digest] = None
+            elif digest not in ordered:
                 stack.append((digest, True))
                 inputs = self.ops[digest].inputs
-                stack.extend((i.digest, False) for i in reversed(inputs) if i.digest not in done)
-        return list(done)
+                stack.extend((i.digest, False) for i in reversed(inputs) if i.digest not in ordered)
+        return list(ordered)
 
 
 def load(definition: ops_pb2.Definition) -> LoadedDefinition:

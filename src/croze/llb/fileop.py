@@ -55,7 +55,7 @@ def _user_message(user: int | str | None, base: int) -> ops_pb2.UserOpt | None:
     return ops_pb2.UserOpt(byID=(user or 0) % (1 << 32) if isinstance(user, int) else 0)
 
 
-class Change(Protocol):
+class FileEdit(Protocol):
     """What one action does."""
 
     def fill(self, message: ops_pb2.FileAction, dir: str, base: int) -> None: ...
@@ -181,7 +181,7 @@ class Copy(Struct, frozen=True, eq=False):
 class FileAction(Struct, frozen=True, eq=False):
     """An action after those in `previous`. Bound to a state, it knows what it works on."""
 
-    change: Change
+    change: FileEdit
     previous: FileAction | None = None
     base: Output | None = None
     dir: str = "/"

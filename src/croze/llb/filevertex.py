@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.llb import caps
-from croze.llb.fileop import NONE, Change, Copy, FileAction
+from croze.llb.fileop import NONE, Copy, FileAction, FileEdit
 from croze.llb.graph import Edge, MarshalledOp, Marshaller, OpVertex, Output
 from croze.llb.options import Constraints
 
@@ -87,7 +87,7 @@ class _ActionWriter:
             )
             step.action.change.fill(message, step.action.dir, step.base)
 
-    def _second(self, change: Change) -> tuple[bool, int]:
+    def _second(self, change: FileEdit) -> tuple[bool, int]:
         if not isinstance(change, Copy):
             return (False, NONE)
         if isinstance(change.source, FileAction):

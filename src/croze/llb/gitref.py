@@ -118,9 +118,9 @@ def _with_names(ref: GitRef, tag: str, branch: str) -> GitRef:
     return ref
 
 
-def _check_same(what: str, known: str, value: str) -> None:
-    if known and known != value:
-        raise InvalidRequest(f"{what} conflicts: {quote(known)} vs {quote(value)}")
+def _check_same(what: str, earlier: str, value: str) -> None:
+    if earlier and earlier != value:
+        raise InvalidRequest(f"{what} conflicts: {quote(earlier)} vs {quote(value)}")
 
 
 def _flag(key: str, text: str) -> bool:

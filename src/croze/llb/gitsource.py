@@ -47,19 +47,14 @@ def git(
     OpenPGP key or a line of `authorized_keys` that must have signed the tag, or else the commit.
     """
     remote, url = _remote(url)
-    attrs = {
-        "git.fullurl": url,
-        "git.authtokensecret": auth_token_secret or "GIT_AUTH_TOKEN",
-        "git.authheadersecret": auth_header_secret or "GIT_AUTH_HEADER",
-    }
+    attrs = {"git.fullurl": url}
     needed = {caps.SOURCE_GIT, caps.SOURCE_GIT_FULL_URL}
-    if auth_token_secret or auth_header_secret:
-        needed.add(caps.SOURCE_GIT_HTTP_AUTH)
-    if remote is not None and remote.scheme == "ssh":
-        attrs["git.mountsshsock"] = ssh_id or "default"
-        if known_ssh_hosts:
-            attrs["git.knownsshhosts"] = known_ssh_hosts.removesuffix("\n") + "\n"
-        needed |= {caps.SOURCE_GIT_KNOWN_HOSTS, caps.SOURCE_GIT_SSH_SOCK}
+    for more_attrs, more_caps in (
+        _http_access(auth_token_secret, auth_header_secret),
+        _ssh_access(remote, known_ssh_hosts, ssh_id),
+    ):
+        attrs |= more_attrs
+        needed |= more_caps
     extras = {
         "git.keepgitdir": (_flag(keep_git_dir), caps.SOURCE_GIT_KEEP_DIR),
         "git.checksum": (checksum, caps.SOURCE_GIT_CHECKSUM),
@@ -80,6 +75,25 @@ def git(
             attrs[key] = value
             needed.add(cap)
     return source(f"git://{_identity(remote, url, ref, subdir)}", attrs, *needed, **options)
+
+
+def _http_access(token_secret: str, header_secret: str) -> tuple[dict[str, str], set[str]]:
+    attrs = {
+        "git.authtokensecret": token_secret or "GIT_AUTH_TOKEN",
+        "git.authheadersecret": header_secret or "GIT_AUTH_HEADER",
+    }
+    return attrs, {caps.SOURCE_GIT_HTTP_AUTH} if token_secret or header_secret else set()
+
+
+def _ssh_access(
+    remote: GitUrl | None, known_hosts: str, ssh_id: str
+) -> tuple[dict[str, str], set[str]]:
+    if remote is None or remote.scheme != "ssh":
+        return {}, set()
+    attrs = {"git.mountsshsock": ssh_id or "default"}
+    if known_hosts:
+        attrs["git.knownsshhosts"] = known_hosts.removesuffix("\n") + "\n"
+    return attrs, {caps.SOURCE_GIT_KNOWN_HOSTS, caps.SOURCE_GIT_SSH_SOCK}
 
 
 def _flag(value: bool) -> str:

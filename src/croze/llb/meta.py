@@ -61,5 +61,5 @@ def clean_path(path: str) -> str:
 def join_path(*parts: str) -> str:
     """The parts joined by slashes and cleaned; an absolute part does not start again. Empty if all
     parts are."""
-    given = "/".join(part for part in parts if part)
-    return clean_path(given) if given else ""
+    joined = "/".join(part for part in parts if part)
+    return clean_path(joined) if joined else ""

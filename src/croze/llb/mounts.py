@@ -27,7 +27,7 @@ class Mount(Struct, frozen=True, eq=False):
     sharing: Sharing = "shared"
     tmpfs: bool = False
     size_bytes: int = 0
-    """Of a tmpfs; 0 for the default."""
+    """The size of a tmpfs; 0 for the default."""
     content_cache: ContentCache = "default"
 
     @property

@@ -13,7 +13,7 @@ from croze.llb.marshal import definition_of, digest_bytes, marshal_op, op_blobs
 ATTRIBUTES: Final = ("local.session", "oci.session")
 
 
-class Change(Struct, frozen=True):
+class SessionChange(Struct, frozen=True):
     """One session in the place of another."""
 
     old: str

@@ -78,14 +78,14 @@ class SourceCollector:
         return self._message
 
     def _source_index(self, source: SourceMap) -> int:
-        known = self._index.get(id(source))
-        if known is None:
-            known = next((i for i, m in enumerate(self._maps) if m.same_text(source)), -1)
-            if known < 0:
-                known = len(self._maps)
+        number = self._index.get(id(source))
+        if number is None:
+            number = next((i for i, m in enumerate(self._maps) if m.same_text(source)), -1)
+            if number < 0:
+                number = len(self._maps)
                 self._maps.append(source)
-            self._index[id(source)] = known
-        return known
+            self._index[id(source)] = number
+        return number
 
 
 def _range(range: Range) -> ops_pb2.Range:

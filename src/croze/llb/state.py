@@ -177,8 +177,8 @@ class State(Struct, frozen=True, eq=False):
             state = state.add_env(key, value)
         if dir is not None:
             state = state.dir(dir)
-        given = {"user": user, "network": network, "security": security}
-        return state._with(**{k: v for k, v in given.items() if v is not None})
+        settings = {"user": user, "network": network, "security": security}
+        return state._with(**{k: v for k, v in settings.items() if v is not None})
 
     def file(self, action: FileAction, **options: Unpack[OpOptions]) -> State:
         """Change files: see `copy`, `mkdir`, `mkfile`, `rm` and `symlink`."""

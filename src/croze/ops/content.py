@@ -70,15 +70,15 @@ class ContentDigests:
             return
         side_file = str(ref.side_file(SIDE_FILE))
         written = _written(side_file)
-        known = self._by_index.pop(written, {}) if written is not None else {}
-        unknown = [query for query in queries if query not in known]
+        answers = self._by_index.pop(written, {}) if written is not None else {}
+        unknown = [query for query in queries if query not in answers]
         if unknown:
-            known |= await self._ask(ref, side_file, unknown, sessions)
+            answers |= await self._ask(ref, side_file, unknown, sessions)
             written = _written(side_file)  # which may have been written for it, of the same tree
         for query in queries:
-            self._known[ref.id, query] = known[query]
+            self._known[ref.id, query] = answers[query]
         if written is not None:
-            self._by_index[written] = known
+            self._by_index[written] = answers
             while len(self._by_index) > REMEMBERED:
                 self._by_index.popitem(last=False)
 
@@ -88,8 +88,8 @@ class ContentDigests:
         async with ref.mounted(readonly=True, sessions=sessions) as root:
             digests = await self._workers.run(checksum, str(root), side_file, queries)
             if texts.wanted():
-                taken = await self._workers.run(content_texts, str(root), side_file, queries)
-                for name, kind, pieces in taken:
+                content = await self._workers.run(content_texts, str(root), side_file, queries)
+                for name, kind, pieces in content:
                     texts.note(name, texts.DigestText(kind, pieces))
         return dict(zip(queries, digests, strict=True))
 

@@ -30,9 +30,9 @@ class DiffOp:
         return CacheMap(digest_of(text, "json"), inputs=(InputKeying(),) * sides)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
-        given = iter(inputs)
-        lower = _side("lower", self._op.lower.input, given)
-        upper = _side("upper", self._op.upper.input, given)
+        remaining_inputs = iter(inputs)
+        lower = _side("lower", self._op.lower.input, remaining_inputs)
+        upper = _side("upper", self._op.upper.input, remaining_inputs)
         if lower is None:
             return [RefResult(None if upper is None else upper.clone())]
         if upper is not None and upper.id == lower.id:
@@ -41,10 +41,10 @@ class DiffOp:
         return [RefResult(ref)]
 
 
-def _side(name: str, index: int, given: Iterator[Result]) -> ImmutableRef | None:
+def _side(name: str, index: int, remaining_inputs: Iterator[Result]) -> ImmutableRef | None:
     if index == EMPTY:
         return None
-    result = next(given, None)
+    result = next(remaining_inputs, None)
     if result is None:
         raise InvalidRequest(f"invalid {name} input index {index} for diff op")
     return ref_of(result)

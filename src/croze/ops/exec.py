@@ -41,7 +41,7 @@ from croze.runtime.contract import (
 )
 from croze.runtime.errors import StartError
 from croze.runtime.proxy.contract import Proxied, ProxyCapture
-from croze.runtime.usage import Usage
+from croze.runtime.usage import ResourceUsage
 from croze.solver.contract import CacheMap, Limits, OpContext, Result
 from croze.store.contract import MountSpec
 from croze.telemetry.build import trace_env, traced
@@ -72,7 +72,7 @@ class ExecOp:
         self._exec = loaded.op.exec
         self._input_count = input_count
         self._resources = limits.resources if isinstance(limits, StepLimits) else Resources()
-        self.usage: Usage | None = None
+        self.usage: ResourceUsage | None = None
         """What its container used, if it ran and the machine can say."""
         self.capture = ProxyCapture() if loaded.proxied else None
         """What it asked of the web, if it had to ask us."""
@@ -210,7 +210,7 @@ class ExecOp:
             return None
         return Proxied(tuple(ctx.job_values(PROXIED)), self.capture)
 
-    def _note_usage(self, usage: Usage) -> None:
+    def _note_usage(self, usage: ResourceUsage) -> None:
         self.usage = usage
 
     @property
@@ -224,8 +224,8 @@ class ExecOp:
 
     def _devices(self) -> list[ContainerEdits]:
         lent = self._services.devices
-        asked = self._exec.cdiDevices
-        return edits(d for w in asked for d in lent.find(w.name, optional=w.optional))
+        requests = self._exec.cdiDevices
+        return edits(d for w in requests for d in lent.find(w.name, optional=w.optional))
 
 
 def is_insecure(mode: int) -> bool:

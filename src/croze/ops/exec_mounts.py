@@ -113,8 +113,8 @@ class MountPreparer:
         self._caches: dict[tuple[str, str], MutableRef] = {}
 
     async def prepare(self, mounts: Sequence[ops_pb2.Mount]) -> PreparedMounts:
-        """All of them: binds side by side, cache mounts in an order that is the same for all
-        steps, so that no two wait for each other."""
+        """Make all mounts ready: binds side by side, cache mounts in an order that is the same for
+        all steps, so that no two wait for each other."""
         items = [PreparedMount(mount) for mount in mounts]
         caches = [i for i in items if i.mount.mountType == ops_pb2.CACHE]
         others = [i for i in items if i.mount.mountType != ops_pb2.CACHE]

@@ -70,7 +70,7 @@ async def keep_mounts(
     for state in states:
         if state is not None:
             await state.release()
-    return tuple(id_of(state or given) for state, given in zip(states, inputs, strict=True))
+    return tuple(id_of(state or source) for state, source in zip(states, inputs, strict=True))
 
 
 def naming_op_in_errors(map: CacheMap, op: bytes) -> CacheMap:

@@ -12,8 +12,8 @@ from croze.fs.copy import links
 from croze.ops import file_keys
 from croze.ops.failed import keep, naming_op_in_errors
 from croze.ops.file_actions import make_step
-from croze.ops.file_plan import NOTHING, Chain, Plan, make_plan, owner_states
-from croze.ops.file_steps import FailedStep, Step, apply
+from croze.ops.file_plan import NOTHING, ActionChain, Plan, make_plan, owner_states
+from croze.ops.file_steps import FailedStep, FileStep, apply
 from croze.ops.results import RefResult, ref_of
 from croze.ops.services import OpServices
 from croze.solver.contract import CacheMap, OpContext, Result
@@ -50,7 +50,7 @@ class FileOp:
 
     async def _run(self, plan: Plan, ctx: OpContext, inputs: Sequence[Result]) -> list[RefResult]:
         states: dict[int, State] = dict(enumerate(ref_of(result) for result in inputs))
-        refs: dict[Chain, ImmutableRef] = {}
+        refs: dict[ActionChain, ImmutableRef] = {}
         try:
             for chain in plan.chains:
                 refs[chain], failed = await self._run_chain(chain, ctx, states)
@@ -66,7 +66,7 @@ class FileOp:
         self,
         ctx: OpContext,
         inputs: Sequence[Result],
-        refs: Mapping[Chain, ImmutableRef],
+        refs: Mapping[ActionChain, ImmutableRef],
         failed: FailedStep,
     ) -> SolveDetail:
         """What to look at after a failure of the chain that was made last: the inputs, and for
@@ -86,7 +86,7 @@ class FileOp:
         )
 
     async def _run_chain(
-        self, chain: Chain, ctx: OpContext, states: dict[int, State]
+        self, chain: ActionChain, ctx: OpContext, states: dict[int, State]
     ) -> tuple[ImmutableRef, FailedStep | None]:
         """What the chain made, as far as it came."""
         base = None if chain.base == NOTHING else states[chain.base]
@@ -106,7 +106,7 @@ class FileOp:
 
     def _step(
         self, action: ops_pb2.FileAction, roots: dict[int, str], states: dict[int, State]
-    ) -> Step:
+    ) -> FileStep:
         source = states.get(action.secondaryInput)
         notes = str(source.side_file(links.SIDE_FILE)) if source is not None else None
         return make_step(action, roots.__getitem__, notes)
@@ -114,7 +114,7 @@ class FileOp:
     async def _mount_all(
         self,
         stack: AsyncExitStack,
-        chain: Chain,
+        chain: ActionChain,
         ctx: OpContext,
         states: dict[int, State],
         target: str,

@@ -9,16 +9,18 @@ from croze.errors import InvalidRequest
 from croze.fs.copy.request import CopyRequest
 from croze.fs.tree import edit
 from croze.ops.file_plan import owner_of
-from croze.ops.file_steps import Edit, OwnerRequest, Step
+from croze.ops.file_steps import Edit, FileStep, OwnerRequest
 
 RootOf = Callable[[int], str]
 """The directory where a state can be seen."""
 
 
-def make_step(action: ops_pb2.FileAction, root_of: RootOf, link_notes: str | None = None) -> Step:
+def make_step(
+    action: ops_pb2.FileAction, root_of: RootOf, link_notes: str | None = None
+) -> FileStep:
     """The step for an action whose states are at the roots that `root_of` tells; `link_notes` are
     those of the state that it copies from."""
-    return Step(_change(action, root_of, link_notes), _owner(action, root_of))
+    return FileStep(_change(action, root_of, link_notes), _owner(action, root_of))
 
 
 def _owner(action: ops_pb2.FileAction, root_of: RootOf) -> OwnerRequest | None:

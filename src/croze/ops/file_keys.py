@@ -29,9 +29,9 @@ def cache_map(actions: Actions, input_count: int, contents: ContentDigests) -> C
     changed = {a.input for a in actions}
     inputs = []
     for index in range(input_count):
-        asked = queries.pop(index, [])
-        by_content = asked and index not in changed
-        inputs.append(_keying(asked, contents) if by_content else InputKeying(prepare=unlazy))
+        own_queries = queries.pop(index, [])
+        by_content = own_queries and index not in changed
+        inputs.append(_keying(own_queries, contents) if by_content else InputKeying(prepare=unlazy))
     if queries:
         bad = next(iter(queries))
         raise InvalidRequest(f"invalid input index {bad} in file op with {input_count} inputs")

@@ -19,7 +19,7 @@ NOTHING = -1
 Actions = Sequence[ops_pb2.FileAction]
 
 
-class Chain(Struct, frozen=True):
+class ActionChain(Struct, frozen=True):
     """Actions (by number) on top of state `base`; its result is state `result`."""
 
     base: int
@@ -30,7 +30,7 @@ class Chain(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """`chains` in an order in which each finds what it needs; `outputs` are states."""
 
-    chains: tuple[Chain, ...]
+    chains: tuple[ActionChain, ...]
     outputs: tuple[int, ...]
 
 
@@ -115,9 +115,9 @@ def _followed(actions: Actions, input_count: int, outputs: set[int]) -> set[int]
     return {state for state in bases if uses[state] == 1 and state not in outputs}
 
 
-def _chains(actions: Actions, input_count: int, followed: set[int]) -> list[Chain]:
+def _chains(actions: Actions, input_count: int, followed: set[int]) -> list[ActionChain]:
     open_chains: dict[int, list[int]] = {}
-    done: list[Chain] = []
+    chains: list[ActionChain] = []
     for number, action in enumerate(actions):
         state = input_count + number
         members = open_chains.pop(action.input, []) if action.input in followed else []
@@ -125,20 +125,20 @@ def _chains(actions: Actions, input_count: int, followed: set[int]) -> list[Chai
         if state in followed:
             open_chains[state] = members
         else:
-            done.append(Chain(actions[members[0]].input, tuple(members), state))
-    return done
+            chains.append(ActionChain(actions[members[0]].input, tuple(members), state))
+    return chains
 
 
 def _needed(
-    chains: Sequence[Chain], actions: Actions, input_count: int, outputs: Sequence[int]
-) -> list[Chain]:
-    """Those that lead to an output; references go backwards only."""
+    chains: Sequence[ActionChain], actions: Actions, input_count: int, outputs: Sequence[int]
+) -> list[ActionChain]:
+    """The chains that lead to an output; references go backwards only."""
     needed = set(outputs)
-    kept = []
+    needed_chains = []
     for chain in reversed(chains):
         if chain.result in needed:
-            kept.append(chain)
+            needed_chains.append(chain)
             own = {input_count + number for number in chain.actions}
             for number in chain.actions:
                 needed.update(i for i in references(actions[number]) if i not in own)
-    return kept[::-1]
+    return needed_chains[::-1]

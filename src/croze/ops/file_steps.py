@@ -36,7 +36,7 @@ class Edit(Struct, frozen=True):
     arguments: Mapping[str, Any]
 
 
-class Step(Struct, frozen=True):
+class FileStep(Struct, frozen=True):
     """One action, picklable."""
 
     change: CopyRequest | Edit
@@ -50,7 +50,7 @@ class FailedStep(Struct, frozen=True):
     error: CrozeError
 
 
-def apply(root: str, steps: Sequence[Step]) -> FailedStep | None:
+def apply(root: str, steps: Sequence[FileStep]) -> FailedStep | None:
     """Do the steps on the tree at `root`, up to the first that fails; None if none does."""
     for index, step in enumerate(steps):
         try:
@@ -60,10 +60,10 @@ def apply(root: str, steps: Sequence[Step]) -> FailedStep | None:
     return None
 
 
-def _apply(root: str, step: Step) -> None:
+def _apply(root: str, step: FileStep) -> None:
     owner = step.owner.resolve() if step.owner else None
     if isinstance(step.change, CopyRequest):
         copy(msgspec.structs.replace(step.change, dst_root=root, owner=owner))
     else:
-        given = {"owner": owner} if step.owner else {}
-        step.change.function(root, **step.change.arguments, **given)
+        ownership = {"owner": owner} if step.owner else {}
+        step.change.function(root, **step.change.arguments, **ownership)

@@ -69,7 +69,8 @@ def _bandwidth(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
 
 
 def _union(a: str, b: str) -> str:
-    """Of two sets of indices (cpuset(7), "List format"). One that can't be read doesn't count."""
+    """The union of two sets of indices (cpuset(7), "List format"). One that can't be read doesn't
+    count."""
     if not a or not b:
         return ""
     set_a, set_b = _parse(a), _parse(b)

@@ -95,7 +95,7 @@ async def load(definition: ops_pb2.Definition, options: LoadOptions | None = Non
 
 
 async def _some(items: Iterable[T]) -> AsyncIterator[T]:
-    """All of them; others get a turn in between, as there may be millions."""
+    """The items; others get a turn in between, as there may be millions."""
     for number, item in enumerate(items, 1):
         yield item
         if not number % _TURN:
@@ -134,7 +134,7 @@ async def _sort(nodes: Mapping[str, _Node], last: _Node) -> list[_Node]:
     """What `last` needs, inputs first, without itself. Digests rule out loops, but for one made
     on purpose with a broken hash."""
     order: list[_Node] = []
-    done: set[str] = set()
+    sorted_digests: set[str] = set()
     stack = [(last, iter(last.op.inputs))]
     open_digests = {last.digest}
     while stack:
@@ -143,7 +143,7 @@ async def _sort(nodes: Mapping[str, _Node], last: _Node) -> list[_Node]:
         if source is None:
             stack.pop()
             open_digests.discard(node.digest)
-            done.add(node.digest)
+            sorted_digests.add(node.digest)
             order.append(node)
             if not len(order) % _TURN:
                 await asyncio.sleep(0)
@@ -154,7 +154,7 @@ async def _sort(nodes: Mapping[str, _Node], last: _Node) -> list[_Node]:
         if needed.digest in open_digests:
             raise InvalidRequest(f"invalid loop through {source.digest}")
         node.inputs.append(needed)
-        if needed.digest not in done:
+        if needed.digest not in sorted_digests:
             stack.append((needed, iter(needed.op.inputs)))
             open_digests.add(needed.digest)
     return order[:-1]

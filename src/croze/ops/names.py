@@ -9,7 +9,7 @@ from croze.errors import InvalidRequest
 
 CUSTOM_NAME = "llb.customname"
 _LONGEST_PART = 1000
-"""Of an input's name within another: names of names of names could grow without end."""
+"""The most of an input's name within another: names of names of names could grow without end."""
 
 
 def op_name(op: ops_pb2.Op, input_names: Sequence[str]) -> str:

@@ -67,6 +67,6 @@ class SourceOp:
 
 def source_context(ctx: OpContext) -> SourceContext:
     """What the builds that want the source know, the oldest first to say."""
-    known = ctx.job_values(BUILD_SOURCES)
-    build = known[0] if known else BuildSources()
+    sources_of_jobs = ctx.job_values(BUILD_SOURCES)
+    build = sources_of_jobs[0] if sources_of_jobs else BuildSources()
     return SourceContext(ctx.sessions(), ctx.progress, build)

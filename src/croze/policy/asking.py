@@ -11,7 +11,7 @@ from croze.policy.contract import INFO, Question, Say
 from croze.policy.documents.document import Document
 from croze.policy.lent import Answers, LentFunctions, Notes, NotKnown
 from croze.rego.errors import Location
-from croze.rego.functions import Surroundings
+from croze.rego.functions import RegoSurroundings
 from croze.rego.module_set import ModuleSet
 from croze.rego.unknowns import MISSING, Found, Missing
 from croze.rego.values import from_plain
@@ -28,7 +28,7 @@ class Inquiry:
         self.answers: Answers = {}
         self._said: list[Say] = []
         on_print = self._print if logs else None
-        self._world = Surroundings(time.time_ns(), on_print, SystemRandom().randrange)
+        self._world = RegoSurroundings(time.time_ns(), on_print, SystemRandom().randrange)
 
     def log(self, level: int, message: str) -> None:
         self._said.append(Say(level, message))

@@ -25,7 +25,7 @@ class Files(Protocol):
         """The beginning of a file. Raises `NotFound`, or another `CrozeError`."""
 
 
-class Sources(Protocol):
+class PolicySources(Protocol):
     """What a daemon knows of sources."""
 
     async def resolve(

@@ -18,7 +18,7 @@ from croze.image.platform import Platform
 from croze.policy.asking import Ask, Inquiry
 from croze.policy.contract import DEBUG, INFO, ResolveSource, Setup, VerifyImage
 from croze.policy.documents.document import Document
-from croze.policy.documents.sources import Reader
+from croze.policy.documents.sources import DocumentReader
 from croze.policy.lent import SIGNATURES, Notes
 from croze.policy.metadata import Needs, Resolving, add_unknowns, summary
 from croze.policy.modules import modules_of
@@ -52,7 +52,7 @@ class Evaluation:
         self._setup = setup
         self._modules: ModuleSet | None = None
         self._log = self._asking.log
-        self._reader = Reader(self._log, self._verify if setup.verifier else None)
+        self._reader = DocumentReader(self._log, self._verify if setup.verifier else None)
         resolve = self._resolve if setup.sources else None
         self._resolving = Resolving(self._reader, resolve, self._log)
 
@@ -126,19 +126,19 @@ class Evaluation:
         self._log(DEBUG, f"policy input: {gojson.marshal_indent_as_is(plain).decode()}")
         unknown = list(document.unknowns())
         checksum: gateway_pb2.ChecksumRequest | None = None
-        asked: set[str] = set()
+        asked_names: set[str] = set()
         if unknown:
             self._log(DEBUG, f"unknowns for policy evaluation: {summary(unknown)}")
             value, notes = await self._evaluate(document, plain, unknown)
-            checksum, asked = notes.checksum, notes.unknown
-            names = _wanted(value, unknown) + sorted(asked)
+            checksum, asked_names = notes.checksum, notes.unknown
+            names = _wanted(value, unknown) + sorted(asked_names)
             needs = await self._needs(request, document, platform, names, checksum)
             if needs.request is not None:
                 return _next(needs.request)
             if needs.changed:
                 return None
         value, notes = await self._evaluate(document, plain)
-        names = sorted(notes.unknown | asked)
+        names = sorted(notes.unknown | asked_names)
         checksum = notes.checksum or checksum
         needs = await self._needs(request, document, platform, names, checksum)
         if needs.request is not None:
@@ -155,12 +155,12 @@ class Evaluation:
     ) -> Needs:
         source = request.Source.Source
         if checksum is not None:
-            asked = gateway_pb2.ResolveSourceMetaRequest(Source=source)
+            meta_request = gateway_pb2.ResolveSourceMetaRequest(Source=source)
             if request.HasField("Platform"):
-                asked.Platform.CopyFrom(request.Platform)
-            add_unknowns(asked, names, self._log)
-            asked.HTTP.ChecksumRequest.CopyFrom(checksum)
-            needs = Needs(request=asked)
+                meta_request.Platform.CopyFrom(request.Platform)
+            add_unknowns(meta_request, names, self._log)
+            meta_request.HTTP.ChecksumRequest.CopyFrom(checksum)
+            needs = Needs(request=meta_request)
         elif names:
             own = request.Platform if request.HasField("Platform") else None
             needs = await self._resolving.needs(document, source, names, platform, own)
@@ -239,8 +239,8 @@ def _next(
 def _platform(request: policysession_pb2.CheckPolicyRequest, default: str) -> Platform | None:
     if not request.HasField("Platform"):
         return platforms.parse(default) if default else None
-    asked = request.Platform
-    text = "/".join(filter(None, (asked.OS, asked.Architecture, asked.Variant)))
+    platform = request.Platform
+    text = "/".join(filter(None, (platform.OS, platform.Architecture, platform.Variant)))
     try:
         return platforms.normalize(platforms.parse(text))
     except CrozeError as error:

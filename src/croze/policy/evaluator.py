@@ -18,11 +18,11 @@ from croze.policy.contract import (
     DefaultPlatform,
     Files,
     GitHubBundles,
+    PolicySources,
     ReadFile,
     ResolveSource,
     Say,
     Setup,
-    Sources,
     Verifier,
     VerifyArtifact,
     VerifyImage,
@@ -41,7 +41,7 @@ class Answering:
     def __init__(
         self,
         files: Files | None,
-        sources: Sources | None,
+        sources: PolicySources | None,
         verifier: Verifier,
         log: Callable[[int, str], None],
         platform: Callable[[], Awaitable[str]] | None = None,
@@ -61,8 +61,8 @@ class Answering:
                     raise CrozeError("no policy FS defined for reading context files")
                 return await self._files.read(path, most_bytes)
             case ResolveSource(request):
-                asked = gateway_pb2.ResolveSourceMetaRequest.FromString(request)
-                return (await self._known_sources().resolve(asked)).SerializeToString()
+                meta_request = gateway_pb2.ResolveSourceMetaRequest.FromString(request)
+                return (await self._known_sources().resolve(meta_request)).SerializeToString()
             case DefaultPlatform():
                 if self._platform is None:
                     raise CrozeError("resolver platform not configured")
@@ -85,7 +85,7 @@ class Answering:
             self._log(WARNING, f"signatures can't be verified: {error}")
             raise
 
-    def _known_sources(self) -> Sources:
+    def _known_sources(self) -> PolicySources:
         if self._sources is None:
             raise CrozeError("source resolver is not configured")
         return self._sources
@@ -117,7 +117,7 @@ class Answering:
             self._log(INFO, f"github_attestation: no bundle found for {shown}")
         return tuple(inline)
 
-    async def _bundle(self, sources: Sources, url: str) -> bytes:
+    async def _bundle(self, sources: PolicySources, url: str) -> bytes:
         """Empty if there is none."""
         name = url.partition("?")[0]
         try:

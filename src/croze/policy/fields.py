@@ -53,8 +53,8 @@ def ancestor(field: str, unknown: Sequence[str]) -> str:
 def unresolved(unknown: Sequence[str], fields: Sequence[str]) -> list[str]:
     """What is still not known, of the fields or of all; in short."""
     if fields:
-        asked = {each if each in unknown else ancestor(each, unknown) for each in fields}
-        return sorted(asked - {""})
+        names = {each if each in unknown else ancestor(each, unknown) for each in fields}
+        return sorted(names - {""})
     return sorted({_short(name) for name in unknown})
 
 

@@ -19,7 +19,7 @@ from croze.rego.builtins.encoding import from_json
 from croze.rego.builtins.operands import string
 from croze.rego.check.signatures import signature
 from croze.rego.errors import FunctionError
-from croze.rego.functions import UNDEFINED, Function, Undefined
+from croze.rego.functions import UNDEFINED, RegoFunction, Undefined
 from croze.rego.values import FALSE, TRUE, Object, Value, from_plain
 from croze.signatures import gitobject, pgp
 from croze.signatures.keyring import read_keys
@@ -76,7 +76,7 @@ class LentFunctions:
         self._plain = plain
         self._answers = answers
 
-    def functions(self) -> dict[str, Function]:
+    def functions(self) -> dict[str, RegoFunction]:
         calls: dict[str, Callable[..., Value | Undefined]] = {
             "load_json": self._load_json,
             "verify_git_signature": self._verify_git_signature,
@@ -86,7 +86,7 @@ class LentFunctions:
             "github_attestation": self._github_attestation,
         }
         return {
-            name: Function(len(signature(SIGNATURES[name]).args), call)
+            name: RegoFunction(len(signature(SIGNATURES[name]).args), call)
             for name, call in calls.items()
         }
 
@@ -162,10 +162,10 @@ class LentFunctions:
         algorithm = HASHES[parsed.hash]
         if algorithm not in _ALGORITHMS:
             raise FunctionError(f"unsupported signature hash algorithm {algorithm}")
-        asked = self._document.asked_checksum
-        if asked is None or asked.suffix != parsed.suffix:
+        checksum = self._document.asked_checksum
+        if checksum is None or checksum.suffix != parsed.suffix:
             return self._want_checksum(algorithm, parsed.suffix)
-        name, _, value = asked.digest.partition(":")
+        name, _, value = checksum.digest.partition(":")
         if name != algorithm:
             return self._want_checksum(algorithm, parsed.suffix)
         digest = bytes.fromhex(value)

@@ -14,7 +14,7 @@ from croze.policy.contract import DEBUG
 from croze.policy.documents.document import Document, Log
 from croze.policy.documents.materials import material_source
 from croze.policy.documents.provenance import V02, V1
-from croze.policy.documents.sources import Reader
+from croze.policy.documents.sources import DocumentReader
 
 _KINDS = ("image", "git", "http", "local")
 _MATERIAL = re.compile(r"image\.provenance\.materials\[(\d+)\]\.?(.*)", re.DOTALL)
@@ -104,7 +104,7 @@ class Needs(Struct, frozen=True):
 class Resolving:
     """Finds out what is missing in one document."""
 
-    def __init__(self, reader: Reader, ask: Ask | None, log: Log) -> None:
+    def __init__(self, reader: DocumentReader, ask: Ask | None, log: Log) -> None:
         self._reader = reader
         self._ask = ask
         self._log = log
@@ -117,7 +117,8 @@ class Resolving:
         platform: Platform | None,
         asked_platform: ops_pb2.Platform | None,
     ) -> Needs:
-        """Of the source that is decided on the caller asks; of materials we ask ourselves.
+        """What is still to be asked: of the source that is decided on the caller asks, of materials
+        we do.
 
         Raises `CrozeError`.
         """

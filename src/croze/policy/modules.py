@@ -26,10 +26,10 @@ def modules_of(
     """
     own = [parse_module(HELPERS_NAME, helpers())]
     own += [parse_module(each.name, each.text) for each in files]
-    known = {module.package for module in own} if packages_known else set()
+    packages = {module.package for module in own} if packages_known else set()
 
     def load(path: tuple[str, ...], wanted_by: Module) -> Module | None:
-        if path in known:
+        if path in packages:
             return None
         return _imported(path, wanted_by, answers)
 

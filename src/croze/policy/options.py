@@ -54,12 +54,12 @@ def parse_option(text: str) -> PolicyOption:
     return from_fields(csv_line.fields(text))
 
 
-def from_fields(given: Sequence[str]) -> PolicyOption:
-    """Of `key=value` pairs. Raises `InvalidRequest`."""
+def from_fields(fields: Sequence[str]) -> PolicyOption:
+    """The option that `key=value` pairs say. Raises `InvalidRequest`."""
     files: list[str] = []
     flags: dict[str, bool] = {}
     level: int | None = None
-    for each in given:
+    for each in fields:
         raw_key, equals, value = each.partition("=")
         key = raw_key.lower().strip()
         if not equals or (key == "filename" and not value):

@@ -14,7 +14,7 @@ from croze.policy.testing.run import TestRun, run_tests
 
 MODULES = ("croze.policy.work",)
 CPU_S = 10
-"""Of one evaluation; waiting for answers is not counted."""
+"""What one evaluation may take; waiting for answers is not counted."""
 _FRAMES = 5_000
 """As deep as the stack of a process is sure to bear."""
 
@@ -28,8 +28,8 @@ def _asks(ask: Asking) -> Callable[[Question], Awaitable[object]]:
 
 async def check(ask: Asking, setup: Setup, request: bytes) -> bytes:
     """A `CheckPolicyRequest`; the response."""
-    asked = policysession_pb2.CheckPolicyRequest.FromString(request)
-    return (await Evaluation(_asks(ask), setup).check(asked)).SerializeToString()
+    check_request = policysession_pb2.CheckPolicyRequest.FromString(request)
+    return (await Evaluation(_asks(ask), setup).check(check_request)).SerializeToString()
 
 
 async def caps(ask: Asking, setup: Setup) -> dict[str, bool]:

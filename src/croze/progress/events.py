@@ -100,8 +100,10 @@ class Events:
         for state in status.statuses:
             vertex = self._shown(state.vertex)
             if vertex is not None:
-                done = state.HasField("completed")
-                yield StepProgress(_step(vertex), state.ID, state.current, state.total, done)
+                is_completed = state.HasField("completed")
+                yield StepProgress(
+                    _step(vertex), state.ID, state.current, state.total, is_completed
+                )
         for log in status.logs:
             vertex = self._shown(log.vertex)
             if vertex is not None and log.msg:

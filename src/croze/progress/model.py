@@ -31,7 +31,7 @@ def nanoseconds(stamp: Timestamp) -> int:
     return stamp.seconds * 1_000_000_000 + stamp.nanos
 
 
-class Status(Struct):
+class ProgressBar(Struct):
     """A progress bar of a vertex."""
 
     id: str
@@ -52,9 +52,9 @@ class ShownVertex(Struct):
     hidden: bool = False
     index: int = 0
     """Its number in the plain display, from 1; 0 until it is first printed."""
-    statuses: list[Status] = field(default_factory=list)
-    """Those that have started, in that order."""
-    by_id: dict[str, Status] = field(default_factory=dict)
+    statuses: list[ProgressBar] = field(default_factory=list)
+    """The statuses that have started, in that order."""
+    by_id: dict[str, ProgressBar] = field(default_factory=dict)
     changed_statuses: set[str] = field(default_factory=set)
     logs: list[bytes] = field(default_factory=list)
     """Lines that are not printed yet, each with its time."""
@@ -142,9 +142,9 @@ class Trace:
     def __init__(self, *, screens: bool = False) -> None:
         self.by_digest: dict[str, ShownVertex] = {}
         self.vertices: list[ShownVertex] = []
-        """Those that have started, in that order."""
+        """The vertices that have started, in that order."""
         self.running: dict[str, ShownVertex] = {}
-        """Those that have started and not ended."""
+        """The vertices that have started and not ended."""
         self.updates: dict[str, None] = {}
         """What has changed since it was last printed."""
         self.groups: dict[str, Group] = {}
@@ -246,7 +246,7 @@ class Trace:
         vertex = self.by_digest.get(message.vertex)
         if vertex is None:
             return
-        status = vertex.by_id.setdefault(message.ID, Status(message.ID))
+        status = vertex.by_id.setdefault(message.ID, ProgressBar(message.ID))
         started = nanoseconds(message.started) if message.HasField("started") else None
         if started is not None and status.started is None:
             vertex.statuses.append(status)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from croze.files.terminals import for_terminals
 from croze.progress import warnings
 from croze.progress.limit import Limiter
-from croze.progress.model import ShownVertex, Status, Trace
+from croze.progress.model import ProgressBar, ShownVertex, Trace
 from croze.progress.size import format_progress
 
 if TYPE_CHECKING:
@@ -77,13 +77,13 @@ class PlainDisplay:
 
     def _changed(self) -> tuple[list[str], list[str]]:
         """Changed vertices: the completed ones as they ended, and the others."""
-        known = [
+        updated = [
             self._trace.by_digest[d] for d in self._trace.updates if d in self._trace.by_digest
         ]
-        shown = [vertex for vertex in known if not vertex.hidden]
-        done = [vertex for vertex in shown if vertex.completed]
-        done.sort(key=lambda vertex: vertex.merged[-1].stop or 0)
-        return [v.digest for v in done], [v.digest for v in shown if not v.completed]
+        shown = [vertex for vertex in updated if not vertex.hidden]
+        completed = [vertex for vertex in shown if vertex.completed]
+        completed.sort(key=lambda vertex: vertex.merged[-1].stop or 0)
+        return [v.digest for v in completed], [v.digest for v in shown if not v.completed]
 
     def _print_open(self, current: str) -> None:
         """Nothing new that runs: show something that does, unless one is shown."""
@@ -168,7 +168,7 @@ class PlainDisplay:
         vertex.changed_statuses.clear()
         return is_open
 
-    def _worth_printing(self, status: Status) -> bool:
+    def _worth_printing(self, status: ProgressBar) -> bool:
         """The first and the last of each, and between them only what moves."""
         last = self._last.get(status.id)
         if last is None or status.completed is not None:
@@ -214,7 +214,7 @@ def _is_open(vertex: ShownVertex) -> bool:
     return vertex.started and not vertex.completed
 
 
-def _describe(status: Status) -> str:
+def _describe(status: ProgressBar) -> str:
     text = status.id
     size = format_progress(status.current, status.total)
     if size:

@@ -20,7 +20,7 @@ from croze.gotypes import gojson
 from croze.http.daemon import HttpClient, read_all
 from croze.http.lazy import aiohttp
 from croze.registry import failures
-from croze.registry.credentials import Credentials, Login, Token
+from croze.registry.credentials import BearerToken, Credentials, Login
 from croze.registry.hosts import Endpoint
 
 _CLIENT_ID = "buildkit-client"
@@ -113,15 +113,15 @@ class Authorizer:
         value, until = self._tokens.get(key, ("", 0.0))
         return value if time.monotonic() < until else None
 
-    def _keep(self, key: tuple[str, ...], token: Token) -> str:
+    def _keep(self, key: tuple[str, ...], token: BearerToken) -> str:
         now = time.monotonic()
-        self._tokens = {k: kept for k, kept in self._tokens.items() if kept[1] > now}
+        self._tokens = {k: cached for k, cached in self._tokens.items() if cached[1] > now}
         self._tokens[key] = (token.value, now + 0.9 * token.lifetime_s)
         return token.value
 
     async def _fetch(
         self, endpoint: Endpoint, realm: str, service: str, scopes: Sequence[str], login: Login
-    ) -> Token:
+    ) -> BearerToken:
         what = "oauth" if login.secret else "anonymous"
         try:
             try:
@@ -135,7 +135,7 @@ class Authorizer:
 
     async def _get(
         self, endpoint: Endpoint, realm: str, service: str, scopes: Sequence[str], login: Login
-    ) -> Token:
+    ) -> BearerToken:
         query = [("service", service)] if service else []
         query += [("scope", scope) for scope in scopes]
         basic = _basic(login)
@@ -147,7 +147,7 @@ class Authorizer:
 
     async def _post(
         self, endpoint: Endpoint, realm: str, service: str, scopes: Sequence[str], login: Login
-    ) -> Token:
+    ) -> BearerToken:
         form = {"service": service, "client_id": _CLIENT_ID}
         if scopes:
             form["scope"] = " ".join(scopes)
@@ -165,7 +165,7 @@ class Authorizer:
 
 async def _read_token(
     method: str, realm: str, request: Coroutine[None, None, aiohttp.ClientResponse]
-) -> Token:
+) -> BearerToken:
     try:
         async with await request as response:
             if not 200 <= response.status < 400:
@@ -179,7 +179,7 @@ async def _read_token(
     value = answer.access_token or answer.token
     if not value:
         raise CrozeError("authorization server did not include a token in the response")
-    return Token(value, max(answer.expires_in, 0) or _DEFAULT_LIFETIME_S)
+    return BearerToken(value, max(answer.expires_in, 0) or _DEFAULT_LIFETIME_S)
 
 
 def _basic(login: Login) -> str | None:

@@ -15,7 +15,7 @@ class Login(Struct, frozen=True):
     secret: str = ""
 
 
-class Token(Struct, frozen=True):
+class BearerToken(Struct, frozen=True):
     """A bearer token. `lifetime_s` counts from when it was received."""
 
     value: str
@@ -34,7 +34,7 @@ class Credentials(Protocol):
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> Token | None:
+    ) -> BearerToken | None:
         """A token that the client fetches, so that we never see the password. Asked for after
         `authority`; None when the client can't."""
 
@@ -50,5 +50,5 @@ class Anonymous:
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> Token | None:
+    ) -> BearerToken | None:
         return None

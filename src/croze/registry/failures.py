@@ -79,9 +79,9 @@ def failed(method: str, url: str, err: Exception) -> RequestFailed:
     return no_answer(f'failed to do request: {method.capitalize()} "{url}"', err)
 
 
-def no_answer(asked: str, err: Exception) -> RequestFailed:
+def no_answer(request_line: str, err: Exception) -> RequestFailed:
     """The same in other words."""
-    return RequestFailed(f"{asked}: {reason(err)}", again=_again(err), tls=_is_tls(err))
+    return RequestFailed(f"{request_line}: {reason(err)}", again=_again(err), tls=_is_tls(err))
 
 
 def reason(err: Exception) -> str:
@@ -103,7 +103,7 @@ def reason(err: Exception) -> str:
 
 
 def _errno_text(err: OSError) -> str:
-    known = {
+    texts = {
         errno.ECONNREFUSED: "connection refused",
         errno.ECONNRESET: "connection reset by peer",
         errno.EHOSTUNREACH: "no route to host",
@@ -111,7 +111,7 @@ def _errno_text(err: OSError) -> str:
         errno.ETIMEDOUT: "connection timed out",
         errno.EPIPE: "broken pipe",
     }
-    return known.get(err.errno or 0) or err.strerror or str(err)
+    return texts.get(err.errno or 0) or err.strerror or str(err)
 
 
 def _is_tls(err: Exception) -> bool:

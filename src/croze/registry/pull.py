@@ -87,14 +87,14 @@ async def fetch_manifest(repo: Repository, descriptor: Descriptor) -> bytes:
 
 
 async def _small(repo: Repository, endpoint: Endpoint, descriptor: Descriptor) -> bytes:
-    known = media.MANIFEST_TYPES | media.INDEX_TYPES
+    media_types = media.MANIFEST_TYPES | media.INDEX_TYPES
     first, second = ("manifests", "blobs")
-    if descriptor.media_type not in known:
+    if descriptor.media_type not in media_types:
         first, second = second, first
     try:
         return await get_small(repo, endpoint, f"{first}/{descriptor.digest}")
     except NotFound:
-        if descriptor.media_type in known:
+        if descriptor.media_type in media_types:
             raise
         return await get_small(repo, endpoint, f"{second}/{descriptor.digest}")
 
@@ -245,9 +245,9 @@ async def _copy(response: aiohttp.ClientResponse, progress: _Progress, skip: int
     chunks = response.content.iter_any()
     try:
         async for chunk in chunks:
-            kept = chunk[skip:] if skip else chunk
+            fresh = chunk[skip:] if skip else chunk
             skip = max(0, skip - len(chunk))
-            buffer += kept
+            buffer += fresh
             if len(buffer) >= _WRITE_BYTES:
                 await progress.take(bytes(buffer))
                 buffer.clear()

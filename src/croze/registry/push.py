@@ -125,7 +125,7 @@ async def _exists(repo: Repository, endpoint: Endpoint, path: str) -> bool:
         return True
 
 
-class Location(Struct, frozen=True):
+class UploadLocation(Struct, frozen=True):
     """Where a registry wants a blob."""
 
     url: str
@@ -135,7 +135,7 @@ class Location(Struct, frozen=True):
 
 async def _start(
     repo: Repository, endpoint: Endpoint, descriptor: Descriptor, mount_from: str
-) -> Location | None:
+) -> UploadLocation | None:
     """Where to upload to; None when the registry could link the blob."""
     if mount_from and mount_from != repo.ref.path:
         query = urlencode({"mount": descriptor.digest, "from": mount_from})
@@ -148,7 +148,7 @@ async def _start(
 
 async def _post(
     repo: Repository, endpoint: Endpoint, query: str, also_pull_from: str
-) -> Location | None:
+) -> UploadLocation | None:
     url = repo.url(endpoint, f"blobs/uploads/{query}")
     async with repo.send(
         endpoint, "POST", url, push=True, also_pull_from=also_pull_from
@@ -157,15 +157,15 @@ async def _post(
             return None
         if response.status not in (200, 202, 204):
             raise await failures.unexpected(response)
-        asked = str(response.url)
-        location = urljoin(asked, response.headers.get("Location", ""))
-        return Location(location, same_origin(asked, location))
+        url = str(response.url)
+        location = urljoin(url, response.headers.get("Location", ""))
+        return UploadLocation(location, same_origin(url, location))
 
 
 async def _upload(
     repo: Repository,
     endpoint: Endpoint,
-    location: Location,
+    location: UploadLocation,
     descriptor: Descriptor,
     path: Path,
     counter: Callable[[int], None] | None,
@@ -196,12 +196,12 @@ async def _upload(
 
 
 async def _chunks(path: Path, counter: Callable[[int], None] | None) -> AsyncIterator[bytes]:
-    done = 0
+    sent_bytes = 0
     async for data in chunks(path, _CHUNK_BYTES):
         yield data
-        done += len(data)
+        sent_bytes += len(data)
         if counter is not None:
-            counter(done)
+            counter(sent_bytes)
 
 
 def closure(root: Descriptor, content: Content) -> tuple[list[Descriptor], list[Descriptor]]:

@@ -37,10 +37,10 @@ async def announce(repo: Repository, digest: str, referrer: Descriptor) -> None:
     endpoint = repo.endpoints(push=True)[0]
     if await _listed(repo, endpoint, digest) is not None:
         return
-    known = await _tagged(repo, endpoint, digest) or ()
-    if any(one.digest == referrer.digest for one in known):
+    listed = await _tagged(repo, endpoint, digest) or ()
+    if any(one.digest == referrer.digest for one in listed):
         return
-    index = Index(media_type=media.OCI_INDEX, manifests=(*known, referrer))
+    index = Index(media_type=media.OCI_INDEX, manifests=(*listed, referrer))
     await push.push_manifest(repo, manifests.marshal(index), media.OCI_INDEX, tag=_tag(digest))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 from croze.errors import CrozeError
-from croze.registry.credentials import Login, Token
+from croze.registry.credentials import BearerToken, Login
 from croze.session import auth
 from croze.session.contract import Session, SessionManager
 
@@ -29,11 +29,11 @@ class SessionCredentials:
     async def authority(self, host: str) -> str:
         """See `Credentials.authority`. A session may only claim a key that it can sign with."""
         for session in self._serving("GetTokenAuthority"):
-            known = _proven.setdefault(session, {})
-            if host not in known:
-                known[host] = await _prove(session, host)
-            if known[host]:
-                return known[host]
+            authorities = _proven.setdefault(session, {})
+            if host not in authorities:
+                authorities[host] = await _prove(session, host)
+            if authorities[host]:
+                return authorities[host]
         return ""
 
     async def login(self, host: str) -> Login:
@@ -49,7 +49,7 @@ class SessionCredentials:
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> Token | None:
+    ) -> BearerToken | None:
         for session in self._serving("FetchToken"):
             if not _proven.get(session, {}).get(host):
                 continue
@@ -59,7 +59,7 @@ class SessionCredentials:
                 )
             except CrozeError as err:
                 raise err.wrap("failed to authorize") from err
-            return Token(token.token, _lifetime_s(token))
+            return BearerToken(token.token, _lifetime_s(token))
         return None
 
     def _serving(self, method: str) -> list[Session]:
@@ -74,6 +74,6 @@ async def _prove(session: Session, host: str) -> str:
     return key.hex()
 
 
-def _lifetime_s(token: auth.Token) -> float:
+def _lifetime_s(token: auth.SessionToken) -> float:
     lifetime = float(token.expires_in_s or 60)
     return lifetime - max(0.0, time.time() - token.issued_at) if token.issued_at else lifetime

@@ -67,8 +67,8 @@ MOST_TOLD = 10
 
 def raise_all(problems: Sequence[Problem]) -> None:
     """Raises `RegoError` if there is a problem."""
-    told = [str(each) for each in problems[:MOST_TOLD]]
+    lines = [str(each) for each in problems[:MOST_TOLD]]
     if len(problems) > MOST_TOLD:
-        told.append(f"{COMPILE}: error limit reached")
-    if told:
-        raise RegoError(*told)
+        lines.append(f"{COMPILE}: error limit reached")
+    if lines:
+        raise RegoError(*lines)

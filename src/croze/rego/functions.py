@@ -18,7 +18,7 @@ class Undefined(Struct, frozen=True):
 UNDEFINED = Undefined()
 
 
-class Surroundings(Struct):
+class RegoSurroundings(Struct):
     """What an evaluation sees of the world; the same for its whole length."""
 
     now_ns: int = 0
@@ -32,13 +32,13 @@ class Surroundings(Struct):
 Implementation: TypeAlias = "Callable[..., Value | Undefined]"
 
 
-class Function(Struct, frozen=True):
-    """Called with `Surroundings`, if it wants them, and the arguments. Raises `FunctionError` when
-    it has no value; the expression is undefined then."""
+class RegoFunction(Struct, frozen=True):
+    """Called with `RegoSurroundings`, if it wants them, and the arguments. Raises `FunctionError`
+    when it has no value; the expression is undefined then."""
 
     arity: int
     call: Implementation
     wants_surroundings: bool = False
 
 
-Functions: TypeAlias = Mapping[str, Function]
+Functions: TypeAlias = Mapping[str, RegoFunction]

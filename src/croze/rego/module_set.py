@@ -9,7 +9,7 @@ from croze.rego.check.signatures import signature
 from croze.rego.compile.compiler import Builtins, compiled
 from croze.rego.compile.tree import Node
 from croze.rego.evaluate.machine import Machine
-from croze.rego.functions import Functions, Surroundings
+from croze.rego.functions import Functions, RegoSurroundings
 from croze.rego.syntax import Module
 from croze.rego.unknowns import MISSING, Found, Missing, parts_of
 from croze.rego.values import Value
@@ -21,8 +21,8 @@ class ModuleSet:
 
     def __init__(self, modules: Iterable[Module], lent: Mapping[str, str] | None = None) -> None:
         types = {name: signature(each) for name, each in (lent or {}).items()}
-        known = {*LIBRARY, *DEPRECATED, *types, PRINT}
-        self._root: Node = compiled(modules, Builtins(known, types, DEPRECATED))
+        names = {*LIBRARY, *DEPRECATED, *types, PRINT}
+        self._root: Node = compiled(modules, Builtins(names, types, DEPRECATED))
 
     def evaluate(
         self,
@@ -31,14 +31,14 @@ class ModuleSet:
         *,
         unknown: Iterable[str] = (),
         functions: Functions | None = None,
-        surroundings: Surroundings | None = None,
+        surroundings: RegoSurroundings | None = None,
     ) -> Found | Missing:
         """What stands at `document`, such as `data.docker.decision`.
 
         `unknown` are parts of the input that nobody knows; the answer is `Unknown` when it depends
         on one of them. `functions` are those that were said to be lent. Raises `EvaluationError`.
         """
-        world = surroundings or Surroundings()
+        world = surroundings or RegoSurroundings()
         machine = Machine(
             self._root, {**LIBRARY, **(functions or {})}, world, input, parts_of(unknown)
         )

@@ -26,7 +26,7 @@ class Var(Struct, frozen=True):
         return self.name.partition("#")[0]
 
 
-class Ref(Struct, frozen=True):
+class RefTerm(Struct, frozen=True):
     head: Term
     path: tuple[Term, ...]
     at: Location
@@ -52,7 +52,7 @@ class Comprehension(Struct, frozen=True):
 
     kind: str
     key: Term | None
-    """Of objects."""
+    """The keys of an object."""
     value: Term
     body: tuple[Expr, ...]
     at: Location
@@ -60,7 +60,7 @@ class Comprehension(Struct, frozen=True):
 
 class Call(Struct, frozen=True):
     name: str
-    """Of a built-in function, or below `data` once it is resolved."""
+    """The name of a built-in function, or below `data` once it is resolved."""
     args: tuple[Term, ...]
     at: Location
 
@@ -73,7 +73,7 @@ class Template(Struct, frozen=True):
 
 
 Term: TypeAlias = (
-    Scalar | Var | Ref | ArrayTerm | SetTerm | ObjectTerm | Comprehension | Call | Template
+    Scalar | Var | RefTerm | ArrayTerm | SetTerm | ObjectTerm | Comprehension | Call | Template
 )
 
 
@@ -162,14 +162,14 @@ class Module(Struct):
 
 
 def present(*terms: Term | None) -> list[Term]:
-    """Those that are there."""
+    """The terms that are there."""
     return [term for term in terms if term is not None]
 
 
 def subterms(term: Term) -> Iterator[Term]:
     """The terms right below one; not those in bodies."""
     match term:
-        case Ref():
+        case RefTerm():
             yield term.head
             yield from term.path
         case ArrayTerm() | SetTerm():

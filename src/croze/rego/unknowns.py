@@ -42,7 +42,8 @@ Found: TypeAlias = "Value | Unknown | Partial"
 
 
 def parts_of(refs: Iterable[str]) -> Parts:
-    """Of `input`. Names are such as `input.image.provenance.materials[0].image.labels`."""
+    """The parts of `input` that are unknown. Names are such as
+    `input.image.provenance.materials[0].image.labels`."""
     root = Parts()
     for ref in refs:
         name = ref.removeprefix("input.")

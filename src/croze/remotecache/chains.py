@@ -17,7 +17,7 @@ from croze.remotecache.config import (
     CacheConfig,
     CacheInput,
     CacheLayer,
-    CacheRecord,
+    ConfigRecord,
     LayerResult,
 )
 
@@ -89,7 +89,7 @@ class Chains:
         places = {item: place for place, item in enumerate(self._items)}
         layers = Layers()
         records = [
-            CacheRecord(
+            ConfigRecord(
                 layers=_results(layers, item.result),
                 digest=item.digest,
                 inputs=tuple(

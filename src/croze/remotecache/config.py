@@ -63,7 +63,7 @@ class CacheInput(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     link: int
 
 
-class CacheRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class ConfigRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """`inputs`: for each input all that it may be. See `solver.keying.record_digest`."""
 
     layers: tuple[LayerResult, ...] = ()
@@ -74,7 +74,7 @@ class CacheRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
 class CacheConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     layers: tuple[CacheLayer, ...] = ()
-    records: tuple[CacheRecord, ...] = ()
+    records: tuple[ConfigRecord, ...] = ()
 
     def chain(self, layer: int) -> tuple[int, ...]:
         """The layer with all its parents, base first."""
@@ -93,7 +93,7 @@ def parse(data: bytes) -> CacheConfig:
 
 def parse_records(data: bytes, layers: Sequence[str]) -> CacheConfig:
     """The records of an image config; `layers` are the blobs of the image's layers."""
-    records = _decoded(data, tuple[CacheRecord, ...])
+    records = _decoded(data, tuple[ConfigRecord, ...])
     stacked = tuple(CacheLayer(blob, number - 1) for number, blob in enumerate(layers))
     return _checked(CacheConfig(stacked, records))
 
@@ -117,8 +117,10 @@ def without(config: CacheConfig, blobs: Collection[str]) -> CacheConfig:
     used = {i for r in records for each in r.layers for i in config.chain(each.layer)}
     used |= {i for r in records for each in r.chains for i in each.layers or ()}
     places = {old: new for new, old in enumerate(sorted(used))} | {NO_PARENT: NO_PARENT}
-    kept = (config.layers[old] for old in sorted(used))
-    layers_left = tuple(CacheLayer(e.blob, places.get(e.parent, NO_PARENT)) for e in kept)
+    layers_in_order = (config.layers[old] for old in sorted(used))
+    layers_left = tuple(
+        CacheLayer(e.blob, places.get(e.parent, NO_PARENT)) for e in layers_in_order
+    )
     return normalized(CacheConfig(layers_left, tuple(_relayered(r, places) for r in records)))
 
 
@@ -127,7 +129,7 @@ def marshal(config: CacheConfig) -> bytes:
     return gojson.marshal(config)
 
 
-def marshal_records(records: Sequence[CacheRecord]) -> bytes:
+def marshal_records(records: Sequence[ConfigRecord]) -> bytes:
     """The list of records alone, for an image config."""
     return gojson.marshal(tuple(records))
 
@@ -166,14 +168,14 @@ def normalized(config: CacheConfig) -> CacheConfig:
     return CacheConfig(layers, _sorted_records(config, layer_places))
 
 
-def sorted_records(records: Sequence[CacheRecord]) -> tuple[CacheRecord, ...]:
+def sorted_records(records: Sequence[ConfigRecord]) -> tuple[ConfigRecord, ...]:
     """Records in normal form whose layers are an image's and stay where they are."""
     return _sorted_records(CacheConfig(records=tuple(records)), None)
 
 
 def _sorted_records(
     config: CacheConfig, layer_places: Mapping[int, int] | None
-) -> tuple[CacheRecord, ...]:
+) -> tuple[ConfigRecord, ...]:
     order = sorted(range(len(config.records)), key=lambda i: _rank(config, config.records[i]))
     places = {old: new for new, old in enumerate(order)}
     moved = (_relinked(config.records[old], places) for old in order)
@@ -194,7 +196,7 @@ def _sorted_layers(
 _Rank = tuple[str, int, list[tuple[int, list[tuple[str, str]]]]]
 
 
-def _rank(config: CacheConfig, record: CacheRecord) -> _Rank:
+def _rank(config: CacheConfig, record: ConfigRecord) -> _Rank:
     def links(choices: Sequence[CacheInput]) -> list[tuple[str, str]]:
         return [(each.selector, config.records[each.link].digest) for each in choices]
 
@@ -202,7 +204,7 @@ def _rank(config: CacheConfig, record: CacheRecord) -> _Rank:
     return record.digest, len(record.inputs), inputs
 
 
-def _relinked(record: CacheRecord, places: Mapping[int, int]) -> CacheRecord:
+def _relinked(record: ConfigRecord, places: Mapping[int, int]) -> ConfigRecord:
     inputs = []
     for alternatives in record.inputs:
         links = [
@@ -212,7 +214,7 @@ def _relinked(record: CacheRecord, places: Mapping[int, int]) -> CacheRecord:
     return msgspec.structs.replace(record, inputs=tuple(inputs))
 
 
-def _relayered(record: CacheRecord, places: Mapping[int, int]) -> CacheRecord:
+def _relayered(record: ConfigRecord, places: Mapping[int, int]) -> ConfigRecord:
     return msgspec.structs.replace(
         record,
         layers=tuple(LayerResult(places[r.layer], r.created_at) for r in record.layers),
@@ -237,7 +239,7 @@ def _checked(config: CacheConfig) -> CacheConfig:
     return config
 
 
-def _check_record(config: CacheConfig, record: CacheRecord) -> None:
+def _check_record(config: CacheConfig, record: ConfigRecord) -> None:
     used = [r.layer for r in record.layers] + [i for r in record.chains for i in r.layers or ()]
     if any(not 0 <= layer < len(config.layers) for layer in used):
         raise InvalidRequest(f"invalid layer index in record {record.digest}")
@@ -251,11 +253,11 @@ def _check_record(config: CacheConfig, record: CacheRecord) -> None:
 
 def _refuse_loops(below: Sequence[Sequence[int]]) -> None:
     """Raises `InvalidRequest` if following `below` from anywhere comes back."""
-    done: set[int] = set()
+    checked: set[int] = set()
     for start in range(len(below)):
         path: set[int] = set()
         stack: list[tuple[int, Iterator[int]]] = [(start, iter(below[start]))]
-        if start in done:
+        if start in checked:
             continue
         path.add(start)
         while stack:
@@ -264,9 +266,9 @@ def _refuse_loops(below: Sequence[Sequence[int]]) -> None:
             if following is None:
                 stack.pop()
                 path.discard(place)
-                done.add(place)
+                checked.add(place)
             elif following in path:
                 raise InvalidRequest("invalid looping record")
-            elif following not in done:
+            elif following not in checked:
                 path.add(following)
                 stack.append((following, iter(below[following])))

@@ -201,14 +201,14 @@ async def inline_cache(
     sessions: Sequence[str],
 ) -> bytes | None:
     """What goes into the config of `image`, whose layers exist; None if there is nothing."""
-    known = image.known_layers() if image is not None else None
-    if known is None:
+    layers = image.known_layers() if image is not None else None
+    if layers is None:
         return None
     async with AsyncExitStack() as stack:
         gatherer = Gatherer(services.results, services.ref_of, Compression(), sessions, stack)
         await gatherer.add(chain, "known")
         gathered = gatherer.gathered()
-    places = {layer.diff_id: place for place, layer in reversed(list(enumerate(known)))}
+    places = {layer.diff_id: place for place, layer in reversed(list(enumerate(layers)))}
     return inline.for_image(
         gathered.config,
         {

@@ -121,17 +121,17 @@ class ImportedResults(Struct, frozen=True):
     refs: RefStore
     make_result: MakeResult
     cache: FoundCache
-    found: Mapping[str, ImportedResult]
+    results: Mapping[str, ImportedResult]
     fetcher: BlobFetcher
     check: Check | None = None
 
     def exists(self, id: str) -> bool:
         """See `ResultLoader`."""
-        return id in self.found
+        return id in self.results
 
     async def load(self, id: str) -> Result:
         """See `ResultLoader`."""
-        result = self.found.get(id)
+        result = self.results.get(id)
         if result is None:
             raise NotFound(f"no result {id} in the imported cache")
         blobs = [self.cache.config.layers[place].blob for place in result.layers]
@@ -149,13 +149,13 @@ def _lazy(layer: Descriptor, fetcher: BlobFetcher) -> LazyLayer:
     if not diff_id:
         raise InvalidRequest(f"missing uncompressed annotation for {layer.digest}")
     created = notes.get(media.CREATED_ANNOTATION)
-    kept = {
+    annotations = {
         key: value
         for key, value in notes.items()
         if key not in (media.UNCOMPRESSED_ANNOTATION, media.CREATED_ANNOTATION, _DESCRIPTION)
     }
     return LazyLayer(
-        LayerBlob(msgspec.structs.replace(layer, annotations=kept), diff_id),
+        LayerBlob(msgspec.structs.replace(layer, annotations=annotations), diff_id),
         fetcher,
         ns_of(created) if created else 0,
         notes.get(_DESCRIPTION, ""),
@@ -200,7 +200,7 @@ class _Reader(Struct, frozen=True):
     # -- images that carry their cache -------------------------------------------------------
 
     async def _inline(self, data: bytes) -> list[FoundCache]:
-        """Of every image at or below this manifest, each once."""
+        """The inline caches of every image at or below this manifest, each once."""
         caches: list[FoundCache] = []
         seen: set[str] = set()
         rest: list[Descriptor] = []
@@ -228,7 +228,7 @@ class _Reader(Struct, frozen=True):
 
 
 def _new_images(entries: Sequence[Descriptor], seen: set[str]) -> list[Descriptor]:
-    """Those of an index that were not `seen` yet; now they are."""
+    """The images of an index that were not `seen` yet; now they are."""
     images: dict[str, Descriptor] = {}
     for entry in entries:
         if entry.media_type in media.INDEX_TYPES | media.MANIFEST_TYPES:

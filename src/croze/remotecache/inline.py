@@ -8,8 +8,8 @@ import msgspec
 
 from croze.remotecache.config import (
     CacheConfig,
-    CacheRecord,
     ChainResult,
+    ConfigRecord,
     LayerResult,
     marshal_records,
     sorted_records,
@@ -25,7 +25,7 @@ def for_image(config: CacheConfig, places: Mapping[str, int]) -> bytes | None:
     return marshal_records(sorted_records(records))
 
 
-def _placed(config: CacheConfig, record: CacheRecord, places: Mapping[str, int]) -> CacheRecord:
+def _placed(config: CacheConfig, record: ConfigRecord, places: Mapping[str, int]) -> ConfigRecord:
     """With results as the image has them: by the topmost layer where all below it are the image's
     first ones, or else layer by layer."""
     layers: list[LayerResult] = []

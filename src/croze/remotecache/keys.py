@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from croze.cachekeys.contract import KeyLink, StoredResult
 from croze.cachekeys.names import IMPORTED, record_digest
-from croze.remotecache.config import CacheConfig, CacheRecord, time_of
+from croze.remotecache.config import CacheConfig, ConfigRecord, time_of
 
 
 class ImportedResult(Struct, frozen=True):
@@ -52,7 +52,7 @@ class ImportedKeys:
         """See `KeyLookup`. Newest first."""
         return self._results.get(key_id, ())
 
-    def _add_links(self, target: str, record: CacheRecord) -> None:
+    def _add_links(self, target: str, record: ConfigRecord) -> None:
         for index, links in enumerate(record.inputs):
             for each in links:
                 step = (self._ids[each.link], index, record.digest, each.selector)
@@ -65,7 +65,7 @@ class ImportedKeys:
         config: CacheConfig,
         name: str,
         key: str,
-        record: CacheRecord,
+        record: ConfigRecord,
         blobs: frozenset[str],
     ) -> None:
         chains = [(config.chain(r.layer), r.created_at) for r in record.layers]
@@ -80,6 +80,6 @@ class ImportedKeys:
             self._results[key].sort(key=lambda r: (r.created_at, r.id), reverse=True)
 
 
-def _id(name: str, place: int, record: CacheRecord) -> str:
+def _id(name: str, place: int, record: ConfigRecord) -> str:
     """Keys without inputs are the same in all caches."""
     return f"{IMPORTED}{name}:{place}" if record.inputs else record.digest

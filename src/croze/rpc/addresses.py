@@ -64,18 +64,18 @@ async def _unix(address: str, protocol: Callable[[], P]) -> P:
                 break
             except BlockingIOError:  # asyncio would take it for a connection under way
                 await asyncio.sleep(_FULL_S)
-        _, made = await asyncio.get_running_loop().create_unix_connection(protocol, sock=sock)
+        _, connected = await asyncio.get_running_loop().create_unix_connection(protocol, sock=sock)
     except BaseException:
         sock.close()
         raise
-    return made
+    return connected
 
 
 async def _tcp(address: str, secure: Secure | None, protocol: Callable[[], P]) -> P:
     url = parse_url(address)
     if url.port is None or url.hostname is None:
         raise NotConnected("missing port in address")
-    transport, made = await asyncio.get_running_loop().create_connection(
+    transport, connected = await asyncio.get_running_loop().create_connection(
         protocol,
         url.hostname,
         url.port,
@@ -83,7 +83,7 @@ async def _tcp(address: str, secure: Secure | None, protocol: Callable[[], P]) -
         server_hostname=None if secure is None else secure.server_name or url.hostname,
     )
     kept_alive(transport.get_extra_info("socket"))
-    return made
+    return connected
 
 
 def _reason(error: OSError) -> str:

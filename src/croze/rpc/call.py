@@ -34,7 +34,7 @@ _NO_METADATA = frozenset(("te", "content-type"))
 _UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
-class Call:
+class ServerCall:
     """What handlers use of `grpc.aio.ServicerContext`, which it stands in for."""
 
     def __init__(
@@ -138,21 +138,21 @@ class Call:
                 raise CallBroken(stream.ended)
             self._news.clear()
             await self._news.wait()
-        taken = [] if self._packed else self._http.take(stream)
+        messages = [] if self._packed else self._http.take(stream)
         self._wake()
         if not stream.incoming.may_be_packed:
-            return taken
-        self._packed.extend(taken)
+            return messages
+        self._packed.extend(messages)
         return self._unpack()
 
     def _unpack(self) -> Sequence[bytes]:
         """At least one message, and as many as one may be large: a few kilobytes unpack to that."""
-        made: list[bytes] = []
-        left = limit = self.stream.incoming.limit_bytes
-        while self._packed and left > 0:
-            made.append(_unpacked(self._packed.popleft(), limit))
-            left -= len(made[-1])
-        return made
+        messages: list[bytes] = []
+        remaining_bytes = limit = self.stream.incoming.limit_bytes
+        while self._packed and remaining_bytes > 0:
+            messages.append(_unpacked(self._packed.popleft(), limit))
+            remaining_bytes -= len(messages[-1])
+        return messages
 
     async def finish(self) -> None:
         """Say how it ends, as soon as the peer has read enough of what came before."""
@@ -178,7 +178,7 @@ class CallBroken(Exception):
 class Requests(Generic[Q]):
     """The messages of a call that sends many: an asynchronous iterator, to be read once."""
 
-    def __init__(self, call: Call, deserialize: Callable[[bytes], Q]) -> None:
+    def __init__(self, call: ServerCall, deserialize: Callable[[bytes], Q]) -> None:
         self._call = call
         self._deserialize = deserialize
         self._ready: deque[Q] = deque()

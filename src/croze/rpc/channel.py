@@ -195,8 +195,8 @@ class _Link(asyncio.Protocol):
         """See `Channel.socket`."""
         if self._transport is None:
             return None
-        found: asyncio.trsock.TransportSocket | None = self._transport.get_extra_info("socket")
-        return found if found is not None and found.family == AF_UNIX else None
+        sock: asyncio.trsock.TransportSocket | None = self._transport.get_extra_info("socket")
+        return sock if sock is not None and sock.family == AF_UNIX else None
 
     def pause_writing(self) -> None:
         self._is_paused = True

@@ -173,9 +173,9 @@ class ClientCall:
         self._wake()
 
     def _take(self) -> Sequence[bytes]:
-        taken = self._http.take(self.stream)
+        messages = self._http.take(self.stream)
         self._wake()
-        return taken
+        return messages
 
     def _is_over(self) -> bool:
         ended = self.stream.ended

@@ -131,13 +131,15 @@ def _told(values: dict[str, str]) -> dict[str, str]:
 
 
 def _decode_materials(listed: object) -> errors.MaterialsDetail:
-    given = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    materials = (
+        [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    )
     return errors.MaterialsDetail(
         tuple(
             errors.MissingMaterial(
                 **{f.name: str(each.get(f.name, "")) for f in fields(errors.MissingMaterial)}
             )
-            for each in given
+            for each in materials
         )
     )
 

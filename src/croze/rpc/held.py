@@ -90,7 +90,7 @@ class HeldBuild:
         return frozenset(each.ID for each in answer.LLBCaps if each.Enabled)
 
     async def size(self, ref: str, path: str) -> int:
-        """Of a file of a result, in bytes."""
+        """The size of a file of a result, in bytes."""
         ask = gateway_pb2.StatFileRequest(Ref=ref, Path=path.encode())
         with translated():
             return (await self.stub.StatFile(ask, metadata=self.metadata)).stat.size

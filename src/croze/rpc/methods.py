@@ -247,7 +247,7 @@ class Answers(Generic[R]):
             call = self._call = await self._begin()
             if self._send is not None:
                 sending = asyncio.ensure_future(self._send(call))  # noqa: TID251 - `cancel` ends it
-                sending.add_done_callback(lambda done: _end_unsent(call, done))
+                sending.add_done_callback(lambda task: _end_unsent(call, task))
                 self._sending = sending
         return self._call
 

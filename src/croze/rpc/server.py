@@ -13,14 +13,15 @@ import functools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, nullcontext
-from typing import Any, Final, Protocol, TypeVar, runtime_checkable
+from typing import Any, Final, TypeVar
 
 import grpc
 import grpc.aio
 from msgspec import Struct
 
-from croze.aio.share import Share
-from croze.rpc.call import Call, CallBroken, Requests, read
+from croze.aio.share import TimeShare
+from croze.rpc.bytestream import ByteStream, PushedBytes
+from croze.rpc.call import CallBroken, Requests, ServerCall, read
 from croze.rpc.http2.connection import HEADERS_LIMIT_BYTES
 from croze.rpc.http2.frames import ConnectionBroken
 from croze.rpc.http2.messages import INTERNAL, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
@@ -37,34 +38,11 @@ _DEADLINE_EXCEEDED: Final = 4
 
 S = TypeVar("S")
 Behavior = Callable[..., object]
-Watch = Callable[[str, Call], AbstractContextManager[None]]
+Watch = Callable[[str, ServerCall], AbstractContextManager[None]]
 """Entered around the work of each call, of a method such as `moby.buildkit.v1.Control/Solve`."""
 
 
-class ByteStream(Protocol):
-    """One end of a byte stream. Both methods raise `OSError` when it breaks."""
-
-    async def read(self) -> bytes:
-        """The next piece; empty at the end."""
-
-    async def write(self, data: bytes) -> None: ...
-
-
-@runtime_checkable
-class PushedBytes(ByteStream, Protocol):
-    """One that says itself when something comes, which saves a task's turn for each time."""
-
-    async def push(self, take: Callable[[bytes], None]) -> None:
-        """Call `take` with what comes, until the end. Raises what it raises."""
-
-    @property
-    def is_clear(self) -> bool:
-        """Nothing waits to be written."""
-
-    def write_now(self, data: bytes) -> None: ...
-
-
-class Method(Struct, frozen=True):
+class ServedMethod(Struct, frozen=True):
     """One that is served."""
 
     name: str
@@ -95,7 +73,7 @@ class Server:
         headers_limit_bytes: int = HEADERS_LIMIT_BYTES,
         message_limit_bytes: int = MESSAGE_LIMIT_BYTES,
         together: Allowance | None = None,
-        share: Share | None = None,
+        share: TimeShare | None = None,
     ) -> None:
         """`streams` calls at once on a connection, whose headers and messages have so many bytes at
         most. `together` is for all connections; without it each has its own. With a `share`, which
@@ -107,7 +85,7 @@ class Server:
         self.message_limit_bytes = message_limit_bytes
         self.together = together
         self.share = share
-        self.methods: dict[str, Method] = {}
+        self.methods: dict[str, ServedMethod] = {}
         self.services: set[str] = set()
         self.is_stopping = False
         self._peers: set[_Peer] = set()
@@ -169,11 +147,11 @@ class _Tables:
         self._server.add_methods(service, handlers)
 
 
-def _method(name: str, handler: grpc.RpcMethodHandler[Any, Any]) -> Method:
+def _method(name: str, handler: grpc.RpcMethodHandler[Any, Any]) -> ServedMethod:
     shapes = (handler.unary_unary, handler.unary_stream, handler.stream_unary)
     behavior = next((each for each in shapes if each is not None), handler.stream_stream)
     assert behavior is not None
-    return Method(
+    return ServedMethod(
         name,
         behavior,
         not handler.request_streaming,
@@ -196,7 +174,7 @@ class _Peer:
             message_limit_bytes=server.message_limit_bytes,
             allowance=server.together,
         )
-        self._calls: dict[asyncio.Task[None], Call] = {}
+        self._calls: dict[asyncio.Task[None], ServerCall] = {}
         self._group = asyncio.TaskGroup()
         self._reading: asyncio.Task[None] | None = None
         self._pushed = stream if isinstance(stream, PushedBytes) else None
@@ -260,7 +238,7 @@ class _Peer:
         except OSError as error:
             log.debug("a connection broke: %s", error)
 
-    async def _read_in_turns(self, share: Share) -> None:
+    async def _read_in_turns(self, share: TimeShare) -> None:
         while data := await self._bytes.read():
             for start in range(0, len(data), _TURN_BYTES):
                 async with share.turn():
@@ -322,7 +300,7 @@ class _Peer:
         if len(self._calls) >= self._server.streams:  # those that were cancelled have to end, too
             self._http.refuse(stream)
             return
-        call = Call(self._http, stream, self._wake, method.serialize)
+        call = ServerCall(self._http, stream, self._wake, method.serialize)
         self._hurry_not()
         task = self._group.create_task(self._serve(method, call))
         self._calls[task] = call
@@ -358,7 +336,7 @@ class _Peer:
             return f"unknown method {name} for service {service}"
         return f"unknown service {service}"
 
-    async def _serve(self, method: Method, call: Call) -> None:
+    async def _serve(self, method: ServedMethod, call: ServerCall) -> None:
         """A call, to its end."""
         timeout_s = call.timeout_s()
         timer = None
@@ -393,7 +371,7 @@ def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
 
 
-def _expire(call: Call, task: asyncio.Task[None]) -> None:
+def _expire(call: ServerCall, task: asyncio.Task[None]) -> None:
     call.outcome = status(_DEADLINE_EXCEEDED, "context deadline exceeded")
     task.cancel()
 
@@ -402,7 +380,7 @@ def _closing(answers: AsyncIterator[object]) -> AbstractAsyncContextManager[obje
     return aclosing(answers) if isinstance(answers, AsyncGenerator) else nullcontext()
 
 
-async def _work(method: Method, call: Call) -> None:
+async def _work(method: ServedMethod, call: ServerCall) -> None:
     deserialize = method.deserialize or bytes
     request: object = Requests(call, deserialize)
     if method.asks_once:

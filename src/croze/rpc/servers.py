@@ -14,7 +14,7 @@ import grpc.aio
 
 from croze import errors
 from croze.aio.parallel import root_cause
-from croze.rpc.call import Call, CallBroken
+from croze.rpc.call import CallBroken, ServerCall
 from croze.rpc.status import DETAILS_KEY, NUMBERS, to_status
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 """The context of any call, whatever its messages."""
 
 
-async def abort(context: Context | Call, error: BaseException, *, plain: bool = True) -> None:
+async def abort(context: Context | ServerCall, error: BaseException, *, plain: bool = True) -> None:
     """End a call with the status of `error`. Always raises."""
     status = to_status(error, plain=plain)
     trailer = ((DETAILS_KEY, status.SerializeToString()),) if status.details else ()
@@ -33,7 +33,7 @@ async def abort(context: Context | Call, error: BaseException, *, plain: bool = 
 
 
 @asynccontextmanager
-async def aborting(context: Context | Call, *, plain: bool = True) -> AsyncIterator[None]:
+async def aborting(context: Context | ServerCall, *, plain: bool = True) -> AsyncIterator[None]:
     """Inside a servicer's method: any error ends the call with its status. A cancellation that
     comes from the peer goes on; one from within is reported as `CANCELLED`.
 

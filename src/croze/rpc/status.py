@@ -99,19 +99,19 @@ def as_croze_error(error: BaseException) -> errors.CrozeError:
 def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status:
     """The status of an error; `plain` hides all codes but those of what was cancelled and of
     builds that nobody knows (see the module)."""
-    known = as_croze_error(error)
-    code = grpc.StatusCode[known.code]
-    details = [encode(detail) for detail in known.details]
-    if isinstance(known, errors.ExitError):
+    own = as_croze_error(error)
+    code = grpc.StatusCode[own.code]
+    details = [encode(detail) for detail in own.details]
+    if isinstance(own, errors.ExitError):
         details.append(
-            any_pb2.Any(type_url=_EXIT, value=json.dumps({"Code": known.exit_code}).encode())
+            any_pb2.Any(type_url=_EXIT, value=json.dumps({"Code": own.exit_code}).encode())
         )
     plain = plain and code is not grpc.StatusCode.CANCELLED
-    plain = plain and not isinstance(known, errors.UnknownJob)
-    if plain or isinstance(known, errors.ExitError):
-        details.append(_encode_own_code(known))
+    plain = plain and not isinstance(own, errors.UnknownJob)
+    if plain or isinstance(own, errors.ExitError):
+        details.append(_encode_own_code(own))
         code = grpc.StatusCode.UNKNOWN if plain else code
-    message = redact_text(shown(str(known)))
+    message = redact_text(shown(str(own)))
     return _fitting(status_pb2.Status(code=code.value[0], message=message, details=details))
 
 

@@ -89,7 +89,8 @@ class CdiDevice:
     annotations: dict[str, str]
     own: ContainerEdits = dataclasses.field(repr=False)
     of_all: ContainerEdits = dataclasses.field(repr=False)
-    """Of the spec it is in, made once however many of its devices a container has."""
+    """The edits for every device of its spec, made once however many of its devices a container
+    has."""
 
     @property
     def kind(self) -> str:

@@ -46,8 +46,8 @@ def apply(config: Json, edits: Iterable[ContainerEdits]) -> None:
 def _env(process: Json, added: Iterable[str]) -> None:
     for pair in added:
         name = pair.partition("=")[0]
-        kept = [p for p in process["env"] if p.partition("=")[0] != name]
-        process["env"] = [*kept, pair]
+        others = [p for p in process["env"] if p.partition("=")[0] != name]
+        process["env"] = [*others, pair]
 
 
 def _device(config: Json, node: DeviceNode) -> None:
@@ -56,8 +56,8 @@ def _device(config: Json, node: DeviceNode) -> None:
     members: Json = {"path": node.path, "type": kind, "major": major, "minor": minor}
     if node.file_mode is not None:
         members["fileMode"] = node.file_mode
-    for name, given in (("uid", node.uid), ("gid", node.gid)):
-        owner = user[name] if given is None else given
+    for name, owner_id in (("uid", node.uid), ("gid", node.gid)):
+        owner = user[name] if owner_id is None else owner_id
         if owner:
             members[name] = owner
     linux = config["linux"]

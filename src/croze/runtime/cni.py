@@ -158,8 +158,8 @@ class CniNetwork:
             stderr=asyncio.subprocess.PIPE,
             env=environ,
         )
-        given = json.dumps(self._config.for_plugin(plugin, previous)).encode()
-        output, complaint = await process.communicate(given)
+        request = json.dumps(self._config.for_plugin(plugin, previous)).encode()
+        output, complaint = await process.communicate(request)
         if process.returncode != 0:
             raise Unavailable(
                 f'plugin type="{plugin["type"]}" failed ({command.lower()}): '

@@ -37,8 +37,8 @@ class NetworkConfig(Struct, frozen=True):
 
     def for_plugin(self, plugin: Json, previous: Json | None) -> Json:
         """What a plugin reads on standard input."""
-        given = {**plugin, "name": self.name, "cniVersion": self.cni_version}
-        return given if previous is None else {**given, "prevResult": previous}
+        config = {**plugin, "name": self.name, "cniVersion": self.cni_version}
+        return config if previous is None else {**config, "prevResult": previous}
 
     def executable(self, plugin: Json) -> str:
         """Raises `Unavailable`."""
@@ -51,7 +51,7 @@ class NetworkConfig(Struct, frozen=True):
 
 
 def read_config(path: Path, folders: Iterable[str]) -> NetworkConfig:
-    """Of a `.conflist`, or of a `.conf` or `.json` with one plugin. Raises `InvalidRequest` that
+    """Read a `.config`, or a `.conf` or `.json` with one plugin. Raises `InvalidRequest` that
     names the file."""
     try:
         read = json.loads(path.read_bytes())

@@ -93,7 +93,7 @@ def _sendable(text: str) -> str:
 
 
 def _entries(text: str) -> Iterator[dict[str, object]]:
-    """Of a log; what is no JSON is passed over, to the end of its line."""
+    """The entries of a log; what is no JSON is passed over, to the end of its line."""
     decoder = json.JSONDecoder()
     while text := text.lstrip():
         try:

@@ -20,7 +20,7 @@ from croze.runtime.complaint import Complaint, last_error
 from croze.runtime.contract import ContainerSpec, Process, Stdio
 from croze.runtime.errors import StartError
 from croze.runtime.host import Host
-from croze.runtime.mounts import Bundle, Stubs
+from croze.runtime.mounts import OciBundle, Stubs
 from croze.runtime.process import ChildProcess
 from croze.runtime.program import RuntimeProgram
 from croze.runtime.proxy.trust import Trust
@@ -36,7 +36,7 @@ class OciContainer:
     """A started container; made by `OciExecutor.start`."""
 
     def __init__(
-        self, program: RuntimeProgram, host: Host, id: str, bundle: Bundle, spec: ContainerSpec
+        self, program: RuntimeProgram, host: Host, id: str, bundle: OciBundle, spec: ContainerSpec
     ) -> None:
         self.id = id
         self.bundle = bundle

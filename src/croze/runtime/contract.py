@@ -23,7 +23,7 @@ from croze.runtime.backlog import Backlog
 from croze.runtime.cdi import ContainerEdits
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.proxy.contract import Proxied
-from croze.runtime.usage import Usage
+from croze.runtime.usage import ResourceUsage
 from croze.store.contract import MountSpec
 
 NetworkMode = Literal["sandbox", "host", "none"]
@@ -92,7 +92,7 @@ class ContainerSpec(Struct, frozen=True):
     """What comes with the host's devices (CDI)."""
     proxied: Proxied | None = None
     """Its network has nothing but a proxy of the daemon's, which asks by the network meant."""
-    on_usage: Callable[[Usage], None] | None = None
+    on_usage: Callable[[ResourceUsage], None] | None = None
     """Told once it has ended what it used, on machines that can say (cgroups of version 2)."""
 
 

@@ -91,8 +91,8 @@ def _hard_limits() -> dict[str, int]:
 
 
 def _free_loop() -> int:
-    taken = {p.name for p in Path("/sys/block").glob("loop[0-9]*") if (p / "loop").is_dir()}
-    return next(i for i in range(len(taken) + 1) if f"loop{i}" not in taken)
+    loops = {p.name for p in Path("/sys/block").glob("loop[0-9]*") if (p / "loop").is_dir()}
+    return next(i for i in range(len(loops) + 1) if f"loop{i}" not in loops)
 
 
 def detect() -> Host:

@@ -7,8 +7,9 @@ there is nothing outside to be led to. No more is mounted than the container's f
 /dev. And no more is loaded than there is: what Python looks up by name it would find in there, and
 run.
 
-REQUEST is JSON. Standard output begins with a line of JSON, an `Outcome`; what `get` and `export`
-read follows, a tar stream. `put` reads one from standard input, and answers when all is there.
+REQUEST is JSON. Standard output begins with a line of JSON, an `InRootReply`; what `get` and
+`export` read follows, a tar stream. `put` reads one from standard input, and answers when all is
+there.
 """
 
 from __future__ import annotations
@@ -72,9 +73,9 @@ class RootedRequest(msgspec.Struct, frozen=True):
     path: str = "/"
     readonly_root: bool = False
     keep_kinds: bool = False
-    """Of `put`: no directory takes the place of what is none, nor the other way round."""
+    """For `put`: no directory takes the place of what is none, nor the other way round."""
     owner: str | None = None
-    """Of `put`: whose the files become, as `USER` has it; None leaves what the archive says."""
+    """For `put`: whose the files become, as `USER` has it; None leaves what the archive says."""
 
 
 class PathStat(msgspec.Struct, frozen=True, rename={"link_target": "linkTarget"}):
@@ -87,7 +88,7 @@ class PathStat(msgspec.Struct, frozen=True, rename={"link_target": "linkTarget"}
     link_target: str
 
 
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+class InRootReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """`kind` is the name of an error's class in `croze.errors`."""
 
     stat: PathStat | None = None
@@ -119,16 +120,16 @@ def main() -> None:
     except CrozeError as error:
         if answered:  # what has been sent can't be taken back: it just ends
             sys.exit(f"{request.op} {request.path}: {error}")
-        known = (
+        kinds = (
             each.__name__ for each in type(error).__mro__ if each.__module__ == errors.__name__
         )
-        outcome = Outcome(kind=next(known), message=str(error))
+        outcome = InRootReply(kind=next(kinds), message=str(error))
         sys.stdout.buffer.write(_line(outcome))
         sys.stdout.buffer.flush()
         os._exit(1)
 
 
-def _line(outcome: Outcome) -> bytes:
+def _line(outcome: InRootReply) -> bytes:
     return gojson.marshal(outcome) + b"\n"
 
 
@@ -183,12 +184,12 @@ def _mount(bind: Bind, target: str) -> None:
 def _do(request: RootedRequest, source: Source) -> Iterator[bytes]:
     if request.op == "put":
         _put(request, source)
-        yield _line(Outcome())
+        yield _line(InRootReply())
         return
     path = _absolute(request.path)
     with explained("stat"):
         status = _stat(path)
-    yield _line(Outcome(stat=status))
+    yield _line(InRootReply(stat=status))
     if request.op != "stat":
         yield from _tree(path, "" if request.op == "export" else None)
 
@@ -249,12 +250,12 @@ def _member(
 
 
 def _content(fd: int, name: str, size: int) -> Iterator[bytes]:
-    left = size
-    while left:
-        data = os.read(fd, min(left, _CHUNK))
+    remaining_bytes = size
+    while remaining_bytes:
+        data = os.read(fd, min(remaining_bytes, _CHUNK))
         if not data:
             raise CrozeError(f"{name} became shorter while it was read")
-        left -= len(data)
+        remaining_bytes -= len(data)
         yield data
     yield padding(size)
 

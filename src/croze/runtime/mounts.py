@@ -49,7 +49,7 @@ def mount_tmpfs(folder: Path) -> None:
         log.debug("no tmpfs on %s: %s", folder, error)
 
 
-class Bundle:
+class OciBundle:
     """One container's directory: `config.json`, `rootfs` and prepared mount sources."""
 
     def __init__(self, path: Path) -> None:
@@ -89,7 +89,7 @@ class Bundle:
         self._mounted += [target] * len(mounts)
 
     def _source(self, mounts: tuple[MountSpec, ...]) -> Path:
-        """These mounts at a directory; mounted once for all that use them."""
+        """Where these mounts are; mounted once for all that use them."""
         if mounts not in self._sources:
             if len(mounts) == 1 and mounts[0].type == "bind":
                 self._sources[mounts] = Path(mounts[0].source)

@@ -95,4 +95,4 @@ def remove_bridge(name: str) -> None:
 
 
 def has_interface(name: str) -> bool:
-    return any(known == name for _, known in socket.if_nameindex())
+    return any(each == name for _, each in socket.if_nameindex())

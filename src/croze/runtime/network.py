@@ -78,25 +78,25 @@ def _reachable(nameservers: Iterable[str]) -> list[str]:
 def resolv_conf(text: str, dns: DnsConfig, *, shares_host: bool) -> str:
     """A container's resolv.conf (resolv.conf(5)) from the host's `text`: overridden by `dns`, and
     without loopback nameservers unless the container shares the host's network."""
-    given: dict[str, list[str]] = {"nameserver": [], "search": [], "options": []}
+    by_keyword: dict[str, list[str]] = {"nameserver": [], "search": [], "options": []}
     others = []
     for line in text.splitlines():
         key, *values = line.split()[:1] + line.split()[1:] if line.strip() else [""]
         if key == "nameserver":
-            given[key] += values[:1]
+            by_keyword[key] += values[:1]
         elif key in ("search", "domain"):
-            given["search"] = values
+            by_keyword["search"] = values
         elif key == "options":
-            given[key] += values
+            by_keyword[key] += values
         elif key and not key.startswith(("#", ";")):
             others.append(line)
-    nameservers = list(dns.nameservers) or given["nameserver"]
+    nameservers = list(dns.nameservers) or by_keyword["nameserver"]
     if not dns.nameservers and (not shares_host or not nameservers):
         nameservers = _reachable(nameservers)
     lines = [f"nameserver {ns}" for ns in nameservers]
     for key, values in (
-        ("search", list(dns.search) or given["search"]),
-        ("options", list(dns.options) or given["options"]),
+        ("search", list(dns.search) or by_keyword["search"]),
+        ("options", list(dns.options) or by_keyword["options"]),
     ):
         if values:
             lines.append(f"{key} {' '.join(values)}")

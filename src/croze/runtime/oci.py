@@ -34,7 +34,7 @@ from croze.runtime.container import OciContainer
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.errors import StartError
 from croze.runtime.etc_files import EtcFiles
-from croze.runtime.mounts import Bundle, Stubs, mount_tmpfs
+from croze.runtime.mounts import OciBundle, Stubs, mount_tmpfs
 from croze.runtime.network import (
     DnsConfig,
     NetworkProvider,
@@ -97,8 +97,8 @@ class OciExecutor:
         for folder in (self._bundles, self._runtime_root, self.pids):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if config.private_mounts:
-            for left in self._bundles.iterdir():  # hidden below, it would never be found
-                sweep.remove_bundle(left)
+            for leftover in self._bundles.iterdir():  # hidden below, it would never be found
+                sweep.remove_bundle(leftover)
             for folder in (self._bundles, self._runtime_root):
                 mount_tmpfs(folder)
         self.program = RuntimeProgram(
@@ -200,8 +200,8 @@ class OciExecutor:
         stack.callback(meter.stop)
         return meter
 
-    async def _enter_bundle(self, stack: AsyncExitStack, id: str) -> Bundle:
-        bundle = Bundle(self._bundles / id)
+    async def _enter_bundle(self, stack: AsyncExitStack, id: str) -> OciBundle:
+        bundle = OciBundle(self._bundles / id)
         stack.push_async_callback(in_thread, bundle.close)
         return bundle
 

@@ -120,7 +120,7 @@ class Placement(Struct, frozen=True):
     cgroup: str = ""
     """Its path below the hierarchies' roots."""
     trace_socket: str = ""
-    """Of the daemon's collector of spans; empty for none."""
+    """The socket of the daemon's collector of spans; empty for none."""
     bpf: str = ""
     """The seccomp filter compiled and base64 encoded, for crun; empty to let the runtime do it."""
 
@@ -190,8 +190,8 @@ def _resources(resources: Resources, insecure: bool) -> Json:
         "mems": resources.cpuset_mems,
     }
     for name, values in (("memory", memory), ("cpu", cpu), ("pids", {"limit": resources.pids})):
-        if given := {k: v for k, v in values.items() if v}:
-            out[name] = given
+        if limits := {k: v for k, v in values.items() if v}:
+            out[name] = limits
     return out
 
 
@@ -259,16 +259,16 @@ def _linux(spec: ContainerSpec, placement: Placement, host: Host) -> Json:
     return out
 
 
-def _annotations(asked: Mapping[str, str], bpf: str) -> dict[str, str]:
+def _annotations(annotations: Mapping[str, str], bpf: str) -> dict[str, str]:
     """What the user asked for, without what would steer the runtime itself."""
-    out = {k: v for k, v in asked.items() if not k.startswith(RUNTIME_ANNOTATIONS)}
+    out = {k: v for k, v in annotations.items() if not k.startswith(RUNTIME_ANNOTATIONS)}
     return {**out, CRUN_BPF_ANNOTATION: bpf} if bpf else out
 
 
 def with_tracing(process: Process) -> Process:
     """Set what the process's environment leaves open."""
-    given = {entry.partition("=")[0] for entry in process.env}
-    added = [f"{name}={value}" for name, value in TRACE_ENV.items() if name not in given]
+    env_names = {entry.partition("=")[0] for entry in process.env}
+    added = [f"{name}={value}" for name, value in TRACE_ENV.items() if name not in env_names]
     return replace(process, env=[*process.env, *added])
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from croze.errors import CrozeError
 from croze.gotypes import gojson
-from croze.runtime.inroot import Outcome, PathStat, RootedRequest
+from croze.runtime.inroot import InRootReply, PathStat, RootedRequest
 
 LINE_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 18
@@ -32,7 +32,7 @@ class Reaching:
         line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
             raise CrozeError("the copy was broken off: the container has ended, or was changed")
-        outcome = gojson.unmarshal(line, type=Outcome)
+        outcome = gojson.unmarshal(line, type=InRootReply)
         outcome.check()
         return outcome.stat
 

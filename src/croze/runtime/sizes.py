@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 
 class Sizes:
-    """Who listens too late, or never, finds the last one: they do not add up."""
+    """Whoever listens late finds the last size alone: those before it are not kept."""
 
     def __init__(self) -> None:
         self._last: tuple[int, int] | None = None

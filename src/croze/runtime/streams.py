@@ -56,9 +56,9 @@ class Reader:
     def drain(self) -> None:
         """Deliver what is there already, then close. A process in the background may go on
         writing: what it says after the end is nobody's."""
-        left = LEFT_BYTES
-        while self._fd >= 0 and left > 0 and (count := self._read()):
-            left -= count
+        remaining_bytes = LEFT_BYTES
+        while self._fd >= 0 and remaining_bytes > 0 and (count := self._read()):
+            remaining_bytes -= count
         self.close()
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 
 
 def leftovers(*folders: Path) -> list[str]:
-    """Ids of containers that something is named after."""
+    """Ids of containers of which a pid file, a bundle or the runtime's state is left."""
     names: set[str] = set()
     for folder in folders:
         with contextlib.suppress(FileNotFoundError):

@@ -30,20 +30,20 @@ _OF_THE_INNER = ("nrPeriods", "nrThrottled", "throttledNanos")
 """What the kernel does not add up for the cgroups around one that has a quota."""
 
 
-class Usage(Struct, frozen=True):
+class ResourceUsage(Struct, frozen=True):
     """`machine`: the seconds that all CPUs of the machine spent meanwhile, by what they did."""
 
     samples: tuple[Sample, ...] = ()
     machine: dict[str, float] | None = None
 
     def members(self) -> dict[str, object]:
-        """As provenance has it."""
+        """The members of provenance's `resourceUsage`."""
         members: dict[str, object] = {"samples": list(self.samples)} if self.samples else {}
         return members | ({"sysCPUStat": self.machine} if self.machine is not None else {})
 
 
 class UsageMeter:
-    """Of one container. `path`: of the cgroup it would have, below the hierarchy's root;
+    """Measures one container. `path`: that of the cgroup it would have, below the hierarchy's root;
     `interface`: the host's that leads to its network alone, or empty."""
 
     def __init__(
@@ -62,15 +62,15 @@ class UsageMeter:
     def stop(self) -> None:
         self._sampler.stop()
 
-    def finish(self) -> Usage:
+    def finish(self) -> ResourceUsage:
         """The container is gone: the last sample; then nothing is left of its cgroups."""
-        kept = self._sampler.kept()
+        samples = self._sampler.kept()
         last = self._sample(self._outer)
         with contextlib.suppress(OSError):
             self._outer.rmdir()
         if last is not None:
-            kept.append(_completed(last, kept))
-        return Usage(tuple(kept), self._machine())
+            samples.append(_completed(last, samples))
+        return ResourceUsage(tuple(samples), self._machine())
 
     def _now(self) -> Sample | None:
         return self._sample(self._outer / _INNER)
@@ -101,10 +101,10 @@ def _told(ask: Callable[[], T]) -> T | None:
 
 
 def _completed(last: Sample, before: list[Sample]) -> Sample:
-    known = before[-1].get("cpuStat") if before else None
+    earlier_cpu = before[-1].get("cpuStat") if before else None
     cpu = last.get("cpuStat")
-    if isinstance(known, dict) and isinstance(cpu, dict):
-        more = {key: known[key] for key in _OF_THE_INNER if known.get(key)}
+    if isinstance(earlier_cpu, dict) and isinstance(cpu, dict):
+        more = {key: earlier_cpu[key] for key in _OF_THE_INNER if earlier_cpu.get(key)}
         pressure = {"pressure": cpu["pressure"]} if "pressure" in cpu else {}
         last["cpuStat"] = {k: v for k, v in cpu.items() if k != "pressure"} | more | pressure
     return last

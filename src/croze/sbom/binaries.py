@@ -50,15 +50,17 @@ def _go(path: str, data: bytes) -> Iterator[Package]:
         if word == "=>":
             replaced = fields
         elif word in ("dep", "mod") and len(fields) > 1:
-            name, known = (replaced if len(replaced) > 1 else fields)[:2]
+            name, module_version = (replaced if len(replaced) > 1 else fields)[:2]
             replaced = []
-            yield _go_module(path, name, known)
+            yield _go_module(path, name, module_version)
 
 
 def _go_module(path: str, name: str, version: str) -> Package:
     namespace, _, last = name.rpartition("/")
-    known = "" if version == "(devel)" else version
-    return Package("golang", name, known, purl("golang", namespace, last, known), path, path)
+    shown_version = "" if version == "(devel)" else version
+    return Package(
+        "golang", name, shown_version, purl("golang", namespace, last, shown_version), path, path
+    )
 
 
 def _counted(data: bytes) -> tuple[bytes, bytes]:

@@ -13,7 +13,7 @@ _INFO = "var/lib/dpkg/info"
 
 
 def packages(tree: Tree, path: str, distribution: Distribution) -> Iterator[Package]:
-    """Those that a status file says are installed."""
+    """The packages that a status file says are installed."""
     for fields in paragraphs(tree.text(path)):
         status = fields.get("Status", "install ok installed")
         if "Package" in fields and "Version" in fields and status.endswith(" installed"):

@@ -39,7 +39,7 @@ _USED = frozenset(
     }
 )
 _MAX_VALUES = 1 << 20
-"""Of one tag: a package has fewer files."""
+"""The most values of one tag: a package has fewer files."""
 
 Value = str | list[str] | list[int]
 
@@ -68,7 +68,7 @@ def _rows(path: str) -> Iterator[bytes]:
     """Only of a real table, and not for ever: the schema is anyone's, too. No more bytes than the
     file has: rows may share their pages, and pages follow themselves."""
     end = time.monotonic() + _MAX_SECONDS
-    left = os.stat(path).st_size
+    remaining_bytes = os.stat(path).st_size
     kind = "SELECT 1 FROM sqlite_master WHERE name = 'Packages' AND type = 'table'"
     try:
         uri = f"file:{path}?mode=ro&immutable=1"
@@ -80,8 +80,8 @@ def _rows(path: str) -> Iterator[bytes]:
                 return
             for (data,) in database.execute("SELECT blob FROM Packages"):
                 if isinstance(data, bytes):
-                    left -= len(data)
-                    if left < 0:
+                    remaining_bytes -= len(data)
+                    if remaining_bytes < 0:
                         return
                     yield data
     except sqlite3.Error:

@@ -11,7 +11,7 @@ from croze.fs.root import open_beneath
 
 MAX_TEXT_BYTES = 64 << 20
 FILES_TRIED = 32
-"""Of a package, to see which layer it is from: some may be gone."""
+"""How many of a package's files are looked for, to see which layer it is from: some may be gone."""
 
 
 class Tree:

@@ -13,7 +13,7 @@ from croze.bake.errors import BakeError
 from croze.bake.project import load_definition
 from croze.bake.requests import make_requests
 from croze.bake.select import select_targets
-from croze.bake.world import Settings
+from croze.bake.world import BakeSettings
 from croze.client.checks import check_options
 from croze.errors import InvalidRequest, PermissionDenied
 from croze.image import platform as platforms
@@ -54,7 +54,7 @@ def bake_options(
         "BAKE_LOCAL_PLATFORM": platforms.format(platforms.default_platform()),
     }
     world = LocalWorld()
-    settings = Settings(builtins, dict(request.variables), file_relative_paths())
+    settings = BakeSettings(builtins, dict(request.variables), file_relative_paths())
     definition = load_definition(files, settings, world)
     names_wanted = request.targets or ("default",)
     selection = select_targets(definition, names_wanted, request.overrides, world)
@@ -63,10 +63,10 @@ def bake_options(
     allowed.grant(selection.granted)
     allowed.read.append(os.getcwd())
     allowed.write.append(os.getcwd())
-    asked = question(missing(allowed, requests, existing_path), os.path.realpath(os.getcwd()))
-    if not asked.is_empty:
-        listed = "; ".join(line.strip(" -") for line in (*asked.lines, *asked.file_lines))
-        grant = [*asked.flags, *asked.file_flags]
+    privileges = question(missing(allowed, requests, existing_path), os.path.realpath(os.getcwd()))
+    if not privileges.is_empty:
+        listed = "; ".join(line.strip(" -") for line in (*privileges.lines, *privileges.file_lines))
+        grant = [*privileges.flags, *privileges.file_flags]
         raise PermissionDenied(f"the definition wants more than it may: {listed}: allow={grant}")
     builds = {name: options_of(each) for name, each in requests.items()}
     for name in sorted(builds):

@@ -34,11 +34,11 @@ DEFAULT_NAMES = (
 
 def names_from_environment() -> list[str]:
     """The files that the environment names in place of the usual ones."""
-    given = os.environ.get(_FILES)
-    if given is None:
+    text = os.environ.get(_FILES)
+    if text is None:
         return []
     separator = os.environ.get(_SEPARATOR) or os.pathsep
-    names = [each.strip() for each in given.split(separator)]
+    names = [each.strip() for each in text.split(separator)]
     for name in names:
         if name and name != "-" and not os.path.exists(name):
             raise BakeError(f"stat {name}: no such file or directory")
@@ -47,13 +47,13 @@ def names_from_environment() -> list[str]:
 
 def file_relative_paths() -> bool:
     """Whether paths are relative to the files that they are in."""
-    given = os.environ.get(_RELATIVE, "").strip()
-    if not given:
+    text = os.environ.get(_RELATIVE, "").strip()
+    if not text:
         return False
-    relative = parse_bool(given)
+    relative = parse_bool(text)
     if relative is None:
-        why = f"strconv.ParseBool: parsing {quote(given)}: invalid syntax"
-        raise BakeError(f"failed to parse {_RELATIVE} value {quote(given)}: {why}")
+        why = f"strconv.ParseBool: parsing {quote(text)}: invalid syntax"
+        raise BakeError(f"failed to parse {_RELATIVE} value {quote(text)}: {why}")
     return relative
 
 

@@ -74,11 +74,11 @@ class Builder:
         of `BuildArguments`. Raises `InvalidRequest` for options that make no sense.
         """
         self._home.check()
-        asked = build_options(context, options)
+        described = build_options(context, options)
         display = make_display(progress, standard_error())
 
         async def work(display: Display) -> Result:
-            results = await self._run(asked, display)
+            results = await self._run(described, display)
             return result_of(results, build.warnings)
 
         build = Build[Result](self._group, work, display)
@@ -132,7 +132,8 @@ class Builder:
         return self._opened
 
     def _remember(self, build: Build[Result] | Build[Mapping[str, Result]]) -> None:
-        """Those that run are waited for when the block ends; so is a failure nobody has seen."""
+        """Remember a build: those that run are waited for when the block ends; so is a failure
+        nobody has seen."""
         self._builds = [each for each in self._builds if not each.settled] + [build]
 
     async def _run(self, build: BuildOptions, display: Display) -> BuildResult:

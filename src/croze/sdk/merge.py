@@ -24,10 +24,10 @@ def merging(builder_name: str) -> Merge:
     async def merge(image: Together) -> str:
         targets = [locations.parse(name) for name in image.names]
         parts = [sources.parse(json.dumps(part)) for part in image.parts]
-        here = [ManifestSource(one.text, targets[0], one.wanted) for one in parts]
+        here = [ManifestSource(one.text, targets[0], one.hints) for one in parts]
         here = [
             ManifestSource(
-                one.text, locations.of_repository(targets[0], one.wanted.digest), one.wanted
+                one.text, locations.of_repository(targets[0], one.hints.digest), one.hints
             )
             for one in here
         ]
@@ -47,7 +47,7 @@ def _insecure(image: Together, targets: list[Location]) -> list[str]:
 
 
 def _annotations(image: Together) -> dict[AnnotationKey, str]:
-    """Those of the list itself and of its entries: the nodes have seen to the others."""
+    """The annotations of the list itself and of its entries: the nodes have seen to the others."""
     annotations = ((parse_key(name), value) for name, value in image.attrs.items())
     return {
         key: value

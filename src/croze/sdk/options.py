@@ -62,52 +62,52 @@ class BuildArguments(TypedDict, total=False):
     iidfile: StrPath
 
 
-def build_options(context: Context, given: BuildArguments) -> BuildOptions:
+def build_options(context: Context, arguments: BuildArguments) -> BuildOptions:
     """Raises `InvalidRequest`, for an option that there is not, too: callers without a type checker
     make typing errors."""
-    _refuse_unknown(given)
+    _refuse_unknown(arguments)
     path, stdin = _source(context)
-    secrets = given.get("secrets", {})
-    hosts = given.get("hosts", {})
-    contexts = given.get("contexts", {})
+    secrets = arguments.get("secrets", {})
+    hosts = arguments.get("hosts", {})
+    contexts = arguments.get("contexts", {})
     return BuildOptions(
         context=path,
         stdin=stdin,
-        dockerfile=os.fspath(given.get("dockerfile", "")),
-        dockerfile_inline=given.get("dockerfile_text"),
-        tags=_list(given.get("tags", ()), "tags"),
-        target=given.get("target", ""),
-        build_args=given.get("args", {}),
+        dockerfile=os.fspath(arguments.get("dockerfile", "")),
+        dockerfile_inline=arguments.get("dockerfile_text"),
+        tags=_list(arguments.get("tags", ()), "tags"),
+        target=arguments.get("target", ""),
+        build_args=arguments.get("args", {}),
         build_contexts={name: os.fspath(path) for name, path in contexts.items()},
-        platforms=_list(given.get("platforms", ()), "platforms"),
-        labels=given.get("labels", {}),
-        annotations=_list(given.get("annotations", ()), "annotations"),
+        platforms=_list(arguments.get("platforms", ()), "platforms"),
+        labels=arguments.get("labels", {}),
+        annotations=_list(arguments.get("annotations", ()), "annotations"),
         secrets=[_secret(id, value) for id, value in secrets.items()],
-        ssh=_list(given.get("ssh", ()), "ssh"),
-        no_cache=given.get("no_cache", False),
-        no_cache_filter=_list(given.get("no_cache_filter", ()), "no_cache_filter"),
-        pull=given.get("pull", False),
-        outputs=_list(given.get("outputs", ()), "outputs"),
-        push=given.get("push", False),
-        load=given.get("load", False),
-        cache_from=_list(given.get("cache_from", ()), "cache_from"),
-        cache_to=_list(given.get("cache_to", ()), "cache_to"),
+        ssh=_list(arguments.get("ssh", ()), "ssh"),
+        no_cache=arguments.get("no_cache", False),
+        no_cache_filter=_list(arguments.get("no_cache_filter", ()), "no_cache_filter"),
+        pull=arguments.get("pull", False),
+        outputs=_list(arguments.get("outputs", ()), "outputs"),
+        push=arguments.get("push", False),
+        load=arguments.get("load", False),
+        cache_from=_list(arguments.get("cache_from", ()), "cache_from"),
+        cache_to=_list(arguments.get("cache_to", ()), "cache_to"),
         add_hosts=[f"{name}={address}" for name, address in hosts.items()],
-        network=given.get("network", ""),
-        shm_size=given.get("shm_size_bytes", 0),
-        ulimits=_list(given.get("ulimits", ()), "ulimits"),
-        cgroup_parent=given.get("cgroup_parent", ""),
-        allow=_list(given.get("allow", ()), "allow"),
-        attests=_list(given.get("attests", ()), "attests"),
-        provenance=_flag(given.get("provenance", "")),
-        sbom=_flag(given.get("sbom", "")),
-        metadata_file=os.fspath(given.get("metadata_file", "")),
-        iidfile=os.fspath(given.get("iidfile", "")),
+        network=arguments.get("network", ""),
+        shm_size=arguments.get("shm_size_bytes", 0),
+        ulimits=_list(arguments.get("ulimits", ()), "ulimits"),
+        cgroup_parent=arguments.get("cgroup_parent", ""),
+        allow=_list(arguments.get("allow", ()), "allow"),
+        attests=_list(arguments.get("attests", ()), "attests"),
+        provenance=_flag(arguments.get("provenance", "")),
+        sbom=_flag(arguments.get("sbom", "")),
+        metadata_file=os.fspath(arguments.get("metadata_file", "")),
+        iidfile=os.fspath(arguments.get("iidfile", "")),
     )
 
 
-def _refuse_unknown(given: BuildArguments) -> None:
-    unknown = sorted(set(given) - BuildArguments.__annotations__.keys())
+def _refuse_unknown(arguments: BuildArguments) -> None:
+    unknown = sorted(set(arguments) - BuildArguments.__annotations__.keys())
     if unknown:
         raise InvalidRequest(f"unknown build option: {', '.join(unknown)}")
 

@@ -58,8 +58,8 @@ async def build_parted(
         for share in shares:
             options = remembered(options, there[share.node])
             builder = client_builder(there[share.node])
-            asked = await met(clients[share.node], builder, options)
-            parts.append((BuildNode(clients[share.node], asked or builder), share.platforms))
+            traits = await met(clients[share.node], builder, options)
+            parts.append((BuildNode(clients[share.node], traits or builder), share.platforms))
         results = await build_targets(
             {ONLY: await parted(options, parts)},
             display,
@@ -91,13 +91,13 @@ async def build_all(
         shares = await nodes.shares(platforms_of, linked(builds))
         chosen = sorted({share.node for its in shares.values() for share in its})
         clients = await nodes.clients(chosen)
-        known = {node: await _known(clients[node], there[node], builds) for node in chosen}
+        build_nodes = {node: await _known(clients[node], there[node], builds) for node in chosen}
         parts: dict[str, Sequence[NodePart]] = {}
         for name, options in builds.items():
             for share in shares[name]:
                 options = remembered(options, there[share.node], name, group)
             sent.append(options)
-            its = [(known[share.node], share.platforms) for share in shares[name]]
+            its = [(build_nodes[share.node], share.platforms) for share in shares[name]]
             parts[name] = await parted(options, its)
         remembered_group(group, names, sent)
         return await build_targets(

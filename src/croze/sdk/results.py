@@ -55,7 +55,7 @@ def result_of(built: BuildResult, warnings: tuple[BuildWarning, ...]) -> Result:
 
 
 class BuildStatus(StrEnum):
-    """Of a build on record."""
+    """The status of a build on record."""
 
     RUNNING = "running"
     COMPLETED = "completed"

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 KEPT_EVENTS = 100_000
-"""Of a build that says more, the first are forgotten; who iterates as it runs sees all."""
+"""How many events are kept: of a build that says more, the first are forgotten; who iterates as it
+runs sees all."""
 
 Work = Callable[["Display"], Awaitable[T]]
 """Builds, and shows the status on the display it gets, which it closes."""
@@ -92,7 +93,7 @@ class Build(Generic[T]):
 
     @property
     def warnings(self) -> tuple[BuildWarning, ...]:
-        """Those so far."""
+        """The warnings so far."""
         return tuple(self._told.found)
 
     @property

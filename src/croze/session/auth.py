@@ -24,14 +24,14 @@ _SALT = secrets.token_bytes(32)
 """Fresh for each daemon, so that a client's keys do not outlive it."""
 
 
-class Credentials(Struct, frozen=True):
+class LentCredentials(Struct, frozen=True):
     """Both empty: anonymous. No user name: `secret` is an identity token."""
 
     username: str = ""
     secret: str = ""
 
 
-class Token(Struct, frozen=True):
+class SessionToken(Struct, frozen=True):
     """A bearer token. `issued_at` is in seconds since the epoch, 0 if the registry didn't say."""
 
     token: str
@@ -39,7 +39,7 @@ class Token(Struct, frozen=True):
     issued_at: int = 0
 
 
-async def credentials(session: Session, host: str) -> Credentials:
+async def credentials(session: Session, host: str) -> LentCredentials:
     """What the client knows for a registry host; anonymous if it has no such service."""
     try:
         answer = await session.calls.ask(
@@ -49,8 +49,8 @@ async def credentials(session: Session, host: str) -> Credentials:
             timeout_s=TIMEOUT_S,
         )
     except errors.Unsupported:
-        return Credentials()
-    return Credentials(answer.Username, answer.Secret)
+        return LentCredentials()
+    return LentCredentials(answer.Username, answer.Secret)
 
 
 async def fetch_token(
@@ -61,7 +61,7 @@ async def fetch_token(
     service: str,
     scopes: Sequence[str],
     client_id: str = "buildkit-client",
-) -> Token:
+) -> SessionToken:
     """Let the client fetch a token from the registry's token server."""
     request = auth_pb2.FetchTokenRequest(
         ClientID=client_id, Host=host, Realm=realm, Service=service, Scopes=scopes
@@ -69,7 +69,7 @@ async def fetch_token(
     answer = await session.calls.ask(
         f"{_SERVICE}/FetchToken", request, auth_pb2.FetchTokenResponse, timeout_s=TIMEOUT_S
     )
-    return Token(answer.Token, answer.ExpiresIn, answer.IssuedAt)
+    return SessionToken(answer.Token, answer.ExpiresIn, answer.IssuedAt)
 
 
 async def token_authority(session: Session, host: str) -> bytes | None:

@@ -148,20 +148,20 @@ def _decode(entry: object) -> AuthConfig:
 def _ask_helper(name: str, key: str) -> AuthConfig:
     program = f"docker-credential-{name}"
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [program, "get"], input=key.encode(), capture_output=True, check=False
         )
     except OSError as error:
         message = f"error getting credentials - err: exec: {program}: {error.strerror}"
         raise CrozeError(message) from None
-    said = done.stdout.decode(errors="replace").strip()
-    if done.returncode:
-        if NOT_FOUND in said:
+    output = process.stdout.decode(errors="replace").strip()
+    if process.returncode:
+        if NOT_FOUND in output:
             return AuthConfig()
         raise CrozeError(
-            f"error getting credentials - err: exit status {done.returncode}, out: `{said}`"
+            f"error getting credentials - err: exit status {process.returncode}, out: `{output}`"
         )
-    answer = _texts(parse_json(said))
+    answer = _texts(parse_json(output))
     username, secret = str(answer.get("Username", "")), str(answer.get("Secret", ""))
     if username == TOKEN_USER:
         return AuthConfig(identity_token=secret)

@@ -40,7 +40,6 @@ class FileWriter:
         for start in range(0, len(view), CHUNK_BYTES):
             message = filesync_pb2.BytesMessage(data=bytes(view[start : start + CHUNK_BYTES]))
             await self._call.send(message.SerializeToString())
-        self.written_bytes += len(view)
 
     async def wait_written(self) -> None:
         """Until the client has it all."""

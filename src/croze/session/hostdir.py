@@ -81,7 +81,7 @@ class HostDir(HostFile, frozen=True):
     """A directory of the client, open here."""
 
     delete_extra: bool = False
-    """Of a target: whether what the export lacks is to be removed."""
+    """On a target: whether what the export lacks is to be removed."""
 
 
 async def open_dir(session: Session, name: str) -> HostDir | None:
@@ -131,7 +131,7 @@ def _packets() -> socket.socket:
 # -- the client's end ------------------------------------------------------------------------
 
 
-class Target(Struct, frozen=True):
+class LocalTarget(Struct, frozen=True):
     """Where a `local` exporter writes."""
 
     path: Path
@@ -154,7 +154,7 @@ class HostDirProvider:
     def __init__(
         self,
         dirs: Mapping[str, Path],
-        targets: Mapping[int, Target] | None = None,
+        targets: Mapping[int, LocalTarget] | None = None,
         files: OpenFiles | None = None,
     ) -> None:
         self._dirs = dict(dirs)
@@ -230,10 +230,10 @@ class HostDirProvider:
         finally:
             os.close(fd)
 
-    def _asked_for(self, question: str) -> Target | None:
+    def _asked_for(self, question: str) -> LocalTarget | None:
         kind, name = question[:1], question[1:]
         if kind == "d":
-            return Target(self._dirs[name]) if name in self._dirs else None
+            return LocalTarget(self._dirs[name]) if name in self._dirs else None
         target = self._targets.get(int(name))
         if target is not None:
             make_directory(target.path, 0o700)

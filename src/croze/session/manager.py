@@ -22,14 +22,14 @@ from msgspec import Struct
 from croze import errors
 from croze.aio.parallel import root_cause
 from croze.api import control_pb2
-from croze.rpc.server import ByteStream
+from croze.rpc.bytestream import ByteStream
 from croze.rpc.servers import Context
 from croze.rpc.status import as_croze_error
 from croze.session import contract, packets
 from croze.version import VERSION
 
 if TYPE_CHECKING:
-    from croze.session.tunnel import Tunnel
+    from croze.session.tunnel import SessionTunnel
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ HEADER_HEALTH_TIMEOUT = "x-buildkit-session-health-custom-timeout"
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 
 _SLICES = 10
-"""Of the time that a session is waited for."""
+"""Parts of the time that a session is waited for."""
 _ENDING_S = 1.0
 """How long a session's end may take while its client comes back already."""
 
@@ -200,9 +200,9 @@ class Sessions:
         """Keep one session open on a byte stream of HTTP/2, until either side ends it."""
         if not headers.first(HEADER_ID):
             raise errors.InvalidRequest("session without an id")
-        from croze.session.tunnel import Tunnel  # with the first session: it takes its time
+        from croze.session.tunnel import SessionTunnel  # with the first session: it takes its time
 
-        tunnel = Tunnel(connection)
+        tunnel = SessionTunnel(connection)
         session = OpenSession(headers, tunnel, self._dial)
         await self._ended(session.id)
         with self._registered(session):
@@ -257,7 +257,7 @@ class _Call:
         await self._context.write(control_pb2.BytesMessage(data=data))
 
 
-async def _carry(session: OpenSession, tunnel: Tunnel, policy: HealthPolicy) -> None:
+async def _carry(session: OpenSession, tunnel: SessionTunnel, policy: HealthPolicy) -> None:
     """Until the stream ends, or the client does not answer any more. Raises
     `errors.InvalidRequest` for what is no HTTP/2."""
     try:

@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 
 class MetadataSink(Generic[T]):
-    """A `Sink` that writes a listing of all entries, and receives the files of the `wanted` paths
+    """A `Sink` that writes a listing of all entries, and receives the files whose paths `is_wanted`
     alone, into `files`."""
 
-    def __init__(self, root: Path, files: Sink[T], wanted: Callable[[str], bool]) -> None:
+    def __init__(self, root: Path, files: Sink[T], is_wanted: Callable[[str], bool]) -> None:
         self._root = root
         self._files = files
-        self._wanted = wanted
+        self._wanted = is_wanted
         self._listing = bytearray()
         self._seen = 0
         self._inner: dict[int, int] = {}

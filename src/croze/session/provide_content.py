@@ -99,17 +99,17 @@ class ContentProvider:
         offset = max(request.offset, 0)
         if offset > total:
             raise errors.InvalidRequest(f"read past object length {total} bytes")
-        left = min(request.size, total - offset) if request.size > 0 else total - offset
+        remaining_bytes = min(request.size, total - offset) if request.size > 0 else total - offset
         sent = 0
         with path.open("rb", buffering=0) as file:
             file.seek(offset)
-            while left > 0:
-                data = await in_thread(file.read, min(left, CHUNK_BYTES))
+            while remaining_bytes > 0:
+                data = await in_thread(file.read, min(remaining_bytes, CHUNK_BYTES))
                 if not data:
                     break
                 await context.write(content_pb2.ReadContentResponse(offset=sent, data=data))
                 sent += len(data)
-                left -= len(data)
+                remaining_bytes -= len(data)
 
     # -- writes --
 

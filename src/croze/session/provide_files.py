@@ -11,7 +11,7 @@ from msgspec import Struct
 from croze import errors
 from croze.fs.sync.send import Sender
 from croze.fs.tree.walk import WalkOptions
-from croze.rpc.call import Call, Requests
+from croze.rpc.call import Requests, ServerCall
 from croze.session.filesync import DirRequest
 from croze.session.provider import Handler, metadata_of, packets_of, raw_stream
 from croze.session.sending import send_tree
@@ -36,7 +36,7 @@ class FilesProvider:
     def methods(self) -> Mapping[str, Handler]:
         return {"DiffCopy": raw_stream(self._diff_copy), "TarStream": raw_stream(_tar_stream)}
 
-    async def _diff_copy(self, messages: Requests[bytes], context: Call) -> None:
+    async def _diff_copy(self, messages: Requests[bytes], context: ServerCall) -> None:
         request = DirRequest.of_metadata(metadata_of(context))
         lent = self._dirs.get(request.name)
         if lent is None:
@@ -50,5 +50,5 @@ class FilesProvider:
         await send_tree(sender, *packets_of(messages, context))
 
 
-async def _tar_stream(messages: Requests[bytes], context: Call) -> None:
+async def _tar_stream(messages: Requests[bytes], context: ServerCall) -> None:
     raise errors.CrozeError("failed to negotiate protocol")

@@ -195,15 +195,15 @@ class _Agent:
 
 
 def _add_key(agent: str, key: str) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         ["ssh-add", "-q", "-"],
         input=Path(key).read_bytes(),
         env={**os.environ, "SSH_AUTH_SOCK": agent, "SSH_ASKPASS_REQUIRE": "never"},
         capture_output=True,
         check=False,
     )
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip()
+    if process.returncode:
+        reason = process.stderr.decode(errors="replace").strip()
         raise errors.CrozeError(f"failed to add {key} to agent: {reason}")
 
 

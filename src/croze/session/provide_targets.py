@@ -19,14 +19,14 @@ from croze.aio.threads import abandonable, in_thread
 from croze.api import filesync_pb2
 from croze.files.atomic import replaced, umasked
 from croze.fs.sync.receive import Receiver
-from croze.rpc.call import Call, Requests
+from croze.rpc.call import Requests, ServerCall
 from croze.session.directories import make_directory
 from croze.session.filesend import EXPORTER_ID, METADATA_PREFIX, MULTI_PLATFORM
 from croze.session.provider import Handler, metadata_of, packets_of, raw_stream
 from croze.session.receiving import receive_tree
 
 
-class Output(Protocol):
+class TargetFile(Protocol):
     """A file being written; called on threads, one at a time."""
 
     waits: bool
@@ -42,7 +42,7 @@ class Output(Protocol):
         """It will not be complete; leave nothing behind."""
 
 
-OpenOutput = Callable[[Mapping[str, str]], Output | None]
+OpenOutput = Callable[[Mapping[str, str]], TargetFile | None]
 """Gets the exporter's metadata; None means that the result is not wanted (it is there)."""
 
 
@@ -84,7 +84,7 @@ class TargetsProvider:
     def methods(self) -> Mapping[str, Handler]:
         return {"DiffCopy": raw_stream(self._diff_copy)}
 
-    async def _diff_copy(self, messages: Requests[bytes], context: Call) -> None:
+    async def _diff_copy(self, messages: Requests[bytes], context: ServerCall) -> None:
         metadata = metadata_of(context)
         id = _exporter_id(metadata)
         match self._targets.get(id):
@@ -121,7 +121,7 @@ async def _receive_file(
         for key, values in metadata.items()
         if key.startswith(METADATA_PREFIX)
     }
-    outputs: list[Output | None] = []
+    outputs: list[TargetFile | None] = []
     try:
         await in_thread(lambda: outputs.append(target.open(about)))
         output = outputs[0]
@@ -144,7 +144,7 @@ def _settle(file: asyncio.Future[int], descriptor: int) -> None:
         file.set_result(descriptor)
 
 
-async def _receive_dir(target: DirTarget, messages: Requests[bytes], context: Call) -> None:
+async def _receive_dir(target: DirTarget, messages: Requests[bytes], context: ServerCall) -> None:
     make_directory(target.path, 0o700)
     receiver = Receiver(
         os.fspath(target.path),
@@ -173,7 +173,7 @@ class FileOutput:
 
     @property
     def descriptor(self) -> int:
-        """Of the file that others may write in our place; -1 for what is no file."""
+        """The descriptor of the file that others may write in our place; -1 for what is no file."""
         return self._fd if self._temporary else -1
 
     def write(self, data: bytes, /) -> None:

@@ -17,7 +17,7 @@ from croze.session.serve import new_id
 CHUNK_BYTES = 1 << 20
 
 
-class Readable(Protocol):
+class UploadSource(Protocol):
     """A binary file; read on a thread."""
 
     def read(self, size: int, /) -> bytes: ...
@@ -28,13 +28,13 @@ class Readable(Protocol):
 class UploadProvider:
     service = "moby.upload.v1.Upload"
 
-    def __init__(self, files: Mapping[str, Readable] | None = None) -> None:
-        self._files: dict[str, Readable] = dict(files or {})
+    def __init__(self, files: Mapping[str, UploadSource] | None = None) -> None:
+        self._files: dict[str, UploadSource] = dict(files or {})
 
     def methods(self) -> Mapping[str, Handler]:
         return {"Pull": stream(self._pull, upload_pb2.BytesMessage)}
 
-    def add(self, file: Readable) -> str:
+    def add(self, file: UploadSource) -> str:
         """Lend a file; returns the URL that stands for it. It is closed when it has been read."""
         id = new_id()
         self._files[id] = file

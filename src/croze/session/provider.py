@@ -14,7 +14,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from croze.rpc.call import Call, Requests
+from croze.rpc.call import Requests, ServerCall
 from croze.rpc.servers import Context, aborting
 from croze.session.transfer import ReadPackets, WritePackets
 
@@ -73,11 +73,11 @@ def stream(
     )
 
 
-def raw_stream(call: Callable[[Requests[bytes], Call], Awaitable[None]]) -> Handler:
+def raw_stream(call: Callable[[Requests[bytes], ServerCall], Awaitable[None]]) -> Handler:
     """Like `stream`, with messages left as bytes: for a method that carries more than one type, or
     very many."""
 
-    async def handle(messages: Requests[bytes], context: Call) -> None:
+    async def handle(messages: Requests[bytes], context: ServerCall) -> None:
         async with aborting(context, plain=False):
             await call(messages, context)
 
@@ -100,12 +100,12 @@ def _bytes_of(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def packets_of(messages: Requests[bytes], context: Call) -> tuple[ReadPackets, WritePackets]:
+def packets_of(messages: Requests[bytes], context: ServerCall) -> tuple[ReadPackets, WritePackets]:
     """A call of `raw_stream` as `transfer` reads and writes it."""
     return messages.batch, context.send
 
 
-def metadata_of(context: Context | Call) -> dict[str, list[str]]:
+def metadata_of(context: Context | ServerCall) -> dict[str, list[str]]:
     """The text metadata of a call, by key."""
     values: dict[str, list[str]] = {}
     for key, value in context.invocation_metadata() or ():

@@ -207,7 +207,7 @@ class _Receiving(Generic[T]):
 
 
 _DATA_TYPE, _ID, _DATA = b"\x08\x02", b"\x18", b"\x22"
-"""Of a packet (protobuf's encoding): that it is DATA, and the tags of index and content."""
+"""What is in a packet (protobuf's encoding): that it is DATA, and the tags of index and content."""
 
 
 def content_of(packet: bytes) -> tuple[int, memoryview] | None:

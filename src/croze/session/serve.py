@@ -195,7 +195,8 @@ async def _carry(session: LentSession, call: ClientCall, server: Server) -> None
 
 
 def _server(providers: Sequence[LentService]) -> Server:
-    """Of the providers. What a daemon wants sent is told in headers: there may be many patterns."""
+    """A server of the providers. What a daemon wants sent is told in headers: there may be many
+    patterns."""
     server = Server(headers_limit_bytes=HEADERS_LIMIT_BYTES)
     for provider in providers:
         server.add_methods(provider.service, provider.methods())

@@ -87,7 +87,7 @@ class Expected(Protocol[T_co]):
         """All has come that was expected, to the end, and nothing else."""
 
     def result(self) -> T_co:
-        """Of a tree that is the same."""
+        """What a tree that is the same comes to."""
 
     async def differs(self) -> tuple[Sink[T_co], Sequence[bytes]]:
         """Something else has come: where all goes from here on, and which of the packets that were

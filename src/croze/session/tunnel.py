@@ -13,12 +13,12 @@ from contextlib import asynccontextmanager
 
 from croze import errors
 from croze.aio.parallel import first_error
+from croze.rpc.bytestream import ByteStream
 from croze.rpc.client_call import Caller, ClientCall, timeout_header
 from croze.rpc.http2.client import ClientConnection
 from croze.rpc.http2.frames import ConnectionBroken
 from croze.rpc.http2.messages import INTERNAL
 from croze.rpc.http2.stream import Headers
-from croze.rpc.server import ByteStream
 from croze.rpc.status import from_status, status
 from croze.session.contract import Metadata, Q, R
 from croze.session.messages import decode
@@ -29,7 +29,7 @@ _FAREWELL_S = 1.0
 _WRITE_BYTES = 256 << 10
 
 
-class Tunnel:
+class SessionTunnel:
     """What `contract.Calls` promises, while `run` runs."""
 
     def __init__(self, connection: ByteStream) -> None:

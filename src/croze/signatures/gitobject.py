@@ -41,15 +41,15 @@ def parse(raw: bytes) -> GitObject:
     """Raises `InvalidRequest`."""
     kind = "tag" if raw.startswith(b"object ") else "commit"
     head, _, message = raw.partition(b"\n\n")
-    kept, signature = (head, b"") if kind == "tag" else _split_headers(head)
+    headers_text, signature = (head, b"") if kind == "tag" else _split_headers(head)
     headers: dict[str, list[str]] = {}
-    for line in kept.decode(errors="replace").split("\n"):
+    for line in headers_text.decode(errors="replace").split("\n"):
         name, _, value = line.partition(" ")
         headers.setdefault(name, []).append(value)
     for name in _REQUIRED[kind]:
         if name not in headers:
             raise InvalidRequest(f"invalid {kind} object: missing {name} header")
-    data = kept + b"\n\n" + message
+    data = headers_text + b"\n\n" + message
     if kind == "tag":
         data, signature = _split_tag(raw)
         message = data.partition(b"\n\n")[2]
@@ -66,7 +66,7 @@ def _split_tag(raw: bytes) -> tuple[bytes, bytes]:
 
 def _split_headers(head: bytes) -> tuple[bytes, bytes]:
     """A commit is signed by a header, whose later lines begin with a space."""
-    kept: list[bytes] = []
+    others: list[bytes] = []
     signature: list[bytes] = []
     inside = False
     for line in head.split(b"\n"):
@@ -78,8 +78,8 @@ def _split_headers(head: bytes) -> tuple[bytes, bytes]:
             signature.append(line[1:])
         else:
             inside = False
-            kept.append(line)
-    return b"\n".join(kept), b"\n".join(signature)
+            others.append(line)
+    return b"\n".join(others), b"\n".join(signature)
 
 
 def check_name(raw: bytes, kind: str, name: str) -> None:

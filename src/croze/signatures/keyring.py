@@ -94,7 +94,7 @@ class SigningKey(Struct, frozen=True):
 
 
 def signing_keys(entities: Sequence[Entity], id: int) -> Iterator[SigningKey]:
-    """Those with the id of which their owner says that they sign."""
+    """The keys with the id of which their owner says that they sign."""
     for entity in entities:
         own = entity.self_signature()
         candidates = [

@@ -48,11 +48,11 @@ class Reader:
         return self.at < len(self._data)
 
     def take(self, size: int) -> bytes:
-        taken = self._data[self.at : self.at + size]
-        if size < 0 or len(taken) < size:
+        piece = self._data[self.at : self.at + size]
+        if size < 0 or len(piece) < size:
             raise Malformed("unexpected end")
         self.at += size
-        return taken
+        return piece
 
     def number(self, size: int) -> int:
         return int.from_bytes(self.take(size), "big")
@@ -169,7 +169,7 @@ class Signature(Struct, frozen=True):
     embedded: bytes = b""
 
     def digest(self, *data: bytes) -> bytes:
-        """Of what is signed."""
+        """The digest of what is signed."""
         sums = hashlib.new(HASHES[self.hash])
         for each in (*data, self.suffix):
             sums.update(each)

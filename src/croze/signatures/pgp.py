@@ -49,12 +49,12 @@ def _signatures(text: bytes) -> Iterator[Signature]:
     block = next(armor.blocks(text), None)
     if block is None:
         raise InvalidRequest("failed to decode armored signature: EOF")
-    found = False
+    has_packet = False
     for packet in packets(block.data):
         if packet.tag == SIGNATURE:
-            found = True
+            has_packet = True
             yield parse_signature(packet.body)
-    if not found:
+    if not has_packet:
         raise InvalidRequest("no signature packet found")
 
 

@@ -32,10 +32,10 @@ class _Wire:
         self._data = data
 
     def take(self, size: int) -> bytes:
-        taken, self._data = self._data[:size], self._data[size:]
-        if len(taken) < size:
+        piece, self._data = self._data[:size], self._data[size:]
+        if len(piece) < size:
             raise InvalidRequest("failed to parse ssh signature: unexpected end")
-        return taken
+        return piece
 
     def number(self) -> int:
         return int.from_bytes(self.take(4), "big")
@@ -87,12 +87,12 @@ def verify(data: bytes, signature: bytes, key: bytes) -> None:
         raise BadSignature(f"unsupported SSH signature hash algorithm: {parsed.hash}")
     if parsed.namespace != _NAMESPACE:
         raise BadSignature(f'unexpected SSH signature namespace: "{parsed.namespace}"')
-    wanted = _authorized_key(key)
-    if parsed.key != wanted:
+    authorized = _authorized_key(key)
+    if parsed.key != authorized:
         raise BadSignature("failed to verify ssh signature: public key does not match")
     digest = hashlib.new(parsed.hash, data).digest()
     parts = (parsed.namespace.encode(), b"", parsed.hash.encode(), digest)
-    if not _holds(wanted, parsed.value, _MAGIC + b"".join(map(_string, parts))):
+    if not _holds(authorized, parsed.value, _MAGIC + b"".join(map(_string, parts))):
         raise BadSignature("failed to verify ssh signature: ssh: signature did not verify")
 
 

@@ -104,7 +104,7 @@ def _made(
 
 
 def _number(value: object) -> int:
-    """Of a number or a text; 0 for what is none."""
+    """What a number, or a text of one, stands for; 0 for what is none."""
     try:
         number = int(value) if isinstance(value, str | int) and len(str(value)) < 20 else 0
     except ValueError:

@@ -110,8 +110,8 @@ def _distinguished(name: x509.Name) -> str:
         values = [_escaped(str(each.value)) for each in name.get_attributes_for_oid(oid)]
         if values:
             parts.append("+".join(f"{short}={value}" for value in values))
-    known = {oid for _, oid in _PARTS}
-    others = [each for each in name if each.oid not in known]
+    part_oids = {oid for _, oid in _PARTS}
+    others = [each for each in name if each.oid not in part_oids]
     parts += [f"{each.oid.dotted_string}=#{_hex(each.value)}" for each in reversed(others)]
     return ",".join(parts)
 

@@ -109,12 +109,12 @@ def _attests(entry: Descriptor, image: str) -> bool:
 
 
 def _check_subject(
-    what: str, digest: str, subject: Descriptor | UnsetType | None, wanted: str, size: int
+    what: str, digest: str, subject: Descriptor | UnsetType | None, expected: str, size: int
 ) -> None:
     if not isinstance(subject, Descriptor):
         raise NotVerified(f"{what} manifest {digest} has no subject")
-    if subject.digest != wanted or subject.size != size or subject.media_type not in _MANIFESTS:
-        raise NotVerified(f"{what} manifest {digest}: its subject is not {wanted}")
+    if subject.digest != expected or subject.size != size or subject.media_type not in _MANIFESTS:
+        raise NotVerified(f"{what} manifest {digest}: its subject is not {expected}")
 
 
 def _signature(chain: _Chain, digests: list[str]) -> tuple[str, Manifest]:

@@ -96,12 +96,12 @@ def _check(entry: pb.TransparencyLogEntry, log: Log, signed: Signed, key: Public
     else:
         if not proven and not has_promise(entry):
             raise NotVerified("entry must contain an inclusion proof and/or promise")
-        said = _body(body)
+        signed_body = _body(body)
         if has_promise(entry) and not _promised(entry, log):
             return False
         if proven:
             _check_v1(entry, log)
-        _compare(said, signed, key)
+        _compare(signed_body, signed, key)
     certificate = signed.certificate
     if entry.integrated_time and certificate and not valid_at(certificate, integrated(entry)):
         raise NotVerified("integrated time outside certificate validity")

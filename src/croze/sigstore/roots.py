@@ -132,10 +132,10 @@ def _web(repository: str, state: Path) -> FetcherInterface:
 
     class Web(FetcherInterface):
         def _fetch(self, url: str) -> Iterator[bytes]:
-            left = min(_REQUEST_S, ends - time.monotonic())
-            if left <= 0:
+            remaining_s = min(_REQUEST_S, ends - time.monotonic())
+            if remaining_s <= 0:
                 raise Unavailable(f"{repository} takes too long")
-            answer = fetch(url, limit_bytes=_MOST_METADATA_BYTES, timeout_s=left)
+            answer = fetch(url, limit_bytes=_MOST_METADATA_BYTES, timeout_s=remaining_s)
             if answer.status != 200:
                 raise DownloadHTTPError(f"{url}: {answer.status} {answer.reason}", answer.status)
             return iter((answer.body,))

@@ -20,8 +20,8 @@ KIND = "TimestampAuthority"
 def check_timestamps(
     stamps: Sequence[bytes], signature: bytes, authorities: Sequence[Authority]
 ) -> tuple[list[Witness], list[str]]:
-    """Those that hold, one of each authority, and what is wrong with the others: a timestamp that
-    does not hold counts as none.
+    """The timestamps that hold, one of each authority, and what is wrong with the others: a
+    timestamp that does not hold counts as none.
 
     Raises `NotVerified` for too many.
     """

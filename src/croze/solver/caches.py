@@ -38,7 +38,7 @@ class ResultRecord(Struct, frozen=True):
     key: str
     source: CacheSource
     own: bool
-    """Of the daemon's cache, not of an imported one."""
+    """It is of the daemon's cache, not of an imported one."""
 
 
 def best_record(records: Iterable[ResultRecord]) -> ResultRecord:

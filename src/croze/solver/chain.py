@@ -120,16 +120,16 @@ class _Walk:
         item = edge.vertex.vertex.inputs[index]
         if item.vertex.inputs:
             return
-        known = self.places[self._graph.edge(item)]
+        places = self.places[self._graph.edge(item)]
         for key in self._links(edge, index, keying_of(edge.state.op.maps, index).selector):
-            if not key.startswith(RANDOM) and self._root(key) not in known:
+            if not key.startswith(RANDOM) and self._root(key) not in places:
                 yield key
 
     def _contents(self, edge: EdgeView, index: int) -> Sequence[str]:
         """The content of an input, as this build found it, or as the key store remembers it."""
-        known = edge.state.op.contents.get(index)
-        if known:
-            return (content_key(known),)
+        content = edge.state.op.contents.get(index)
+        if content:
+            return (content_key(content),)
         keying = keying_of(edge.state.op.maps, index)
         return self._links(edge, index, "") if keying.content and keying.selector else ()
 
@@ -154,8 +154,8 @@ def _inputs_first(graph: GraphView, top: EdgeView) -> Iterator[EdgeView]:
     entered: set[EdgeView] = set()
     stack = [(top, False)]
     while stack:
-        edge, done = stack.pop()
-        if done:
+        edge, is_expanded = stack.pop()
+        if is_expanded:
             yield edge
         elif edge not in entered:
             entered.add(edge)

@@ -26,7 +26,8 @@ T = TypeVar("T")
 
 
 class Limits(Protocol):
-    """Of a vertex; outside its identity, so that builds that share it may have different ones."""
+    """Limits of a vertex; outside its identity, so that builds that share it may have different
+    ones."""
 
     def relaxed(self, other: object) -> Limits:
         """What holds neither this build nor the `other` back."""

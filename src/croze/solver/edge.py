@@ -34,7 +34,7 @@ from croze.solver.levels import NOTHING, RESULT, Level, WantedLevels
 from croze.solver.matching import targets_of
 from croze.solver.state import EdgeState, Equals
 from croze.solver.step import step
-from croze.solver.views import EdgeView, Member, VertexView, Wanter
+from croze.solver.views import EdgeView, GraphMember, VertexView, Wanter
 from croze.solver.work import Failure, Work
 
 log = logging.getLogger(__name__)
@@ -95,11 +95,11 @@ class ActiveEdge:
     # What others ask
 
     def want(self, who: Wanter, level: Level) -> None:
-        state, wanted = self.state, self._wanted
-        if wanted.want(who, level) and not state.retired:
+        state, wants = self.state, self._wanted
+        if wants.want(who, level) and not state.retired:
             if len(self._inputs) != state.op.inputs:
                 self._bind()
-            self._inbox.append(_WANTS[wanted.most])
+            self._inbox.append(_WANTS[wants.most])
             if not self.queued and state.result is None:  # else there is nothing to be done
                 self.graph.wake(self)
 
@@ -117,7 +117,7 @@ class ActiveEdge:
         assert result is not None
         return result.clone()
 
-    def joined(self, job: Member) -> None:
+    def joined(self, job: GraphMember) -> None:
         """One more job wants the vertex."""
         if self.state.leader is not None and self.leader is not None:
             self.leader.vertex.join(job)

@@ -17,7 +17,7 @@ from croze.solver.edge import ActiveEdge
 from croze.solver.in_flight import InFlight
 from croze.solver.observe import Observer
 from croze.solver.vertex import ActiveVertex
-from croze.solver.views import Member, MovingEdge, VertexView
+from croze.solver.views import GraphMember, MovingEdge, VertexView
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class Graph:
     def edge(self, edge: Edge) -> ActiveEdge:
         return self.actives[edge.vertex.digest].edge(edge.index)
 
-    def load(self, vertex: Vertex, job: Member, loaded: dict[str, VertexView]) -> None:
+    def load(self, vertex: Vertex, job: GraphMember, loaded: dict[str, VertexView]) -> None:
         """Make `vertex` and all below it part of `job`, inputs first. `loaded` is what the job has
         loaded so far."""
         stack: list[tuple[Vertex, bool]] = [(vertex, False)]
@@ -82,7 +82,7 @@ class Graph:
             stack.append((current, True))
             stack.extend((e.vertex, False) for e in reversed(current.inputs))
 
-    def _join(self, vertex: Vertex, job: Member) -> ActiveVertex:
+    def _join(self, vertex: Vertex, job: GraphMember) -> ActiveVertex:
         active = self.actives.get(vertex.digest)
         if active is None:
             active = self.actives[vertex.digest] = ActiveVertex(self, vertex)
@@ -92,7 +92,7 @@ class Graph:
         active.join(job)
         return active
 
-    def leave(self, vertices: Iterable[VertexView], job: Member) -> None:
+    def leave(self, vertices: Iterable[VertexView], job: GraphMember) -> None:
         """Take `job` off; what no other job wants is stopped and released."""
         orphans: list[Result] = []
         for vertex in vertices:

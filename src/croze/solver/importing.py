@@ -35,8 +35,8 @@ def _not_own(top: EdgeView) -> list[EdgeView]:
     entered: set[EdgeView] = set()
     stack = [(top, False)]
     while stack:
-        edge, done = stack.pop()
-        if done:
+        edge, is_expanded = stack.pop()
+        if is_expanded:
             order.append(edge)
         elif edge not in entered and (edge is top or not own_keys(edge.state)):
             entered.add(edge)

@@ -20,7 +20,7 @@ Signature = Sequence[frozenset[Step]]
 """For each input the steps that lead from it; any one of them identifies the input."""
 
 
-class Source(Protocol):
+class InputSource(Protocol):
     """What an edge may know of the edge that is its input: a `state.EdgeState`."""
 
     @property
@@ -60,7 +60,7 @@ class InputState:
         "source",
     )
 
-    def __init__(self, index: int, source: Source) -> None:
+    def __init__(self, index: int, source: InputSource) -> None:
         self.index = index
         self.source = source
         self.keying = WHOLE
@@ -86,7 +86,7 @@ class InputState:
         self.content_known = False
 
     def own_keys(self) -> list[str]:
-        """Those of the source that the daemon's key store knows."""
+        """The keys of the source that the daemon's key store knows."""
         return own_keys(self.source)
 
     def steps(self, maps: Sequence[CacheMap]) -> list[Step]:
@@ -108,8 +108,8 @@ class InputState:
         ]
 
 
-def all_keys(source: Source) -> tuple[str, ...]:
-    """Those of the result first."""
+def all_keys(source: InputSource) -> tuple[str, ...]:
+    """All keys of an edge, those of its result first."""
     if not source.result_keys:
         return tuple(source.keys)
     if len(source.keys) == 1 and source.keys[0] in source.result_keys:
@@ -117,8 +117,8 @@ def all_keys(source: Source) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*source.result_keys, *source.keys)))
 
 
-def own_keys(source: Source) -> list[str]:
-    """Those that the daemon's key store knows."""
+def own_keys(source: InputSource) -> list[str]:
+    """The keys that the daemon's key store knows."""
     return [key for key in all_keys(source) if not is_imported(key)]
 
 

@@ -9,7 +9,7 @@ from croze.job_values import JobKey
 from croze.solver.caches import CacheSource
 from croze.solver.contract import Edge
 from croze.solver.report import EventSink
-from croze.solver.request import BuildRequest, SolvedResult
+from croze.solver.request import EdgeRequest, SolvedResult
 from croze.solver.views import VertexView
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class NestedMember:
     async def build(self, edge: Edge) -> SolvedResult:
         graph = self._parent.graph
         graph.load(edge.vertex, self, self._loaded)
-        return await BuildRequest(graph.edge(edge)).fulfil()
+        return await EdgeRequest(graph.edge(edge)).fulfil()
 
     def leave(self) -> None:
         attached, self._attached = self._attached, {}

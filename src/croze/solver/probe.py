@@ -88,7 +88,7 @@ class _Seen(Struct):
     maps: tuple[CacheMap, ...] = ()
     outcome: Outcome = Outcome.UNKNOWN
     keys: dict[int, list[str]] = msgspec.field(default_factory=dict)
-    found: dict[int, ResultRecord] = msgspec.field(default_factory=dict)
+    records: dict[int, ResultRecord] = msgspec.field(default_factory=dict)
     contents: dict[int, str] = msgspec.field(default_factory=dict)
     inputs: dict[int, Result] = msgspec.field(default_factory=dict)
     because: tuple[Vertex, ...] = ()
@@ -147,11 +147,11 @@ class Prober:
             seen.maps = tuple(maps)
             if not vertex.inputs:
                 self._find_source(seen)
-                if seen.found:
+                if seen.records:
                     break
         if vertex.inputs:
             await self._find(seen, ctx)
-        elif not seen.found:
+        elif not seen.records:
             seen.outcome = Outcome.RAN
         return seen
 
@@ -168,7 +168,7 @@ class Prober:
             seen.outcome = Outcome.RAN
             return
         self._match(seen)
-        if seen.found:
+        if seen.records:
             return
         for index in range(len(seen.vertex.inputs)):
             await self._learn_content(seen, index, ctx)
@@ -184,9 +184,11 @@ class Prober:
         for output in self._outputs(seen.vertex):
             row = [set(self._lead(seen, index, output)) for index in range(count)]
             seen.keys[output] = sorted(set.intersection(*row))
-            rows.append([self._flags(seen, i, matched=bool(found)) for i, found in enumerate(row)])
+            rows.append(
+                [self._flags(seen, i, matched=bool(targets)) for i, targets in enumerate(row)]
+            )
         self._take_results(seen)
-        if seen.found:
+        if seen.records:
             return
         hopeless = any(is_hopeless(tally_of(row), count) for row in rows)
         seen.outcome = Outcome.RAN if hopeless else Outcome.UNKNOWN
@@ -195,7 +197,7 @@ class Prober:
         seen.because = self._culprits(seen, dead or hanging)
 
     def _culprits(self, seen: _Seen, indexes: Sequence[int]) -> tuple[Vertex, ...]:
-        """Those of the inputs that are not what the cache knows."""
+        """The inputs that are not what the cache knows."""
         vertices = (seen.vertex.inputs[i].vertex for i in indexes if i not in seen.contents)
         return tuple(dict.fromkeys(v for v in vertices if self._may_change(seen, v)))
 
@@ -219,16 +221,16 @@ class Prober:
     def _flags(self, seen: _Seen, index: int, *, matched: bool) -> Flags:
         keying = keying_of(seen.maps, index)
         level = self._seen[seen.vertex.inputs[index].vertex.digest].level
-        known = index in seen.contents
-        return flags_of(keying, level, matched=matched, content_known=known)
+        content_known = index in seen.contents
+        return flags_of(keying, level, matched=matched, content_known=content_known)
 
     def _take_results(self, seen: _Seen) -> None:
         for output, keys in seen.keys.items():
             claimed = (record for key in keys for record in self._caches.results(key))
             there = [each for each in claimed if each.source.results.exists(each.stored.id)]
             if there:
-                seen.found[output] = best_record(there)
-        if seen.found:
+                seen.records[output] = best_record(there)
+        if seen.records:
             seen.outcome = Outcome.CACHED
 
     # Content
@@ -257,7 +259,7 @@ class Prober:
         seen = self._seen[edge.vertex.digest]
         if not edge.vertex.inputs and self._world.may_run(edge.vertex):
             return (await self._build(edge)).result
-        at_hand = seen.found.get(edge.index)
+        at_hand = seen.records.get(edge.index)
         if at_hand is None:
             return None
         try:
@@ -317,8 +319,8 @@ def _inputs_first(vertex: Vertex) -> list[Vertex]:
     entered: set[str] = set()
     stack: list[tuple[Vertex, bool]] = [(vertex, False)]
     while stack:
-        current, done = stack.pop()
-        if done:
+        current, is_expanded = stack.pop()
+        if is_expanded:
             order.append(current)
         elif current.digest not in entered:
             entered.add(current.digest)

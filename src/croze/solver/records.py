@@ -14,11 +14,11 @@ def seek(edge: EdgeView, keys: Iterable[str]) -> list[ResultRecord]:
     """What there is under `keys` that is not known yet; the key store forgets what is gone."""
     graph = edge.vertex.graph
     records: dict[str, ResultRecord] = {}
-    known = edge.state.tried | {each.stored.id for each in edge.state.records}
+    earlier_ids = edge.state.tried | {each.stored.id for each in edge.state.records}
     for key in keys:
         for record in edge.vertex.caches.results(key):
             id = record.stored.id
-            if id in known or id in records:
+            if id in earlier_ids or id in records:
                 continue
             if record.source.results.exists(id):
                 records[id] = record

@@ -92,12 +92,12 @@ class StatusLog:
         states: list[VertexState] = []
         stack = list(state.inputs)
         while stack:
-            known = self._latest.get(stack.pop())
-            if known is not None and known.completed is None and not known.cached:
-                cached = replace(known, started=at, completed=at, cached=True)
-                self._latest[known.digest] = cached
+            latest = self._latest.get(stack.pop())
+            if latest is not None and latest.completed is None and not latest.cached:
+                cached = replace(latest, started=at, completed=at, cached=True)
+                self._latest[latest.digest] = cached
                 states.append(cached)
-                stack.extend(known.inputs)
+                stack.extend(latest.inputs)
         self._events.extend(reversed(states))
 
 

@@ -25,7 +25,7 @@ class SolvedResult(Struct, frozen=True):
         await self.result.release()
 
 
-class BuildRequest:
+class EdgeRequest:
     """Waits for an edge."""
 
     def __init__(self, edge: EdgeView) -> None:

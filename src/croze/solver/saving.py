@@ -62,7 +62,7 @@ def link_inputs(keys: KeyStore, signature: Signature, output: int, target: str) 
 def connect(keys: KeyStore, link: KeyLink, sources: Iterable[str], targets: Iterable[str]) -> None:
     """Lead an input's own keys to where its content leads."""
     for source in sources:
-        known = keys.targets(source, link)
+        earlier_targets = keys.targets(source, link)
         for target in targets:
-            if target not in known:
+            if target not in earlier_targets:
                 keys.add_link(source, link, target)

@@ -34,7 +34,7 @@ from croze.solver.graph import Graph
 from croze.solver.observe import Observer, VertexFacts
 from croze.solver.probe import Forecast, Prober, ProbeWorld
 from croze.solver.report import StatusLog, VertexReporter
-from croze.solver.request import BuildRequest, SolvedResult
+from croze.solver.request import EdgeRequest, SolvedResult
 from croze.solver.vertex import VertexContext
 from croze.solver.views import EdgeView, MovingEdge, VertexView
 from croze.status import ProgressGroup, StatusEvent
@@ -183,7 +183,7 @@ class Job:
         self._values = JobValues()
         self._loaded: dict[str, VertexView] = {}
         self._attached: dict[VertexView, None] = {}
-        self._requests: dict[BuildRequest, None] = {}
+        self._requests: dict[EdgeRequest, None] = {}
         self._imported: tuple[CacheSource, ...] = ()
         self._closed = False
 
@@ -217,7 +217,7 @@ class Job:
         """The result of `edge`, from the cache or by running what is missing. Cancelling stops, at
         once, what nothing else wants."""
         active = self._load(edge)
-        request = BuildRequest(active)
+        request = EdgeRequest(active)
         self._requests[request] = None
         try:
             return await request.fulfil()

@@ -27,7 +27,7 @@ class OpState(Struct, eq=False):
     maps: list[CacheMap] = field(default_factory=list)
     maps_done: bool = False
     contents: dict[int, str] = field(default_factory=dict)
-    """Of inputs, by index; empty for one that has nothing to go by."""
+    """The contents of inputs, by index; empty for one that has nothing to go by."""
     running: set[object] = field(default_factory=set)
     """Edges for which the op runs."""
     results: Sequence[Result] | None = None
@@ -72,7 +72,7 @@ class EdgeState(Struct, eq=False, weakref=True):
     maps_asked: int = 0
     """How many cache maps were asked for, since it last let go; none: 0."""
     contents_asked: int = 0
-    """Of how many inputs."""
+    """How many inputs it was asked for the content of."""
     loading: ResultRecord | None = None
     leader: Leader | None = None
     """It takes the result of this one."""
@@ -118,8 +118,8 @@ class Equals(NamedTuple):
 
 
 def broken_invariants(edge: EdgeState) -> list[str]:
-    """Those that an edge shows by itself, by their numbers in `docs/solver.md`; none, unless the
-    solver is wrong."""
+    """The broken invariants that an edge shows by itself, by their numbers in `docs/solver.md`;
+    none, unless the solver is wrong."""
     broken = []
     tally = tally_of(item.flags for item in edge.inputs)
     if edge.inputs and edge.tally != tally:

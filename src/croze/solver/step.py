@@ -156,8 +156,8 @@ def _match_content(edge: EdgeState, event: ContentLeads, effects: list[Effect]) 
 
 
 def _take_records(edge: EdgeState, event: Found) -> None:
-    known = edge.tried | {each.stored.id for each in edge.records}
-    edge.records += tuple(each for each in event.records if each.stored.id not in known)
+    earlier_ids = edge.tried | {each.stored.id for each in edge.records}
+    edge.records += tuple(each for each in event.records if each.stored.id not in earlier_ids)
 
 
 def _drop_record(edge: EdgeState, effects: list[Effect], *, gone: bool) -> None:

@@ -24,7 +24,7 @@ class _Seen(Struct, frozen=True):
     level: Level = NOTHING
 
 
-class Progress:
+class EdgeMemory:
     """Remembers what edges were like, to tell what may not change."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Validator:
 
     def __init__(self) -> None:
         self.broken: list[str] = []
-        self._progress = Progress()
+        self._progress = EdgeMemory()
         self._running: WeakSet[VertexView] = WeakSet()
 
     def __call__(self, edge: MovingEdge) -> None:

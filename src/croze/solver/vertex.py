@@ -22,7 +22,7 @@ from croze.solver.report import VertexReporter
 from croze.solver.request import SolvedResult
 from croze.solver.saving import save_executed
 from croze.solver.state import OpState
-from croze.solver.views import GraphView, Member
+from croze.solver.views import GraphMember, GraphView
 from croze.solver.work import Failure, Work
 
 T = TypeVar("T")
@@ -57,10 +57,10 @@ class ActiveVertex:
         self.vertex = vertex
         self.state = OpState(len(vertex.inputs), vertex.ignore_cache)
         self.reporter = VertexReporter.of(vertex)
-        self.jobs: dict[Member, None] = {}
+        self.jobs: dict[GraphMember, None] = {}
         self.edges: dict[int, ActiveEdge] = {}
         self.caches = graph.caches
-        """Those of all jobs that want the vertex, or wanted it."""
+        """The daemon's own cache, and what has been imported by any job that has ever joined."""
         self.op: Op | None = None
         self.started = False
         self.nested: NestedMember | None = None
@@ -92,7 +92,7 @@ class ActiveVertex:
             return
         self.vertex = replace(self.vertex, limits=own.relaxed(limits) if own else limits)
 
-    def join(self, job: Member) -> None:
+    def join(self, job: GraphMember) -> None:
         if job in self.jobs:
             return
         self.jobs[job] = None
@@ -113,7 +113,7 @@ class ActiveVertex:
         if self.nested is not None:
             self.nested.look_into(more)
 
-    def leave(self, job: Member) -> bool:
+    def leave(self, job: GraphMember) -> bool:
         """True when nobody is left."""
         self.jobs.pop(job, None)
         self.reporter.leave(job.log)

@@ -39,7 +39,7 @@ class Wanter(Protocol):
         """The edge has changed. Must not call back into it."""
 
 
-class Member(Protocol):
+class GraphMember(Protocol):
     """A job, or a vertex that builds something inside a job, as the graph sees it."""
 
     @property
@@ -114,7 +114,7 @@ class VertexView(Protocol):
     def vertex(self) -> Vertex: ...
 
     @property
-    def jobs(self) -> Mapping[Member, None]: ...
+    def jobs(self) -> Mapping[GraphMember, None]: ...
 
     @property
     def edges(self) -> Mapping[int, EdgeView]: ...
@@ -140,9 +140,9 @@ class VertexView(Protocol):
 
     def edge(self, index: int) -> EdgeView: ...
 
-    def join(self, job: Member) -> None: ...
+    def join(self, job: GraphMember) -> None: ...
 
-    def leave(self, job: Member) -> bool:
+    def leave(self, job: GraphMember) -> bool:
         """True when nobody is left."""
 
     def retire(self) -> list[Result]:
@@ -206,9 +206,9 @@ class GraphView(Protocol):
 
     def edge(self, edge: Edge) -> EdgeView: ...
 
-    def load(self, vertex: Vertex, job: Member, loaded: dict[str, VertexView]) -> None: ...
+    def load(self, vertex: Vertex, job: GraphMember, loaded: dict[str, VertexView]) -> None: ...
 
-    def leave(self, vertices: Iterable[VertexView], job: Member) -> None: ...
+    def leave(self, vertices: Iterable[VertexView], job: GraphMember) -> None: ...
 
     def wake(self, edge: MovingEdge) -> None:
         """Let `edge` move, soon."""

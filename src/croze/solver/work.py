@@ -38,7 +38,7 @@ class Work(Generic[T]):
         self,
         spawn: Spawn,
         start: Callable[[], Coroutine[Any, Any, T]],
-        done: Callable[[T | Failure], None],
+        on_outcome: Callable[[T | Failure], None],
         dropped: Callable[[], None] | None = None,
         users: set[object] | None = None,
     ) -> None:
@@ -46,7 +46,7 @@ class Work(Generic[T]):
         self.users = set() if users is None else users
         self._spawn = spawn
         self._start = start
-        self._done = done
+        self._done = on_outcome
         self._dropped = dropped
         self._task: asyncio.Task[T | Failure] | None = None
         self._canceling = False

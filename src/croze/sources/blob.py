@@ -38,7 +38,7 @@ class BlobOptions(Struct, frozen=True):
     store: str = ""
     session: str = ""
     local: bool = False
-    """Of a client's OCI layout."""
+    """The blob is in a client's OCI layout."""
 
 
 class _Key(msgspec.Struct, rename="pascal"):

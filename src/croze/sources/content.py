@@ -148,7 +148,7 @@ class RegistryFetcher(Struct, frozen=True):
             if blobs.has(descriptor.digest):
                 return
             repo = self.access.repository(self.ref, sessions, self.insecure)
-            report = Transfer(self.progress, descriptor)
+            report = TransferProgress(self.progress, descriptor)
             async with blobs.writer() as writer:
                 await pull.fetch_blob(
                     repo, descriptor, writer.write, counter=report.count, log=report.log
@@ -226,14 +226,14 @@ class LentFetcher(Struct, frozen=True):
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
     ) -> None:
         async def copy(session: Session) -> None:
-            report = Transfer(self.progress, descriptor)
+            report = TransferProgress(self.progress, descriptor)
             store = LentStore(session, f"{self.kind}:{self.store}")
             async with blobs.writer() as writer:
-                done = 0
+                fetched_bytes = 0
                 async for data in store.read(descriptor.digest):
                     await in_thread(writer.write, data)
-                    done += len(data)
-                    report.count(done)
+                    fetched_bytes += len(data)
+                    report.count(fetched_bytes)
                 await writer.commit(digest=descriptor.digest, size=descriptor.size)
             report.done()
 
@@ -279,7 +279,7 @@ def verified(data: bytes, digest: str) -> bytes:
     return data
 
 
-class Transfer:
+class TransferProgress:
     """A layer's line of progress: `sha256:… current / total`."""
 
     def __init__(self, progress: Progress | None, descriptor: Descriptor) -> None:
@@ -288,11 +288,11 @@ class Transfer:
         self._started = datetime.now(UTC)
         self._last = 0.0
 
-    def count(self, done: int) -> None:
+    def count(self, fetched_bytes: int) -> None:
         now = time.monotonic()
         if now - self._last >= _REPORT_EVERY_S:
             self._last = now
-            self._report(done, None)
+            self._report(fetched_bytes, None)
 
     def log(self, text: str) -> None:
         if self._progress is not None:

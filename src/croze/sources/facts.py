@@ -69,22 +69,22 @@ async def ask(
 
 
 async def _ask_http(source: HttpSource, ctx: SourceContext, facts: FactsWanted) -> SourceFacts:
-    asked = facts.checksum
-    if asked is not None and len(asked.suffix) > MAX_SUFFIX_BYTES:
+    checksum = facts.checksum
+    if checksum is not None and len(checksum.suffix) > MAX_SUFFIX_BYTES:
         raise InvalidRequest(f"http checksum request suffix exceeds max size {MAX_SUFFIX_BYTES}")
     file = await source.describe(ctx)
     modified = int(file.modified.timestamp()) if file.modified is not None else None
-    answer = await source.checksum(ctx, asked.algorithm, asked.suffix) if asked else ""
+    answer = await source.checksum(ctx, checksum.algorithm, checksum.suffix) if checksum else ""
     return SourceFacts(None, modified, file.filename, file.digest, answer)
 
 
-async def _ask_git(source: GitSource, ctx: SourceContext, asked: FactsWanted) -> SourceFacts:
+async def _ask_git(source: GitSource, ctx: SourceContext, wanted_facts: FactsWanted) -> SourceFacts:
     resolved = await source.resolve(ctx)
-    time = await source.commit_time(ctx) if asked.commit_time else None
+    time = await source.commit_time(ctx) if wanted_facts.commit_time else None
     commit = resolved.commit if resolved.commit != resolved.object else ""
     facts = GitFacts(resolved.ref, resolved.object, "" if source.keeps_git_dir else commit)
-    if asked.git_objects:
+    if wanted_facts.git_objects:
         objects = await source.objects(ctx)
-        commit = objects.found.commit if objects.tag else ""
+        commit = objects.resolved.commit if objects.tag else ""
         facts = GitFacts(resolved.ref, resolved.object, commit, objects.commit, objects.tag)
     return SourceFacts(time, checksum=resolved.object, git=facts)

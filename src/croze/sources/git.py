@@ -209,12 +209,12 @@ class GitSources:
                         commit,
                         writable=ctx.build.compatibility == compatibility.BUILDKIT_0_13,
                     )
-            done = await ref.commit()
+            snapshot = await ref.commit()
         except BaseException:
             await asyncio.shield(ref.release())
             raise
-        done.set_meta(**{_SNAPSHOT: name})
-        return done
+        snapshot.set_meta(**{_SNAPSHOT: name})
+        return snapshot
 
     @asynccontextmanager
     async def fetched(
@@ -339,8 +339,8 @@ def _writable(ctx: SourceContext) -> bool:
 
 
 async def _put_back(repo: MutableRef) -> None:
-    kept = await repo.commit(retain=True)
-    await kept.release()
+    immutable = await repo.commit(retain=True)
+    await immutable.release()
 
 
 def _basic(token: str) -> str:

@@ -81,11 +81,11 @@ async def write_bundle(git: Git, options: GitOptions, object: str, target: Path)
         try:
             await own.run("fetch", f"file://{git.git_dir}", "--", object)
             await own.run("update-ref", name, object)
-            made = os.path.join(folder, "out.bundle")
-            await own.run("bundle", "create", made, name)
+            bundle = os.path.join(folder, "out.bundle")
+            await own.run("bundle", "create", bundle, name)
         except GitFailed as err:
             raise err.wrap(f"failed to create git bundle for {object}") from err
-        shutil.copyfile(made, target / _FILE)
+        shutil.copyfile(bundle, target / _FILE)
 
 
 def _bundled_name(ref: str) -> str:

@@ -176,13 +176,13 @@ async def _beginning(
     stream: asyncio.StreamReader, most_bytes: int, on_most: Callable[[], None] = lambda: None
 ) -> bytes:
     """All is read, and so much is kept. `on_most` is called when it is as much."""
-    kept = bytearray()
+    start = bytearray()
     while piece := await stream.read(_PIECE_BYTES):
-        if len(kept) < most_bytes:
-            kept += piece[: most_bytes - len(kept)]
-            if len(kept) == most_bytes:
+        if len(start) < most_bytes:
+            start += piece[: most_bytes - len(start)]
+            if len(start) == most_bytes:
                 on_most()
-    return bytes(kept)
+    return bytes(start)
 
 
 def _kill(process: Process) -> None:

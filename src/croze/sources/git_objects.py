@@ -16,7 +16,7 @@ from croze.sources.git_options import GitCommit, SignaturePolicy
 class GitObjects(Struct, frozen=True):
     """The raw objects behind a reference. `tag` is empty where there is no annotated tag."""
 
-    found: GitCommit
+    resolved: GitCommit
     commit: bytes
     tag: bytes = b""
 
@@ -44,13 +44,13 @@ def check_signature(objects: GitObjects, policy: SignaturePolicy) -> None:
     wrong: CrozeError | None = None
     if objects.tag and not policy.ignore_tag:
         try:
-            _check(objects.tag, objects.found.object, policy)
+            _check(objects.tag, objects.resolved.object, policy)
             return
         except CrozeError as err:
             wrong = err
     if policy.require_tag:
         raise wrong or BadSignature("signed tag required but no signed tag found")
-    _check(objects.commit, objects.found.commit, policy)
+    _check(objects.commit, objects.resolved.commit, policy)
 
 
 def _check(raw: bytes, object: str, policy: SignaturePolicy) -> None:

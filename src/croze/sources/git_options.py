@@ -36,7 +36,7 @@ class SignaturePolicy(Struct, frozen=True):
     ignore_tag: bool = False
 
 
-class Bundle(Struct, frozen=True):
+class GitBundle(Struct, frozen=True):
     """A blob that holds a repository, instead of the remote. `store` and `session` are of a
     client's content store; without `store` it is in a registry."""
 
@@ -62,7 +62,7 @@ class GitOptions(Struct, frozen=True):
     ssh_id: str = ""
     fetch_by_commit: bool = False
     signature: SignaturePolicy | None = None
-    bundle: Bundle | None = None
+    bundle: GitBundle | None = None
     checkout_bundle: bool = False
 
     @property
@@ -141,7 +141,7 @@ def _signature(attrs: Mapping[str, str]) -> SignaturePolicy | None:
     )
 
 
-def _bundle(attrs: Mapping[str, str]) -> Bundle | None:
+def _bundle(attrs: Mapping[str, str]) -> GitBundle | None:
     locator = attrs.get("git.bundle", "")
     if not locator:
         return None
@@ -167,9 +167,9 @@ def _bundle(attrs: Mapping[str, str]) -> Bundle | None:
             'expected "sha256"'
         )
     if scheme == _BLOB_SCHEMES[0]:
-        return Bundle(locator, ref)
+        return GitBundle(locator, ref)
     store = attrs.get("oci.store", "") or body.partition("@")[0]
-    return Bundle(locator, ref, store, attrs.get("oci.session", ""))
+    return GitBundle(locator, ref, store, attrs.get("oci.session", ""))
 
 
 def _check_bundles(options: GitOptions) -> None:

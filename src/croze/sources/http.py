@@ -46,7 +46,7 @@ SCHEMES = ("http", "https")
 T = TypeVar("T")
 
 DESCRIPTION = "http url "
-"""Of a record; the URL follows."""
+"""How a record's description begins; the URL follows."""
 
 _WRITE_BYTES = 1 << 20
 _UPLOADED = "upload"
@@ -197,9 +197,9 @@ class HttpSources:
             if upload.is_upload(options.url):
                 return await self._fetch_upload(options, identity, ctx)
             headers = await self._headers(options, ctx)
-            known = await self._known(identity)
-            if known:
-                file = await self._still_good(options, headers, known)
+            earlier = await self._known(identity)
+            if earlier:
+                file = await self._still_good(options, headers, earlier)
                 if file is not None:
                     return file
             return await with_retries(
@@ -246,19 +246,19 @@ class HttpSources:
         return by_etag
 
     async def _still_good(
-        self, options: HttpOptions, headers: Mapping[str, str], known: Mapping[str, HttpFile]
+        self, options: HttpOptions, headers: Mapping[str, str], earlier: Mapping[str, HttpFile]
     ) -> HttpFile | None:
         """Ask with HEAD first: some servers don't understand If-None-Match on GET."""
-        asked = dict(headers) | {"If-None-Match": ", ".join(known)}
+        asked = dict(headers) | {"If-None-Match": ", ".join(earlier)}
         try:
             answer = self._http().send("HEAD", options.url, headers=asked)
             async with await answer as response:
                 if response.status not in (200, 304):
                     return None
                 etag = _etag(response)
-                if not etag and len(known) == 1 and response.status == 304:
-                    etag = next(iter(known))
-                remembered = known.get(etag)
+                if not etag and len(earlier) == 1 and response.status == 304:
+                    etag = next(iter(earlier))
+                remembered = earlier.get(etag)
                 disposition = response.headers.get("Content-Disposition", "")
         except (aiohttp.ClientError, OSError):
             return None
@@ -291,10 +291,10 @@ class HttpSources:
         self, options: HttpOptions, identity: str, ctx: SourceContext
     ) -> HttpFile:
         """A client gives it only once, and its URL never means anything else."""
-        known = (await self._known(identity)).get(_UPLOADED)
-        if known is not None:
+        uploaded = (await self._known(identity)).get(_UPLOADED)
+        if uploaded is not None:
             name = file_name(options.url, options.filename)
-            return HttpFile(known.digest, name, None, known.ref_id)
+            return HttpFile(uploaded.digest, name, None, uploaded.ref_id)
 
         async def save(pieces: AsyncIterator[bytes]) -> tuple[ImmutableRef, HttpFile]:
             name = file_name(options.url, options.filename)
@@ -336,11 +336,11 @@ class HttpSources:
         try:
             async with ref.mounted(readonly=False) as root:
                 digest = await _write(os.path.join(root, name), options, modified, pieces)
-            done = await ref.commit()
+            immutable = await ref.commit()
         except BaseException:
             await asyncio.shield(ref.release())
             raise
-        return done, HttpFile(digest, name, modified, done.id)
+        return immutable, HttpFile(digest, name, modified, immutable.id)
 
 
 async def _write(

@@ -58,7 +58,7 @@ class HttpFile(Struct, frozen=True):
 
 
 _MAX_NUMBER = (1 << 32) - 2
-"""Of owners, as the kernel has them; the next one means "leave it"."""
+"""The largest id of an owner, as the kernel has them; the next one means "leave it"."""
 
 
 class _Header(msgspec.Struct, rename="pascal"):
@@ -133,18 +133,18 @@ def number(attrs: Mapping[str, str], key: str) -> int:
     text = attrs.get(key, "0")
     try:
         octal = re.fullmatch(r"0[0-7]+", text)
-        found = int(text, 8) if octal else int(text, 0)
+        value = int(text, 8) if octal else int(text, 0)
     except ValueError:
-        found = -1
-    if not 0 <= found <= _MAX_NUMBER:
+        value = -1
+    if not 0 <= value <= _MAX_NUMBER:
         raise InvalidRequest(f'invalid value for {key} "{text}"')
-    return found
+    return value
 
 
-def file_name(url: str, given: str, disposition: str = "") -> str:
+def file_name(url: str, override: str, disposition: str = "") -> str:
     """The attribute, else what the server says, else the last part of the path."""
-    if given:
-        return _safe(given)
+    if override:
+        return _safe(override)
     named = _told(disposition)
     if named and not named.endswith("/"):
         return _safe(named)

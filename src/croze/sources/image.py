@@ -44,7 +44,7 @@ class ImageOptions(Struct, frozen=True):
     session: str = ""
     store: str = ""
     local: bool = False
-    """Of a client's OCI layout."""
+    """The image is in a client's OCI layout."""
 
 
 class _ManifestKey(msgspec.Struct, rename="pascal", omit_defaults=True):
@@ -165,8 +165,8 @@ class ImageSource:
     def _layers(self, image: PulledImage, ctx: SourceContext) -> list[LazyLayer]:
         fetcher = self._provider().fetcher(ctx.progress)
         text = f"pulled from {self._options.ref}"
-        kept = image.layers[: self._options.layer_limit]
-        return [LazyLayer(blob, fetcher, time.time_ns(), text) for blob in kept]
+        layers = image.layers[: self._options.layer_limit]
+        return [LazyLayer(blob, fetcher, time.time_ns(), text) for blob in layers]
 
     def _provider(self) -> ImageContents:
         options = self._options

@@ -101,7 +101,7 @@ class Ahead:
             raise failed
 
     async def _end(self, begun: Mapping[LocalOptions, _Early]) -> None:
-        """Of those that another build has taken, that one makes its own."""
+        """End what was begun; of what another build has taken, that one makes its own."""
         for options, early in begun.items():
             early.cancel()
             if self._early.get(options) is early:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from croze.aio.threads import in_thread
 from croze.api import wire_pb2
 from croze.fs.content import digest
-from croze.fs.sync.mirror import MirroredEntry, SyncResult, read_known
+from croze.fs.sync.mirror import MirroredEntry, SyncResult, read_mirrored
 from croze.fs.sync.receive import Receiver
 from croze.fs.sync.told import Told
 from croze.session.messages import decode
@@ -29,7 +29,7 @@ LARGE_BYTES: Final = 256 << 10
 
 
 HELD_BYTES: Final = 1 << 20
-"""Of contents that may be what is there already."""
+"""How much is held of contents that may be what is there already."""
 
 Came = Candidate | SyncResult
 """A directory that is as it was, or what was done to one that is not."""
@@ -45,39 +45,39 @@ class _Compared:
     @cached_property
     def known(self) -> Sequence[MirroredEntry]:
         """Raises `msgspec.DecodeError`."""
-        return read_known(self.told.notes)
+        return read_mirrored(self.told.notes)
 
 
 class AsBefore:
     """`session.transfer.Expected`: one of the kept directories is told again. Nothing is written
-    before the directory is `wanted`."""
+    before the directory `is_wanted`."""
 
     def __init__(
         self,
-        kept: KeptDir,
-        wanted: asyncio.Event,
+        kept_dir: KeptDir,
+        is_wanted: asyncio.Event,
         first: _Compared | None,
         others: Iterator[Candidate],
     ) -> None:
-        self._kept = kept
-        self._wanted = wanted
+        self._kept = kept_dir
+        self._wanted = is_wanted
         self._near = first
         self._others = others
         """Each is looked at once: of two that are alike up to here, one is as good as the other."""
         self._ended = False
 
     @classmethod
-    async def of(cls, kept: KeptDir, wanted: asyncio.Event) -> AsBefore:
+    async def of(cls, kept_dir: KeptDir, is_wanted: asyncio.Event) -> AsBefore:
         """Compare with the first candidate, which is likely to be the one, and with the others
         where it is not."""
-        candidates = kept.candidates()
+        candidates = kept_dir.candidates()
         first = next(candidates, None)
         if first is None:
-            return cls(kept, wanted, None, candidates)
+            return cls(kept_dir, is_wanted, None, candidates)
         is_large = _size_bytes(first) > LARGE_BYTES
         told = await in_thread(_told, first) if is_large else _told(first)
         compared = _Compared(first, told) if told is not None else None
-        return cls(kept, wanted, compared, candidates)
+        return cls(kept_dir, is_wanted, compared, candidates)
 
     def same_again(self, packets: Sequence[bytes]) -> int:
         """See `Expected.same_again`."""
@@ -173,12 +173,12 @@ class ReadAgain:
             return self._is_content(packet.ID, packet.data)
         if not self._before.same_again([data]):
             return False
-        known = self._before.known() if data else None
-        if known is not None and known.entry.is_file and not known.entry.linkname:
-            self._contents[self._entries] = _Content(known.digest, digest.begin(known.entry))
+        same = self._before.known() if data else None
+        if same is not None and same.entry.is_file and not same.entry.linkname:
+            self._contents[self._entries] = _Content(same.digest, digest.begin(same.entry))
             self._wanted.append(self._entries)
         self._entries += 1
-        return not data or known is not None
+        return not data or same is not None
 
     def _is_content(self, number: int, data: bytes) -> bool:
         """A piece of a content, or its end."""
@@ -192,8 +192,8 @@ class ReadAgain:
 
     def wanted(self) -> Sequence[int]:
         """See `Expected.wanted`."""
-        wanted, self._wanted = self._wanted, []
-        return wanted
+        numbers, self._wanted = self._wanted, []
+        return numbers
 
     @property
     def is_same(self) -> bool:

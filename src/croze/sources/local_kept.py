@@ -107,8 +107,8 @@ class KeptDir:
 
     async def _take(self, near: str) -> MutableRef | None:
         """A directory that an earlier build left, unless another one is using it."""
-        found = self._refs.find(**{_SHARED_KEY: self._shared_key})
-        for id in sorted(found, key=lambda id: id != near):
+        ids = self._refs.find(**{_SHARED_KEY: self._shared_key})
+        for id in sorted(ids, key=lambda id: id != near):
             try:
                 return await self._refs.get_mutable(id)
             except (NotFound, AlreadyExists):

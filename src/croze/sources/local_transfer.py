@@ -72,7 +72,7 @@ class Meter:
 
 
 class Transfer:
-    """Of what `options` ask for. It counts on `meter`, and changes nothing before it is
+    """Brings what `options` ask for. It counts on `meter`, and changes nothing before it is
     `wanted`."""
 
     def __init__(self, options: LocalOptions, refs: RefStore, pool: Pool) -> None:
@@ -86,36 +86,36 @@ class Transfer:
         """The directory as it is now; the handle is the caller's."""
         options = self._options
         shared_key = f"{options.name}:{options.shared_key_hint}:{session.shared_key}"
-        async with KeptDir(self._refs, options.name, shared_key) as kept:
+        async with KeptDir(self._refs, options.name, shared_key) as kept_dir:
             handle = await open_dir(session, options.name)
             if handle is not None:
                 with handle:
-                    self.meter.done(await self._sync(handle, kept))
+                    self.meter.done(await self._sync(handle, kept_dir))
             else:
-                await self._receive(session, kept)
-            return await kept.give()
+                await self._receive(session, kept_dir)
+            return await kept_dir.give()
 
-    async def _receive(self, session: Session, kept: KeptDir) -> None:
-        before = await AsBefore.of(kept, self.wanted)
+    async def _receive(self, session: Session, kept_dir: KeptDir) -> None:
+        before = await AsBefore.of(kept_dir, self.wanted)
         expected = ReadAgain(before) if self._options.differ == "none" else before
         came = await receive_expected_dir(session, self._request(), expected, self.meter.count)
         if isinstance(came, Candidate):
-            await kept.choose(came)
+            await kept_dir.choose(came)
 
-    async def _sync(self, handle: HostDir, kept: KeptDir) -> int:
+    async def _sync(self, handle: HostDir, kept_dir: KeptDir) -> int:
         """The client is on this host: make our copy equal to its directory."""
         options = self._options
         walk = WalkOptions(options.include or (), options.exclude or (), options.follow_paths or ())
         reread = options.differ == "none"
-        for each in kept.candidates():
-            known = SyncOptions(walk, each.index, each.state, reread)
-            if await self._pool.run(unchanged, handle.path, known) is not None:
-                await kept.choose(each)
+        for each in kept_dir.candidates():
+            sync_options = SyncOptions(walk, each.index, each.state, reread)
+            if await self._pool.run(unchanged, handle.path, sync_options) is not None:
+                await kept_dir.choose(each)
                 return 0
         await self.wanted.wait()
-        target = await kept.writable()
-        known = SyncOptions(walk, target.index, target.state, reread)
-        return (await self._pool.run(sync, handle.path, str(target.dest), known)).bytes
+        target = await kept_dir.writable()
+        sync_options = SyncOptions(walk, target.index, target.state, reread)
+        return (await self._pool.run(sync, handle.path, str(target.dest), sync_options)).bytes
 
     def _request(self) -> DirRequest:
         options = self._options

@@ -30,13 +30,13 @@ class Answers(Generic[T]):
         self, name: str, find: Callable[[], Awaitable[T]], good: Callable[[T], bool]
     ) -> T:
         """An earlier answer that is `good`, else what `find` finds. Failures are not kept."""
-        known = self._known.setdefault(name, _Known())
-        async with known.lock:
-            for answer in known.answers:
+        entry = self._known.setdefault(name, _Known())
+        async with entry.lock:
+            for answer in entry.answers:
                 if good(answer):
                     return answer
             new = await find()
-            known.answers.append(new)
+            entry.answers.append(new)
             return new
 
 

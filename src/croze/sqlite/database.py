@@ -89,10 +89,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def migrate(connection: sqlite3.Connection, steps: Steps, what: str) -> None:
     """Bring it to the newest schema, one transaction a step. Raises `NewerSchema`."""
-    (done,) = connection.execute("PRAGMA user_version").fetchone()
-    if done > len(steps):
-        raise NewerSchema(f"{what} has schema {done}, this version knows up to {len(steps)}")
-    for number, statements in enumerate(steps[done:], done + 1):
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(steps):
+        raise NewerSchema(f"{what} has schema {version}, this version knows up to {len(steps)}")
+    for number, statements in enumerate(steps[version:], version + 1):
         with transaction(connection):
             for statement in statements:
                 connection.execute(statement)

@@ -110,8 +110,8 @@ class DiskBlobStore:
         self._trash = trash
         self._dir.mkdir(parents=True, exist_ok=True)
         self._ingest.mkdir(exist_ok=True)
-        for left in os.listdir(self._ingest):
-            os.unlink(self._ingest / left)
+        for name in os.listdir(self._ingest):
+            os.unlink(self._ingest / name)
         with os.scandir(self._dir) as entries:
             self._sizes: dict[str, int | None] = {
                 f"sha256:{e.name}": None for e in entries if len(e.name) == 64
@@ -138,10 +138,10 @@ class DiskBlobStore:
     def size(self, digest: str) -> int:
         """In bytes. Raises `NotFound`."""
         path = self._existing(digest)
-        known = self._sizes[digest]
-        if known is None:
-            known = self._sizes[digest] = path.stat().st_size
-        return known
+        size = self._sizes[digest]
+        if size is None:
+            size = self._sizes[digest] = path.stat().st_size
+        return size
 
     def _existing(self, digest: str) -> Path:
         path = self._file(digest)

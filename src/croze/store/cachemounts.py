@@ -133,9 +133,9 @@ class CacheMounts:
         """See `CacheMountStore.reading`."""
         name = _name(id, base_id)
         with self._interest(name) as key:
-            while (taken := await self._take_to_read(name, key, sharing)) is None:
+            while (share := await self._take_to_read(name, key, sharing)) is None:
                 await key.freed.wait()
-            ref, shared = taken
+            ref, shared = share
             if ref is None:
                 yield None
                 return
@@ -169,9 +169,9 @@ class CacheMounts:
         """See `CacheMountStore.replacing`."""
         name = _name(id, base.id if base else "")
         with self._interest(name) as key:
-            while (taken := await self._take_to_replace(name, key, sharing)) is None:
+            while (share := await self._take_to_replace(name, key, sharing)) is None:
                 await key.freed.wait()
-            old, free = taken
+            old, free = share
             if not free:
                 yield None
                 return
@@ -273,8 +273,8 @@ class CacheMounts:
         locked = False
         for record in self._core.table.find(**{KEY: key}):
             try:
-                taken = await take(self._core, record.id)
-                return MutableHandle(self._core, taken, uses=uses), locked
+                mutable = await take(self._core, record.id)
+                return MutableHandle(self._core, mutable, uses=uses), locked
             except AlreadyExists:
                 locked = True
             except NotFound:

@@ -154,7 +154,7 @@ class Snapshotter(Protocol):
     def keys(self) -> Sequence[str]: ...
 
 
-class Ref(Protocol):
+class CommonRef(Protocol):
     """What mutable and immutable refs share."""
 
     @property
@@ -186,7 +186,7 @@ class Ref(Protocol):
     async def release(self) -> None: ...
 
 
-class ImmutableRef(Ref, Protocol):
+class ImmutableRef(CommonRef, Protocol):
     """A finished filesystem state."""
 
     def clone(self) -> Self: ...
@@ -215,7 +215,7 @@ class ImmutableRef(Ref, Protocol):
         """Make sure one of this chain's blobs is in the blob store."""
 
 
-class MutableRef(Ref, Protocol):
+class MutableRef(CommonRef, Protocol):
     """A filesystem state being written, or a cache mount."""
 
     async def commit(self, *, retain: bool = False) -> ImmutableRef:
@@ -349,7 +349,7 @@ class RefStore(Protocol):
     async def disk_usage(
         self, filters: Sequence[str] = (), *, unused_s: float = 0
     ) -> Sequence[UsageRecord]:
-        """Those that match, and were not used for as long. Raises `InvalidRequest`."""
+        """The records that match, and were not used for as long. Raises `InvalidRequest`."""
 
     def prune(self, policies: Sequence[PrunePolicy]) -> AsyncIterator[UsageRecord]:
         """Delete what the policies allow, least valuable first, yielding what goes."""

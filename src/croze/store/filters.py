@@ -12,7 +12,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from croze.errors import InvalidRequest
-from croze.gotypes.regexp import BadExpression, Expression
+from croze.gotypes.regexp import BadExpression, Regexp
 
 Fields = Mapping[str, str | None]
 """What something shows to filters: a field is present if its value is not None. Of deeper fields
@@ -55,8 +55,8 @@ class Term(Struct, frozen=True):
 
 
 @lru_cache(maxsize=16)
-def _expression(text: str) -> Expression:
-    return Expression(text)
+def _expression(text: str) -> Regexp:
+    return Regexp(text)
 
 
 def parse(filters: Sequence[str]) -> Callable[[Fields], bool]:

@@ -111,6 +111,6 @@ def _links(data: bytes, *, layers: bool) -> Sequence[str]:
         links = gojson.unmarshal(data, type=_Links)
     except (msgspec.DecodeError, RecursionError):
         return ()
-    kept = [d for d in links.layers or () if layers or d.media_type == IN_TOTO]
-    linked = [*(links.manifests or ()), *kept, *([links.config] if links.config else [])]
+    counted = [d for d in links.layers or () if layers or d.media_type == IN_TOTO]
+    linked = [*(links.manifests or ()), *counted, *([links.config] if links.config else [])]
     return [d.digest for d in linked]

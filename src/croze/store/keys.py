@@ -161,9 +161,9 @@ class SqliteKeys:
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
         if source_key.startswith(RANDOM):
             return self._random.targets(source_key, link)
-        known = self._targets.get((source_key, link))
-        if known is not None:
-            return known
+        targets = self._targets.get((source_key, link))
+        if targets is not None:
+            return targets
         rows = self._run(
             "SELECT target FROM links WHERE source = ? AND digest = ? AND input = ?"
             " AND output = ? AND selector = ?",
@@ -207,12 +207,12 @@ class SqliteKeys:
     def results(self, key_id: str) -> Sequence[StoredResult]:
         if key_id.startswith(RANDOM):
             return self._random.results(key_id)
-        found = self._results.get(key_id)
-        if found is None:
+        results = self._results.get(key_id)
+        if results is None:
             if len(self._results) >= _REMEMBERED:
                 self._results.clear()
-            found = self._results[key_id] = self._read_results(key_id)
-        return found
+            results = self._results[key_id] = self._read_results(key_id)
+        return results
 
     def _read_results(self, key_id: str) -> Sequence[StoredResult]:
         rows = self._run(

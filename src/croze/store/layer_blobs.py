@@ -97,21 +97,21 @@ def known_layers(core: Core, record: RefRecord) -> Sequence[LayerBlob] | None:
     """See `ImmutableRef.known_layers`."""
     chain = core.layers(record)
     blobs = [r.data.blob for r in chain]
-    known = [(r, b) for r, b in zip(chain, blobs, strict=True) if b is not None]
-    if len(known) < len(chain):
+    layers = [(r, b) for r, b in zip(chain, blobs, strict=True) if b is not None]
+    if len(layers) < len(chain):
         return None
-    return [_described(r, b, None) for r, b in known]
+    return [_described(r, b, None) for r, b in layers]
 
 
 def identify(core: Core, record: RefRecord) -> None:
     """Note a record's chain IDs once all its blobs are known, so that it is found by them."""
     if record.data.chain_id or record.gone:
         return
-    if (known := known_layers(core, record)) is not None:
+    if (layers := known_layers(core, record)) is not None:
         core.table.change(
             record,
-            chain_id=chain_id([b.diff_id for b in known]),
-            blob_chain_id=blob_chain_id(known),
+            chain_id=chain_id([b.diff_id for b in layers]),
+            blob_chain_id=blob_chain_id(layers),
         )
 
 
@@ -147,9 +147,9 @@ async def _ensure(
 
 
 async def _make(core: Core, record: RefRecord, compression: Compression) -> Blob:
-    if (kept := record.data.variants.get("uncompressed")) is not None:
+    if (uncompressed := record.data.variants.get("uncompressed")) is not None:
         # A computed difference was written down when it was made.
-        return await _convert(core, kept, compression)
+        return await _convert(core, uncompressed, compression)
     async with core.blobs.writer() as writer:
         with disk_errors("failed to write layer"):
             path = os.fspath(writer.path)
@@ -177,9 +177,9 @@ async def _variant(
     core: Core, record: RefRecord, blob: Blob, compression: Compression, sessions: Sequence[str]
 ) -> Blob:
     """The same tar in another compression, remembered."""
-    known = record.data.variants.get(compression.type)
-    if known is not None and core.blobs.has(known.descriptor.digest):
-        return known
+    earlier = record.data.variants.get(compression.type)
+    if earlier is not None and core.blobs.has(earlier.descriptor.digest):
+        return earlier
     await fetch_blob(core, record, blob, sessions)
     variant = await _convert(core, blob, compression)
     variants = record.data.variants | {compression.type: variant}
@@ -188,8 +188,8 @@ async def _variant(
 
 
 async def _convert(core: Core, blob: Blob, compression: Compression) -> Blob:
-    known = await _compression(core, blob)
-    if compression.type == known:
+    kind = await _compression(core, blob)
+    if compression.type == kind:
         return blob
     async with core.blobs.writer() as writer:
         with disk_errors("failed to convert layer"):
@@ -202,7 +202,7 @@ async def _convert(core: Core, blob: Blob, compression: Compression) -> Blob:
             )
         await writer.commit(digest=sums.digest, size=sums.size)
     # A table of contents belongs to the tar that the diff ID is of.
-    if sums.diff_id != blob.diff_id and "estargz" not in (known, compression.type):
+    if sums.diff_id != blob.diff_id and "estargz" not in (kind, compression.type):
         raise Corrupted(
             f"layer {blob.descriptor.digest} has diff ID {sums.diff_id}, expected {blob.diff_id}"
         )

@@ -31,11 +31,11 @@ def refresh(core: Core, layers: Sequence[LazyLayer]) -> bool:
     """See `RefStore.refresh_layers`. Others that are said to be the same, and were not unpacked
     yet, are not taken for them."""
     below: list[LayerBlob] = []
-    known = True
+    is_known = True
     for layer in layers:
         below.append(layer.blob)
         _doubt(core, below)
-        known = known and _find(core, blob_chain_id(below), layer) is not None
+        is_known = is_known and _find(core, blob_chain_id(below), layer) is not None
     return not below or _is_certain(core, below)
 
 

@@ -48,8 +48,8 @@ def _homes(
     core: Core, parents: Sequence[RefRecord], layers: Sequence[RefRecord]
 ) -> list[RefRecord]:
     """Layers that no parent's chain keeps alive. A stack's parents hold their layers already."""
-    kept = {layer.id for parent in parents for layer in core.layers(parent)}
-    return [layer for layer in layers if layer.id not in kept]
+    parent_ids = {layer.id for parent in parents for layer in core.layers(parent)}
+    return [layer for layer in layers if layer.id not in parent_ids]
 
 
 def layers_between(

@@ -207,18 +207,18 @@ def bind_readonly(source: str, target: str | os.PathLike[str], *, recursive: boo
 def detached_tmpfs() -> int:
     """A descriptor of a tmpfs that nobody else can reach: it is mounted nowhere, and goes with the
     last descriptor (fsopen(2), fsmount(2)). Raises `OSError` where this process may not."""
-    made = _call(_SYS_FSOPEN, "tmpfs", _FSOPEN_CLOEXEC)
+    context_fd = _call(_SYS_FSOPEN, "tmpfs", _FSOPEN_CLOEXEC)
     try:
-        _call(_SYS_FSCONFIG, made, _FSCONFIG_CMD_CREATE, 0, 0, 0)
+        _call(_SYS_FSCONFIG, context_fd, _FSCONFIG_CMD_CREATE, 0, 0, 0)
         attributes = _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NOEXEC
-        return _call(_SYS_FSMOUNT, made, _FSMOUNT_CLOEXEC, attributes)
+        return _call(_SYS_FSMOUNT, context_fd, _FSMOUNT_CLOEXEC, attributes)
     finally:
-        os.close(made)
+        os.close(context_fd)
 
 
 def _call(number: int, *args: int | str | ctypes.Structure) -> int:
     """A system call that the C library may not know. Raises `OSError`."""
-    given = [
+    c_args = [
         ctypes.byref(a)
         if isinstance(a, ctypes.Structure)
         else ctypes.c_char_p(os.fsencode(a))
@@ -226,7 +226,7 @@ def _call(number: int, *args: int | str | ctypes.Structure) -> int:
         else ctypes.c_long(a)
         for a in args
     ]
-    result = int(_libc.syscall(ctypes.c_long(number), *given))
+    result = int(_libc.syscall(ctypes.c_long(number), *c_args))
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
@@ -345,13 +345,13 @@ def split_lowers(value: str) -> list[str]:
 
 def mount_all(mounts: Sequence[MountSpec], target: str | os.PathLike[str]) -> None:
     """Mount entries on top of each other on `target`; all or none."""
-    done = 0
+    mounted = 0
     try:
         for entry in mounts:
             mount(entry, target)
-            done += 1
+            mounted += 1
     except BaseException:
-        for _ in range(done):
+        for _ in range(mounted):
             unmount(target)
         raise
 

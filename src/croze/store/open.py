@@ -149,20 +149,20 @@ def _snapshotter(
 ) -> LayerSnapshotter:
     """The chosen one. Snapshots of one kind mean nothing to the other: a root keeps its kind."""
     rows = db.read("SELECT value FROM settings WHERE name = 'snapshotter'")
-    kept = str(rows[0][0]) if rows else ""
+    stored_name = str(rows[0][0]) if rows else ""
     options = probe(table.dir) if name != "native" else None
     chosen = "overlayfs" if options is not None else "native"
     if name == "overlayfs" and options is None:
         raise Unsupported("overlayfs does not work in the store's directory")
-    if name == "auto" and kept == "native":
+    if name == "auto" and stored_name == "native":
         chosen = "native"
-    if kept not in ("", chosen):
+    if stored_name not in ("", chosen):
         raise InvalidRequest(
-            f"the store was made with the snapshotter {kept}, not {chosen}: use another root"
+            f"the store was made with the snapshotter {stored_name}, not {chosen}: use another root"
         )
     if name == "auto":
         log.info("auto snapshotter: using %s", chosen)
-    if not kept:
+    if not stored_name:
         db.write("INSERT INTO settings VALUES ('snapshotter', ?)", chosen)
     if chosen == "native" or options is None:
         return NativeSnapshotter(table, pool)

@@ -76,7 +76,7 @@ class RefRecord(Struct, eq=False):
     """Bytes, once measured."""
     handles: int = 0
     users: int = 0
-    """Of the handles those that make up a use, which ends with the last of them."""
+    """The handles, of those that are held, that make up a use, which ends with the last of them."""
     children: int = 0
     fetcher: BlobFetcher | None = None
     unfetched: bool = False
@@ -134,8 +134,8 @@ class RecordTable:
         decode = msgspec.msgpack.Decoder(RecordData).decode
         for _, data in self._db.read("SELECT id, data FROM records"):
             assert isinstance(data, bytes)
-            known = decode(data)
-            self._index(RefRecord(known, known.created_ns))
+            ref_data = decode(data)
+            self._index(RefRecord(ref_data, ref_data.created_ns))
         for id, last_used_ns, count, size in self._db.read("SELECT * FROM usage"):
             if (record := self._records.get(str(id))) is not None:
                 assert isinstance(last_used_ns, int)

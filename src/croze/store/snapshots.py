@@ -73,9 +73,9 @@ class SnapshotTable:
 
     def _sweep(self) -> None:
         """Directories without a row are what a killed daemon left."""
-        known = {str(s.number) for s in self._rows.values()}
+        numbers = {str(s.number) for s in self._rows.values()}
         for path in self.dir.iterdir():
-            if path.name not in known:
+            if path.name not in numbers:
                 self._trash.discard(path)
 
     def get(self, key: str) -> Snapshot:

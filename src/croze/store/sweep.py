@@ -60,10 +60,10 @@ async def _sweep_snapshots(core: Core) -> None:
     unused = [k for k in keys if not _wanted(core, k, used)]
     # Stacks and children lie on others: several rounds, each removing what is free by then.
     while unused:
-        left = [k for k in unused if not await _try_remove(core, k)]
-        if len(left) == len(unused):
+        undeleted = [k for k in unused if not await _try_remove(core, k)]
+        if len(undeleted) == len(unused):
             return
-        unused = left
+        unused = undeleted
 
 
 def _wanted(core: Core, key: str, used: Set[str | None]) -> bool:
@@ -82,7 +82,7 @@ async def _try_remove(core: Core, key: str) -> bool:
 def _sweep_side_files(core: Core) -> None:
     directory = core.root / "side"
     directory.mkdir(exist_ok=True)
-    known = {core.side_dir(record).name for record in core.table.all()}
+    names = {core.side_dir(record).name for record in core.table.all()}
     for path in directory.iterdir():
-        if path.name not in known:
+        if path.name not in names:
             core.trash.discard(path)

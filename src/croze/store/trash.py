@@ -19,8 +19,8 @@ class Trash:
         self._dir.mkdir(exist_ok=True)
         self._numbers = itertools.count()
         self._executor = ThreadPoolExecutor(1, "croze-trash")
-        for left in os.listdir(self._dir):
-            self._executor.submit(_delete, os.fspath(self._dir / left))
+        for name in os.listdir(self._dir):
+            self._executor.submit(_delete, os.fspath(self._dir / name))
 
     def discard(self, path: Path) -> None:
         """Take a file or directory away now. A no-op if it is not there."""

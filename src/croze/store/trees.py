@@ -33,7 +33,7 @@ def _has_unchanged(path: str, lowers: Sequence[str]) -> bool:
         while name and name not in names:
             names.add(name)
             name = os.path.dirname(name)
-    return any(found not in names and not is_whiteout(st) for found, _, st in walk_stats(path))
+    return any(name not in names and not is_whiteout(st) for name, _, st in walk_stats(path))
 
 
 def mark_whiteouts(path: str) -> bool:

@@ -58,7 +58,7 @@ def _check_mounts(core: Core, record: RefRecord, key: str) -> Iterator[str]:
 
 def _check_snapshots(core: Core) -> Iterator[str]:
     """Directories without a row would never be deleted."""
-    known = core.snapshots.directories()
+    directories = core.snapshots.directories()
     for name in os.listdir(core.root / "snapshots"):
-        if name not in known:
+        if name not in directories:
             yield f"directory snapshots/{name} belongs to no snapshot"

@@ -115,7 +115,7 @@ def traced(ctx: _Context, name: str, attributes: Attributes | None = None) -> It
 
 
 def traces_of(ctx: _Context) -> Sequence[BuildTrace]:
-    """Of the builds that an op works for."""
+    """The traces of the builds that an op works for."""
     return ctx.job_values(TRACE)
 
 

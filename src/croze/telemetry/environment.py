@@ -44,10 +44,10 @@ def traces_target(env: Environment) -> Target | None:
     exporter = env.get("OTEL_TRACES_EXPORTER", "")
     target = _target(env, "TRACES") if exporter != "jaeger" else None
     ignored = exporter == "none" or _true(env.get("OTEL_IGNORE_ERROR", ""))
-    asked = next((name for name in _JAEGER if env.get(name)), "")
-    if target is None and not ignored and (asked or exporter == "jaeger"):
+    name = next((name for name in _JAEGER if env.get(name)), "")
+    if target is None and not ignored and (name or exporter == "jaeger"):
         raise InvalidRequest(
-            f"{asked or 'OTEL_TRACES_EXPORTER=jaeger'}: Jaeger's old protocol is not spoken, but"
+            f"{name or 'OTEL_TRACES_EXPORTER=jaeger'}: Jaeger's old protocol is not spoken, but"
             " Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT instead"
         )
     return target

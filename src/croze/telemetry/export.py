@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from croze.api import otlp_pb2
 from croze.errors import CrozeError
 from croze.telemetry.metrics import Metrics
-from croze.telemetry.send import Sender
+from croze.telemetry.send import RequestSender
 from croze.telemetry.traces import RecordedSpan
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ LAST_S = 5.0
 class Delivery:
     """Sends, and complains of the first failure after a success."""
 
-    def __init__(self, sender: Sender, what: str) -> None:
+    def __init__(self, sender: RequestSender, what: str) -> None:
         self._sender = sender
         self._what = what
         self._failed = False
@@ -50,7 +50,7 @@ class Delivery:
 class SpanBatches:
     """A `SpanExporter`. Leave by cancelling `run`: the rest is sent then."""
 
-    def __init__(self, sender: Sender, delay_s: float) -> None:
+    def __init__(self, sender: RequestSender, delay_s: float) -> None:
         self._delivery = Delivery(sender, "traces")
         self._delay_s = delay_s
         self._queue: deque[RecordedSpan] = deque(maxlen=QUEUE_SPANS)
@@ -105,7 +105,11 @@ class MetricReader:
     """Sends what was counted since the last time. Leave by cancelling `run`."""
 
     def __init__(
-        self, sender: Sender, metrics: Metrics, resource: otlp_pb2.Resource, interval_s: float
+        self,
+        sender: RequestSender,
+        metrics: Metrics,
+        resource: otlp_pb2.Resource,
+        interval_s: float,
     ) -> None:
         self._delivery = Delivery(sender, "metrics")
         self._metrics = metrics

@@ -20,12 +20,12 @@ _NAME = re.compile(r"[^/\s]{1,15}")
 
 
 class Counters:
-    """Of the interface `name`, from now on. They count as the machine sees it: what a container
-    receives, its end on the machine sends."""
+    """Counts on the interface `name`, from now on. They count as the machine sees it: what a
+    container receives, its end on the machine sends."""
 
     def __init__(self, name: str, sysfs: Path = SYSFS) -> None:
-        known = _NAME.fullmatch(name) and name not in (".", "..")
-        self._folder = sysfs / name / "statistics" if known else None
+        is_name = _NAME.fullmatch(name) and name not in (".", "..")
+        self._folder = sysfs / name / "statistics" if is_name else None
         self._before = self._read()
 
     def since(self) -> dict[str, object] | None:

@@ -37,7 +37,7 @@ _MEMORY = {
 
 
 class MachineUsage(Sampler):
-    """Of the whole machine. Empty where the kernel tells nothing of it."""
+    """What the whole machine uses. Empty where the kernel tells nothing of it."""
 
     def __init__(self, interval_s: float = INTERVAL_S) -> None:
         super().__init__(_sample_or_none, MAX_SAMPLES, interval_s)

@@ -15,7 +15,7 @@ Labels = tuple[tuple[str, str], ...]
 """Sorted by name."""
 
 
-class Scope(Struct, frozen=True):
+class InstrumentationScope(Struct, frozen=True):
     """What measures, as OpenTelemetry has it."""
 
     name: str
@@ -38,7 +38,7 @@ class Instrument(Struct):
     kind: Literal["counter", "histogram"]
     name: str
     description: str
-    scope: Scope
+    scope: InstrumentationScope
     unit: str = ""
     bounds: tuple[float, ...] = ()
     values: dict[Labels, Count] = field(default_factory=dict)
@@ -68,14 +68,14 @@ class Metrics:
     def __init__(self) -> None:
         self.instruments: list[Instrument] = []
 
-    def counter(self, name: str, description: str, scope: Scope) -> Instrument:
+    def counter(self, name: str, description: str, scope: InstrumentationScope) -> Instrument:
         return self._new(Instrument("counter", name, description, scope))
 
     def histogram(
         self,
         name: str,
         description: str,
-        scope: Scope,
+        scope: InstrumentationScope,
         *,
         unit: str = "",
         bounds: Sequence[float] = (),
@@ -89,7 +89,7 @@ class Metrics:
 
     def deltas(self, since_ns: int, now_ns: int) -> list[otlp_pb2.ScopeMetrics]:
         """What changed since this was last asked, by scope."""
-        scopes: dict[Scope, otlp_pb2.ScopeMetrics] = {}
+        scopes: dict[InstrumentationScope, otlp_pb2.ScopeMetrics] = {}
         for one in self.instruments:
             metric = otlp_pb2.Metric(name=one.name, description=one.description, unit=one.unit)
             if not _fill(metric, one, since_ns, now_ns):

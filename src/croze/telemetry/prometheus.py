@@ -38,17 +38,17 @@ def _instrument(one: Instrument) -> Iterator[str]:
     yield f"# HELP {name} {_escaped(one.description)}"
     yield f"# TYPE {name} {one.kind}"
     for labels, value in sorted(one.values.items()):
-        known = _with_scope(one, labels)
+        all_labels = _with_scope(one, labels)
         if one.kind == "counter":
-            yield f"{name}{_braced(known)} {value.count}"
+            yield f"{name}{_braced(all_labels)} {value.count}"
             continue
         below = 0
         for bound, count in zip((*one.bounds, None), value.buckets, strict=True):
             below += count
             limit = "+Inf" if bound is None else f"{bound:g}"
-            yield f"{name}_bucket{_braced((*known, ('le', limit)))} {below}"
-        yield f"{name}_sum{_braced(known)} {value.sum!r}"
-        yield f"{name}_count{_braced(known)} {value.count}"
+            yield f"{name}_bucket{_braced((*all_labels, ('le', limit)))} {below}"
+        yield f"{name}_sum{_braced(all_labels)} {value.sum!r}"
+        yield f"{name}_count{_braced(all_labels)} {value.count}"
 
 
 def _with_scope(one: Instrument, labels: Labels) -> Labels:

@@ -43,13 +43,13 @@ class Sampler:
 
     def kept(self) -> list[Sample]:
         """What was sampled so far."""
-        kept: list[Sample] = []
+        samples: list[Sample] = []
         last = -self._interval_s
         for when, each in self._samples:
-            if not kept or when - last >= self._interval_s:
-                kept.append(each)
+            if not samples or when - last >= self._interval_s:
+                samples.append(each)
                 last = when
-        return kept
+        return samples
 
     def _tick(self) -> None:
         now = time.monotonic()

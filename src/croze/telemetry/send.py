@@ -29,7 +29,7 @@ TRACES_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 METRICS_METHOD = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 
 
-class Sender(Protocol):
+class RequestSender(Protocol):
     """Delivers one request. Raises `CrozeError`."""
 
     async def send(self, request: Message) -> None: ...
@@ -37,13 +37,13 @@ class Sender(Protocol):
     async def close(self) -> None: ...
 
 
-def sender(target: Target, method: str) -> Sender:
+def sender(target: Target, method: str) -> RequestSender:
     """For a target's protocol. Connects when there is something to send."""
     return GrpcSender(target, method) if target.protocol == "grpc" else HttpSender(target)
 
 
 class GrpcSender:
-    """See `Sender`."""
+    """See `RequestSender`."""
 
     def __init__(self, target: Target, method: str) -> None:
         self._target = target
@@ -71,7 +71,7 @@ class GrpcSender:
 def _channel(
     address: str, credentials: grpc.ChannelCredentials | None, compression: grpc.Compression | None
 ) -> grpc.aio.Channel:
-    """Of gRPC's library, which knows proxies and compresses."""
+    """A channel of gRPC's library, which knows proxies and compresses."""
     options = (("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),)
     if credentials is None:
         return grpc.aio.insecure_channel(address, options, compression)  # noqa: TID251
@@ -83,7 +83,7 @@ def _serialize(message: Message) -> bytes:
 
 
 class HttpSender:
-    """See `Sender`. A connection each time: there is a request every few seconds at most."""
+    """See `RequestSender`. A connection each time: there is a request every few seconds at most."""
 
     def __init__(self, target: Target) -> None:
         self._target = target

@@ -17,11 +17,11 @@ KEEP_S = 60.0
 """How long spans stay that no build has asked for yet, such as a client's first calls."""
 _SWEEP_EVERY_S = 10.0
 KEEP_SPANS = 10_000
-"""Of one trace."""
+"""The most spans of one trace."""
 KEEP_RECEIVED_BYTES = 64 << 20
-"""Of what clients have sent."""
+"""How much is kept of what clients have sent."""
 _OVERHEAD_BYTES = 512
-"""Of a span as an object of Python's."""
+"""The size of a span as an object of Python's."""
 
 
 class RecordedSpan(Struct, frozen=True):

@@ -143,7 +143,7 @@ class _Past:
                 self._lines.setdefault((step.where, step.kind), []).append(step)
 
     def lines(self, step: RecordedStep) -> Sequence[RecordedStep]:
-        """Those that may be the same as `step`."""
+        """The earlier steps that may be the same as `step`."""
         return self._lines.get((step.where, step.kind), ())
 
 

@@ -29,10 +29,10 @@ from croze.why.record import RecordedBuild
 log = logging.getLogger(__name__)
 
 KEEP_BUILDS: Final = 20
-"""Of each scope."""
+"""How many builds of each scope."""
 KEEP_ALL: Final = 1000
 KEEP_BYTES: Final = 256 << 20
-"""Of lists of files."""
+"""The most bytes of lists of files."""
 _TRIMMED_BYTES: Final = KEEP_BYTES // 8 * 7
 """What is left when they were too much: the next build's do not make it so again."""
 
@@ -74,7 +74,7 @@ class FileLists:
         self._folder = folder
         self._lock = threading.Lock()
         self._size_bytes: int | None = None
-        """Of all of them; None until they were first looked through."""
+        """The size of all of them; None until they were first looked through."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
@@ -120,17 +120,17 @@ class FileLists:
     def trim(self, used: set[str], limit_bytes: int = _TRIMMED_BYTES) -> None:
         """Look through all: drop what no record names, and the oldest of what takes too much
         room."""
-        kept: list[tuple[int, int, Path]] = []
+        by_age: list[tuple[int, int, Path]] = []
         for path in self._folder.iterdir():
             with contextlib.suppress(OSError):
                 if path.name in used:
                     st = path.stat()
-                    kept.append((st.st_mtime_ns, st.st_size, path))
+                    by_age.append((st.st_mtime_ns, st.st_size, path))
                 else:
                     path.unlink()
-        kept.sort(reverse=True)
+        by_age.sort(reverse=True)
         total = 0
-        for _, size, path in kept:
+        for _, size, path in by_age:
             if total + size > limit_bytes:
                 path.unlink(missing_ok=True)
             else:
@@ -173,8 +173,8 @@ class PastBuilds:
             )
             rows = [(cursor.lastrowid, name) for name in lists]
             db.executemany("INSERT INTO lists VALUES (?, ?)", rows)
-            left = self._drop_old(db, build.scope)
-        self._drop_unnamed(left)
+            unnamed = self._drop_old(db, build.scope)
+        self._drop_unnamed(unnamed)
         if self.lists.want_trimming:
             self.lists.trim(self._named() | self._held())
 

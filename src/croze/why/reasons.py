@@ -86,8 +86,10 @@ class Contents:
         if item.content or not item.queries:
             return item
         for key in self._keys(item, build):
-            if (known := self._known.get(key)) is not None:
-                return msgspec.structs.replace(item, content=known.content, files=known.files)
+            if (remembered := self._known.get(key)) is not None:
+                return msgspec.structs.replace(
+                    item, content=remembered.content, files=remembered.files
+                )
         return item
 
     @staticmethod

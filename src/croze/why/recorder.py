@@ -40,7 +40,7 @@ _OBVIOUS: Final = frozenset({"instruction", "no-cache", "new", "parent", "uncach
 """Whoever changed the Dockerfile or gave a flag knows: no warning."""
 _WARNING_LEVEL: Final = 1
 _MOST_WARNINGS: Final = 8
-"""Of one build."""
+"""How many warnings one build gets."""
 _TURN: Final = 200
 """Steps that are looked at before others get their turn on the event loop."""
 _LATER_S: Final = 0.1
@@ -161,17 +161,17 @@ class Watch:
             return None
 
         future = start_in_thread(find)
-        future.add_done_callback(lambda done: self._warn(vertex, done))
+        future.add_done_callback(lambda future: self._warn(vertex, future))
         self._warnings.append(future)
 
-    def _warn(self, vertex: Vertex, done: asyncio.Future[ExplainedStep | None]) -> None:
-        if done.cancelled():
+    def _warn(self, vertex: Vertex, future: asyncio.Future[ExplainedStep | None]) -> None:
+        if future.cancelled():
             return
-        error = done.exception()
+        error = future.exception()
         if error is not None:
             log.debug("no reason found for %s: %s", vertex.name, error)
             return
-        explanation = done.result()
+        explanation = future.result()
         if explanation is not None and explanation.compared_ref:
             reasons = [r for r in explanation.reasons if r.kind not in _OBVIOUS]
             if reasons:
@@ -191,15 +191,15 @@ def _warning(vertex: Vertex, reasons: Sequence[Reason]) -> VertexWarning:
 
 def keep_lists(lists: FileLists, facts: Iterable[VertexFacts], held: set[str]) -> Files:
     """Keep the lists of files of all inputs that count by content; their names go into `held`."""
-    kept: dict[tuple[str, int], str] = {}
+    list_names: dict[tuple[str, int], str] = {}
     for one in facts:
         for number, item in enumerate(one.inputs):
             if item.content and item.result is not None:
                 name = lists.keep(item.result)
                 if name:
                     held.add(name)
-                    kept[one.vertex.digest, number] = name
-    return kept
+                    list_names[one.vertex.digest, number] = name
+    return list_names
 
 
 def comparer(lists: FileLists, limit: int = LISTED_FILES) -> Callable[..., Changes | None]:

@@ -25,10 +25,10 @@ from croze.errors import CrozeError, ResourceExhausted
 from croze.workers.memory import bounded_memory
 from croze.workers.messages import (
     LENGTH,
-    Call,
     CallOutcome,
     Message,
     WorkerAnswer,
+    WorkerCall,
     WorkerQuestion,
     pack,
     unpack,
@@ -38,9 +38,10 @@ from croze.workers.nursery import die_with_parent, forked
 _DEEPEST = 20_000
 """Calls within calls: a path has up to 2048 directories, and each takes some."""
 _MEMORY_BYTES = 1 << 30
-"""Of a conversation, whose work is text: more is an attack or a mistake."""
+"""The memory of a conversation, whose work is text: more is an attack or a mistake."""
 _FILE_MEMORY_BYTES = 2 << 30
-"""Of a call, whose work is files: as many as anyone has, but not as much as an attacker likes."""
+"""The memory of a call, whose work is files: as many as anyone has, but not as much as an attacker
+likes."""
 
 
 def main() -> None:
@@ -67,7 +68,7 @@ def serve(connection: socket.socket) -> None:
         link = Link(connection)
         runner.get_loop()
         while (message := link.receive()) is not None:
-            if isinstance(message, Call):  # an answer may come too late to be heard
+            if isinstance(message, WorkerCall):  # an answer may come too late to be heard
                 link.send(_serve(message, link, runner))
 
 
@@ -138,7 +139,7 @@ class Questions:
                 return
 
 
-def _serve(call: Call, link: Link, runner: asyncio.Runner) -> bytes:
+def _serve(call: WorkerCall, link: Link, runner: asyncio.Runner) -> bytes:
     try:
         if not call.conversation:
             with bounded_memory(_FILE_MEMORY_BYTES):
@@ -153,7 +154,7 @@ def _serve(call: Call, link: Link, runner: asyncio.Runner) -> bytes:
         return _pack_error(error)
 
 
-async def _converse(call: Call, link: Link) -> object:
+async def _converse(call: WorkerCall, link: Link) -> object:
     asking = Questions(link)
     loop = asyncio.get_running_loop()
     loop.add_reader(link.sock, asking.on_readable)

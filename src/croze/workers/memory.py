@@ -12,7 +12,7 @@ from croze.errors import ResourceExhausted
 
 _PAGE: Final = resource.getpagesize()
 _DATA_FIELD: Final = 5
-"""Of /proc/self/statm (proc(5)): data and stacks, in pages; what `RLIMIT_DATA` counts."""
+"""The field of /proc/self/statm (proc(5)): data and stacks, in pages; what `RLIMIT_DATA` counts."""
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from msgspec import Struct
 LENGTH = struct.Struct(">Q")
 
 
-class Call(Struct, frozen=True):
+class WorkerCall(Struct, frozen=True):
     """Run a function, or hold a conversation with one, which then gets somebody to ask."""
 
     function: Callable[..., Any]
@@ -48,7 +48,7 @@ class WorkerAnswer(Struct, frozen=True):
     error: BaseException | None = None
 
 
-Message: TypeAlias = Call | CallOutcome | WorkerQuestion | WorkerAnswer
+Message: TypeAlias = WorkerCall | CallOutcome | WorkerQuestion | WorkerAnswer
 
 
 def pack(message: Message) -> bytes:
@@ -59,5 +59,5 @@ def pack(message: Message) -> bytes:
 
 def unpack(data: bytes | bytearray) -> Message:
     message = pickle.loads(data)
-    assert isinstance(message, Call | CallOutcome | WorkerQuestion | WorkerAnswer)
+    assert isinstance(message, WorkerCall | CallOutcome | WorkerQuestion | WorkerAnswer)
     return message

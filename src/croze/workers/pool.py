@@ -7,7 +7,7 @@ Cancellation. A task that is cancelled in `run` or `converse` kills its worker a
 takes its place: the function stops wherever it is. So a cancelled call may leave its target half
 written, never half written *later*: when `CancelledError` comes out, nothing touches the files any
 more. What runs here leaves no temporary files outside the paths it was given; the caller throws
-its half-made target away, as after any error. Only `fs.content.index.Index.save` and the
+its half-made target away, as after any error. Only `fs.content.index.ContentIndex.save` and the
 notes of `fs.sync.local` replace files that are kept, and they do so by rename.
 
 Start a pool from the main thread (workers die with the thread that started them), and after the
@@ -29,10 +29,10 @@ from croze.aio.parallel import first_error
 from croze.errors import CrozeError
 from croze.workers.messages import (
     LENGTH,
-    Call,
     CallOutcome,
     Message,
     WorkerAnswer,
+    WorkerCall,
     WorkerQuestion,
     pack,
     unpack,
@@ -47,7 +47,7 @@ Ask = Callable[[object], Awaitable[object]]
 """Puts a question to the daemon, from inside a conversation."""
 FILE_WORK = ("croze.fs.preload",)
 KEPT = 8
-"""Of the workers that a crowd of builds has needed, those that wait for the next."""
+"""How many of the workers that a crowd of builds has needed wait for the next one."""
 LINGER_S = 2.0
 """For how long they wait."""
 
@@ -117,7 +117,7 @@ class _Worker:
 
     @property
     def is_alive(self) -> bool:
-        """Of one that has nothing to say."""
+        """Whether a worker that has nothing to say is alive."""
         with suppress(BlockingIOError):
             return bool(self.socket.recv(1, socket.MSG_PEEK))
         return True
@@ -166,7 +166,7 @@ class WorkerPool:
         Raises WorkerDied if the process is killed. On cancellation the work has stopped when this
         returns (see the module's docstring).
         """
-        value = await self._hold(Call(function, args, kwargs), None)
+        value = await self._hold(WorkerCall(function, args, kwargs), None)
         return value  # type: ignore[return-value]
 
     async def converse(
@@ -184,10 +184,10 @@ class WorkerPool:
 
         Raises TooMuchWork when it computes for more than `cpu_s` seconds.
         """
-        value = await self._hold(Call(function, args, kwargs, True, cpu_s), answer)
+        value = await self._hold(WorkerCall(function, args, kwargs, True, cpu_s), answer)
         return value  # type: ignore[return-value]
 
-    async def _hold(self, call: Call, answer: Ask | None) -> object:
+    async def _hold(self, call: WorkerCall, answer: Ask | None) -> object:
         frame = pack(call)
         async with self._shares.slot():
             if self._closed:
@@ -272,12 +272,12 @@ async def _result(worker: _Worker) -> CallOutcome:
 async def _conversation(worker: _Worker, answer: Ask) -> CallOutcome:
     """Answer until it ends. Answers under way that it no longer waits for are cancelled."""
 
-    async def reply(asked: WorkerQuestion) -> None:
+    async def reply(question: WorkerQuestion) -> None:
         try:
-            said = WorkerAnswer(asked.id, await answer(asked.question))
+            answered = WorkerAnswer(question.id, await answer(question.question))
         except CrozeError as error:
-            said = WorkerAnswer(asked.id, error=error)
-        await worker.send(pack(said))
+            answered = WorkerAnswer(question.id, error=error)
+        await worker.send(pack(answered))
 
     async with first_error(), asyncio.TaskGroup() as group:
         replies: set[asyncio.Task[None]] = set()
@@ -292,7 +292,7 @@ async def _conversation(worker: _Worker, answer: Ask) -> CallOutcome:
     return message
 
 
-def _death(code: int, call: Call) -> CrozeError:
+def _death(code: int, call: WorkerCall) -> CrozeError:
     name = getattr(call.function, "__qualname__", repr(call.function))
     if code == -signal.SIGXCPU:
         return TooMuchWork(f"it took more than {call.cpu_s} seconds to compute")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from croze.daemon.debug.sampler import Sampler, sampling
+from croze.daemon.debug.sampler import StackSampler, sampling
 
 
 def busy(started: threading.Event, stop: threading.Event) -> None:
@@ -30,7 +30,7 @@ def test_a_busy_thread_is_seen() -> None:
 
 
 def test_old_samples_go() -> None:
-    sampler = Sampler(period_s=0)
+    sampler = StackSampler(period_s=0)
     sampler.start()
     sampler.stop()
     assert sampler.folded() == ""

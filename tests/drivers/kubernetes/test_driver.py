@@ -10,7 +10,7 @@ import pytest
 
 from croze.api import control_pb2
 from croze.builders.model import BuilderNode
-from croze.drivers.contract import Status
+from croze.drivers.contract import NodeStatus
 from croze.drivers.kubernetes.config import cluster_of
 from croze.drivers.kubernetes.driver import KubernetesDriver
 from croze.errors import CrozeError, PermissionDenied, Unavailable
@@ -36,8 +36,8 @@ class Place:
     def driver(self, name: str, **options: str) -> KubernetesDriver:
         endpoint = f"kubernetes:///b?deployment=&kubeconfig={self.kubeconfig}"
         files = {"buildkitd.toml": b"debug = true\n"}
-        given = {key.replace("_", "-"): value for key, value in options.items()}
-        node = BuilderNode(name, endpoint, driver_opts=given, files=files)
+        driver_opts = {key.replace("_", "-"): value for key, value in options.items()}
+        node = BuilderNode(name, endpoint, driver_opts=driver_opts, files=files)
         return KubernetesDriver(node, cluster_of(endpoint), "/context")
 
     def changes(self) -> list[tuple[str, str]]:
@@ -57,14 +57,14 @@ DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 
 async def test_from_nothing_to_nothing(place: Place) -> None:
     driver = place.driver("kube0", replicas="2")
-    assert await driver.status() is Status.INACTIVE
+    assert await driver.status() is NodeStatus.INACTIVE
     told: list[control_pb2.StatusResponse] = []
     await driver.boot(told.append)
     assert place.changes() == [("POST", CONFIG_MAPS), ("POST", DEPLOYMENTS)]
     assert [v.name for s in told for v in s.vertexes] == ["[internal] booting buildkit"] * 2
     parts = {status.ID for s in told for status in s.statuses}
     assert parts == {"waiting for 2 pods to be ready, timeout: 2 minutes"}
-    assert await driver.status() is Status.RUNNING
+    assert await driver.status() is NodeStatus.RUNNING
     assert [node.name.rpartition("-")[0] for node in await driver.dynamic_nodes()] == [
         "kube0-5c95bfc9ff",
         "kube0-5c95bfc9ff",
@@ -74,25 +74,25 @@ async def test_from_nothing_to_nothing(place: Place) -> None:
     assert told == [], "it runs already"
     await driver.stop()
     await driver.remove(state=True, daemon=False)
-    assert await driver.status() is Status.RUNNING
+    assert await driver.status() is NodeStatus.RUNNING
     await driver.remove(state=True, daemon=True)
     gone = [("DELETE", f"{DEPLOYMENTS}/kube0"), ("DELETE", f"{CONFIG_MAPS}/kube0-config")]
     assert place.changes()[2:] == gone
-    assert await driver.status() is Status.INACTIVE
+    assert await driver.status() is NodeStatus.INACTIVE
 
 
 async def test_what_is_sent_is_what_a_server_took(place: Place) -> None:
     await place.driver("kube0", replicas="2").boot()
-    taken = next(x for x in recorded() if (x["method"], x["path"]) == ("POST", DEPLOYMENTS))
+    request = next(x for x in recorded() if (x["method"], x["path"]) == ("POST", DEPLOYMENTS))
     sent = next(sent for method, path, sent in place.server.seen if path == DEPLOYMENTS)
-    assert sent == taken["sent"]
+    assert sent == request["sent"]
 
 
 async def test_a_stateful_set(place: Place) -> None:
     driver = place.driver("bad0", **{"persistent-volume-claim.requests.storage": "1Gi"})
     await driver.boot()
     assert place.changes()[-1] == ("POST", "/apis/apps/v1/namespaces/default/statefulsets")
-    assert await driver.status() is Status.RUNNING
+    assert await driver.status() is NodeStatus.RUNNING
 
 
 async def test_settings_of_an_earlier_node_are_replaced(place: Place) -> None:
@@ -131,7 +131,7 @@ async def test_pods_that_never_get_ready(place: Place) -> None:
 async def test_a_user_whom_the_server_does_not_know(place: Place) -> None:
     write_kubeconfig(place.kubeconfig, place.server.url, token="other")
     driver = place.driver("kube0")
-    assert await driver.status() is Status.INACTIVE
+    assert await driver.status() is NodeStatus.INACTIVE
     with pytest.raises(PermissionDenied, match='error for bootstrap "kube0": Unauthorized'):
         await driver.boot()
     with pytest.raises(PermissionDenied, match=r'deploymentClient\.Delete for "kube0": Unauth'):
@@ -141,7 +141,7 @@ async def test_a_user_whom_the_server_does_not_know(place: Place) -> None:
 async def test_a_server_that_is_not_there(place: Place) -> None:
     write_kubeconfig(place.kubeconfig, "https://127.0.0.1:1")
     driver = place.driver("kube0")
-    assert await driver.status() is Status.INACTIVE
+    assert await driver.status() is NodeStatus.INACTIVE
     with pytest.raises(Unavailable, match=r'Get "https://127\.0\.0\.1:1/apis/.*refused'):
         await driver.boot()
 
@@ -165,10 +165,10 @@ async def test_a_command_carries_a_connection(place: Place, protocols: tuple[str
 
     async def echo(streams: Streams) -> bytes:
         await streams.send(2, b"a word to stderr\n")
-        left = total
-        while left:
+        remaining_bytes = total
+        while remaining_bytes:
             data = await streams.read()
-            left -= len(data)
+            remaining_bytes -= len(data)
             await streams.send(1, data)
         return SUCCESS
 

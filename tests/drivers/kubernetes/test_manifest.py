@@ -57,14 +57,14 @@ def test_as_buildx_makes_them(case: Case) -> None:
         assert told(case["given"]) == case["made"]
 
 
-def told(given: Given) -> dict[str, object]:
-    options = parse_options(given.get("opts", {}))
+def told(case: Given) -> dict[str, object]:
+    options = parse_options(case.get("opts", {}))
     made = manifests(
-        given["name"].replace("_", "-"),
+        case["name"].replace("_", "-"),
         options,
-        flags=given.get("flags", []),
-        files={name: text.encode() for name, text in given.get("files", {}).items()},
-        fixed=parse_platforms(tuple(given.get("platforms", []))),
+        flags=case.get("flags", []),
+        files={name: text.encode() for name, text in case.get("files", {}).items()},
+        fixed=parse_platforms(tuple(case.get("platforms", []))),
     )
     return {
         "loadbalance": options.loadbalance,

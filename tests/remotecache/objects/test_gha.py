@@ -150,9 +150,9 @@ async def test_all_keys_are_asked_for_at_once(
         made = github.service.reserve([("refs/heads/x", WRITE)], blob_key(blob.described.digest), V)
         assert isinstance(made, Entry)
         made.committed = True
-    known = github.cache(repository="owner/name", ghtoken="rest-token")
+    cache = github.cache(repository="owner/name", ghtoken="rest-token")
     for blob in blobs:
-        await write(known, blob)
+        await write(cache, blob)
     assert [blob.brought for blob in blobs] == [0] * 102 + [1]
     asked = [line for line in github.service.seen if line.endswith(("/cache", "DownloadURL"))]
     assert not asked

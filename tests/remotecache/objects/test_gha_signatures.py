@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from croze.errors import CrozeError, PermissionDenied
 from croze.http.daemon import HttpClient
 from croze.remotecache.objects.gha import GhaCache
-from croze.remotecache.objects.gha_signatures import Rules, Signatures, matches
+from croze.remotecache.objects.gha_signatures import SignatureRules, Signatures, matches
 from croze.sigstore.verifier import SigstoreVerifier
 from croze.status import Silent
 from tests.remotecache.objects.gha_caches import SCOPES, opened, options
@@ -60,7 +60,7 @@ async def signed(tmp_path: Path) -> AsyncIterator[Signed]:
         apart=True,
         command=("sh", "-c", f"cat > {tmp_path}/seen && cat {bundle}"),
         required=True,
-        rules=Rules({"sourceRepositoryURI": REPOSITORY}, timestamps=1, logs=1),
+        rules=SignatureRules({"sourceRepositoryURI": REPOSITORY}, timestamps=1, logs=1),
     )
     with actions_cache() as service:
         made = Signed(service, http, instance, bundle, signatures)
@@ -87,18 +87,18 @@ async def test_without_a_signature(signed: Signed) -> None:
     assert list(await signed.cache(required=False).read_configs(Silent())) == [INDEX]
 
 
-RULES: Mapping[str, tuple[Rules, str]] = {
+RULES: Mapping[str, tuple[SignatureRules, str]] = {
     "field": (
-        Rules({"sourceRepositoryURI": "https://github.com/evil/*"}),
+        SignatureRules({"sourceRepositoryURI": "https://github.com/evil/*"}),
         'certificate field "sourceRepositoryURI" does not match policy '
         '("https://github.com/acme/app" != "https://github.com/evil/*")',
     ),
     "field that is not there": (
-        Rules({"buildTrigger": "push"}),
+        SignatureRules({"buildTrigger": "push"}),
         'certificate field "buildTrigger"',
     ),
-    "times": (Rules(timestamps=2), "not enough timestamp authorities: have 1, need 2"),
-    "logs": (Rules(logs=2), "not enough tlog authorities: have 1, need 2"),
+    "times": (SignatureRules(timestamps=2), "not enough timestamp authorities: have 1, need 2"),
+    "logs": (SignatureRules(logs=2), "not enough tlog authorities: have 1, need 2"),
 }
 
 

@@ -41,24 +41,24 @@ class Interpolation:
         self.lookup = lookup
         self.warn = warn
 
-    def text(self, given: str, depth: int = 0) -> str:
-        if "$" not in given:
-            return given
+    def text(self, source: str, depth: int = 0) -> str:
+        if "$" not in source:
+            return source
         if depth > _DEEPEST:
-            raise _InvalidError(given)
+            raise _InvalidError(source)
         out: list[str] = []
         at = 0
-        while (match := _DOLLAR.search(given, at)) is not None:
-            out.append(given[at : match.start()])
+        while (match := _DOLLAR.search(source, at)) is not None:
+            out.append(source[at : match.start()])
             at = match.end()
             if match["escaped"]:
                 out.append("$")
             elif match["named"]:
                 out.append(self.variable(match["named"]))
             else:
-                replaced, at = self.braced(given, at, depth)
+                replaced, at = self.braced(source, at, depth)
                 out.append(replaced)
-        return "".join(out) + given[at:]
+        return "".join(out) + source[at:]
 
     def variable(self, name: str) -> str:
         value = self.lookup(name)
@@ -66,19 +66,19 @@ class Interpolation:
             self.warn(f'The "{name}" variable is not set. Defaulting to a blank string.')
         return value or ""
 
-    def braced(self, given: str, start: int, depth: int) -> tuple[str, int]:
+    def braced(self, source: str, start: int, depth: int) -> tuple[str, int]:
         """What stands in braces that open before `start`, and where the text goes on."""
-        name_match = _NAME.match(given, start)
+        name_match = _NAME.match(source, start)
         if name_match is None:
-            raise _InvalidError(given)
+            raise _InvalidError(source)
         name, at = name_match.group(), name_match.end()
-        if given[at : at + 1] == "}":
+        if source[at : at + 1] == "}":
             return self.variable(name), at + 1
-        operator_match = _OPERATOR.match(given, at)
+        operator_match = _OPERATOR.match(source, at)
         if operator_match is None:
-            raise _InvalidError(given)
-        end = _closing(given, operator_match.end())
-        operand = given[operator_match.end() : end]
+            raise _InvalidError(source)
+        end = _closing(source, operator_match.end())
+        operand = source[operator_match.end() : end]
         return self.apply(name, operator_match.group(), operand, depth), end + 1
 
     def apply(self, name: str, operator: str, operand: str, depth: int) -> str:
@@ -95,20 +95,20 @@ class Interpolation:
             raise _MissingError(f"{detail}: {reason}" if reason else detail)
         return value or ""
 
-    def data(self, given: Data, path: Path = ()) -> Data:
+    def data(self, value: Data, path: Path = ()) -> Data:
         """All texts below a place; InterpolationError for the first that makes no sense."""
-        if isinstance(given, str):
-            return self._at(given, path)
-        if isinstance(given, dict):
-            return {key: self.data(given[key], (*path, key)) for key in given}
-        if isinstance(given, list):
-            return [self.data(each, (*path, "[]")) for each in given]
-        return given
+        if isinstance(value, str):
+            return self._at(value, path)
+        if isinstance(value, dict):
+            return {key: self.data(value[key], (*path, key)) for key in value}
+        if isinstance(value, list):
+            return [self.data(each, (*path, "[]")) for each in value]
+        return value
 
-    def _at(self, given: str, path: Path) -> str:
+    def _at(self, source: str, path: Path) -> str:
         where = ".".join(path)
         try:
-            return self.text(given)
+            return self.text(source)
         except _InvalidError as error:
             raise InterpolationError(
                 f"invalid interpolation format for {where}.\n"
@@ -118,12 +118,12 @@ class Interpolation:
             raise InterpolationError(f"error while interpolating {where}: {error}") from None
 
 
-def _closing(given: str, start: int) -> int:
+def _closing(source: str, start: int) -> int:
     """Where the brace that opens before `start` is closed, on the same line."""
     opened = 1
     last = -1
-    for at in range(start, len(given)):
-        char = given[at]
+    for at in range(start, len(source)):
+        char = source[at]
         if char == "\n":
             break
         if char == "{":
@@ -134,5 +134,5 @@ def _closing(given: str, start: int) -> int:
             if not opened:
                 return at
     if last < 0:
-        raise _InvalidError(given)
+        raise _InvalidError(source)
     return last

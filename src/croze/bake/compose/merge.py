@@ -39,8 +39,8 @@ def merge(base: Data, over: Data, path: Path = ()) -> Data:
     if any(fits(path, each) for each in _SEQUENCES):
         return [*as_sequence(base), *as_sequence(over)]
     if any(fits(path, each) for each in _HOSTS):
-        known = as_sequence(base)
-        return [*known, *(each for each in as_sequence(over) if each not in known)]
+        hosts = as_sequence(base)
+        return [*hosts, *(each for each in as_sequence(over) if each not in hosts)]
     if any(fits(path, each) for each in _REPLACED):
         return over
     if fits(path, _BUILD):

@@ -27,7 +27,7 @@ class WholeMessageError(ComposeError):
     """One whose message is shown as it is."""
 
 
-class Source(Struct, frozen=True):
+class FileOrigin(Struct, frozen=True):
     """Where a file's content comes from and what it may use."""
 
     directory: str
@@ -43,7 +43,7 @@ class Loader(Struct):
     files_read: int = 0
     bases: dict[str, Model] = field(default_factory=dict)
 
-    def load(self, files: Sequence[File], source: Source) -> Model:
+    def load(self, files: Sequence[File], source: FileOrigin) -> Model:
         """The merged model of all files; ComposeError with what is wrong."""
         try:
             model: Model = {}
@@ -70,7 +70,7 @@ class Loader(Struct):
         except YamlError as error:
             raise YamlError(f"failed to parse {file.name}: {error}") from None
 
-    def _file(self, file: File, source: Source, model: Model) -> Model:
+    def _file(self, file: File, source: FileOrigin, model: Model) -> Model:
         for document in self._documents(file):
             data = self._interpolated(document, source)
             model = self._include(data, file, source, model)
@@ -80,13 +80,13 @@ class Loader(Struct):
             model = _as_model(unique(model))
         return model
 
-    def _interpolated(self, document: Document, source: Source) -> Model:
+    def _interpolated(self, document: Document, source: FileOrigin) -> Model:
         if not isinstance(document.data, dict):
             raise ComposeError("top-level object must be a mapping")
         interpolation = Interpolation(source.environment.get, self.warn)
         return {key: interpolation.data(each, (key,)) for key, each in document.data.items()}
 
-    def _include(self, data: Model, file: File, source: Source, model: Model) -> Model:
+    def _include(self, data: Model, file: File, source: FileOrigin, model: Model) -> Model:
         included = data.pop("include", None)
         if included is None:
             return model
@@ -98,7 +98,7 @@ class Loader(Struct):
                 model = self._include_one(entry, file, source, model)
         return model
 
-    def _include_one(self, entry: Model, file: File, source: Source, model: Model) -> Model:
+    def _include_one(self, entry: Model, file: File, source: FileOrigin, model: Model) -> Model:
         paths = [_joined(source.directory, each) for each in _texts(entry.get("path"))]
         if not paths:
             return model
@@ -112,7 +112,7 @@ class Loader(Struct):
         else:
             directory = os.path.dirname(paths[0])
         environment = self._include_environment(entry, directory, source)
-        inner = Source(directory, environment, chain)
+        inner = FileOrigin(directory, environment, chain)
         files = [File(path, self._read(path)) for path in paths]
         imported = self.load(files, inner)
         for key in ("services", "secrets"):
@@ -120,7 +120,7 @@ class Loader(Struct):
         return model
 
     def _include_environment(
-        self, entry: Model, directory: str, source: Source
+        self, entry: Model, directory: str, source: FileOrigin
     ) -> Mapping[str, str]:
         paths = [_joined(source.directory, each) for each in _texts(entry.get("env_file"))]
         if not paths:
@@ -137,7 +137,7 @@ class Loader(Struct):
             environment.update(parse_dotenv(decoded, source.environment.get, self.warn))
         return {**environment, **source.environment}
 
-    def _extend_all(self, data: Model, name: str, source: Source) -> None:
+    def _extend_all(self, data: Model, name: str, source: FileOrigin) -> None:
         services = data.get("services")
         if services is None:
             return
@@ -147,7 +147,7 @@ class Loader(Struct):
             services[service] = self._extended(service, services, name, source, ())
 
     def _extended(
-        self, name: str, services: Model, file: str, source: Source, chain: tuple[str, ...]
+        self, name: str, services: Model, file: str, source: FileOrigin, chain: tuple[str, ...]
     ) -> Data:
         """A service over the one that it extends."""
         service = services[name]
@@ -178,11 +178,11 @@ class Loader(Struct):
         services[name] = merged
         return merged
 
-    def _base(self, name: str, base: str, file: str, path: str, source: Source) -> Model:
+    def _base(self, name: str, base: str, file: str, path: str, source: FileOrigin) -> Model:
         """The services of a file that one extends from."""
         full = _joined(source.directory, path)
-        known = self.bases.get(full)
-        if known is None:
+        services_there = self.bases.get(full)
+        if services_there is None:
             loaded: Model = {}
             base_file = File(full, self._read(full))
             for document in self._documents(base_file):
@@ -196,12 +196,12 @@ class Loader(Struct):
                 raise ComposeError(f"{where}: services must be a mapping")
             directory = os.path.relpath(os.path.dirname(full) or ".", source.directory or ".")
             resolve_paths(loaded, directory, self.world.home)
-            known = _as_model(loaded["services"])
-            self.bases[full] = known
-        if base not in known:
+            services_there = _as_model(loaded["services"])
+            self.bases[full] = services_there
+        if base not in services_there:
             missing = f"service {quote(base)} not found in {path}"
             raise ComposeError(f"cannot extend service {quote(name)} in {file}: {missing}")
-        return dict(known)
+        return dict(services_there)
 
 
 def _reference(name: str, extends: Data) -> tuple[str, str | None]:
@@ -220,8 +220,8 @@ def _import(model: Model, imported: Model, key: str) -> Model:
     shared = imported.get(key)
     if not isinstance(shared, dict):
         return model
-    known = model.get(key)
-    merged = dict(known) if isinstance(known, dict) else {}
+    own = model.get(key)
+    merged = dict(own) if isinstance(own, dict) else {}
     for name, each in shared.items():
         if name in merged and merged[name] != each:
             raise ComposeError(f"{key}.{name} conflicts with imported resource")

@@ -9,14 +9,14 @@ from croze.bake.compose.data import Data
 from croze.bake.compose.data import Mapping as Model
 from croze.bake.compose.dotenv import DotenvError, parse_dotenv
 from croze.bake.compose.merge import plain_text
-from croze.bake.compose.model import ComposeError, Loader, Source, WholeMessageError
+from croze.bake.compose.model import ComposeError, FileOrigin, Loader, WholeMessageError
 from croze.bake.compose.schema import first_problem
 from croze.bake.compose.targets import make_target, pairs
 from croze.bake.definition.matrix import check_name
 from croze.bake.definition.read import Definition, file_directory
 from croze.bake.errors import BakeError
 from croze.bake.target import Group
-from croze.bake.world import File, Settings, World
+from croze.bake.world import BakeSettings, File, World
 from croze.gotypes.quote import quote
 
 _PROJECT_NAME = "COMPOSE_PROJECT_NAME"
@@ -25,7 +25,7 @@ _SERVICE_KEYS = ("image", "build", "environment", "env_file")
 __all__ = ["ComposeError", "is_compose", "read_compose"]
 
 
-def is_compose(file: File, settings: Settings, world: World) -> bool:
+def is_compose(file: File, settings: BakeSettings, world: World) -> bool:
     """Whether this is a compose file; ComposeError if it may have been one, but makes no sense."""
     name = file.name.lower()
     environment = compose_environment(settings, world)
@@ -39,7 +39,7 @@ def is_compose(file: File, settings: Settings, world: World) -> bool:
     return True
 
 
-def compose_environment(settings: Settings, world: World) -> dict[str, str]:
+def compose_environment(settings: BakeSettings, world: World) -> dict[str, str]:
     """Variables for interpolation: the environment, what `.env` adds to it, and `--var`."""
     environment = dict(world.environment)
     path = os.path.join(world.directory, ".env")
@@ -57,7 +57,7 @@ def compose_environment(settings: Settings, world: World) -> dict[str, str]:
 def _load(files: Sequence[File], environment: Mapping[str, str], world: World) -> Model:
     """The services and secrets of the files, as far as builds need them."""
     variables = {**environment, _PROJECT_NAME: environment.get(_PROJECT_NAME) or "bake"}
-    model = Loader(world, world.warn).load(files, Source("", variables))
+    model = Loader(world, world.warn).load(files, FileOrigin("", variables))
     merged: Model = {}
     services = model.get("services")
     if isinstance(services, dict):
@@ -80,7 +80,9 @@ def _service(service: Data) -> Data:
     return {key: service[key] for key in _SERVICE_KEYS if key in service}
 
 
-def read_compose(files: Sequence[File], settings: Settings, world: World, into: Definition) -> None:
+def read_compose(
+    files: Sequence[File], settings: BakeSettings, world: World, into: Definition
+) -> None:
     """Add the targets of the files, and a group of all of them."""
     environment = compose_environment(settings, world)
     try:
@@ -126,17 +128,17 @@ def _check(services: Model, secrets: Model) -> None:
 
 def _under(entries: Data, key: str) -> list[str]:
     """What the entries of a list have under a key."""
-    known = entries if isinstance(entries, list) else []
-    return [plain_text(each[key]) for each in known if isinstance(each, dict) and key in each]
+    items = entries if isinstance(entries, list) else []
+    return [plain_text(each[key]) for each in items if isinstance(each, dict) and key in each]
 
 
 def _check_link(name: str, added: str, other: str, services: Model) -> None:
     linked = services.get(other)
-    known = f"service {quote(other)} as additional contexts {added}"
+    link = f"service {quote(other)} as additional contexts {added}"
     if linked is None:
-        raise ComposeError(f"service {quote(name)} declares unknown {known}")
+        raise ComposeError(f"service {quote(name)} declares unknown {link}")
     if _mapping(linked).get("build") is None:
-        raise ComposeError(f"service {quote(name)} declares non-buildable {known}")
+        raise ComposeError(f"service {quote(name)} declares non-buildable {link}")
 
 
 def _add_targets(

@@ -20,7 +20,7 @@ class Problem(Struct, frozen=True):
     weight: int
 
 
-class Schema(Protocol):
+class DataSchema(Protocol):
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
         """What is wrong with a value that stands at `where`."""
         ...
@@ -55,7 +55,7 @@ def _wrong_type(value: Data, where: Path, kinds: tuple[str, ...]) -> Problem | N
     return Problem(where, f"must be a {_named(kinds)}", len(where))
 
 
-class Scalar(Struct, frozen=True):
+class ScalarSchema(Struct, frozen=True):
     kinds: tuple[str, ...]
 
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
@@ -64,8 +64,8 @@ class Scalar(Struct, frozen=True):
             yield wrong_type
 
 
-class Items(Struct, frozen=True):
-    item: Schema
+class ItemsSchema(Struct, frozen=True):
+    item: DataSchema
     unique: bool = False
 
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
@@ -82,11 +82,11 @@ class Items(Struct, frozen=True):
                 yield Problem(where, f"items at {first} and {index} are equal", len(where))
 
 
-class Members(Struct, frozen=True):
-    """A mapping: known members, then members by pattern, and nothing else."""
+class MappingSchema(Struct, frozen=True):
+    """A mapping: members by name, then by pattern, and nothing else."""
 
-    known: Mapping[str, Schema] = field(default_factory=dict)
-    patterns: Mapping[str, Schema] = field(default_factory=dict)
+    members: Mapping[str, DataSchema] = field(default_factory=dict)
+    patterns: Mapping[str, DataSchema] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     closed: bool = True
 
@@ -103,7 +103,7 @@ class Members(Struct, frozen=True):
             yield Problem(where, f"missing {noun} {names}", len(where))
         extra: list[str] = []
         for name, each in value.items():
-            schemas = [self.known[name]] if name in self.known else []
+            schemas = [self.members[name]] if name in self.members else []
             schemas += [s for pattern, s in self.patterns.items() if re.search(pattern, name)]
             if not schemas and self.closed:
                 extra.append(name)
@@ -115,7 +115,7 @@ class Members(Struct, frozen=True):
 
 
 class OneOf(Struct, frozen=True):
-    choices: tuple[Schema, ...]
+    choices: tuple[DataSchema, ...]
 
     def problems(self, value: Data, where: Path) -> Iterator[Problem]:
         by_choice = [list(each.problems(value, where)) for each in self.choices]
@@ -129,33 +129,35 @@ class Anything(Struct, frozen=True):
         return iter(())
 
 
-_TEXT = Scalar(("string",))
-_TEXTS = Items(_TEXT)
-_UNIQUE_TEXTS = Items(_TEXT, unique=True)
-_FLAG = Scalar(("boolean", "string"))
-_NUMBER = Scalar(("integer", "string"))
-_EXTENSION: Mapping[str, Schema] = {"^x-": Anything()}
+_TEXT = ScalarSchema(("string",))
+_TEXTS = ItemsSchema(_TEXT)
+_UNIQUE_TEXTS = ItemsSchema(_TEXT, unique=True)
+_FLAG = ScalarSchema(("boolean", "string"))
+_NUMBER = ScalarSchema(("integer", "string"))
+_EXTENSION: Mapping[str, DataSchema] = {"^x-": Anything()}
 _PAIRS = OneOf(
     (
-        Members(patterns={".+": Scalar(("string", "number", "boolean", "null"))}),
+        MappingSchema(patterns={".+": ScalarSchema(("string", "number", "boolean", "null"))}),
         _UNIQUE_TEXTS,
     )
 )
-_HOSTS = OneOf((Members(patterns={".+": OneOf((_TEXT, _TEXTS))}), _UNIQUE_TEXTS))
-_LIMIT = OneOf((_NUMBER, Members({"hard": _NUMBER, "soft": _NUMBER}, _EXTENSION, ("soft", "hard"))))
+_HOSTS = OneOf((MappingSchema(patterns={".+": OneOf((_TEXT, _TEXTS))}), _UNIQUE_TEXTS))
+_LIMIT = OneOf(
+    (_NUMBER, MappingSchema({"hard": _NUMBER, "soft": _NUMBER}, _EXTENSION, ("soft", "hard")))
+)
 _GRANT = OneOf(
     (
         _TEXT,
-        Members(
+        MappingSchema(
             {
                 **dict.fromkeys(("source", "target", "uid", "gid"), _TEXT),
-                "mode": Scalar(("number", "string")),
+                "mode": ScalarSchema(("number", "string")),
             },
             _EXTENSION,
         ),
     )
 )
-_BUILD_MEMBERS: Mapping[str, Schema] = {
+_BUILD_MEMBERS: Mapping[str, DataSchema] = {
     **dict.fromkeys(
         ("context", "dockerfile", "dockerfile_inline", "network", "target", "isolation"), _TEXT
     ),
@@ -165,44 +167,48 @@ _BUILD_MEMBERS: Mapping[str, Schema] = {
     "no_cache_filter": OneOf((_TEXT, _UNIQUE_TEXTS)),
     "shm_size": _NUMBER,
     "extra_hosts": _HOSTS,
-    "secrets": Items(_GRANT),
-    "ulimits": Members(patterns={"^[a-z]+$": _LIMIT}, closed=False),
+    "secrets": ItemsSchema(_GRANT),
+    "ulimits": MappingSchema(patterns={"^[a-z]+$": _LIMIT}, closed=False),
 }
 _ENV_FILE = OneOf(
     (
         _TEXT,
-        Items(
+        ItemsSchema(
             OneOf(
                 (
                     _TEXT,
-                    Members({"path": _TEXT, "format": _TEXT, "required": _FLAG}, {}, ("path",)),
+                    MappingSchema(
+                        {"path": _TEXT, "format": _TEXT, "required": _FLAG}, {}, ("path",)
+                    ),
                 )
             )
         ),
     )
 )
-_SERVICE = Members(
+_SERVICE = MappingSchema(
     {
         "image": _TEXT,
-        "build": OneOf((_TEXT, Members(_BUILD_MEMBERS, _EXTENSION))),
+        "build": OneOf((_TEXT, MappingSchema(_BUILD_MEMBERS, _EXTENSION))),
         "environment": _PAIRS,
         "env_file": _ENV_FILE,
     },
     _EXTENSION,
 )
-_SECRET = Members(
+_SECRET = MappingSchema(
     {
         **dict.fromkeys(("name", "environment", "file", "driver", "template_driver"), _TEXT),
-        "external": Scalar(("boolean", "string", "object")),
+        "external": ScalarSchema(("boolean", "string", "object")),
         "labels": _PAIRS,
-        "driver_opts": Members(patterns={"^.+$": Scalar(("string", "number"))}, closed=False),
+        "driver_opts": MappingSchema(
+            patterns={"^.+$": ScalarSchema(("string", "number"))}, closed=False
+        ),
     },
     _EXTENSION,
 )
-_PROJECT = Members(
+_PROJECT = MappingSchema(
     {
-        "services": Members(patterns={"^[a-zA-Z0-9._-]+$": _SERVICE}),
-        "secrets": Members(patterns={"^[a-zA-Z0-9._-]+$": _SECRET}),
+        "services": MappingSchema(patterns={"^[a-zA-Z0-9._-]+$": _SERVICE}),
+        "secrets": MappingSchema(patterns={"^[a-zA-Z0-9._-]+$": _SECRET}),
     }
 )
 

@@ -103,8 +103,8 @@ def _args(
     value: Data, environment: Mapping[str, str], variables: Mapping[str, str | None]
 ) -> dict[str, str | None] | None:
     args: dict[str, str | None] = {}
-    for name, given in sorted(pairs(value).items()):
-        text = given
+    for name, default in sorted(pairs(value).items()):
+        text = default
         if text is None:
             text = variables.get(name)
         if text is None:
@@ -188,11 +188,11 @@ def _ssh(value: Data) -> list[SshEntry] | None:
     return sorted(entries, key=lambda each: (each.id, each.paths))
 
 
-def _secrets(value: Data, known: Model) -> list[SecretEntry] | None:
+def _secrets(value: Data, secrets: Model) -> list[SecretEntry] | None:
     entries: list[SecretEntry] = []
     for each in value if isinstance(value, list) else ():
         source = plain_text(each.get("source", "")) if isinstance(each, dict) else plain_text(each)
-        declared = known.get(source)
+        declared = secrets.get(source)
         details = declared if isinstance(declared, dict) else {}
         if details.get("external") is True:
             raise ComposeError(f"unsupported external secret {plain_text(details.get('name', ''))}")
@@ -202,12 +202,12 @@ def _secrets(value: Data, known: Model) -> list[SecretEntry] | None:
 
 
 def _attests(build: Model) -> list[Attest] | None:
-    given: list[str] = []
+    texts: list[str] = []
     for kind in ("sbom", "provenance"):
         text = _text(build.get(kind))
         if text is not None:
-            given.append(canonical_attest(kind, text))
-    return ATTESTS.from_texts(given) or None
+            texts.append(canonical_attest(kind, text))
+    return ATTESTS.from_texts(texts) or None
 
 
 def named_contexts(contexts: Mapping[str, str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from croze.bake.options.entries import (
     SshEntry,
 )
 from croze.bake.options.policy import policies_from_value, policy_values
-from croze.bake.options.resources import Resources, resources_from_value, resources_value
+from croze.bake.options.resources import ResourceLimits, resources_from_value, resources_value
 from croze.bake.target import Group, Target
 from croze.bake.values.convert import ConversionError, convert
 from croze.bake.values.types import BOOL, LIST_OF_STRING, MAP_OF_STRING, STRING, Type
@@ -196,7 +196,7 @@ def _special_value(name: str, held: Field) -> Value:
     if name == "policy":
         return policy_values(held if isinstance(held, list) else None)
     if name == "resources":
-        return resources_value(held if isinstance(held, Resources) else None)
+        return resources_value(held if isinstance(held, ResourceLimits) else None)
     entries = held if isinstance(held, list) else []
     shown = [each.value() for each in entries if isinstance(each, _SHOWN)]
     return list_value(shown, _ENTRIES[name][1])

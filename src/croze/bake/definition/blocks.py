@@ -11,7 +11,7 @@ from croze.bake.definition.attributes import group_value, read_attribute, target
 from croze.bake.definition.matrix import check_name, name_of, scopes_of
 from croze.bake.definition.resolver import NameResolver
 from croze.bake.errors import BakeError
-from croze.bake.hcl.content import AnyBlock, Content, Schema
+from croze.bake.hcl.content import AnyBlock, BodySchema, Content
 from croze.bake.hcl.scope import Scope
 from croze.bake.hcl.source import Diagnostic, HclError
 from croze.bake.hcl.syntax import Attr, Expression, Variable
@@ -19,9 +19,9 @@ from croze.bake.target import ATTRIBUTES, Group, Target
 from croze.bake.values.types import MAP_OF_STRING
 from croze.bake.values.value import Value, map_value
 
-_GROUP = Schema({"description": False, "targets": True})
-_TARGET = Schema(dict.fromkeys(ATTRIBUTES, False))
-_SCHEMAS: Mapping[str, Schema] = {"group": _GROUP, "target": _TARGET}
+_GROUP = BodySchema({"description": False, "targets": True})
+_TARGET = BodySchema(dict.fromkeys(ATTRIBUTES, False))
+_SCHEMAS: Mapping[str, BodySchema] = {"group": _GROUP, "target": _TARGET}
 
 
 class Instance(Struct, eq=False):
@@ -30,7 +30,7 @@ class Instance(Struct, eq=False):
     scope: Scope
     held: Target | Group
     name: str
-    done: set[str] = field(default_factory=set)
+    evaluated: set[str] = field(default_factory=set)
     started: set[str] = field(default_factory=set)
 
 
@@ -69,14 +69,14 @@ class Blocks(NameResolver):
 
     def instances(self, block: AnyBlock) -> list[Instance]:
         """The targets or groups that a block is, not evaluated yet."""
-        known = self._instances.get(block)
-        if known is not None:
-            return known
+        instances = self._instances.get(block)
+        if instances is not None:
+            return instances
         scopes = scopes_of(block, self.scope, self.load)
         label = block.labels[0]
-        known = [Instance(each, _empty(block), label) for each in scopes]
-        self._instances[block] = known
-        return known
+        instances = [Instance(each, _empty(block), label) for each in scopes]
+        self._instances[block] = instances
+        return instances
 
     def names(self, block: AnyBlock) -> list[str]:
         """What the targets or groups of the block are called."""
@@ -113,7 +113,7 @@ class Blocks(NameResolver):
         self._announce(block.type)
         for instance in self.instances(block):
             if only is not None:
-                if only in instance.done:
+                if only in instance.evaluated:
                     return
                 if only in instance.started:
                     where = f"{block.type}.{instance.name}.{only}"
@@ -124,7 +124,9 @@ class Blocks(NameResolver):
     def _evaluate(self, block: AnyBlock, instance: Instance, only: str | None) -> None:
         attributes = self._content(block).attributes
         if only is None:
-            missing = {name: each for name, each in attributes.items() if name not in instance.done}
+            missing = {
+                name: each for name, each in attributes.items() if name not in instance.evaluated
+            }
         else:
             missing = {name: each for name, each in attributes.items() if name == only}
         for each in missing.values():
@@ -136,9 +138,9 @@ class Blocks(NameResolver):
                 setattr(instance.held, ATTRIBUTES.get(name, name), value)
         if problems:
             raise HclError(problems)
-        instance.done.update(missing)
+        instance.evaluated.update(missing)
         if only is not None:
-            instance.done.add(only)
+            instance.evaluated.add(only)
         self._publish(block.type, instance)
 
     def _publish(self, kind: str, instance: Instance) -> None:

@@ -6,27 +6,27 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from croze.bake.hcl.content import AnyBlock, AnyBody, Schema
+from croze.bake.hcl.content import AnyBlock, AnyBody, BodySchema
 from croze.bake.hcl.evaluate import Evaluator
 from croze.bake.hcl.json_syntax import JsonString
 from croze.bake.hcl.scope import Scope
-from croze.bake.hcl.source import Diagnostic, Range
+from croze.bake.hcl.source import Diagnostic, SourceRange
 from croze.bake.hcl.syntax import Attribute, Expression
 from croze.bake.hcl.type_constraints import type_constraint
 from croze.bake.values.convert import ConversionError, convert
 from croze.bake.values.types import DYNAMIC, STRING, Type
 
-_TOP = Schema(blocks={"variable": ("name",), "function": ("name",)})
-_VARIABLE = Schema({"type": False, "default": False, "description": False}, {"validation": ()})
-_FUNCTION = Schema({"params": False, "variadic_params": False, "result": False})
-_VALIDATION = Schema({"condition": False, "error_message": False})
+_TOP = BodySchema(blocks={"variable": ("name",), "function": ("name",)})
+_VARIABLE = BodySchema({"type": False, "default": False, "description": False}, {"validation": ()})
+_FUNCTION = BodySchema({"params": False, "variadic_params": False, "result": False})
+_VALIDATION = BodySchema({"condition": False, "error_message": False})
 _CONSTANT = Scope({}, {}, constant=True)
 
 
 class Validation(Struct, frozen=True):
     condition: Expression | None
     error_message: Expression | None
-    where: Range
+    where: SourceRange
 
 
 class VariableBlock(Struct):
@@ -35,7 +35,7 @@ class VariableBlock(Struct):
     default: Attribute | None
     description: str
     validations: list[Validation]
-    missing_range: Range
+    missing_range: SourceRange
     constraint: Type | None = None
     """The type, once it has been read and if there is one."""
 
@@ -45,7 +45,7 @@ class FunctionBlock(Struct, frozen=True):
     params: Attribute | None
     variadic: Attribute | None
     result: Attribute | None
-    name_range: Range
+    name_range: SourceRange
 
 
 class Declarations(Struct):

@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable
 
 from croze.bake.errors import BakeError
-from croze.bake.hcl.content import AnyBlock, Schema
+from croze.bake.hcl.content import AnyBlock, BodySchema
 from croze.bake.hcl.evaluate import evaluate
 from croze.bake.hcl.scope import Scope
 from croze.bake.hcl.syntax import Expression
 from croze.bake.values.convert import ConversionError, to_string
 from croze.bake.values.value import Value
 
-_SCHEMA = Schema({"matrix": False, "name": False})
+_SCHEMA = BodySchema({"matrix": False, "name": False})
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 # More than anybody builds; fewer than would take long to refuse.
 _MOST_TARGETS = 100_000

@@ -29,25 +29,25 @@ from croze.gotypes.quote import quote
 JSON_SUFFIX = "_JSON"
 
 
-class Override(Struct, frozen=True):
+class VariableOverride(Struct, frozen=True):
     text: str
     is_json: bool = False
 
 
 def find_override(
     name: str, prefer_json: bool, outside: Mapping[str, str], defined: Mapping[str, object]
-) -> Override | None:
+) -> VariableOverride | None:
     """The text for a variable, by its name or by that with `_JSON` if this is no variable."""
-    override = Override(outside[name]) if name in outside else None
+    override = VariableOverride(outside[name]) if name in outside else None
     if override is None or prefer_json:
         json_name = name + JSON_SUFFIX
         if json_name not in defined and json_name in outside:
-            return Override(outside[json_name], True)
+            return VariableOverride(outside[json_name], True)
     return override
 
 
 def apply_override(
-    name: str, override: Override, want: Type, typed: bool, default: Value | None
+    name: str, override: VariableOverride, want: Type, typed: bool, default: Value | None
 ) -> Value:
     """The variable's value. `want` is the dynamic type unless the variable says its type."""
     if typed and override.is_json:

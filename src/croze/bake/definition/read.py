@@ -11,20 +11,20 @@ from croze.bake.definition.blocks import Blocks, blocks_by_name
 from croze.bake.definition.declarations import Declarations, VariableBlock, read_declarations
 from croze.bake.definition.resolver import told_at
 from croze.bake.definition.validations import check_variables
-from croze.bake.hcl.content import AnyBlock, AnyBody, Schema
+from croze.bake.hcl.content import AnyBlock, AnyBody, BodySchema
 from croze.bake.hcl.function import Function
 from croze.bake.hcl.source import Diagnostic, HclError
-from croze.bake.hcl.syntax import Attr, Attribute, Index, Variable
+from croze.bake.hcl.syntax import Attr, Attribute, LiteralIndex, Variable
 from croze.bake.target import Group, Target
 from croze.bake.values import json
 from croze.bake.values.convert import ConversionError, to_string
 from croze.bake.values.json import JsonError
 from croze.bake.values.types import STRING
 from croze.bake.values.value import Value
-from croze.bake.world import Settings
+from croze.bake.world import BakeSettings
 
 _LABELS = {"group": ("name",), "target": ("name",)}
-_KNOWN = Schema(blocks=_LABELS)
+_KNOWN = BodySchema(blocks=_LABELS)
 _RESERVED = frozenset(_LABELS)
 _BLOCKS = _RESERVED | {"variable", "function"}
 
@@ -48,7 +48,7 @@ class Definition(Struct):
 
 def read_definition(
     bodies: Sequence[AnyBody],
-    settings: Settings,
+    settings: BakeSettings,
     environment: Mapping[str, str],
     functions: Mapping[str, Function],
     into: Definition,
@@ -149,23 +149,23 @@ def _read_blocks(resolver: Blocks, blocks: Sequence[AnyBlock], into: Definition)
         group.targets = list(dict.fromkeys(group.targets))
 
 
-def _put_group(group: Group, known: dict[str, int], into: Definition) -> None:
-    if group.name in known:
-        into.groups[known[group.name]] = group
+def _put_group(group: Group, places: dict[str, int], into: Definition) -> None:
+    if group.name in places:
+        into.groups[places[group.name]] = group
     else:
-        known[group.name] = len(into.groups)
+        places[group.name] = len(into.groups)
         into.groups.append(group)
 
 
 def _put_target(
-    target: Target, block: AnyBlock, known: dict[str, Target], into: Definition
+    target: Target, block: AnyBlock, targets: dict[str, Target], into: Definition
 ) -> None:
     _set_bases(target, block)
-    if target.name in known:
-        known[target.name].merge(target)
+    if target.name in targets:
+        targets[target.name].merge(target)
     else:
-        known[target.name] = target.copy()
-        into.targets.append(known[target.name])
+        targets[target.name] = target.copy()
+        into.targets.append(targets[target.name])
 
 
 def _set_bases(target: Target, block: AnyBlock) -> None:
@@ -173,7 +173,9 @@ def _set_bases(target: Target, block: AnyBlock) -> None:
     base = file_directory(block.definition_range.filename)
     bases = target.bases
     bases.default = base
-    attributes = block.body.content(Schema({"context": False, "contexts": False}), []).attributes
+    attributes = block.body.content(
+        BodySchema({"context": False, "contexts": False}), []
+    ).attributes
     if "context" in attributes:
         bases.context = base
         bases.context_from = _context_reference(attributes["context"])
@@ -196,7 +198,7 @@ def _context_reference(attribute: Attribute) -> str:
     match expression.steps:
         case [Attr(name=name), Attr(name="context")]:
             return name
-        case [Index(key=key), Attr(name="context")]:
+        case [LiteralIndex(key=key), Attr(name="context")]:
             try:
                 converted = to_string(key)
             except ConversionError:

@@ -18,7 +18,7 @@ from croze.bake.hcl.function import Function, Parameter
 from croze.bake.hcl.json_syntax import JsonArray
 from croze.bake.hcl.references import references
 from croze.bake.hcl.scope import Scope
-from croze.bake.hcl.source import Diagnostic, HclError, Range
+from croze.bake.hcl.source import Diagnostic, HclError, SourceRange
 from croze.bake.hcl.syntax import Attribute, Expression, Tuple, Variable
 from croze.bake.hcl.type_constraints import static_keyword
 from croze.bake.values.convert import ConversionError, convert
@@ -32,7 +32,7 @@ class UndefinedError(BakeError):
 
 
 @contextmanager
-def told_at(summary: str, subject: Range) -> Iterator[None]:
+def told_at(summary: str, subject: SourceRange) -> Iterator[None]:
     """Problems without a place of their own are told at this one."""
     try:
         yield
@@ -52,8 +52,8 @@ def _undefined(allowed: bool) -> Iterator[None]:
 class Variables(dict[str, Value]):
     """Values by name. One that is `stale` is made anew when it is looked at."""
 
-    def __init__(self, known: Iterable[tuple[str, Value]]) -> None:
-        super().__init__(known)
+    def __init__(self, values: Iterable[tuple[str, Value]]) -> None:
+        super().__init__(values)
         self.stale: dict[str, Callable[[], Value]] = {}
 
     def __getitem__(self, name: str) -> Value:
@@ -88,7 +88,7 @@ class NameResolver:
         self,
         expression: Expression,
         scope: Scope,
-        known: frozenset[str] = frozenset(),
+        own_names: frozenset[str] = frozenset(),
         missing_allowed: bool = True,
     ) -> None:
         """Resolve all that an expression needs, but for the names it brings along.
@@ -103,7 +103,7 @@ class NameResolver:
                 with _undefined(missing_allowed):
                     self.function(name)
             for variable in needed.variables:
-                if variable.name not in known:
+                if variable.name not in own_names:
                     with _undefined(missing_allowed):
                         self.load_variable(variable, scope, expression)
 
@@ -215,7 +215,7 @@ def _static_list(expression: Expression) -> Sequence[Expression]:
     raise HclError([Diagnostic("Invalid expression", detail, expression.start_range)])
 
 
-def _param(expression: Expression, where: Range, problems: list[Diagnostic]) -> str:
+def _param(expression: Expression, where: SourceRange, problems: list[Diagnostic]) -> str:
     name = static_keyword(expression)
     if not name:
         detail = "Each parameter name must be an identifier."

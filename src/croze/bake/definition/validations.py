@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from croze.bake.definition.declarations import Validation, VariableBlock
 from croze.bake.hcl.evaluate import Evaluator
 from croze.bake.hcl.scope import Scope
-from croze.bake.hcl.source import Diagnostic, HclError, Range
+from croze.bake.hcl.source import Diagnostic, HclError, SourceRange
 from croze.bake.hcl.syntax import Expression, Literal
 from croze.bake.values.convert import ConversionError, to_bool
 from croze.bake.values.value import NULL
@@ -46,11 +46,13 @@ def _check(validation: Validation, scope: Scope, problems: list[Diagnostic]) -> 
         _tell(_or_null(validation.error_message, validation.where), where, scope, problems)
 
 
-def _or_null(expression: Expression | None, where: Range) -> Expression:
+def _or_null(expression: Expression | None, where: SourceRange) -> Expression:
     return Literal(NULL, where) if expression is None else expression
 
 
-def _tell(message: Expression, where: Range, scope: Scope, problems: list[Diagnostic]) -> None:
+def _tell(
+    message: Expression, where: SourceRange, scope: Scope, problems: list[Diagnostic]
+) -> None:
     mark = len(problems)
     value = Evaluator(problems).evaluate(message, scope)
     if len(problems) > mark:

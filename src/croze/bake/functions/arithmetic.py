@@ -70,12 +70,12 @@ def _extreme(choose: Callable[[Sequence[Number]], Number]) -> Function:
     return function(apply, returns=NUMBER, variadic=amount("numbers"))
 
 
-def _smallest(given: Sequence[Number]) -> Number:
-    return min(given)
+def _smallest(operands: Sequence[Number]) -> Number:
+    return min(operands)
 
 
-def _largest(given: Sequence[Number]) -> Number:
-    return max(given)
+def _largest(operands: Sequence[Number]) -> Number:
+    return max(operands)
 
 
 def _int(value: Number) -> Number:
@@ -129,24 +129,24 @@ def _signum(args: Sequence[Value]) -> Value:
 
 
 def _parse_int(args: Sequence[Value]) -> Value:
-    given = args[0]
-    if given.kind != "string":
-        raise ArgumentError(0, f"first argument must be a string, not {given.type.name()}")
+    text = args[0]
+    if text.kind != "string":
+        raise ArgumentError(0, f"first argument must be a string, not {text.type.name()}")
     try:
         base = whole(args[1])
     except CallError as error:
         raise ArgumentError(1, str(error)) from None
     if not 2 <= base <= 62:
         raise ArgumentError(1, "base must be a whole number between 2 and 62 inclusive")
-    value = _digits(given.text, base)
+    value = _digits(text.text, base)
     if value is None:
-        raise ArgumentError(0, f"cannot parse {quote(given.text)} as a base {base} integer")
+        raise ArgumentError(0, f"cannot parse {quote(text.text)} as a base {base} integer")
     return integer(value)
 
 
-def _digits(given: str, base: int) -> int | None:
-    sign = -1 if given.startswith("-") else 1
-    digits = given[1:] if given[:1] in ("-", "+") else given
+def _digits(text: str, base: int) -> int | None:
+    sign = -1 if text.startswith("-") else 1
+    digits = text[1:] if text[:1] in ("-", "+") else text
     if base <= 36:
         digits = digits.lower()
     if not digits or len(digits) > numbers.PRECISION * 8:
@@ -163,9 +163,9 @@ def _digits(given: str, base: int) -> int | None:
 def _range(args: Sequence[Value]) -> Value:
     if not 1 <= len(args) <= 3:
         raise CallError("must have one, two, or three arguments")
-    given = [each.number for each in args]
-    start, end = (numbers.ZERO, given[0]) if len(given) == 1 else (given[0], given[1])
-    step = given[2] if len(given) == 3 else numbers.from_int(-1 if end < start else 1)
+    bounds = [each.number for each in args]
+    start, end = (numbers.ZERO, bounds[0]) if len(bounds) == 1 else (bounds[0], bounds[1])
+    step = bounds[2] if len(bounds) == 3 else numbers.from_int(-1 if end < start else 1)
     if step.sign < 0 and start < end:
         raise ArgumentError(1, "end must be less than start when step is negative")
     if step.sign >= 0 and end < start:

@@ -42,11 +42,11 @@ from croze.gotypes.quote import quote
 _MOST_COMBINATIONS: Final = 1_000_000
 
 
-def _like(given: Value, items: Sequence[Value]) -> Value:
+def _like(collection: Value, items: Sequence[Value]) -> Value:
     """The items in a sequence of the kind that they came from; what was a set is a list."""
-    if given.kind == "tuple":
+    if collection.kind == "tuple":
         return tuple_value(items)
-    return list_value(items, given.type.element)
+    return list_value(items, collection.type.element)
 
 
 def _has(collection: Value, key: Value) -> bool:
@@ -85,39 +85,39 @@ def _index(args: Sequence[Value]) -> Value:
 
 
 def _index_of(args: Sequence[Value]) -> Value:
-    given, element = args
-    if given.kind not in ("list", "tuple"):
+    collection, element = args
+    if collection.kind not in ("list", "tuple"):
         raise CallError("argument must be a list or tuple")
-    if not given.items:
+    if not collection.items:
         raise CallError("cannot search an empty list")
-    for index, each in enumerate(given.items):
+    for index, each in enumerate(collection.items):
         if equals(each, element):
             return integer(index)
     raise CallError("item not found")
 
 
 def _length(args: Sequence[Value]) -> Value:
-    given = args[0]
-    if given.kind == "dynamic":
+    collection = args[0]
+    if collection.kind == "dynamic":
         return unknown_of(NUMBER)
-    if given.kind not in ("tuple", "list", "map", "set"):
+    if collection.kind not in ("tuple", "list", "map", "set"):
         raise CallError("collection must be a list, a map or a tuple")
-    if not given.is_known:
+    if not collection.is_known:
         return unknown_of(NUMBER)
-    return integer(len(given.fields) if given.kind == "map" else len(given.items))
+    return integer(len(collection.fields) if collection.kind == "map" else len(collection.items))
 
 
 def _element(args: Sequence[Value]) -> Value:
-    given = args[0]
-    if given.kind not in ("list", "tuple"):
-        raise CallError(f"cannot read elements from {given.type.name()}")
+    collection = args[0]
+    if collection.kind not in ("list", "tuple"):
+        raise CallError(f"cannot read elements from {collection.type.name()}")
     try:
         at = whole(args[1])
     except CallError as error:
         raise CallError(f"invalid index: {error}") from None
-    if not given.items:
+    if not collection.items:
         raise CallError("cannot use element function with an empty list")
-    return given.items[at % len(given.items)]
+    return collection.items[at % len(collection.items)]
 
 
 def _coalesce(args: Sequence[Value]) -> Value:
@@ -154,10 +154,10 @@ def _compact(args: Sequence[Value]) -> Value:
 
 
 def _contains(args: Sequence[Value]) -> Value:
-    given, element = args
-    if not given.is_sequence:
+    collection, element = args
+    if not collection.is_sequence:
         raise CallError("argument must be list, tuple, or set")
-    return TRUE if any(equals(element, each) for each in given.items) else FALSE
+    return TRUE if any(equals(element, each) for each in collection.items) else FALSE
 
 
 def _concat(args: Sequence[Value]) -> Value:
@@ -185,30 +185,32 @@ def _converted(args: Sequence[Value], common: Type) -> list[Value]:
 
 
 def _distinct(args: Sequence[Value]) -> Value:
-    kept: list[Value] = []
+    distinct: list[Value] = []
     seen: set[str] = set()
     for each in args[0].items:
         key = order_key(each)
         if key not in seen:
             seen.add(key)
-            kept.append(each)
-    return list_value(kept, args[0].type.element)
+            distinct.append(each)
+    return list_value(distinct, args[0].type.element)
 
 
 def _chunk_list(args: Sequence[Value]) -> Value:
-    given = args[0]
+    collection = args[0]
     try:
         size = whole(args[1])
     except CallError as error:
         raise CallError(f"invalid size: {error}") from None
     if size < 0:
         raise CallError("the size argument must be positive")
-    items = given.items
+    items = collection.items
     if not items:
-        return list_value([], given.type)
+        return list_value([], collection.type)
     step = size or len(items)
     chunks = [items[at : at + step] for at in range(0, len(items), step)]
-    return list_value([list_value(each, given.type.element) for each in chunks], given.type)
+    return list_value(
+        [list_value(each, collection.type.element) for each in chunks], collection.type
+    )
 
 
 def _flatten(args: Sequence[Value]) -> Value:
@@ -226,33 +228,33 @@ def _flatten(args: Sequence[Value]) -> Value:
 
 
 def _keys(args: Sequence[Value]) -> Value:
-    given = args[0]
-    if not given.is_mapping:
+    mapping = args[0]
+    if not mapping.is_mapping:
         raise ArgumentError(0, "must have map or object type")
-    names = [string(name) for name in sorted(given.fields)]
-    return tuple_value(names) if given.kind == "object" else list_value(names, STRING)
+    names = [string(name) for name in sorted(mapping.fields)]
+    return tuple_value(names) if mapping.kind == "object" else list_value(names, STRING)
 
 
 def _values(args: Sequence[Value]) -> Value:
-    given = args[0]
-    if not given.is_mapping:
+    mapping = args[0]
+    if not mapping.is_mapping:
         raise CallError("values() requires a map as the first argument")
-    if given.kind == "object":
-        return tuple_value(given.values)
-    return list_value(given.values, given.type.element)
+    if mapping.kind == "object":
+        return tuple_value(mapping.values)
+    return list_value(mapping.values, mapping.type.element)
 
 
 def _lookup(args: Sequence[Value]) -> Value:
-    given, key, default = args
-    if not given.is_mapping:
+    mapping, key, default = args
+    if not mapping.is_mapping:
         raise ArgumentError(0, "lookup() requires a map as the first argument")
-    if given.kind == "map":
+    if mapping.kind == "map":
         try:
-            default = convert(default, given.type.element)
+            default = convert(default, mapping.type.element)
         except ConversionError:
             detail = "the default value must have the same type as the map elements"
             raise ArgumentError(2, detail) from None
-    return given.fields.get(key.text, default)
+    return mapping.fields.get(key.text, default)
 
 
 def _merge(args: Sequence[Value]) -> Value:
@@ -269,25 +271,25 @@ def _merge(args: Sequence[Value]) -> Value:
 
 
 def _reverse_list(args: Sequence[Value]) -> Value:
-    given = args[0]
-    if not given.is_sequence:
-        name = given.type.name()
+    collection = args[0]
+    if not collection.is_sequence:
+        name = collection.type.name()
         raise ArgumentError(0, f"can only reverse list or tuple values, not {name}")
-    return _like(given, given.items[::-1])
+    return _like(collection, collection.items[::-1])
 
 
-def _product_elements(index: int, given: Value) -> tuple[Sequence[Value], Type]:
+def _product_elements(index: int, collection: Value) -> tuple[Sequence[Value], Type]:
     """What one argument of `setproduct` contributes, and of which type."""
-    if given.kind in ("set", "list"):
-        return given.items, given.type.element
-    if given.kind != "tuple":
+    if collection.kind in ("set", "list"):
+        return collection.items, collection.type.element
+    if collection.kind != "tuple":
         raise ArgumentError(index, "a set or a list is required")
-    if not given.items:
+    if not collection.items:
         return (), DYNAMIC
-    common = unify([each.type for each in given.items], unsafe=True)
+    common = unify([each.type for each in collection.items], unsafe=True)
     if common is None:
         raise ArgumentError(index, "all elements must be of the same type")
-    return [convert(each, common) for each in given.items], common
+    return [convert(each, common) for each in collection.items], common
 
 
 def _set_product(args: Sequence[Value]) -> Value:
@@ -317,21 +319,21 @@ def _bound(value: Value, index: int, name: str, length: int) -> int:
 
 
 def _slice(args: Sequence[Value]) -> Value:
-    given = args[0]
-    if given.kind == "set":
+    collection = args[0]
+    if collection.kind == "set":
         raise ArgumentError(
             0,
             "cannot slice a set, because its elements do not have indices; "
             "explicitly convert to a list "
             "if the ordering of the result is not important",
         )
-    if given.kind not in ("list", "tuple"):
+    if collection.kind not in ("list", "tuple"):
         raise ArgumentError(0, "must be a list or tuple value")
-    start = _bound(args[1], 1, "start", len(given.items))
-    end = _bound(args[2], 2, "end", len(given.items))
+    start = _bound(args[1], 1, "start", len(collection.items))
+    end = _bound(args[2], 2, "end", len(collection.items))
     if start > end:
         raise ArgumentError(1, "start index must not be greater than end index")
-    return _like(given, given.items[start:end])
+    return _like(collection, collection.items[start:end])
 
 
 def _zipmap(args: Sequence[Value]) -> Value:

@@ -15,8 +15,8 @@ from croze.gotypes.quote import quote
 class _Reader:
     """Records, one by one; blank lines are none."""
 
-    def __init__(self, given: str) -> None:
-        self.lines = given.replace("\r\n", "\n").splitlines(keepends=True)
+    def __init__(self, text: str) -> None:
+        self.lines = text.replace("\r\n", "\n").splitlines(keepends=True)
         self.at = 0
 
     def record(self) -> list[str] | None:

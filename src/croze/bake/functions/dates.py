@@ -46,16 +46,16 @@ _UNITS: Final = {
 }
 
 
-def parse_timestamp(given: str) -> datetime:
+def parse_timestamp(text: str) -> datetime:
     """The time; CallError that says which part is wrong."""
-    match = _STAMP.fullmatch(given)
+    match = _STAMP.fullmatch(text)
     if match is not None:
         try:
             year, month, day, hour, minute, second = map(int, match.groups()[:6])
             return datetime(year, month, day, hour, minute, second, tzinfo=_zone(match[8]))
         except ValueError:
             pass
-    raise CallError(_why_invalid(given))
+    raise CallError(_why_invalid(text))
 
 
 def _zone(offset: str) -> timezone:
@@ -68,8 +68,8 @@ def _zone(offset: str) -> timezone:
     return timezone(-delta if offset[0] == "-" else delta)
 
 
-def _why_invalid(given: str) -> str:
-    rest = given
+def _why_invalid(text: str) -> str:
+    rest = text
     for pattern, what in _SEGMENTS:
         match = re.match(pattern, rest, re.ASCII)
         if match is not None:
@@ -105,31 +105,31 @@ def timestamp_text(time: datetime) -> str:
     return plain + ("Z" if not offset else time.isoformat()[-6:])
 
 
-def parse_duration(given: str) -> timedelta:
+def parse_duration(text: str) -> timedelta:
     """A Go duration like `1h30m`; CallError with Go's words for anything else."""
-    sign = -1 if given.startswith("-") else 1
-    rest = given[1:] if given[:1] in ("-", "+") else given
+    sign = -1 if text.startswith("-") else 1
+    rest = text[1:] if text[:1] in ("-", "+") else text
     if rest == "0":
         return timedelta()
     if not rest:
-        raise CallError(f"time: invalid duration {quote(given)}")
+        raise CallError(f"time: invalid duration {quote(text)}")
     total = 0
     while rest:
         match = _DURATION.match(rest)
         assert match is not None
         whole, fraction, unit = match.groups()
         if not whole and not fraction:
-            raise CallError(f"time: invalid duration {quote(given)}")
+            raise CallError(f"time: invalid duration {quote(text)}")
         if not unit:
-            raise CallError(f"time: missing unit in duration {quote(given)}")
+            raise CallError(f"time: missing unit in duration {quote(text)}")
         if unit not in _UNITS:
-            raise CallError(f"time: unknown unit {quote(unit)} in duration {quote(given)}")
+            raise CallError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
         scale = _UNITS[unit]
         digits = (fraction or "")[:30]
         total += int((whole or "0")[:30]) * scale + int(digits or 0) * scale // 10 ** len(digits)
         rest = rest[match.end() :]
     if total >= 2**63:
-        raise CallError(f"time: invalid duration {quote(given)}")
+        raise CallError(f"time: invalid duration {quote(text)}")
     # Fractions of a second are not shown, but they carry.
     return timedelta(seconds=sign * (total // 10**9), microseconds=sign * (total % 10**9) / 1000)
 
@@ -157,12 +157,12 @@ def _unix_text(time: datetime) -> str:
 
 
 def _format_timestamp(args: Sequence[Value]) -> Value:
-    layout, given = args[0].text, args[1]
-    if given.kind == "number":
-        time = _unix_time(given, 1)
-    elif given.kind == "string":
+    layout, moment = args[0].text, args[1]
+    if moment.kind == "number":
+        time = _unix_time(moment, 1)
+    elif moment.kind == "string":
         try:
-            time = parse_timestamp(given.text)
+            time = parse_timestamp(moment.text)
         except CallError as error:
             detail = "timestamp string must be RFC3339" if layout == "X" else str(error)
             raise ArgumentError(1, detail) from None

@@ -30,22 +30,22 @@ _LONGEST_PASSWORD: Final = 72
 
 
 def _hash(name: str) -> Function:
-    def apply(given: str) -> str:
-        return hashlib.new(name, given.encode(), usedforsecurity=False).hexdigest()
+    def apply(text: str) -> str:
+        return hashlib.new(name, text.encode(), usedforsecurity=False).hexdigest()
 
     return of_texts(apply, "str")
 
 
-def _decode(given: str) -> bytes:
+def _decode(text: str) -> bytes:
     """Standard base64, with padding and perhaps line breaks; ValueError for anything else."""
-    return base64.b64decode(given.replace("\r", "").replace("\n", ""), validate=True)
+    return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
 
 
-def _base64_decode(given: str) -> str:
+def _base64_decode(text: str) -> str:
     try:
-        decoded = _decode(given)
+        decoded = _decode(text)
     except (binascii.Error, ValueError):
-        raise CallError(f"failed to decode base64 data '{given}'") from None
+        raise CallError(f"failed to decode base64 data '{text}'") from None
     try:
         return decoded.decode()
     except UnicodeDecodeError:
@@ -86,15 +86,15 @@ def _bcrypt_base64(data: bytes) -> str:
     return base64.b64encode(data).decode().rstrip("=").translate(str.maketrans(standard, own))
 
 
-def _rsa_decrypt(given: str, key: str) -> str:
+def _rsa_decrypt(text: str, key: str) -> str:
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        data = _decode(given)
+        data = _decode(text)
     except (binascii.Error, ValueError):
-        detail = f"failed to decode input {quote(given)}: cipher text must be base64-encoded"
+        detail = f"failed to decode input {quote(text)}: cipher text must be base64-encoded"
         raise CallError(detail) from None
     if "-----BEGIN" not in key:
         raise CallError("failed to parse key: no key found")
@@ -152,7 +152,7 @@ def functions(surroundings: Surroundings) -> Mapping[str, Function]:
     buffer = parameter("buf", BYTES)
     return {
         "base64decode": of_texts(_base64_decode, "str"),
-        "base64encode": of_texts(lambda given: base64.b64encode(given.encode()).decode(), "str"),
+        "base64encode": of_texts(lambda text: base64.b64encode(text.encode()).decode(), "str"),
         "bcrypt": function(
             _bcrypt(surroundings), text("str"), returns=STRING, variadic=amount("cost")
         ),
@@ -167,7 +167,7 @@ def functions(surroundings: Surroundings) -> Mapping[str, Function]:
         "sha1": _hash("sha1"),
         "sha256": _hash("sha256"),
         "sha512": _hash("sha512"),
-        "urlencode": of_texts(lambda given: quote_plus(given, safe="~"), "str"),
+        "urlencode": of_texts(lambda text: quote_plus(text, safe="~"), "str"),
         "uuidv4": function(uuid4, returns=STRING),
         "uuidv5": of_texts(_uuid5, "namespace", "name"),
     }

@@ -61,12 +61,12 @@ def _converted(verb: Verb, value: Value, want: Type) -> Value:
         raise verb.fail(str(error)) from None
 
 
-def _padded(verb: Verb, given: str) -> str:
-    missing = (verb.width or 0) - count(given)
+def _padded(verb: Verb, text: str) -> str:
+    missing = (verb.width or 0) - count(text)
     if missing <= 0:
-        return given
+        return text
     pads = ("0" if "0" in verb.flags else " ") * missing
-    return given + pads if "-" in verb.flags else pads + given
+    return text + pads if "-" in verb.flags else pads + text
 
 
 def _as_is(verb: Verb, value: Value) -> str:
@@ -81,10 +81,10 @@ def _as_is(verb: Verb, value: Value) -> str:
         raise verb.fail(str(error)) from None
 
 
-def _text(verb: Verb, given: str) -> str:
+def _text(verb: Verb, text: str) -> str:
     if verb.precision:
-        given = "".join(list(clusters(given))[: verb.precision])
-    return _padded(verb, json.quoted(given) if verb.mode == "q" else given)
+        text = "".join(list(clusters(text))[: verb.precision])
+    return _padded(verb, json.quoted(text) if verb.mode == "q" else text)
 
 
 def _sign(verb: Verb, negative: bool) -> str:

@@ -26,8 +26,8 @@ class _Indexed(Struct, frozen=True):
 class _Format:
     """A format text, read from left to right."""
 
-    def __init__(self, given: str) -> None:
-        self.given = given
+    def __init__(self, template: str) -> None:
+        self.given = template
         self.at = 0
 
     def peek(self) -> str:
@@ -98,11 +98,11 @@ class _Format:
         )
 
 
-def format_values(given: str, args: Sequence[Value]) -> str:
+def format_values(template: str, args: Sequence[Value]) -> str:
     """The format with the values in it; all of them must be used."""
     out: list[str] = []
     highest = 0
-    for piece in _Format(given).pieces():
+    for piece in _Format(template).pieces():
         if isinstance(piece, str):
             out.append(piece)
             continue
@@ -125,7 +125,7 @@ def _format(args: Sequence[Value]) -> Value:
 
 
 def _format_list(args: Sequence[Value]) -> Value:
-    given, values = args[0].text, args[1:]
+    template, values = args[0].text, args[1:]
     if not all(each.is_wholly_known for each in values):
         return unknown_of(LIST_OF_STRING)
     size = _common_length(values)
@@ -133,7 +133,7 @@ def _format_list(args: Sequence[Value]) -> Value:
     for row in range(1 if size is None else size):
         fields = [each.items[row] if _is_list(each) else each for each in values]
         try:
-            out.append(string(format_values(given, fields)))
+            out.append(string(format_values(template, fields)))
         except CallError as error:
             if not values:
                 raise

@@ -15,15 +15,15 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MOST_BITS: Final = 32
 
 
-def _network(given: str) -> _Network:
-    address, slash, prefix = given.partition("/")
+def _network(cidr: str) -> _Network:
+    address, slash, prefix = cidr.partition("/")
     try:
         # A netmask in place of the number of bits is none of CIDR notation.
         if not slash or not prefix.isdecimal() or not prefix.isascii() or "%" in address:
             raise ValueError
-        return ipaddress.ip_network(given, strict=False)
+        return ipaddress.ip_network(cidr, strict=False)
     except ValueError:
-        detail = f"invalid CIDR expression: invalid CIDR address: {given}"
+        detail = f"invalid CIDR expression: invalid CIDR address: {cidr}"
         raise CallError(detail) from None
 
 
@@ -36,16 +36,16 @@ def _host(args: Sequence[Value]) -> Value:
     number = whole(args[1])
     network = _network(args[0].text)
     most = network.num_addresses - 1
-    asked = -number - 1 if number < 0 else number
-    if asked > most:
+    distance = -number - 1 if number < 0 else number
+    if distance > most:
         prefix = network.prefixlen
         raise CallError(f"prefix of {prefix} does not accommodate a host numbered {number}")
-    offset = most - asked if number < 0 else number
+    offset = most - distance if number < 0 else number
     return string(_address(network, int(network.network_address) | offset))
 
 
-def _netmask(given: str) -> str:
-    return str(_network(given).netmask)
+def _netmask(cidr: str) -> str:
+    return str(_network(cidr).netmask)
 
 
 def _subnet(args: Sequence[Value]) -> Value:

@@ -42,8 +42,8 @@ class _Pattern(Protocol):
     groups: int
     groupindex: Mapping[str, int]
 
-    def search(self, given: str) -> _Match | None: ...
-    def finditer(self, given: str) -> Iterator[_Match]: ...
+    def search(self, text: str) -> _Match | None: ...
+    def finditer(self, text: str) -> Iterator[_Match]: ...
 
 
 class _PatternError(Exception):
@@ -108,10 +108,10 @@ def _regex(args: Sequence[Value]) -> Value:
     return _result(pattern, match)
 
 
-def _matches(pattern: _Pattern, given: str) -> Iterator[_Match]:
+def _matches(pattern: _Pattern, text: str) -> Iterator[_Match]:
     """All matches but empty ones that abut a match before them, which Go does not count."""
     last_end = -1
-    for match in pattern.finditer(given):
+    for match in pattern.finditer(text):
         if match.start() == match.end() == last_end:
             continue
         last_end = match.end()
@@ -124,7 +124,7 @@ def _regex_all(args: Sequence[Value]) -> Value:
     return list_value([_result(pattern, each) for each in _matches(pattern, args[1].text)], element)
 
 
-def _regex_replace(given: str, pattern_text: str, replacement: str) -> str:
+def _regex_replace(text: str, pattern_text: str, replacement: str) -> str:
     try:
         pattern = _compile(pattern_text)
     except _PatternError as error:
@@ -132,10 +132,10 @@ def _regex_replace(given: str, pattern_text: str, replacement: str) -> str:
         raise CallError(detail) from None
     out: list[str] = []
     at = 0
-    for match in _matches(pattern, given):
-        out += given[at : match.start()], _expand(replacement, pattern, match)
+    for match in _matches(pattern, text):
+        out += text[at : match.start()], _expand(replacement, pattern, match)
         at = match.end()
-    return "".join(out) + given[at:]
+    return "".join(out) + text[at:]
 
 
 def _expand(replacement: str, pattern: _Pattern, match: _Match) -> str:

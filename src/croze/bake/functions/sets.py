@@ -17,10 +17,10 @@ _ANY_SET = set_of(DYNAMIC)
 
 
 def _has_element(args: Sequence[Value]) -> Value:
-    given, element = args
-    if given.type.element != element.type:
+    collection, element = args
+    if collection.type.element != element.type:
         return boolean(False)
-    return boolean(any(order_key(each) == order_key(element) for each in given.items))
+    return boolean(any(order_key(each) == order_key(element) for each in collection.items))
 
 
 def _operation(args: Sequence[Value], combine: Callable[[_Keyed, _Keyed], _Keyed]) -> Value:

@@ -16,19 +16,19 @@ from croze.bake.values.value import Value, integer, list_value, string
 _LONGEST: Final = 16 * 1024 * 1024
 
 
-def _by_letter(given: str, upper: bool) -> str:
+def _by_letter(source: str, upper: bool) -> str:
     """Upper or lower case letter by letter, as Go maps it: no letter becomes two."""
-    changed = given.upper() if upper else given.lower()
-    if given.isascii():
+    changed = source.upper() if upper else source.lower()
+    if source.isascii():
         return changed
-    letters = ((each, each.upper() if upper else each.lower()) for each in given)
+    letters = ((each, each.upper() if upper else each.lower()) for each in source)
     return "".join(new if len(new) == 1 else old for old, new in letters)
 
 
-def _title(given: str) -> str:
+def _title(source: str) -> str:
     out: list[str] = []
     before = " "
-    for each in given:
+    for each in source:
         out.append(_by_letter(each, True) if _separates(before) else each)
         before = each
     return "".join(out)
@@ -41,12 +41,12 @@ def _separates(letter: str) -> bool:
 
 
 def _substr(args: Sequence[Value]) -> Value:
-    given, offset, length = args[0].text, whole(args[1]), whole(args[2])
+    source, offset, length = args[0].text, whole(args[1]), whole(args[2])
     if offset < 0:
-        offset += count(given)
+        offset += count(source)
     elif length == 0:
         return string("")
-    pieces = list(clusters(given)) if not given.isascii() else given
+    pieces = list(clusters(source)) if not source.isascii() else source
     if offset > 0:
         pieces = pieces[offset:]
     # A length of zero behind a negative offset is no limit: the original counts up from one.
@@ -75,42 +75,42 @@ def _sort(args: Sequence[Value]) -> Value:
 
 
 def _split(args: Sequence[Value]) -> Value:
-    separator, given = args[0].text, args[1].text
-    pieces = given.split(separator) if separator else list(given)
+    separator, source = args[0].text, args[1].text
+    pieces = source.split(separator) if separator else list(source)
     return list_value([string(each) for each in pieces], STRING)
 
 
 def _indent(args: Sequence[Value]) -> Value:
-    spaces, given = whole(args[0]), args[1].text
+    spaces, source = whole(args[0]), args[1].text
     if spaces < 0:
         raise CallError("panic in function implementation: strings: negative Repeat count")
-    if spaces * (given.count("\n") + 1) > _LONGEST:
+    if spaces * (source.count("\n") + 1) > _LONGEST:
         raise CallError("the result is too long")
-    return string(given.replace("\n", "\n" + " " * spaces))
+    return string(source.replace("\n", "\n" + " " * spaces))
 
 
-def _replace(given: str, old: str, new: str) -> str:
-    if given.count(old) * len(new) > _LONGEST:
+def _replace(source: str, old: str, new: str) -> str:
+    if source.count(old) * len(new) > _LONGEST:
         raise CallError("the result is too long")
-    return given.replace(old, new)
+    return source.replace(old, new)
 
 
-def _sanitize(given: str) -> str:
+def _sanitize(source: str) -> str:
     """What a target may be called."""
     return "".join(
-        each if each.isascii() and (each.isalnum() or each in "_-") else "_" for each in given
+        each if each.isascii() and (each.isalnum() or each in "_-") else "_" for each in source
     )
 
 
 FUNCTIONS: Final[Mapping[str, Function]] = {
-    "chomp": of_texts(lambda given: given.rstrip("\r\n"), "str"),
+    "chomp": of_texts(lambda source: source.rstrip("\r\n"), "str"),
     "indent": function(_indent, amount("spaces"), text("str"), returns=STRING),
     "join": function(
         _join, text("separator"), returns=STRING, variadic=parameter("lists", LIST_OF_STRING)
     ),
-    "lower": of_texts(lambda given: _by_letter(given, False), "str"),
+    "lower": of_texts(lambda source: _by_letter(source, False), "str"),
     "replace": of_texts(_replace, "str", "substr", "replace"),
-    "reverse": of_texts(lambda given: "".join(reversed(list(clusters(given)))), "str"),
+    "reverse": of_texts(lambda source: "".join(reversed(list(clusters(source)))), "str"),
     "sanitize": of_texts(_sanitize, "name"),
     "sort": function(_sort, parameter("list", LIST_OF_STRING), returns=LIST_OF_STRING),
     "split": function(_split, text("separator"), text("str"), returns=LIST_OF_STRING),
@@ -118,10 +118,10 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     "substr": function(_substr, text("str"), amount("offset"), amount("length"), returns=STRING),
     "title": of_texts(_title, "str"),
     "trim": of_texts(
-        lambda given, cutset: given.strip(cutset) if cutset else given, "str", "cutset"
+        lambda source, cutset: source.strip(cutset) if cutset else source, "str", "cutset"
     ),
-    "trimprefix": of_texts(lambda given, prefix: given.removeprefix(prefix), "str", "prefix"),
-    "trimspace": of_texts(lambda given: given.strip(SPACE), "str"),
-    "trimsuffix": of_texts(lambda given, suffix: given.removesuffix(suffix), "str", "suffix"),
-    "upper": of_texts(lambda given: _by_letter(given, True), "str"),
+    "trimprefix": of_texts(lambda source, prefix: source.removeprefix(prefix), "str", "prefix"),
+    "trimspace": of_texts(lambda source: source.strip(SPACE), "str"),
+    "trimsuffix": of_texts(lambda source, suffix: source.removesuffix(suffix), "str", "suffix"),
+    "upper": of_texts(lambda source: _by_letter(source, True), "str"),
 }

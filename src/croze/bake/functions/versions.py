@@ -46,8 +46,8 @@ class Version(Struct, frozen=True):
         return self.numbers, (0, parts)
 
 
-def parse_version(given: str) -> Version:
-    match = _VERSION.fullmatch(given)
+def parse_version(source: str) -> Version:
+    match = _VERSION.fullmatch(source)
     if match is None:
         raise CallError("invalid semantic version")
     numbers = [int(each or 0) for each in match.group(1, 2, 3)]
@@ -148,8 +148,8 @@ def _is_open(part: str | None) -> bool:
     return not part or part in ("x", "X", "*")
 
 
-def _parse_constraint(operator: str, given: str) -> _Constraint:
-    parts = _PARTS.match(given)
+def _parse_constraint(operator: str, source: str) -> _Constraint:
+    parts = _PARTS.match(source)
     assert parts is not None
     major, minor, patch, tail = parts.group("major", "minor", "patch", "tail")
     tail = tail or ""
@@ -168,23 +168,23 @@ def _parse_constraint(operator: str, given: str) -> _Constraint:
     return _Constraint(operator, version, *opened)
 
 
-def _parse_all(given: str) -> list[_Constraint]:
+def _parse_all(source: str) -> list[_Constraint]:
     """Constraints that must all hold, separated by spaces or commas."""
     constraints: list[_Constraint] = []
-    at = len(given) - len(given.lstrip())
-    while at < len(given):
-        match = _ONE.match(given, at)
+    at = len(source) - len(source.lstrip())
+    while at < len(source):
+        match = _ONE.match(source, at)
         if match is None:
-            raise CallError(f"improper constraint: {given}")
+            raise CallError(f"improper constraint: {source}")
         constraints.append(_parse_constraint(*match.group(1, 2)))
-        separator = _SEPARATOR.match(given, match.end())
+        separator = _SEPARATOR.match(source, match.end())
         assert separator is not None
         at = separator.end()
-        ends_badly = "," in separator.group() and at >= len(given)
-        if ends_badly or (at < len(given) and not separator.group()):
-            raise CallError(f"improper constraint: {given}")
+        ends_badly = "," in separator.group() and at >= len(source)
+        if ends_badly or (at < len(source) and not separator.group()):
+            raise CallError(f"improper constraint: {source}")
     if not constraints:
-        raise CallError(f"improper constraint: {given}")
+        raise CallError(f"improper constraint: {source}")
     return constraints
 
 

@@ -6,7 +6,7 @@ from croze.bake.hcl import tokens as t
 from croze.bake.hcl.expressions import ExpressionParser
 from croze.bake.hcl.invalid import check_tokens
 from croze.bake.hcl.lexer import tokenize, tokenize_template
-from croze.bake.hcl.source import Diagnostic, HclError, Pos, Range
+from croze.bake.hcl.source import Diagnostic, HclError, Pos, SourceRange
 from croze.bake.hcl.syntax import Attribute, Block, Body, Broken, Expression
 from croze.bake.hcl.tokens import Token
 from croze.gotypes.quote import quote
@@ -77,13 +77,13 @@ class _BodyParser(ExpressionParser):
                 self._add(item, attributes)
 
     def _add(self, item: Attribute, attributes: dict[str, Attribute]) -> None:
-        known = attributes.setdefault(item.name, item)
-        if known is not item:
-            detail = f"The argument {quote(item.name)} was already set at {known.name_range}. "
+        first = attributes.setdefault(item.name, item)
+        if first is not item:
+            detail = f"The argument {quote(item.name)} was already set at {first.name_range}. "
             detail += "Each argument may be set only once."
             self.error("Attribute redefined", detail, item.name_range)
 
-    def _bad_item(self, end: str, start: Range) -> None:
+    def _bad_item(self, end: str, start: SourceRange) -> None:
         bad = self.read()
         if self.recovering:
             return
@@ -136,7 +136,7 @@ class _BodyParser(ExpressionParser):
 
     def _parse_block(self, name: Token) -> Block:
         labels: list[str] = []
-        label_ranges: list[Range] = []
+        label_ranges: list[SourceRange] = []
         while (kind := self.ahead.kind) in (t.OPEN_QUOTE, t.IDENT):
             if kind == t.IDENT:
                 token = self.read()

@@ -63,12 +63,12 @@ def _unknown_function(evaluation: Evaluation, node: Call, scope: Scope) -> Value
     if scope.constant:
         detail = "Functions may not be called here."
         return evaluation.error("Function calls not allowed", detail, node.range)
-    name, known = node.name, scope.function_names()
+    name, names = node.name, scope.function_names()
     namespace, colons, last = name.rpartition("::")
     if not colons:
-        detail = f"There is no function named {quote(name)}.{did_you_mean(name, known)}"
+        detail = f"There is no function named {quote(name)}.{did_you_mean(name, names)}"
     else:
-        inside = [each for each in known if each.startswith(namespace + colons)]
+        inside = [each for each in names if each.startswith(namespace + colons)]
         if not inside:
             detail = f"There are no functions in namespace {quote(namespace + colons)}."
         else:

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from croze.bake.hcl import tokens as t
-from croze.bake.hcl.source import Range
-from croze.bake.hcl.syntax import Broken, Expression, For, Literal, Object, ObjectKey, Tuple
+from croze.bake.hcl.source import SourceRange
+from croze.bake.hcl.syntax import (
+    Broken,
+    Expression,
+    For,
+    Literal,
+    ObjectExpression,
+    ObjectKey,
+    Tuple,
+)
 from croze.bake.hcl.templates import TemplateParser
 from croze.bake.hcl.tokens import Token
 from croze.bake.values.value import DYNAMIC_VALUE
@@ -79,7 +87,7 @@ class ConstructorParser(TemplateParser):
         items: list[tuple[ObjectKey, Expression]] = []
         close = self._parse_items(open_token, items)
         self.pop_newlines()
-        return Object(items, open_token.range.to(close.range), open_token.range)
+        return ObjectExpression(items, open_token.range.to(close.range), open_token.range)
 
     def _parse_items(self, open_token: Token, items: list[tuple[ObjectKey, Expression]]) -> Token:
         """Items up to the closing brace, which is returned, or what stands in for it after an
@@ -162,7 +170,7 @@ class ConstructorParser(TemplateParser):
         close = self.recover(t.OPPOSITE[open_token.kind])
         return Literal(DYNAMIC_VALUE, open_token.range.to(close.range))
 
-    def _for_problem(self, detail: str, subject: Range) -> None:
+    def _for_problem(self, detail: str, subject: SourceRange) -> None:
         if not self.recovering:
             self.error(_INVALID_FOR, detail, subject)
 

@@ -9,14 +9,14 @@ from typing import Protocol
 import msgspec
 
 from croze.bake.hcl.json_syntax import JsonArray, JsonMember, JsonObject
-from croze.bake.hcl.source import Diagnostic, Range
+from croze.bake.hcl.source import Diagnostic, SourceRange
 from croze.bake.hcl.syntax import Attribute, Block, Body, Expression, Literal
 from croze.gotypes.quote import quote
 
 _JSON_TYPE = "Incorrect JSON value type"
 
 
-class Schema(msgspec.Struct, frozen=True):
+class BodySchema(msgspec.Struct, frozen=True):
     """Attributes and whether they must be there; block types and the names of their labels."""
 
     attributes: Mapping[str, bool] = msgspec.field(default_factory=dict)
@@ -27,11 +27,11 @@ class AnyBody(Protocol):
     """A body in either syntax. Problems are added to `problems`."""
 
     @property
-    def missing_range(self) -> Range:
+    def missing_range(self) -> SourceRange:
         """Where messages say that something is missing."""
         ...
 
-    def content(self, schema: Schema, problems: list[Diagnostic]) -> Content: ...
+    def content(self, schema: BodySchema, problems: list[Diagnostic]) -> Content: ...
 
     def just_attributes(
         self, hidden: frozenset[str], problems: list[Diagnostic]
@@ -44,8 +44,8 @@ class AnyBlock(msgspec.Struct, eq=False):
     type: str
     labels: list[str]
     body: AnyBody
-    definition_range: Range
-    label_ranges: list[Range]
+    definition_range: SourceRange
+    label_ranges: list[SourceRange]
 
 
 class Content(msgspec.Struct):
@@ -53,7 +53,7 @@ class Content(msgspec.Struct):
     blocks: list[AnyBlock] = msgspec.field(default_factory=list)
 
 
-def _missing(name: str, where: Range) -> Diagnostic:
+def _missing(name: str, where: SourceRange) -> Diagnostic:
     detail = f"The argument {quote(name)} is required, but no definition was found."
     return Diagnostic("Missing required argument", detail, where)
 
@@ -62,10 +62,10 @@ class NativeBody(msgspec.Struct, frozen=True):
     body: Body
 
     @property
-    def missing_range(self) -> Range:
+    def missing_range(self) -> SourceRange:
         return self.body.missing_range
 
-    def content(self, schema: Schema, problems: list[Diagnostic]) -> Content:
+    def content(self, schema: BodySchema, problems: list[Diagnostic]) -> Content:
         content = Content()
         for name in schema.attributes:
             if name in self.body.attributes:
@@ -91,40 +91,39 @@ def _any_block(block: Block) -> AnyBlock:
 
 
 def _labels_fit(block: Block, labels: Sequence[str], problems: list[Diagnostic]) -> bool:
-    given, wanted = len(block.labels), len(labels)
-    if given > wanted:
-        if wanted:
-            detail = (
-                f"Only {wanted} labels ({', '.join(labels)}) are expected for {block.type} blocks."
-            )
+    count, expected = len(block.labels), len(labels)
+    if count > expected:
+        if expected:
+            named = ", ".join(labels)
+            detail = f"Only {expected} labels ({named}) are expected for {block.type} blocks."
         else:
             detail = f"No labels are expected for {block.type} blocks."
         summary = f"Extraneous label for {block.type}"
-        problems.append(Diagnostic(summary, detail, block.label_ranges[wanted]))
-    elif given < wanted:
-        detail = f"All {block.type} blocks must have {wanted} labels ({', '.join(labels)})."
-        summary = f"Missing {labels[given]} for {block.type}"
+        problems.append(Diagnostic(summary, detail, block.label_ranges[expected]))
+    elif count < expected:
+        detail = f"All {block.type} blocks must have {expected} labels ({', '.join(labels)})."
+        summary = f"Missing {labels[count]} for {block.type}"
         problems.append(Diagnostic(summary, detail, block.open_range))
-    return given == wanted
+    return count == expected
 
 
 class JsonBody(msgspec.Struct, frozen=True):
     value: Expression
 
     @property
-    def missing_range(self) -> Range:
+    def missing_range(self) -> SourceRange:
         if isinstance(self.value, JsonObject):
             return self.value.close_range
         return self.value.start_range
 
-    def content(self, schema: Schema, problems: list[Diagnostic]) -> Content:
+    def content(self, schema: BodySchema, problems: list[Diagnostic]) -> Content:
         content = Content()
         for member in _members(self.value, "", problems):
             name = member.name
             if name in schema.attributes:
-                known = content.attributes.get(name)
-                if known is not None:
-                    detail = f"The argument {quote(name)} was already set at {known.range}."
+                earlier = content.attributes.get(name)
+                if earlier is not None:
+                    detail = f"The argument {quote(name)} was already set at {earlier.range}."
                     problems.append(Diagnostic("Duplicate argument", detail, member.name_range))
                 else:
                     content.attributes[name] = _attribute(member)
@@ -147,8 +146,8 @@ class JsonBody(msgspec.Struct, frozen=True):
             if member.name == "//" or member.name in hidden:
                 continue
             if member.name in attributes:
-                known = attributes[member.name]
-                detail = f"The argument {quote(member.name)} was already set at {known.range}."
+                earlier = attributes[member.name]
+                detail = f"The argument {quote(member.name)} was already set at {earlier.range}."
                 problems.append(
                     Diagnostic("Duplicate attribute definition", detail, member.name_range)
                 )
@@ -191,9 +190,9 @@ def _unpack(
     member: JsonMember, labels: Sequence[str], blocks: list[AnyBlock], problems: list[Diagnostic]
 ) -> None:
     """The blocks that a member stands for: its members' names are the labels."""
-    rows: list[tuple[list[str], list[Range], Expression]] = [([], [], member.value)]
+    rows: list[tuple[list[str], list[SourceRange], Expression]] = [([], [], member.value)]
     for label in labels:
-        deeper: list[tuple[list[str], list[Range], Expression]] = []
+        deeper: list[tuple[list[str], list[SourceRange], Expression]] = []
         for names, ranges, value in rows:
             members = _members(value, label, problems)
             if not members:

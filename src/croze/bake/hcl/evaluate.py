@@ -19,7 +19,7 @@ from croze.bake.hcl.operators import (
     unary,
 )
 from croze.bake.hcl.scope import Scope
-from croze.bake.hcl.source import Diagnostic, HclError, Range, did_you_mean
+from croze.bake.hcl.source import Diagnostic, HclError, SourceRange, did_you_mean
 from croze.bake.hcl.syntax import (
     Binary,
     Broken,
@@ -31,7 +31,7 @@ from croze.bake.hcl.syntax import (
     Join,
     Literal,
     Lookup,
-    Object,
+    ObjectExpression,
     ObjectKey,
     Parentheses,
     Relative,
@@ -64,7 +64,7 @@ class Evaluator:
     def __init__(self, problems: list[Diagnostic]) -> None:
         self.problems = problems
 
-    def error(self, summary: str, detail: str, subject: Range) -> Value:
+    def error(self, summary: str, detail: str, subject: SourceRange) -> Value:
         self.problems.append(Diagnostic(summary, detail, subject))
         return DYNAMIC_VALUE
 
@@ -76,7 +76,7 @@ class Evaluator:
                 return self._template(node, scope)
             case Variable():
                 return self._variable(node, scope)
-            case Object():
+            case ObjectExpression():
                 return self._object(node, scope)
             case Tuple():
                 return tuple_value([self.evaluate(each, scope) for each in node.items])
@@ -134,7 +134,7 @@ class Evaluator:
         if isinstance(first, Literal) and len(node.parts) == 1:
             return first.value
         texts: list[str] = []
-        known = True
+        is_known = True
         for part in node.parts:
             value = self.evaluate(part, scope)
             if value.is_null:
@@ -144,14 +144,14 @@ class Evaluator:
                 )
                 self.error(_TEMPLATE, detail, part.range)
             elif not value.is_known:
-                known = False
+                is_known = False
             else:
                 try:
                     texts.append(to_string(value).text)
                 except ConversionError as error:
                     detail = f"Cannot include the given value in a string template: {error}."
                     self.error(_TEMPLATE, detail, part.range)
-        return string("".join(texts)) if known else unknown_of(STRING)
+        return string("".join(texts)) if is_known else unknown_of(STRING)
 
     def _join(self, node: Join, scope: Scope) -> Value:
         value = loops.loop(self, node.loop, scope)
@@ -186,34 +186,34 @@ class Evaluator:
                 return string(name)
         return self.evaluate(node.wrapped, scope)
 
-    def _object(self, node: Object, scope: Scope) -> Value:
+    def _object(self, node: ObjectExpression, scope: Scope) -> Value:
         fields: dict[str, Value] = {}
-        known = True
+        is_known = True
         for key_node, value_node in node.items:
             mark = len(self.problems)
             key = self._key(key_node, scope)
             failed = len(self.problems) > mark
             value = self.evaluate(value_node, scope)
             if failed:
-                known = False
+                is_known = False
             elif key.is_null:
                 self.error(
                     "Null value as key", "Can't use a null value as a key.", value_node.range
                 )
-                known = False
+                is_known = False
             else:
                 try:
                     name = to_string(key)
                 except ConversionError as error:
                     detail = f"Can't use this value as a key: {error}."
                     self.error("Incorrect key type", detail, key_node.range)
-                    known = False
+                    is_known = False
                     continue
                 if name.is_known:
                     fields[name.text] = value
                 else:
-                    known = False
-        return object_value(fields) if known else DYNAMIC_VALUE
+                    is_known = False
+        return object_value(fields) if is_known else DYNAMIC_VALUE
 
     def _operand(self, node: Expression, value: Value, want: Type, side: str) -> Value | None:
         try:
@@ -230,23 +230,23 @@ class Evaluator:
             chain.append(chain[-1].left)
         outer = self.problems
         self.problems = []
-        left = self.evaluate(chain[-1].left, scope)
+        value = self.evaluate(chain[-1].left, scope)
         for each in reversed(chain):
             left_found, self.problems = self.problems, []
-            left = self._apply(each, left, left_found, scope)
+            value = self._apply(each, value, left_found, scope)
         outer.extend(self.problems)
         self.problems = outer
-        return left
+        return value
 
     def _apply(
-        self, node: Binary, given: Value, left_found: list[Diagnostic], scope: Scope
+        self, node: Binary, left_value: Value, left_found: list[Diagnostic], scope: Scope
     ) -> Value:
         """One operator; leaves in `problems` what is to be told of both sides."""
         operator = node.operator
         want = operand_type(operator)
         own: list[Diagnostic] = []
         self.problems = own
-        left = self._operand(node.left, given, want, "left")
+        left = self._operand(node.left, left_value, want, "left")
         self.problems = []
         value = self.evaluate(node.right, scope)
         right_found, self.problems = self.problems, own

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from croze.bake.hcl.scope import Scope
-from croze.bake.hcl.source import Diagnostic, Range
+from croze.bake.hcl.source import Diagnostic, SourceRange
 from croze.bake.hcl.syntax import Expression
 from croze.bake.values.value import Value
 
@@ -15,7 +15,7 @@ class Evaluation(Protocol):
 
     problems: list[Diagnostic]
 
-    def error(self, summary: str, detail: str, subject: Range) -> Value:
+    def error(self, summary: str, detail: str, subject: SourceRange) -> Value:
         """Tell of a problem; returns the unknown value that stands for the missing one."""
         ...
 

@@ -72,9 +72,9 @@ def _check(token: Token, seen: Counter[str]) -> list[Diagnostic]:
         seen[kind] += 1
         return [] if seen[kind] > 1 else [Diagnostic(*_ONCE[kind], token.range)]
     if kind in _IN_PAIRS:
-        told = seen[kind] % 2 == 0
+        is_second = seen[kind] % 2 == 0
         seen[kind] += seen[kind] <= 2
-        return [Diagnostic("Invalid character", _IN_PAIRS[kind], token.range)] if told else []
+        return [Diagnostic("Invalid character", _IN_PAIRS[kind], token.range)] if is_second else []
     if kind == t.QUOTED_NEWLINE:
         return [Diagnostic("Invalid multi-line string", _NEWLINE, token.range)]
     curly = token.text in ("\u201c", "\u201d")

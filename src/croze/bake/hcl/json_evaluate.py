@@ -6,7 +6,7 @@ from croze.bake.hcl.bodies import parse_template
 from croze.bake.hcl.evaluation import Evaluation
 from croze.bake.hcl.json_syntax import JsonArray, JsonObject, JsonString
 from croze.bake.hcl.scope import Scope
-from croze.bake.hcl.source import Range
+from croze.bake.hcl.source import SourceRange
 from croze.bake.hcl.syntax import Expression
 from croze.bake.values.convert import ConversionError, to_string
 from croze.bake.values.value import DYNAMIC_VALUE, Value, object_value, tuple_value
@@ -40,8 +40,8 @@ def evaluate_json(
 
 def _object(evaluation: Evaluation, node: JsonObject, scope: Scope) -> Value:
     fields: dict[str, Value] = {}
-    ranges: dict[str, Range] = {}
-    known = True
+    ranges: dict[str, SourceRange] = {}
+    is_known = True
     for member in node.members:
         key = evaluation.evaluate(member.key, scope)
         value = evaluation.evaluate(member.value, scope)
@@ -55,7 +55,7 @@ def _object(evaluation: Evaluation, node: JsonObject, scope: Scope) -> Value:
             detail = "Cannot use null value as an object key."
             evaluation.error(_INVALID_KEY, detail, member.name_range)
         elif not name.is_known:
-            known = False
+            is_known = False
         elif name.text in fields:
             detail = (
                 f"An attribute named {quote(name.text)} was already defined at {ranges[name.text]}."
@@ -64,4 +64,4 @@ def _object(evaluation: Evaluation, node: JsonObject, scope: Scope) -> Value:
         else:
             fields[name.text] = value
             ranges[name.text] = member.name_range
-    return object_value(fields) if known else DYNAMIC_VALUE
+    return object_value(fields) if is_known else DYNAMIC_VALUE

@@ -11,7 +11,7 @@ import json
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.json_syntax import JsonArray, JsonMember, JsonObject, JsonString
 from croze.bake.hcl.json_tokens import JsonToken, tokenize_json
-from croze.bake.hcl.source import Diagnostic, HclError, Placed, Pos, Range, did_you_mean
+from croze.bake.hcl.source import Diagnostic, HclError, Placed, Pos, SourceRange, did_you_mean
 from croze.bake.hcl.syntax import Broken, Expression, Literal
 from croze.bake.values import number as numbers
 from croze.bake.values.value import FALSE, NULL, TRUE, number
@@ -44,7 +44,7 @@ class _JsonParser:
             self.at += 1
         return token
 
-    def problem(self, summary: str, detail: str, subject: Range) -> None:
+    def problem(self, summary: str, detail: str, subject: SourceRange) -> None:
         self.problems.append(Diagnostic(summary, detail, subject))
 
     def value(self) -> Expression:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from croze.bake.hcl.source import Diagnostic, Pos, Range
+from croze.bake.hcl.source import Diagnostic, Pos, SourceRange
 from croze.bake.hcl.syntax import Expression, Opened, Whole
 
 
 class JsonString(Whole):
     text: str
-    range: Range
+    range: SourceRange
     template: Expression | None = None
     problems: list[Diagnostic] = msgspec.field(default_factory=list)
 
@@ -23,8 +23,8 @@ class JsonString(Whole):
 
 class JsonArray(Opened):
     items: list[Expression]
-    range: Range
-    open_range: Range
+    range: SourceRange
+    open_range: SourceRange
 
 
 class JsonMember(msgspec.Struct):
@@ -36,16 +36,16 @@ class JsonMember(msgspec.Struct):
         return self.key.text
 
     @property
-    def name_range(self) -> Range:
+    def name_range(self) -> SourceRange:
         return self.key.range
 
     @property
-    def range(self) -> Range:
+    def range(self) -> SourceRange:
         return self.name_range.to(self.value.range)
 
 
 class JsonObject(Opened):
     members: list[JsonMember]
-    range: Range
-    open_range: Range
-    close_range: Range
+    range: SourceRange
+    open_range: SourceRange
+    close_range: SourceRange

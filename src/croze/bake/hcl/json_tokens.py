@@ -8,7 +8,7 @@ from typing import Final
 
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.graphemes import count
-from croze.bake.hcl.source import Placed, Pos, Range
+from croze.bake.hcl.source import Placed, Pos, SourceRange
 
 STRING: Final = "string"
 KEYWORD: Final = "keyword"
@@ -35,7 +35,7 @@ class JsonToken(Placed):
         self.text = text
 
     @property
-    def range(self) -> Range:
+    def range(self) -> SourceRange:
         return self
 
 

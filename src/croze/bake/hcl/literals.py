@@ -8,7 +8,7 @@ from typing import Final
 
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.graphemes import count
-from croze.bake.hcl.source import Diagnostic, Placed, Pos, Range
+from croze.bake.hcl.source import Diagnostic, Placed, Pos, SourceRange
 from croze.bake.hcl.tokens import Token
 from croze.gotypes.quote import quote
 
@@ -30,7 +30,7 @@ def literal_text(token: Token, problems: list[Diagnostic]) -> str:
     return "".join(_resolve(token, pieces, at, problems) for at in range(len(pieces)))
 
 
-def _where(token: Token, pieces: Sequence[str], index: int) -> Range:
+def _where(token: Token, pieces: Sequence[str], index: int) -> SourceRange:
     """Where one of the token's pieces stands."""
     line, column, offset = token.start
     start = token.start

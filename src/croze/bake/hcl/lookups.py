@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from croze.bake.hcl.source import Diagnostic, Range
+from croze.bake.hcl.source import Diagnostic, SourceRange
 from croze.bake.hcl.syntax import Attr, Step
 from croze.bake.values.convert import ConversionError, to_number, to_string
 from croze.bake.values.value import DYNAMIC_VALUE, Value
@@ -31,7 +31,7 @@ def follow(value: Value, steps: list[Step], problems: list[Diagnostic]) -> Value
     return value
 
 
-def attribute(value: Value, name: str, where: Range, problems: list[Diagnostic]) -> Value:
+def attribute(value: Value, name: str, where: SourceRange, problems: list[Diagnostic]) -> Value:
     """`value.name`"""
     if value.is_null:
         detail = "This value is null, so it does not have any attributes."
@@ -59,8 +59,8 @@ def _why_no_attribute(value: Value, name: str) -> str:
                 "an attribute across "
                 "all elements of the set?"
             )
-        known = name in value.type.element.attributes
-        which = f"attribute {quote(name)}" if known else "an attribute"
+        exists = name in value.type.element.attributes
+        which = f"attribute {quote(name)}" if exists else "an attribute"
         return (
             f"Can't access attributes on a list of objects. Did you mean to access {which} for a "
             "specific element of the list, or across all elements of the list?"
@@ -68,7 +68,7 @@ def _why_no_attribute(value: Value, name: str) -> str:
     return "This value does not have any attributes."
 
 
-def index(value: Value, key: Value, where: Range, problems: list[Diagnostic]) -> Value:
+def index(value: Value, key: Value, where: SourceRange, problems: list[Diagnostic]) -> Value:
     """`value[key]`"""
     if value.is_null:
         detail = "This value is null, so it does not have any indices."
@@ -92,13 +92,17 @@ def index(value: Value, key: Value, where: Range, problems: list[Diagnostic]) ->
     return _fail(_INVALID, detail, where, problems)
 
 
-def _member(value: Value, name: str, hint: str, where: Range, problems: list[Diagnostic]) -> Value:
+def _member(
+    value: Value, name: str, hint: str, where: SourceRange, problems: list[Diagnostic]
+) -> Value:
     if name in value.fields:
         return value.fields[name]
     return _fail(_INVALID, f"{_NO_ELEMENT}.{hint}", where, problems)
 
 
-def _sequence_index(value: Value, key: Value, where: Range, problems: list[Diagnostic]) -> Value:
+def _sequence_index(
+    value: Value, key: Value, where: SourceRange, problems: list[Diagnostic]
+) -> Value:
     number = key.number
     if number.is_whole and 0 <= number.truncated() < len(value.items):
         return value.items[number.truncated()]
@@ -126,6 +130,6 @@ def _why_no_element(value: Value, key: Value) -> str:
     return f"{_NO_ELEMENT}."
 
 
-def _fail(summary: str, detail: str, where: Range, problems: list[Diagnostic]) -> Value:
+def _fail(summary: str, detail: str, where: SourceRange, problems: list[Diagnostic]) -> Value:
     problems.append(Diagnostic(summary, detail, where))
     return DYNAMIC_VALUE

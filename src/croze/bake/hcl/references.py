@@ -17,7 +17,7 @@ from croze.bake.hcl.syntax import (
     Join,
     Literal,
     Lookup,
-    Object,
+    ObjectExpression,
     ObjectKey,
     Parentheses,
     Relative,
@@ -73,7 +73,7 @@ def _children(node: Expression) -> Sequence[Expression]:
     match node:
         case Template():
             return node.parts
-        case Object():
+        case ObjectExpression():
             return [part for item in node.items for part in item if not _is_name(part)]
         case Tuple():
             return node.items

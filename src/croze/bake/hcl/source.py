@@ -21,7 +21,7 @@ class Pos(NamedTuple):
 START: Final = Pos()
 
 
-class Range(ABC):
+class SourceRange(ABC):
     """A span of a file; `end` is just behind its last character."""
 
     __slots__ = ()
@@ -44,18 +44,18 @@ class Range(ABC):
             return f"{self.filename}:{start.line},{start.column}-{end.column}"
         return f"{self.filename}:{start.line},{start.column}-{end.line},{end.column}"
 
-    def to(self, other: Range) -> Range:
+    def to(self, other: SourceRange) -> SourceRange:
         """The span from the start of this one to the end of the other."""
         return Placed(self.filename, self.start, other.end)
 
-    def at_start(self) -> Range:
+    def at_start(self) -> SourceRange:
         return Placed(self.filename, self.start, self.start)
 
-    def at_end(self) -> Range:
+    def at_end(self) -> SourceRange:
         return Placed(self.filename, self.end, self.end)
 
 
-class Placed(Range):
+class Placed(SourceRange):
     """A span whose lines and columns are known."""
 
     __slots__ = ("_end", "_filename", "_start")
@@ -78,7 +78,7 @@ class Placed(Range):
         return self._end
 
 
-class Source(Protocol):
+class SourceText(Protocol):
     """A text whose lines and columns are counted when somebody asks for one: who reads a file
     without a mistake in it never does."""
 
@@ -89,12 +89,12 @@ class Source(Protocol):
         ...
 
 
-class Stretch(Range):
+class Stretch(SourceRange):
     """A span of a source from one token to another."""
 
     __slots__ = ("first", "last", "source")
 
-    def __init__(self, source: Source, first: int, last: int) -> None:
+    def __init__(self, source: SourceText, first: int, last: int) -> None:
         """Offsets in the source's own text."""
         self.source = source
         self.first = first
@@ -112,15 +112,15 @@ class Stretch(Range):
     def end(self) -> Pos:
         return self.source.place(self.last)
 
-    def to(self, other: Range) -> Range:
+    def to(self, other: SourceRange) -> SourceRange:
         if isinstance(other, Stretch) and other.source is self.source:
             return Stretch(self.source, self.first, other.last)
         return super().to(other)
 
-    def at_start(self) -> Range:
+    def at_start(self) -> SourceRange:
         return Stretch(self.source, self.first, self.first)
 
-    def at_end(self) -> Range:
+    def at_end(self) -> SourceRange:
         return Stretch(self.source, self.last, self.last)
 
 
@@ -129,7 +129,7 @@ class Diagnostic(Struct, frozen=True):
 
     summary: str
     detail: str
-    subject: Range | None = None
+    subject: SourceRange | None = None
 
     def __str__(self) -> str:
         where = "<nil>" if self.subject is None else str(self.subject)
@@ -147,19 +147,19 @@ class HclError(Exception):
         super().__init__(text)
 
     @property
-    def subject(self) -> Range | None:
+    def subject(self) -> SourceRange | None:
         """Where the first problem that has a place is."""
         return next((each.subject for each in self.diagnostics if each.subject), None)
 
 
-def suggestion(given: str, names: Iterable[str]) -> str:
+def suggestion(typo: str, names: Iterable[str]) -> str:
     """The first of the names that is less than three edits from the given one, or nothing."""
-    return next((name for name in names if _distance_below(given, name, 3)), "")
+    return next((name for name in names if _distance_below(typo, name, 3)), "")
 
 
-def did_you_mean(given: str, names: Iterable[str]) -> str:
+def did_you_mean(typo: str, names: Iterable[str]) -> str:
     """` Did you mean "x"?`, or nothing."""
-    name = suggestion(given, names)
+    name = suggestion(typo, names)
     return f' Did you mean "{name}"?' if name else ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from croze.bake.hcl import tokens as t
-from croze.bake.hcl.source import Diagnostic, HclError, Range
+from croze.bake.hcl.source import Diagnostic, HclError, SourceRange
 from croze.bake.hcl.tokens import Token
 
 # Each level costs the interpreter a handful of frames; nobody writes this deep by hand.
@@ -35,7 +35,7 @@ class TokenStream:
         self._next_index = 0
         self._look()
 
-    def error(self, summary: str, detail: str, subject: Range) -> None:
+    def error(self, summary: str, detail: str, subject: SourceRange) -> None:
         self.problems.append(Diagnostic(summary, detail, subject))
 
     def lost(self, mark: int) -> bool:
@@ -84,7 +84,7 @@ class TokenStream:
             return
         self.ahead, self._next_index = tokens[-1], len(tokens)
 
-    def previous_range(self) -> Range:
+    def previous_range(self) -> SourceRange:
         return self.tokens[self.index - 1].range if self.index else self.ahead.range
 
     def push_newlines(self, matter: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from croze.bake.hcl.source import Diagnostic, Range
+from croze.bake.hcl.source import Diagnostic, SourceRange
 from croze.bake.values.value import Value
 
 
@@ -14,27 +14,27 @@ class Expression(Protocol):
     """Anything that has a value. Messages about the value point at `start_range`."""
 
     @property
-    def range(self) -> Range: ...
+    def range(self) -> SourceRange: ...
 
     @property
-    def start_range(self) -> Range: ...
+    def start_range(self) -> SourceRange: ...
 
 
 class _HasRange(Protocol):
     @property
-    def range(self) -> Range: ...
+    def range(self) -> SourceRange: ...
 
 
 class _HasOpenRange(Protocol):
     @property
-    def open_range(self) -> Range: ...
+    def open_range(self) -> SourceRange: ...
 
 
 class Whole(msgspec.Struct):
     """Messages point at all of it, unless a kind says otherwise."""
 
     @property
-    def start_range(self: _HasRange) -> Range:
+    def start_range(self: _HasRange) -> SourceRange:
         return self.range
 
 
@@ -42,7 +42,7 @@ class Opened(msgspec.Struct):
     """What begins with a bracket of its own: messages point at that."""
 
     @property
-    def start_range(self: _HasOpenRange) -> Range:
+    def start_range(self: _HasOpenRange) -> SourceRange:
         return self.open_range
 
 
@@ -50,30 +50,30 @@ class Attr(msgspec.Struct):
     """`.name`"""
 
     name: str
-    range: Range
+    range: SourceRange
 
 
-class Index(msgspec.Struct):
+class LiteralIndex(msgspec.Struct):
     """`[key]` with a literal key, or `.0`"""
 
     key: Value
-    range: Range
+    range: SourceRange
 
 
-Step = Attr | Index
+Step = Attr | LiteralIndex
 
 
 class Literal(Whole):
     value: Value
-    range: Range
+    range: SourceRange
 
 
 class Variable(Whole):
     """A name and the literal steps behind it."""
 
     name: str
-    name_range: Range
-    range: Range
+    name_range: SourceRange
+    range: SourceRange
     steps: list[Step] = msgspec.field(default_factory=list)
 
 
@@ -82,7 +82,7 @@ class Relative(Whole):
 
     source: Expression
     steps: list[Step]
-    range: Range
+    range: SourceRange
 
 
 class Lookup(Opened):
@@ -90,29 +90,29 @@ class Lookup(Opened):
 
     collection: Expression
     key: Expression
-    range: Range
-    open_range: Range
-    bracket_range: Range
+    range: SourceRange
+    open_range: SourceRange
+    bracket_range: SourceRange
 
 
 class Call(Whole):
     name: str
     args: list[Expression]
     expand_last: bool
-    name_range: Range
-    open_range: Range
-    close_range: Range
+    name_range: SourceRange
+    open_range: SourceRange
+    close_range: SourceRange
 
     @property
-    def range(self) -> Range:
+    def range(self) -> SourceRange:
         return self.name_range.to(self.close_range)
 
     @property
-    def start_range(self) -> Range:
+    def start_range(self) -> SourceRange:
         return self.name_range.to(self.open_range)
 
     @property
-    def args_range(self) -> Range:
+    def args_range(self) -> SourceRange:
         return self.open_range.to(self.close_range)
 
 
@@ -120,17 +120,17 @@ class Conditional(Whole):
     condition: Expression
     when_true: Expression
     when_false: Expression
-    range: Range
+    range: SourceRange
 
     @property
-    def start_range(self) -> Range:
+    def start_range(self) -> SourceRange:
         return self.condition.start_range
 
 
 class Tuple(Opened):
     items: list[Expression]
-    range: Range
-    open_range: Range
+    range: SourceRange
+    open_range: SourceRange
 
 
 class ObjectKey(Whole):
@@ -140,18 +140,18 @@ class ObjectKey(Whole):
     computed: bool
 
     @property
-    def range(self) -> Range:
+    def range(self) -> SourceRange:
         return self.wrapped.range
 
     @property
-    def start_range(self) -> Range:
+    def start_range(self) -> SourceRange:
         return self.wrapped.start_range
 
 
-class Object(Opened):
+class ObjectExpression(Opened):
     items: list[tuple[ObjectKey, Expression]]
-    range: Range
-    open_range: Range
+    range: SourceRange
+    open_range: SourceRange
 
 
 class For(Opened):
@@ -164,34 +164,34 @@ class For(Opened):
     value: Expression
     condition: Expression | None
     group: bool
-    range: Range
-    open_range: Range
+    range: SourceRange
+    open_range: SourceRange
 
 
 class Item(Whole, eq=False):
     """What a splat stands for while it looks at one element."""
 
-    range: Range
+    range: SourceRange
 
 
 class Splat(Whole):
     source: Expression
     each: Expression
     item: Item
-    range: Range
-    marker_range: Range
+    range: SourceRange
+    marker_range: SourceRange
 
     @property
-    def start_range(self) -> Range:
+    def start_range(self) -> SourceRange:
         return self.marker_range
 
 
 class Parentheses(Whole):
     inner: Expression
-    range: Range
+    range: SourceRange
 
     @property
-    def start_range(self) -> Range:
+    def start_range(self) -> SourceRange:
         return self.inner.start_range
 
 
@@ -201,31 +201,31 @@ class Binary(Whole):
     right: Expression
 
     @property
-    def range(self) -> Range:
+    def range(self) -> SourceRange:
         return _leftmost(self).range.to(self.right.range)
 
     @property
-    def start_range(self) -> Range:
+    def start_range(self) -> SourceRange:
         return _leftmost(self).start_range
 
 
 class Unary(Whole):
     operator: str
     operand: Expression
-    range: Range
-    symbol_range: Range
+    range: SourceRange
+    symbol_range: SourceRange
 
     @property
-    def start_range(self) -> Range:
+    def start_range(self) -> SourceRange:
         return self.symbol_range
 
 
 class Template(Whole):
     parts: list[Expression]
-    range: Range
+    range: SourceRange
 
     @property
-    def start_range(self) -> Range:
+    def start_range(self) -> SourceRange:
         return self.parts[0].start_range
 
     @property
@@ -239,11 +239,11 @@ class Join(Whole):
     loop: For
 
     @property
-    def range(self) -> Range:
+    def range(self) -> SourceRange:
         return self.loop.range
 
     @property
-    def start_range(self) -> Range:
+    def start_range(self) -> SourceRange:
         return self.loop.start_range
 
 
@@ -251,33 +251,33 @@ class Wrapped(Whole):
     """A template that is one interpolation and nothing else: it keeps the type."""
 
     inner: Expression
-    range: Range
+    range: SourceRange
 
 
 class Broken(Whole):
     """What stands where there was a syntax error."""
 
     problems: list[Diagnostic]
-    range: Range
+    range: SourceRange
 
 
 class Attribute(msgspec.Struct):
     name: str
     expression: Expression
-    range: Range
-    name_range: Range
+    range: SourceRange
+    name_range: SourceRange
 
 
 class Block(msgspec.Struct):
     type: str
     labels: list[str]
     body: Body
-    type_range: Range
-    label_ranges: list[Range]
-    open_range: Range
+    type_range: SourceRange
+    label_ranges: list[SourceRange]
+    open_range: SourceRange
 
     @property
-    def definition_range(self) -> Range:
+    def definition_range(self) -> SourceRange:
         """The block's header: its type and labels."""
         return self.type_range.to(self.label_ranges[-1] if self.label_ranges else self.type_range)
 
@@ -285,10 +285,10 @@ class Block(msgspec.Struct):
 class Body(msgspec.Struct):
     attributes: dict[str, Attribute]
     blocks: list[Block]
-    range: Range
+    range: SourceRange
 
     @property
-    def missing_range(self) -> Range:
+    def missing_range(self) -> SourceRange:
         """Where messages say that something is missing."""
         return self.range.at_start()
 

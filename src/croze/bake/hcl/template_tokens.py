@@ -7,37 +7,37 @@ from typing import Final, Literal
 import msgspec
 
 from croze.bake.hcl.graphemes import clusters, count
-from croze.bake.hcl.source import Placed, Pos, Range
+from croze.bake.hcl.source import Placed, Pos, SourceRange
 from croze.bake.hcl.syntax import Expression
 
 
 class TextPiece(msgspec.Struct):
     text: str
-    range: Range
+    range: SourceRange
 
 
 class InterpolationPiece(msgspec.Struct):
     expression: Expression
-    range: Range
+    range: SourceRange
 
 
 class IfPiece(msgspec.Struct):
     condition: Expression
-    range: Range
+    range: SourceRange
 
 
 class ForPiece(msgspec.Struct):
     key_name: str
     value_name: str
     collection: Expression
-    range: Range
+    range: SourceRange
 
 
 class EndPiece(msgspec.Struct):
     """`else`, `endif` or `endfor`, or the end of the template."""
 
     name: Literal["else", "endif", "endfor", ""]
-    range: Range
+    range: SourceRange
 
 
 Piece = TextPiece | InterpolationPiece | IfPiece | ForPiece | EndPiece

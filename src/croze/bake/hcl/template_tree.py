@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from croze.bake.hcl.source import Diagnostic, HclError, Range
+from croze.bake.hcl.source import Diagnostic, HclError, SourceRange
 from croze.bake.hcl.syntax import (
     Conditional,
     Expression,
@@ -40,7 +40,7 @@ class TemplateTree:
             parts.append(self.part())
         return parts
 
-    def error(self, summary: str, detail: str, subject: Range) -> Expression:
+    def error(self, summary: str, detail: str, subject: SourceRange) -> Expression:
         self.problems.append(Diagnostic(summary, detail, subject))
         return Literal(DYNAMIC_VALUE, subject)
 
@@ -69,7 +69,9 @@ class TemplateTree:
         self.depth -= 1
         return parsed
 
-    def until_end(self, name: str, start: Range, parts: list[Expression]) -> EndPiece | Expression:
+    def until_end(
+        self, name: str, start: SourceRange, parts: list[Expression]
+    ) -> EndPiece | Expression:
         """Collect parts up to the next ending directive, or a placeholder if the template ends
         first."""
         while True:

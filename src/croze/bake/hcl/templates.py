@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.literals import literal_text
-from croze.bake.hcl.source import Range, did_you_mean
+from croze.bake.hcl.source import SourceRange, did_you_mean
 from croze.bake.hcl.stream import TokenStream
 from croze.bake.hcl.syntax import Expression, Literal, Template, Wrapped
 from croze.bake.hcl.template_tokens import (
@@ -77,7 +77,7 @@ class TemplateParser(TokenStream):
         parts, passes_through, span = self._parse_parts(t.EOF, False)
         return Wrapped(parts[0], span) if passes_through else Template(parts, span)
 
-    def _parse_parts(self, end: str, flushed: bool) -> tuple[list[Expression], bool, Range]:
+    def _parse_parts(self, end: str, flushed: bool) -> tuple[list[Expression], bool, SourceRange]:
         start = self.ahead.range
         pieces, end_range = self._parse_pieces(end)
         if not pieces:
@@ -90,7 +90,7 @@ class TemplateParser(TokenStream):
         passes_through = len(pieces) == 2 and isinstance(pieces[0], InterpolationPiece)
         return parts, passes_through, start.to(end_range)
 
-    def _parse_pieces(self, end: str) -> tuple[list[Piece], Range]:
+    def _parse_pieces(self, end: str) -> tuple[list[Piece], SourceRange]:
         pieces: list[Piece] = []
         start = self.ahead.range
         trim_next = False
@@ -118,7 +118,9 @@ class TemplateParser(TokenStream):
             trim_next = read(token, start, end, pieces)
             self.pop_newlines()
 
-    def _interpolation(self, token: Token, start: Range, end: str, pieces: list[Piece]) -> bool:
+    def _interpolation(
+        self, token: Token, start: SourceRange, end: str, pieces: list[Piece]
+    ) -> bool:
         """Reads `expression }`; whether the following text loses its leading space."""
         expression = self.parse_expression()
         close = self.ahead
@@ -131,7 +133,7 @@ class TemplateParser(TokenStream):
         pieces.append(InterpolationPiece(expression, token.range.to(close.range)))
         return close.kind == t.SEQUENCE_END and close.text == "~}"
 
-    def _unclosed(self, close: Token, start: Range, end: str) -> None:
+    def _unclosed(self, close: Token, start: SourceRange, end: str) -> None:
         summary = "Unclosed template interpolation sequence"
         place = ""
         if close.kind == t.EOF:
@@ -152,7 +154,7 @@ class TemplateParser(TokenStream):
         detail = _COLON_HINT if close.kind == ":" else _ESCAPE_HINT
         self.error("Extra characters after interpolation expression", detail, close.range)
 
-    def _directive(self, token: Token, start: Range, end: str, pieces: list[Piece]) -> bool:
+    def _directive(self, token: Token, start: SourceRange, end: str, pieces: list[Piece]) -> bool:
         """Reads `keyword ... }`; whether the following text loses its leading space."""
         word = self.ahead
         if word.kind != t.IDENT:
@@ -185,7 +187,7 @@ class TemplateParser(TokenStream):
         self.recover(t.SEQUENCE_END)
         return False
 
-    def _bad_directive(self, summary: str, detail: str, subject: Range) -> bool:
+    def _bad_directive(self, summary: str, detail: str, subject: SourceRange) -> bool:
         if not self.recovering:
             self.error(summary, detail, subject)
         self.recover(t.SEQUENCE_END)
@@ -210,7 +212,7 @@ class TemplateParser(TokenStream):
         pieces.append(ForPiece(names[0] if len(names) == 2 else "", names[-1], collection, span))
         return True
 
-    def parse_label(self) -> tuple[str, Range]:
+    def parse_label(self) -> tuple[str, SourceRange]:
         """A quoted string without template sequences; reads to its closing quote at least."""
         open_token = self.read()
         out: list[str] = []

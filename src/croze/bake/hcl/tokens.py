@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from croze.bake.hcl.source import Range, Source, Stretch
+from croze.bake.hcl.source import SourceRange, SourceText, Stretch
 
 # Punctuation is its own kind; these are the kinds that have no fixed spelling.
 IDENT: Final = "identifier"
@@ -48,7 +48,7 @@ class Token(Stretch):
 
     __slots__ = ("kind", "text")
 
-    def __init__(self, kind: str, text: str, source: Source, first: int, last: int) -> None:
+    def __init__(self, kind: str, text: str, source: SourceText, first: int, last: int) -> None:
         self.kind = kind
         self.text = text
         self.source = source
@@ -56,7 +56,7 @@ class Token(Stretch):
         self.last = last
 
     @property
-    def range(self) -> Range:
+    def range(self) -> SourceRange:
         return self
 
     def is_keyword(self, word: str) -> bool:

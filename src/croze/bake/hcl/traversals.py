@@ -6,14 +6,14 @@ from abc import abstractmethod
 
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.constructors import ConstructorParser
-from croze.bake.hcl.source import Range
+from croze.bake.hcl.source import SourceRange
 from croze.bake.hcl.syntax import (
     Attr,
     Broken,
     Expression,
-    Index,
     Item,
     Literal,
+    LiteralIndex,
     Lookup,
     Relative,
     Splat,
@@ -67,15 +67,15 @@ class TraversalParser(ConstructorParser):
         self.recovering = True
         return Broken(self.problems[-1:], origin.range.to(dot.range))
 
-    def _legacy_index(self, dot: Token, token: Token, subject: Token, hint: str) -> Index:
+    def _legacy_index(self, dot: Token, token: Token, subject: Token, hint: str) -> LiteralIndex:
         """`.0`, an index in the clothes of an attribute."""
         span = dot.range.to(token.range)
         if "." in token.text:
             first, _, second = token.text.partition(".")
             detail = _LEGACY.format(hint, first, second)
             self.error("Invalid legacy index syntax", detail, subject.range)
-            return Index(DYNAMIC_VALUE, span)
-        return Index(self.number_literal(token).value, span)
+            return LiteralIndex(DYNAMIC_VALUE, span)
+        return LiteralIndex(self.number_literal(token).value, span)
 
     def _attribute_splat(self, origin: Expression, source: Expression, dot: Token) -> Expression:
         marker = self.read()
@@ -127,11 +127,11 @@ class TraversalParser(ConstructorParser):
         self.pop_newlines()
         brackets = opening.range.to(close.range)
         if isinstance(key, Literal):
-            return _step(source, Index(key.value, brackets))
+            return _step(source, LiteralIndex(key.value, brackets))
         if isinstance(key, Template) and key.is_literal:
             part = key.parts[0]
             assert isinstance(part, Literal)
-            return _step(source, Index(part.value, brackets))
+            return _step(source, LiteralIndex(part.value, brackets))
         return Lookup(source, key, origin.range.to(brackets), opening.range, brackets)
 
     def _close_bracket(self, summary: str, detail: str) -> Token:
@@ -159,7 +159,7 @@ class TraversalParser(ConstructorParser):
 
 def _step(source: Expression, step: Step) -> Expression:
     """The expression with one more literal step; a chain of them is one node."""
-    span: Range = source.range.to(step.range)
+    span: SourceRange = source.range.to(step.range)
     if isinstance(source, Variable | Relative):
         source.steps.append(step)
         source.range = span

@@ -6,8 +6,8 @@ from typing import Final
 
 from croze.bake.hcl.bodies import parse_expression
 from croze.bake.hcl.json_syntax import JsonString
-from croze.bake.hcl.source import Diagnostic, Range
-from croze.bake.hcl.syntax import Call, Expression, Object, ObjectKey, Tuple, keyword
+from croze.bake.hcl.source import Diagnostic, SourceRange
+from croze.bake.hcl.syntax import Call, Expression, ObjectExpression, ObjectKey, Tuple, keyword
 from croze.bake.values.types import (
     BOOL,
     DYNAMIC,
@@ -54,36 +54,36 @@ class _Reader:
     def __init__(self, problems: list[Diagnostic]) -> None:
         self.problems = problems
 
-    def fail(self, detail: str, subject: Range) -> Type:
+    def fail(self, detail: str, subject: SourceRange) -> Type:
         self.problems.append(Diagnostic("Invalid type specification", detail, subject))
         return DYNAMIC
 
-    def read(self, given: Expression) -> Type:
-        expression = static(given)
+    def read(self, written: Expression) -> Type:
+        expression = static(written)
         name = keyword(expression)
         if name in _PRIMITIVE:
             return _PRIMITIVE[name]
         if name == "any":
             return DYNAMIC
         if name in _ARGUMENT:
-            return self.needs_argument(name, given.range)
+            return self.needs_argument(name, written.range)
         if name:
             detail = f"The keyword {quote(name)} is not a valid type specification."
-            return self.fail(detail, given.range)
+            return self.fail(detail, written.range)
         if not isinstance(expression, Call):
             detail = (
                 "A type specification is either a primitive type keyword (bool, number, "
                 "string) or a "
             )
             detail += "complex type constructor call, like list(string)."
-            return self.fail(detail, given.range)
-        return self.call(expression, given.range)
+            return self.fail(detail, written.range)
+        return self.call(expression, written.range)
 
-    def needs_argument(self, name: str, subject: Range) -> Type:
+    def needs_argument(self, name: str, subject: SourceRange) -> Type:
         detail = f"The {name} type constructor requires one argument {_ARGUMENT[name]}."
         return self.fail(detail, subject)
 
-    def call(self, call: Call, whole: Range) -> Type:
+    def call(self, call: Call, whole: SourceRange) -> Type:
         name, args = call.name, call.args
         if name in _PRIMITIVE or name == "any":
             kind = "Type constraint" if name == "any" else "Primitive type"
@@ -112,7 +112,7 @@ class _Reader:
         return tuple_of([self.read(each) for each in argument.items])
 
     def object(self, argument: Expression) -> Type:
-        if not isinstance(argument, Object):
+        if not isinstance(argument, ObjectExpression):
             detail = (
                 "Object type constructor requires a map whose keys are attribute names and whose "
             )
@@ -133,11 +133,11 @@ class _Reader:
             attributes[name] = self.read(value)
         return object_of(attributes, frozenset(optional))
 
-    def attribute_name(self, key: ObjectKey, known: dict[str, Type]) -> str:
+    def attribute_name(self, key: ObjectKey, attributes: dict[str, Type]) -> str:
         name = keyword(key)
         if not name:
             self.fail("Object constructor map keys must be attribute names.", key.range)
-        elif name in known:
+        elif name in attributes:
             self.fail("Object constructor map keys must be unique.", key.range)
             return ""
         return name

@@ -105,7 +105,7 @@ class SshEntry(Struct, frozen=True):
         return object_value({"id": string(self.id), "paths": paths})
 
 
-class Entry(Protocol):
+class OptionEntry(Protocol):
     def plain(self) -> Mapping[str, object]:
         """What is printed: plain data."""
         ...
@@ -115,7 +115,7 @@ class Entry(Protocol):
         ...
 
 
-E = TypeVar("E", bound=Entry)
+E = TypeVar("E", bound=OptionEntry)
 
 
 def _by_name(pairs: Mapping[str, object]) -> dict[str, object]:
@@ -164,11 +164,11 @@ def _attrs(value: Value) -> dict[str, str]:
     converted = convert(value, MAP_OF_STRING)
     if converted.is_null:
         return {}
-    known = {name: each for name, each in converted.fields.items() if each.is_known}
-    for each in known.values():
+    known_fields = {name: each for name, each in converted.fields.items() if each.is_known}
+    for each in known_fields.values():
         if each.is_null:
             raise ConversionError("null value is not allowed")
-    return {name: each.text for name, each in known.items()}
+    return {name: each.text for name, each in known_fields.items()}
 
 
 def _pairs(text: str, *, list_key: str = "") -> list[tuple[str, str, str]]:
@@ -312,22 +312,22 @@ def _ssh_from_text(text: str) -> list[SshEntry]:
 def _ssh_from_object(value: Value) -> SshEntry:
     members = convert(value, _SSH_TYPE)
     paths = members.fields.get("paths")
-    known = paths.items if paths is not None else ()
-    if any(each.is_null for each in known):
+    listed = paths.items if paths is not None else ()
+    if any(each.is_null for each in listed):
         raise ConversionError("null value is not allowed")
-    return SshEntry(_member(members, "id"), tuple(each.text for each in known))
+    return SshEntry(_member(members, "id"), tuple(each.text for each in listed))
 
 
 def _unique(entries: Sequence[E]) -> list[E]:
     """Each entry once. Which of two stays, and where, is the original's way of removing them."""
-    kept = list(entries)
-    for i in range(len(kept) - 2, -1, -1):
-        for j in range(i + 1, len(kept)):
-            if kept[i] == kept[j]:
-                kept[j] = kept[-1]
-                kept.pop()
+    unique = list(entries)
+    for i in range(len(unique) - 2, -1, -1):
+        for j in range(i + 1, len(unique)):
+            if unique[i] == unique[j]:
+                unique[j] = unique[-1]
+                unique.pop()
                 break
-    return kept
+    return unique
 
 
 def _unique_attests(entries: Sequence[Attest]) -> list[Attest]:

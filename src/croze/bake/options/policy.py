@@ -48,8 +48,8 @@ def policies_from_value(value: Value) -> list[PolicyOption]:
         if each.kind == "string" and not each.is_null:
             policies.append(parse_policy(each.text))
         elif each.is_mapping:
-            given = _object_fields(each)
-            policies.append(_read(partial(from_fields, given)))
+            fields = _object_fields(each)
+            policies.append(_read(partial(from_fields, fields)))
         else:
             raise ConversionError(mismatch.message(each.type, MAP_OF_STRING))
     return policies

@@ -27,15 +27,15 @@ _TYPE = object_of(
 _LARGEST = 2**63 - 1
 
 
-class Resources(Struct, frozen=True):
+class ResourceLimits(Struct, frozen=True):
     """Limits by name; what is absent is not limited."""
 
     limits: dict[str, str | int] = field(default_factory=dict)
 
-    def merged(self, other: Resources) -> Resources:
-        return Resources({**self.limits, **other.limits})
+    def merged(self, other: ResourceLimits) -> ResourceLimits:
+        return ResourceLimits({**self.limits, **other.limits})
 
-    def with_field(self, name: str, text: str) -> Resources:
+    def with_field(self, name: str, text: str) -> ResourceLimits:
         """One limit more, as `--set` gives it."""
         if name in _TEXTS:
             return replace(self, limits={**self.limits, name: text})
@@ -54,7 +54,7 @@ class Resources(Struct, frozen=True):
         return [f"{name}={self.limits[name]}" for name in _ORDER if name in self.limits]
 
 
-def resources_from_value(value: Value) -> Resources:
+def resources_from_value(value: Value) -> ResourceLimits:
     members = convert(value, _TYPE)
     limits: dict[str, str | int] = {}
     for name in _ORDER:
@@ -70,10 +70,10 @@ def resources_from_value(value: Value) -> Resources:
                 f"value must be a whole number, between {-_LARGEST - 1} and {_LARGEST}"
             )
         limits[name] = number.truncated()
-    return Resources(limits)
+    return ResourceLimits(limits)
 
 
-def resources_value(resources: Resources | None) -> Value:
+def resources_value(resources: ResourceLimits | None) -> Value:
     if resources is None:
         return null_of(_TYPE)
     fields: dict[str, Value] = {}

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from croze.bake.values import number as numbers
 from croze.bake.values import number_text
 from croze.bake.values.convert import ConversionError, convert
-from croze.bake.values.json_text import JsonSyntaxError, Literal, Members, Parsed, read_json
+from croze.bake.values.json_text import JsonMembers, JsonNumber, JsonSyntaxError, Parsed, read_json
 from croze.bake.values.types import BOOL, DYNAMIC, NUMBER, STRING, Type, list_of, map_of, set_of
 from croze.bake.values.value import (
     NULL,
@@ -90,14 +90,14 @@ def _implied(parsed: Parsed) -> Value:
         return NULL
     if isinstance(parsed, bool):
         return boolean(parsed)
-    if isinstance(parsed, Literal):
+    if isinstance(parsed, JsonNumber):
         exact = numbers.parse(parsed)
         if exact is None:
             raise JsonError("a number is required")
         return number(exact)
     if isinstance(parsed, str):
         return string(parsed)
-    if isinstance(parsed, Members):
+    if isinstance(parsed, JsonMembers):
         return _implied_object(parsed.pairs)
     return tuple_value([_implied(each) for each in parsed])
 
@@ -150,7 +150,7 @@ def _items(parsed: Parsed) -> list[Parsed]:
 
 
 def _members(parsed: Parsed) -> Pairs:
-    if not isinstance(parsed, Members):
+    if not isinstance(parsed, JsonMembers):
         raise JsonError("missing expected {")
     return parsed.pairs
 
@@ -165,7 +165,7 @@ def _primitive(parsed: Parsed, want: Type) -> Value:
         return string(parsed)
     if isinstance(parsed, bool) and want.kind != "number":
         return boolean(parsed) if want.kind == "bool" else string("true" if parsed else "false")
-    if want.kind == "bool" and isinstance(parsed, str) and not isinstance(parsed, Literal):
+    if want.kind == "bool" and isinstance(parsed, str) and not isinstance(parsed, JsonNumber):
         try:
             return convert(string(parsed), want)
         except ConversionError as error:
@@ -213,6 +213,6 @@ def _type(parsed: Parsed) -> Type:
             return _COLLECTIONS[kind](_type(inner))
         if kind == "tuple" and isinstance(inner, list):
             return Type("tuple", elements=tuple(map(_type, inner)))
-        if kind == "object" and isinstance(inner, Members):
+        if kind == "object" and isinstance(inner, JsonMembers):
             return Type("object", attributes={name: _type(each) for name, each in inner.pairs})
     raise JsonError("failed to decode type for dynamic value: invalid complex type description")

@@ -34,20 +34,20 @@ class JsonSyntaxError(Exception):
     """The text is not JSON."""
 
 
-class Literal(str):
+class JsonNumber(str):
     """A number as it was written."""
 
     __slots__ = ()
 
 
-class Members:
+class JsonMembers:
     """The members of an object, repeated names and all."""
 
     def __init__(self, pairs: list[tuple[str, Parsed]]) -> None:
         self.pairs = pairs
 
 
-Parsed: TypeAlias = "bool | str | Literal | list[Parsed] | Members | None"
+Parsed: TypeAlias = "bool | str | JsonNumber | list[Parsed] | JsonMembers | None"
 
 
 def read_json(text: str, *, stream: bool) -> Parsed:
@@ -120,12 +120,12 @@ class _Reader:
             if char == "]":
                 return items
 
-    def members(self, depth: int) -> Members:
+    def members(self, depth: int) -> JsonMembers:
         self.at += 1
         pairs: list[tuple[str, Parsed]] = []
         if self.peek() == "}":
             self.at += 1
-            return Members(pairs)
+            return JsonMembers(pairs)
         where = "" if self.stream else _KEY
         while True:
             if self.peek() != '"':
@@ -140,7 +140,7 @@ class _Reader:
                 self.fail(" after object key:value pair")
             self.at += 1
             if char == "}":
-                return Members(pairs)
+                return JsonMembers(pairs)
             where = _KEY
 
     def word(self, first: str) -> bool | None:
@@ -153,18 +153,18 @@ class _Reader:
             self.at += 1
         return meaning
 
-    def number(self) -> Literal:
+    def number(self) -> JsonNumber:
         whole = _NUMBER.match(self.text, self.at)
         start = _UNFINISHED_NUMBER.match(self.text, self.at)
-        done = whole.end() if whole else self.at
-        if start is not None and start.end() > done:
+        end = whole.end() if whole else self.at
+        if start is not None and start.end() > end:
             self.at = start.end()
             if self.at >= len(self.text):
                 self.cut_off()
             self.fail(_in_number(start[0]))
-        digits = self.text[self.at : done]
-        self.at = done
-        return Literal(digits)
+        digits = self.text[self.at : end]
+        self.at = end
+        return JsonNumber(digits)
 
     def string(self) -> str:
         self.at += 1

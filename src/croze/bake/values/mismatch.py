@@ -56,9 +56,9 @@ def _attribute_mismatches(got: Type, want: Type) -> Iterator[str]:
     shared = sorted(got.attributes.keys() & want.attributes.keys())
     for unsafe in (True, False):
         for name in shared:
-            have, wanted = got.attributes[name], want.attributes[name]
-            if have != wanted and not convertible(have, wanted, unsafe):
-                yield f"attribute {quote(name)}: {message(have, wanted)}"
+            have, expected = got.attributes[name], want.attributes[name]
+            if have != expected and not convertible(have, expected, unsafe):
+                yield f"attribute {quote(name)}: {message(have, expected)}"
 
 
 def _collection_from_structure(got: Type, want: Type) -> str:

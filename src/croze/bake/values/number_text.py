@@ -95,8 +95,8 @@ def _incremented(digits: str, point: int) -> tuple[str, int]:
 
 
 def _stripped(digits: str, point: int) -> tuple[str, int]:
-    kept = digits.rstrip("0")
-    return (kept, point) if kept else ("", 0)
+    significant = digits.rstrip("0")
+    return (significant, point) if significant else ("", 0)
 
 
 def _fixed(digits: str, point: int, places: int) -> str:

@@ -25,14 +25,14 @@ from croze.bake.values.types import (
 from croze.gotypes.quote import quote
 
 
-class Unknown:
+class UnknownValue:
     """What stands where a value could not be found because of an error."""
 
     __slots__ = ()
 
 
-UNKNOWN: Final = Unknown()
-Raw = None | str | bool | Number | Unknown | tuple["Value", ...] | Mapping[str, "Value"]
+UNKNOWN: Final = UnknownValue()
+Raw = None | str | bool | Number | UnknownValue | tuple["Value", ...] | Mapping[str, "Value"]
 _SEQUENCES: Final = frozenset({"list", "set", "tuple"})
 _MAPPINGS: Final = frozenset({"map", "object"})
 _EMPTY: Final[Mapping[str, Value]] = {}
@@ -202,16 +202,16 @@ def map_value(fields: Mapping[str, Value], element: Type | None = None) -> Value
 
 def set_value(items: Iterable[Value], element: Type | None = None) -> Value:
     """A set: equal items once, in the order that iteration promises."""
-    kept: dict[str, Value] = {}
+    by_key: dict[str, Value] = {}
     for each in items:
-        kept.setdefault(order_key(each), each)
-    ordered = sorted(kept.values(), key=_SortKey)
+        by_key.setdefault(order_key(each), each)
+    ordered = sorted(by_key.values(), key=_SortKey)
     return Value("set", tuple(ordered), set_of(_element_type(ordered, element)))
 
 
 def _element_type(items: Sequence[Value], element: Type | None) -> Type:
-    known = next((each.type for each in items if each.kind != "dynamic"), None)
-    return known or element or (items[0].type if items else DYNAMIC)
+    first_type = next((each.type for each in items if each.kind != "dynamic"), None)
+    return first_type or element or (items[0].type if items else DYNAMIC)
 
 
 def all_same_type(items: Sequence[Value]) -> bool:
@@ -247,7 +247,7 @@ class _SortKey:
 def order_key(value: Value) -> str:
     """A text that differs for values that differ, among values of one type."""
     raw = value.raw
-    if isinstance(raw, Unknown):
+    if isinstance(raw, UnknownValue):
         return "?"
     if raw is None:
         return "~"
@@ -271,8 +271,10 @@ def equals(left: Value, right: Value) -> bool | None:
             return True
         return False if left.is_known and right.is_known else None
     if not (left.is_known and right.is_known):
-        known, other = (left, right) if left.is_known else (right, left)
-        settled = known.is_known and not other.type.has_dynamic and known.type != other.type
+        known_side, other = (left, right) if left.is_known else (right, left)
+        settled = (
+            known_side.is_known and not other.type.has_dynamic and known_side.type != other.type
+        )
         return False if settled else None
     if left.kind != right.kind:
         return False

@@ -22,7 +22,7 @@ from croze.client.build import decoded_metadata, written
 from croze.client.flags_cache import parse_caches
 from croze.client.flags_output import OutputFlag, parse_output
 from croze.client.flags_tls import parse_tls_contexts
-from croze.client.plan import CacheEntry
+from croze.client.plan import CacheSpec
 from croze.client.solve import new_id
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
@@ -85,21 +85,21 @@ def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     return 0
 
 
-def _plan(read: argparse.Namespace) -> SolvePlan:
-    frontend = str(read.frontend)
+def _plan(args: argparse.Namespace) -> SolvePlan:
+    frontend = str(args.frontend)
     if not frontend and stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode):
         raise InvalidRequest("please specify --frontend or pipe LLB definition to stdin")
     request = llb.DefinitionBuild(
         b"" if frontend else sys.stdin.buffer.read(),
-        [_output(text) for text in read.output],
-        read.local,
-        read.secret,
-        read.ssh,
-        read.allow,
-        read.oci_layout,
-        read.source_policy_file,
-        read.no_cache,
-        proxy_network=read.proxy_network,
+        [_output(text) for text in args.output],
+        args.local,
+        args.secret,
+        args.ssh,
+        args.allow,
+        args.oci_layout,
+        args.source_policy_file,
+        args.no_cache,
+        proxy_network=args.proxy_network,
         raw_ssh=True,
     )
     if not frontend and not request.definition:
@@ -107,15 +107,15 @@ def _plan(read: argparse.Namespace) -> SolvePlan:
     plan = llb.make_plan(request, has_frontend=bool(frontend))
     plan.ref = new_id()
     plan.frontend = frontend
-    plan.frontend_attrs = _options(read.opt)
-    if frontend and read.no_cache:
+    plan.frontend_attrs = _options(args.opt)
+    if frontend and args.no_cache:
         plan.frontend_attrs["no-cache"] = ""
     if "requestid" in plan.frontend_attrs:
         caps = "moby.buildkit.frontend.subrequests"
         plan.frontend_attrs.setdefault("frontend.caps", caps)
-    plan.token_tls = parse_tls_contexts(read.registry_auth_tlscontext)
-    plan.cache_to = [CacheEntry(c.type, c.attrs) for c in parse_caches(read.export_cache)]
-    plan.cache_from = [CacheEntry(c.type, c.attrs) for c in parse_caches(read.import_cache)]
+    plan.token_tls = parse_tls_contexts(args.registry_auth_tlscontext)
+    plan.cache_to = [CacheSpec(c.type, c.attrs) for c in parse_caches(args.export_cache)]
+    plan.cache_from = [CacheSpec(c.type, c.attrs) for c in parse_caches(args.import_cache)]
     return plan
 
 
@@ -146,17 +146,17 @@ def _options(texts: Sequence[str]) -> dict[str, str]:
 
 
 async def _build(
-    plan: SolvePlan, read: argparse.Namespace, connection: Connection, metrics: CacheMetrics
+    plan: SolvePlan, args: argparse.Namespace, connection: Connection, metrics: CacheMetrics
 ) -> dict[str, str]:
     from croze.progress.display import make_display, running
     from croze.progress.rawjson import RawJsonDisplay
 
-    display = make_display(read.progress, sys.stderr.buffer)
+    display = make_display(args.progress, sys.stderr.buffer)
     with ExitStack() as files:
         trace: RawJsonDisplay | None = None
-        if read.trace:
+        if args.trace:
             flags = os.O_APPEND | os.O_CREAT | os.O_WRONLY
-            file = os.fdopen(os.open(read.trace, flags, 0o600), "ab")
+            file = os.fdopen(os.open(args.trace, flags, 0o600), "ab")
             trace = RawJsonDisplay(files.enter_context(file))
 
         def show(status: control_pb2.StatusResponse) -> None:
@@ -167,10 +167,10 @@ async def _build(
 
         async with connection.client() as client, running(display):
             response = (await client.solve(plan, show)).exporter_response
-    if read.metadata_file:
+    if args.metadata_file:
         data = gojson.marshal_indent_as_is(decoded_metadata(response))
-        with written(read.metadata_file, "metadata file"):
-            write_atomically(Path(read.metadata_file), data)
+        with written(args.metadata_file, "metadata file"):
+            write_atomically(Path(args.metadata_file), data)
     return response
 
 

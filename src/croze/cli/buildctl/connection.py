@@ -30,7 +30,7 @@ class Connection(Struct, frozen=True):
     """What the flags say of the daemon. With no `timeout_s` it is waited for."""
 
     common: Common
-    given: Mapping[str, str]
+    flag_texts: Mapping[str, str]
     """The flags' texts by their names."""
     address: str
     timeout_s: float | None
@@ -40,35 +40,35 @@ class Connection(Struct, frozen=True):
     server_name: str = ""
 
     @staticmethod
-    def of(given: Mapping[str, str], common: Common) -> Connection:
+    def of(flag_texts: Mapping[str, str], common: Common) -> Connection:
         """Raises `UsageError`."""
-        folder = given.get("tlsdir", "")
-        ca, cert, key = (given.get(name, "") for name in ("tlscacert", "tlscert", "tlskey"))
+        folder = flag_texts.get("tlsdir", "")
+        ca, cert, key = (flag_texts.get(name, "") for name in ("tlscacert", "tlscert", "tlskey"))
         if folder:
             if ca or cert or key:
                 raise UsageError("cannot specify tlsdir and tlscacert/tlscert/tlskey", "buildctl")
             ca, cert, key = _of_directory(folder)
-        timeout_s = _seconds(given.get("timeout", DEFAULT_TIMEOUT_S))
+        timeout_s = _seconds(flag_texts.get("timeout", DEFAULT_TIMEOUT_S))
         return Connection(
             common,
-            given,
-            given.get("addr") or os.environ.get("BUILDKIT_HOST") or DEFAULT_ADDRESS,
-            None if given.get("wait") else timeout_s,
+            flag_texts,
+            flag_texts.get("addr") or os.environ.get("BUILDKIT_HOST") or DEFAULT_ADDRESS,
+            None if flag_texts.get("wait") else timeout_s,
             ca,
             cert,
             key,
-            given.get("tlsservername", ""),
+            flag_texts.get("tlsservername", ""),
         )
 
-    def changed(self, read: argparse.Namespace) -> Connection:
+    def changed(self, args: argparse.Namespace) -> Connection:
         """With what more flags say. Raises `UsageError`."""
-        values = {name: getattr(read, name, None) for name in _FLAGS}
+        values = {name: getattr(args, name, None) for name in _FLAGS}
         more = {
             name: "true" if value is True else value or ""
             for name, value in values.items()
             if value is not None
         }
-        return Connection.of({**self.given, **more}, self.common) if more else self
+        return Connection.of({**self.flag_texts, **more}, self.common) if more else self
 
     def tls(self) -> Tls | None:
         from croze.rpc.tls import Tls
@@ -84,7 +84,8 @@ class Connection(Struct, frozen=True):
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
-        """Of a daemon that has answered. Raises `Unavailable` for one that hasn't, in time."""
+        """A client of a daemon that has answered. Raises `Unavailable` for one that hasn't, in
+        time."""
         from croze.builders.model import BuilderNode
         from croze.drivers.remote import RemoteDriver
         from croze.errors import Unsupported

@@ -83,8 +83,8 @@ def _retries(environ: Mapping[str, str]) -> int:
 def _daemon_words(environ: Mapping[str, str], address: str) -> list[str]:
     """`buildkitd` if there is one, which may be a link to crozed, else the crozed of this
     installation, which needs no RootlessKit."""
-    found = shutil.which("buildkitd")
-    words = _command(environ, "BUILDKITD", [found] if found else _OWN_DAEMON)
+    buildkitd = shutil.which("buildkitd")
+    words = _command(environ, "BUILDKITD", [buildkitd] if buildkitd else _OWN_DAEMON)
     helper: list[str] = []
     if os.getuid() != 0:
         rootlesskit = shutil.which("rootlesskit") if tuple(words) != _OWN_DAEMON else None

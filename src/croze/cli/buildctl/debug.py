@@ -39,8 +39,8 @@ _ELSEWHERE = ("dump-llb", "monitor", "logs", "ctl", "get", "histories")
 
 def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     group = ConnectionFlags("buildctl debug", "debug utilities")
-    read, words = group.read_options(argv, connection.common)
-    connection = connection.changed(read)
+    args, words = group.read_options(argv, connection.common)
+    connection = connection.changed(args)
     what = words[0] if words else "help"
     if what == "dump-metadata":
         message = "buildctl debug dump-metadata is not there: the store's metadata is SQLite's"
@@ -60,12 +60,12 @@ def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     if what == "workers":
         flags.texts("-f", "--filter", help="containerd-style filter string slice")
         flags.switch("-v", "--verbose", help="Verbose output")
-    read, connection = flags.take(words[1:], connection)
-    check(read.format)
+    args, connection = flags.take(words[1:], connection)
+    check(args.format)
     if what == "info":
-        asyncio.run(_info(connection, read.format))
+        asyncio.run(_info(connection, args.format))
     else:
-        asyncio.run(_workers(connection, read.filter, read.format, verbose=read.verbose))
+        asyncio.run(_workers(connection, args.filter, args.format, verbose=args.verbose))
     return 0
 
 

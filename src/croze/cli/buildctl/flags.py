@@ -22,7 +22,7 @@ _TEXTS = {
 
 
 class ConnectionFlags(Flags):
-    """Those before a command, which are taken behind it, too; the last counts."""
+    """The flags before a command, which are taken behind it, too; the last counts."""
 
     def __init__(self, command: str, about: str, usage: str = "[options]") -> None:
         super().__init__(command, about, usage, grammar=URFAVE)
@@ -47,5 +47,5 @@ class ConnectionFlags(Flags):
     ) -> tuple[argparse.Namespace, Connection]:
         """A command's flags, and the connection as those behind the command have it. Raises
         `UsageError`; exits for `--help`."""
-        read = self.read(argv, connection.common)
-        return read, connection.changed(read)
+        args = self.read(argv, connection.common)
+        return args, connection.changed(args)

@@ -53,7 +53,7 @@ GLOBAL OPTIONS:
 """
 
 
-class Command(Protocol):
+class BuildctlCommand(Protocol):
     """What a command's module holds: the name is told to modules of several."""
 
     def run(self, name: str, argv: Sequence[str], connection: Connection) -> int: ...
@@ -84,12 +84,12 @@ def main(argv: Sequence[str]) -> int:
 def _run(argv: Sequence[str], common: Common) -> int:
     flags = _flags()
     try:
-        read, words = flags.read_options(argv, common, until=_is_command)
-        connection = Connection.of({}, common).changed(read)
+        args, words = flags.read_options(argv, common, until=_is_command)
+        connection = Connection.of({}, common).changed(args)
     except UsageError:
         print(flags.format_help(), end="")
         raise
-    if read.version:
+    if args.version:
         from croze.version import VERSION
 
         print(f"{NAME} croze v{VERSION}")
@@ -138,5 +138,5 @@ def _command(words: Sequence[str], connection: Connection) -> int:
     name = ALIASES.get(words[0], words[0])
     if name not in COMMANDS:
         return no_topic(words[0])
-    command: Command = importlib.import_module(f"croze.cli.buildctl.{COMMANDS[name][0]}")
+    command: BuildctlCommand = importlib.import_module(f"croze.cli.buildctl.{COMMANDS[name][0]}")
     return command.run(name, words[1:], connection)

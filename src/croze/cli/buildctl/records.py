@@ -29,9 +29,9 @@ def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     """`prune-histories`: every record that is not pinned goes."""
     flags = ConnectionFlags(f"buildctl {name}", "clean up build histories")
     flags.text("--format", help=FORMAT)
-    read, connection = flags.take(argv, connection)
-    check(read.format)
-    asyncio.run(_prune(connection, read.format))
+    args, connection = flags.take(argv, connection)
+    check(args.format)
+    asyncio.run(_prune(connection, args.format))
     return 0
 
 
@@ -93,10 +93,10 @@ def debug(what: str, flags: ConnectionFlags, argv: Sequence[str], connection: Co
             flags.switch("--dot", help="Output dot format")
     if what not in ("histories", "monitor"):
         flags.add_argument("word", metavar="FILE" if what == "dump-llb" else "REF", nargs="?")
-    read, connection = flags.take(argv, connection)
+    args, connection = flags.take(argv, connection)
     if what == "dump-llb":
-        return _dump(read.word or "-", dot=read.dot)
-    asyncio.run(_COMMANDS[what](connection, read))
+        return _dump(args.word or "-", dot=args.dot)
+    asyncio.run(_COMMANDS[what](connection, args))
     return 0
 
 
@@ -110,26 +110,26 @@ def _dump(path: str, *, dot: bool) -> int:
     return 0
 
 
-async def _histories(connection: Connection, read: argparse.Namespace) -> None:
+async def _histories(connection: Connection, args: argparse.Namespace) -> None:
     from croze.client import history
 
-    check(read.format)
+    check(args.format)
     rows = [f"{_HEADER}\tPINNED"]
     async with connection.client() as client:
         async for event in history.events(client.channel):
-            if read.format:
-                sys.stdout.write(rendered(read.format, message_struct(event)))
+            if args.format:
+                sys.stdout.write(rendered(args.format, message_struct(event)))
             rows.append(f"{_row(event)}\t{'*' if event.record.pinned else ''}")
-    if not read.format:
+    if not args.format:
         sys.stdout.write(aligned("\n".join(rows) + "\n"))
 
 
-async def _monitor(connection: Connection, read: argparse.Namespace) -> None:
+async def _monitor(connection: Connection, args: argparse.Namespace) -> None:
     from croze.client import history
 
     async with connection.client() as client:
         coming = history.events(
-            client.channel, read.ref, follow=True, active_only=not read.completed
+            client.channel, args.ref, follow=True, active_only=not args.completed
         )
         async with aclosing(coming) as events:
             async for event in events:
@@ -164,13 +164,13 @@ def _line(message: Message) -> str:
     return MessageToString(message, as_one_line=True)
 
 
-async def _logs(connection: Connection, read: argparse.Namespace) -> None:
+async def _logs(connection: Connection, args: argparse.Namespace) -> None:
     from croze.client import history
     from croze.progress.display import make_display, running
 
-    ref = _word(read, "build ref")
+    ref = _word(args, "build ref")
     async with connection.client() as client:
-        if read.trace:
+        if args.trace:
             listed = await history.records(client.channel, ref)
             if not listed.records:
                 raise NotFound(f"ref {ref} not found")
@@ -181,16 +181,16 @@ async def _logs(connection: Connection, read: argparse.Namespace) -> None:
                 raise NotFound(f"ref {ref} does not have trace")
             await _copy(client.channel, listed.records[0].trace.digest)
             return
-        display = make_display(read.progress, sys.stdout.buffer)
+        display = make_display(args.progress, sys.stdout.buffer)
         async with running(display):
             async for response in history.status(client.channel, ref):
                 display.update(response)
 
 
-async def _get(connection: Connection, read: argparse.Namespace) -> None:
+async def _get(connection: Connection, args: argparse.Namespace) -> None:
     from croze.image.reference import check_digest
 
-    digest = _word(read, "blob digest")
+    digest = _word(args, "blob digest")
     check_digest(digest)
     async with connection.client() as client:
         await _copy(client.channel, digest)
@@ -204,27 +204,27 @@ async def _copy(channel: grpc.aio.Channel, digest: str) -> None:
     sys.stdout.buffer.flush()
 
 
-async def _ctl(connection: Connection, read: argparse.Namespace) -> None:
+async def _ctl(connection: Connection, args: argparse.Namespace) -> None:
     from croze.client import history
 
-    ref = _word(read, "build ref")
-    if not (read.pin or read.unpin or read.delete):
+    ref = _word(args, "build ref")
+    if not (args.pin or args.unpin or args.delete):
         raise InvalidRequest("must specify one of --pin, --unpin, --delete")
-    if read.pin and read.unpin:
+    if args.pin and args.unpin:
         raise InvalidRequest("cannot specify both --pin and --unpin")
-    if read.delete and (read.pin or read.unpin):
+    if args.delete and (args.pin or args.unpin):
         raise InvalidRequest("cannot specify --delete with --pin or --unpin")
     async with connection.client() as client:
-        if read.delete:
+        if args.delete:
             await history.delete(client.channel, ref)
         else:
-            await history.pin(client.channel, ref, pinned=read.pin)
+            await history.pin(client.channel, ref, pinned=args.pin)
 
 
-def _word(read: argparse.Namespace, what: str) -> str:
-    if not read.word:
+def _word(args: argparse.Namespace, what: str) -> str:
+    if not args.word:
         raise InvalidRequest(f"{what} must be specified")
-    return str(read.word)
+    return str(args.word)
 
 
 _COMMANDS = {

@@ -41,7 +41,8 @@ def rendered(template: str, value: object) -> str:
 
 
 def struct(members: Mapping[str, object], **texts: str) -> Fields:
-    """Of its JSON's members. `texts` are what templates print where that is something else."""
+    """A struct by its JSON's members. `texts` are what templates print where that is something
+    else."""
     values = {_NAMES.get(key, key[:1].upper() + key[1:]): each for key, each in members.items()}
     return Fields({**values, **texts}, members=members)
 

@@ -16,12 +16,14 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 def size(value: int, digits: int | None = 2) -> str:
     """`1.23kB`; bytes as they are. With no `digits`, as many as there are."""
-    step, left = 0, float(value)
-    while left >= 1000 and step < len(_UNITS) - 1:
-        left, step = left / 1000, step + 1
+    step, scaled = 0, float(value)
+    while scaled >= 1000 and step < len(_UNITS) - 1:
+        scaled, step = scaled / 1000, step + 1
     if not step:
         return f"{value}B"
-    return f"{left:.{digits}f}{_UNITS[step]}" if digits is not None else f"{left:g}{_UNITS[step]}"
+    return (
+        f"{scaled:.{digits}f}{_UNITS[step]}" if digits is not None else f"{scaled:g}{_UNITS[step]}"
+    )
 
 
 def aligned(text: str) -> str:

@@ -34,37 +34,37 @@ def run(name: str, argv: Sequence[str], connection: Connection) -> int:
         flags.text("--keep-duration", help="Keep data newer than this limit")
         for limit in _LIMITS:
             flags.text(limit, help="Limit in MB")
-    read, connection = flags.take(argv, connection)
-    check(read.format)
-    asyncio.run(_du(connection, read) if name == "du" else _prune(connection, read))
+    args, connection = flags.take(argv, connection)
+    check(args.format)
+    asyncio.run(_du(connection, args) if name == "du" else _prune(connection, args))
     return 0
 
 
-async def _du(connection: Connection, read: argparse.Namespace) -> None:
+async def _du(connection: Connection, args: argparse.Namespace) -> None:
     async with connection.client() as client:
         records = sorted(
-            await client.disk_usage(read.filter), key=lambda record: (record.Size, record.ID)
+            await client.disk_usage(args.filter), key=lambda record: (record.Size, record.ID)
         )
-    if read.format:
-        sys.stdout.write(rendered(read.format, [_value(record) for record in records]))
+    if args.format:
+        sys.stdout.write(rendered(args.format, [_value(record) for record in records]))
         return
-    if read.verbose:
+    if args.verbose:
         text = "".join(map(_details, records))
     else:
         text = "".join(f"{line}\n" for line in (_HEADER, *map(_row, records)))
     sys.stdout.write(aligned(text))
-    if not read.filter:
+    if not args.filter:
         sys.stdout.write(aligned(_summary(records)))
 
 
-async def _prune(connection: Connection, read: argparse.Namespace) -> None:
+async def _prune(connection: Connection, args: argparse.Namespace) -> None:
     total, begun = 0, False
-    megabytes = [_megabytes(read, limit) for limit in _LIMITS]
-    keep_duration_s = _seconds(read.keep_duration)
+    megabytes = [_megabytes(args, limit) for limit in _LIMITS]
+    keep_duration_s = _seconds(args.keep_duration)
     async with connection.client() as client:
         gone = client.prune(
-            read.filter,
-            all=read.all,
+            args.filter,
+            all=args.all,
             keep_duration_s=keep_duration_s,
             max_used_space=megabytes[0],
             reserved_space=megabytes[1],
@@ -72,16 +72,16 @@ async def _prune(connection: Connection, read: argparse.Namespace) -> None:
         )
         async for record in gone:
             total += record.Size
-            if read.format:
-                text = rendered(read.format, _value(record))
-            elif read.verbose:
+            if args.format:
+                text = rendered(args.format, _value(record))
+            elif args.verbose:
                 text = aligned(_details(record))
             else:
                 text = aligned(("" if begun else f"{_HEADER}\n") + _row(record) + "\n")
             begun = True
             sys.stdout.write(text)
             sys.stdout.flush()
-    if not read.format:
+    if not args.format:
         sys.stdout.write(aligned(f"Total:\t{size(total)}\n"))
 
 
@@ -93,8 +93,8 @@ def _seconds(text: str) -> float:
         raise UsageError(message, "buildctl prune") from None
 
 
-def _megabytes(read: argparse.Namespace, limit: str) -> int:
-    text = getattr(read, limit.lstrip("-").replace("-", "_"))
+def _megabytes(args: argparse.Namespace, limit: str) -> int:
+    text = getattr(args, limit.lstrip("-").replace("-", "_"))
     try:
         return int(float(text or 0) * 1e6)
     except ValueError:
@@ -105,8 +105,8 @@ def _megabytes(read: argparse.Namespace, limit: str) -> int:
 
 def _row(record: UsageRecord) -> str:
     name = record.ID + ("*" if record.Mutable else "")
-    taken = size(record.Size) + ("*" if record.Shared else "")
-    return f"{name:<71}\t{str(not record.InUse).lower():<11}\t{taken}\t"
+    size_text = size(record.Size) + ("*" if record.Shared else "")
+    return f"{name:<71}\t{str(not record.InUse).lower():<11}\t{size_text}\t"
 
 
 def _details(record: UsageRecord) -> str:

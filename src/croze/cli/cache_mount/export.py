@@ -23,21 +23,21 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.text("-o", "--output", help='A file, or "-" for standard output', metavar="file")
     flags.text("--to", help='A cache of their own (e.g. "type=registry,ref=user/app:mounts")')
     flags.add_argument("names", metavar="ID", nargs="*")
-    read = flags.read(argv, common)
-    if bool(read.output) == bool(read.to):
+    args = flags.read(argv, common)
+    if bool(args.output) == bool(args.to):
         raise UsageError("export requires either --output or --to", COMMAND)
-    if read.output == "-" and sys.stdout.isatty():
+    if args.output == "-" and sys.stdout.isatty():
         raise UsageError("refusing to write to a terminal, redirect the output", COMMAND)
-    cache = parse_cache(read.to, COMMAND) if read.to else None
+    cache = parse_cache(args.to, COMMAND) if args.to else None
 
     async def export(client: Client) -> None:
         from croze.client import cache_mounts, mounts_archive
 
         if cache is not None:
-            await cache_mounts.export_to(client.channel, read.names, cache, say)
+            await cache_mounts.export_to(client.channel, args.names, cache, say)
         else:
-            target = None if read.output == "-" else Path(read.output)
-            await mounts_archive.export_to(client.channel, read.names, target, say)
+            target = None if args.output == "-" else Path(args.output)
+            await mounts_archive.export_to(client.channel, args.names, target, say)
 
     with_client(common, export)
     return 0

@@ -22,19 +22,19 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "Merge cache mounts from a file or a cache", usage)
     flags.text("--from", help='A cache (e.g. "type=registry,ref=user/app:mounts")')
     flags.add_argument("names", metavar="ID", nargs="*")
-    read = flags.read(argv, common)
-    origin = str(getattr(read, "from"))
+    args = flags.read(argv, common)
+    origin = str(getattr(args, "from"))
     cache = parse_cache(origin, COMMAND) if origin else None
-    if cache is None and not read.names:
+    if cache is None and not args.names:
         raise UsageError("import requires a file, or --from", COMMAND)
 
     async def bring(client: Client) -> None:
         from croze.client import cache_mounts, mounts_archive
 
         if cache is not None:
-            await cache_mounts.import_from(client.channel, read.names, cache, say)
+            await cache_mounts.import_from(client.channel, args.names, cache, say)
         else:
-            file, *names = read.names
+            file, *names = args.names
             source = None if file == "-" else Path(file)
             await mounts_archive.import_from(client.channel, names, source, say)
 

@@ -20,8 +20,8 @@ def run(argv: Sequence[str], common: Common) -> int:
     """As JSON, a list: a private mount may have several directories."""
     flags = Flags(COMMAND, "Show everything about cache mounts", "ID [ID...]")
     flags.some_arguments("names", metavar="ID")
-    read = flags.read(argv, common)
-    mounts = with_client(common, lambda client: listed(client, read.names))
+    args = flags.read(argv, common)
+    mounts = with_client(common, lambda client: listed(client, args.names))
     shown = [
         {
             "id": mount.id,

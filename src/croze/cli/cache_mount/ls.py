@@ -40,16 +40,16 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "List cache mounts", "[OPTIONS]")
     flags.text("--format", help="Format the output")
     flags.switch("-q", "--quiet", help="Only print ids")
-    read = flags.read(argv, common)
+    args = flags.read(argv, common)
     mounts = with_client(common, lambda client: listed(client, ()))
-    if read.quiet:
+    if args.quiet:
         print("\n".join(dict.fromkeys(mount.id for mount in mounts)))
         return 0
     items = [fields(mount) for mount in mounts]
-    if read.format == "json":
+    if args.format == "json":
         print("\n".join(str(FUNCTIONS["json"](item)) for item in items))
     else:
-        print(formatted(TABLE if read.format in ("", "table") else read.format, items, HEADERS))
+        print(formatted(TABLE if args.format in ("", "table") else args.format, items, HEADERS))
     return 0
 
 

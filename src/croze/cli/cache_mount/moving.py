@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from croze.cli.flags import UsageError
 
 if TYPE_CHECKING:
-    from croze.client.plan import CacheEntry
+    from croze.client.plan import CacheSpec
 
 
-def parse_cache(text: str, command: str) -> CacheEntry:
+def parse_cache(text: str, command: str) -> CacheSpec:
     from croze.client.flags_cache import complete, parse_caches
-    from croze.client.plan import CacheEntry
+    from croze.client.plan import CacheSpec
 
     caches = complete(parse_caches([text]))
     if len(caches) != 1:
         raise UsageError(f"invalid cache {text}: one is needed", command)
-    return CacheEntry(caches[0].type, dict(caches[0].attrs))
+    return CacheSpec(caches[0].type, dict(caches[0].attrs))
 
 
 def say(text: str, warning: bool) -> None:

@@ -20,14 +20,14 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "Remove cache mounts", "[OPTIONS] [ID...]")
     flags.switch("--all", help="Remove all cache mounts")
     flags.add_argument("names", metavar="ID", nargs="*")
-    read = flags.read(argv, common)
-    if bool(read.all) == bool(read.names):
+    args = flags.read(argv, common)
+    if bool(args.all) == bool(args.names):
         raise UsageError("rm requires either --all or at least one argument", COMMAND)
 
     async def remove(client: Client) -> list[str]:
         from croze.client.cache_mounts import remove
 
-        return await remove(client.channel, read.names)
+        return await remove(client.channel, args.names)
 
     for id in with_client(common, remove):
         print(id)

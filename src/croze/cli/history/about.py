@@ -96,7 +96,7 @@ async def describe(record: history.Record, node: Node, now_s: float) -> About:
     state = node.local_state(record.Ref)
     attrs = {key: shown(value) for key, value in of_attrs(record.FrontendAttrs).items()}
     attrs.pop("frontend.caps", None)
-    kept = await attachments(channel, record)
+    attached = await attachments(channel, record)
     failed = await failure(channel, record)
     errors: list[str] = []
     members = {
@@ -110,11 +110,11 @@ async def describe(record: history.Record, node: Node, now_s: float) -> About:
         "Labels": _pairs(attrs, "label:"),
         "Config": _config(attrs, errors),
         "Materials": [
-            {"URI": uri, "Digests": digests} for uri, digests in await materials(channel, kept)
+            {"URI": uri, "Digests": digests} for uri, digests in await materials(channel, attached)
         ],
         "Attachments": [
             _without_empty({"Digest": one.digest, "Platform": one.platform, "Type": one.type})
-            for one in kept
+            for one in attached
         ],
         "Errors": errors,
     }
@@ -173,13 +173,13 @@ def _source(attrs: dict[str, str], errors: list[str]) -> dict[str, object]:
 
 
 def _times(record: history.Record, now_s: float, failed: Failure | None) -> dict[str, object]:
-    done = record.HasField("CompletedAt")
-    status = "completed" if done else "running"
+    is_completed = record.HasField("CompletedAt")
+    status = "completed" if is_completed else "running"
     if failed is not None and failed.status:
         status = failed.status
     return {
         "StartedAt": rfc3339(record.CreatedAt),
-        "CompletedAt": rfc3339(record.CompletedAt) if done else "",
+        "CompletedAt": rfc3339(record.CompletedAt) if is_completed else "",
         "Duration": _duration_ns(record, now_s),
         "Status": status,
     }

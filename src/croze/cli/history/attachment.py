@@ -35,15 +35,15 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.text("--platform", help="Platform of attachment")
     flags.text("--type", help="Type of attachment")
     flags.add_argument("words", metavar="REF [DIGEST]", nargs="*")
-    read = flags.read(argv, common)
-    if len(read.words) > 2:
-        raise UsageError(f"accepts at most 2 arg(s), received {len(read.words)}", COMMAND)
-    ref, digest = (*read.words, "", "")[:2]
+    args = flags.read(argv, common)
+    if len(args.words) > 2:
+        raise UsageError(f"accepts at most 2 arg(s), received {len(args.words)}", COMMAND)
+    ref, digest = (*args.words, "", "")[:2]
     if digest and not _DIGEST.match(digest):
         raise UsageError(f'invalid digest "{digest}": invalid checksum digest format', COMMAND)
-    if not (digest or read.platform or read.type):
+    if not (digest or args.platform or args.type):
         raise UsageError("at least one of --type, --platform or DIGEST must be specified", COMMAND)
-    asyncio.run(_show(common, ref, digest, read.platform, read.type))
+    asyncio.run(_show(common, ref, digest, args.platform, args.type))
     return 0
 
 

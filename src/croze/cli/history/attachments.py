@@ -116,5 +116,5 @@ def _list(value: object) -> list[Mapping[str, object]]:
 
 def _material(value: Mapping[str, object]) -> tuple[str, list[str]]:
     digests = value.get("digest")
-    known = digests.items() if isinstance(digests, dict) else ()
-    return str(value.get("uri", "")), [f"{kind}:{text}" for kind, text in known]
+    listed = digests.items() if isinstance(digests, dict) else ()
+    return str(value.get("uri", "")), [f"{kind}:{text}" for kind, text in listed]

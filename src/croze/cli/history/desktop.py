@@ -27,9 +27,9 @@ def open_url(url: str) -> None:
     program = next((name for name in _BROWSERS if shutil.which(name)), None)
     if program is None:
         raise CrozeError(f'exec: "{",".join(_BROWSERS)}": executable file not found in $PATH')
-    done = subprocess.run([program, url], check=False)
-    if done.returncode:
-        raise CrozeError(f"exit status {done.returncode}")
+    process = subprocess.run([program, url], check=False)
+    if process.returncode:
+        raise CrozeError(f"exit status {process.returncode}")
 
 
 def socket_path() -> Path | None:

@@ -14,7 +14,7 @@ from croze.cli.flags import Flags
 from croze.cli.history.find import FoundRecord, queried
 from croze.cli.nodes import Node, connected
 from croze.client import history
-from croze.client.bundles.record import BundledState, Group, Remembered
+from croze.client.bundles.record import BundledGroup, BundledState, Remembered
 from croze.client.bundles.write import ExportedRecord, write
 from croze.errors import CrozeError, InvalidRequest, NotFound, os_message
 from croze.files.atomic import appearing
@@ -35,10 +35,10 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.switch("--finalize", help="Ensure build records are finalized before exporting")
     flags.text("-o", "--output", help="Output file path")
     flags.add_argument("refs", metavar="REF", nargs="*")
-    read = flags.read(argv, common)
-    if read.all and read.refs:
+    args = flags.read(argv, common)
+    if args.all and args.refs:
         raise InvalidRequest("cannot specify refs when using --all")
-    asyncio.run(_export(common, read.refs, read.output, everything=read.all, whole=read.finalize))
+    asyncio.run(_export(common, args.refs, args.output, everything=args.all, whole=args.finalize))
     return 0
 
 
@@ -72,22 +72,22 @@ async def _wanted(nodes: Sequence[Node], ref: str, everything: bool) -> list[Fou
 
 async def _finalized(records: Sequence[FoundRecord]) -> list[FoundRecord]:
     """With the traces that their daemons were still waiting for."""
-    done: list[FoundRecord] = []
+    finalized: list[FoundRecord] = []
     for one in records:
         if not one.record.HasField("trace"):
             await history.finalize(one.node.client.channel, one.record.Ref)
-            done += await queried([one.node], one.record.Ref, completed=True)
+            finalized += await queried([one.node], one.record.Ref, completed=True)
         else:
-            done.append(one)
-    return done
+            finalized.append(one)
+    return finalized
 
 
 async def _exported(one: FoundRecord) -> ExportedRecord:
     state = one.node.local_state(one.record.Ref)
-    known = Remembered(
+    local = Remembered(
         await _platform(one.node), _state(state), _group(state.group_ref if state else "")
     )
-    return ExportedRecord(one.node.client.channel, one.record, known)
+    return ExportedRecord(one.node.client.channel, one.record, local)
 
 
 async def _platform(node: Node) -> str:
@@ -108,7 +108,7 @@ def _state(state: LocalState | None) -> BundledState | None:
     return BundledState(state.target, state.local_path, state.dockerfile_path, **group)
 
 
-def _group(ref: str) -> Group | None:
+def _group(ref: str) -> BundledGroup | None:
     if not ref:
         return None
     try:
@@ -116,7 +116,7 @@ def _group(ref: str) -> Group | None:
     except OSError as error:
         raise CrozeError(os_message(error)) from None
     targets = {"Targets": list(group.targets)} if group.targets else {}
-    return Group(Refs=None if group.refs is None else list(group.refs), **targets)
+    return BundledGroup(Refs=None if group.refs is None else list(group.refs), **targets)
 
 
 @contextmanager

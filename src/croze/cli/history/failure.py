@@ -42,7 +42,7 @@ class Failure(Struct, frozen=True):
         )
 
     def members(self) -> dict[str, object]:
-        """Of `inspect`'s JSON."""
+        """The members of `inspect`'s JSON."""
         members: dict[str, object] = {
             "Code": self.code,
             "Message": self.message,

@@ -57,10 +57,10 @@ async def found(
     nodes: Sequence[Node], ref: str, *, completed: bool = False
 ) -> tuple[history.Record, Node, float]:
     """The newest of what a reference means. Raises `NotFound` and `InvalidRequest`."""
-    known = await queried(nodes, ref, completed=completed)
-    if not known:
+    records = await queried(nodes, ref, completed=completed)
+    if not records:
         raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")
-    return known[0].record, known[0].node, known[0].now_s
+    return records[0].record, records[0].node, records[0].now_s
 
 
 def _offset(ref: str) -> int | None:

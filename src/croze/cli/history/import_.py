@@ -30,11 +30,11 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "Import build records from bundles", "[OPTIONS] -")
     flags.texts("-f", "--file", help="Import from a file path")
     flags.add_argument("extra", nargs="*", metavar="")
-    read = flags.read(argv, common)
-    for word in read.extra:
+    args = flags.read(argv, common)
+    for word in args.extra:
         if word != "-":
             raise UsageError(f'unknown command "{word}" for "{COMMAND}"', COMMAND)
-    names = read.file or ["-"]
+    names = args.file or ["-"]
     desktop = socket_path()
     if desktop is not None:
         _to_desktop(desktop, names)
@@ -70,7 +70,7 @@ async def _to_daemon(common: Common, names: Sequence[str]) -> list[str]:
 
 def _remember(node: Node, one: ImportedRecord) -> None:
     """Under which paths it was built, though on another machine: builds are named by them."""
-    state, group = one.known.state, one.known.group
+    state, group = one.local.state, one.local.group
     ref = one.record.Ref
     if state is None or node.local_state(ref) is not None:
         return

@@ -29,12 +29,12 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "Inspect a build record", "[OPTIONS] [REF]")
     flags.text("--format", help="Format the output", default="pretty")
     flags.add_argument("ref", metavar="REF", nargs="*")
-    read = flags.read(words, common)
-    if len(read.ref) > 1:
-        raise UsageError(f"accepts at most 1 arg(s), received {len(read.ref)}", COMMAND)
-    ref = read.ref[0] if read.ref else ""
+    args = flags.read(words, common)
+    if len(args.ref) > 1:
+        raise UsageError(f"accepts at most 1 arg(s), received {len(args.ref)}", COMMAND)
+    ref = args.ref[0] if args.ref else ""
     about = asyncio.run(_ask(common, ref))
-    print(_shown(about, read.format, with_ref=not ref, debug=common.debug))
+    print(_shown(about, args.format, with_ref=not ref, debug=common.debug))
     return 0
 
 

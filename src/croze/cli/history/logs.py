@@ -24,13 +24,13 @@ def run(argv: Sequence[str], common: Common) -> int:
     about = "Set type of progress output (plain, rawjson, tty)"
     flags.text("--progress", help=about, default="plain")
     flags.add_argument("ref", metavar="REF", nargs="*")
-    read = flags.read(argv, common)
-    if len(read.ref) > 1:
-        raise UsageError(f"accepts at most 1 arg(s), received {len(read.ref)}", COMMAND)
-    if read.progress not in PROGRESS:
-        raise UsageError(f"invalid progress mode {read.progress}", COMMAND)
-    mode = "plain" if read.progress == "auto" else read.progress
-    asyncio.run(_show(common, read.ref[0] if read.ref else "", mode))
+    args = flags.read(argv, common)
+    if len(args.ref) > 1:
+        raise UsageError(f"accepts at most 1 arg(s), received {len(args.ref)}", COMMAND)
+    if args.progress not in PROGRESS:
+        raise UsageError(f"invalid progress mode {args.progress}", COMMAND)
+    mode = "plain" if args.progress == "auto" else args.progress
+    asyncio.run(_show(common, args.ref[0] if args.ref else "", mode))
     return 0
 
 

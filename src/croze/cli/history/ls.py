@@ -68,16 +68,16 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.switch("--local", help="List records for current repository only")
     flags.switch("--no-trunc", help="Don't truncate output")
     flags.add_argument("extra", nargs="*", metavar="")
-    read = flags.read(argv, common)
-    if read.extra:
+    args = flags.read(argv, common)
+    if args.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
-    filters = [f"repository={remote_url()}"] if read.local else []
-    rows = asyncio.run(_ask(common, [*filters, *read.filter]))
-    format = TABLE if read.format == "table" else read.format
+    filters = [f"repository={remote_url()}"] if args.local else []
+    rows = asyncio.run(_ask(common, [*filters, *args.filter]))
+    format = TABLE if args.format == "table" else args.format
     if format == "json":
         text = "\n".join(map(_json, rows))
     else:
-        items = [_fields(row, format, read.no_trunc) for row in rows]
+        items = [_fields(row, format, args.no_trunc) for row in rows]
         text = formatted(format, items, HEADERS)
     if text:
         print(text)

@@ -20,10 +20,10 @@ COMMAND = "croze history open"
 def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "Open a build record in Docker Desktop", "[OPTIONS] [REF]")
     flags.add_argument("ref", metavar="REF", nargs="*")
-    read = flags.read(argv, common)
-    if len(read.ref) > 1:
-        raise UsageError(f"accepts at most 1 arg(s), received {len(read.ref)}", COMMAND)
-    open_url(build_url(asyncio.run(_full_ref(common, read.ref[0] if read.ref else ""))))
+    args = flags.read(argv, common)
+    if len(args.ref) > 1:
+        raise UsageError(f"accepts at most 1 arg(s), received {len(args.ref)}", COMMAND)
+    open_url(build_url(asyncio.run(_full_ref(common, args.ref[0] if args.ref else ""))))
     return 0
 
 

@@ -97,11 +97,11 @@ def _progress(about: About) -> Iterator[tuple[str, object]]:
         yield "Error", f"{about.failure.code_name} {about.failure.message}"
     if status == "canceled":
         yield "Status", "Canceled"
-    done, total, cached = (
+    completed, total, cached = (
         int(str(members[f"Num{n}Steps"])) for n in ("Completed", "Total", "Cached")
     )
     share = f"{cached / total * 100:.0f}" if total else "NaN"
-    yield "Build Steps", f"{done}/{total} ({share}% cached)"
+    yield "Build Steps", f"{completed}/{total} ({share}% cached)"
 
 
 def _config(about: About) -> Iterator[tuple[str, object]]:

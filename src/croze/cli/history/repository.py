@@ -8,7 +8,8 @@ from croze.errors import InvalidRequest
 
 
 def remote_url() -> str:
-    """Of the branch's upstream, of `origin`, or of the only remote. Raises `InvalidRequest`."""
+    """The URL of the branch's upstream, of `origin`, or of the only remote. Raises
+    `InvalidRequest`."""
     upstream = _git("config", "--get", f"branch.{_git('symbolic-ref', '--short', 'HEAD')}.remote")
     for name in (upstream, "origin", *_git("remote").split()):
         if name and (url := _git("remote", "get-url", name)):
@@ -19,7 +20,9 @@ def remote_url() -> str:
 def _git(*words: str) -> str:
     """What git says; nothing when it fails."""
     try:
-        done = subprocess.run(("git", *words), capture_output=True, check=False)
+        process = subprocess.run(("git", *words), capture_output=True, check=False)
     except OSError:
         raise InvalidRequest("git was not found in the system") from None
-    return done.stdout.decode(errors="surrogateescape").strip() if done.returncode == 0 else ""
+    return (
+        process.stdout.decode(errors="surrogateescape").strip() if process.returncode == 0 else ""
+    )

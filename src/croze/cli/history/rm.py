@@ -21,12 +21,12 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags = Flags(COMMAND, "Remove build records", "[OPTIONS] [REF...]")
     flags.switch("--all", help="Remove all build records")
     flags.add_argument("refs", metavar="REF", nargs="*")
-    read = flags.read(argv, common)
-    if read.all and read.refs:
+    args = flags.read(argv, common)
+    if args.all and args.refs:
         raise UsageError("rm requires either --all or at least one argument", COMMAND)
-    if not read.all and not read.refs:
+    if not args.all and not args.refs:
         raise UsageError("rm requires at least one argument", COMMAND)
-    asyncio.run(_all(common) if read.all else _remove(common, read.refs))
+    asyncio.run(_all(common) if args.all else _remove(common, args.refs))
     return 0
 
 

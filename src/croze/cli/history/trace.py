@@ -23,7 +23,7 @@ from croze.gotypes import gojson
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
-    from croze.cli.history.trace_page import Trace
+    from croze.cli.history.trace_page import SpanTrace
 
 COMMAND = "croze history trace"
 ADDRESS = "127.0.0.1:0"
@@ -35,12 +35,12 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.text("--addr", help="Address to bind the UI server", default=ADDRESS)
     flags.text("--compare", help="Compare with another build record")
     flags.add_argument("ref", metavar="REF", nargs="*")
-    read = flags.read(argv, common)
-    if len(read.ref) > 1:
-        raise UsageError(f"accepts at most 1 arg(s), received {len(read.ref)}", COMMAND)
-    ref = read.ref[0] if read.ref else ""
-    if sys.stdout.isatty() or read.compare:
-        return _serve(common, ref, read.compare, read.addr)
+    args = flags.read(argv, common)
+    if len(args.ref) > 1:
+        raise UsageError(f"accepts at most 1 arg(s), received {len(args.ref)}", COMMAND)
+    ref = args.ref[0] if args.ref else ""
+    if sys.stdout.isatty() or args.compare:
+        return _serve(common, ref, args.compare, args.addr)
     trace = jaeger.trace(asyncio.run(_load(common, ref)))
     text = gojson.marshal_indent_as_is({"data": [trace]})
     for_terminals(sys.stdout.buffer).write(text + b"\n\n")
@@ -49,14 +49,14 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 def _serve(common: Common, ref: str, compare: str, address: str) -> int:
     from croze.cli.build import interrupt_on_sigterm
-    from croze.cli.history.trace_page import Trace
+    from croze.cli.history.trace_page import SpanTrace
     from croze.cli.history.trace_server import serve
 
     async def work() -> None:
-        traces: list[Trace] = [Trace.of(await _load(common, ref))]
+        traces: list[SpanTrace] = [SpanTrace.of(await _load(common, ref))]
         if compare:
             try:
-                traces.insert(0, Trace.of(await _load(common, compare)))
+                traces.insert(0, SpanTrace.of(await _load(common, compare)))
             except CrozeError as error:
                 raise error.wrap(f"failed to load trace for {compare}") from None
         await serve(traces, address)
@@ -76,10 +76,10 @@ async def _load(common: Common, ref: str) -> list[spans.Span]:
             record = await _finalized(node, record.Ref)
         channel = node.client.channel
         data = b"".join([part async for part in history.blob(channel, record.trace.digest)])
-    read = spans.parse(data)
-    if not read:
+    parsed = spans.parse(data)
+    if not parsed:
         raise InvalidRequest("no trace data")
-    return read
+    return parsed
 
 
 async def _finalized(node: Node, ref: str) -> history.Record:

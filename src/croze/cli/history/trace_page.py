@@ -33,7 +33,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 """
 
 
-class Node(Struct, frozen=True):
+class SpanNode(Struct, frozen=True):
     """A span in its place. Times in nanoseconds; `depth` below the top."""
 
     span: Span
@@ -42,16 +42,16 @@ class Node(Struct, frozen=True):
     end_ns: int
 
 
-class Trace(Struct, frozen=True):
+class SpanTrace(Struct, frozen=True):
     """The spans of a build, parents before children, in the order in which they began."""
 
     id: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[SpanNode, ...]
     json: dict[str, object]
 
     @staticmethod
-    def of(spans: Sequence[Span]) -> Trace:
-        return Trace(spans[0].SpanContext.TraceID, tuple(_ordered(spans)), jaeger.trace(spans))
+    def of(spans: Sequence[Span]) -> SpanTrace:
+        return SpanTrace(spans[0].SpanContext.TraceID, tuple(_ordered(spans)), jaeger.trace(spans))
 
     @property
     def start_ns(self) -> int:
@@ -62,29 +62,29 @@ class Trace(Struct, frozen=True):
         return max(node.end_ns for node in self.nodes) - self.start_ns
 
 
-def _ordered(spans: Sequence[Span]) -> Iterator[Node]:
-    known = {span.SpanContext.SpanID for span in spans}
-    children: dict[str, list[Node]] = {}
+def _ordered(spans: Sequence[Span]) -> Iterator[SpanNode]:
+    ids = {span.SpanContext.SpanID for span in spans}
+    children: dict[str, list[SpanNode]] = {}
     for span in spans:
-        parent = span.Parent.SpanID if span.Parent.SpanID in known else ""
+        parent = span.Parent.SpanID if span.Parent.SpanID in ids else ""
         parent = "" if parent == span.SpanContext.SpanID else parent
         start, end = jaeger.nanoseconds(span.StartTime), jaeger.nanoseconds(span.EndTime)
-        children.setdefault(parent, []).append(Node(span, 0, start, end))
+        children.setdefault(parent, []).append(SpanNode(span, 0, start, end))
     stack = [(node, 0) for node in _by_start(children.pop("", []))]
     while stack or children:
         if not stack:  # spans that are one another's parents
             stack = [(node, 0) for node in children.pop(next(iter(children)))]
         node, depth = stack.pop()
-        yield Node(node.span, depth, node.start_ns, node.end_ns)
+        yield SpanNode(node.span, depth, node.start_ns, node.end_ns)
         inner = children.pop(node.span.SpanContext.SpanID, [])
         stack += [(child, depth + 1) for child in _by_start(inner)]
 
 
-def _by_start(nodes: list[Node]) -> list[Node]:
+def _by_start(nodes: list[SpanNode]) -> list[SpanNode]:
     return sorted(nodes, key=lambda node: node.start_ns, reverse=True)
 
 
-def page(trace: Trace) -> str:
+def page(trace: SpanTrace) -> str:
     """One build: each span as a bar in time."""
     total = trace.duration_ns or 1
     rows = "\n".join(_row(node, trace.start_ns, total) for node in trace.nodes)
@@ -93,7 +93,7 @@ def page(trace: Trace) -> str:
     return _html(f"Trace {trace.id}", f"<p>{about} · {link}</p>\n{rows}")
 
 
-def _row(node: Node, start_ns: int, total_ns: int) -> str:
+def _row(node: SpanNode, start_ns: int, total_ns: int) -> str:
     left = 100 * (node.start_ns - start_ns) / total_ns
     width = 100 * (node.end_ns - node.start_ns) / total_ns
     kind = "row failed" if node.span.Status.failed else "row"
@@ -119,7 +119,7 @@ def _details(span: Span) -> str:
     return f"<dl>{''.join(items)}</dl>"
 
 
-def comparison(before: Trace, after: Trace) -> str:
+def comparison(before: SpanTrace, after: SpanTrace) -> str:
     """Two builds: how long each kind of span took in all, the largest differences first."""
     sums = _sums(before), _sums(after)
     names = sorted(
@@ -137,7 +137,7 @@ def comparison(before: Trace, after: Trace) -> str:
     return _html("Two traces", f"<p>{links}</p>\n{table}")
 
 
-def _sums(trace: Trace) -> dict[str, int]:
+def _sums(trace: SpanTrace) -> dict[str, int]:
     sums: dict[str, int] = {}
     for node in trace.nodes:
         sums[node.span.Name] = sums.get(node.span.Name, 0) + node.end_ns - node.start_ns

@@ -12,14 +12,14 @@ from aiohttp import web
 
 from croze.aio.threads import in_thread
 from croze.cli.history.desktop import open_url
-from croze.cli.history.trace_page import Trace, comparison, page
+from croze.cli.history.trace_page import SpanTrace, comparison, page
 from croze.errors import CrozeError, InvalidRequest, os_message
 from croze.gotypes import gojson
 
 _HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
-async def serve(traces: Sequence[Trace], address: str) -> None:
+async def serve(traces: Sequence[SpanTrace], address: str) -> None:
     """One trace, or two to compare. Says where, and opens a browser if there is one."""
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
@@ -54,7 +54,7 @@ def _is_for_us(host: str, listening: str) -> bool:
     return name in (listening, f"[{listening}]", "localhost")
 
 
-def _application(traces: Sequence[Trace], path: str) -> web.Application:
+def _application(traces: Sequence[SpanTrace], path: str) -> web.Application:
     pages = {f"/trace/{trace.id}": page(trace) for trace in traces}
     if len(traces) == 2:
         pages[path] = comparison(*traces)

@@ -39,20 +39,20 @@ NONE = "none"
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    read = _flags().read(argv, common)
-    if not read.sources and not read.file:
+    args = _flags().read(argv, common)
+    if not args.sources and not args.file:
         raise InvalidRequest("no sources specified")
-    if not read.dry_run and not read.tag:
+    if not args.dry_run and not args.tag:
         raise InvalidRequest("can't push with no tags specified, please set --tag or --dry-run")
-    request = _request(read)
-    mode = "quiet" if read.progress == NONE else read.progress
+    request = _request(args)
+    mode = "quiet" if args.progress == NONE else args.progress
     interrupt_on_sigterm()
-    published = asyncio.run(_create(request, common, mode, dry_run=read.dry_run))
-    if read.dry_run:
+    published = asyncio.run(_create(request, common, mode, dry_run=args.dry_run))
+    if args.dry_run:
         for_terminals(sys.stdout.buffer).write(published.image.data + b"\n")
         sys.stdout.buffer.flush()
-    elif read.metadata_file:
-        _write_metadata(Path(read.metadata_file), published.image.descriptor, request.targets)
+    elif args.metadata_file:
+        _write_metadata(Path(args.metadata_file), published.image.descriptor, request.targets)
     return 0
 
 
@@ -80,15 +80,15 @@ def _flags() -> Flags:
     return flags
 
 
-def _request(read: argparse.Namespace) -> CreateRequest:
-    words = [*map(_file, read.file), *read.sources]
-    targets = [locations.parse(text) for text in read.tag]
-    if read.append and targets:
-        words.insert(0, read.tag[0])
+def _request(args: argparse.Namespace) -> CreateRequest:
+    words = [*map(_file, args.file), *args.sources]
+    targets = [locations.parse(text) for text in args.tag]
+    if args.append and targets:
+        words.insert(0, args.tag[0])
     parsed = [sources.parse(word) for word in words]
-    platforms = _platforms(read.platform)
+    platforms = _platforms(args.platform)
     return CreateRequest(
-        parsed, targets, annotation_keys(read.annotation), platforms, read.prefer_index
+        parsed, targets, annotation_keys(args.annotation), platforms, args.prefer_index
     )
 
 

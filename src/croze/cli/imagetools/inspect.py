@@ -34,12 +34,12 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.text("--format", help='Format the output using the given Go template ("{{.Manifest}}")')
     flags.switch("--raw", help="Show original, unformatted JSON manifest")
     flags.add_argument("names", nargs="*", metavar="NAME")
-    read = flags.read(argv, common)
-    if len(read.names) != 1:
+    args = flags.read(argv, common)
+    if len(args.names) != 1:
         raise UsageError(f"'{COMMAND}' requires 1 argument", COMMAND)
-    if read.format and read.raw:
+    if args.format and args.raw:
         raise InvalidRequest("format and raw cannot be used together")
-    out = asyncio.run(_inspect(common, read.names[0], read.format, raw=read.raw))
+    out = asyncio.run(_inspect(common, args.names[0], args.format, raw=args.raw))
     for_terminals(sys.stdout.buffer).write(out)
     sys.stdout.buffer.flush()
     return 0
@@ -78,11 +78,11 @@ async def _formatted(
 
 
 async def _attested(
-    place: Place, images: Mapping[str, PlatformImage], type: str, asked: bool
+    place: Place, images: Mapping[str, PlatformImage], type: str, is_asked: bool
 ) -> dict[str, list[object]]:
     """Predicates by platform: none for a template that does not ask. Of a single image, what can't
     be read is as what is not there, as buildx has it."""
-    if not asked:
+    if not is_asked:
         return {}
     try:
         statements = {

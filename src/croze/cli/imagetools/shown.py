@@ -119,8 +119,8 @@ def _provenance(documents: Sequence[object]) -> Fields:
 
 
 def _struct(type_name: str, *fields: tuple[str, str, object], always: Sequence[str] = ()) -> Fields:
-    """Of name, name in JSON (the same if empty) and value. Empty values are left out of the JSON
-    unless they are `always` there."""
+    """A struct's fields, each of name, name in JSON (the same if empty) and value. Empty values are
+    left out of the JSON unless they are `always` there."""
     return Fields(
         {name: value for name, _, value in fields},
         type_name,

@@ -33,13 +33,13 @@ def flags() -> Flags:
 def run(argv: Sequence[str], common: Common) -> int:
     from croze.client.policy_commands import evaluate, input_of, source_of
 
-    read = flags().read(argv, common)
-    if read.source is None:
+    args = flags().read(argv, common)
+    if args.source is None:
         raise UsageError("'croze policy eval' requires 1 argument", "croze policy eval")
-    source = source_of(read.source)
+    source = source_of(args.source)
 
     async def show(client: Client) -> None:
-        document = await input_of(client, source, read.platform, read.fields)
+        document = await input_of(client, source, args.platform, args.fields)
         if document.invalid:
             print(f"WARNING: invalid fields: {', '.join(document.invalid)}", file=sys.stderr)
         if document.unresolved:
@@ -47,16 +47,16 @@ def run(argv: Sequence[str], common: Common) -> int:
         print(document.text)
 
     async def check(client: Client) -> None:
-        policy = _policy(read.file)
-        shown = "stdin" if read.file == _STDIN else Path(read.file).name
+        policy = _policy(args.file)
+        shown = "stdin" if args.file == _STDIN else Path(args.file).name
 
         def log(level: int, message: str) -> None:
             if common.debug:
                 print(f"DEBUG: {message}", file=sys.stderr)
 
-        await evaluate(client, source, read.platform, policy, shown, log)
+        await evaluate(client, source, args.platform, policy, shown, log)
 
-    with_client(common, show if read.print else check)
+    with_client(common, show if args.print else check)
     return 0
 
 

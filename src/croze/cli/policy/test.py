@@ -26,10 +26,10 @@ def run(argv: Sequence[str], common: Common) -> int:
     """The exit code is 1 if a test fails."""
     from croze.client.policy_commands import test
 
-    read = flags().read(argv, common)
-    if read.path is None:
+    args = flags().read(argv, common)
+    if args.path is None:
         raise UsageError("'croze policy test' requires 1 argument", "croze policy test")
-    report = asyncio.run(test(lambda: dialler(common)(), read.path, read.filename, read.run))
+    report = asyncio.run(test(lambda: dialler(common)(), args.path, args.filename, args.run))
     for result in report.results:
         for line in result.lines():
             print(line)

@@ -37,11 +37,11 @@ class ImportedRecord(Struct, frozen=True):
     """A record of a bundle, and the blobs that it came with."""
 
     record: control_pb2.BuildHistoryRecord
-    known: Remembered
+    local: Remembered
     blobs: tuple[Descriptor, ...]
 
 
-class Bundle:
+class RecordBundle:
     """Unpacked into a folder of the caller's, which must outlive it. Raises `InvalidRequest` for
     what is no bundle, or one whose parts are not what they should be."""
 
@@ -57,7 +57,7 @@ class Bundle:
             raise InvalidRequest("not a bundle of build records: it has no index.json")
 
     def _unpack(self, archive: TarReader) -> None:
-        left = LARGEST_BYTES
+        remaining_bytes = LARGEST_BYTES
         for member in archive:
             name = member.name.removeprefix("./").rstrip("/")
             if member.flag == "5" and name in ("blobs", "blobs/sha256", "."):
@@ -66,8 +66,8 @@ class Bundle:
             is_file = member.flag == "0" and member.sparse is None
             if not is_file or not (blob or name in ("index.json", "oci-layout")):
                 raise InvalidRequest(f"{member.name} is nothing that a bundle has")
-            left -= member.size
-            if left < 0:
+            remaining_bytes -= member.size
+            if remaining_bytes < 0:
                 raise InvalidRequest(f"a bundle may hold {LARGEST_BYTES >> 30} GiB")
             if blob:
                 self._keep(archive, blob[1])
@@ -76,15 +76,15 @@ class Bundle:
 
     def _keep(self, source: TarReader, hexadecimal: str) -> None:
         hashed = hashlib.sha256()
-        with open(self._folder / hexadecimal, "wb") as kept:
+        with open(self._folder / hexadecimal, "wb") as blob_file:
             while data := source.read(_CHUNK_BYTES):
                 hashed.update(data)
-                kept.write(data)
+                blob_file.write(data)
         if hashed.hexdigest() != hexadecimal:
             raise InvalidRequest(f"blob sha256:{hexadecimal} is not what its digest says")
 
     def path(self, digest: str) -> Path:
-        """Of a blob. Raises `InvalidRequest` if the bundle lacks it."""
+        """Where a blob is. Raises `InvalidRequest` if the bundle lacks it."""
         path = self._folder / digest.removeprefix("sha256:")
         if not digest.startswith("sha256:") or not path.exists():
             raise InvalidRequest(f"the bundle lacks {digest}")
@@ -95,7 +95,7 @@ class Bundle:
         return open(self.path(digest), "rb")
 
     def records(self) -> Iterator[ImportedRecord]:
-        """All of them. Raises `InvalidRequest`."""
+        """All records of the bundle. Raises `InvalidRequest`."""
         try:
             records = list(self._manifests(manifests.parse_index(self._index).manifests))
             if not records:
@@ -106,7 +106,7 @@ class Bundle:
             raise InvalidRequest(f"not a bundle of build records: {error}") from None
 
     def _manifests(self, entries: tuple[Descriptor, ...]) -> Iterator[Descriptor]:
-        """Of records; an index of the top may stand for many."""
+        """The manifests of records; an index of the top may stand for many."""
         count = 0
         for entry in entries:
             nested = entry.media_type in media.INDEX_TYPES
@@ -127,14 +127,14 @@ class Bundle:
                 f"{parsed.config.media_type}"
             )
         try:
-            record, known = records.decoded(self._json(parsed.config.digest))
+            record, local = records.decoded(self._json(parsed.config.digest))
         except CrozeError as error:
             raise error.wrap(parsed.config.digest) from None
         blobs = tuple(parsed.layers or ())
         for blob in blobs:
             if self.path(blob.digest).stat().st_size != blob.size:
                 raise InvalidRequest(f"blob {blob.digest} does not have {blob.size} bytes")
-        return ImportedRecord(record, known, blobs)
+        return ImportedRecord(record, local, blobs)
 
     def _json(self, digest: str) -> bytes:
         path = self.path(digest)

@@ -65,7 +65,7 @@ class BundledState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     GroupRef: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BundledGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Builds of one Bake call."""
 
     Targets: list[str] | msgspec.UnsetType = msgspec.UNSET
@@ -94,7 +94,7 @@ class _Record(_Struct, kw_only=True):
     numWarnings: int = 0
     DefaultPlatform: str
     localState: BundledState | None = None
-    stateGroup: Group | None = None
+    stateGroup: BundledGroup | None = None
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -103,10 +103,10 @@ class Remembered(msgspec.Struct, frozen=True):
     platform: str = ""
     """The node's own."""
     state: BundledState | None = None
-    group: Group | None = None
+    group: BundledGroup | None = None
 
 
-def encoded(record: control_pb2.BuildHistoryRecord, known: Remembered) -> bytes:
+def encoded(record: control_pb2.BuildHistoryRecord, local: Remembered) -> bytes:
     """Byte for byte as buildx writes it."""
     value = _Record(
         Ref=record.Ref,
@@ -130,9 +130,9 @@ def encoded(record: control_pb2.BuildHistoryRecord, known: Remembered) -> bytes:
         if record.HasField("externalError")
         else None,
         numWarnings=record.numWarnings,
-        DefaultPlatform=known.platform,
-        localState=known.state,
-        stateGroup=known.group,
+        DefaultPlatform=local.platform,
+        localState=local.state,
+        stateGroup=local.group,
     )
     return gojson.marshal_indent(value)
 
@@ -243,8 +243,8 @@ def without_secrets(attrs: Mapping[str, str]) -> dict[str, str]:
         except (msgspec.MsgspecError, RecursionError):
             shown["cache-imports"] = ""
         else:
-            kept = [_CacheImport(one.Type, _kept(one.Attrs)) for one in entries]
-            shown["cache-imports"] = gojson.marshal(kept).decode()
+            shown_imports = [_CacheImport(one.Type, _kept(one.Attrs)) for one in entries]
+            shown["cache-imports"] = gojson.marshal(shown_imports).decode()
     return shown
 
 

@@ -177,6 +177,6 @@ def _time(text: str) -> str:
     return f"{head}.{fraction}{zulu}{zone}" if fraction else f"{head}{zulu}{zone}"
 
 
-def attributes(given: Sequence[Attribute] | None) -> dict[str, object]:
+def attributes(listed: Sequence[Attribute] | None) -> dict[str, object]:
     """By key."""
-    return {one.Key: one.Value.Value for one in given or ()}
+    return {one.Key: one.Value.Value for one in listed or ()}

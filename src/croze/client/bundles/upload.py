@@ -15,7 +15,7 @@ import msgspec
 from croze.aio.threads import abandonable, in_thread
 from croze.api import history_pb2
 from croze.api.history_pb2_grpc import HistoryStub
-from croze.client.bundles.read import Bundle, ImportedRecord
+from croze.client.bundles.read import ImportedRecord, RecordBundle
 from croze.client.docker import UnixConnection
 from croze.errors import CrozeError, Unsupported
 from croze.fs.remove import temporary_directory
@@ -30,14 +30,14 @@ async def import_bundle(channel: grpc.aio.Channel, source: BinaryIO) -> list[Imp
     """The records, which the daemon has now, if it had not before. Raises `InvalidRequest` for what
     is no bundle, and `Unsupported` from a daemon of another kind."""
     with temporary_directory(prefix="croze-bundle-") as folder:
-        bundle = await abandonable(lambda: Bundle(source, Path(folder)))
+        bundle = await abandonable(lambda: RecordBundle(source, Path(folder)))
         records = await in_thread(lambda: list(bundle.records()))
         await _send(channel, bundle, records)
         return records
 
 
 async def _send(
-    channel: grpc.aio.Channel, bundle: Bundle, records: Sequence[ImportedRecord]
+    channel: grpc.aio.Channel, bundle: RecordBundle, records: Sequence[ImportedRecord]
 ) -> None:
     try:
         with translated():
@@ -50,7 +50,7 @@ async def _send(
 
 
 async def _parts(
-    bundle: Bundle, records: Sequence[ImportedRecord]
+    bundle: RecordBundle, records: Sequence[ImportedRecord]
 ) -> AsyncIterator[history_pb2.ImportRequest]:
     sent: set[str] = set()
     for one in records:

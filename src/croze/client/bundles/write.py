@@ -39,18 +39,18 @@ class ExportedRecord(Struct, frozen=True):
 
     channel: grpc.aio.Channel
     record: control_pb2.BuildHistoryRecord
-    known: Remembered
+    local: Remembered
 
 
 class _Contents(Struct):
     """The blobs of a bundle: bytes, or sizes and where they are to be had."""
 
-    made: dict[str, bytes] = field(default_factory=dict)
+    in_memory: dict[str, bytes] = field(default_factory=dict)
     remote: dict[str, tuple[int, grpc.aio.Channel]] = field(default_factory=dict)
 
     def add(self, data: bytes, media_type: str) -> Descriptor:
         described = manifests.describe(data, media_type)
-        self.made[described.digest] = data
+        self.in_memory[described.digest] = data
         return described
 
 
@@ -68,7 +68,7 @@ async def write(exported: Sequence[ExportedRecord], out: BinaryIO) -> None:
     ):
         for folder in ("blobs/", "blobs/sha256/"):
             archive.addfile(_entry(folder, 0o755, kind=tarfile.DIRTYPE))
-        for digest in sorted(contents.made.keys() | contents.remote.keys()):
+        for digest in sorted(contents.in_memory.keys() | contents.remote.keys()):
             await _add_blob(archive, digest, contents)
         _add(archive, "index.json", 0o644, gojson.marshal(index))
         _add(archive, "oci-layout", 0o444, _LAYOUT)
@@ -102,7 +102,7 @@ async def _add_record(one: ExportedRecord, contents: _Contents) -> Descriptor:
         trace = contents.add(await _trace(one.channel, record.trace), record.trace.media_type)
         record.trace.digest, record.trace.size = trace.digest, trace.size
         layers.found.append(trace)
-    config = contents.add(records.encoded(record, one.known), records.MEDIA_TYPE)
+    config = contents.add(records.encoded(record, one.local), records.MEDIA_TYPE)
     if record.HasField("logs"):
         await layers.add(record.logs, "logs")
     if record.HasField("Result"):
@@ -174,17 +174,17 @@ async def _size(channel: grpc.aio.Channel, digest: str) -> int:
 
 async def _add_blob(archive: tarfile.TarFile, digest: str, contents: _Contents) -> None:
     name = f"blobs/{digest.replace(':', '/')}"
-    if digest in contents.made:
-        _add(archive, name, 0o444, contents.made[digest])
+    if digest in contents.in_memory:
+        _add(archive, name, 0o444, contents.in_memory[digest])
         return
     size, channel = contents.remote[digest]
-    with TemporaryFile() as kept:
+    with TemporaryFile() as spool:
         async for part in _read(channel, digest):
-            kept.write(part)
-        if kept.tell() != size:
-            raise Corrupted(f"unexpected size {kept.tell()} of blob {digest}, expected {size}")
-        kept.seek(0)
-        await in_thread(archive.addfile, _entry(name, 0o444, size), kept)
+            spool.write(part)
+        if spool.tell() != size:
+            raise Corrupted(f"unexpected size {spool.tell()} of blob {digest}, expected {size}")
+        spool.seek(0)
+        await in_thread(archive.addfile, _entry(name, 0o444, size), spool)
 
 
 async def _read(channel: grpc.aio.Channel, digest: str) -> AsyncIterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from croze.daemon.debug.sampler import Sampler
+from croze.daemon.debug.sampler import StackSampler
 from croze.daemon.sizes import Duration
 from croze.errors import InvalidRequest
 
@@ -15,7 +15,7 @@ class FlightRecorder:
     """Status codes and texts are BuildKit's (`cmd/buildkitd/debug_flight.go`)."""
 
     def __init__(self) -> None:
-        self._sampler = Sampler(PERIOD_S)
+        self._sampler = StackSampler(PERIOD_S)
 
     def add_routes(self, app: web.Application) -> None:
         path = "/debug/flight/trace"
@@ -43,9 +43,9 @@ class FlightRecorder:
         if self._sampler.running:
             text = "flight recorder is running, stop it to change its period\n"
             raise web.HTTPPreconditionFailed(text=text)
-        given = {**request.query, **(await request.post())}.get("period", "")
+        period = {**request.query, **(await request.post())}.get("period", "")
         try:
-            self._sampler.period_s = Duration.parse(given).seconds
+            self._sampler.period_s = Duration.parse(period).seconds
         except InvalidRequest as error:
             text = f"invalid flight recorder period: {error}\n"
             raise web.HTTPBadRequest(text=text) from error

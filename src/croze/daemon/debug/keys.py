@@ -35,7 +35,7 @@ class KeyRecord(Struct):
 
     @property
     def digest(self) -> str:
-        """Of a key that says what it is itself, not how it is reached."""
+        """The digest of a key that says what it is itself, not how it is reached."""
         if not DIGEST.match(self.name):
             return ""
         return self.name.replace(RANDOM, "sha256:", 1)
@@ -68,20 +68,20 @@ def _nothing(digests: Iterable[str]) -> list[TextRecord]:
     return []
 
 
-def as_json(records: Iterable[KeyRecord], known: Known = _nothing) -> list[Json]:
+def as_json(records: Iterable[KeyRecord], texts_of: Known = _nothing) -> list[Json]:
     """For `Accept: application/json`."""
-    return [_object(record, known) for record in records]
+    return [_object(record, texts_of) for record in records]
 
 
 def _digests(record: KeyRecord) -> Iterable[str]:
     """All that say something of it, once each."""
-    found = [record.digest]
+    digests = [record.digest]
     for link, _ in record.parents:
-        found += [link.digest, link.selector]
-    return dict.fromkeys(digest for digest in found if digest)
+        digests += [link.digest, link.selector]
+    return dict.fromkeys(digest for digest in digests if digest)
 
 
-def _object(record: KeyRecord, known: Known) -> Json:
+def _object(record: KeyRecord, texts_of: Known) -> Json:
     members: Json = {"id": record.id}
     if record.parents:
         members["parents"] = [_parent(link, above) for link, above in record.parents]
@@ -94,7 +94,7 @@ def _object(record: KeyRecord, known: Known) -> Json:
             str(number): {str(id): {} for id in sorted(below)}
             for number, below in sorted(record.children.items())
         }
-    if texts := known(_digests(record)):
+    if texts := texts_of(_digests(record)):
         members["debug"] = [texts_json(text) for text in texts]
     return members
 
@@ -106,7 +106,7 @@ def _parent(link: KeyLink, above: KeyRecord) -> Json:
     return {**members, "target": above.id}
 
 
-def as_text(records: Iterable[KeyRecord], known: Known = _nothing) -> Iterator[str]:
+def as_text(records: Iterable[KeyRecord], texts_of: Known = _nothing) -> Iterator[str]:
     """For people."""
     for record in records:
         yield f"ID: {record.id}{' (random)' if record.random else ''}\n"
@@ -122,7 +122,7 @@ def as_text(records: Iterable[KeyRecord], known: Known = _nothing) -> Iterator[s
             yield "Children:\n"
         for number, below in sorted(record.children.items()):
             yield f"  Input {number}:\t {', '.join(map(str, sorted(below)))}\n"
-        if texts := known(_digests(record)):
+        if texts := texts_of(_digests(record)):
             yield "Plaintexts:\n"
         for text in texts:
             yield from texts_text(text)
@@ -145,7 +145,7 @@ class _Config(msgspec.Struct):
 
 
 def from_cache_config(data: bytes) -> Graph:
-    """Of a cache's configuration (`application/vnd.buildkit.cacheconfig.v0`). Raises
+    """The graph of a cache's configuration (`application/vnd.buildkit.cacheconfig.v0`). Raises
     `InvalidRequest`."""
     try:
         rows = gojson.unmarshal(data, type=_Config).records

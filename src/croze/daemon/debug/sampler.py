@@ -18,7 +18,7 @@ Sample = tuple[float, str]
 """When, by the monotonic clock, and the stack of one thread."""
 
 
-class Sampler:
+class StackSampler:
     """Keeps the samples of the last `period_s`."""
 
     def __init__(self, period_s: float) -> None:
@@ -64,9 +64,9 @@ class Sampler:
 
 
 @contextmanager
-def sampling(period_s: float) -> Iterator[Sampler]:
+def sampling(period_s: float) -> Iterator[StackSampler]:
     """Runs inside."""
-    sampler = Sampler(period_s)
+    sampler = StackSampler(period_s)
     sampler.start()
     try:
         yield sampler

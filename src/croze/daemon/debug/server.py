@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from croze.daemon.calls import Call
+from croze.daemon.calls import WatchedCall
 from croze.daemon.debug import keys, profiles, texts
 from croze.daemon.debug.flight import FlightRecorder
 from croze.daemon.engine import Engine
@@ -31,7 +31,7 @@ CACHE_CONFIG_LIMIT_BYTES = 64 << 20
 _EVENTS = 1000
 
 
-class Events(logging.Handler):
+class LogEvents(logging.Handler):
     """The last lines of the log."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Events(logging.Handler):
 class DebugPages:
     """What is served."""
 
-    def __init__(self, engine: Engine, events: Events) -> None:
+    def __init__(self, engine: Engine, events: LogEvents) -> None:
         self._engine = engine
         self._events = events
 
@@ -106,8 +106,8 @@ class DebugPages:
 
     async def _cache_all(self, request: web.Request) -> web.Response:
         """Nothing without `--save-cache-debug`."""
-        kept = self._engine.texts
-        records = texts.find_all(kept, kept.digests() if kept is not None else ())
+        noted = self._engine.texts
+        records = texts.find_all(noted, noted.digests() if noted is not None else ())
         if _wants_json(request):
             return _json([texts.as_json(record) for record in records])
         return _text(line for record in records for line in (*texts.as_text(record), "\n"))
@@ -147,15 +147,15 @@ class DebugPages:
         return _text(keys.as_text(graph.records(), known))
 
 
-def _running(call: Call) -> str:
+def _running(call: WatchedCall) -> str:
     return f"{_moment(call)}  {time.time() - call.started_s:10.3f}s  {call.method}"
 
 
-def _finished(call: Call) -> str:
+def _finished(call: WatchedCall) -> str:
     return f"{_moment(call)}  {call.took_s:10.3f}s  {call.method}  {call.code}"
 
 
-def _moment(call: Call) -> str:
+def _moment(call: WatchedCall) -> str:
     return datetime.fromtimestamp(call.started_s, UTC).isoformat(timespec="milliseconds")
 
 
@@ -183,7 +183,7 @@ async def _bad_requests(request: web.Request, handler: profiles.Handler) -> web.
 @asynccontextmanager
 async def debugging(engine: Engine, address: str) -> AsyncIterator[None]:
     """Serve inside. Raises `InvalidRequest` if the address can't be had."""
-    events, flight = Events(), FlightRecorder()
+    events, flight = LogEvents(), FlightRecorder()
     app = web.Application(client_max_size=CACHE_CONFIG_LIMIT_BYTES, middlewares=[_bad_requests])
     DebugPages(engine, events).add_routes(app)
     profiles.add_routes(app)

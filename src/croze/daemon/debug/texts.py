@@ -41,17 +41,17 @@ def find(texts: DigestTexts | None, digest: str, levels: int = DEEPEST) -> TextR
 def find_all(
     texts: DigestTexts | None, digests: Iterable[str], levels: int = DEEPEST
 ) -> list[TextRecord]:
-    """Of those of which something is known."""
-    found = (find(texts, digest, levels) for digest in digests)
-    return [record for record in found if record is not None]
+    """The records of those of which something is known."""
+    records = (find(texts, digest, levels) for digest in digests)
+    return [record for record in records if record is not None]
 
 
 def digests_in(text: DigestText) -> Iterator[str]:
-    """Those that the text names, by its kind."""
+    """The digests that the text names, by its kind."""
     data = text.data()
     if text.kind == "string":
-        for found in _WORD.findall(data):
-            yield found.decode("ascii")
+        for word in _WORD.findall(data):
+            yield word.decode("ascii")
     elif text.kind in ("digest-list", "file-list"):
         for part in data.split(b"\0"):
             at = max(part.rfind(b"sha256:"), 0)

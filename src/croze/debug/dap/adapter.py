@@ -23,7 +23,7 @@ from croze.debug.dap.protocol import Connection, Message, RequestRefused, number
 from croze.debug.dap.shell import Shell, attach_words
 from croze.debug.dap.thread import Action, Thread
 from croze.debug.dap.variables import REFERENCE_BITS
-from croze.debug.failure import Outcome
+from croze.debug.failure import BuildOutcome
 from croze.errors import Canceled, CrozeError, InvalidRequest
 from croze.gotypes.quote import quote
 from croze.rpc.held import HeldBuild
@@ -178,7 +178,7 @@ class Adapter:
         inside, here = self.dockerfile
         return os.path.abspath(name.replace(inside, here, 1) if inside and here else name)
 
-    async def serve_shell(self, bridge: HeldBuild, outcome: Outcome, line: int) -> None:
+    async def serve_shell(self, bridge: HeldBuild, outcome: BuildOutcome, line: int) -> None:
         await self._shell.serve(bridge, outcome, line)
 
     # Requests.

@@ -62,14 +62,14 @@ class Breakpoints:
         self._by_path: dict[str, list[Breakpoint]] = {}
         self._ids = itertools.count(1)
 
-    def put(self, path: str, asked: Sequence[Message]) -> list[Breakpoint]:
+    def put(self, path: str, requests: Sequence[Message]) -> list[Breakpoint]:
         """All of a file; one that was there before stays what it was."""
         before = self._by_path.get(path.lower(), [])
         now = []
-        for each in asked:
+        for each in requests:
             line, column = number(each, "line"), number(each, "column")
-            known = next((b for b in before if b.is_at(line, column)), None)
-            now.append(known or Breakpoint(next(self._ids), path, line, column, line, column))
+            earlier = next((b for b in before if b.is_at(line, column)), None)
+            now.append(earlier or Breakpoint(next(self._ids), path, line, column, line, column))
         self._by_path[path.lower()] = now
         return now
 

@@ -50,9 +50,9 @@ class Frame(Struct):
         return message
 
     def locate(
-        self, source: ops_pb2.Source, locations: ops_pb2.Locations, following: Step | None
+        self, source: ops_pb2.Source, locations: ops_pb2.Locations, following: ProgramStep | None
     ) -> None:
-        """Of several places, the one that fits best with the step that follows."""
+        """Choose a step's place: of several, the one that fits best with the step that follows."""
         for location in locations.locations:
             for where in location.ranges:
                 if following is not None and self.line and not self._is_better(where, following):
@@ -63,19 +63,19 @@ class Frame(Struct):
                 if following is None:
                     return
 
-    def _is_better(self, where: ops_pb2.Range, following: Step) -> bool:
+    def _is_better(self, where: ops_pb2.Range, following: ProgramStep) -> bool:
         return self.line < where.start.line <= following.frame.line or where.start.line < self.line
 
 
-class Step(Struct, eq=False):
+class ProgramStep(Struct, eq=False):
     frame: Frame
     digest: str = ""
     """The op that is about to be done, for breakpoints."""
     deferred: frozenset[int] = frozenset()
     """Inputs that are not evaluated yet when one stops here."""
-    into: Step | None = None
-    out: Step | None = None
-    next: Step | None = None
+    into: ProgramStep | None = None
+    out: ProgramStep | None = None
+    next: ProgramStep | None = None
     parent: int = -1
     """Which input has the step's own stage."""
 
@@ -86,7 +86,7 @@ class Program(Struct):
     ops: dict[str, ops_pb2.Op] = field(default_factory=dict)
     frames: dict[int, Frame] = field(default_factory=dict)
     head: str = ""
-    entry: Step | None = None
+    entry: ProgramStep | None = None
 
     def __post_init__(self) -> None:
         defs = getattr(self.definition, "def")
@@ -105,14 +105,14 @@ class Program(Struct):
         getattr(definition, "def")[-1] = ops_pb2.Op(inputs=[target]).SerializeToString()
         return definition
 
-    def _branch(self, digest: str, exit: Step | None) -> Step | None:
+    def _branch(self, digest: str, exit: ProgramStep | None) -> ProgramStep | None:
         """The first step of a branch; none if no source tells of its last op."""
         frame = self._frame(digest, None)
         if not frame.path:
             return None
-        done = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest)])
-        back = Step(replace(frame, op=done), into=exit, next=exit, out=exit)
-        entry = Step(frame, digest=digest, into=back, next=back, out=exit)
+        joined = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest)])
+        back = ProgramStep(replace(frame, op=joined), into=exit, next=exit, out=exit)
+        entry = ProgramStep(frame, digest=digest, into=back, next=back, out=exit)
         while True:
             op = self.ops[entry.digest]
             if not op.inputs:
@@ -134,7 +134,7 @@ class Program(Struct):
             if entry.parent < 0:
                 return entry
             above = op.inputs[entry.parent].digest
-            entry = Step(
+            entry = ProgramStep(
                 self._frame(above, entry),
                 digest=above,
                 deferred=entry.deferred,
@@ -143,7 +143,7 @@ class Program(Struct):
                 out=entry.out,
             )
 
-    def _frame(self, digest: str, following: Step | None) -> Frame:
+    def _frame(self, digest: str, following: ProgramStep | None) -> Frame:
         frame = Frame(next(self.ids), self.ops.get(digest, ops_pb2.Op()))
         if digest in self.definition.metadata:
             about = self.definition.metadata[digest].description

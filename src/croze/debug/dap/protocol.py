@@ -18,7 +18,7 @@ from croze.files.settings import parse_json
 Message = dict[str, object]
 
 LIMIT_BYTES = 64 << 20
-"""Of one message."""
+"""The largest message."""
 
 
 class RequestRefused(CrozeError):
@@ -47,9 +47,9 @@ class Connection:
             message = _object(data)
             if message.get("type") == "request":
                 return message
-            asked = self._asked.pop(number(message, "request_seq"), None)
-            if asked is not None and not asked.done():
-                asked.set_result(message)
+            waiting = self._asked.pop(number(message, "request_seq"), None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(message)
 
     async def ask(self, command: str, arguments: Message) -> None:
         """Have the client do something. Raises `RequestRefused`."""

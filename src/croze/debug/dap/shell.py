@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 from croze.api import ops_pb2
-from croze.debug.containers import Container, Process, open_container
-from croze.debug.failure import Outcome
+from croze.debug.containers import DebugContainer, DebugProcess, open_container
+from croze.debug.failure import BuildOutcome
 from croze.debug.invocation import Invocation
 from croze.errors import CrozeError, InvalidRequest
 from croze.rpc.held import HeldBuild
@@ -35,7 +35,7 @@ class _Terminal:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self.process: Process | None = None
+        self.process: DebugProcess | None = None
         self.gone = False
 
     def say(self, text: str) -> None:
@@ -101,7 +101,7 @@ class Shell:
             self._terminal = None
             self._connected.clear()
 
-    async def serve(self, bridge: HeldBuild, outcome: Outcome, line: int) -> None:
+    async def serve(self, bridge: HeldBuild, outcome: BuildOutcome, line: int) -> None:
         """Until cancelled, or until something has gone wrong in the container."""
         while True:
             await self._connected.wait()
@@ -114,7 +114,7 @@ class Shell:
                 self._forget(terminal)
 
     async def _run(
-        self, terminal: _Terminal, bridge: HeldBuild, outcome: Outcome, line: int
+        self, terminal: _Terminal, bridge: HeldBuild, outcome: BuildOutcome, line: int
     ) -> bool:
         """A shell to its end; whether it has ended well."""
         invocation = Invocation(entrypoint=[SHELL], cmd=[], no_cmd=False)
@@ -130,7 +130,7 @@ class Shell:
                 return False
             terminal.say(f"Running {SHELL} in build container from line {line}.")
             terminal.say("Changes to the container will be reset after the next step is executed.")
-            process = terminal.process = Process(lambda _fd, data: terminal.show(data))
+            process = terminal.process = DebugProcess(lambda _fd, data: terminal.show(data))
             await container.run(invocation, process)
         except CrozeError:
             return False
@@ -152,7 +152,7 @@ class Shell:
                 os.rmdir(self._folder)
 
 
-async def runnable(container: Container, outcome: Outcome, program: str) -> None:
+async def runnable(container: DebugContainer, outcome: BuildOutcome, program: str) -> None:
     """Raises `CrozeError` for what can't be run in a container."""
     mounts = outcome.mounts(Invocation())
     path = program

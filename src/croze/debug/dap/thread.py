@@ -16,11 +16,11 @@ from croze.aio.parallel import all_of
 from croze.api import gateway_pb2, ops_pb2
 from croze.debug.containers import open_container
 from croze.debug.dap.breakpoints import Breakpoints
-from croze.debug.dap.program import Frame, Program, Step
+from croze.debug.dap.program import Frame, Program, ProgramStep
 from croze.debug.dap.protocol import Message
 from croze.debug.dap.trees import MountTree, Opening, ResultTree, Tree
 from croze.debug.dap.variables import References, arguments_of, files_of
-from croze.debug.failure import CONFIG, Outcome, failed_op, failed_step
+from croze.debug.failure import CONFIG, BuildOutcome, failed_op, failed_step
 from croze.debug.invocation import Invocation
 from croze.errors import CrozeError
 from croze.rpc.held import HeldBuild
@@ -48,14 +48,14 @@ class Desk(Protocol):
     def file_of(self, name: str) -> str:
         """Where a file is here that the build names."""
 
-    async def serve_shell(self, bridge: HeldBuild, outcome: Outcome, line: int) -> None:
+    async def serve_shell(self, bridge: HeldBuild, outcome: BuildOutcome, line: int) -> None:
         """Until cancelled: shells in what there is, for those who ask for one."""
 
 
 class Stop(Struct):
     """Where a thread has come to, and what there is."""
 
-    step: Step | None = None
+    step: ProgramStep | None = None
     root: str = ""
     trees: dict[str, Tree] = field(default_factory=dict)
     failed: CrozeError | None = None
@@ -166,17 +166,18 @@ class Thread:
                 await opening.close()
         return action
 
-    def _outcome(self, stop: Stop) -> Outcome | None:
+    def _outcome(self, stop: Stop) -> BuildOutcome | None:
         """What a container can be opened on."""
         config = self._metadata.get(CONFIG, b"")
         if stop.failed is not None:
             step = failed_step(stop.failed)
-            return Outcome("", config, step) if step is not None else None
+            return BuildOutcome("", config, step) if step is not None else None
         tree = stop.trees.get(stop.root)
-        return Outcome(tree.ref, config) if isinstance(tree, ResultTree) else None
+        return BuildOutcome(tree.ref, config) if isinstance(tree, ResultTree) else None
 
-    def _look_into(self, stop: Stop, outcome: Outcome | None) -> Opening | None:
-        """Of a step that has failed, one sees what it did rather than what it was given."""
+    def _look_into(self, stop: Stop, outcome: BuildOutcome | None) -> Opening | None:
+        """Look into where it stands: of a step that has failed, one sees what it did rather than
+        what it was given."""
         if outcome is None or outcome.failed is None:
             return None
         op = failed_op(outcome.failed)
@@ -198,7 +199,7 @@ class Thread:
             self._stack.append(frame)
             step, trees = step.out, {}
 
-    def _target(self, at: Step | None, action: Action) -> Step | None:
+    def _target(self, at: ProgramStep | None, action: Action) -> ProgramStep | None:
         """Where to stop next; nowhere: the end."""
         if at is None:
             at = self._program.entry
@@ -217,7 +218,7 @@ class Thread:
             step = step.into
         return until
 
-    async def _seek(self, target: Step | None) -> Stop:
+    async def _seek(self, target: ProgramStep | None) -> Stop:
         """Have done what is before a step."""
         stop = Stop(target, "/", {"/": ResultTree(self._bridge, self._ref.id)})
         ids = [self._ref.id]
@@ -229,7 +230,7 @@ class Thread:
             return await self._rewound(error)
         return stop
 
-    async def _inputs(self, target: Step) -> tuple[Stop, list[str]]:
+    async def _inputs(self, target: ProgramStep) -> tuple[Stop, list[str]]:
         """What a step is given, and what of it is to be evaluated."""
         stop, inputs = Stop(target), []
         op = target.frame.op
@@ -251,15 +252,15 @@ class Thread:
         result = await self._bridge.solve(self._program.up_to(target), evaluate=False)
         return result.ref.id
 
-    def _name_of(self, op: ops_pb2.Op, index: int, given: ops_pb2.Input) -> str:
+    def _name_of(self, op: ops_pb2.Op, index: int, source_input: ops_pb2.Input) -> str:
         if op.WhichOneof("op") == "exec":
             for mount in op.exec.mounts:
                 if mount.input == index:
                     return mount.dest
-        source = self._program.ops.get(given.digest)
-        if source is not None and given.index == 0 and source.WhichOneof("op") == "source":
+        source = self._program.ops.get(source_input.digest)
+        if source is not None and source_input.index == 0 and source.WhichOneof("op") == "source":
             return source.source.identifier
-        return given.digest
+        return source_input.digest
 
     async def _rewound(self, failed: CrozeError) -> Stop:
         """The step that failed, with what it was given."""
@@ -277,7 +278,7 @@ class Thread:
         stop.failed = failed
         return stop
 
-    def _step_of(self, op: ops_pb2.Op) -> Step | None:
+    def _step_of(self, op: ops_pb2.Op) -> ProgramStep | None:
         """By what it says: the daemon may have put it into other bytes, and a file op without its
         platform."""
         ops = [op]

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from croze.api import gateway_pb2, stat_pb2
-from croze.debug.containers import Container
+from croze.debug.containers import DebugContainer
 from croze.rpc.clients import translated
 from croze.rpc.held import HeldBuild
 
@@ -45,12 +45,12 @@ class ResultTree:
 class Opening:
     """A container that is opened when somebody looks."""
 
-    def __init__(self, open: Callable[[], Awaitable[Container]]) -> None:
+    def __init__(self, open: Callable[[], Awaitable[DebugContainer]]) -> None:
         self._open = open
-        self._opened: Container | None = None
+        self._opened: DebugContainer | None = None
         self._lock = asyncio.Lock()
 
-    async def get(self) -> Container:
+    async def get(self) -> DebugContainer:
         async with self._lock:
             if self._opened is None:
                 self._opened = await self._open()

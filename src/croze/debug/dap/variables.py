@@ -20,7 +20,7 @@ BRIEF = 64
 BLURB_BYTES = 512
 """What is read of a file before it is known to be text."""
 REFERENCE_BITS = 24
-"""Of a reference; the thread's id is above."""
+"""The lower bits of a reference; the thread's id is above."""
 
 _DIRECTORY, _SYMLINK = 1 << 31, 1 << 27
 _TYPES = 0x8F280000

@@ -58,14 +58,14 @@ def platform_args(offered: Platforms, overrides: Mapping[str, str], stage: str) 
 
 
 def meta_args(
-    env: Env, lex: ShellLex, commands: Sequence[Arg], given: Mapping[str, str]
+    env: Env, lex: ShellLex, commands: Sequence[Arg], build_args: Mapping[str, str]
 ) -> tuple[Env, dict[str, ArgInfo]]:
     """The arguments declared before the first FROM, with values that were given or defaults."""
     infos: dict[str, ArgInfo] = {}
     for command in commands:
         for pair in command.args:
             info = ArgInfo(pair, location=command.location)
-            value = given.get(pair.key)
+            value = build_args.get(pair.key)
             if value is None and pair.value is not None:
                 try:
                     expansion = lex.expand(pair.value, env)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from croze.aio.parallel import all_of
-from croze.dockerfile.convert.build import Build
+from croze.dockerfile.convert.build import PlatformBuild
 from croze.dockerfile.convert.checks import check_base_platform
 from croze.dockerfile.convert.image import WorkingImage, empty_image, working_image
 from croze.dockerfile.convert.naming import prefix_command
@@ -36,7 +36,7 @@ COMMAND_KEY = "com.docker.dockerfile.v1.command"
 _COMMON = ("alpine", "busybox", "centos", "debian", "golang", "ubuntu", "fedora")
 
 
-async def resolve_stages(build: Build, target: StageState) -> dict[StageState, None]:
+async def resolve_stages(build: PlatformBuild, target: StageState) -> dict[StageState, None]:
     """Resolve the bases of all stages that the target needs. Triggers of a base image may need
     more stages; then again."""
     while True:
@@ -53,7 +53,7 @@ async def resolve_stages(build: Build, target: StageState) -> dict[StageState, N
             return needed
 
 
-async def _resolve_bases(build: Build, needed: Mapping[StageState, None]) -> None:
+async def _resolve_bases(build: PlatformBuild, needed: Mapping[StageState, None]) -> None:
     waiting: list[StageState] = []
     for stage in list(build.stages.all):
         if stage.base is not None or stage.dispatched or stage.resolved:
@@ -69,7 +69,7 @@ async def _resolve_bases(build: Build, needed: Mapping[StageState, None]) -> Non
     await all_of(_resolve_base(build, stage) for stage in waiting)
 
 
-def _start_from_nothing(build: Build, stage: StageState) -> None:
+def _start_from_nothing(build: PlatformBuild, stage: StageState) -> None:
     stage.state = scratch()
     stage.image = empty_image(build.platforms.target)
     stage.platform = build.platforms.target
@@ -77,7 +77,7 @@ def _start_from_nothing(build: Build, stage: StageState) -> None:
         stage.dispatched = True
 
 
-def _name_unused(build: Build, stage: StageState) -> None:
+def _name_unused(build: PlatformBuild, stage: StageState) -> None:
     """A stage that nothing needs is not looked up, but its base must be a possible name."""
     try:
         ref = _parse_base(stage)
@@ -90,7 +90,7 @@ def _name_unused(build: Build, stage: StageState) -> None:
         stage.dispatched = stage.dispatched or stage.external
 
 
-async def _resolve_base(build: Build, stage: StageState) -> None:
+async def _resolve_base(build: PlatformBuild, stage: StageState) -> None:
     try:
         ref = _parse_base(stage)
         platform = stage.platform or build.platforms.target
@@ -136,7 +136,7 @@ async def _use_context_as_base(
 
 
 async def _use_image(
-    build: Build, stage: StageState, origin: str, ref: Reference, platform: Platform
+    build: PlatformBuild, stage: StageState, origin: str, ref: Reference, platform: Platform
 ) -> None:
     prefix = "internal]"
     if build.options.multi_platform:
@@ -173,9 +173,9 @@ async def _use_image(
     stage.platform = platform
 
 
-def _with_near_name(build: Build, err: CrozeError, name: str) -> CrozeError:
-    known = [f"{prefix}{n}{tag}" for n in _COMMON for prefix in _PREFIXES for tag in _TAGS]
-    options = [*build.stages.names(), *known]
+def _with_near_name(build: PlatformBuild, err: CrozeError, name: str) -> CrozeError:
+    common = [f"{prefix}{n}{tag}" for n in _COMMON for prefix in _PREFIXES for tag in _TAGS]
+    options = [*build.stages.names(), *common]
     return err.with_message(with_suggestion(str(err), name, options, case_sensitive=True))
 
 
@@ -207,7 +207,7 @@ def _detect_platform(
     return next((p for p in candidates if (p.os, p.architecture) == actual), target)
 
 
-def _set_image(build: Build, stage: StageState, platform: Platform) -> None:
+def _set_image(build: PlatformBuild, stage: StageState, platform: Platform) -> None:
     name = prefix_command(
         stage,
         f"FROM {stage.base_name}",
@@ -234,7 +234,7 @@ def _triggers(stage: StageState) -> list[str]:
     return triggers
 
 
-def _add_triggers(build: Build, stage: StageState, triggers: Sequence[str]) -> bool:
+def _add_triggers(build: PlatformBuild, stage: StageState, triggers: Sequence[str]) -> bool:
     """Put triggers before the stage's commands; True if they need other stages."""
     try:
         commands = [_parse_trigger(build, stage, text) for text in triggers]
@@ -244,7 +244,7 @@ def _add_triggers(build: Build, stage: StageState, triggers: Sequence[str]) -> b
     return any(command.sources for command in commands)
 
 
-def _parse_trigger(build: Build, stage: StageState, text: str) -> Command:
+def _parse_trigger(build: PlatformBuild, stage: StageState, text: str) -> Command:
     nodes = parse(text.encode("utf-8", "surrogateescape")).ast
     if len(nodes) != 1:
         raise DockerfileError("onbuild trigger should be a single expression")

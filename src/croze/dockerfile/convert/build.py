@@ -8,7 +8,7 @@ from functools import cached_property
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from croze.dockerfile.contexts import Contexts
+from croze.dockerfile.contexts import BuildContexts
 from croze.dockerfile.convert.args import Platforms
 from croze.dockerfile.convert.outline import ArgInfo
 from croze.dockerfile.convert.stage import Stages, StageState
@@ -42,7 +42,7 @@ class Request(Struct, frozen=True):
     """What is to be converted, and how."""
 
     source: SourceMap
-    contexts: Contexts
+    contexts: BuildContexts
     platform: Platform | None = None
     labs: bool = False
     all_stages: bool = False
@@ -52,7 +52,7 @@ class Request(Struct, frozen=True):
         return self.contexts.options
 
 
-class Build(Struct, dict=True):
+class PlatformBuild(Struct, dict=True):
     """One conversion: for one target platform, or for none in particular."""
 
     request: Request
@@ -79,7 +79,7 @@ class Build(Struct, dict=True):
         return self.request.options
 
     @property
-    def contexts(self) -> Contexts:
+    def contexts(self) -> BuildContexts:
         return self.request.contexts
 
     @property

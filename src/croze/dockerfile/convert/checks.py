@@ -79,11 +79,11 @@ def check_default_bases(
 
 
 def check_from_args(
-    known: Sequence[Collection[str]], unmatched: Iterable[str], location: Ranges, lint: Linter
+    scopes: Sequence[Collection[str]], unmatched: Iterable[str], location: Ranges, lint: Linter
 ) -> None:
-    missing = [name for name in unmatched if not any(name in names for names in known)]
+    missing = [name for name in unmatched if not any(name in names for names in scopes)]
     for name in sorted(missing):
-        names = sorted(set[str]().union(*known))
+        names = sorted(set[str]().union(*scopes))
         near = lint.comparisons.suggest(name, names)
         lint.run(lint_rules.UNDEFINED_ARG_IN_FROM, location, name, near)
 
@@ -136,7 +136,8 @@ def check_secret_name(instruction: str, key: str, location: Ranges, lint: Linter
 
 
 def check_once(instruction: Instruction, seen: dict[str, Ranges], lint: Linter) -> None:
-    """Of instructions of this kind only the last counts; the one before is reported."""
+    """Report what is said twice: of instructions of this kind only the last counts; the one before
+    is reported."""
     kind = type(instruction).__name__
     if kind in seen:
         rule = lint_rules.MULTIPLE_INSTRUCTIONS_DISALLOWED

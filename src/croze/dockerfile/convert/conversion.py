@@ -8,10 +8,10 @@ from functools import lru_cache
 from msgspec import Struct, field
 
 from croze.dockerfile import lint_rules
-from croze.dockerfile.contexts import Contexts
+from croze.dockerfile.contexts import BuildContexts
 from croze.dockerfile.convert.args import choose_platforms, meta_args, platform_args, proxy_env
 from croze.dockerfile.convert.bases import resolve_stages
-from croze.dockerfile.convert.build import Build, Request
+from croze.dockerfile.convert.build import PlatformBuild, Request
 from croze.dockerfile.convert.checks import check_casing, check_default_bases, check_stage_names
 from croze.dockerfile.convert.dispatch import dispatch_stages, finish_image
 from croze.dockerfile.convert.epoch import EpochArgs, resolve_epoch
@@ -60,7 +60,7 @@ class Conversion(Struct, frozen=True):
 
 async def convert(
     source: SourceMap,
-    contexts: Contexts,
+    contexts: BuildContexts,
     *,
     platform: Platform | None = None,
     warn: WarnSink | None = None,
@@ -90,7 +90,9 @@ async def convert(
     return _finish(build, target)
 
 
-async def convert_lint(source: SourceMap, contexts: Contexts, *, labs: bool = False) -> LintReport:
+async def convert_lint(
+    source: SourceMap, contexts: BuildContexts, *, labs: bool = False
+) -> LintReport:
     """What is questionable in a Dockerfile: all stages, unless a target was named."""
     warnings: list[LintWarning] = []
     try:
@@ -109,7 +111,7 @@ async def convert_lint(source: SourceMap, contexts: Contexts, *, labs: bool = Fa
 
 async def convert_outline(
     source: SourceMap,
-    contexts: Contexts,
+    contexts: BuildContexts,
     *,
     warn: WarnSink | None = None,
     labs: bool = False,
@@ -153,7 +155,7 @@ def _read(data: bytes, lint: Linter) -> _Text:
     return _Text(stages, args, ShellLex(parsed.escape))
 
 
-async def _prepare(request: Request, text: _Text, lint: Linter) -> Build:
+async def _prepare(request: Request, text: _Text, lint: Linter) -> PlatformBuild:
     """Settle platforms and arguments."""
     options, stages, lex = request.options, text.stages, text.lex
     platforms = choose_platforms(request.platform, options.build_platforms)
@@ -165,7 +167,7 @@ async def _prepare(request: Request, text: _Text, lint: Linter) -> Build:
     if (value := args.value()) is not None:
         epoch = await resolve_epoch(value, args, request.contexts, stages, lex)
         args.settle(epoch)
-    return Build(
+    return PlatformBuild(
         request=request,
         platforms=platforms,
         build_args=args.build_args,
@@ -178,7 +180,7 @@ async def _prepare(request: Request, text: _Text, lint: Linter) -> Build:
     )
 
 
-def _finish(build: Build, target: StageState) -> Conversion:
+def _finish(build: PlatformBuild, target: StageState) -> Conversion:
     defaults = Defaults(build.platforms.target, build.has_cap)
     extras: dict[str, State] = {}
     if target.scan_context:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from croze.dockerfile.convert.build import Build
+from croze.dockerfile.convert.build import PlatformBuild
 from croze.dockerfile.convert.checks import check_source_path
 from croze.dockerfile.convert.chmod import Chmod, parse_chmod
 from croze.dockerfile.convert.naming import expand_name, prefix_command, upper_keyword
@@ -56,7 +56,11 @@ class Transfer(Struct, frozen=True):
 
 
 def dispatch_copy(
-    build: Build, stage: StageState, instruction: Copy, sources: Sequence[StageState], lint: Linter
+    build: PlatformBuild,
+    stage: StageState,
+    instruction: Copy,
+    sources: Sequence[StageState],
+    lint: Linter,
 ) -> None:
     source = sources[0] if sources else None
     if source is not None and not source.dispatched:
@@ -83,7 +87,7 @@ def dispatch_copy(
     used.update(join_path("/", path) for path in instruction.files.paths)
 
 
-def dispatch_add(build: Build, stage: StageState, instruction: Add, lint: Linter) -> None:
+def dispatch_add(build: PlatformBuild, stage: StageState, instruction: Add, lint: Linter) -> None:
     transfer = Transfer(
         "ADD",
         instruction.original,
@@ -108,7 +112,7 @@ def dispatch_add(build: Build, stage: StageState, instruction: Add, lint: Linter
     )
 
 
-def _dispatch(build: Build, stage: StageState, transfer: Transfer) -> None:
+def _dispatch(build: PlatformBuild, stage: StageState, transfer: Transfer) -> None:
     os = stage.platform.os if stage.platform is not None else ""
     dest = _destination(stage.state.cwd, transfer.files.dest, os)
     options = _copy_options(transfer, parse_chmod(transfer.chmod))
@@ -260,7 +264,7 @@ class _Writer:
 class _Step:
     """The op, or with `--link` two: the files on nothing, and those merged onto the stage."""
 
-    def __init__(self, build: Build, stage: StageState, transfer: Transfer) -> None:
+    def __init__(self, build: PlatformBuild, stage: StageState, transfer: Transfer) -> None:
         self._build = build
         self._stage = stage
         self._transfer = transfer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from croze.dockerfile.convert.build import Build
+from croze.dockerfile.convert.build import PlatformBuild
 from croze.dockerfile.convert.checks import check_variables
 from croze.dockerfile.convert.copy import dispatch_add, dispatch_copy
 from croze.dockerfile.convert.expose import dispatch_expose
@@ -31,9 +31,9 @@ from croze.dockerfile.instructions import (
     Cmd,
     Copy,
     Entrypoint,
-    Env,
+    EnvInstruction,
     Expose,
-    Healthcheck,
+    HealthcheckInstruction,
     Instruction,
     Label,
     Maintainer,
@@ -59,7 +59,7 @@ _RAW_LEX = ShellLex("\\", skip_process_quotes=True)
 
 
 async def dispatch_stages(
-    build: Build, needed: Mapping[StageState, None], target: StageState
+    build: PlatformBuild, needed: Mapping[StageState, None], target: StageState
 ) -> set[str]:
     """Convert the stages that are needed; returns the paths used of the main context."""
     patterns = await build.contexts.ignore_patterns()
@@ -74,7 +74,7 @@ async def dispatch_stages(
     return context_paths
 
 
-def _dispatch_stage(build: Build, stage: StageState) -> None:
+def _dispatch_stage(build: PlatformBuild, stage: StageState) -> None:
     stage.inherit()
     stage.dispatched = True
     stage.platform = stage.platform or Platform("", "")
@@ -88,7 +88,7 @@ def _dispatch_stage(build: Build, stage: StageState) -> None:
     stage.scan_stage = _scans(build, stage, "BUILDKIT_SBOM_SCAN_STAGE")
 
 
-def _start_state(build: Build, stage: StageState) -> None:
+def _start_state(build: PlatformBuild, stage: StageState) -> None:
     """Environment, directory and user of the base image."""
     image, options = stage.image, build.options
     image.ensure_path(stage.platform.os if stage.platform is not None else "")
@@ -105,7 +105,7 @@ def _start_state(build: Build, stage: StageState) -> None:
     stage.state = stage.state.network(options.network)
 
 
-def _dispatch(build: Build, stage: StageState, command: Command) -> None:
+def _dispatch(build: PlatformBuild, stage: StageState, command: Command) -> None:
     lint = build.lint.for_comments(command.instruction.comments)
     stage.in_trigger = command.from_trigger
     instruction = _expand(build, stage, command.instruction, lint)
@@ -118,7 +118,7 @@ def _dispatch(build: Build, stage: StageState, command: Command) -> None:
             dispatch_add(build, stage, instruction, lint)
         case Workdir():
             dispatch_workdir(build, stage, instruction, lint)
-        case Env():
+        case EnvInstruction():
             dispatch_env(build, stage, instruction, lint)
         case Arg():
             dispatch_arg(build, stage, instruction, lint)
@@ -130,7 +130,7 @@ def _dispatch(build: Build, stage: StageState, command: Command) -> None:
             dispatch_cmd(build, stage, instruction, lint)
         case Entrypoint():
             dispatch_entrypoint(build, stage, instruction, lint)
-        case Healthcheck():
+        case HealthcheckInstruction():
             dispatch_healthcheck(build, stage, instruction, lint)
         case User():
             dispatch_user(build, stage, instruction)
@@ -146,7 +146,9 @@ def _dispatch(build: Build, stage: StageState, command: Command) -> None:
             dispatch_maintainer(build, stage, instruction)
 
 
-def _expand(build: Build, stage: StageState, instruction: Instruction, lint: Linter) -> Instruction:
+def _expand(
+    build: PlatformBuild, stage: StageState, instruction: Instruction, lint: Linter
+) -> Instruction:
     """Variables put in. ARG does it itself: a default that is not used may be wrong."""
     if isinstance(instruction, Arg):
         return instruction
@@ -163,17 +165,17 @@ def _expand(build: Build, stage: StageState, instruction: Instruction, lint: Lin
     return expand_raw(expanded, lambda word: expander(_RAW_LEX, word))
 
 
-def _scans(build: Build, stage: StageState, key: str) -> bool:
+def _scans(build: PlatformBuild, stage: StageState, key: str) -> bool:
     """Whether an argument names the stage, or all stages; its own ARGs have the last word."""
     values = [build.global_args[key]] if key in build.global_args else []
     values += [a.value for a in stage.build_args if a.key == key and a.value is not None]
     if not values:
         return False
-    known = parse_bool(values[-1])
-    return known if known is not None else stage.name in values[-1].split(",")
+    truth = parse_bool(values[-1])
+    return truth if truth is not None else stage.name in values[-1].split(",")
 
 
-def finish_image(build: Build, target: StageState) -> None:
+def finish_image(build: PlatformBuild, target: StageState) -> None:
     """Labels of the client, and the platform that was asked for."""
     image = target.image
     image.labels.update(build.options.labels)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from croze.api import ops_pb2
-from croze.dockerfile.contexts import Contexts
+from croze.dockerfile.contexts import BuildContexts
 from croze.dockerfile.convert.remote import is_http_source, url_filename
 from croze.dockerfile.instructions import Add, Arg, Stage
 from croze.dockerfile.location import DockerfileError, with_location
@@ -55,7 +55,7 @@ class EpochArgs(Struct):
 
 
 async def resolve_epoch(
-    value: str, args: EpochArgs, contexts: Contexts, stages: Sequence[Stage], lex: ShellLex
+    value: str, args: EpochArgs, contexts: BuildContexts, stages: Sequence[Stage], lex: ShellLex
 ) -> int | None:
     """Unix seconds; None where there is no date."""
     if not value:
@@ -68,7 +68,7 @@ async def resolve_epoch(
 
 
 async def _find_state(
-    value: str, args: EpochArgs, contexts: Contexts, stages: Sequence[Stage], lex: ShellLex
+    value: str, args: EpochArgs, contexts: BuildContexts, stages: Sequence[Stage], lex: ShellLex
 ) -> tuple[State, str]:
     if value == "context":
         return await contexts.main_state(), "[internal] resolve main build context metadata"
@@ -117,10 +117,10 @@ def _not_one() -> DockerfileError:
     return DockerfileError("SOURCE_DATE_EPOCH stage must contain exactly one remote ADD")
 
 
-def _declare(arg: Arg, env: Env, given: Mapping[str, str], lex: ShellLex) -> Env:
+def _declare(arg: Arg, env: Env, build_args: Mapping[str, str], lex: ShellLex) -> Env:
     for pair in arg.args:
-        if pair.key in given:
-            env = env.set(pair.key, given[pair.key])
+        if pair.key in build_args:
+            env = env.set(pair.key, build_args[pair.key])
         elif pair.value is not None:
             env = env.set(pair.key, lex.expand(pair.value, env).result)
     return env
@@ -142,7 +142,7 @@ def _added(add: Add, env: Env, lex: ShellLex) -> State:
     raise DockerfileError("SOURCE_DATE_EPOCH stage source must be a single HTTP(S) or Git ADD")
 
 
-async def _date_of(state: State, contexts: Contexts, log_name: str) -> int | None:
+async def _date_of(state: State, contexts: BuildContexts, log_name: str) -> int | None:
     """The commit's date, the download's, or of an archive that of its newest file."""
     sources = source_ops(state.marshal())
     if len(sources) != 1:
@@ -162,7 +162,7 @@ async def _date_of(state: State, contexts: Contexts, log_name: str) -> int | Non
     return await _newest_file(op, filename, contexts)
 
 
-async def _newest_file(op: ops_pb2.SourceOp, filename: str, contexts: Contexts) -> int | None:
+async def _newest_file(op: ops_pb2.SourceOp, filename: str, contexts: BuildContexts) -> int | None:
     state = source(op.identifier, op.attrs)
     data = await contexts.resolver.read_file(state.marshal(), filename)
     try:

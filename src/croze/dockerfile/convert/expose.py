@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from croze.dockerfile import lint_rules
-from croze.dockerfile.convert.build import Build
+from croze.dockerfile.convert.build import PlatformBuild
 from croze.dockerfile.convert.go_text import list_text
 from croze.dockerfile.convert.stage import StageState
 from croze.dockerfile.instructions import Expose
@@ -19,7 +19,7 @@ from croze.gotypes.quote import quote
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
-def dispatch_expose(build: Build, stage: StageState, expose: Expose, lint: Linter) -> None:
+def dispatch_expose(build: PlatformBuild, stage: StageState, expose: Expose, lint: Linter) -> None:
     env = stage.state.env
     words = [word for port in expose.ports for word in build.lex.expand_words(port, env)]
     ports = [port for word in words for port in parse_port(word, expose, lint)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 
-from croze.dockerfile.convert.build import Build
+from croze.dockerfile.convert.build import PlatformBuild
 from croze.dockerfile.convert.stage import StageState
 from croze.dockerfile.instructions import Run, RunMount
 from croze.dockerfile.location import DockerfileError
@@ -22,7 +22,7 @@ _SHARING: dict[str, Sharing] = {"private": "private", "locked": "locked"}
 
 
 def run_mounts(
-    build: Build, stage: StageState, run: Run, sources: Sequence[StageState]
+    build: PlatformBuild, stage: StageState, run: Run, sources: Sequence[StageState]
 ) -> list[AnyMount]:
     """The mounts of a RUN, in order; notes what they use of other stages and contexts."""
     pairs = zip(run.mounts, sources, strict=True)
@@ -30,7 +30,7 @@ def run_mounts(
 
 
 def _mount(
-    build: Build, stage: StageState, run: Run, mount: RunMount, source: StageState
+    build: PlatformBuild, stage: StageState, run: Run, mount: RunMount, source: StageState
 ) -> AnyMount:
     from_stage = bool(mount.from_) or mount.type == "cache"
     if from_stage and not source.dispatched:
@@ -51,7 +51,9 @@ def _mount(
     return filesystem
 
 
-def _filesystem(build: Build, stage: StageState, mount: RunMount, state: State) -> llb_mounts.Mount:
+def _filesystem(
+    build: PlatformBuild, stage: StageState, mount: RunMount, state: State
+) -> llb_mounts.Mount:
     target = _target(stage, mount)
     selector = join_path("/", mount.source)
     if selector == "/":

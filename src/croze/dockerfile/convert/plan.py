@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from croze.dockerfile.convert.build import Build
+from croze.dockerfile.convert.build import PlatformBuild
 from croze.dockerfile.convert.checks import (
     check_constant_platform,
     check_from_args,
@@ -32,17 +32,17 @@ from croze.image import platform as platforms
 from croze.image.platform import Platform
 
 
-def add_stages(build: Build, stages: Sequence[Stage]) -> None:
+def add_stages(build: PlatformBuild, stages: Sequence[Stage]) -> None:
     """Make the stages' states, bases and platforms expanded."""
     for number, stage in enumerate(stages):
         _add_stage(build, stage, number)
 
 
-def _add_stage(build: Build, stage: Stage, number: int) -> None:
+def _add_stage(build: PlatformBuild, stage: Stage, number: int) -> None:
     lint = build.lint.for_comments(stage.comments)
-    known = (build.global_infos, build.global_args)
+    arg_scopes = (build.global_infos, build.global_args)
     base = build.lex.attempt(stage.base, build.global_args)
-    check_from_args(known, base.unmatched, stage.location, lint)
+    check_from_args(arg_scopes, base.unmatched, stage.location, lint)
     if base.error is not None:
         raise with_location(base.error, stage.location)
     if not base.result:
@@ -56,7 +56,7 @@ def _add_stage(build: Build, stage: Stage, number: int) -> None:
     )
     used = set(base.matched)
     if stage.platform:
-        state.platform, names = _stage_platform(build, stage, known, lint)
+        state.platform, names = _stage_platform(build, stage, arg_scopes, lint)
         used |= names
     if stage.name:
         state.named_context = build.named_context(stage.name, state, state.platform)
@@ -72,12 +72,12 @@ def _add_stage(build: Build, stage: Stage, number: int) -> None:
 
 
 def _stage_platform(
-    build: Build, stage: Stage, known: Sequence[Collection[str]], lint: Linter
+    build: PlatformBuild, stage: Stage, arg_scopes: Sequence[Collection[str]], lint: Linter
 ) -> tuple[Platform, frozenset[str]]:
     """The platform of a FROM, and the arguments that it was made of."""
     args = build.global_args
     expanded = build.lex.attempt(stage.platform, args)
-    check_from_args(known, expanded.unmatched, stage.location, lint)
+    check_from_args(arg_scopes, expanded.unmatched, stage.location, lint)
     check_redundant_platform(stage, expanded, args, lint)
     check_constant_platform(stage, expanded, lint)
     if expanded.error is not None:
@@ -110,7 +110,7 @@ def _count_steps(state: StageState) -> int:
     return steps + pulled
 
 
-def find_target(build: Build) -> StageState:
+def find_target(build: PlatformBuild) -> StageState:
     """The stage to build."""
     name = build.options.target
     if not name:
@@ -123,7 +123,7 @@ def find_target(build: Build) -> StageState:
     return target
 
 
-def link_stages(build: Build) -> None:
+def link_stages(build: PlatformBuild) -> None:
     """Find out which stages take files from which others or from images."""
     stages = build.stages
     for state in list(stages.all):

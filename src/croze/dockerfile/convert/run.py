@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from croze.dockerfile.convert.bases import COMMAND_KEY
-from croze.dockerfile.convert.build import Build
+from croze.dockerfile.convert.build import PlatformBuild
 from croze.dockerfile.convert.mounts import run_mounts
 from croze.dockerfile.convert.naming import expand_name, prefix_command, upper_keyword
 from croze.dockerfile.convert.stage import StageState
@@ -24,7 +24,9 @@ from croze.llb.state import State, scratch
 _SCRIPT_DIR = "/dev/pipes/"
 
 
-def dispatch_run(build: Build, stage: StageState, run: Run, sources: Sequence[StageState]) -> None:
+def dispatch_run(
+    build: PlatformBuild, stage: StageState, run: Run, sources: Sequence[StageState]
+) -> None:
     stage.paths.add("/")  # a command may look at anything
     script = _read_script(stage, run)
     args = script.args
@@ -98,7 +100,7 @@ def _summary(text: str) -> str:
     return lines[0] + ("..." if len(lines) > 1 else "")
 
 
-def _surroundings(build: Build, state: State) -> State:
+def _surroundings(build: PlatformBuild, state: State) -> State:
     """What the client asked for beside the command: limits, hosts, cgroup."""
     options = build.options
     if build.has_cap(caps.EXEC_ULIMIT):
@@ -111,7 +113,7 @@ def _surroundings(build: Build, state: State) -> State:
     return state
 
 
-def _devices(build: Build, run: Run) -> list[Device]:
+def _devices(build: PlatformBuild, run: Run) -> list[Device]:
     if not build.has_cap(caps.EXEC_CDI):
         return []
     if run.devices and not build.request.labs:
@@ -122,7 +124,7 @@ def _devices(build: Build, run: Run) -> list[Device]:
     return [*build.options.devices, *own]
 
 
-def _options(build: Build, stage: StageState, run: Run, name: str) -> OpOptions:
+def _options(build: PlatformBuild, stage: StageState, run: Run, name: str) -> OpOptions:
     env = stage.state.env
     shown = upper_keyword(expand_name(build.shown_lex, name, _masked(run, env)))
     prefixed = prefix_command(

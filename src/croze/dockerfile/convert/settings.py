@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from croze.dockerfile import lint_rules
 from croze.dockerfile.convert.args import NON_ENV_ARGS
-from croze.dockerfile.convert.build import Build
+from croze.dockerfile.convert.build import PlatformBuild
 from croze.dockerfile.convert.checks import check_once, check_secret_name, check_variables
 from croze.dockerfile.convert.go_text import list_text, quoted_list_text
 from croze.dockerfile.convert.outline import ArgInfo
@@ -18,8 +18,8 @@ from croze.dockerfile.instructions import (
     ArgPair,
     Cmd,
     Entrypoint,
-    Env,
-    Healthcheck,
+    EnvInstruction,
+    HealthcheckInstruction,
     Instruction,
     KeyValue,
     Label,
@@ -35,7 +35,7 @@ from croze.dockerfile.location import DockerfileError
 from croze.errors import CrozeError
 from croze.gotypes.duration import format_duration
 from croze.gotypes.numbers import parse_int
-from croze.image.config import Healthcheck as ImageHealthcheck
+from croze.image.config import Healthcheck
 
 _NAMED_SIGNALS = """ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT
 SEGV STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX"""
@@ -46,7 +46,9 @@ _SIGNALS = {
 }
 
 
-def dispatch_env(build: Build, stage: StageState, env: Env, lint: Linter) -> None:
+def dispatch_env(
+    build: PlatformBuild, stage: StageState, env: EnvInstruction, lint: Linter
+) -> None:
     for pair in env.pairs:
         _check_legacy(env, pair, lint)
         check_secret_name("ENV", pair.key, env.location, lint)
@@ -55,14 +57,14 @@ def dispatch_env(build: Build, stage: StageState, env: Env, lint: Linter) -> Non
     _commit(build, stage, "ENV", *map(str, env.pairs))
 
 
-def dispatch_label(build: Build, stage: StageState, label: Label, lint: Linter) -> None:
+def dispatch_label(build: PlatformBuild, stage: StageState, label: Label, lint: Linter) -> None:
     for pair in label.pairs:
         _check_legacy(label, pair, lint)
         stage.image.labels[pair.key] = pair.value
     _commit(build, stage, "LABEL", *map(str, label.pairs))
 
 
-def dispatch_arg(build: Build, stage: StageState, arg: Arg, lint: Linter) -> None:
+def dispatch_arg(build: PlatformBuild, stage: StageState, arg: Arg, lint: Linter) -> None:
     texts: list[str] = []
     for declared in arg.args:
         check_secret_name("ARG", declared.key, arg.location, lint)
@@ -80,13 +82,13 @@ def dispatch_arg(build: Build, stage: StageState, arg: Arg, lint: Linter) -> Non
 
 
 def _arg_value(
-    build: Build, stage: StageState, arg: Arg, pair: ArgPair, lint: Linter
+    build: PlatformBuild, stage: StageState, arg: Arg, pair: ArgPair, lint: Linter
 ) -> tuple[ArgPair, bool]:
     """The argument with the value that was given, its own default, or that of the global ARG of
     the same name; True for the last."""
-    given = build.build_args.get(pair.key)
-    if given is not None:
-        return replace(pair, value=given), False
+    build_arg = build.build_args.get(pair.key)
+    if build_arg is not None:
+        return replace(pair, value=build_arg), False
     if pair.value is None:
         inherited = build.global_args.get(pair.key)
         return replace(pair, value=inherited), inherited is not None
@@ -98,7 +100,7 @@ def _arg_value(
     return replace(pair, value=expanded.result), False
 
 
-def dispatch_cmd(build: Build, stage: StageState, cmd: Cmd, lint: Linter) -> None:
+def dispatch_cmd(build: PlatformBuild, stage: StageState, cmd: Cmd, lint: Linter) -> None:
     check_once(cmd, stage.once, lint)
     args = _command_line(stage, cmd, cmd.command.args, cmd.command.shell, lint)
     stage.image.cmd = args
@@ -107,7 +109,7 @@ def dispatch_cmd(build: Build, stage: StageState, cmd: Cmd, lint: Linter) -> Non
 
 
 def dispatch_entrypoint(
-    build: Build, stage: StageState, entrypoint: Entrypoint, lint: Linter
+    build: PlatformBuild, stage: StageState, entrypoint: Entrypoint, lint: Linter
 ) -> None:
     check_once(entrypoint, stage.once, lint)
     command = entrypoint.command
@@ -129,11 +131,11 @@ def _command_line(
 
 
 def dispatch_healthcheck(
-    build: Build, stage: StageState, healthcheck: Healthcheck, lint: Linter
+    build: PlatformBuild, stage: StageState, healthcheck: HealthcheckInstruction, lint: Linter
 ) -> None:
     check_once(healthcheck, stage.once, lint)
     config = healthcheck.config
-    stage.image.healthcheck = ImageHealthcheck(
+    stage.image.healthcheck = Healthcheck(
         test=tuple(config.test),
         interval=config.interval_ns,
         timeout=config.timeout_ns,
@@ -150,20 +152,20 @@ def dispatch_healthcheck(
     _commit(build, stage, "HEALTHCHECK", text)
 
 
-def dispatch_user(build: Build, stage: StageState, user: User) -> None:
+def dispatch_user(build: PlatformBuild, stage: StageState, user: User) -> None:
     stage.state = stage.state.user(user.user)
     stage.image.user = user.user
     _commit(build, stage, "USER", user.user)
 
 
-def dispatch_volume(build: Build, stage: StageState, volume: Volume) -> None:
+def dispatch_volume(build: PlatformBuild, stage: StageState, volume: Volume) -> None:
     if "" in volume.volumes:
         raise DockerfileError("VOLUME specified can not be an empty string")
     stage.image.volumes.update(volume.volumes)
     _commit(build, stage, "VOLUME", list_text(volume.volumes))
 
 
-def dispatch_stop_signal(build: Build, stage: StageState, stop: StopSignal) -> None:
+def dispatch_stop_signal(build: PlatformBuild, stage: StageState, stop: StopSignal) -> None:
     if not _is_signal(stop.signal):
         raise DockerfileError(f"invalid signal: {stop.signal}")
     stage.image.stop_signal = stop.signal
@@ -177,7 +179,7 @@ def _is_signal(text: str) -> bool:
         return text.upper().removeprefix("SIG") in _SIGNALS
 
 
-def dispatch_shell(build: Build, stage: StageState, shell: Shell) -> None:
+def dispatch_shell(build: PlatformBuild, stage: StageState, shell: Shell) -> None:
     stage.image.shell = shell.shell
     _commit(build, stage, "SHELL", list_text(shell.shell))
 
@@ -186,12 +188,12 @@ def dispatch_onbuild(stage: StageState, onbuild: Onbuild) -> None:
     stage.image.on_build.append(onbuild.expression)
 
 
-def dispatch_maintainer(build: Build, stage: StageState, maintainer: Maintainer) -> None:
+def dispatch_maintainer(build: PlatformBuild, stage: StageState, maintainer: Maintainer) -> None:
     stage.image.author = maintainer.maintainer
     _commit(build, stage, "MAINTAINER", maintainer.maintainer)
 
 
-def _commit(build: Build, stage: StageState, *words: str) -> None:
+def _commit(build: PlatformBuild, stage: StageState, *words: str) -> None:
     stage.commit(" ".join(words), epoch=build.epoch)
 
 

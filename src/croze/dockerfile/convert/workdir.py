@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from croze.dockerfile import lint_rules
-from croze.dockerfile.convert.build import Build
+from croze.dockerfile.convert.build import PlatformBuild
 from croze.dockerfile.convert.naming import expand_name, prefix_command, upper_keyword
 from croze.dockerfile.convert.stage import StageState
 from croze.dockerfile.instructions import Workdir
@@ -14,7 +14,9 @@ from croze.llb.fileop import mkdir, owner
 from croze.llb.options import OpOptions
 
 
-def dispatch_workdir(build: Build, stage: StageState, workdir: Workdir, lint: Linter) -> None:
+def dispatch_workdir(
+    build: PlatformBuild, stage: StageState, workdir: Workdir, lint: Linter
+) -> None:
     if not stage.workdir_set and not is_absolute(workdir.path, _os(stage)):
         lint.run(lint_rules.WORKDIR_RELATIVE_PATH, workdir.location, workdir.path)
     stage.workdir_set = True
@@ -36,7 +38,7 @@ def set_workdir(stage: StageState, path: str) -> str:
     return workdir
 
 
-def _make_dir(build: Build, stage: StageState, workdir: Workdir, path: str) -> None:
+def _make_dir(build: PlatformBuild, stage: StageState, workdir: Workdir, path: str) -> None:
     env = stage.state.env
     action = mkdir(
         path,

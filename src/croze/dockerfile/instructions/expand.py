@@ -12,7 +12,7 @@ from croze.dockerfile.instructions.values import (
     Arg,
     ArgPair,
     Copy,
-    Env,
+    EnvInstruction,
     Instruction,
     KeyValue,
     Label,
@@ -32,7 +32,7 @@ def expand(instruction: Instruction, expander: Expander) -> Instruction:
     """The instruction with its words expanded; RUN gets its mounts. EXPOSE splits words and is the
     caller's to expand."""
     match instruction:
-        case Env():
+        case EnvInstruction():
             return replace(instruction, pairs=_pairs(instruction.pairs, expander))
         case Label():
             if instruction.literal:

@@ -27,7 +27,7 @@ class Flags(Struct):
 
 
 def parse_flags(
-    given: Iterable[str],
+    texts: Iterable[str],
     *,
     values: tuple[str, ...] = (),
     switches: tuple[str, ...] = (),
@@ -35,13 +35,13 @@ def parse_flags(
 ) -> Flags:
     """Check flags against the names that the instruction knows. Raises `DockerfileError`."""
     flags = Flags()
-    for text in given:
+    for text in texts:
         flag, equals, value = text.partition("=")
         name = flag[2:]
         if name not in (*values, *switches, *lists):
-            known = likely_first((*values, *switches, *lists), name)
+            likely = likely_first((*values, *switches, *lists), name)
             raise DockerfileError(
-                with_suggestion(f"unknown flag: {flag}", name, known, case_sensitive=True)
+                with_suggestion(f"unknown flag: {flag}", name, likely, case_sensitive=True)
             )
         if name in flags.values or name in flags.switches:
             raise DockerfileError(f"duplicate flag specified: {flag}")

@@ -6,7 +6,7 @@ import re
 
 from croze.dockerfile.instructions.flags import parse_flags
 from croze.dockerfile.instructions.header import at_least_one, header
-from croze.dockerfile.instructions.values import Healthcheck, HealthcheckConfig
+from croze.dockerfile.instructions.values import HealthcheckConfig, HealthcheckInstruction
 from croze.dockerfile.letters import to_upper
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.syntax_tree import Node
@@ -18,12 +18,12 @@ _MIN_NS = 1_000_000
 _MAX_RETRIES = 2**31 - 1
 
 
-def parse_healthcheck(node: Node) -> Healthcheck:
+def parse_healthcheck(node: Node) -> HealthcheckInstruction:
     kind, *words = at_least_one("HEALTHCHECK", node.args)
     if to_upper(kind) == "NONE":
         if words:
             raise DockerfileError("HEALTHCHECK NONE takes no arguments")
-        return Healthcheck(**header(node), config=HealthcheckConfig(("NONE",)))
+        return HealthcheckInstruction(**header(node), config=HealthcheckConfig(("NONE",)))
     values = parse_flags(node.flags, values=_FLAGS).values
     test = _test(to_upper(kind), node)
     interval, timeout, start_period, start_interval = (
@@ -37,7 +37,7 @@ def parse_healthcheck(node: Node) -> Healthcheck:
         start_interval_ns=start_interval,
         retries=_retries(values.get("retries", "")),
     )
-    return Healthcheck(**header(node), config=config)
+    return HealthcheckInstruction(**header(node), config=config)
 
 
 def _test(kind: str, node: Node) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TypeGuard
 from msgspec import Struct
 
 from croze.dockerfile.csv_fields import CsvError, csv_fields
-from croze.dockerfile.instructions.values import Device, MountType, RunMount
+from croze.dockerfile.instructions.values import MountType, RunDevice, RunMount
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.suggest import with_suggestion
 from croze.gotypes.quote import quote
@@ -175,7 +175,7 @@ class _Draft(Struct):
             raise DockerfileError("both source and id can't be set")
 
 
-def parse_device(flag: str) -> Device:
+def parse_device(flag: str) -> RunDevice:
     """One device: its name, plain or as `name=`, and `required`."""
     name, required = "", False
     for field in _fields(flag, "devices"):
@@ -196,7 +196,7 @@ def parse_device(flag: str) -> Device:
             raise DockerfileError(
                 with_suggestion(message, key, ("name", "required"), case_sensitive=True)
             )
-    return Device(name, required)
+    return RunDevice(name, required)
 
 
 def _fields(flag: str, what: str) -> list[str]:

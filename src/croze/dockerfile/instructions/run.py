@@ -8,7 +8,7 @@ from croze.dockerfile.instructions.flags import parse_flags
 from croze.dockerfile.instructions.header import header, joined_args
 from croze.dockerfile.instructions.mounts import parse_device, parse_mount
 from croze.dockerfile.instructions.values import (
-    CommandLine,
+    CommandForm,
     NetworkMode,
     Run,
     SecurityMode,
@@ -35,10 +35,10 @@ def parse_run(node: Node) -> Run:
     )
 
 
-def command_line(node: Node) -> CommandLine:
+def command_line(node: Node) -> CommandForm:
     """The command of RUN, CMD or ENTRYPOINT."""
     files = tuple(ShellFile(doc.name, doc.content, doc.chomp) for doc in node.heredocs)
-    return CommandLine(joined_args(node), not node.json, files)
+    return CommandForm(joined_args(node), not node.json, files)
 
 
 def _network(mode: str) -> NetworkMode:

@@ -12,7 +12,7 @@ from croze.dockerfile.instructions.values import (
     ArgPair,
     Cmd,
     Entrypoint,
-    Env,
+    EnvInstruction,
     Expose,
     KeyValue,
     Label,
@@ -31,9 +31,9 @@ from croze.dockerfile.syntax_tree import Node
 _ONBUILD = re.compile(r"^[\t\n\f\r ]*ONBUILD[\t\n\f\r ]*", re.IGNORECASE | re.ASCII)
 
 
-def parse_env(node: Node) -> Env:
+def parse_env(node: Node) -> EnvInstruction:
     parse_flags(node.flags)
-    return Env(**header(node), pairs=_pairs("ENV", node))
+    return EnvInstruction(**header(node), pairs=_pairs("ENV", node))
 
 
 def parse_label(node: Node) -> Label:

@@ -73,7 +73,7 @@ class SourcesAndDest(Struct, frozen=True):
     contents: tuple[InlineFile, ...] = ()
 
 
-class CommandLine(Struct, frozen=True):
+class CommandForm(Struct, frozen=True):
     """A command in shell form (`shell` true, one word) or exec form."""
 
     args: tuple[str, ...]
@@ -101,7 +101,7 @@ class RunMount(Struct, frozen=True):
     gid: int | None = None
 
 
-class Device(Struct, frozen=True):
+class RunDevice(Struct, frozen=True):
     """One `RUN --device`."""
 
     name: str
@@ -119,7 +119,7 @@ class HealthcheckConfig(Struct, frozen=True):
     retries: int = 0
 
 
-class Env(Instruction, frozen=True, kw_only=True):
+class EnvInstruction(Instruction, frozen=True, kw_only=True):
     pairs: tuple[KeyValue, ...]
 
 
@@ -167,24 +167,24 @@ class Workdir(Instruction, frozen=True, kw_only=True):
 class Run(Instruction, frozen=True, kw_only=True):
     """Until `expand` has run, `mounts` has only its `from_` fields filled in."""
 
-    command: CommandLine
+    command: CommandForm
     mount_flags: tuple[str, ...] = ()
     mounts: tuple[RunMount, ...] = ()
-    devices: tuple[Device, ...] = ()
+    devices: tuple[RunDevice, ...] = ()
     network: NetworkMode = "default"
     security: SecurityMode = "sandbox"
     flags_used: frozenset[str] = frozenset()
 
 
 class Cmd(Instruction, frozen=True, kw_only=True):
-    command: CommandLine
+    command: CommandForm
 
 
 class Entrypoint(Instruction, frozen=True, kw_only=True):
-    command: CommandLine
+    command: CommandForm
 
 
-class Healthcheck(Instruction, frozen=True, kw_only=True):
+class HealthcheckInstruction(Instruction, frozen=True, kw_only=True):
     config: HealthcheckConfig
 
 

@@ -39,7 +39,7 @@ _GROUPS = {
 _ERRORS = {401: PermissionDenied, 403: PermissionDenied, 404: NotFound, 409: AlreadyExists}
 
 
-class Status(msgspec.Struct):
+class ApiStatus(msgspec.Struct):
     """What the server says when it says no, and at the end of a command in a pod."""
 
     status: str = ""
@@ -109,7 +109,7 @@ class KubernetesApi:
         await self._call("PUT", self._path(kind, name), value=manifest)
 
     async def delete(self, kind: str, name: str) -> None:
-        """Of a workload, its pods as well, by and by."""
+        """Delete an object; of a workload, its pods as well, by and by."""
         options: Object = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -218,11 +218,11 @@ def _warn(answer: aiohttp.ClientResponse) -> None:
             log.warning("%s", rest.partition(" ")[2].strip('"').replace('\\"', '"'))
 
 
-def status_of(data: bytes) -> Status:
+def status_of(data: bytes) -> ApiStatus:
     try:
-        return gojson.unmarshal(data, type=Status)
+        return gojson.unmarshal(data, type=ApiStatus)
     except (msgspec.MsgspecError, RecursionError):
-        return Status(message=data.decode(errors="replace").strip())
+        return ApiStatus(message=data.decode(errors="replace").strip())
 
 
 def _message(data: bytes, answer: aiohttp.ClientResponse) -> str:

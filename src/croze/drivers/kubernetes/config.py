@@ -142,26 +142,27 @@ def default_files() -> list[str]:
 
 
 def load(paths: Sequence[str], *, explicit: bool = False) -> Cluster:
-    """Of kubeconfig files, those that are not there left out unless one was named. Raises
-    `NotFound` if no cluster is told of, `InvalidRequest` for a file that can't be read."""
-    known = _Known()
+    """The cluster that these kubeconfigs, merged, tell of; those that are not there left out unless
+    one was named. Raises `NotFound` if no cluster is told of, `InvalidRequest` for a file that
+    can't be read."""
+    merged = _Known()
     for path in dict.fromkeys(paths):
         file = _read(path, explicit=explicit)
         if file is not None:
-            known.add(file, os.path.dirname(os.path.abspath(path)))
-    if not known.clusters:
+            merged.add(file, os.path.dirname(os.path.abspath(path)))
+    if not merged.clusters:
         raise NotFound(NO_CONFIG)
-    if known.current and known.current not in known.contexts:
-        raise NotFound(f'invalid configuration: context "{known.current}" does not exist')
-    context = known.contexts.get(known.current, _Context())
-    cluster = known.clusters.get(context.cluster)
+    if merged.current and merged.current not in merged.contexts:
+        raise NotFound(f'invalid configuration: context "{merged.current}" does not exist')
+    context = merged.contexts.get(merged.current, _Context())
+    cluster = merged.clusters.get(context.cluster)
     if cluster is None or not cluster.server:
         raise NotFound(NO_CONFIG)
-    return _merged(cluster, known.users.get(context.user, _User()), context)
+    return _merged(cluster, merged.users.get(context.user, _User()), context)
 
 
 class _Known(Struct):
-    """What the files say so far; what was said first stays."""
+    """What the merged say so far; what was said first stays."""
 
     clusters: dict[str, _Cluster] = field(default_factory=dict)
     users: dict[str, _User] = field(default_factory=dict)
@@ -261,12 +262,12 @@ def _act_as(user: _User) -> dict[str, str]:
     groups = user.act_as_groups or ()
     if len(groups) > 1:
         raise InvalidRequest("as-groups: more than one group is not supported")
-    asked = {
+    headers = {
         "Impersonate-User": user.act_as,
         "Impersonate-Uid": user.act_as_uid,
         "Impersonate-Group": "".join(groups),
     }
-    return {name: value for name, value in asked.items() if value}
+    return {name: value for name, value in headers.items() if value}
 
 
 def _pem(data: str, path: str) -> bytes:

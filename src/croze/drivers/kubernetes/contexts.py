@@ -40,25 +40,25 @@ class _Endpoint(msgspec.Struct):
 def cluster_of_context(endpoint: KubernetesEndpoint) -> Cluster:
     """Raises `InvalidRequest` for one that can't be."""
     try:
-        told = msgspec.convert(endpoint.settings, _Endpoint)
+        settings = msgspec.convert(endpoint.settings, _Endpoint)
     except (msgspec.ValidationError, RecursionError) as error:
         raise InvalidRequest(f"{endpoint.file}: Endpoints.kubernetes: {error}") from None
-    if told.auth_provider is not None:
-        raise no_auth_provider(told.auth_provider)
-    if not told.host:
+    if settings.auth_provider is not None:
+        raise no_auth_provider(settings.auth_provider)
+    if not settings.host:
         raise InvalidRequest(f"{endpoint.file}: Endpoints.kubernetes.Host: no address of a cluster")
-    login = told.login or _Login()
+    login = settings.login or _Login()
     return Cluster(
-        server=told.host.rstrip("/"),
-        namespace=told.namespace or DEFAULT_NAMESPACE,
+        server=settings.host.rstrip("/"),
+        namespace=settings.namespace or DEFAULT_NAMESPACE,
         authority=_read(endpoint.tls.ca),
         verify=endpoint.tls.verify,
-        proxy=checked_proxy(told.proxy),
+        proxy=checked_proxy(settings.proxy),
         certificate=_read(endpoint.tls.cert),
         key=_read(endpoint.tls.key),
-        token=told.token,
+        token=settings.token,
         login=(login.username, login.password),
-        exec=told.exec,
+        exec=settings.exec,
     )
 
 

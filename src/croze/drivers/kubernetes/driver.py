@@ -9,13 +9,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from croze.builders.model import BuilderNode, parse_platforms
-from croze.drivers.contract import Status, silent
+from croze.drivers.contract import NodeStatus, silent
 from croze.drivers.kubernetes.api import KubernetesApi, Pod, kubernetes_api
 from croze.drivers.kubernetes.config import Cluster
 from croze.drivers.kubernetes.manifest import PLATFORM_ANNOTATION, manifests
 from croze.drivers.kubernetes.options import parse_options
 from croze.drivers.kubernetes.pods import choose, running
-from croze.drivers.kubernetes.streams import Input, Output
+from croze.drivers.kubernetes.streams import Input, PodOutput
 from croze.drivers.tunnel import Streams, carried_client
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound, Unavailable
 from croze.gotypes.duration import human_duration
@@ -59,13 +59,13 @@ class KubernetesDriver:
     def _api(self) -> AbstractAsyncContextManager[KubernetesApi]:
         return kubernetes_api(self._cluster, self._options.namespace)
 
-    async def status(self) -> Status:
+    async def status(self) -> NodeStatus:
         try:
             async with self._api() as api:
                 workload = await api.workload(self._made.kind, self._made.name)
         except CrozeError:
-            return Status.INACTIVE
-        return Status.RUNNING if workload.status.ready_replicas > 0 else Status.STOPPED
+            return NodeStatus.INACTIVE
+        return NodeStatus.RUNNING if workload.status.ready_replicas > 0 else NodeStatus.STOPPED
 
     async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         async with self._api() as api:
@@ -165,7 +165,7 @@ class KubernetesDriver:
             pods = running(await api.pods(self._made.selector))
             socket = await self._reached(api, choose(pods, self._options.loadbalance, self._key))
             try:
-                yield Output(socket, _to_stderr), Input(socket)
+                yield PodOutput(socket, _to_stderr), Input(socket)
             finally:
                 await socket.close()
 

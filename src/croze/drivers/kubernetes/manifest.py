@@ -48,7 +48,7 @@ _RESOURCES = {
 }
 
 Object = dict[str, object]
-"""Of Kubernetes, as JSON has it."""
+"""An object of Kubernetes, as JSON has it."""
 
 
 class Manifests(Struct, frozen=True):

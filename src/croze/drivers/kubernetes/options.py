@@ -56,47 +56,47 @@ _OTHERS = (
 )
 
 
-def parse_options(given: Mapping[str, str]) -> Options:
+def parse_options(texts: Mapping[str, str]) -> Options:
     """Raises `InvalidRequest` in buildx's words."""
-    for key in given:
+    for key in texts:
         if key == ENV:
             raise InvalidRequest(f'invalid env option "{key}", expecting env.FOO=bar')
         if key not in _OTHERS and key not in RESOURCES and not key.startswith(ENV):
             raise InvalidRequest(f"invalid driver option {key} for driver kubernetes")
-    rootless = checked_bool(given.get("rootless", "false"))
+    rootless = checked_bool(texts.get("rootless", "false"))
     return Options(
-        image=_image(given),
-        namespace=given.get("namespace", ""),
-        replicas=parse_int(given.get("replicas", "1"), 32),
+        image=_image(texts),
+        namespace=texts.get("namespace", ""),
+        replicas=parse_int(texts.get("replicas", "1"), 32),
         rootless=rootless,
-        resources={key: given[key] for key in RESOURCES if given.get(key)},
-        scheduler=given.get("schedulername", ""),
-        service_account=given.get("serviceaccount", ""),
-        node_selector=_pairs(given, "nodeselector", "node selector"),
-        annotations=_pairs(given, "annotations", "annotations"),
-        labels=_pairs(given, "labels", "labels"),
-        tolerations=_tolerations(given.get("tolerations")),
-        env={key.removeprefix(ENV): value for key, value in given.items() if key.startswith(ENV)},
-        qemu=checked_bool(given.get("qemu.install", "false")),
-        qemu_image=given.get("qemu.image") or QEMU_IMAGE,
-        loadbalance=_loadbalance(given.get("loadbalance", STICKY)),
-        default_load=checked_bool(given.get("default-load", "false")),
-        timeout_s=_timeout(given.get("timeout", DEFAULT_TIMEOUT)),
+        resources={key: texts[key] for key in RESOURCES if texts.get(key)},
+        scheduler=texts.get("schedulername", ""),
+        service_account=texts.get("serviceaccount", ""),
+        node_selector=_pairs(texts, "nodeselector", "node selector"),
+        annotations=_pairs(texts, "annotations", "annotations"),
+        labels=_pairs(texts, "labels", "labels"),
+        tolerations=_tolerations(texts.get("tolerations")),
+        env={key.removeprefix(ENV): value for key, value in texts.items() if key.startswith(ENV)},
+        qemu=checked_bool(texts.get("qemu.install", "false")),
+        qemu_image=texts.get("qemu.image") or QEMU_IMAGE,
+        loadbalance=_loadbalance(texts.get("loadbalance", STICKY)),
+        default_load=checked_bool(texts.get("default-load", "false")),
+        timeout_s=_timeout(texts.get("timeout", DEFAULT_TIMEOUT)),
     )
 
 
-def _image(given: Mapping[str, str]) -> str:
+def _image(texts: Mapping[str, str]) -> str:
     """As in buildx, who says anything of `rootless` gets that image unless `image` is there."""
-    if "image" in given:
-        return given["image"] or BUILDKIT_IMAGE
-    return BUILDKIT_ROOTLESS_IMAGE if "rootless" in given else BUILDKIT_IMAGE
+    if "image" in texts:
+        return texts["image"] or BUILDKIT_IMAGE
+    return BUILDKIT_ROOTLESS_IMAGE if "rootless" in texts else BUILDKIT_IMAGE
 
 
-def _pairs(given: Mapping[str, str], option: str, what: str) -> dict[str, str]:
-    if option not in given:
+def _pairs(texts: Mapping[str, str], option: str, what: str) -> dict[str, str]:
+    if option not in texts:
         return {}
     pairs: dict[str, str] = {}
-    for pair in given[option].strip('"').split(","):
+    for pair in texts[option].strip('"').split(","):
         key, equals, value = pair.partition("=")
         if not equals or "=" in value:
             raise InvalidRequest(f"cannot parse {what}: invalid key-value pair: {pair}")

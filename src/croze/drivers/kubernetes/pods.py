@@ -28,7 +28,7 @@ def running(pods: Iterable[Pod]) -> list[Pod]:
 
 
 def choose(pods: Sequence[Pod], loadbalance: str, key: str) -> Pod:
-    """Of running pods. Raises `Unavailable` if there is none."""
+    """One of the running pods. Raises `Unavailable` if there is none."""
     if not pods:
         raise Unavailable("no running buildkit pods found")
     if loadbalance == RANDOM:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 STDIN, STDOUT, STDERR, END, CLOSE = 0, 1, 2, 3, 255
 V5 = "v5.channel.k8s.io"
 CHUNK_BYTES = 32 * 1024
-"""Of input, in one message: servers need not take more."""
+"""How much input goes in one message: servers need not take more."""
 
 
-class Output:
+class PodOutput:
     """The command's output, as a `tunnel.Reader`; errors go to `on_error` as they come."""
 
     def __init__(
@@ -38,9 +38,9 @@ class Output:
         """Raises `Unavailable` if the command failed, or the connection broke off."""
         while not self._rest and not self._ended:
             self._take(await self._next())
-        taken = self._rest if n < 0 else self._rest[:n]
-        self._rest = self._rest[len(taken) :]
-        return taken
+        piece = self._rest if n < 0 else self._rest[:n]
+        self._rest = self._rest[len(piece) :]
+        return piece
 
     async def _next(self) -> bytes:
         import aiohttp

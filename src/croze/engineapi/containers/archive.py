@@ -17,7 +17,7 @@ from croze.engineapi.containers import spec as specs
 from croze.engineapi.containers.container import OneContainer
 from croze.engineapi.contract import Services
 from croze.engineapi.lent import Body
-from croze.engineapi.query import Query
+from croze.engineapi.query import UrlQuery
 from croze.engineapi.times import rfc3339
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.runtime.inroot import Bind, PathStat, RootedRequest
@@ -81,8 +81,8 @@ async def head(request: web.Request, services: Services) -> web.StreamResponse:
 
 async def get(request: web.Request, services: Services) -> web.StreamResponse:
     one, path = _asked(request, services)
-    asked = msgspec.structs.replace(_request(one, path), op="get")
-    async with services.containers.reaching(one, asked) as reached:
+    rooted = msgspec.structs.replace(_request(one, path), op="get")
+    async with services.containers.reaching(one, rooted) as reached:
         status = await _found(reached, path, request.match_info["name"])
         services.containers.tell(one, "archive-path")
         return await _sent(
@@ -109,8 +109,8 @@ async def _sent(
 async def export(request: web.Request, services: Services) -> web.StreamResponse:
     """All files of a container, without those of its mounts."""
     one = services.containers.find(request.match_info["name"])
-    asked = msgspec.structs.replace(_request(one, "/"), op="export", binds=[])
-    async with services.containers.reaching(one, asked) as reached:
+    rooted = msgspec.structs.replace(_request(one, "/"), op="export", binds=[])
+    async with services.containers.reaching(one, rooted) as reached:
         await _found(reached, "/", one.id)
         services.containers.tell(one, "export")
         return await _sent(request, reached, {"Content-Type": "application/octet-stream"})
@@ -119,14 +119,14 @@ async def export(request: web.Request, services: Services) -> web.StreamResponse
 async def put(request: web.Request, services: Services) -> web.StreamResponse:
     """The body is an archive, compressed or not, for the directory at `path`."""
     one, path = _asked(request, services)
-    query = Query(request.query.items())
-    asked = msgspec.structs.replace(
+    query = UrlQuery(request.query.items())
+    rooted = msgspec.structs.replace(
         _request(one, path),
         op="put",
         keep_kinds=query.is_set("noOverwriteDirNonDir"),
         owner=one.user if query.is_set("copyUIDGID") else None,
     )
-    async with services.containers.reaching(one, asked) as reached:
+    async with services.containers.reaching(one, rooted) as reached:
         try:
             await _fed(reached, Body(request.content))
         except NotFound as error:

@@ -13,7 +13,7 @@ import msgspec
 
 from croze.engineapi.containers import spec as specs
 from croze.engineapi.containers.execs import OneExec, why_not
-from croze.engineapi.containers.output import Output
+from croze.engineapi.containers.output import ContainerOutput
 from croze.engineapi.containers.spec import Create
 from croze.errors import AlreadyExists, CrozeError, ResourceExhausted
 from croze.files.atomic import write_atomically
@@ -31,7 +31,7 @@ COPY_PATIENCE_S = 2.0
 """How long a container that has ended stays for those that copy its files."""
 
 
-class State(msgspec.Struct):
+class StoredState(msgspec.Struct):
     """On disk. `status` is `created`, `running` or `exited`; times in nanoseconds since 1970."""
 
     id: str
@@ -55,10 +55,10 @@ class State(msgspec.Struct):
 class OneContainer:
     """Started at most once at a time."""
 
-    def __init__(self, state: State, folder: Path) -> None:
+    def __init__(self, state: StoredState, folder: Path) -> None:
         self.state = state
         self.folder = folder
-        self.output = Output(folder / "log")
+        self.output = ContainerOutput(folder / "log")
         self.pid = 0
         self.ended = asyncio.Event()
         self.next_end = asyncio.Event()

@@ -18,21 +18,21 @@ from croze.errors import InvalidRequest
 
 
 async def create(request: web.Request, services: Services) -> web.StreamResponse:
-    asked = read_create(await read_body(request))
-    detach.parse(asked.detach_keys)
+    spec = read_create(await read_body(request))
+    detach.parse(spec.detach_keys)
     process = services.containers.new_exec(
-        services.containers.find(request.match_info["name"]), asked
+        services.containers.find(request.match_info["name"]), spec
     )
     return json({"Id": process.id}, 201)
 
 
 async def start(request: web.Request, services: Services) -> web.StreamResponse:
     """With `Detach` the answer comes once it runs; without, the stream is the process's."""
-    asked = read_struct(await read_body(request) or b"{}", ExecStart)
+    start_spec = read_struct(await read_body(request) or b"{}", ExecStart)
     container, one = services.containers.find_exec(request.match_info["id"])
-    if (size := asked.console_size or one.asked.console_size) is not None and one.asked.tty:
+    if (size := start_spec.console_size or one.asked.console_size) is not None and one.asked.tty:
         one.resize(*size)
-    if asked.detach:
+    if start_spec.detach:
         services.containers.start_exec(container, one)
         if failed := await one.up():
             raise InvalidRequest(failed)
@@ -40,13 +40,13 @@ async def start(request: web.Request, services: Services) -> web.StreamResponse:
     keys = detach.parse(one.asked.detach_keys) if one.asked.tty else b""
     services.containers.start_exec(container, one)  # or another client is on its streams
     with one.listening() as listener:
-        client = take_stream(request, stream_type(request, tty=asked.tty))
+        client = take_stream(request, stream_type(request, tty=start_spec.tty))
         try:
             await join(
                 client,
                 listener,
                 one.type_in if one.asked.attach_stdin else None,
-                tty=asked.tty,
+                tty=start_spec.tty,
                 ends_input=True,
                 keys=keys,
             )
@@ -69,22 +69,22 @@ async def inspect(request: web.Request, services: Services) -> web.StreamRespons
 
 
 def _about(container: OneContainer, one: OneExec) -> dict[str, object]:
-    asked = one.asked
-    user = {"user": asked.user} if asked.user else {}
+    spec = one.asked
+    user = {"user": spec.user} if spec.user else {}
     return {
         "ID": one.id,
         "Running": one.running,
         "ExitCode": one.exit_code,
         "ProcessConfig": {
-            "tty": asked.tty,
-            "entrypoint": asked.cmd[0],
-            "arguments": asked.cmd[1:],
+            "tty": spec.tty,
+            "entrypoint": spec.cmd[0],
+            "arguments": spec.cmd[1:],
             "privileged": False,
             **user,
         },
-        "OpenStdin": asked.attach_stdin,
-        "OpenStdout": asked.attach_stdout,
-        "OpenStderr": asked.attach_stderr,
+        "OpenStdin": spec.attach_stdin,
+        "OpenStdout": spec.attach_stdout,
+        "OpenStderr": spec.attach_stderr,
         "CanRemove": False,
         "ContainerID": container.id,
         "DetachKeys": "",

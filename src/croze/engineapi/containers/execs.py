@@ -51,20 +51,20 @@ class ExecStart(msgspec.Struct, rename="pascal"):
 
 def read_create(data: bytes) -> ExecCreate:
     """Raises `InvalidRequest`, and `Unsupported` by name."""
-    asked = read_struct(data, ExecCreate)
-    if not asked.cmd:
+    spec = read_struct(data, ExecCreate)
+    if not spec.cmd:
         raise InvalidRequest("No exec command specified")
-    if asked.privileged:
+    if spec.privileged:
         raise Unsupported("Privileged of an exec is not served here")
-    return asked
+    return spec
 
 
 class OneExec:
     """Run at most once. `exit_code` is None before its end, `pid` 0 while it is not there."""
 
-    def __init__(self, asked: ExecCreate) -> None:
+    def __init__(self, spec: ExecCreate) -> None:
         self.id = secrets.token_hex(32)
-        self.asked = asked
+        self.asked = spec
         self.running = False
         self.exit_code: int | None = None
         self.pid = 0

@@ -49,12 +49,12 @@ async def _type(
     """Until the client has no more; one that has gone is seen when it is written to."""
     escape = Escape(keys) if keys else None
     while data := await _read(client):
-        left = False
+        has_left = False
         if escape is not None:
-            data, left = escape.typed(data)
+            data, has_left = escape.typed(data)
         if data and type_in is not None:
             await type_in(data)
-        if left:
+        if has_left:
             listening.cancel()
             return
     if type_in is not None and ends_input:

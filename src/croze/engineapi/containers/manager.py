@@ -20,7 +20,7 @@ import msgspec
 from croze.aio.threads import in_thread
 from croze.engineapi.containers import names
 from croze.engineapi.containers import spec as specs
-from croze.engineapi.containers.container import KILLED, OneContainer, State
+from croze.engineapi.containers.container import KILLED, OneContainer, StoredState
 from croze.engineapi.containers.execs import ExecCreate, OneExec
 from croze.engineapi.containers.spec import Create
 from croze.engineapi.events import EventLog
@@ -90,7 +90,7 @@ class Containers:
         for folder in sorted(self._folder.iterdir()):
             try:
                 data = (folder / "state.json").read_bytes()
-                one = OneContainer(gojson.unmarshal(data, type=State), folder)
+                one = OneContainer(gojson.unmarshal(data, type=StoredState), folder)
             except (OSError, msgspec.MsgspecError, RecursionError) as error:
                 log.warning("container %s is lost: %s", folder.name, error)
                 await in_thread(remove_tree, folder)
@@ -152,11 +152,11 @@ class Containers:
             if ref is not None:
                 await ref.release()
         layer_id = layer.id
-        kept = await layer.commit(retain=True)
+        image_ref = await layer.commit(retain=True)
         try:
-            return self._made(spec, name, image_id, image_name, config, layer_id, kept)
+            return self._made(spec, name, image_id, image_name, config, layer_id, image_ref)
         except BaseException:
-            await self._discard(layer_id, kept)
+            await self._discard(layer_id, image_ref)
             raise
 
     def _made(
@@ -172,7 +172,7 @@ class Containers:
         """Waits for nothing: nobody comes in between."""
         self.check_free(name)
         id = secrets.token_hex(32)
-        state = State(
+        state = StoredState(
             id=id,
             name=name or names.fresh({one.state.name for one in self._all.values()}),
             created_ns=time.time_ns(),
@@ -253,8 +253,8 @@ class Containers:
 
     async def _layer(self, one: OneContainer) -> MutableRef:
         """What it wrote before, or a fresh layer over its image."""
-        if (kept := self._layers.pop(one.id, None)) is not None:
-            await kept.release()
+        if (earlier := self._layers.pop(one.id, None)) is not None:
+            await earlier.release()
             try:
                 return await self._refs.get_mutable(one.state.layer)
             except CrozeError as error:
@@ -274,10 +274,10 @@ class Containers:
         layer = self._written.get(one.id) or self._layers.get(one.id)
         return await layer.usage() if layer is not None else 0
 
-    async def _discard(self, id: str, kept: ImmutableRef | None) -> None:
+    async def _discard(self, id: str, ref: ImmutableRef | None) -> None:
         """What was written is nobody's any more."""
-        if kept is not None:
-            await kept.release()
+        if ref is not None:
+            await ref.release()
         with suppress(CrozeError):  # it is gone already
             await (await self._refs.get_mutable(id)).discard()
 
@@ -333,12 +333,12 @@ class Containers:
 
     # -- more processes --
 
-    def new_exec(self, one: OneContainer, asked: ExecCreate) -> OneExec:
+    def new_exec(self, one: OneContainer, spec: ExecCreate) -> OneExec:
         """Raises `AlreadyExists` if the container does not run."""
         _ = one.process
-        process = OneExec(asked)
+        process = OneExec(spec)
         one.keep(process)
-        self.tell(one, f"exec_create: {' '.join(asked.cmd)}", execID=process.id)
+        self.tell(one, f"exec_create: {' '.join(spec.cmd)}", execID=process.id)
         return process
 
     def find_exec(self, id: str) -> tuple[OneContainer, OneExec]:

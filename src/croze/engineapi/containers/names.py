@@ -51,10 +51,10 @@ def check(name: str) -> None:
         )
 
 
-def fresh(taken: Collection[str]) -> str:
+def fresh(names: Collection[str]) -> str:
     """Such as `quiet_cooper`."""
     while True:
         name = f"{secrets.choice(HOW)}_{secrets.choice(WHO)}"
         for candidate in (name, f"{name}{secrets.randbelow(10000)}"):
-            if candidate not in taken:
+            if candidate not in names:
                 return candidate

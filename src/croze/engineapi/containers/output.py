@@ -28,7 +28,7 @@ STDOUT, STDERR = 1, 2
 READ_BYTES = 1 << 18
 
 
-class Entry(msgspec.Struct, omit_defaults=True):
+class LogEntry(msgspec.Struct, omit_defaults=True):
     """A piece of output. `raw` is base64 of what is no UTF-8."""
 
     stream: int
@@ -41,14 +41,14 @@ class Entry(msgspec.Struct, omit_defaults=True):
         return base64.b64decode(self.raw) if self.raw else self.log.encode()
 
 
-def entry_of(stream: int, data: bytes) -> Entry:
+def entry_of(stream: int, data: bytes) -> LogEntry:
     try:
-        return Entry(stream, time.time_ns(), log=data.decode())
+        return LogEntry(stream, time.time_ns(), log=data.decode())
     except UnicodeDecodeError:
-        return Entry(stream, time.time_ns(), raw=base64.b64encode(data).decode())
+        return LogEntry(stream, time.time_ns(), raw=base64.b64encode(data).decode())
 
 
-def framed(entry: Entry, *, tty: bool, timestamps: bool = False) -> bytes:
+def framed(entry: LogEntry, *, tty: bool, timestamps: bool = False) -> bytes:
     """As it goes to a client."""
     data = entry.data
     if timestamps:
@@ -60,12 +60,12 @@ class Listener:
     """Pieces of output on their way to one client."""
 
     def __init__(self, backlog: Backlog, streams: Sequence[int]) -> None:
-        self._queue: asyncio.Queue[Entry | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[LogEntry | None] = asyncio.Queue()
         self._backlog = backlog
         self._streams = streams
         self._waiting = 0
 
-    def put(self, entry: Entry | None) -> None:
+    def put(self, entry: LogEntry | None) -> None:
         if entry is not None:
             if entry.stream not in self._streams:
                 return
@@ -73,7 +73,7 @@ class Listener:
             self._backlog.grew(len(entry.data))
         self._queue.put_nowait(entry)
 
-    async def entries(self) -> AsyncIterator[Entry]:
+    async def entries(self) -> AsyncIterator[LogEntry]:
         """Until the container has ended."""
         while (entry := await self._queue.get()) is not None:
             yield entry
@@ -87,8 +87,9 @@ class Listener:
         self._waiting = 0
 
 
-class Output:
-    """Of one container. Nothing is lost between the file and those who begin to listen."""
+class ContainerOutput:
+    """The output of one container. Nothing is lost between the file and those who begin to
+    listen."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -110,7 +111,7 @@ class Output:
     def stderr(self, data: bytes) -> None:
         self._said(entry_of(STDERR, data))
 
-    def _said(self, entry: Entry) -> None:
+    def _said(self, entry: LogEntry) -> None:
         if self._file >= 0:
             os.write(self._file, msgspec.json.encode(entry) + b"\n")
         for listener in self._listening:
@@ -135,7 +136,7 @@ class Output:
             self._listening.discard(listener)
             listener.close()
 
-    async def kept(self, limit_bytes: int) -> AsyncIterator[Entry]:
+    async def kept(self, limit_bytes: int) -> AsyncIterator[LogEntry]:
         """What was said so far: the file's first bytes."""
         rest, at = b"", 0
         while at < limit_bytes:
@@ -146,7 +147,7 @@ class Output:
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 try:
-                    yield gojson.unmarshal(line, type=Entry)
+                    yield gojson.unmarshal(line, type=LogEntry)
                 except (msgspec.MsgspecError, RecursionError):
                     continue  # half of it was written when the disk was full, or the daemon died
 

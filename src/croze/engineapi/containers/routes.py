@@ -14,7 +14,7 @@ from croze.engineapi.containers.bodies import read_body, read_size
 from croze.engineapi.containers.container import OneContainer
 from croze.engineapi.contract import Services
 from croze.engineapi.names import find, record_of
-from croze.engineapi.query import Query, flag, refuse
+from croze.engineapi.query import UrlQuery, flag, refuse
 from croze.engineapi.views import view
 from croze.errors import AlreadyExists, InvalidRequest, NotFound
 from croze.runtime.contract import ContainerMount
@@ -39,7 +39,7 @@ def done(status: int = 204) -> web.Response:
 
 
 async def create(request: web.Request, services: Services) -> web.StreamResponse:
-    query = Query(request.query.items())
+    query = UrlQuery(request.query.items())
     spec = specs.read(await read_body(request))
     if not spec.image:
         raise InvalidRequest("no image specified")
@@ -54,14 +54,14 @@ async def create(request: web.Request, services: Services) -> web.StreamResponse
 
 async def list_containers(request: web.Request, services: Services) -> web.StreamResponse:
     """`GET /containers/json`: those that run, unless `all`."""
-    query = Query(request.query.items())
-    asked = filters.read(query.first("filters"), FILTERS)
-    if unknown := set(asked.get("status", ())) - set(STATUSES):
+    query = UrlQuery(request.query.items())
+    chosen = filters.read(query.first("filters"), FILTERS)
+    if unknown := set(chosen.get("status", ())) - set(STATUSES):
         raise InvalidRequest(f"invalid filter 'status={min(unknown)}'")
     limit = int(query.first("limit")[:9]) if query.first("limit").isdecimal() else 0
-    every = query.is_set("all") or bool(limit) or not asked.keys().isdisjoint(LOOKS_AT_ALL)
+    every = query.is_set("all") or bool(limit) or not chosen.keys().isdisjoint(LOOKS_AT_ALL)
     containers = [one for one in services.containers.all() if every or one.running]
-    containers = [one for one in containers if _fits(one, asked, services)]
+    containers = [one for one in containers if _fits(one, chosen, services)]
     containers = containers[:limit] if limit else containers
     sized = query.is_set("size")
     return json([{**views.row(one), **(await _sizes(one, services, sized))} for one in containers])
@@ -78,7 +78,7 @@ async def _sizes(one: OneContainer, services: Services, sized: bool) -> dict[str
     return {"SizeRw": written, "SizeRootFs": written + image}
 
 
-def _fits(one: OneContainer, asked: filters.Filters, services: Services) -> bool:
+def _fits(one: OneContainer, chosen: filters.Filters, services: Services) -> bool:
     labels = {**one.state.config.labels, **one.spec.labels}
     tests = (
         ("id", lambda text: one.id.startswith(text)),
@@ -94,9 +94,9 @@ def _fits(one: OneContainer, asked: filters.Filters, services: Services) -> bool
         ("is-task", lambda text: text in ("0", "false")),
     )
     return (
-        asked.keys().isdisjoint(NONE_HAS)
-        and all(any(test(text) for text in asked[name]) for name, test in tests if name in asked)
-        and all(filters.labelled(labels, each) for each in asked.get("label", ()))
+        chosen.keys().isdisjoint(NONE_HAS)
+        and all(any(test(text) for text in chosen[name]) for name, test in tests if name in chosen)
+        and all(filters.labelled(labels, each) for each in chosen.get("label", ()))
     )
 
 
@@ -144,9 +144,9 @@ async def restart(request: web.Request, services: Services) -> web.StreamRespons
 
 
 async def _stopped(request: web.Request, one: OneContainer, services: Services) -> None:
-    query = Query(request.query.items())
-    given = one.spec.stop_signal or one.state.config.stop_signal or "SIGTERM"
-    number = signal_number(query.first("signal") or given)
+    query = UrlQuery(request.query.items())
+    default = one.spec.stop_signal or one.state.config.stop_signal or "SIGTERM"
+    number = signal_number(query.first("signal") or default)
     after = PATIENCE_S if one.spec.stop_timeout is None else float(one.spec.stop_timeout)
     text = query.first("t")
     if text and not text.removeprefix("-").isdecimal():
@@ -168,18 +168,18 @@ async def kill(request: web.Request, services: Services) -> web.StreamResponse:
 
 
 def signal_number(text: str) -> int:
-    """Of `SIGTERM`, `TERM` or `15`. Raises `InvalidRequest`."""
+    """The number of `SIGTERM`, `TERM` or `15`. Raises `InvalidRequest`."""
     if text.isdecimal() and len(text) < 4 and 0 < int(text) < signal.NSIG:
         return int(text)
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
-    for known in signal.Signals:
-        if known.name == name:
-            return int(known)
+    for each in signal.Signals:
+        if each.name == name:
+            return int(each)
     raise InvalidRequest(f"invalid signal: {text}")
 
 
 async def remove(request: web.Request, services: Services) -> web.StreamResponse:
-    query = Query(request.query.items())
+    query = UrlQuery(request.query.items())
     refuse(request, {"link": "links between containers"})
     one = _found(request, services)
     if one.running:

@@ -57,7 +57,7 @@ class Limit(msgspec.Struct, rename="pascal"):
     hard: int
 
 
-class Bind(msgspec.Struct, rename="pascal"):
+class BindRequest(msgspec.Struct, rename="pascal"):
     """One of `Mounts`."""
 
     type: str
@@ -68,7 +68,7 @@ class Bind(msgspec.Struct, rename="pascal"):
 
 class HostConfig(msgspec.Struct, rename="pascal"):
     binds: list[str] | None = None
-    mounts: list[Bind] | None = None
+    mounts: list[BindRequest] | None = None
     network_mode: str = ""
     auto_remove: bool = False
     memory: int = 0
@@ -154,7 +154,7 @@ def _names(kind: type[msgspec.Struct]) -> list[str]:
 def _said(value: object) -> object:
     """Without the members that say nothing."""
     if isinstance(value, dict):
-        return {k: said for k, v in value.items() if (said := _said(v))}
+        return {k: member for k, v in value.items() if (member := _said(v))}
     return value
 
 
@@ -267,14 +267,14 @@ def process_of(spec: Create, image: RunConfig, hostname: str = "") -> Process:
     )
 
 
-def process_in(spec: Create, image: RunConfig, asked: ExecCreate, hostname: str) -> Process:
+def process_in(spec: Create, image: RunConfig, exec_spec: ExecCreate, hostname: str) -> Process:
     """One more process of a container."""
     return Process(
-        args=asked.cmd,
-        env=environment(spec, image, hostname, more=asked.env, tty=asked.tty),
-        cwd=asked.working_dir or spec.working_dir or image.working_dir or "/",
-        user=asked.user or spec.user or image.user,
-        tty=asked.tty,
+        args=exec_spec.cmd,
+        env=environment(spec, image, hostname, more=exec_spec.env, tty=exec_spec.tty),
+        cwd=exec_spec.working_dir or spec.working_dir or image.working_dir or "/",
+        user=exec_spec.user or spec.user or image.user,
+        tty=exec_spec.tty,
     )
 
 

@@ -12,10 +12,10 @@ from croze.engineapi.answers import HEADERS, at_least
 from croze.engineapi.containers import detach
 from croze.engineapi.containers.container import OneContainer
 from croze.engineapi.containers.joined import join
-from croze.engineapi.containers.output import STDERR, STDOUT, Entry, framed
+from croze.engineapi.containers.output import STDERR, STDOUT, LogEntry, framed
 from croze.engineapi.contract import Services
 from croze.engineapi.hijack import AnsweredOnStream, take_stream
-from croze.engineapi.query import Query, refuse
+from croze.engineapi.query import UrlQuery, refuse
 from croze.engineapi.times import moment_ns
 from croze.errors import InvalidRequest
 
@@ -34,7 +34,7 @@ def _media_type(one: OneContainer, request: web.Request) -> str:
     return stream_type(request, tty=one.spec.tty)
 
 
-def _streams(query: Query) -> list[int]:
+def _streams(query: UrlQuery) -> list[int]:
     named = (("stdout", STDOUT), ("stderr", STDERR))
     return [number for name, number in named if query.is_set(name)]
 
@@ -65,7 +65,7 @@ async def wait(request: web.Request, services: Services) -> web.StreamResponse:
 
 async def logs(request: web.Request, services: Services) -> web.StreamResponse:
     one = services.containers.find(request.match_info["name"])
-    query = Query(request.query.items())
+    query = UrlQuery(request.query.items())
     refuse(request, {"details": "attributes of logs"})
     if not (streams := _streams(query)):
         raise InvalidRequest("Bad parameters: you must choose at least one stream")
@@ -93,23 +93,23 @@ async def logs(request: web.Request, services: Services) -> web.StreamResponse:
 
 
 async def _last(
-    entries: AsyncIterator[Entry], streams: Sequence[int], tail: str
-) -> AsyncIterator[Entry]:
-    """Those of these streams; the last `tail` lines of them, if that is a number."""
+    entries: AsyncIterator[LogEntry], streams: Sequence[int], tail: str
+) -> AsyncIterator[LogEntry]:
+    """The entries of these streams; the last `tail` lines of them, if that is a number."""
     if not tail.isdecimal():
         async for entry in entries:
             if entry.stream in streams:
                 yield entry
         return
-    kept: deque[Entry] = deque(maxlen=min(int(tail[:7]), TAIL_MOST))
+    last_lines: deque[LogEntry] = deque(maxlen=min(int(tail[:7]), TAIL_MOST))
     async for entry in entries:
         if entry.stream in streams:
-            kept.extend(_lines(entry))
-    for entry in kept:
+            last_lines.extend(_lines(entry))
+    for entry in last_lines:
         yield entry
 
 
-def _lines(entry: Entry) -> list[Entry]:
+def _lines(entry: LogEntry) -> list[LogEntry]:
     """One for each line: a piece of output may have several."""
     if entry.raw:
         return [entry]
@@ -122,7 +122,7 @@ def _lines(entry: Entry) -> list[Entry]:
 
 async def attach(request: web.Request, services: Services) -> web.StreamResponse:
     one = services.containers.find(request.match_info["name"])
-    query = Query(request.query.items())
+    query = UrlQuery(request.query.items())
     keys = detach.parse(query.first("detachKeys")) if one.spec.tty else b""
     streams = _streams(query)
     typed = query.is_set("stdin") and one.spec.open_stdin

@@ -18,7 +18,7 @@ from croze.aio.threads import in_thread
 from croze.engineapi.answers import HEADERS, json
 from croze.engineapi.containers.container import OneContainer
 from croze.engineapi.contract import Services
-from croze.engineapi.query import Query
+from croze.engineapi.query import UrlQuery
 from croze.engineapi.times import rfc3339
 from croze.errors import CrozeError, InvalidRequest, Unavailable, Unsupported
 from croze.runtime.stats import Stats, machine_ns, pids_beside, read_stats
@@ -31,7 +31,7 @@ Json = dict[str, object]
 async def stats(request: web.Request, services: Services) -> web.StreamResponse:
     """Once a second while it runs, or once; the first of a stream has nothing before it."""
     one = services.containers.find(request.match_info["name"])
-    query = Query(request.query.items())
+    query = UrlQuery(request.query.items())
     stream = "stream" not in request.query or query.is_set("stream")
     last = _Sample(one)
     if not stream:
@@ -199,7 +199,7 @@ def _told(lines: Sequence[str], pids: Sequence[int]) -> Json:
     titles = lines[0].split() if lines else []
     if "PID" not in titles:
         raise InvalidRequest("Couldn't find PID field in ps output")
-    column, known = titles.index("PID"), {str(pid) for pid in pids}
+    column, pid_texts = titles.index("PID"), {str(pid) for pid in pids}
     rows = [line.split(None, len(titles) - 1) for line in lines[1:]]
-    fitting = [row for row in rows if len(row) > column and row[column] in known]
+    fitting = [row for row in rows if len(row) > column and row[column] in pid_texts]
     return {"Titles": titles, "Processes": fitting}

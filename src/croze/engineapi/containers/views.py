@@ -103,11 +103,11 @@ def mounts(one: OneContainer) -> list[dict[str, object]]:
 def inspect(one: OneContainer) -> dict[str, object]:
     state, spec = one.state, one.spec
     process = specs.process_of(spec, state.config)
-    given: dict[str, object] = gojson.unmarshal(msgspec.json.encode(spec))
-    host = given.pop("HostConfig")
+    members: dict[str, object] = gojson.unmarshal(msgspec.json.encode(spec))
+    host = members.pop("HostConfig")
     merged = {
         **gojson.unmarshal(gojson.marshal(state.config)),
-        **given,
+        **members,
         "Env": specs.shown_environment(spec, state.config),
         "Image": image_text(one),
         "Hostname": one.hostname,
@@ -138,12 +138,12 @@ def inspect(one: OneContainer) -> dict[str, object]:
 
 
 def _host(host: object, one: OneContainer) -> dict[str, object]:
-    known = host if isinstance(host, dict) else {}
+    members = host if isinstance(host, dict) else {}
     return {
-        **known,
-        "IpcMode": known.get("IpcMode") or "private",
-        "CgroupnsMode": known.get("CgroupnsMode") or "private",
-        "Runtime": known.get("Runtime") or "runc",
+        **members,
+        "IpcMode": members.get("IpcMode") or "private",
+        "CgroupnsMode": members.get("CgroupnsMode") or "private",
+        "Runtime": members.get("Runtime") or "runc",
         "ShmSize": 64 << 20,
         "NetworkMode": one.spec.host_config.network_mode or "default",
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},

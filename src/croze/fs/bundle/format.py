@@ -22,7 +22,7 @@ from croze.workers.memory import bounded_memory
 
 VERSION: Final = 1
 INDEX_LIMIT_BYTES: Final = 128 << 20
-"""Of an index, unpacked: about a million files."""
+"""The largest index, unpacked: about a million files."""
 MAX_NODES: Final = 1_000_000
 _MEMORY_BYTES: Final = 768 << 20
 """What those take. A byte of a hostile index may stand for a hundred."""
@@ -32,7 +32,7 @@ _MAX_PATH, _MAX_NAME, _MAX_ID, _MAX_TIME = 4096, 255, (1 << 32) - 2, (1 << 63) -
 _XATTRS = ("user.", "security.capability", "system.posix_acl_")
 
 
-class Node(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class BundleNode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A directory, file or symbolic link. `path` is relative, the root's is empty."""
 
     path: bytes
@@ -68,10 +68,10 @@ class Pack(msgspec.Struct, frozen=True, array_like=True):
         return sum(chunk.length for chunk in self.chunks)
 
 
-class Index(msgspec.Struct, frozen=True):
+class BundleIndex(msgspec.Struct, frozen=True):
     """A tree. Nodes in order: a directory is before what is in it."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[BundleNode, ...]
     packs: tuple[Pack, ...]
     version: int = VERSION
 
@@ -84,10 +84,10 @@ class Index(msgspec.Struct, frozen=True):
         return sum(node.size for node in self.nodes)
 
 
-_decoder = msgspec.msgpack.Decoder(Index)
+_decoder = msgspec.msgpack.Decoder(BundleIndex)
 
 
-def encode(index: Index) -> bytes:
+def encode(index: BundleIndex) -> bytes:
     """The blob. Raises `ResourceExhausted` for one that nobody would read."""
     plain = msgspec.msgpack.encode(index)
     if len(plain) > INDEX_LIMIT_BYTES:
@@ -95,7 +95,7 @@ def encode(index: Index) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL).compress(plain)
 
 
-def decode(data: bytes, limit_bytes: int) -> Index:
+def decode(data: bytes, limit_bytes: int) -> BundleIndex:
     """Read and check. Raises `InvalidRequest` for what is no such index or isn't harmless, and
     `ResourceExhausted` for files of more than `limit_bytes` in all, or for more files than fit into
     memory."""
@@ -142,7 +142,7 @@ def _invalid(reason: str) -> InvalidRequest:
     return InvalidRequest(f"invalid cache mount index: {reason}")
 
 
-def _check_packs(index: Index) -> None:
+def _check_packs(index: BundleIndex) -> None:
     for pack in index.packs:
         if not _DIGEST.fullmatch(pack.digest) or pack.size < 0:
             raise _invalid("a pack has no digest")
@@ -151,10 +151,10 @@ def _check_packs(index: Index) -> None:
                 raise _invalid("a chunk has no digest, or is too large")
 
 
-def _check_nodes(index: Index) -> None:
+def _check_nodes(index: BundleIndex) -> None:
     lengths = [chunk.length for chunk in index.chunks()]
     directories: set[bytes] = set()
-    files: dict[bytes, Node] = {}
+    files: dict[bytes, BundleNode] = {}
     for number, node in enumerate(index.nodes):
         path = node.path
         _check_values(node)
@@ -175,7 +175,7 @@ def _check_nodes(index: Index) -> None:
         _check_content(node, lengths)
 
 
-def _check_path(path: bytes, directories: set[bytes], seen: dict[bytes, Node]) -> None:
+def _check_path(path: bytes, directories: set[bytes], seen: dict[bytes, BundleNode]) -> None:
     """Every parent was a directory before: so no path can lead through a link."""
     parent, _, name = path.rpartition(b"/")
     if name in (b"", b".", b"..") or b"\0" in name or len(name) > _MAX_NAME:
@@ -184,7 +184,7 @@ def _check_path(path: bytes, directories: set[bytes], seen: dict[bytes, Node]) -
         raise _invalid(f"bad path {path!r}")
 
 
-def _check_leaf(node: Node, kind: int, seen: dict[bytes, Node]) -> None:
+def _check_leaf(node: BundleNode, kind: int, seen: dict[bytes, BundleNode]) -> None:
     if kind == stat.S_IFLNK:
         if not node.link or b"\0" in node.link or len(node.link) >= _MAX_PATH:
             raise _invalid(f"bad link {node.path!r}")
@@ -196,14 +196,14 @@ def _check_leaf(node: Node, kind: int, seen: dict[bytes, Node]) -> None:
             raise _invalid(f"bad link {node.path!r}")
 
 
-def _check_values(node: Node) -> None:
+def _check_values(node: BundleNode) -> None:
     if not (0 <= node.uid <= _MAX_ID and 0 <= node.gid <= _MAX_ID and 0 <= node.mode < 1 << 16):
         raise _invalid(f"bad owner or mode of {node.path!r}")
     if abs(node.mtime_ns) > _MAX_TIME or not all(map(_travels, node.xattrs)):
         raise _invalid(f"bad time or attribute of {node.path!r}")
 
 
-def _check_content(node: Node, lengths: list[int]) -> None:
+def _check_content(node: BundleNode, lengths: list[int]) -> None:
     if any(not 0 <= number < len(lengths) for number in node.chunks):
         raise _invalid(f"{node.path!r} has unknown chunks")
     if node.size != sum(lengths[number] for number in node.chunks):

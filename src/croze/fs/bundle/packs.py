@@ -14,7 +14,7 @@ from croze.errors import Corrupted
 from croze.fs.bundle.format import Chunk, Pack
 
 PACK_BYTES: Final = 16 << 20
-"""Of content; a pack is full when it has as much."""
+"""How much content a pack has; one is full when it has as much."""
 _LEVEL: Final = 3
 _READ_BYTES: Final = 1 << 20
 
@@ -24,14 +24,14 @@ class PackWriter(Struct):
 
     folder: str
     packs: list[Pack] = field(default_factory=list)
-    known: set[bytes] = field(default_factory=set)
+    chunks: set[bytes] = field(default_factory=set)
     """The chunks that were written."""
     _open: _OpenPack | None = None
 
     def add(self, digest: bytes, data: bytes) -> None:
-        if digest in self.known:
+        if digest in self.chunks:
             return
-        self.known.add(digest)
+        self.chunks.add(digest)
         if self._open is None:
             self._open = _OpenPack(os.path.join(self.folder, "open"))
         self._open.add(digest, data)

@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from croze.errors import NotFound
-from croze.fs.bundle.format import Index, Node, decode
+from croze.fs.bundle.format import BundleIndex, BundleNode, decode
 from croze.fs.bundle.memory import KnownFile, Memory, known_file, load_memory, save_memory
 from croze.fs.bundle.packs import read_pack
 from croze.fs.filecopy import write_all
@@ -84,15 +84,15 @@ def merge_bundle(
 class _Choice(Struct):
     """What of an index is taken."""
 
-    directories: list[Node] = field(default_factory=list)
-    files: list[Node] = field(default_factory=list)
-    links: list[Node] = field(default_factory=list)
+    directories: list[BundleNode] = field(default_factory=list)
+    files: list[BundleNode] = field(default_factory=list)
+    links: list[BundleNode] = field(default_factory=list)
     """Symbolic links, and further names of files."""
     replaced: set[bytes] = field(default_factory=set)
     """Paths that the old tree has."""
 
     @classmethod
-    def of(cls, index: Index, old: str | None) -> _Choice:
+    def of(cls, index: BundleIndex, old: str | None) -> _Choice:
         choice, blocked, chosen = cls(), set[bytes](), set[bytes]()
         for node in index.nodes:
             there = _stat(old, node.path)
@@ -130,14 +130,14 @@ def _is_file(root: str | None, path: bytes, blocked: set[bytes]) -> bool:
     return there is not None and stat.S_ISREG(there.st_mode)
 
 
-def _newer(node: Node, there: os.stat_result) -> bool:
+def _newer(node: BundleNode, there: os.stat_result) -> bool:
     return not stat.S_ISDIR(there.st_mode) and node.mtime_ns > there.st_mtime_ns
 
 
 class _Merge:
     """Writes what was chosen below the directory `fd`."""
 
-    def __init__(self, fd: int, index: Index, choice: _Choice) -> None:
+    def __init__(self, fd: int, index: BundleIndex, choice: _Choice) -> None:
         self._fd = fd
         self._index = index
         self._choice = choice
@@ -192,7 +192,7 @@ class _Merge:
         finally:
             os.close(fd)
 
-    def _finish(self, node: Node, flags: int) -> None:
+    def _finish(self, node: BundleNode, flags: int) -> None:
         fd = self._open(node.path, flags)
         try:
             os.fchown(fd, node.uid, node.gid)
@@ -204,7 +204,7 @@ class _Merge:
         finally:
             os.close(fd)
 
-    def _link(self, node: Node) -> None:
+    def _link(self, node: BundleNode) -> None:
         with self._parent(node.path) as (parent, name):
             if not stat.S_ISLNK(node.mode):
                 with self._parent(node.link) as (other, target):
@@ -240,18 +240,18 @@ class _Parent:
 
 
 def _remember(
-    index: Index, choice: _Choice, old: str | None, new: str, paths: tuple[str | None, str]
+    index: BundleIndex, choice: _Choice, old: str | None, new: str, paths: tuple[str | None, str]
 ) -> None:
     """So that the next bundle reads nothing of what was just written, nor of what was known."""
     before = load_memory(paths[0]) if paths[0] is not None else Memory()
-    known = {k.path: k.chunks for k in _still_known(before, old)}
+    chunks_of = {k.path: k.chunks for k in _still_known(before, old)}
     chunks = index.chunks()
     for node in choice.files:
-        known[node.path] = tuple(chunks[number].digest for number in node.chunks)
+        chunks_of[node.path] = tuple(chunks[number].digest for number in node.chunks)
     files = [
-        known_file(path, status, known[path])
+        known_file(path, status, chunks_of[path])
         for path, status in _regular(new)
-        if path in known
+        if path in chunks_of
     ]  # fmt: skip
     ours = {pack.digest for pack in index.packs}
     packs = (*index.packs, *(pack for pack in before.packs if pack.digest not in ours))
@@ -260,14 +260,14 @@ def _remember(
 
 def _still_known(memory: Memory, old: str | None) -> Iterator[KnownFile]:
     """Links to the files were made since: that alone is no change."""
-    for known in memory.files:
-        status = _stat(old, known.path)
+    for file in memory.files:
+        status = _stat(old, file.path)
         if status is not None and (status.st_size, status.st_mtime_ns, status.st_ino) == (
-            known.size,
-            known.mtime_ns,
-            known.inode,
+            file.size,
+            file.mtime_ns,
+            file.inode,
         ):
-            yield known
+            yield file
 
 
 def _regular(root: str) -> Iterator[tuple[bytes, os.stat_result]]:

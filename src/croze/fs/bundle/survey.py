@@ -16,7 +16,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from croze.errors import ResourceExhausted
-from croze.fs.bundle.format import MAX_NODES, Node, kept_xattrs
+from croze.fs.bundle.format import MAX_NODES, BundleNode, kept_xattrs
 from croze.fs.entry import read_xattrs
 from croze.fs.root import open_beneath
 
@@ -39,9 +39,9 @@ class Survey(Struct):
     that no index holds."""
 
     root: str
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[BundleNode] = field(default_factory=list)
     stats: dict[bytes, os.stat_result] = field(default_factory=dict)
-    """Of the files that have content of their own."""
+    """The status of the files that have content of their own."""
     content_bytes: int = 0
     _fd: int = -1
 
@@ -83,9 +83,17 @@ class Survey(Struct):
             self.stats[path] = status
             self.content_bytes += size
         self.nodes.append(
-            Node(path, status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, link, size,
-                 (), kept_xattrs(seen.xattrs))
-        )  # fmt: skip
+            BundleNode(
+                path,
+                status.st_mode,
+                status.st_uid,
+                status.st_gid,
+                status.st_mtime_ns,
+                link,
+                size,
+                xattrs=kept_xattrs(seen.xattrs),
+            )
+        )
 
 
 def _below(root_fd: int) -> Iterator[_Seen]:

@@ -18,8 +18,8 @@ from msgspec import Struct, field
 
 from croze.fs.bundle.chunking import chunks
 from croze.fs.bundle.format import (
-    Index,
-    Node,
+    BundleIndex,
+    BundleNode,
     Pack,
     encode,
     name_of,
@@ -35,7 +35,7 @@ MANY_SMALL: Final = 8
 _TRIES: Final = 3
 
 
-class Blob(Struct, frozen=True):
+class BundleBlob(Struct, frozen=True):
     """`path`: where its bytes are; empty for what need not be written."""
 
     digest: str
@@ -43,11 +43,11 @@ class Blob(Struct, frozen=True):
     path: str = ""
 
 
-class Bundle(Struct, frozen=True):
+class TreeBundle(Struct, frozen=True):
     """A tree's index and the packs that it needs."""
 
-    index: Blob
-    packs: tuple[Blob, ...]
+    index: BundleBlob
+    packs: tuple[BundleBlob, ...]
     content_bytes: int
     files: int
 
@@ -60,7 +60,7 @@ class TooLarge(Struct, frozen=True):
 
 def write_bundle(
     root: str, memory_path: str, present: Collection[str], spool: str, limit_bytes: int
-) -> Bundle | TooLarge:
+) -> TreeBundle | TooLarge:
     """Describe the tree at `root`; what is not in the packs that are `present` (digests) where the
     bundle goes is written to new ones in the directory `spool`, as is the index. Raises
     `ResourceExhausted` for a tree that no index holds."""
@@ -70,34 +70,36 @@ def write_bundle(
         return _written(survey, memory_path, present, spool)
 
 
-def _written(survey: Survey, memory_path: str, present: Collection[str], spool: str) -> Bundle:
+def _written(survey: Survey, memory_path: str, present: Collection[str], spool: str) -> TreeBundle:
     memory = load_memory(memory_path)
     writing = _Writing(survey, PackWriter(spool), [p for p in memory.packs if p.digest in present])
-    writing.read({known.path: known for known in memory.files})
-    while waste := wasteful(writing.kept, writing.live()):
+    writing.read({file.path: file for file in memory.files})
+    while waste := wasteful(writing.packs, writing.live()):
         writing.give_up(waste)
     packs = writing.finish()
     others = [p for p in memory.packs if p.digest not in present]
     also = [p for p in others if p not in wasteful(others, writing.live())]
-    save_memory(memory_path, Memory((*packs, *also), tuple(writing.known.values())))
+    save_memory(memory_path, Memory((*packs, *also), tuple(writing.files.values())))
     return _bundle(survey, writing, packs, spool)
 
 
-def _bundle(survey: Survey, writing: _Writing, packs: Sequence[Pack], spool: str) -> Bundle:
+def _bundle(survey: Survey, writing: _Writing, packs: Sequence[Pack], spool: str) -> TreeBundle:
     numbers = numbered(iter(packs))
     written = tuple(
-        _as_read(node, writing.known.get(node.path), numbers)
+        _as_read(node, writing.files.get(node.path), numbers)
         for node in survey.nodes
         if writing.is_known(node)
     )
-    data = encode(Index(written, tuple(packs)))
+    data = encode(BundleIndex(written, tuple(packs)))
     path = Path(spool, "index")
     path.write_bytes(data)
     new = {pack.digest for pack in writing.writer.packs}
-    return Bundle(
-        Blob(name_of(data), len(data), str(path)),
+    return TreeBundle(
+        BundleBlob(name_of(data), len(data), str(path)),
         tuple(
-            Blob(p.digest, p.size, os.path.join(spool, p.digest[7:]) if p.digest in new else "")
+            BundleBlob(
+                p.digest, p.size, os.path.join(spool, p.digest[7:]) if p.digest in new else ""
+            )
             for p in packs
         ),
         sum(node.size for node in written),
@@ -105,59 +107,59 @@ def _bundle(survey: Survey, writing: _Writing, packs: Sequence[Pack], spool: str
     )
 
 
-def _as_read(node: Node, known: KnownFile | None, numbers: Mapping[bytes, int]) -> Node:
+def _as_read(node: BundleNode, file: KnownFile | None, numbers: Mapping[bytes, int]) -> BundleNode:
     """A file may have changed between the survey and when it was read."""
-    if known is None:
+    if file is None:
         return node
-    chunks = tuple(numbers[digest] for digest in known.chunks)
-    return msgspec.structs.replace(node, size=known.size, mtime_ns=known.mtime_ns, chunks=chunks)
+    chunks = tuple(numbers[digest] for digest in file.chunks)
+    return msgspec.structs.replace(node, size=file.size, mtime_ns=file.mtime_ns, chunks=chunks)
 
 
 class _Writing(Struct):
-    """Which chunks the files have, and where those are. `known`: the files that could be read."""
+    """Which chunks the files have, and where those are. `files`: those that could be read."""
 
     survey: Survey
     writer: PackWriter
-    kept: list[Pack]
-    known: dict[bytes, KnownFile] = field(default_factory=dict)
+    packs: list[Pack]
+    files: dict[bytes, KnownFile] = field(default_factory=dict)
     _there: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._there = {chunk.digest for pack in self.kept for chunk in pack.chunks}
+        self._there = {chunk.digest for pack in self.packs for chunk in pack.chunks}
 
     def read(self, before: dict[bytes, KnownFile]) -> None:
         """All files; those that were known `before` and are the same only if their content is in
         no pack."""
         for path, status in self.survey.stats.items():
-            known = before.get(path)
-            if known is not None and known.same(status) and self._there.issuperset(known.chunks):
-                self.known[path] = known
+            file = before.get(path)
+            if file is not None and file.same(status) and self._there.issuperset(file.chunks):
+                self.files[path] = file
             else:
                 self._read(path)
 
     def live(self) -> set[bytes]:
-        return {digest for known in self.known.values() for digest in known.chunks}
+        return {digest for file in self.files.values() for digest in file.chunks}
 
     def give_up(self, packs: Collection[Pack]) -> None:
         """Write anew what is still needed of these packs."""
-        self.kept = [pack for pack in self.kept if pack not in packs]
-        self._there = {chunk.digest for pack in self.kept for chunk in pack.chunks}
-        self._there |= self.writer.known
-        for known in [*self.known.values()]:
-            if not self._there.issuperset(known.chunks):
-                del self.known[known.path]
-                self._read(known.path)
+        self.packs = [pack for pack in self.packs if pack not in packs]
+        self._there = {chunk.digest for pack in self.packs for chunk in pack.chunks}
+        self._there |= self.writer.chunks
+        for file in [*self.files.values()]:
+            if not self._there.issuperset(file.chunks):
+                del self.files[file.path]
+                self._read(file.path)
 
     def finish(self) -> list[Pack]:
         """The packs that are needed."""
-        live, packs = self.live(), [*self.kept, *self.writer.finish()]
+        live, packs = self.live(), [*self.packs, *self.writer.finish()]
         return [p for p in packs if any(chunk.digest in live for chunk in p.chunks)]
 
-    def is_known(self, node: Node) -> bool:
+    def is_known(self, node: BundleNode) -> bool:
         """Whether there is all that the node needs."""
         if not stat.S_ISREG(node.mode):
             return True
-        return (node.link or node.path) in self.known
+        return (node.link or node.path) in self.files
 
     def _read(self, path: bytes) -> None:
         for _ in range(_TRIES):
@@ -168,7 +170,7 @@ class _Writing(Struct):
                     return
                 raise
             if chunks is not None:
-                self.known[path] = known_file(path, chunks, digests)
+                self.files[path] = known_file(path, chunks, digests)
                 return
 
     def _chunks(self, path: bytes) -> tuple[os.stat_result | None, list[bytes]]:
@@ -191,8 +193,8 @@ def _state(status: os.stat_result) -> tuple[int, int, int]:
 
 
 def wasteful(packs: Sequence[Pack], live: Collection[bytes]) -> list[Pack]:
-    """Those that should be written anew: less than half of them is in use, or there are many small
-    ones."""
+    """The packs that should be written anew: less than half of them is in use, or there are many
+    small ones."""
     waste = []
     for pack in packs:
         used = sum(chunk.length for chunk in pack.chunks if chunk.digest in live)

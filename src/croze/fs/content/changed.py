@@ -12,7 +12,7 @@ from typing import Final, Literal
 import msgspec
 
 from croze.fs.content.checksum import Query, _key_path, _Listing, _Lookup
-from croze.fs.content.index import DIR, Index, Node, Scanner
+from croze.fs.content.index import DIR, ContentIndex, IndexNode, TreeScanner
 from croze.gotypes.strings import escaped
 
 Kind = Literal["added", "removed", "changed", "mode"]
@@ -35,20 +35,20 @@ class Changes(msgspec.Struct, frozen=True):
     total: int = 0
 
 
-class _Known(Scanner):
+class _Known(TreeScanner):
     """Fills nothing in."""
 
-    def children(self, node: Node, path: bytes) -> dict[bytes, Node]:
+    def children(self, node: IndexNode, path: bytes) -> dict[bytes, IndexNode]:
         return node.children or {}
 
-    def hash_missing(self, items: list[tuple[Node, bytes]]) -> None:
+    def hash_missing(self, items: list[tuple[IndexNode, bytes]]) -> None:
         pass
 
 
 def changed_files(old: str, new: str, queries: Sequence[Query], limit: int) -> Changes | None:
     """How the trees whose indexes are saved at `old` and `new` differ in what `queries` select.
     None if an index is not there any more."""
-    before, after = Index.load(old), Index.load(new)
+    before, after = ContentIndex.load(old), ContentIndex.load(new)
     if before is None or after is None:
         return None
     changes: set[FileChange] = set()
@@ -61,7 +61,7 @@ def changed_files(old: str, new: str, queries: Sequence[Query], limit: int) -> C
     return Changes(tuple(ordered[:limit]), len(ordered), total)
 
 
-def _selected(index: Index, query: Query) -> dict[str, Node]:
+def _selected(index: ContentIndex, query: Query) -> dict[str, IndexNode]:
     """All that a query selects, by path."""
     lookup = _Lookup(index, "/nonexistent")
     lookup.scanner = _Known(index, "/nonexistent")
@@ -74,7 +74,7 @@ def _selected(index: Index, query: Query) -> dict[str, Node]:
     return dict(_below(node, where)) if node is not None else {}
 
 
-def _below(node: Node, where: bytes) -> Iterator[tuple[str, Node]]:
+def _below(node: IndexNode, where: bytes) -> Iterator[tuple[str, IndexNode]]:
     stack = [(node, where)]
     while stack:
         current, path = stack.pop()
@@ -86,7 +86,7 @@ def _shown(path: str) -> str:
     return path.strip("/") or "."
 
 
-def _compare(old: dict[str, Node], new: dict[str, Node]) -> Iterator[FileChange]:
+def _compare(old: dict[str, IndexNode], new: dict[str, IndexNode]) -> Iterator[FileChange]:
     for path, node in new.items():
         before = old.get(path)
         if before is None:
@@ -101,11 +101,11 @@ def _compare(old: dict[str, Node], new: dict[str, Node]) -> Iterator[FileChange]
             yield FileChange(_named(path, node), "removed")
 
 
-def _named(path: str, node: Node) -> str:
+def _named(path: str, node: IndexNode) -> str:
     return escaped(f"{path}/" if node.kind == DIR else path)
 
 
-def _how(old: Node, new: Node) -> Kind:
+def _how(old: IndexNode, new: IndexNode) -> Kind:
     """A directory's digest is of its permissions; a file's stamp tells if nothing else changed."""
     if old.kind == DIR:
         return "mode"

@@ -15,7 +15,7 @@ import msgspec
 
 from croze.errors import InvalidRequest, NotFound
 from croze.fs.content import digest
-from croze.fs.content.index import DIR, FILE, LINK, Index, Node, Scanner
+from croze.fs.content.index import DIR, FILE, LINK, ContentIndex, IndexNode, TreeScanner
 from croze.fs.failures import TooManyLinks, explained
 from croze.fs.match import glob
 from croze.fs.match.patterns import MatchState, matcher_of
@@ -23,7 +23,7 @@ from croze.fs.paths import base, rooted
 from croze.fs.root import MAX_LINKS
 from croze.gotypes.quote import quote
 
-__all__ = ["Index", "Query", "checksum", "query_digest"]
+__all__ = ["ContentIndex", "Query", "checksum", "query_digest"]
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ def checksum(root: str, side_file: str | None, queries: Sequence[Query]) -> list
     that nothing is listed or read twice; the tree must not change meanwhile. Raises NotFound
     (`"/x": not found`) and InvalidRequest; what was learnt until then is kept.
     """
-    index = (Index.load(side_file) if side_file else None) or Index()
+    index = (ContentIndex.load(side_file) if side_file else None) or ContentIndex()
     try:
         with explained("lstat", root):
             return [query_digest(index, root, query) for query in queries]
@@ -53,7 +53,7 @@ def checksum(root: str, side_file: str | None, queries: Sequence[Query]) -> list
             index.save(side_file)
 
 
-def query_digest(index: Index, root: str, query: Query) -> str:
+def query_digest(index: ContentIndex, root: str, query: Query) -> str:
     """The digest for one query, filling `index` from `root` where it is needed."""
     lookup = _Lookup(index, root)
     if query.wildcard or query.include or query.exclude:
@@ -73,12 +73,12 @@ class Part(msgspec.Struct, frozen=True):
     """Its name, as it is hashed before the digest."""
     digest: bytes
     where: bytes
-    node: Node
+    node: IndexNode
     whole: bool = True
     """Whether the digest is of all below it as well."""
 
 
-def parts(index: Index, root: str, query: Query) -> list[Part]:
+def parts(index: ContentIndex, root: str, query: Query) -> list[Part]:
     """What the digest for a query is the digest of; one without a key, if it is that of an entry.
     `index` knows the answer already."""
     lookup = _Lookup(index, root)
@@ -92,10 +92,10 @@ def parts(index: Index, root: str, query: Query) -> list[Part]:
 class _Lookup:
     """Finds nodes by path, links resolved inside the tree."""
 
-    def __init__(self, index: Index, root: str) -> None:
+    def __init__(self, index: ContentIndex, root: str) -> None:
         self._index = index
         self._root = root
-        self.scanner = Scanner(index, root)
+        self.scanner = TreeScanner(index, root)
 
     def total(self, path: str, *, follow: bool) -> bytes:
         where, node = self.find(os.fsencode(path), follow=follow, strict=True)
@@ -103,10 +103,10 @@ class _Lookup:
             raise NotFound(f"{quote(path or '/')}: not found")
         return self.scanner.total(node, where)
 
-    def find(self, path: bytes, *, follow: bool, strict: bool) -> tuple[bytes, Node | None]:
+    def find(self, path: bytes, *, follow: bool, strict: bool) -> tuple[bytes, IndexNode | None]:
         """Where `path` really is and its node. With `strict` a file used as a directory is an
         error as long as not all of the tree is known."""
-        trail: list[tuple[bytes, Node | None]] = []
+        trail: list[tuple[bytes, IndexNode | None]] = []
         todo = [part for part in reversed(path.split(b"/")) if part]
         links = 0
         while todo:
@@ -131,12 +131,12 @@ class _Lookup:
 
     def _child(
         self,
-        above: Node | None,
-        trail: list[tuple[bytes, Node | None]],
+        above: IndexNode | None,
+        trail: list[tuple[bytes, IndexNode | None]],
         name: bytes,
         *,
         strict: bool,
-    ) -> Node | None:
+    ) -> IndexNode | None:
         if above is None:
             return None
         path = b"".join(b"/" + part for part, _ in trail)
@@ -153,7 +153,7 @@ class _Item:
 
     __slots__ = ("excluded", "follow", "included", "listed", "node", "path", "where")
 
-    def __init__(self, path: str, where: bytes, node: Node, follow: bool) -> None:
+    def __init__(self, path: str, where: bytes, node: IndexNode, follow: bool) -> None:
         self.path = path
         self.where = where
         self.node = node
@@ -242,7 +242,7 @@ class _Listing:
                 self._consider(item, is_header=is_header)
         return head
 
-    def _visit(self, path: str, where: bytes, node: Node) -> Iterator[tuple[_Item, bool]]:
+    def _visit(self, path: str, where: bytes, node: IndexNode) -> Iterator[tuple[_Item, bool]]:
         """Everything from `node` down; a directory comes twice, as itself and as its header."""
         item = _Item(path, where, node, follow=False)
         yield item, False

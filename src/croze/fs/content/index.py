@@ -29,27 +29,27 @@ _VERSION = 1
 _LARGE = 256 << 10
 
 
-class Node(msgspec.Struct, array_like=True, gc=False):
+class IndexNode(msgspec.Struct, array_like=True, gc=False):
     """One entry."""
 
     kind: int
     digest: bytes = b""
-    """Of the entry alone; for a directory its header. Empty: not computed yet."""
+    """The digest of the entry alone; for a directory its header. Empty: not computed yet."""
     total: bytes = b""
-    """Of a directory with everything below."""
+    """The digest of a directory with everything below."""
     link: bytes = b""
-    children: dict[bytes, Node] | None = None
+    children: dict[bytes, IndexNode] | None = None
     """None: not listed yet."""
     stamp: Stamp | None = None
 
-    def ordered(self) -> list[tuple[bytes, Node]]:
+    def ordered(self) -> list[tuple[bytes, IndexNode]]:
         return sorted(self.children.items()) if self.children else []
 
 
 class _Saved(msgspec.Struct, array_like=True):
     version: int
     complete: bool
-    root: Node
+    root: IndexNode
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -60,14 +60,14 @@ def stamp_of(st: os.stat_result) -> Stamp:
     return st.st_size, st.st_mtime_ns, st.st_ctime_ns, st.st_ino, st.st_mode
 
 
-class Index:
+class ContentIndex:
     """The records of one tree. `complete` says that all of it has been listed."""
 
     def __init__(self) -> None:
-        self.root = Node(DIR)
+        self.root = IndexNode(DIR)
         self.complete = False
         self.changed = False
-        self._last: tuple[bytes, Node] | None = None
+        self._last: tuple[bytes, IndexNode] | None = None
         """The directory of the last `add`: entries come directory by directory."""
 
     @classmethod
@@ -115,20 +115,20 @@ class Index:
         else:
             parent, name = self._parent(os.fsencode(entry.path))
             self._last = (head, parent)
-        known = parent.children.get(name) if parent.children else None
+        earlier = parent.children.get(name) if parent.children else None
         if parent.children is None:
             parent.children = {}
-        if known is not None and known.kind == DIR:
+        if earlier is not None and earlier.kind == DIR:
             self._last = None  # what is below may be remembered
         if entry.is_dir:
-            children = known.children if known is not None and known.kind == DIR else {}
-            parent.children[name] = Node(DIR, entry_digest, children=children or {})
+            children = earlier.children if earlier is not None and earlier.kind == DIR else {}
+            parent.children[name] = IndexNode(DIR, entry_digest, children=children or {})
         elif entry.is_link:
-            parent.children[name] = Node(LINK, entry_digest, link=os.fsencode(entry.linkname))
+            parent.children[name] = IndexNode(LINK, entry_digest, link=os.fsencode(entry.linkname))
         else:
             # Not a stamp that a file can have here, but it tells what changed between transfers.
             stamp = (entry.size, entry.mtime_ns, 0, 0, entry.mode)
-            parent.children[name] = Node(FILE, entry_digest, stamp=stamp)
+            parent.children[name] = IndexNode(FILE, entry_digest, stamp=stamp)
 
     def remove(self, path: str) -> None:
         """Forget an entry and all below it."""
@@ -137,16 +137,16 @@ class Index:
         if parent.children:
             parent.children.pop(name, None)
 
-    def get(self, path: str) -> Node | None:
+    def get(self, path: str) -> IndexNode | None:
         """The node at a plain path (links not followed), if it is known."""
-        node: Node | None = self.root
+        node: IndexNode | None = self.root
         for part in os.fsencode(path).split(b"/"):
             if not part:
                 continue
             node = node.children.get(part) if node is not None and node.children else None
         return node
 
-    def _parent(self, path: bytes) -> tuple[Node, bytes]:
+    def _parent(self, path: bytes) -> tuple[IndexNode, bytes]:
         """The directory of `path`; totals on the way become unknown."""
         self.changed = True
         *above, name = [part for part in path.split(b"/") if part]
@@ -155,7 +155,7 @@ class Index:
         for part in above:
             if node.children is None:
                 node.children = {}
-            node = node.children.setdefault(part, Node(DIR))
+            node = node.children.setdefault(part, IndexNode(DIR))
             node.total = b""
         return node, name
 
@@ -165,7 +165,7 @@ class Index:
         _refresh(self.root, root.rstrip("/") or "/")
 
 
-def _refresh(node: Node, path: str) -> bool:
+def _refresh(node: IndexNode, path: str) -> bool:
     """Whether everything below is as it was."""
     try:
         st = os.lstat(path)
@@ -186,60 +186,64 @@ def _refresh(node: Node, path: str) -> bool:
     return same
 
 
-def _relist(node: Node, path: str) -> None:
+def _relist(node: IndexNode, path: str) -> None:
     if node.children is None:
         return
     old = node.children
     node.children = {}
     for name, fresh in list_dir(path):
-        kept = old.get(name)
-        unchanged = kept is not None and kept.kind == fresh.kind and kept.link == fresh.link
-        node.children[name] = kept if kept is not None and unchanged else fresh
+        earlier = old.get(name)
+        unchanged = (
+            earlier is not None and earlier.kind == fresh.kind and earlier.link == fresh.link
+        )
+        node.children[name] = earlier if earlier is not None and unchanged else fresh
 
 
-def list_dir(path: str) -> Iterator[tuple[bytes, Node]]:
+def list_dir(path: str) -> Iterator[tuple[bytes, IndexNode]]:
     """New nodes for what is in a directory on disk."""
     with os.scandir(path) as entries:
         for item in entries:
             name = os.fsencode(item.name)
             if item.is_symlink():
-                yield name, Node(LINK, link=os.fsencode(os.readlink(item.path)))
+                yield name, IndexNode(LINK, link=os.fsencode(os.readlink(item.path)))
             elif item.is_dir(follow_symlinks=False):
-                yield name, Node(DIR)
+                yield name, IndexNode(DIR)
             else:
-                yield name, Node(FILE)
+                yield name, IndexNode(FILE)
 
 
-class Scanner:
+class TreeScanner:
     """Fills an index from the tree at `root`."""
 
-    def __init__(self, index: Index, root: str) -> None:
+    def __init__(self, index: ContentIndex, root: str) -> None:
         self._index = index
         self._root = root.rstrip("/")
 
-    def children(self, node: Node, path: bytes) -> dict[bytes, Node]:
+    def children(self, node: IndexNode, path: bytes) -> dict[bytes, IndexNode]:
         """What is in the directory `path`, listed now if it was not."""
         if node.children is None:
             self._index.changed = True
             node.children = dict(list_dir(self._host(path)))
         return node.children
 
-    def ordered(self, node: Node, path: bytes) -> list[tuple[bytes, Node]]:
+    def ordered(self, node: IndexNode, path: bytes) -> list[tuple[bytes, IndexNode]]:
         return sorted(self.children(node, path).items())
 
-    def total(self, node: Node, path: bytes) -> bytes:
+    def total(self, node: IndexNode, path: bytes) -> bytes:
         """The digest of the node with everything below."""
         if node.kind != DIR:
             self.hash_missing([(node, path)])
             return node.digest
         if not node.total:
-            missing: list[tuple[Node, bytes]] = []
+            missing: list[tuple[IndexNode, bytes]] = []
             self._collect(node, path, missing)
             self.hash_missing(missing)
             self._sum(node)
         return node.total
 
-    def _collect(self, node: Node, path: bytes, missing: list[tuple[Node, bytes]]) -> None:
+    def _collect(
+        self, node: IndexNode, path: bytes, missing: list[tuple[IndexNode, bytes]]
+    ) -> None:
         """List all directories below that have no total, note the entries without a digest."""
         if not node.digest:
             missing.append((node, path))
@@ -251,7 +255,7 @@ class Scanner:
             elif not child.digest:
                 missing.append((child, below))
 
-    def _sum(self, node: Node) -> None:
+    def _sum(self, node: IndexNode) -> None:
         sums = hashlib.sha256(b"\0" + _text(node.digest))
         for name, child in node.ordered():
             if child.kind != DIR:
@@ -264,9 +268,9 @@ class Scanner:
         node.total = sums.digest()
         self._index.changed = True
 
-    def hash_missing(self, items: list[tuple[Node, bytes]]) -> None:
+    def hash_missing(self, items: list[tuple[IndexNode, bytes]]) -> None:
         """Compute the digests of entries that have none; large files on several threads."""
-        large: list[tuple[Node, str, os.stat_result]] = []
+        large: list[tuple[IndexNode, str, os.stat_result]] = []
         for node, path in items:
             if node.digest:
                 continue
@@ -291,7 +295,7 @@ class Scanner:
         return (self._root + os.fsdecode(path)) or "/"
 
 
-def _sum_high_names(update: object, node: Node, prefix: bytes) -> None:
+def _sum_high_names(update: object, node: IndexNode, prefix: bytes) -> None:
     """A quirk that digests must keep: BuildKit's walk comes back once more to entries whose name
     begins with byte 0xFF, right after their directory."""
     assert callable(update)

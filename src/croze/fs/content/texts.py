@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from croze.fs.content import digest
-from croze.fs.content.checksum import Index, Part, Query, parts, query_digest
-from croze.fs.content.index import DIR, Node
+from croze.fs.content.checksum import ContentIndex, Part, Query, parts, query_digest
+from croze.fs.content.index import DIR, IndexNode
 from croze.fs.entry import read_xattrs
 
 Pieces = tuple[bytes | int, ...]
@@ -23,22 +23,22 @@ ContentText = tuple[str, Literal["file", "file-list"], Pieces]
 
 
 def content_texts(root: str, side_file: str | None, queries: Sequence[Query]) -> list[ContentText]:
-    """Of all that `checksum` answers for the same arguments; each digest once."""
-    index = (Index.load(side_file) if side_file else None) or Index()
-    found: dict[str, ContentText] = {}
+    """What is hashed for all that `checksum` answers for the same arguments; each digest once."""
+    index = (ContentIndex.load(side_file) if side_file else None) or ContentIndex()
+    texts: dict[str, ContentText] = {}
     for query in queries:
         answer = query_digest(index, root, query)
-        taken = parts(index, root, query)
-        if taken and taken[0].key and answer != digest.text(taken[0].digest):
-            found[answer] = (answer, "file-list", tuple(_listed(taken)))
-        for part in taken:
+        found_parts = parts(index, root, query)
+        if found_parts and found_parts[0].key and answer != digest.text(found_parts[0].digest):
+            texts[answer] = (answer, "file-list", tuple(_listed(found_parts)))
+        for part in found_parts:
             for text in _of_part(root, part):
-                found[text[0]] = text
-    return list(found.values())
+                texts[text[0]] = text
+    return list(texts.values())
 
 
-def _listed(taken: Sequence[Part]) -> Iterator[bytes]:
-    for part in taken:
+def _listed(found_parts: Sequence[Part]) -> Iterator[bytes]:
+    for part in found_parts:
         yield part.key
         yield digest.text(part.digest).encode()
 
@@ -50,8 +50,8 @@ def _of_part(root: str, part: Part) -> Iterator[ContentText]:
         yield _header(root, part.where, part.node)
 
 
-def _of_node(root: str, where: bytes, node: Node) -> Iterator[ContentText]:
-    """Of an entry and of all below it."""
+def _of_node(root: str, where: bytes, node: IndexNode) -> Iterator[ContentText]:
+    """The texts of an entry and of all below it."""
     if node.kind == DIR:
         yield digest.text(node.total), "file-list", (*_of_dir(node),)
         for name, child in node.ordered():
@@ -60,7 +60,7 @@ def _of_node(root: str, where: bytes, node: Node) -> Iterator[ContentText]:
         yield _header(root, where, node)
 
 
-def _of_dir(node: Node) -> Iterator[bytes]:
+def _of_dir(node: IndexNode) -> Iterator[bytes]:
     """As `Scanner` adds it up."""
     yield b"\0"
     yield digest.text(node.digest).encode()
@@ -71,7 +71,7 @@ def _of_dir(node: Node) -> Iterator[bytes]:
             yield from _high_names(child, b"\0" + name)
 
 
-def _high_names(node: Node, prefix: bytes) -> Iterator[bytes]:
+def _high_names(node: IndexNode, prefix: bytes) -> Iterator[bytes]:
     """See `index._sum_high_names`."""
     for name, child in node.ordered():
         if name[:1] == b"\xff":
@@ -82,7 +82,7 @@ def _high_names(node: Node, prefix: bytes) -> Iterator[bytes]:
                 yield from _high_names(child, path)
 
 
-def _header(root: str, where: bytes, node: Node) -> ContentText:
+def _header(root: str, where: bytes, node: IndexNode) -> ContentText:
     path = root.rstrip("/") + os.fsdecode(where) or "/"
     st = os.lstat(path)
     link = os.fsencode(os.readlink(path)) if stat.S_ISLNK(st.st_mode) else b""

@@ -26,10 +26,10 @@ def claim(notes: str, source: str, target: str) -> bool:
         return False
     with os.fdopen(fd, "r+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        known = list(_pairs(file.read()))
-        if link in known:
+        pairs = list(_pairs(file.read()))
+        if link in pairs:
             return True
-        if not all(_agree(link, pair) for pair in known):
+        if not all(_agree(link, pair) for pair in pairs):
             return False
         file.write(b"%s\0%s\0" % link)
     return True

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from croze.errors import InvalidRequest
 from croze.fs.match.glob import BadPattern, fits_so_far
 from croze.fs.paths import GO_SPACE, clean
-from croze.gotypes.regexp import BadExpression, Expression
+from croze.gotypes.regexp import BadExpression, Regexp
 
 MatchState = tuple[bool, ...]
 """What a directory's look-up hands down to its children: which segments matched."""
@@ -88,7 +88,7 @@ class _Segment:
         self._suffixes: list[str] = []
         self._ends: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         self._regexes: list[str] = []
-        self._expressions: list[Expression] | None = None
+        self._expressions: list[Regexp] | None = None
         self._broken = False
 
     def add(self, pattern: str) -> None:
@@ -107,7 +107,7 @@ class _Segment:
 
     def _add_regex(self, regex: str) -> None:
         try:
-            Expression(regex)
+            Regexp(regex)
         except BadExpression:
             self._broken = True
             return
@@ -138,10 +138,10 @@ class _Segment:
         return any(self.match(path) for path in paths)
 
 
-def _united(regexes: Sequence[str]) -> Iterator[Expression]:
-    """All of them in one expression, or in a few if that is too large."""
+def _united(regexes: Sequence[str]) -> Iterator[Regexp]:
+    """The patterns in one expression, or in a few if that is too large."""
     try:
-        yield Expression("|".join(f"(?:{regex})" for regex in regexes))
+        yield Regexp("|".join(f"(?:{regex})" for regex in regexes))
     except BadExpression:
         half = len(regexes) // 2
         yield from _united(regexes[:half])

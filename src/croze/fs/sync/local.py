@@ -14,7 +14,7 @@ import time
 import msgspec
 
 from croze.fs.content import digest
-from croze.fs.content.index import Index
+from croze.fs.content.index import ContentIndex
 from croze.fs.entry import Entry
 from croze.fs.failures import explained
 from croze.fs.filecopy import write_all
@@ -23,8 +23,8 @@ from croze.fs.sync.mirror import (
     Mirror,
     MirroredEntry,
     ReplacedDirs,
-    State,
     SyncResult,
+    SyncState,
     clear,
     forget_state,
     load_state,
@@ -42,7 +42,7 @@ class SyncOptions(msgspec.Struct, frozen=True):
 
     walk: WalkOptions = WalkOptions()
     index_file: str | None = None
-    """Gets the checksum `Index` of the destination."""
+    """Gets the checksum `ContentIndex` of the destination."""
     state_file: str | None = None
     """The notes for the next run, kept with the destination; without it every run is a full one."""
     reread: bool = False
@@ -93,17 +93,17 @@ class _Sync:
         state = load_state(options.state_file)
         if state is not None and options.index_file and not os.path.exists(options.index_file):
             state = None
-        self._state = state or State(0, 0, [])
+        self._state = state or SyncState(0, 0, [])
         self._fresh = state is None
-        self._old = {known.entry.path: known for known in self._state.known}
+        self._old = {mirrored.entry.path: mirrored for mirrored in self._state.mirrored}
         self._replaced = ReplacedDirs()
         self._mirror: Mirror | None = None
-        self._index: Index | None = None
+        self._index: ContentIndex | None = None
         self._digests: dict[str, bytes] = {}
         self._changed = self._bytes = 0
 
     def run(self) -> SyncResult:
-        known: list[MirroredEntry] = []
+        mirrored: list[MirroredEntry] = []
         noted = False
         racy = self._state.started_ns - _RACY_NS
         seen: dict[tuple[int, int], str] = {}
@@ -113,26 +113,26 @@ class _Sync:
             if same is not None and not self._holds(same):
                 same = None
             if same is not None and (st.st_nlink == 1 or same.entry.is_dir):
-                known.append(same)
+                mirrored.append(same)
                 continue
             entry = make_entry(path, full, st, seen)
             if same is not None and same.entry.linkname == entry.linkname:
-                known.append(same)
+                mirrored.append(same)
                 continue
             if self._looking:
                 raise _Differs
             noted = True
-            known.append(self._update(entry, old))
+            mirrored.append(self._update(entry, old))
         removed = self._remove_rest()
         if self._mirror is not None or noted or self._fresh:
-            self._finish(known)
-        return SyncResult(self._changed, removed, self._bytes, len(known))
+            self._finish(mirrored)
+        return SyncResult(self._changed, removed, self._bytes, len(mirrored))
 
-    def _holds(self, known: MirroredEntry) -> bool:
+    def _holds(self, mirrored: MirroredEntry) -> bool:
         """Whether a file that looks the same is the same."""
-        if not (self._options.reread and known.entry.is_file and not known.entry.linkname):
+        if not (self._options.reread and mirrored.entry.is_file and not mirrored.entry.linkname):
             return True
-        return self._source_digest(known.entry) == known.digest
+        return self._source_digest(mirrored.entry) == mirrored.digest
 
     def _update(self, entry: Entry, old: MirroredEntry | None) -> MirroredEntry:
         """Bring over an entry that may differ."""
@@ -230,11 +230,13 @@ class _Sync:
             index_file = self._options.index_file
             self._index = None
             if not self._fresh and index_file:
-                self._index = Index.load(index_file)
+                self._index = ContentIndex.load(index_file)
             if self._index is None:
-                self._index = Index.for_transfer()
-                for known in self._state.known:  # none if fresh; else the index was unreadable
-                    self._index.add(known.entry, known.digest)
+                self._index = ContentIndex.for_transfer()
+                for (
+                    mirrored
+                ) in self._state.mirrored:  # none if fresh; else the index was unreadable
+                    self._index.add(mirrored.entry, mirrored.digest)
             if self._fresh:
                 clear(self._dest)
             self._mirror = Mirror(self._dest, self._index)
@@ -251,16 +253,16 @@ class _Sync:
                 removed += 1
         return removed
 
-    def _finish(self, known: list[MirroredEntry]) -> None:
+    def _finish(self, mirrored: list[MirroredEntry]) -> None:
         mirror = self._begin() if self._fresh else self._mirror
         if mirror is not None:
-            mirror.finish({k.entry.path: k.entry.mtime_ns for k in known if k.entry.is_dir})
+            mirror.finish({k.entry.path: k.entry.mtime_ns for k in mirrored if k.entry.is_dir})
             if self._options.index_file and self._index is not None:
-                if not known:
-                    self._index = Index()  # nothing came: counts as never transferred
+                if not mirrored:
+                    self._index = ContentIndex()  # nothing came: counts as never transferred
                 self._index.save(self._options.index_file)
         if self._options.state_file:
-            save_state(self._options.state_file, self._started, known)
+            save_state(self._options.state_file, self._started, mirrored)
 
 
 def _looks_same(entry: Entry, st: os.stat_result) -> bool:

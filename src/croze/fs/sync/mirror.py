@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from croze.errors import InvalidRequest
-from croze.fs.content.index import Index
+from croze.fs.content.index import ContentIndex
 from croze.fs.entry import Entry
 from croze.fs.remove import remove_tree
 
@@ -38,31 +38,31 @@ class MirroredEntry(msgspec.Struct, array_like=True, gc=False):
     digest: bytes
 
 
-class State(msgspec.Struct, array_like=True):
+class SyncState(msgspec.Struct, array_like=True):
     """What the directory held after the last complete synchronisation."""
 
     version: int
     started_ns: int
-    known: list[MirroredEntry]
+    mirrored: list[MirroredEntry]
 
 
 class Notes(msgspec.Struct, array_like=True):
-    """A `State` that is only read if it is needed, and how it was told."""
+    """A `SyncState` that is only read if it is needed, and how it was told."""
 
     version: int
     started_ns: int
-    known: msgspec.Raw
+    mirrored: msgspec.Raw
     packets: list[bytes] = []
     """What the sender said of each entry, in its own words; empty if nobody sent them."""
 
 
 _VERSION = 1
-_decoder = msgspec.msgpack.Decoder(State)
+_decoder = msgspec.msgpack.Decoder(SyncState)
 _notes_decoder = msgspec.msgpack.Decoder(Notes)
-_known_decoder = msgspec.msgpack.Decoder(list[MirroredEntry])
+_mirrored_decoder = msgspec.msgpack.Decoder(list[MirroredEntry])
 
 
-def load_state(path: str | None) -> State | None:
+def load_state(path: str | None) -> SyncState | None:
     """The saved state; None if there is none that can be trusted."""
     if path is None:
         return None
@@ -75,7 +75,7 @@ def load_state(path: str | None) -> State | None:
 
 
 def load_notes(path: str | None) -> Notes | None:
-    """The same, with what is `known` left as it is."""
+    """The same, with what is `mirrored` left as it is."""
     if path is None:
         return None
     try:
@@ -86,17 +86,17 @@ def load_notes(path: str | None) -> Notes | None:
     return notes if notes.version == _VERSION else None
 
 
-def read_known(notes: Notes) -> list[MirroredEntry]:
+def read_mirrored(notes: Notes) -> list[MirroredEntry]:
     """Raises `msgspec.DecodeError`."""
-    return _known_decoder.decode(notes.known)
+    return _mirrored_decoder.decode(notes.mirrored)
 
 
 def save_state(
-    path: str, started_ns: int, known: list[MirroredEntry], packets: Sequence[bytes] = ()
+    path: str, started_ns: int, mirrored: list[MirroredEntry], packets: Sequence[bytes] = ()
 ) -> None:
     """Write atomically. Names that are no UTF-8 can't be saved: then the next run starts anew."""
     try:
-        raw = msgspec.Raw(msgspec.msgpack.encode(known))
+        raw = msgspec.Raw(msgspec.msgpack.encode(mirrored))
         data = msgspec.msgpack.encode(Notes(_VERSION, started_ns, raw, list(packets)))
     except UnicodeEncodeError:
         return
@@ -136,8 +136,8 @@ class OrderCheck:
         path = entry.path
         head, slash, name = path.rpartition("/")
         # What is in a directory that has come needs no look at all of its path.
-        known = bool(head) and self._dirs[-1][0] == head
-        if name in _NO_NAMES or (not known and _is_odd(head, slash)):
+        parent_checked = bool(head) and self._dirs[-1][0] == head
+        if name in _NO_NAMES or (not parent_checked and _is_odd(head, slash)):
             raise InvalidRequest(f"invalid path in file transfer: {path!r}")
         while self._dirs and self._dirs[-1][0] != head:
             self._dirs.pop()
@@ -173,7 +173,7 @@ class ReplacedDirs:
 class Mirror:
     """The directory being written, and its index."""
 
-    def __init__(self, dest: str, index: Index | None) -> None:
+    def __init__(self, dest: str, index: ContentIndex | None) -> None:
         self._dest = dest.rstrip("/")
         self._index = index
         self._dir_times: dict[str, int] = {}

@@ -17,7 +17,7 @@ import msgspec
 
 from croze.errors import InvalidRequest
 from croze.fs.content import digest
-from croze.fs.content.index import Index
+from croze.fs.content.index import ContentIndex
 from croze.fs.entry import Entry
 from croze.fs.filecopy import write_all
 from croze.fs.sync.mirror import (
@@ -29,7 +29,7 @@ from croze.fs.sync.mirror import (
     clear,
     forget_state,
     load_notes,
-    read_known,
+    read_mirrored,
     save_state,
     set_attributes,
 )
@@ -37,7 +37,7 @@ from croze.fs.sync.told import Told
 from croze.fs.tree.walk import walk_stats
 
 _HELD_BYTES = 1 << 20
-"""Of a file that may be what is there already."""
+"""How much is held back of a file that may be what is there already."""
 
 
 class _Incoming:
@@ -94,7 +94,7 @@ class Receiver:
         self._known: list[MirroredEntry] = []
         self._old: dict[str, MirroredEntry] = {}
         self._replaced = ReplacedDirs()
-        self._index: Index | None = None
+        self._index: ContentIndex | None = None
         self._changing: Mirror | None = None
         self._entries: list[Entry] = []
         self._packets: list[bytes] = []
@@ -121,11 +121,11 @@ class Receiver:
             number = self._numbers.get(packets[at])
             if number is None:
                 break
-            known = self._known[number]
-            if known.entry.linkname or known.entry.path not in self._old:
+            mirrored = self._known[number]
+            if mirrored.entry.linkname or mirrored.entry.path not in self._old:
                 break
-            self._order.check(known.entry)
-            self._keep(self._old.pop(known.entry.path), packets[at])
+            self._order.check(mirrored.entry)
+            self._keep(self._old.pop(mirrored.entry.path), packets[at])
             at += 1
         return at - start
 
@@ -135,21 +135,21 @@ class Receiver:
         notes, self._notes = self._notes, None
         self._told = notes.packets
         try:
-            self._known = read_known(notes)
+            self._known = read_mirrored(notes)
         except (msgspec.DecodeError, RecursionError):
             forget_state(self._state_file)
             raise InvalidRequest("the notes of the last transfer are unreadable") from None
-        self._old = {known.entry.path: known for known in self._known}
-        for known, packet in zip(self._known[: self._as_told], notes.packets, strict=False):
-            self._order.check(known.entry)
-            self._keep(self._old.pop(known.entry.path), packet)
+        self._old = {mirrored.entry.path: mirrored for mirrored in self._known}
+        for mirrored, packet in zip(self._known[: self._as_told], notes.packets, strict=False):
+            self._order.check(mirrored.entry)
+            self._keep(self._old.pop(mirrored.entry.path), packet)
         if self._differ == "metadata" and len(notes.packets) == len(self._known):
             self._numbers = {packet: number for number, packet in enumerate(notes.packets)}
 
-    def _keep(self, known: MirroredEntry, packet: bytes) -> None:
-        self._entries.append(known.entry)
+    def _keep(self, mirrored: MirroredEntry, packet: bytes) -> None:
+        self._entries.append(mirrored.entry)
         self._packets.append(packet)
-        self._digests[known.entry.path] = known.digest
+        self._digests[mirrored.entry.path] = mirrored.digest
 
     # -- what comes --
 
@@ -159,11 +159,11 @@ class Receiver:
         if self._changing is None:
             forget_state(self._state_file)
             if self._index_file:
-                self._index = Index.load(self._index_file) if self._known else None
+                self._index = ContentIndex.load(self._index_file) if self._known else None
                 if self._index is None:
-                    self._index = Index.for_transfer()
-                    for known in self._known:  # the index was unreadable, the notes are not
-                        self._index.add(known.entry, known.digest)
+                    self._index = ContentIndex.for_transfer()
+                    for mirrored in self._known:  # the index was unreadable, the notes are not
+                        self._index.add(mirrored.entry, mirrored.digest)
             self._changing = Mirror(self._dest, self._index)
         return self._changing
 
@@ -281,7 +281,7 @@ class Receiver:
         self._begin().record(entry, value)
 
     def _record_links(self, path: str, value: bytes) -> None:
-        """Those that have waited for their file."""
+        """Record the links that have waited for their file."""
         for link in self._links.pop(path, ()):
             self._record(link, value)
 
@@ -312,7 +312,7 @@ class Receiver:
         times = {entry.path: entry.mtime_ns for entry in self._entries if entry.is_dir}
         self._changing.finish(times)
         if self._index_file and self._index is not None:
-            index = self._index if self._entries else Index()
+            index = self._index if self._entries else ContentIndex()
             index.save(self._index_file)
         self._save()
         return SyncResult(self._counts[0], self._counts[1], self._counts[2], len(self._entries))
@@ -320,9 +320,9 @@ class Receiver:
     def _save(self) -> None:
         if self._state_file is None:
             return
-        known = [MirroredEntry(entry, self._digests[entry.path]) for entry in self._entries]
+        mirrored = [MirroredEntry(entry, self._digests[entry.path]) for entry in self._entries]
         packets = self._packets if all(self._packets) else ()
-        save_state(self._state_file, self._started, known, packets)
+        save_state(self._state_file, self._started, mirrored, packets)
 
     def _remove_rest(self) -> None:
         if self._merge:

@@ -32,7 +32,7 @@ class Told:
         notes = load_notes(state_file)
         if notes is None or not os.path.exists(index_file):
             return None
-        return cls(notes) if notes.packets or bytes(notes.known) == _NOTHING_KNOWN else None
+        return cls(notes) if notes.packets or bytes(notes.mirrored) == _NOTHING_KNOWN else None
 
     def same_again(self, packets: Sequence[bytes]) -> int:
         """How many of these packets, from the first, came at this place the last time."""

@@ -116,20 +116,20 @@ class _Layer:
 
     def _clear(self, directory: str) -> None:
         """Remove what lower layers put into the directory, at any depth."""
-        kept = set(self._unpacked)
+        own_paths = set(self._unpacked)
         for path in self._unpacked:
-            while path.startswith(directory) and (path := path.rpartition("/")[0]) not in kept:
-                kept.add(path)
-        self._clear_all_but(kept, directory)
+            while path.startswith(directory) and (path := path.rpartition("/")[0]) not in own_paths:
+                own_paths.add(path)
+        self._clear_all_but(own_paths, directory)
 
-    def _clear_all_but(self, kept: set[str], directory: str) -> None:
+    def _clear_all_but(self, own_paths: set[str], directory: str) -> None:
         with os.scandir(directory) as entries:
-            found = list(entries)
-        for entry in found:
-            if entry.path not in kept:
+            listed = list(entries)
+        for entry in listed:
+            if entry.path not in own_paths:
                 self._extractor.remove(entry.path)
             elif entry.is_dir(follow_symlinks=False):
-                self._clear_all_but(kept, entry.path)
+                self._clear_all_but(own_paths, entry.path)
 
 
 class HashingReader:

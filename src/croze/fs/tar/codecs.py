@@ -37,7 +37,7 @@ _INCOMPRESSIBLE: Final = 0.998
 _GRAIN: Final = 8 << 10
 _WORTH: Final = 0.98
 _STORED: Final = 0xFFFF
-"""Of a stored block, the most bytes (RFC 1951, 3.2.4)."""
+"""The most bytes of a stored block (RFC 1951, 3.2.4)."""
 _WINDOW: Final = 32 << 10
 _ISAL_MAX_LEVEL: Final = 3
 _DEFAULT_GZIP_LEVEL: Final = 7

@@ -241,7 +241,7 @@ class _Tar:
         self._groups: dict[int, str] = {}
 
     def copy(self) -> list[TocEntry]:
-        """All of it; the entries of the table."""
+        """Copy the whole archive; the entries of the table."""
         for member in self._reader:
             self._check(member)
             self._members.write(self._source.take(self._reader.position))
@@ -336,5 +336,5 @@ def _toc_json(entries: list[TocEntry]) -> bytes:
     except UnicodeEncodeError:
         text = json.dumps(msgspec.to_builtins(toc), ensure_ascii=False, indent=1)
         data = ESCAPED.sub(r"\\ufffd", text).encode()
-    data = _INDENT.sub(lambda found: b"\t" * len(found[0]), data)
-    return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], data)
+    data = _INDENT.sub(lambda match: b"\t" * len(match[0]), data)
+    return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], data)

@@ -49,7 +49,6 @@ class Extractor:
         self._overlay = overlay
         self._parents: dict[str, str] = {"/": self.root}
         self._dir_times: dict[str, int] = {}
-        self._lower_dirs: dict[str, View] = {}
 
     def place(self, member: Member) -> tuple[str, str, str] | None:
         """Where the member belongs: its path below the root, host directory (made if it was
@@ -155,13 +154,13 @@ class Extractor:
         """Holes stay holes: a giant of them takes no space."""
         for offset, length in member.sparse or ():
             os.lseek(fd, offset, os.SEEK_SET)
-            left = length
-            while left:
-                chunk = self._reader.read(min(left, _READ))
+            remaining_bytes = length
+            while remaining_bytes:
+                chunk = self._reader.read(min(remaining_bytes, _READ))
                 if not chunk:
                     raise Corrupted("unexpected EOF")
                 write_all(fd, chunk)
-                left -= len(chunk)
+                remaining_bytes -= len(chunk)
         os.ftruncate(fd, member.size)
 
     def _create_dir(self, member: Member, target: str) -> None:

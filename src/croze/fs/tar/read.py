@@ -21,7 +21,7 @@ _MAX_SPECIAL = 1 << 20
 _MAX_SPECIALS = 100
 """How many headers may prepare one member."""
 _MAX_ID = (1 << 32) - 2
-"""Of owners; the next one means "leave it" to the kernel."""
+"""The largest id of an owner; the next one means "leave it" to the kernel."""
 _XATTR = "SCHILY.xattr."
 _ZERO = bytes(BLOCK)
 

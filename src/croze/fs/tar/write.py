@@ -28,7 +28,7 @@ from croze.fs.tar.header import (
     encode,
     padding,
 )
-from croze.fs.tree.diff import Change, Kind, changes, overlay_changes
+from croze.fs.tree.diff import Kind, TreeChange, changes, overlay_changes
 from croze.fs.tree.view import capability
 from croze.fs.tree.walk import walk
 
@@ -82,7 +82,7 @@ class _LayerTar:
         self._names: dict[int, str] = {}
         self._unlisted: dict[int, list[str]] = {}
 
-    def write_all(self, changes: Iterable[Change]) -> None:
+    def write_all(self, changes: Iterable[TreeChange]) -> None:
         for change in changes:
             if change.kind is Kind.DELETE:
                 self._write_whiteout(change.path)
@@ -95,7 +95,7 @@ class _LayerTar:
         self._write_parents(head)
         self._sink(encode(f"{head}/.wh.{name}" if head else f".wh.{name}", REGULAR, 0))
 
-    def _write_change(self, change: Change) -> None:
+    def _write_change(self, change: TreeChange) -> None:
         st, path = change.st, change.path
         mode = st.st_mode
         if stat.S_ISSOCK(mode):
@@ -203,7 +203,7 @@ def tree_chunks(
     files: Sequence[tuple[str, bytes, int, int]] = (),
 ) -> Iterator[bytes]:
     """The bytes that `write_trees` writes, in pieces of any size."""
-    now, given = epoch or 0, {name for name, *_ in files}
+    now, file_names = epoch or 0, {name for name, *_ in files}
     for name, data, mode, mtime_s in files:
         yield encode(name, REGULAR, mode, size=len(data), mtime_s=mtime_s)
         yield data + padding(len(data))
@@ -212,7 +212,7 @@ def tree_chunks(
             yield encode(name + "/", DIRECTORY, 0o755, mtime_s=now)
         prefix = name + "/" if name else ""
         for entry in walk(root):
-            if prefix + entry.path in given:
+            if prefix + entry.path in file_names:
                 continue
             yield _entry_header(entry, prefix, epoch, xattrs=xattrs)
             if entry.is_file and not entry.linkname and entry.size:
@@ -222,12 +222,12 @@ def tree_chunks(
 
 def _file_pieces(path: str, size: int) -> Iterator[bytes]:
     with open(path, "rb", buffering=0) as file:
-        left = size
-        while left:
-            data = file.read(min(left, _CHUNK))
+        remaining_bytes = size
+        while remaining_bytes:
+            data = file.read(min(remaining_bytes, _CHUNK))
             if not data:
                 raise CrozeError(f"{path} became shorter while it was read")
-            left -= len(data)
+            remaining_bytes -= len(data)
             yield data
     yield padding(size)
 

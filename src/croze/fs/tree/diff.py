@@ -36,7 +36,7 @@ class Kind(Enum):
     """Unchanged, but it has other names that may be new."""
 
 
-class Change(NamedTuple):
+class TreeChange(NamedTuple):
     """One change. For deletions `source` and `st` are of what was there or of its whiteout."""
 
     kind: Kind
@@ -45,33 +45,33 @@ class Change(NamedTuple):
     st: os.stat_result
 
 
-def changes(lower: str | None, upper: str) -> Iterator[Change]:
+def changes(lower: str | None, upper: str) -> Iterator[TreeChange]:
     """From the tree `lower` (None: empty) to the tree `upper`, by comparing both."""
     below = View([lower], overlay=False) if lower is not None else View((), overlay=False)
     return _compare(below, View([upper], overlay=False), "")
 
 
-def overlay_changes(upperdir: str, lowers: Sequence[str]) -> Iterator[Change]:
+def overlay_changes(upperdir: str, lowers: Sequence[str]) -> Iterator[TreeChange]:
     """What an overlay upperdir changes against its lower directories (top first, in overlay
     format themselves). Raises Unsupported for redirected directories."""
     return _upper(upperdir, View(lowers, overlay=True), "")
 
 
-def _upper(directory: str, lower: View, prefix: str) -> Iterator[Change]:
+def _upper(directory: str, lower: View, prefix: str) -> Iterator[TreeChange]:
     for name, (source, st) in raw_items(directory):
         path = prefix + name
         below = lower.lookup(name) if lower.dirs else None
         if is_whiteout(st):
             if below is not None:
-                yield Change(Kind.DELETE, path, source, st)
+                yield TreeChange(Kind.DELETE, path, source, st)
             continue
         is_dir = stat.S_ISDIR(st.st_mode)
         if is_dir:
             check_redirect(source)
         if below is None:
-            yield Change(Kind.ADD, path, source, st)
+            yield TreeChange(Kind.ADD, path, source, st)
         elif not same((source, st), below):
-            yield Change(Kind.MODIFY, path, source, st)
+            yield TreeChange(Kind.MODIFY, path, source, st)
         if not is_dir:
             continue
         inner = lower.enter(name)
@@ -81,11 +81,11 @@ def _upper(directory: str, lower: View, prefix: str) -> Iterator[Change]:
             yield from _upper(source, inner, path + "/")
 
 
-def _compare(lower: View, upper: View, prefix: str) -> Iterator[Change]:
+def _compare(lower: View, upper: View, prefix: str) -> Iterator[TreeChange]:
     if not lower.dirs and not upper.overlay:
         for directory in upper.dirs:
             for path, source, st in walk_stats(directory):
-                yield Change(Kind.ADD, prefix + path, source, st)
+                yield TreeChange(Kind.ADD, prefix + path, source, st)
         return
     old = lower.items() if lower.dirs else {}
     new = upper.items()
@@ -95,16 +95,16 @@ def _compare(lower: View, upper: View, prefix: str) -> Iterator[Change]:
         before, after = old.get(name), new.get(name)
         if after is None:
             if before is not None:
-                yield Change(Kind.DELETE, path, *before)
+                yield TreeChange(Kind.DELETE, path, *before)
             continue
         source, st = after
         is_dir = stat.S_ISDIR(st.st_mode)
         if before is None:
-            yield Change(Kind.ADD, path, source, st)
+            yield TreeChange(Kind.ADD, path, source, st)
         elif not same(after, before):
-            yield Change(Kind.MODIFY, path, source, st)
+            yield TreeChange(Kind.MODIFY, path, source, st)
         elif st.st_nlink > 1 and not is_dir:
-            yield Change(Kind.SAME, path, source, st)
+            yield TreeChange(Kind.SAME, path, source, st)
         if is_dir:
             both = before is not None and stat.S_ISDIR(before[1].st_mode)
             inner = lower.enter(name) if both else View((), overlay=False)

@@ -51,13 +51,15 @@ def mkfile(
     written over in place, since other layers may hold a link to them."""
     with explained("open", root):
         target = resolve(root, rooted(path))
-        kept = _kept_mode(target)
+        replaced = _kept_mode(target)
         fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as out:
             out.write(data)
-            if kept is not None:
-                os.fchown(out.fileno(), kept.st_uid, kept.st_gid)
-            os.fchmod(out.fileno(), mode & 0o777 if kept is None else stat.S_IMODE(kept.st_mode))
+            if replaced is not None:
+                os.fchown(out.fileno(), replaced.st_uid, replaced.st_gid)
+            os.fchmod(
+                out.fileno(), mode & 0o777 if replaced is None else stat.S_IMODE(replaced.st_mode)
+            )
         set_owner_and_time(target, owner, timestamp_ns)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 
-class Usage(msgspec.Struct, frozen=True):
+class TreeUsage(msgspec.Struct, frozen=True):
     """Allocated bytes and inodes; files with several names count once."""
 
     size_bytes: int = 0
@@ -32,13 +32,13 @@ class _Anchor:
         os.close(self.fd)
 
 
-def usage(path: str) -> Usage:
+def usage(path: str) -> TreeUsage:
     """What `path` and all below it take on disk, however deep that is; nothing for a missing
     path."""
     try:
         st = os.lstat(path)
     except FileNotFoundError:
-        return Usage()
+        return TreeUsage()
     blocks, inodes = st.st_blocks, 1
     seen: set[tuple[int, int]] = set()
     dirs: list[tuple[_Anchor | None, str]] = [(None, path)] if stat.S_ISDIR(st.st_mode) else []
@@ -51,7 +51,7 @@ def usage(path: str) -> Usage:
                 seen.add(key)
             blocks += st.st_blocks
             inodes += 1
-    return Usage(blocks * 512, inodes)
+    return TreeUsage(blocks * 512, inodes)
 
 
 def _entries(dirs: list[tuple[_Anchor | None, str]]) -> Iterator[os.stat_result]:

@@ -43,7 +43,7 @@ def select(root: str, options: WalkOptions) -> Iterator[Found]:
     """Like `walk`, with what `make_entry` makes an entry of."""
     if not stat.S_ISDIR(os.stat(root).st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root)
-    selection = Selection.of(root, options)
+    selection = WalkSelection.of(root, options)
     raw = walk_stats(root, selection.enters if selection else None)
     return selection.filter(raw) if selection else raw
 
@@ -120,11 +120,11 @@ def read_dir(path: str) -> list[Found]:
     if plain:
         result.sort()
     else:
-        result.sort(key=lambda found: os.fsencode(found[0]))
+        result.sort(key=lambda entry: os.fsencode(entry[0]))
     return result
 
 
-class Selection:
+class WalkSelection:
     """Include and exclude patterns applied to a walk, with whole subtrees skipped early."""
 
     def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
@@ -136,7 +136,7 @@ class Selection:
         self._dirs: list[_Dir] = []
 
     @classmethod
-    def of(cls, root: str, options: WalkOptions) -> Selection | None:
+    def of(cls, root: str, options: WalkOptions) -> WalkSelection | None:
         """The selection that `options` ask for, links resolved below `root`; None for all."""
         include: Sequence[str] | None = options.include
         if options.follow_paths:
@@ -196,10 +196,10 @@ class _Dir:
     __slots__ = ("excluded", "found", "included", "listed", "prefix")
 
     def __init__(
-        self, found: Found, included: MatchState | None, excluded: MatchState | None, listed: bool
+        self, entry: Found, included: MatchState | None, excluded: MatchState | None, listed: bool
     ) -> None:
-        self.found = found
-        self.prefix = found[0] + "/"
+        self.found = entry
+        self.prefix = entry[0] + "/"
         self.included = included
         self.excluded = excluded
         self.listed = listed

@@ -135,9 +135,9 @@ class _Evaluation:
                 return
         raise TemplateError(f'undefined variable "{name}"')
 
-    def _command(self, command: Command, dot: object, given: object) -> object:
+    def _command(self, command: Command, dot: object, piped: object) -> object:
         first, *rest = command.operands
-        last = [] if given is _NOTHING else [given]
+        last = [] if piped is _NOTHING else [piped]
         if first.kind == "function":
             return _fields(self._call(str(first.base), rest, dot, last), first)
         if rest or last:
@@ -185,8 +185,8 @@ class _Evaluation:
         return _fields(value, operand)
 
     def _variable(self, name: str) -> object:
-        for known, value in reversed(self._variables):
-            if known == name:
+        for defined, value in reversed(self._variables):
+            if defined == name:
                 return value
         raise TemplateError(f'undefined variable "{name}"')
 

@@ -55,7 +55,7 @@ class _Definition(_Struct):
 
 
 class _Complete(_Struct):
-    """Of either version."""
+    """How complete a predicate says that it is, of either version."""
 
     request: bool = False
     resolved_dependencies: bool = False

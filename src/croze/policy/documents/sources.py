@@ -29,7 +29,7 @@ Verify = Callable[[gateway_pb2.AttestationChain, Platform], Awaitable[Mapping[st
 """Who signed an image. Raises `CrozeError`."""
 
 
-class Reader:
+class DocumentReader:
     """Makes documents. `verify` is None if nobody checks signatures."""
 
     def __init__(self, log: Log, verify: Verify | None) -> None:
@@ -188,8 +188,8 @@ def _http(response: gateway_pb2.ResolveSourceMetaResponse, scheme: str) -> Docum
     document = Document("http")
     checksum = response.HTTP.Checksum
     if response.HTTP.HasField("ChecksumResponse"):
-        asked = response.HTTP.ChecksumResponse
-        document.asked_checksum = AskedChecksum(asked.Digest, asked.Suffix)
+        answer = response.HTTP.ChecksumResponse
+        document.asked_checksum = AskedChecksum(answer.Digest, answer.Suffix)
     if not checksum:
         document.unknown.append("http.checksum")
     document.fields = given(

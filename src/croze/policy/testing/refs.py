@@ -11,7 +11,7 @@ from croze.rego.syntax import (
     Every,
     Expr,
     Module,
-    Ref,
+    RefTerm,
     Rule,
     Scalar,
     Term,
@@ -37,7 +37,7 @@ def input_names(modules: Iterable[Module]) -> list[str]:
 
 
 def missing(names: Iterable[str], plain: Mapping[str, object] | None) -> list[str]:
-    """Those that an input doesn't have."""
+    """The names that an input doesn't have."""
     return [name for name in names if not _has(plain, name.split("."))]
 
 
@@ -50,12 +50,12 @@ def _has(plain: object, path: list[str]) -> bool:
 
 
 def _names(term: Term) -> Iterator[str]:
-    if isinstance(term, Ref) and isinstance(term.head, Var) and term.head.name == "input":
+    if isinstance(term, RefTerm) and isinstance(term.head, Var) and term.head.name == "input":
         yield _trimmed("".join(map(_step, term.path)).lstrip("."))
     elif isinstance(term, Var) and term.name == "input":
         yield "input"
     for inner in subterms(term):
-        if not (isinstance(term, Ref) and inner is term.head):
+        if not (isinstance(term, RefTerm) and inner is term.head):
             yield from _names(inner)
     if isinstance(term, Comprehension):
         for each in (*present(term.key, term.value), *_body_terms(term.body)):

@@ -23,7 +23,7 @@ from croze.policy.testing.shape import shaped_input
 from croze.rego.errors import EvaluationError, FunctionError
 from croze.rego.module_set import ModuleSet
 from croze.rego.parse.module import parse_module
-from croze.rego.syntax import Module, Ref, Rule, Scalar, Term, Var
+from croze.rego.syntax import Module, RefTerm, Rule, Scalar, Term, Var
 from croze.rego.unknowns import Found, Missing, Partial, Unknown
 from croze.rego.values import Boolean, Object, to_plain
 
@@ -79,12 +79,12 @@ class _Suite:
             except CrozeError as error:
                 raise error.wrap("compile") from None
 
-    async def _learn(self, asked: NotKnown) -> None:
+    async def _learn(self, unknown: NotKnown) -> None:
         try:
-            answer = await self._ask(asked.question)
+            answer = await self._ask(unknown.question)
         except CrozeError as error:
             answer = error
-        self._asking.answers[asked.question] = answer
+        self._asking.answers[unknown.question] = answer
 
     def _compiled(self) -> ModuleSet:
         assert self._modules is not None
@@ -94,8 +94,8 @@ class _Suite:
         name = rule.name[0]
         package = ".".join(("data", *self._packages[name]))
         names = input_names([self._own]) if self._own.package == self._packages[name] else []
-        given = _given_input(rule)
-        plain = await self._resolved(given, names) or given
+        own_input = _given_input(rule)
+        plain = await self._resolved(own_input, names) or own_input
         document = _document(plain)
         value, notes = await self._evaluate(f"{package}.{name}", document, plain)
         decision, more = await self._decision(f"{package}.decision", document, plain)
@@ -132,15 +132,15 @@ class _Suite:
 
     # -- sources that a test names --
 
-    async def _resolved(self, given: Plain | None, names: Sequence[str]) -> Plain | None:
+    async def _resolved(self, own_input: Plain | None, names: Sequence[str]) -> Plain | None:
         """What an image that a test names is like; None if it names none."""
-        source, platform = _image(given), _platform(given)
+        source, platform = _image(own_input), _platform(own_input)
         if not source:
             return None
         if platform is None:
             text = await self._ask(DefaultPlatform())
             platform = platforms.parse(str(text))
-        env = _env(given)
+        env = _env(own_input)
         evaluation = Evaluation(
             self._ask, Setup((self._run.policy,), env or PolicyEnv(), logs=False)
         )
@@ -148,15 +148,15 @@ class _Suite:
         request.Source.Source.identifier = source
         for _ in range(MOST_ROUNDS):
             answer = await evaluation.check(request)
-            asked = answer.request
+            meta_request = answer.request
             if answer.WhichOneof("result") == "decision":
                 document = await evaluation.document(request.Source, platform)
                 plain = document.plain(env)
                 more = _wanted(request.Source.Source, names, plain)
                 if more is None:
                     return plain
-                asked = more
-            request.Source.CopyFrom(await self._resolve(asked))
+                meta_request = more
+            request.Source.CopyFrom(await self._resolve(meta_request))
         raise CrozeError("maximum attempts reached for resolving policy metadata")
 
     async def _resolve(
@@ -204,7 +204,7 @@ def _given_input(rule: Rule) -> Plain | None:
 
 
 def _is_input(target: Term) -> bool:
-    if isinstance(target, Ref):
+    if isinstance(target, RefTerm):
         return isinstance(target.head, Var) and target.head.name == "input" and not target.path
     return isinstance(target, Var) and target.name == "input"
 
@@ -275,8 +275,12 @@ def _read(plain: object) -> Plain | None:
     )
     texts = [each for each in messages if isinstance(each, str)]
     caps = plain.get("caps")
-    known = {k: v for k, v in caps.items() if isinstance(v, bool)} if isinstance(caps, dict) else {}
-    return out | ({"deny_msg": texts} if texts else {}) | ({"caps": known} if known else {})
+    known_caps = (
+        {k: v for k, v in caps.items() if isinstance(v, bool)} if isinstance(caps, dict) else {}
+    )
+    return (
+        out | ({"deny_msg": texts} if texts else {}) | ({"caps": known_caps} if known_caps else {})
+    )
 
 
 def _kinds_of(names: Sequence[str]) -> tuple[str, ...]:

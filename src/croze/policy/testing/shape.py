@@ -96,7 +96,7 @@ _INPUT: Mapping[str, Shape] = {
     },
 }
 _ALWAYS = frozenset({"certificateIssuer", "subjectAlternativeName"})
-"""These are there, empty or not."""
+"""Members that are there, empty or not."""
 _KEPT_EMPTY = frozenset(
     {"local", "image", "http", "git", "tag", "commit", "provenance", "configSource", "signer"}
     | {"completeness", "pgpSignature", "sshSignature", "reproducible", "hermetic"}
@@ -139,12 +139,12 @@ def _fields(
 ) -> dict[str, object]:
     fields: dict[str, object] = {}
     for name, inner in shape.items():
-        given = plain.get(name)
-        if given is None:
+        member = plain.get(name)
+        if member is None:
             if name in _ALWAYS:
                 fields[name] = ""
             continue
-        value = _shaped(given, inner, f"{where}.{name}")
+        value = _shaped(member, inner, f"{where}.{name}")
         keeps = name in _KEPT_EMPTY and (inner is bool or isinstance(inner, Mapping))
         if value or keeps or name in _ALWAYS:
             fields[name] = value

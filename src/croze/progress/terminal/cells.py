@@ -34,13 +34,13 @@ def _beginning(text: str, columns: int) -> str:
         return text[:columns]
     from wcwidth import iter_graphemes
 
-    taken, used = [], 0
+    clusters, used = [], 0
     for cluster in iter_graphemes(text):
         used += width(cluster)
         if used > columns:
             break
-        taken.append(cluster)
-    return "".join(taken)
+        clusters.append(cluster)
+    return "".join(clusters)
 
 
 def spread(left: str, right: str, columns: int, ellipsis: str = ELLIPSIS) -> str:

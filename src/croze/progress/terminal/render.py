@@ -93,14 +93,14 @@ class Style(Struct, frozen=True):
 
     def _line(self, row: Row, columns: int, now: int, spinner: str) -> str:
         sign = self._sign(row.mark, spinner)
-        left = spelt(f" {'  ' * row.depth}{sign} {printable(row.text)}", self.signs)
+        text = spelt(f" {'  ' * row.depth}{sign} {printable(row.text)}", self.signs)
         if row.mark is Mark.LOG:
-            return self._faint(cut(left, columns - 1, self.signs.ellipsis))
+            return self._faint(cut(text, columns - 1, self.signs.ellipsis))
         right = "" if row.intervals is None else _seconds(row, now)
         line = (
-            spread(left, right, columns - 1)
+            spread(text, right, columns - 1)
             if right
-            else cut(left, columns - 1, self.signs.ellipsis)
+            else cut(text, columns - 1, self.signs.ellipsis)
         )
         color = self.colors.get(_COLOR_OF.get(row.mark, ""), "")
         return f"{color}{line}{RESET}" if color else line

@@ -12,9 +12,9 @@ from enum import IntEnum
 from msgspec import Struct
 
 from croze.progress.intervals import Interval
-from croze.progress.model import ShownVertex, Status
+from croze.progress.model import ProgressBar, ShownVertex
 from croze.progress.size import format_progress
-from croze.progress.terminal.stages import Stage, Step
+from croze.progress.terminal.stages import Stage, StageStep
 
 BARS = 3
 """Counters shown of one step; more of them are shown as their sum."""
@@ -111,7 +111,7 @@ def _heading(stage: Stage, text: str, need: Need = Need.HEADING) -> Row:
     return Row(mark, text, need, 0, stage.intervals)
 
 
-def _step(step: Step, depth: int, *, name: str = "", live: bool = False) -> Iterator[Row]:
+def _step(step: StageStep, depth: int, *, name: str = "", live: bool = False) -> Iterator[Row]:
     vertex = step.vertex
     mark, word = _state(vertex)
     text = f"{word}{name or step.label}"
@@ -157,9 +157,9 @@ def _counters(vertex: ShownVertex, depth: int) -> Iterator[Row]:
         yield Row(mark, text, Need.COUNTER, depth, [interval])
 
 
-def _sum(statuses: Sequence[Status], depth: int) -> Row:
+def _sum(statuses: Sequence[ProgressBar], depth: int) -> Row:
     counted = [status for status in statuses if status.total or status.current]
-    done = sum(status.completed is not None for status in counted)
+    completed = sum(status.completed is not None for status in counted)
     current = sum(status.current for status in counted)
     total = sum(max(status.total, status.current) for status in counted)
     open_ended = all(not status.total for status in counted)
@@ -168,7 +168,7 @@ def _sum(statuses: Sequence[Status], depth: int) -> Row:
     stop = None if None in ends else max(end for end in ends if end is not None)
     start = min(status.started or status.timestamp for status in counted)
     mark = Mark.RUNNING if stop is None else Mark.DONE
-    text = f"{done} of {len(counted)} parts {size}"
+    text = f"{completed} of {len(counted)} parts {size}"
     return Row(mark, text, Need.COUNTER, depth, [Interval(start, stop)])
 
 
@@ -178,17 +178,17 @@ def _most_needed(rows: Sequence[Row], room: int) -> list[Row]:
     if len(rows) <= room:
         return list(rows)
     order = sorted(range(len(rows)), key=lambda i: (rows[i].need, -i))
-    kept = set(order[:room])
+    indexes = set(order[:room])
     unseen = sum(
-        row.mark is Mark.RUNNING and row.need is Need.RUNNING and i not in kept
+        row.mark is Mark.RUNNING and row.need is Need.RUNNING and i not in indexes
         for i, row in enumerate(rows)
     )
     if not unseen or not room:
-        return [rows[i] for i in sorted(kept)]
-    kept.discard(order[room - 1])
+        return [rows[i] for i in sorted(indexes)]
+    indexes.discard(order[room - 1])
     unseen += rows[order[room - 1]].mark is Mark.RUNNING
     more = Row(Mark.NONE, f"and {unseen} more that run", Need.ALWAYS)
-    return [*(rows[i] for i in sorted(kept)), more]
+    return [*(rows[i] for i in sorted(indexes)), more]
 
 
 def _with_log(row: Row, lines: int) -> Iterator[Row]:

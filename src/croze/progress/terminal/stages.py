@@ -17,10 +17,10 @@ from croze.progress.model import ShownVertex
 
 _NAME = re.compile(r"\[(?P<stage>[^\]]*?)(?P<place>(?:^|\s+|(?<=\[))\d+/\d+)?\] (?P<text>.*)", re.S)
 NAMELESS = "steps"
-"""Of the only stage of a Dockerfile, whose steps are `[N/M] text`."""
+"""The name of the only stage of a Dockerfile, whose steps are `[N/M] text`."""
 
 
-class Step(Struct, frozen=True):
+class StageStep(Struct, frozen=True):
     """A vertex as a line below its stage."""
 
     vertex: ShownVertex
@@ -31,7 +31,7 @@ class Stage(Struct):
     """Steps of the same stage, in the order in which they began."""
 
     name: str
-    steps: list[Step] = field(default_factory=list)
+    steps: list[StageStep] = field(default_factory=list)
     waiting: int = 0
     """Steps that have not begun."""
 
@@ -41,11 +41,11 @@ class Stage(Struct):
         return len(self.steps) == 1 and not self.waiting
 
     @property
-    def running(self) -> list[Step]:
+    def running(self) -> list[StageStep]:
         return [step for step in self.steps if not step.vertex.completed]
 
     @property
-    def ended(self) -> list[Step]:
+    def ended(self) -> list[StageStep]:
         return [step for step in self.steps if step.vertex.completed]
 
     @property
@@ -66,14 +66,14 @@ class Stage(Struct):
         return merge(interval for step in self.steps for interval in step.vertex.merged)
 
 
-def by_stage(started: Iterable[ShownVertex], known: Iterable[ShownVertex]) -> list[Stage]:
+def by_stage(started: Iterable[ShownVertex], vertices: Iterable[ShownVertex]) -> list[Stage]:
     """The stages of which a step has begun, in the order of their first steps."""
     stages: dict[str, Stage] = {}
     for vertex in started:
         name, label = placed(vertex.name)
         key = name or f"\0{vertex.digest}"
-        stages.setdefault(key, Stage(name)).steps.append(Step(vertex, label))
-    for vertex in known:
+        stages.setdefault(key, Stage(name)).steps.append(StageStep(vertex, label))
+    for vertex in vertices:
         stage = stages.get(placed(vertex.name)[0])
         if stage is not None and not vertex.started:
             stage.waiting += 1

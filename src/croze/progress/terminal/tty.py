@@ -66,14 +66,15 @@ class TtyDisplay:
 
     def _header(self, columns: int, elapsed_s: float, *, last: bool) -> str:
         shown = self._trace.shown()
-        done = sum(vertex.completed for vertex in shown)
-        word = " FINISHED" if last and done and done == len(shown) else ""
-        text = f"[+] {self._phase} {elapsed_s:.1f}s ({done}/{len(shown)}){word}"
+        completed = sum(vertex.completed for vertex in shown)
+        word = " FINISHED" if last and completed and completed == len(shown) else ""
+        text = f"[+] {self._phase} {elapsed_s:.1f}s ({completed}/{len(shown)}){word}"
         return spread(text, self._desc, columns - 1)
 
 
 def _log_lines(height: int) -> int:
-    """Of each running step: what `BUILDKIT_TTY_LOG_LINES` says, if the screen has room."""
+    """Lines of each running step's log: what `BUILDKIT_TTY_LOG_LINES` says, if the screen has
+    room."""
     text = os.environ.get("BUILDKIT_TTY_LOG_LINES", "")
     lines = int(text) if text.isdecimal() and int(text) else SCREEN_LINES
     return max(min(lines, height - SCREEN_LINES - 1), SCREEN_LINES)

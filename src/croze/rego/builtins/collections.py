@@ -120,8 +120,8 @@ def object_remove(value: Value, keys: Value) -> Value:
 
 
 def object_filter(value: Value, keys: Value) -> Value:
-    kept = _keys(keys)
-    return Object((key, each) for key, each in obj(value).items() if key in kept)
+    wanted_keys = _keys(keys)
+    return Object((key, each) for key, each in obj(value).items() if key in wanted_keys)
 
 
 def _keys(value: Value) -> frozenset[Value]:
@@ -146,7 +146,8 @@ def object_union_n(objects: Value) -> Value:
 
 
 def subset(whole: Value, part: Value) -> Value:
-    """Of objects, sets, arrays (in a row), or of an array and a set."""
+    """Whether one is part of the other, of objects, sets, arrays (in a row), or of an array and a
+    set."""
     match whole, part:
         case Object(), Object():
             return boolean(_object_subset(whole, part))

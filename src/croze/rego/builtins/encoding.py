@@ -26,7 +26,7 @@ def _json_text(plain: object, *, indent: str | None = None) -> str:
     """As Go's encoding/json writes it."""
     separators = (",", ":") if indent is None else (",", ": ")
     text = json.dumps(plain, ensure_ascii=False, separators=separators, indent=indent)
-    return re.sub("[<>&\u2028\u2029]", lambda found: _ESCAPED[found[0]], text)
+    return re.sub("[<>&\u2028\u2029]", lambda match: _ESCAPED[match[0]], text)
 
 
 def json_marshal(value: Value) -> Value:
@@ -34,18 +34,18 @@ def json_marshal(value: Value) -> Value:
 
 
 def json_marshal_with(value: Value, options: Value) -> Value:
-    known: dict[str, Value] = {}
+    by_name: dict[str, Value] = {}
     for key, each in obj(options).items():
         if key not in ("pretty", "indent", "prefix"):
             raise FunctionError(f"object contained unknown key {key}")
         if not isinstance(each, Boolean if key == "pretty" else str):
             raise FunctionError(f"key {key} failed cast")
-        known[string(key)] = each
-    pretty = known.get("pretty", boolean("indent" in known or "prefix" in known))
+        by_name[string(key)] = each
+    pretty = by_name.get("pretty", boolean("indent" in by_name or "prefix" in by_name))
     if not pretty:
         return json_marshal(value)
-    text = _json_text(to_plain(value), indent=string(known.get("indent", "\t")))
-    prefix = string(known.get("prefix", ""))
+    text = _json_text(to_plain(value), indent=string(by_name.get("indent", "\t")))
+    prefix = string(by_name.get("prefix", ""))
     return "\n".join(prefix + line for line in text.split("\n"))
 
 

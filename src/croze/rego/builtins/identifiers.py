@@ -7,7 +7,7 @@ import uuid
 
 from croze.rego.builtins.operands import string
 from croze.rego.errors import FunctionError
-from croze.rego.functions import Surroundings
+from croze.rego.functions import RegoSurroundings
 from croze.rego.values import Object, Value, boolean
 
 _NUMBER = "([0-9]{1,18})"
@@ -44,7 +44,7 @@ def _key(text: str) -> tuple[object, ...]:
     return numbers, not words, ranks
 
 
-def uuid_rfc4122(world: Surroundings, name: Value) -> Value:
+def uuid_rfc4122(world: RegoSurroundings, name: Value) -> Value:
     """A random one, the same for the same name."""
     key = ("uuid.rfc4122", string(name))
     if key not in world.memory:

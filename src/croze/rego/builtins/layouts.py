@@ -61,7 +61,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def format_time(ns: int, zone: tzinfo, layout: str) -> str:
     moment = at(ns, zone)
     fraction = f"{ns % 10**9:09d}"
-    return _PART.sub(lambda found: _shown(found[0], moment, fraction), layout)
+    return _PART.sub(lambda match: _shown(match[0], moment, fraction), layout)
 
 
 def at(ns: int, zone: tzinfo) -> datetime:

@@ -9,7 +9,7 @@ from functools import reduce
 
 from croze.rego.builtins.operands import integer, items, num, small, string
 from croze.rego.errors import FunctionError
-from croze.rego.functions import UNDEFINED, Surroundings, Undefined
+from croze.rego.functions import UNDEFINED, RegoSurroundings, Undefined
 from croze.rego.values import Boolean, Value, in_order, number, order
 
 _FLOATS = Context(prec=19)
@@ -58,7 +58,7 @@ _minus = _arithmetic(lambda x, y: x - y, _FLOATS.subtract)
 
 
 def minus(left: Value, right: Value) -> Value:
-    """Of numbers, or of sets."""
+    """The difference of numbers, or of sets."""
     if isinstance(left, frozenset) and isinstance(right, frozenset):
         return left - right
     return _minus(left, right)
@@ -150,7 +150,7 @@ def numbers_range_step(first: Value, last: Value, by: Value) -> Value:
     return tuple(range(x, y + 1, step) if x <= y else range(x, y - 1, -step))
 
 
-def random_below(world: Surroundings, name: Value, most: Value) -> Value:
+def random_below(world: RegoSurroundings, name: Value, most: Value) -> Value:
     """The same number for the same name and bound."""
     n = abs(integer(most))
     key = ("rand.intn", string(name), n)

@@ -6,7 +6,7 @@ from croze.rego.errors import FunctionError
 from croze.rego.values import Boolean, Object, Value
 
 MOST_ITEMS = 1 << 22
-"""Of a list, or characters of a text, that a function makes."""
+"""The most items of a list, or characters of a text, that a function makes."""
 
 
 def string(value: Value) -> str:

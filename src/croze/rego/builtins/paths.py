@@ -67,8 +67,8 @@ def _removed(value: Value, paths: Sequence[Path]) -> Value:
 
     match value:
         case Object():
-            kept = ((k, v) for k, v in value.items() if keeps(k))
-            return Object((k, _removed(v, gone.get(k, ()))) for k, v in kept)
+            pairs = ((k, v) for k, v in value.items() if keeps(k))
+            return Object((k, _removed(v, gone.get(k, ()))) for k, v in pairs)
         case tuple():
             numbered = ((str(k), v) for k, v in enumerate(value) if keeps(str(k)))
             return tuple(_removed(v, gone.get(k, ())) for k, v in numbered)

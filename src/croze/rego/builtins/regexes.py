@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from croze.gotypes.regexp import BadExpression, Expression, Match
+from croze.gotypes.regexp import BadExpression, Match, Regexp
 from croze.rego.builtins.operands import array, integer, string
 from croze.rego.errors import FunctionError
 from croze.rego.values import Value, boolean
@@ -13,9 +13,9 @@ _REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
 _SPECIAL = re.compile(r"[*?\\\[\]{}]")
 
 
-def _compiled(pattern: Value) -> Expression:
+def _compiled(pattern: Value) -> Regexp:
     try:
-        return Expression(string(pattern))
+        return Regexp(string(pattern))
     except BadExpression as error:
         raise FunctionError(str(error)) from None
 
@@ -83,7 +83,7 @@ def template_match(template: Value, text: Value, begin: Value, end: Value) -> Va
 
 
 def glob_match(pattern: Value, delimiters: Value, text: Value) -> Value:
-    """Of gobwas: `*` stops at delimiters, `**` doesn't."""
+    """Globs as gobwas has them: `*` stops at delimiters, `**` doesn't."""
     stops: list[str] = []
     if delimiters is not None:
         stops = [string(each) for each in array(delimiters)] or ["."]
@@ -94,7 +94,7 @@ def glob_match(pattern: Value, delimiters: Value, text: Value) -> Value:
 
 
 def glob_quote(pattern: Value) -> Value:
-    return _SPECIAL.sub(lambda found: "\\" + found[0], string(pattern))
+    return _SPECIAL.sub(lambda match: "\\" + match[0], string(pattern))
 
 
 class _Glob:

@@ -9,13 +9,13 @@ from croze.gotypes.duration import DurationError, parse_duration
 from croze.rego.builtins.layouts import DAYS, NAMED, at, format_time, ns_of, parse_time
 from croze.rego.builtins.operands import integer, string
 from croze.rego.errors import FunctionError
-from croze.rego.functions import Surroundings
+from croze.rego.functions import RegoSurroundings
 from croze.rego.values import Value
 
 _MOST = 1 << 63
 
 
-def now(world: Surroundings) -> Value:
+def now(world: RegoSurroundings) -> Value:
     """The same all through an evaluation."""
     return world.now_ns
 

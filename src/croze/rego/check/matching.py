@@ -26,7 +26,7 @@ from croze.rego.syntax import (
     Call,
     Comprehension,
     ObjectTerm,
-    Ref,
+    RefTerm,
     Scalar,
     SetTerm,
     Template,
@@ -53,7 +53,7 @@ class Matching:
                 return type_of(value)
             case Var(name):
                 return scope.get(name)
-            case Ref():
+            case RefTerm():
                 return self._ref(term, scope)
             case ArrayTerm(items):
                 static = tuple(self.type_of(item, scope) for item in items)
@@ -78,7 +78,7 @@ class Matching:
                 dynamic = (either(others[0], self.type_of(key, scope)), either(others[1], type_))
         return object_type(static.items(), dynamic if items else (ANY, ANY))
 
-    def _ref(self, ref: Ref, scope: Scope) -> MaybeType:
+    def _ref(self, ref: RefTerm, scope: Scope) -> MaybeType:
         if not isinstance(ref.head, Var) or ref.head.name not in ("input", "data"):
             return self._below(self.type_of(ref.head, scope), ref.path)
         if ref.head.name == "input":
@@ -107,12 +107,12 @@ class Matching:
             case ArrayTerm() | ObjectTerm() | SetTerm():
                 return self._composite_fits(term, type_, scope, also=also)
             case Var(name):
-                known = scope.get(name)
-                if also or known is None:
-                    scope.put(name, either(known, type_))
+                bound_type = scope.get(name)
+                if also or bound_type is None:
+                    scope.put(name, either(bound_type, type_))
                     return True
-                return unifies(known, type_)
-            case Ref() | Call() | Comprehension():
+                return unifies(bound_type, type_)
+            case RefTerm() | Call() | Comprehension():
                 type = self.type_of(term, scope)
                 return type is None or unifies(type, type_)
         return unifies(self.type_of(term, scope), type_)

@@ -18,14 +18,14 @@ from croze.rego.check.types import (
     values,
 )
 from croze.rego.errors import TYPE, Problem
-from croze.rego.syntax import ArrayTerm, ObjectTerm, Ref, Scalar, SetTerm, Term, Var
+from croze.rego.syntax import ArrayTerm, ObjectTerm, RefTerm, Scalar, SetTerm, Term, Var
 from croze.rego.values import Value, text
 
 
 class References(Matching):
     """Raises `Problem` for a reference that leads nowhere."""
 
-    def check_ref(self, ref: Ref, scope: Scope) -> None:
+    def check_ref(self, ref: RefTerm, scope: Scope) -> None:
         type = self.type_of(ref, scope)
         if isinstance(type, FunctionType):
             raise _unsupported(ref, len(ref.path), type)
@@ -41,7 +41,7 @@ class References(Matching):
             case head:
                 self._leads(ref, 0, self.type_of(head, scope), scope)
 
-    def _documents(self, ref: Ref, scope: Scope) -> None:
+    def _documents(self, ref: RefTerm, scope: Scope) -> None:
         node = self._world.root
         for at, part in enumerate(ref.path):
             if node.rules:
@@ -59,7 +59,7 @@ class References(Matching):
                 return
             node = child
 
-    def _leads(self, ref: Ref, first: int, type_: MaybeType, scope: Scope) -> None:
+    def _leads(self, ref: RefTerm, first: int, type_: MaybeType, scope: Scope) -> None:
         """Below `first` parts of the path the type is that one."""
         for at in range(first, len(ref.path)):
             if type_ is None:
@@ -68,16 +68,16 @@ class References(Matching):
             if keys(type_) is None:
                 raise _unsupported(ref, at, type_)
             if isinstance(part, Scalar):
-                known = known_keys(type_)
+                expected = known_keys(type_)
                 below = selected(type_, part.value)
-                if below is None and part.value not in known:
-                    raise _invalid(ref, at, None, keys(type_), known)
+                if below is None and part.value not in expected:
+                    raise _invalid(ref, at, None, keys(type_), expected)
                 type_ = below
             else:
                 self._key(ref, at, type_, scope)
                 type_ = values(type_)
 
-    def _key(self, ref: Ref, at: int, type_: MaybeType, scope: Scope) -> None:
+    def _key(self, ref: RefTerm, at: int, type_: MaybeType, scope: Scope) -> None:
         """Something that isn't constant is asked for."""
         part, key_type = ref.path[at], keys(type_)
         match part:
@@ -95,12 +95,12 @@ class References(Matching):
 def nothing_in(domain: Term, type_: MaybeType) -> Problem:
     """`some x in` what has no members."""
     path = (Var("_#", domain.at),)
-    return _unsupported(Ref(domain, path, domain.at), 0, type_)
+    return _unsupported(RefTerm(domain, path, domain.at), 0, type_)
 
 
-def _unsupported(ref: Ref, parts: int, have: MaybeType) -> Problem:
+def _unsupported(ref: RefTerm, parts: int, have: MaybeType) -> Problem:
     whole = shown(ref)
-    carets = "^" * len(shown(Ref(ref.head, ref.path[:parts], ref.at)))
+    carets = "^" * len(shown(RefTerm(ref.head, ref.path[:parts], ref.at)))
     message = f"undefined ref: {whole}"
     if isinstance(have, FunctionType):
         message = f"function {whole} used as reference, not called"
@@ -108,10 +108,10 @@ def _unsupported(ref: Ref, parts: int, have: MaybeType) -> Problem:
 
 
 def _invalid(
-    ref: Ref, at: int, have: MaybeType, want: MaybeType, one_of: Sequence[Value]
+    ref: RefTerm, at: int, have: MaybeType, want: MaybeType, one_of: Sequence[Value]
 ) -> Problem:
     whole = shown(ref)
-    pad = " " * (len(shown(Ref(ref.head, ref.path[:at], ref.at))) + 1)
+    pad = " " * (len(shown(RefTerm(ref.head, ref.path[:at], ref.at))) + 1)
     has = f"have: {shown(ref.path[at])}" if have is None else f"have (type): {have}"
     wants = f"want (type): {want}"
     if one_of:

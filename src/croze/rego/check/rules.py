@@ -32,7 +32,7 @@ from croze.rego.syntax import (
     Expr,
     Holds,
     Literal,
-    Ref,
+    RefTerm,
     Rule,
     SomeIn,
     Term,
@@ -66,7 +66,7 @@ def type_problems(
 
 
 class _Checker(References):
-    """Of one rule."""
+    """Checks one rule."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -177,7 +177,7 @@ class _Checker(References):
                 self._known[id(term)] = self._call(term, scope)
             case Comprehension():
                 self._known[id(term)] = self._comprehension(term, scope)
-            case Ref(head, path):
+            case RefTerm(head, path):
                 for inner in (*(() if isinstance(head, Var) else (head,)), *path):
                     self._visit(inner, scope)
                 try:

@@ -26,10 +26,10 @@ class World(Struct):
     lent: Mapping[str, FunctionType]
     """Built-in functions beside the library's."""
     documents: dict[Node, Type] = field(default_factory=dict)
-    """Of the places where rules stand and that have been looked at."""
+    """The types of the places where rules stand and that have been looked at."""
 
     def document(self, node: Node) -> Type:
-        """Of all that stands at a place and below it."""
+        """The type of all that stands at a place and below it."""
         if node.rules:
             return self.documents.get(node, ANY)
         fields = ((name, self.document(child)) for name, child in node.children.items())

@@ -10,7 +10,7 @@ from croze.rego.syntax import (
     Call,
     Comprehension,
     ObjectTerm,
-    Ref,
+    RefTerm,
     Scalar,
     SetTerm,
     Term,
@@ -27,7 +27,7 @@ def shown(term: Term) -> str:
             return text(value)
         case Var():
             return "_" if term.name.startswith("_#") else term.shown
-        case Ref(head, path):
+        case RefTerm(head, path):
             return shown(head) + "".join(map(_part, path))
         case ArrayTerm(items):
             return f"[{', '.join(map(shown, items))}]"

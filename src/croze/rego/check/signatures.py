@@ -47,7 +47,7 @@ def builtin(name: str) -> FunctionType | None:
 
 @cache
 def signature(text: str) -> FunctionType:
-    """Of what a line of the table says after the name. Raises ValueError."""
+    """The type that a line of the table says after the name. Raises ValueError."""
     return _Reader(text).function()
 
 

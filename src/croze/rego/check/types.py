@@ -87,7 +87,7 @@ class FunctionType:
     args: tuple[MaybeType, ...]
     result: MaybeType
     names: tuple[str, ...] = dataclasses.field(default=(), compare=False)
-    """Of the arguments and the result, as they are shown; empty if they have none."""
+    """The names of the arguments and the result, as they are shown; empty if they have none."""
 
     def wanted(self, *, result: bool = True) -> str:
         types = [*self.args, *([self.result] if result else [])]
@@ -126,12 +126,12 @@ def bounded(type_: MaybeType) -> MaybeType:
     return ANY if _parts(type_, MOST_PARTS) <= 0 else type_
 
 
-def _parts(type_: MaybeType, left: int) -> int:
+def _parts(type_: MaybeType, remaining: int) -> int:
     for part in _parts_of(type_):
-        left = _parts(part, left - 1)
-        if left <= 0:
+        remaining = _parts(part, remaining - 1)
+        if remaining <= 0:
             return 0
-    return left
+    return remaining
 
 
 def _parts_of(type_: MaybeType) -> Iterable[MaybeType]:
@@ -252,7 +252,7 @@ def selected(type_: MaybeType, key: Value) -> MaybeType:
 
 
 def keys(type_: MaybeType) -> MaybeType:
-    """Of what it can be asked for; None if for nothing."""
+    """The type of what it can be asked for; None if for nothing."""
     match type_:
         case ArrayType():
             return NUMBER

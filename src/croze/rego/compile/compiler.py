@@ -23,7 +23,7 @@ from croze.rego.syntax import (
     Every,
     Expr,
     Module,
-    Ref,
+    RefTerm,
     Rule,
     Scalar,
     Term,
@@ -34,7 +34,7 @@ from croze.rego.syntax import (
 )
 
 MOST_TOLD = 10
-"""Of rules that need themselves."""
+"""How many are told of rules that need themselves."""
 Load = Callable[[tuple[str, ...], Module], Module | None]
 """The module of an imported package, for one that wants it; None if there is none to load."""
 
@@ -44,7 +44,7 @@ class Builtins(Struct, frozen=True):
 
     names: Collection[str]
     lent: Mapping[str, FunctionType]
-    """Those beside the library's."""
+    """The functions beside the library's."""
     deprecated: frozenset[str]
 
 
@@ -55,7 +55,7 @@ def with_imports(modules: Iterable[Module], load: Load) -> list[Module]:
         for each in module.imports:
             if each.path[0] == "data":
                 loaded = load(each.path[1:], module)
-                if loaded is not None and all(loaded.file != known.file for known in extended):
+                if loaded is not None and all(loaded.file != other.file for other in extended):
                     extended.append(loaded)
     return extended
 
@@ -107,8 +107,8 @@ def _ordered(rule: Rule, world: World, problems: list[Problem]) -> Rule:
     keys: list[Term] = []
     key_bodies: list[Expr] = []
     for key in rule.keys:
-        before, found = flattening.head(key)
-        keys.append(found)
+        before, flattened = flattening.head(key)
+        keys.append(flattened)
         key_bodies += before
     element = rule.element
     if element is not None:
@@ -154,18 +154,18 @@ def _recursions(uses: Mapping[Node, set[Node]]) -> Iterator[Problem]:
 def _near_cycles(uses: Mapping[Node, set[Node]]) -> Iterator[Node]:
     """The rules that use themselves, or rules that do: what is left when those that use nothing
     any more are taken away, again and again."""
-    left = {node: len(used) for node, used in uses.items()}
+    use_counts = {node: len(used) for node, used in uses.items()}
     users: dict[Node, list[Node]] = {}
     for node, used in uses.items():
         for each in used:
             users.setdefault(each, []).append(node)
-    done = [node for node, count in left.items() if not count]
-    while done:
-        for user in users.get(done.pop(), ()):
-            left[user] -= 1
-            if not left[user]:
-                done.append(user)
-    return (node for node, count in left.items() if count)
+    free = [node for node, count in use_counts.items() if not count]
+    while free:
+        for user in users.get(free.pop(), ()):
+            use_counts[user] -= 1
+            if not use_counts[user]:
+                free.append(user)
+    return (node for node, count in use_counts.items() if count)
 
 
 def _cycle(start: Node, uses: Mapping[Node, set[Node]]) -> list[Node]:
@@ -210,7 +210,7 @@ def _reached(root: Node, path: tuple[str, ...]) -> Iterator[Node]:
 def _paths(term: Term) -> Iterator[tuple[str, ...]]:
     """The places below `data` that a term names."""
     match term:
-        case Ref(head=Var(name="data")):
+        case RefTerm(head=Var(name="data")):
             path: list[str] = []
             for part in term.path:
                 if not isinstance(part, Scalar) or not isinstance(part.value, str):

@@ -18,7 +18,7 @@ from croze.rego.syntax import (
     Holds,
     Literal,
     ObjectTerm,
-    Ref,
+    RefTerm,
     Scalar,
     SetTerm,
     SomeIn,
@@ -33,7 +33,7 @@ Hoist = Callable[[Term], Term]
 
 
 class Flattening:
-    """Of one rule: names are made up. `arity` tells how many arguments a function takes."""
+    """Flattens one rule: names are made up. `arity` tells how many arguments a function takes."""
 
     def __init__(self, arity: Callable[[str], int]) -> None:
         self._count = 0
@@ -111,10 +111,10 @@ class Flattening:
     def _operand(self, term: Term, hoist: Hoist, *, outermost: bool = False) -> Term:
         """A reference may stay, undefined or not; so may the outermost call."""
         match term:
-            case Ref():
+            case RefTerm():
                 path = tuple(self._apart(part, hoist) for part in term.path)
                 head = term.head if isinstance(term.head, Var) else hoist(term.head)
-                return Ref(head, path, term.at)
+                return RefTerm(head, path, term.at)
             case Call() if not outermost:
                 return self._apart(term, hoist)
             case Call():
@@ -125,7 +125,7 @@ class Flattening:
     def _apart(self, term: Term, hoist: Hoist) -> Term:
         """With all that may be undefined in front."""
         match term:
-            case Ref() | Call():
+            case RefTerm() | Call():
                 return hoist(self._operand(term, hoist, outermost=True))
             case ArrayTerm():
                 return ArrayTerm(tuple(self._apart(item, hoist) for item in term.items), term.at)
@@ -145,9 +145,9 @@ class Flattening:
             return self._term(inner, hoist, inside=now_inside)
 
         match term:
-            case Ref():
+            case RefTerm():
                 path = tuple(each(part, now_inside=False) for part in term.path)
-                flat = Ref(each(term.head, now_inside=False), path, term.at)
+                flat = RefTerm(each(term.head, now_inside=False), path, term.at)
                 many = any(not isinstance(part, Scalar) for part in path)
                 return hoist(flat) if hoist is not None and inside and many else flat
             case ArrayTerm():

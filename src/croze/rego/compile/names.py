@@ -23,7 +23,7 @@ from croze.rego.syntax import (
     Literal,
     Module,
     ObjectTerm,
-    Ref,
+    RefTerm,
     Rule,
     Scalar,
     SetTerm,
@@ -215,12 +215,12 @@ class _Resolver:
                 return term
             case Var():
                 return self._var(term)
-            case Ref():
+            case RefTerm():
                 head = self.term(term.head)
                 path = self._all(term.path)
-                if isinstance(head, Ref):
-                    return Ref(head.head, (*head.path, *path), term.at)
-                return Ref(head, path, term.at)
+                if isinstance(head, RefTerm):
+                    return RefTerm(head.head, (*head.path, *path), term.at)
+                return RefTerm(head, path, term.at)
             case ArrayTerm():
                 return ArrayTerm(self._all(term.items), term.at)
             case SetTerm():
@@ -249,11 +249,11 @@ class _Resolver:
         if local is not None:
             return Var(local, var.at)
         if name in ROOTS:
-            return Ref(var, (), var.at)
+            return RefTerm(var, (), var.at)
         path = self._global(name)
         if path:
             fields = tuple(Scalar(each, var.at) for each in path[1:])
-            return Ref(Var(path[0], var.at), fields, var.at)
+            return RefTerm(Var(path[0], var.at), fields, var.at)
         return var
 
     def _global(self, name: str) -> tuple[str, ...]:
@@ -290,7 +290,7 @@ def _dotted(term: Term) -> str:
     """The name of a variable or of a constant reference; empty for others."""
     if isinstance(term, Var):
         return term.name
-    if not isinstance(term, Ref) or not isinstance(term.head, Var):
+    if not isinstance(term, RefTerm) or not isinstance(term.head, Var):
         return ""
     words = [each.value for each in subterms(term) if isinstance(each, Scalar)]
     if len(words) < len(term.path) or not all(isinstance(word, str) for word in words):

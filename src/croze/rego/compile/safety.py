@@ -15,7 +15,7 @@ from croze.rego.syntax import (
     Holds,
     Literal,
     ObjectTerm,
-    Ref,
+    RefTerm,
     SetTerm,
     SomeIn,
     Template,
@@ -40,10 +40,10 @@ def ordered_branch(
     scope = bound | _direct(branch.body) | {n for head in heads for n in _own(head)}
     ordering = _Ordering(problems)
     body = ordering.body(branch.body, bound, scope)
-    known = bound | _bound_by(body, bound)
-    value = ordering.term(branch.value, known, scope)
+    bound_after = bound | _bound_by(body, bound)
+    value = ordering.term(branch.value, bound_after, scope)
     for head in heads:
-        ordering.check(_needs(head, scope) - known, head.at)
+        ordering.check(_needs(head, scope) - bound_after, head.at)
     return Branch(value, body, branch.at)
 
 
@@ -91,7 +91,7 @@ def _needs(term: Term, scope: Bound) -> frozenset[str]:
     match term:
         case Var():
             return frozenset() if term.name in _ROOTS else frozenset({term.name})
-        case Ref():
+        case RefTerm():
             needed = _needs(term.head, scope)
             for part in term.path:
                 if not isinstance(part, Var | ArrayTerm):
@@ -104,16 +104,16 @@ def _needs(term: Term, scope: Bound) -> frozenset[str]:
 
 def _gives(term: Term) -> frozenset[str]:
     """What a term binds: the variables that stand for keys in references."""
-    given: set[str] = set()
+    names: set[str] = set()
     match term:
-        case Ref():
+        case RefTerm():
             for part in term.path:
-                given |= _pattern(part) | _gives(part)
-            given |= _gives(term.head)
+                names |= _pattern(part) | _gives(part)
+            names |= _gives(term.head)
         case ArrayTerm() | SetTerm() | ObjectTerm() | Call():
             for inner in subterms(term):
-                given |= _gives(inner)
-    return frozenset(given)
+                names |= _gives(inner)
+    return frozenset(names)
 
 
 def _pattern(term: Term) -> frozenset[str]:
@@ -174,7 +174,7 @@ class _Ordering:
     def body(self, body: tuple[Expr, ...], bound: Bound, scope: Bound) -> tuple[Expr, ...]:
         """The expressions in order; what can't be brought into one is told."""
         waiting = list(body)
-        done: list[Expr] = []
+        ordered: list[Expr] = []
         while waiting:
             for expr in waiting:
                 turned = self._ready(expr, bound, scope)
@@ -182,17 +182,17 @@ class _Ordering:
                     break
             else:
                 self._tell(waiting, bound, scope)
-                return tuple(done)
+                return tuple(ordered)
             waiting.remove(expr)
-            done.append(self._inner(turned, bound, scope))
+            ordered.append(self._inner(turned, bound, scope))
             bound = _bound_by((turned,), bound)
-        return tuple(done)
+        return tuple(ordered)
 
     def _tell(self, waiting: list[Expr], bound: Bound, scope: Bound) -> None:
-        told: set[str] = set()
+        told_names: set[str] = set()
         for expr in waiting:
-            missing = self._missing(expr, bound, scope) - told
-            told |= missing
+            missing = self._missing(expr, bound, scope) - told_names
+            told_names |= missing
             self.check(missing, expr.at)
 
     def _ready(self, expr: Expr, bound: Bound, scope: Bound) -> Expr | None:
@@ -214,9 +214,9 @@ class _Ordering:
             return (names - bound) | withs
         match literal:
             case Unify():
-                given = _gives(literal.right)
-                needs = _needs(literal.right, scope) - given
-                inner = _pattern_needs(literal.left, scope) - given - _gives(literal.left)
+                bindings = _gives(literal.right)
+                needs = _needs(literal.right, scope) - bindings
+                inner = _pattern_needs(literal.left, scope) - bindings - _gives(literal.left)
                 return (needs - bound) | (inner - bound - _pattern(literal.left)) | withs
             case SomeIn():
                 missing = _needs(literal.domain, scope) - _gives(literal.domain)
@@ -265,8 +265,8 @@ class _Ordering:
             return self.term(inner, bound, scope)
 
         match term:
-            case Ref():
-                return Ref(each(term.head), tuple(map(each, term.path)), term.at)
+            case RefTerm():
+                return RefTerm(each(term.head), tuple(map(each, term.path)), term.at)
             case ArrayTerm():
                 return ArrayTerm(tuple(map(each, term.items)), term.at)
             case SetTerm():
@@ -287,11 +287,11 @@ class _Ordering:
         heads = [each for each in (term.key, term.value) if each is not None]
         inner = scope | _direct(term.body) | {n for head in heads for n in _own(head)}
         body = self.body(term.body, bound, inner)
-        known = bound | _bound_by(body, bound)
+        bound_after = bound | _bound_by(body, bound)
         for head in heads:
-            self.check(_needs(head, inner) - known, head.at)
-        key = None if term.key is None else self.term(term.key, known, inner)
-        value = self.term(term.value, known, inner)
+            self.check(_needs(head, inner) - bound_after, head.at)
+        key = None if term.key is None else self.term(term.key, bound_after, inner)
+        value = self.term(term.value, bound_after, inner)
         return Comprehension(term.kind, key, value, body, term.at)
 
 

@@ -9,7 +9,8 @@ from croze.rego.unknowns import Found, Unknown
 
 
 class Environment:
-    """Of one rule or call. Each binding is taken back when its solutions have been gone through."""
+    """The variables of one rule or call. Each binding is taken back when its solutions have been
+    gone through."""
 
     __slots__ = ("assumed", "values")
 

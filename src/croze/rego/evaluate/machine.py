@@ -12,8 +12,8 @@ from croze.rego.errors import EvaluationError, Location
 from croze.rego.evaluate.bodies import Bodies
 from croze.rego.evaluate.environment import Environment
 from croze.rego.evaluate.terms import FixedValue, conflict, is_pattern
-from croze.rego.functions import Functions, Surroundings
-from croze.rego.syntax import Call, Ref, Rule, Scalar, Term, Var, With
+from croze.rego.functions import Functions, RegoSurroundings
+from croze.rego.syntax import Call, RefTerm, Rule, Scalar, Term, Var, With
 from croze.rego.unknowns import MISSING, Found, Missing, Partial, Parts, Unknown, whole
 from croze.rego.values import Object, Value
 
@@ -29,7 +29,7 @@ class _State(Struct):
     parts: Parts
     data: Mapping[tuple[str, ...], Found] = field(default_factory=dict)
     functions: Mapping[str, str | FixedValue] = field(default_factory=dict)
-    known: dict[Node, Found | Missing] = field(default_factory=dict)
+    values: dict[Node, Found | Missing] = field(default_factory=dict)
 
 
 class Machine(Bodies):
@@ -39,7 +39,7 @@ class Machine(Bodies):
         self,
         root: Node,
         functions: Functions,
-        surroundings: Surroundings,
+        surroundings: RegoSurroundings,
         input: Value | Missing = MISSING,
         unknown: Parts | None = None,
     ) -> None:
@@ -77,7 +77,7 @@ class Machine(Bodies):
         return before
 
     def _within(self, withs: Sequence[With], values: Sequence[Found]) -> object:
-        state = replace(self._state, known={})
+        state = replace(self._state, values={})
         for each, value in zip(withs, values, strict=True):
             target = each.target
             if isinstance(target, Call):
@@ -85,7 +85,7 @@ class Machine(Bodies):
                     **state.functions,
                     target.name: each.function or FixedValue(value),
                 }
-            elif isinstance(target, Ref) and isinstance(target.head, Var):
+            elif isinstance(target, RefTerm) and isinstance(target.head, Var):
                 path = tuple(part.value for part in target.path if isinstance(part, Scalar))
                 if target.head.name == "input":
                     _replace_input(state, path, value)
@@ -125,10 +125,10 @@ class Machine(Bodies):
         return node.children.get(key) or (Node(path) if replaced else None)
 
     def _whole(self, node: Node) -> Found | Missing:
-        known = self._state.known
-        if node not in known:
-            known[node] = self._computed(node)
-        return known[node]
+        values = self._state.values
+        if node not in values:
+            values[node] = self._computed(node)
+        return values[node]
 
     def _computed(self, node: Node) -> Found | Missing:
         if not node.rules:
@@ -170,15 +170,15 @@ class Machine(Bodies):
     def _branches(self, rule: Rule, env: Environment, outcome: _Outcome) -> None:
         """The first branch that has solutions counts."""
         for branch in rule.branches:
-            found = False
+            has_solution = False
             mark = len(env.assumed)
             for _ in self._solutions(branch.body, env):
                 for value in self._values(branch.value, env):
                     outcome.add(value, env.since(mark), branch.value)
-                    found = found or not env.since(mark)
-                if found and isinstance(branch.value, Scalar):
+                    has_solution = has_solution or not env.since(mark)
+                if has_solution and isinstance(branch.value, Scalar):
                     break
-            if found:
+            if has_solution:
                 return
 
     def _default(self, node: Node) -> Found | Missing:
@@ -327,7 +327,8 @@ def _grown(tree: Mapping[Value, object]) -> Object:
 
 
 def _replace_input(state: _State, path: Sequence[Value], value: Found) -> None:
-    """Of a replaced input nothing is unknown but what the replacement doesn't know."""
+    """Put a value into the input: of a replaced one nothing is unknown but what the replacement
+    doesn't know."""
     if isinstance(value, Partial):
         state.parts, value = value.parts, value.value
     elif not path:

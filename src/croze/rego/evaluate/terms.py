@@ -10,14 +10,14 @@ from msgspec import Struct
 
 from croze.rego.errors import EvaluationError, FunctionError
 from croze.rego.evaluate.environment import Environment
-from croze.rego.functions import Functions, Surroundings, Undefined
+from croze.rego.functions import Functions, RegoSurroundings, Undefined
 from croze.rego.syntax import (
     ArrayTerm,
     Call,
     Comprehension,
     Expr,
     ObjectTerm,
-    Ref,
+    RefTerm,
     Scalar,
     SetTerm,
     Template,
@@ -37,7 +37,7 @@ class FixedValue(Struct, frozen=True):
 class Terms(ABC):
     """Each method is a generator of values, and of bindings while it stands at one of them."""
 
-    def __init__(self, functions: Functions, surroundings: Surroundings) -> None:
+    def __init__(self, functions: Functions, surroundings: RegoSurroundings) -> None:
         self._functions = functions
         self._surroundings = surroundings
 
@@ -66,7 +66,7 @@ class Terms(ABC):
                 yield term.value
             case Var():
                 yield env.values[term.name]
-            case Ref():
+            case RefTerm():
                 yield from self._ref(term, env)
             case ArrayTerm():
                 for items in self._product(term.items, env):
@@ -98,8 +98,8 @@ class Terms(ABC):
             if unknown:
                 yield unknown
                 continue
-            known = list(_known(items))
-            yield Object(zip(known[::2], known[1::2], strict=True))
+            members = list(_known(items))
+            yield Object(zip(members[::2], members[1::2], strict=True))
 
     def _unique(
         self, pairs: Iterator[tuple[Value, Value]], term: Term
@@ -192,7 +192,7 @@ class Terms(ABC):
 
     # -- references --
 
-    def _ref(self, term: Ref, env: Environment) -> Iterator[Found]:
+    def _ref(self, term: RefTerm, env: Environment) -> Iterator[Found]:
         if isinstance(term.head, Var) and term.head.name == "data":
             yield from self._data(term.path, env)
             return
@@ -220,8 +220,8 @@ class Terms(ABC):
             if unknown:
                 yield unknown
                 continue
-            for known in _known([key]):
-                inside = stepped(value, known)
+            for known_key in _known([key]):
+                inside = stepped(value, known_key)
                 if not isinstance(inside, Missing):
                     yield from self._walk(inside, rest, env)
 
@@ -262,10 +262,10 @@ class Terms(ABC):
         if len(pattern.items) != len(value):
             return
         for keys in self._product([key for key, _ in pattern.items], env):
-            known = list(_known(keys))
-            if len(known) == len(keys) and all(key in value for key in known):
+            known_keys = list(_known(keys))
+            if len(known_keys) == len(keys) and all(key in value for key in known_keys):
                 inner = [each for _, each in pattern.items]
-                yield from self._match_all(inner, [value[key] for key in known], env)
+                yield from self._match_all(inner, [value[key] for key in known_keys], env)
 
 
 def _inner(pattern: ArrayTerm | ObjectTerm) -> list[Term]:

@@ -9,7 +9,7 @@ from croze.rego.errors import PARSE, Location, Problem
 from croze.rego.parse.lexer import Token
 
 MAX_DEPTH = 150
-"""Of terms within terms."""
+"""How deep terms may be within terms."""
 
 
 TOO_DEEP = "max recursion depth exceeded"

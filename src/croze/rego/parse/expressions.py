@@ -18,7 +18,7 @@ from croze.rego.syntax import (
     Holds,
     Literal,
     ObjectTerm,
-    Ref,
+    RefTerm,
     Scalar,
     SetTerm,
     SomeIn,
@@ -113,11 +113,11 @@ class Parser(Cursor):
             return Expr(literal, at, negated, self._withs())
 
     def _positive(self) -> Literal:
-        left = self.infix(commas=True)
+        term = self.infix(commas=True)
         if self.token.kind in (":=", "="):
             declares = self.advance().kind == ":="
-            return Unify(left, self.infix(), declares)
-        return Holds(left)
+            return Unify(term, self.infix(), declares)
+        return Holds(term)
 
     def _withs(self) -> tuple[With, ...]:
         targets = []
@@ -283,7 +283,7 @@ class Parser(Cursor):
                 term, path = SetTerm((), at) if empty else Call(name, args, at), []
             else:
                 break
-        return Ref(term, tuple(path), at) if path else term
+        return RefTerm(term, tuple(path), at) if path else term
 
     def _arguments(self) -> tuple[Term, ...]:
         self.need("(", "")

@@ -29,7 +29,7 @@ class Token(Struct, frozen=True):
     begin: int
     end: int
     parts: tuple[str | tuple[Token, ...], ...] = ()
-    """Of a template: texts, and the words between braces."""
+    """The parts of a template: texts, and the words between braces."""
 
 
 def tokens(text: str, file: str) -> list[Token]:

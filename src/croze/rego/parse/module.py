@@ -13,7 +13,7 @@ from croze.rego.syntax import (
     Expr,
     Import,
     Module,
-    Ref,
+    RefTerm,
     Rule,
     Scalar,
     Term,
@@ -69,9 +69,9 @@ class _Reader:
         if self.parser.take_keyword("as"):
             alias = self.parser.need("name", "expected var").text
         if not path or path[0] not in ("data", "input", "rego", "future"):
-            known = "{data future.keywords input rego.v1}"
+            allowed = "{data future.keywords input rego.v1}"
             raise self.parser.fail(
-                f"unexpected import path, must begin with one of: {known}, "
+                f"unexpected import path, must begin with one of: {allowed}, "
                 f"got: {path[0] if path else ''}",
                 term.at,
                 excerpt=True,
@@ -129,7 +129,7 @@ class _Reader:
         if value is None:
             raise self.parser.unexpected("default rules must have a value")
         for each in _constants_only(value):
-            kind = {Ref: "ref", Var: "var", Call: "call"}[type(each)]
+            kind = {RefTerm: "ref", Var: "var", Call: "call"}[type(each)]
             message = f"illegal default rule (value cannot contain {kind})"
             raise self.parser.fail(message, at, excerpt=True)
         branch = Branch(value, (), at)
@@ -159,8 +159,8 @@ class _Reader:
         path = _path(term)
         if path:
             return _Head(path, (), None, at)
-        if isinstance(term, Ref) and isinstance(term.head, Var):
-            constant = _path(Ref(term.head, _leading(term.path), at)) or (term.head.name,)
+        if isinstance(term, RefTerm) and isinstance(term.head, Var):
+            constant = _path(RefTerm(term.head, _leading(term.path), at)) or (term.head.name,)
             return _Head(constant, term.path[len(constant) - 1 :], None, at)
         raise parser.fail("rule head cannot be used", at, excerpt=True)
 
@@ -190,7 +190,7 @@ def _path(term: Term) -> tuple[str, ...]:
     """The names of a reference made of nothing else; empty for any other term."""
     if isinstance(term, Var):
         return (term.name,)
-    if not isinstance(term, Ref) or not isinstance(term.head, Var):
+    if not isinstance(term, RefTerm) or not isinstance(term.head, Var):
         return ()
     names = [each.value for each in term.path if isinstance(each, Scalar)]
     words = [name for name in names if isinstance(name, str)]
@@ -199,7 +199,7 @@ def _path(term: Term) -> tuple[str, ...]:
 
 def _constants_only(term: Term) -> list[Term]:
     """What is neither a constant nor made of constants."""
-    if isinstance(term, Ref | Var | Call):
+    if isinstance(term, RefTerm | Var | Call):
         return [term]
     if isinstance(term, Comprehension | Scalar):
         return []

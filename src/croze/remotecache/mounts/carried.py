@@ -23,7 +23,7 @@ MountKey = tuple[str, str]
 """Id, and digest of the base."""
 
 
-class Source(Struct, frozen=True):
+class CarriedCache(Struct, frozen=True):
     """An imported cache."""
 
     listing: Listing
@@ -44,7 +44,7 @@ class BuildMounts(Struct):
     services: MountServices
     exported: bool = False
     """Whether they go to a cache, too."""
-    sources: list[Source] = field(default_factory=list)
+    sources: list[CarriedCache] = field(default_factory=list)
     ran: set[MountKey] = field(default_factory=set)
     """Mounts that steps of this build have used."""
     fresh: set[str] = field(default_factory=set)
@@ -59,7 +59,7 @@ class BuildMounts(Struct):
         if listing is None or cache.fetcher is None:
             return
         data = await self.services.read(cache.fetcher, listing, sessions, LIMIT_BYTES)
-        self.sources.append(Source(decode(data), cache.fetcher, options))
+        self.sources.append(CarriedCache(decode(data), cache.fetcher, options))
 
     def start_fresh(self, ids: Collection[str]) -> None:
         """See `CarriedMounts`."""

@@ -12,7 +12,7 @@ from croze.aio.parallel import all_of
 from croze.aio.threads import in_thread
 from croze.errors import CrozeError, NotFound
 from croze.fs.bundle.memory import known_packs
-from croze.fs.bundle.write import Blob, Bundle, TooLarge, write_bundle
+from croze.fs.bundle.write import BundleBlob, TooLarge, TreeBundle, write_bundle
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
 from croze.remotecache.mounts import listing
@@ -155,7 +155,7 @@ class _Sending(Struct):
         self._say(mount, sum(blob.size for _, blob in blobs if blob.path))
         return mount
 
-    async def _write(self, here: CacheMountInfo, spool: Path) -> Bundle | TooLarge | None:
+    async def _write(self, here: CacheMountInfo, spool: Path) -> TreeBundle | TooLarge | None:
         """None for a mount that has gone meanwhile. Steps that want it wait only while it is read:
         the target is asked before, and gets its bytes afterwards."""
         services, sharing = self.export.services, self.export.used[here.id]
@@ -168,16 +168,16 @@ class _Sending(Struct):
             bundle = await services.pool.run(
                 write_bundle, str(held.path), memory, present, str(spool), self.left_bytes
             )
-            if isinstance(bundle, Bundle):
+            if isinstance(bundle, TreeBundle):
                 note_merged(held.ref, bundle.index.digest)
             return bundle
 
-    async def _present(self, known: Sequence[tuple[str, int]]) -> list[str]:
+    async def _present(self, packs: Sequence[tuple[str, int]]) -> list[str]:
         """Which of the packs the target has."""
         there = await all_of(
-            self.target.has_blob(Descriptor(PACK, digest, size)) for digest, size in known
+            self.target.has_blob(Descriptor(PACK, digest, size)) for digest, size in packs
         )
-        return [digest for (digest, _), has in zip(known, there, strict=True) if has]
+        return [digest for (digest, _), has in zip(packs, there, strict=True) if has]
 
     async def _send_on(self, offer: MountOffer) -> ListedMount | None:
         """What an imported cache has, without looking into it; only what the target lacks."""
@@ -222,11 +222,11 @@ class _Sending(Struct):
         self.progress.log(2, text.encode())
 
 
-def _listed(blob: Blob) -> ListedBlob:
+def _listed(blob: BundleBlob) -> ListedBlob:
     return ListedBlob(blob.digest, blob.size)
 
 
-def _bytes_of(blob: Blob) -> Callable[[], Awaitable[Path]]:
+def _bytes_of(blob: BundleBlob) -> Callable[[], Awaitable[Path]]:
     if blob.path:
         return _at(Path(blob.path))
 

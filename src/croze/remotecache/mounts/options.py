@@ -28,8 +28,8 @@ class MountOptions(Struct, frozen=True):
 
     def unknown(self, ids: Iterable[str]) -> list[str]:
         """Names that mean none of `ids`."""
-        known = tuple(ids)
-        return [n for n in self.ids if n != ALL and not any(is_called(id, n) for id in known)]
+        known_ids = tuple(ids)
+        return [n for n in self.ids if n != ALL and not any(is_called(id, n) for id in known_ids)]
 
 
 def mount_options(attrs: Mapping[str, str]) -> MountOptions | None:

@@ -48,12 +48,12 @@ class MountServices(Struct, frozen=True):
     def blobs(self) -> BlobStore:
         return self.refs.blobs
 
-    def limit(self, asked: int | None) -> int:
+    def limit(self, wanted_bytes: int | None) -> int:
         """In bytes."""
-        return self.max_bytes if asked is None else min(asked, self.max_bytes)
+        return self.max_bytes if wanted_bytes is None else min(wanted_bytes, self.max_bytes)
 
     async def digest_of_base(self, base_id: str) -> str:
-        """Of a mount's base. Raises `NotFound` if it is gone."""
+        """The digest of a mount's base. Raises `NotFound` if it is gone."""
         if not base_id:
             return ""
         base = await self.refs.get(base_id, uses=False)
@@ -109,8 +109,8 @@ def merged_into(ref: MutableRef) -> list[str]:
 
 def note_merged(ref: MutableRef, *digests: str) -> None:
     """The mount has all of these, too."""
-    known = [d for d in merged_into(ref) if d not in digests]
-    ref.set_meta(**{MERGED: " ".join([*known, *digests][-REMEMBERED:])})
+    earlier = [d for d in merged_into(ref) if d not in digests]
+    ref.set_meta(**{MERGED: " ".join([*earlier, *digests][-REMEMBERED:])})
 
 
 def rfc3339(moment: datetime) -> str:

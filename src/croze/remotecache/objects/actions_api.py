@@ -32,11 +32,11 @@ from croze.remotecache.objects.gha_options import GhaOptions
 from croze.remotecache.objects.rate_limit import RateLimit
 from croze.remotecache.objects.transfer import (
     CONFIG_BYTES,
-    Answer,
+    ObjectAnswer,
+    ObjectRequest,
+    ObjectRetry,
+    ObjectSender,
     Piece,
-    Request,
-    Retry,
-    Sender,
     pieces,
     refused_as,
     shown,
@@ -47,9 +47,9 @@ _VERSION = hashlib.sha256(b"|go-actionscache-1.0").hexdigest()
 CHUNK_BYTES = 32 << 20
 _CHUNKS_AT_ONCE = 4
 _SERVICE = "twirp/github.actions.results.api.v1.CacheService"
-BLOBS = Retry(attempts=11, first_s=10.0, limit_s=120.0)
-"""Of Azure's storage, which is asked with much patience."""
-_ONCE = Retry(attempts=1)
+BLOBS = ObjectRetry(attempts=11, first_s=10.0, limit_s=120.0)
+"""For Azure's storage, which is asked with much patience."""
+_ONCE = ObjectRetry(attempts=1)
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
@@ -81,7 +81,7 @@ class _Committed2(msgspec.Struct, frozen=True):
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
+class FoundEntry:
     """Found. `key`: the whole."""
 
     key: str
@@ -90,7 +90,7 @@ class Entry:
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class ReservedPlace:
     """Reserved: where the bytes go."""
 
     key: str
@@ -102,7 +102,7 @@ class ActionsApi(Struct, frozen=True):
     """All raise `CrozeError`."""
 
     options: GhaOptions
-    api: Sender
+    api: ObjectSender
     blobs: BlobRequests
     limit: RateLimit
     chunks: asyncio.Semaphore = msgspec.field(
@@ -111,14 +111,14 @@ class ActionsApi(Struct, frozen=True):
 
     # -- entries -----------------------------------------------------------------------------
 
-    async def find(self, key: str) -> Entry | None:
+    async def find(self, key: str) -> FoundEntry | None:
         """The newest entry whose key begins so."""
         if self.options.version == 2:
-            asked = {"key": key, "restore_keys": [key], "version": _VERSION}
-            entry = await self._call("GetCacheEntryDownloadURL", asked, _Found2)
+            request = {"key": key, "restore_keys": [key], "version": _VERSION}
+            entry = await self._call("GetCacheEntryDownloadURL", request, _Found2)
             if not entry.ok:
                 return None
-            return Entry(entry.matched_key, _checked(entry.signed_download_url), azure=True)
+            return FoundEntry(entry.matched_key, _checked(entry.signed_download_url), azure=True)
         query = urlencode({"keys": key, "version": _VERSION})
         answer = await self._send("GET", f"{self._v1('cache')}?{query}")
         if not answer.body:
@@ -126,29 +126,29 @@ class ActionsApi(Struct, frozen=True):
         old = _decoded(answer.body, _Found)
         if not old.cache_key:
             return None
-        return Entry(old.cache_key, _checked(old.archive_location), old.is_azure_blob)
+        return FoundEntry(old.cache_key, _checked(old.archive_location), old.is_azure_blob)
 
-    async def reserve(self, key: str) -> Place:
+    async def reserve(self, key: str) -> ReservedPlace:
         """Raises `AlreadyExists`: also for a key that somebody is writing, or began to."""
-        asked = {"key": key, "version": _VERSION}
+        request = {"key": key, "version": _VERSION}
         if self.options.version == 2:
-            reserved = await self._call("CreateCacheEntry", asked, _Reserved2)
+            reserved = await self._call("CreateCacheEntry", request, _Reserved2)
             if not reserved.ok:
                 raise CrozeError("failed to reserve cache")
-            return Place(key, url=_checked(reserved.signed_upload_url))
-        answer = await self._send("POST", self._v1("caches"), msgspec.json.encode(asked))
+            return ReservedPlace(key, url=_checked(reserved.signed_upload_url))
+        answer = await self._send("POST", self._v1("caches"), msgspec.json.encode(request))
         old = _decoded(answer.body, _Reserved)
         id = old.cache_id or old.cache_id_camel
         if not id:
             raise CrozeError(f"invalid response {self.api.hidden(_text(answer.body))}")
-        return Place(key, id=id)
+        return ReservedPlace(key, id=id)
 
-    async def commit(self, place: Place, size: int) -> None:
+    async def commit(self, place: ReservedPlace, size: int) -> None:
         """Now it is found."""
         if self.options.version == 2:
-            asked = {"key": place.key, "size_bytes": size, "version": _VERSION}
-            done = await self._call("FinalizeCacheEntryUpload", asked, _Committed2)
-            if not done.ok:
+            request = {"key": place.key, "size_bytes": size, "version": _VERSION}
+            committed = await self._call("FinalizeCacheEntryUpload", request, _Committed2)
+            if not committed.ok:
                 raise CrozeError("failed to commit cache")
             return
         url = self._v1(f"caches/{place.id}")
@@ -161,7 +161,7 @@ class ActionsApi(Struct, frozen=True):
         """A new entry. Raises `AlreadyExists`."""
         await self.write(await self.reserve(key), body, size)
 
-    async def write(self, place: Place, body: Path | bytes, size: int) -> None:
+    async def write(self, place: ReservedPlace, body: Path | bytes, size: int) -> None:
         """The bytes of what was reserved, which is then there."""
         if self.options.version == 2:
             if isinstance(body, Path):
@@ -176,7 +176,7 @@ class ActionsApi(Struct, frozen=True):
             await self._upload(place, body, 0)
         await self.commit(place, size)
 
-    async def _upload(self, place: Place, body: Piece | bytes, start: int) -> None:
+    async def _upload(self, place: ReservedPlace, body: Piece | bytes, start: int) -> None:
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Range": f"bytes {start}-{start + len(body) - 1}/*",
@@ -186,21 +186,21 @@ class ActionsApi(Struct, frozen=True):
 
     # -- their bytes -------------------------------------------------------------------------
 
-    async def read(self, entry: Entry) -> bytes:
-        """Of a small one."""
+    async def read(self, entry: FoundEntry) -> bytes:
+        """The bytes of a small entry."""
         if entry.azure:
             return await self.blobs.get(entry.url)
         sender = self.blobs.sender
 
-        async def prepare() -> Request:
-            return Request("GET", entry.url, redirects=True)
+        async def prepare() -> ObjectRequest:
+            return ObjectRequest("GET", entry.url, redirects=True)
 
         answer = await sender.ask(prepare, limit_bytes=CONFIG_BYTES)
         if not answer.ok:
             raise _unreadable(entry, answer)
         return answer.body
 
-    async def download(self, entry: Entry, blob: Descriptor, take: Take) -> None:
+    async def download(self, entry: FoundEntry, blob: Descriptor, take: Take) -> None:
         """See `ObjectCache.read_blob`. A signed URL that has expired is asked for anew."""
         seen = [0]
 
@@ -216,8 +216,8 @@ class ActionsApi(Struct, frozen=True):
                 raise
             await self._download(again, blob, take)
 
-    async def _download(self, entry: Entry, blob: Descriptor, take: Take) -> None:
-        def refused(answer: Answer) -> CrozeError:
+    async def _download(self, entry: FoundEntry, blob: Descriptor, take: Take) -> None:
+        def refused(answer: ObjectAnswer) -> CrozeError:
             if answer.status in (401, 403):
                 return Expired(str(azure_blobs.failure("GET", entry.url, answer)))
             if entry.azure:
@@ -228,9 +228,9 @@ class ActionsApi(Struct, frozen=True):
             await self.blobs.download(entry.url, blob, take, refused)
             return
 
-        async def prepare(offset: int) -> Request:
+        async def prepare(offset: int) -> ObjectRequest:
             headers = {"Range": f"bytes={offset}-"} if offset else {}
-            return Request("GET", entry.url, headers, redirects=True)
+            return ObjectRequest("GET", entry.url, headers, redirects=True)
 
         await self.blobs.sender.download(blob, prepare, refused, take)
 
@@ -239,9 +239,9 @@ class ActionsApi(Struct, frozen=True):
     def _v1(self, path: str) -> str:
         return f"{self.options.url}/_apis/artifactcache/{path}"
 
-    async def _call(self, method: str, asked: Mapping[str, object], kind: type[_T]) -> _T:
+    async def _call(self, method: str, request: Mapping[str, object], kind: type[_T]) -> _T:
         url = f"{self.options.url}/{_SERVICE}/{method}"
-        return _decoded((await self._send("POST", url, msgspec.json.encode(asked))).body, kind)
+        return _decoded((await self._send("POST", url, msgspec.json.encode(request))).body, kind)
 
     async def _send(
         self,
@@ -249,18 +249,18 @@ class ActionsApi(Struct, frozen=True):
         url: str,
         body: Piece | bytes = b"",
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> ObjectAnswer:
         full = {"Authorization": f"Bearer {self.options.token.text}"}
         if self.options.version == 1:
             full["Accept"] = "application/json;api-version=6.0-preview.1"
         if body:
             full["Content-Type"] = "application/json"
-        request = Request(method, url, {**full, **(headers or {})}, body)
+        request = ObjectRequest(method, url, {**full, **(headers or {})}, body)
 
-        async def prepare() -> Request:
+        async def prepare() -> ObjectRequest:
             return request
 
-        async def once() -> Answer:
+        async def once() -> ObjectAnswer:
             answer = await self.api.ask(prepare)
             if not answer.ok:
                 raise failure(answer)
@@ -273,7 +273,7 @@ class Expired(CrozeError):
     """A signed URL is not valid any more."""
 
 
-def _unreadable(entry: Entry, answer: Answer) -> CrozeError:
+def _unreadable(entry: FoundEntry, answer: ObjectAnswer) -> CrozeError:
     text = f"invalid status response {answer.status} {answer.reason} for {shown(entry.url)}"
     return refused_as(answer, text)
 
@@ -299,9 +299,11 @@ def _text(body: bytes) -> str:
 
 
 def open_api(
-    options: GhaOptions, http: HttpClient, limit: RateLimit, blobs: Retry = BLOBS
+    options: GhaOptions, http: HttpClient, limit: RateLimit, blobs: ObjectRetry = BLOBS
 ) -> ActionsApi:
     """`limit`: shared by all who ask the service."""
     secrets = (options.token.text, options.rest_token)
-    storage = BlobRequests(Sender(http, blobs, azure_blobs.code_of, secrets), azure_blobs.as_it_is)
-    return ActionsApi(options, Sender(http, _ONCE, secrets=secrets), storage, limit)
+    storage = BlobRequests(
+        ObjectSender(http, blobs, azure_blobs.code_of, secrets), azure_blobs.as_it_is
+    )
+    return ActionsApi(options, ObjectSender(http, _ONCE, secrets=secrets), storage, limit)

@@ -6,11 +6,12 @@ import msgspec
 
 from croze.errors import AlreadyExists, CrozeError
 from croze.gotypes import gojson
-from croze.remotecache.objects.transfer import Answer, refused_as, retry_after_s
+from croze.remotecache.objects.transfer import ObjectAnswer, refused_as, retry_after_s
 
 
 class _Said(msgspec.Struct, frozen=True):
-    """Of both versions: `typeKey` of the first, `code` of the second (Twirp's error)."""
+    """What is said, in both versions: `typeKey` of the first, `code` of the second (Twirp's
+    error)."""
 
     message: str = ""
     type_key: str = msgspec.field(default="", name="typeKey")
@@ -26,7 +27,7 @@ class TooMany(CrozeError):
         self.after_s = after_s
 
 
-def failure(answer: Answer) -> CrozeError:
+def failure(answer: ObjectAnswer) -> CrozeError:
     """The error for an answer: `AlreadyExists`, `TooMany`, or by its status."""
     text, key = _said(answer)
     if "AlreadyExists" in key or "already exists" in text.lower():
@@ -36,7 +37,7 @@ def failure(answer: Answer) -> CrozeError:
     return refused_as(answer, text)
 
 
-def _said(answer: Answer) -> tuple[str, str]:
+def _said(answer: ObjectAnswer) -> tuple[str, str]:
     """The message, and the kind of error."""
     status = f"{answer.status} {answer.reason}"
     data = answer.body.removeprefix(b"\xef\xbb\xbf")

@@ -11,7 +11,7 @@ from croze.aio.parallel import first_error
 from croze.errors import CrozeError
 from croze.gotypes import gojson
 from croze.remotecache.objects.gha_options import BLOB_PREFIX, GhaOptions
-from croze.remotecache.objects.transfer import Request, Sender, refused_as
+from croze.remotecache.objects.transfer import ObjectRequest, ObjectSender, refused_as
 
 _PAGE = 100
 _MOST_PAGES = 1000
@@ -27,7 +27,7 @@ class _Page(msgspec.Struct, frozen=True):
     actions_caches: list[_Cache] = []
 
 
-async def all_keys(options: GhaOptions, sender: Sender) -> frozenset[str]:
+async def all_keys(options: GhaOptions, sender: ObjectSender) -> frozenset[str]:
     """The keys of all blobs in the scopes of the token. Raises `CrozeError`."""
     async with first_error(), asyncio.TaskGroup() as group:
         tasks = [
@@ -36,7 +36,7 @@ async def all_keys(options: GhaOptions, sender: Sender) -> frozenset[str]:
     return frozenset(key for task in tasks for key in task.result())
 
 
-async def _keys(options: GhaOptions, sender: Sender, ref: str) -> list[str]:
+async def _keys(options: GhaOptions, sender: ObjectSender, ref: str) -> list[str]:
     keys: list[str] = []
     for number in range(1, _MOST_PAGES):
         page = await _page(options, sender, ref, number)
@@ -46,11 +46,11 @@ async def _keys(options: GhaOptions, sender: Sender, ref: str) -> list[str]:
     return keys
 
 
-async def _page(options: GhaOptions, sender: Sender, ref: str, number: int) -> _Page:
-    asked = {"per_page": _PAGE, "page": number, "key": BLOB_PREFIX} | ({"ref": ref} if ref else {})
-    request = Request(
+async def _page(options: GhaOptions, sender: ObjectSender, ref: str, number: int) -> _Page:
+    query = {"per_page": _PAGE, "page": number, "key": BLOB_PREFIX} | ({"ref": ref} if ref else {})
+    request = ObjectRequest(
         "GET",
-        f"{options.rest_url}/repos/{options.repository}/actions/caches?{urlencode(asked)}",
+        f"{options.rest_url}/repos/{options.repository}/actions/caches?{urlencode(query)}",
         {
             "Accept": "application/vnd.github+json",
             "Authorization": f"Bearer {options.rest_token}",
@@ -58,7 +58,7 @@ async def _page(options: GhaOptions, sender: Sender, ref: str, number: int) -> _
         },
     )
 
-    async def prepare() -> Request:
+    async def prepare() -> ObjectRequest:
         return request
 
     answer = await sender.ask(prepare, limit_bytes=_ANSWER_BYTES)

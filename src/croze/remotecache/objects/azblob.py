@@ -19,10 +19,10 @@ from croze.remotecache.objects import azure_blobs
 from croze.remotecache.objects.azblob_options import AzblobOptions
 from croze.remotecache.objects.azure_blobs import BlobRequests
 from croze.remotecache.objects.contract import GIVEN, OWN, Bring, Take
-from croze.remotecache.objects.transfer import Retry, Sender
+from croze.remotecache.objects.transfer import ObjectRetry, ObjectSender
 from croze.status import Progress, step
 
-RETRY = Retry(attempts=4, first_s=0.8, limit_s=60.0)
+RETRY = ObjectRetry(attempts=4, first_s=0.8, limit_s=60.0)
 _UPLOADS = 4
 _OPENING_S = 60.0
 
@@ -160,8 +160,8 @@ def _authorizer(options: AzblobOptions, own: DefaultIdentity) -> azure_blobs.Aut
 
 
 def open_azblob(
-    options: AzblobOptions, own: DefaultIdentity, http: HttpClient, retry: Retry = RETRY
+    options: AzblobOptions, own: DefaultIdentity, http: HttpClient, retry: ObjectRetry = RETRY
 ) -> AzblobCache:
     """`own`: the daemon's identity, for options without a key. `AzblobCache.open` comes next."""
-    sender = Sender(http, retry, azure_blobs.code_of)
+    sender = ObjectSender(http, retry, azure_blobs.code_of)
     return AzblobCache(options, BlobRequests(sender, _authorizer(options, own)))

@@ -39,7 +39,7 @@ class AzblobOptions:
         return _joined(self.prefix, self.manifests_prefix, name)
 
     def url(self, key: str = "") -> str:
-        """Of a blob, or of the container."""
+        """The URL of a blob, or of the container."""
         path = f"{self.account_url}/{percent(self.container, safe='')}"
         if key:
             path += f"/{percent(key, safe='/:@&=+$')}"

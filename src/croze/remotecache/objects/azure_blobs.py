@@ -18,10 +18,10 @@ from croze.image.descriptor import Descriptor
 from croze.remotecache.objects.contract import Take
 from croze.remotecache.objects.transfer import (
     CONFIG_BYTES,
-    Answer,
+    ObjectAnswer,
+    ObjectRequest,
+    ObjectSender,
     Piece,
-    Request,
-    Sender,
     pieces,
     refused_as,
     shown,
@@ -45,7 +45,7 @@ async def as_it_is(method: str, url: str, headers: Mapping[str, str]) -> Mapping
 class BlobRequests(Struct, frozen=True):
     """URLs may have a query, which stays. All raise `CrozeError` for other answers than asked."""
 
-    sender: Sender
+    sender: ObjectSender
     authorize: Authorize
     at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_BLOCKS_AT_ONCE))
 
@@ -58,23 +58,23 @@ class BlobRequests(Struct, frozen=True):
         headers: Mapping[str, str] | None = None,
         body: Piece | bytes = b"",
         limit_bytes: int = 1 << 20,
-    ) -> Answer:
+    ) -> ObjectAnswer:
         """An answer, whatever its status."""
 
-        async def prepare() -> Request:
+        async def prepare() -> ObjectRequest:
             return await self._request(method, _with(url, query), headers or {}, body)
 
         return await self.sender.ask(prepare, limit_bytes=limit_bytes)
 
     async def _request(
         self, method: str, url: str, headers: Mapping[str, str], body: Piece | bytes
-    ) -> Request:
+    ) -> ObjectRequest:
         full = {"x-ms-version": VERSION, **headers}
         if method in ("PUT", "POST"):
             # Said here, since the HTTP client would say so of itself, and the signature covers it.
             full = {"Content-Type": "application/octet-stream"} | full
             full["Content-Length"] = str(len(body))
-        return Request(method, url, await self.authorize(method, url, full), body)
+        return ObjectRequest(method, url, await self.authorize(method, url, full), body)
 
     async def put(self, url: str, body: Piece | bytes, *, over: bool) -> None:
         """A whole blob. Unless `over`, one that is there stays."""
@@ -139,11 +139,11 @@ class BlobRequests(Struct, frozen=True):
         url: str,
         blob: Descriptor,
         take: Take,
-        refused: Callable[[Answer], CrozeError] | None = None,
+        refused: Callable[[ObjectAnswer], CrozeError] | None = None,
     ) -> None:
-        """See `Sender.download`."""
+        """See `ObjectSender.download`."""
 
-        async def prepare(offset: int) -> Request:
+        async def prepare(offset: int) -> ObjectRequest:
             headers = {"x-ms-range": f"bytes={offset}-"} if offset else {}
             return await self._request("GET", url, headers, b"")
 
@@ -156,7 +156,7 @@ def _with(url: str, query: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
 
 
-def is_there(answer: Answer) -> bool:
+def is_there(answer: ObjectAnswer) -> bool:
     """Whether a write was refused because the blob exists."""
     return answer.status in (409, 412) and code_of(answer) in (
         "BlobAlreadyExists",
@@ -164,7 +164,7 @@ def is_there(answer: Answer) -> bool:
     )
 
 
-def code_of(answer: Answer) -> str:
+def code_of(answer: ObjectAnswer) -> str:
     """What Azure calls the error."""
     if code := answer.headers.get("x-ms-error-code", ""):
         return code
@@ -172,7 +172,7 @@ def code_of(answer: Answer) -> str:
     return match[1].decode("utf-8", "replace") if match else ""
 
 
-def failure(method: str, url: str, answer: Answer) -> CrozeError:
+def failure(method: str, url: str, answer: ObjectAnswer) -> CrozeError:
     """The error for an answer, in the words of the Go SDK, on one line."""
     text = f"{method} {shown(url)}: RESPONSE {answer.status}: {answer.status} {answer.reason}"
     return refused_as(answer, f"{text}, ERROR CODE: {code_of(answer) or 'UNAVAILABLE'}")

@@ -15,12 +15,18 @@ from croze.http.daemon import HttpClient
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import digest_of
 from croze.remotecache.objects import actions_rest
-from croze.remotecache.objects.actions_api import BLOBS, ActionsApi, Entry, Place, open_api
+from croze.remotecache.objects.actions_api import (
+    BLOBS,
+    ActionsApi,
+    FoundEntry,
+    ReservedPlace,
+    open_api,
+)
 from croze.remotecache.objects.contract import GIVEN, Bring, Take
 from croze.remotecache.objects.gha_options import GhaOptions, blob_key
 from croze.remotecache.objects.gha_signatures import Signatures
 from croze.remotecache.objects.rate_limit import RateLimit
-from croze.remotecache.objects.transfer import Retry
+from croze.remotecache.objects.transfer import ObjectRetry
 from croze.status import Progress, step
 
 log = logging.getLogger(__name__)
@@ -28,7 +34,7 @@ log = logging.getLogger(__name__)
 _UPLOADS = 4
 
 
-class Patience(Struct, frozen=True):
+class IndexPatience(Struct, frozen=True):
     """How long another writer of the same index is waited for, and how long each time. One that
     crashed never finishes."""
 
@@ -43,12 +49,12 @@ class GhaCache(Struct, eq=False):
     options: GhaOptions
     api: ActionsApi
     signatures: Signatures
-    patience: Patience = field(default_factory=Patience)
+    patience: IndexPatience = field(default_factory=IndexPatience)
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_UPLOADS))
 
     _keys: frozenset[str] | None = None
     _asked: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _entries: dict[str, Entry] = field(default_factory=dict)
+    _entries: dict[str, FoundEntry] = field(default_factory=dict)
 
     @property
     def origin(self) -> Mapping[str, str]:
@@ -113,7 +119,7 @@ class GhaCache(Struct, eq=False):
 
     # -- blobs -------------------------------------------------------------------------------
 
-    async def _entry(self, digest: str) -> Entry | None:
+    async def _entry(self, digest: str) -> FoundEntry | None:
         key = blob_key(digest)
         if key not in self._entries:
             entry = await self.api.find(key)
@@ -123,8 +129,8 @@ class GhaCache(Struct, eq=False):
         return self._entries[key]
 
     async def _has_key(self, key: str) -> bool:
-        known = await self._known_keys()
-        return key in known if known is not None else await self.api.find(key) is not None
+        known_keys = await self._known_keys()
+        return key in known_keys if known_keys is not None else await self.api.find(key) is not None
 
     async def _known_keys(self) -> frozenset[str] | None:
         """All keys, from GitHub's other API, if there is a token for it: one request instead of one
@@ -163,7 +169,7 @@ class GhaCache(Struct, eq=False):
                 raise PermissionDenied("missing signature for github actions cache")
             await self.signatures.check(digest, await self.api.read(entry))
 
-    async def _reserved(self, key: str) -> Place:
+    async def _reserved(self, key: str) -> ReservedPlace:
         """The number after the newest. One that is taken is being written: when it is there, there
         is a newer one; if that never happens, it is passed over."""
         waited_s = 0.0
@@ -202,9 +208,9 @@ def open_gha(
     http: HttpClient,
     limit: RateLimit,
     signatures: Signatures,
-    patience: Patience | None = None,
-    blobs: Retry = BLOBS,
+    patience: IndexPatience | None = None,
+    blobs: ObjectRetry = BLOBS,
 ) -> GhaCache:
     """`limit`: shared by all such caches."""
     api = open_api(options, http, limit, blobs)
-    return GhaCache(options, api, signatures, patience or Patience())
+    return GhaCache(options, api, signatures, patience or IndexPatience())

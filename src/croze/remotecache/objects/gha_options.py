@@ -39,7 +39,7 @@ class GhaOptions:
     rest_url: str = _REST_URL
 
     def index_key(self, scope: str) -> str:
-        """Of the cache config that is written with this of the token's scopes."""
+        """The key of the cache config that is written with this one of the token's scopes."""
         short = hashlib.sha256(scope.encode()).hexdigest()[:8]
         return f"index-{self.scope}-{_FORMAT}-{short}"
 

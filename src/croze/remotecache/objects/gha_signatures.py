@@ -20,7 +20,7 @@ _MOST_COMPLAINT_BYTES = 16 << 10
 _LOG = "Tlog"
 
 
-class Rules(Struct, frozen=True):
+class SignatureRules(Struct, frozen=True):
     """What must be true of a signature. `fields`: of the certificate, by name; a `*` at either end
     of a value stands for anything."""
 
@@ -37,7 +37,7 @@ class Signatures(Struct, frozen=True):
     apart: bool = False
     command: Sequence[str] = ()
     required: bool = False
-    rules: Rules = field(default_factory=Rules)
+    rules: SignatureRules = field(default_factory=SignatureRules)
 
     async def sign(self, data: bytes) -> bytes:
         """The bundle that the command makes. Raises `CrozeError`."""
@@ -104,10 +104,10 @@ async def _feed(stream: asyncio.StreamWriter, data: bytes) -> None:
 
 async def _first(stream: asyncio.StreamReader, most_bytes: int) -> bytes:
     """The beginning; the rest is read, and dropped."""
-    kept = bytearray()
+    output = bytearray()
     while piece := await stream.read(1 << 16):
-        kept += piece[: most_bytes - len(kept)]
-    return bytes(kept)
+        output += piece[: most_bytes - len(output)]
+    return bytes(output)
 
 
 def _enough(what: str, have: int, need: int) -> None:

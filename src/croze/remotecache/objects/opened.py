@@ -18,7 +18,7 @@ from croze.image.descriptor import Descriptor
 from croze.remotecache.objects.contract import OWN, ObjectCache
 from croze.remotecache.objects.gha_signatures import Signatures
 from croze.remotecache.objects.rate_limit import RateLimit
-from croze.sources.content import Locks, Transfer
+from croze.sources.content import Locks, TransferProgress
 from croze.status import Progress
 from croze.store.contract import BlobFetcher, BlobStore
 
@@ -111,8 +111,8 @@ class ObjectCaches:
         return self._latest.get(frozenset(origin.items()))
 
     def fetcher(self, origin: Mapping[str, str]) -> BlobFetcher:
-        """Of layers that were left in a cache before a restart. Raises `NotFound` if no build has
-        opened the cache since, and the daemon's own credentials are not those for it."""
+        """A fetcher of layers that were left in a cache before a restart. Raises `NotFound` if no
+        build has opened the cache since, and the daemon's own credentials are not those for it."""
         if self.latest(origin) is None and origin.get("credentials") != OWN:
             raise NotFound(f"nobody has opened the {origin.get('kind')} cache since")
         return ObjectFetcher(self, origin)
@@ -144,8 +144,8 @@ class ObjectFetcher(Struct):
     @property
     def spent(self) -> bool:
         """See `BlobFetcher`."""
-        known = [c for c in (self.caches.latest(self.origin), self.cache) if c is not None]
-        return self.broken or (bool(known) and all(cache.spent for cache in known))
+        caches = [c for c in (self.caches.latest(self.origin), self.cache) if c is not None]
+        return self.broken or (bool(caches) and all(cache.spent for cache in caches))
 
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
@@ -175,15 +175,15 @@ class ObjectFetcher(Struct):
     async def _fetch_from(
         self, cache: ObjectCache, descriptor: Descriptor, blobs: BlobStore
     ) -> None:
-        report = Transfer(self.progress, descriptor)
-        done = 0
+        report = TransferProgress(self.progress, descriptor)
+        fetched_bytes = 0
         async with blobs.writer() as writer:
 
             async def take(data: bytes) -> None:
-                nonlocal done
+                nonlocal fetched_bytes
                 await in_thread(writer.write, data)
-                done += len(data)
-                report.count(done)
+                fetched_bytes += len(data)
+                report.count(fetched_bytes)
 
             await cache.read_blob(descriptor, take)
             await writer.commit(digest=descriptor.digest, size=descriptor.size)

@@ -30,7 +30,7 @@ _LEAST_TOKENS = 1.0
 
 
 class Pace:
-    """Of all requests to one storage. `clock`: in seconds."""
+    """The pace of all requests to one storage. `clock`: in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -20,7 +20,13 @@ from croze.remotecache.objects.contract import GIVEN, OWN, Bring, Take
 from croze.remotecache.objects.pace import Pace
 from croze.remotecache.objects.s3_options import S3Options
 from croze.remotecache.objects.s3_requests import RETRIED_CODES, Part, S3Requests, code_of
-from croze.remotecache.objects.transfer import Piece, Request, Retry, Sender, pieces
+from croze.remotecache.objects.transfer import (
+    ObjectRequest,
+    ObjectRetry,
+    ObjectSender,
+    Piece,
+    pieces,
+)
 from croze.status import Progress, step
 
 WHOLE_BYTES = 16 << 20
@@ -101,7 +107,7 @@ class S3Cache(Struct, frozen=True):
         """See `ObjectCache`."""
         requests, key = self.requests, self.options.blob_key(blob.digest)
 
-        async def prepare(offset: int) -> Request:
+        async def prepare(offset: int) -> ObjectRequest:
             return await requests.reading(key, offset)
 
         await requests.sender.download(blob, prepare, requests.unreadable, take)
@@ -119,13 +125,13 @@ class S3Cache(Struct, frozen=True):
     async def _copy(self, key: str, size: int) -> None:
         async with self._uploading(key) as upload:
             starts = range(0, size, COPY_BYTES)
-            done = [
+            parts = [
                 await self.requests.copy_part(
                     key, upload, number, start, min(start + COPY_BYTES, size) - 1
                 )
                 for number, start in enumerate(starts, 1)
             ]
-            await self.requests.complete_upload(key, upload, done)
+            await self.requests.complete_upload(key, upload, parts)
 
     async def _upload(self, key: str, file: Path, size: int) -> None:
         if size <= WHOLE_BYTES:
@@ -160,15 +166,15 @@ class S3Cache(Struct, frozen=True):
 
 
 def open_s3(
-    options: S3Options, own: AwsIdentity, http: HttpClient, retry: Retry | None = None
+    options: S3Options, own: AwsIdentity, http: HttpClient, retry: ObjectRetry | None = None
 ) -> S3Cache:
     """`own`: the daemon's identity, for options without credentials."""
-    given = options.credentials
-    retry = retry or Retry(attempts=options.attempts, codes=RETRIED_CODES)
-    secrets = (given.secret_access_key, given.session_token) if given else ()
-    identity = StaticCredentials(given) if given else own
+    credentials = options.credentials
+    retry = retry or ObjectRetry(attempts=options.attempts, codes=RETRIED_CODES)
+    secrets = (credentials.secret_access_key, credentials.session_token) if credentials else ()
+    identity = StaticCredentials(credentials) if credentials else own
     pace = Pace() if options.adaptive else None
-    sender = Sender(http, retry, code_of, secrets, pace)
+    sender = ObjectSender(http, retry, code_of, secrets, pace)
     return S3Cache(
         S3Requests(options, identity, sender), asyncio.Semaphore(options.upload_parallelism)
     )

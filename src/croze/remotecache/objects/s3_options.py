@@ -57,7 +57,7 @@ class S3Options:
     attempts: int
     adaptive: bool
     base_url: str
-    """Of the bucket, without a slash at the end."""
+    """The URL of the bucket, without a slash at the end."""
     credentials: AwsCredentials | None = dataclasses.field(default=None, repr=False)
 
     def blob_key(self, digest: str) -> str:
@@ -67,7 +67,7 @@ class S3Options:
         return f"{self.prefix}{self.manifests_prefix}{name}"
 
     def url(self, key: str, query: str = "") -> str:
-        """Of an object."""
+        """The URL of an object."""
         path = encoded(key, safe="/")
         return f"{self.base_url}/{path}{'?' if query else ''}{query}"
 

@@ -17,11 +17,11 @@ from croze.errors import CrozeError, PermissionDenied
 from croze.remotecache.objects.s3_options import S3Options
 from croze.remotecache.objects.transfer import (
     CONFIG_BYTES,
-    Answer,
     NoAnswer,
+    ObjectAnswer,
+    ObjectRequest,
+    ObjectSender,
     Piece,
-    Request,
-    Sender,
     refused_as,
 )
 
@@ -56,7 +56,7 @@ class S3Requests(Struct, frozen=True):
 
     options: S3Options
     identity: AwsIdentity
-    sender: Sender
+    sender: ObjectSender
 
     async def head(self, key: str) -> Head | None:
         """None if there is no such object."""
@@ -131,12 +131,12 @@ class S3Requests(Struct, frozen=True):
         query = f"uploadId={encoded(upload)}"
         await self._ask("AbortMultipartUpload", "DELETE", key, query=query)
 
-    async def reading(self, key: str, offset: int) -> Request:
+    async def reading(self, key: str, offset: int) -> ObjectRequest:
         """Asks for an object from a place on."""
         headers = {"range": f"bytes={offset}-"} if offset else {}
         return await self._request("GET", key, "", headers, b"")
 
-    def unreadable(self, answer: Answer) -> CrozeError:
+    def unreadable(self, answer: ObjectAnswer) -> CrozeError:
         """What `reading` was refused with."""
         return failure("GetObject", answer)
 
@@ -153,8 +153,8 @@ class S3Requests(Struct, frozen=True):
         headers: Mapping[str, str] | None = None,
         body: Piece | bytes = b"",
         limit_bytes: int = 1 << 20,
-    ) -> Answer:
-        async def prepare() -> Request:
+    ) -> ObjectAnswer:
+        async def prepare() -> ObjectRequest:
             return await self._request(method, key, query, headers or {}, body)
 
         try:
@@ -170,7 +170,7 @@ class S3Requests(Struct, frozen=True):
 
     async def _request(
         self, method: str, key: str, query: str, headers: Mapping[str, str], body: Piece | bytes
-    ) -> Request:
+    ) -> ObjectRequest:
         payload = (
             hashlib.sha256(body).hexdigest() if isinstance(body, bytes) else await body.sha256()
         )
@@ -184,14 +184,14 @@ class S3Requests(Struct, frozen=True):
             region=self.options.region,
             now=datetime.now(UTC),
         )
-        return Request(method, url, full, body)
+        return ObjectRequest(method, url, full, body)
 
-    def _check(self, operation: str, answer: Answer) -> Answer:
+    def _check(self, operation: str, answer: ObjectAnswer) -> ObjectAnswer:
         if not answer.ok:
             raise failure(operation, answer)
         return answer
 
-    def _check_body(self, operation: str, answer: Answer, tag: str) -> str:
+    def _check_body(self, operation: str, answer: ObjectAnswer, tag: str) -> str:
         """Copies and completions answer 200 before they have worked. The content of `tag`."""
         self._check(operation, answer)
         text = _tag(answer, tag)
@@ -200,12 +200,12 @@ class S3Requests(Struct, frozen=True):
         return text
 
 
-def code_of(answer: Answer) -> str:
+def code_of(answer: ObjectAnswer) -> str:
     """What S3 calls the error."""
     return _tag(answer, "Code") if b"<Error>" in answer.body else ""
 
 
-def failure(operation: str, answer: Answer) -> CrozeError:
+def failure(operation: str, answer: ObjectAnswer) -> CrozeError:
     """The error for an answer."""
     code = code_of(answer) or answer.reason.replace(" ", "") or "Unknown"
     message = _tag(answer, "Message") or code
@@ -217,7 +217,7 @@ def failure(operation: str, answer: Answer) -> CrozeError:
     return refused_as(answer, text)
 
 
-def _tag(answer: Answer, name: str) -> str:
+def _tag(answer: ObjectAnswer, name: str) -> str:
     """The text of the first such element. No parser of XML sees what a server says."""
     text = answer.body[: 64 << 10].decode("utf-8", "replace")
     match = re.search(rf"<{name}>([^<]*)</{name}>", text)
@@ -235,7 +235,7 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _date(answer: Answer) -> datetime:
+def _date(answer: ObjectAnswer) -> datetime:
     from email.utils import parsedate_to_datetime  # a room of its own to import
 
     try:

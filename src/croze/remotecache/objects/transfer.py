@@ -57,9 +57,11 @@ class Piece(Struct, frozen=True):
     async def stream(self, file: BinaryIO) -> AsyncIterator[bytes]:
         """Its bytes, from the file that it is of."""
         await in_thread(file.seek, self.start)
-        left = self.size
-        while left and (data := await in_thread(file.read, min(left, _READ_BYTES))):
-            left -= len(data)
+        remaining_bytes = self.size
+        while remaining_bytes and (
+            data := await in_thread(file.read, min(remaining_bytes, _READ_BYTES))
+        ):
+            remaining_bytes -= len(data)
             yield data
 
     async def sha256(self) -> str:
@@ -67,11 +69,11 @@ class Piece(Struct, frozen=True):
 
 
 def _sha256(piece: Piece) -> str:
-    digest, left = hashlib.sha256(), piece.size
+    digest, remaining_bytes = hashlib.sha256(), piece.size
     with open(piece.path, "rb") as file:
         file.seek(piece.start)
-        while left and (data := file.read(min(left, _READ_BYTES))):
-            left -= len(data)
+        while remaining_bytes and (data := file.read(min(remaining_bytes, _READ_BYTES))):
+            remaining_bytes -= len(data)
             digest.update(data)
     return digest.hexdigest()
 
@@ -82,7 +84,7 @@ def pieces(path: Path, size: int, piece_bytes: int) -> list[Piece]:
     return [Piece(path, start, min(piece_bytes, size - start)) for start in starts]
 
 
-class Request(Struct, frozen=True):
+class ObjectRequest(Struct, frozen=True):
     """`headers`: all that go along, credentials too."""
 
     method: str
@@ -92,11 +94,11 @@ class Request(Struct, frozen=True):
     redirects: bool = False
 
 
-Prepare = Callable[[], Awaitable[Request]]
+Prepare = Callable[[], Awaitable[ObjectRequest]]
 """Makes the request anew for each attempt: signatures have a time in them."""
 
 
-class Answer(Struct, frozen=True):
+class ObjectAnswer(Struct, frozen=True):
     """`headers`: names in lower case."""
 
     status: int
@@ -109,7 +111,7 @@ class Answer(Struct, frozen=True):
         return 200 <= self.status < 300
 
 
-class Retry(Struct, frozen=True):
+class ObjectRetry(Struct, frozen=True):
     """`attempts` in all; waits of `first_s`, doubled up to `limit_s`, with some chance in them.
     `statuses` are asked for again, and `codes`: what the storage calls its error."""
 
@@ -119,7 +121,7 @@ class Retry(Struct, frozen=True):
     statuses: frozenset[int] = frozenset({408, 429, 500, 502, 503, 504})
     codes: frozenset[str] = frozenset()
 
-    def wait_s(self, attempt: int, answer: Answer | None) -> float:
+    def wait_s(self, attempt: int, answer: ObjectAnswer | None) -> float:
         """Before the attempt after number `attempt`, which counts from 1."""
         asked_s = retry_after_s(answer) if answer is not None else None
         if asked_s is not None:
@@ -128,7 +130,7 @@ class Retry(Struct, frozen=True):
         return most * random.uniform(0.5, 1.0)
 
 
-def retry_after_s(answer: Answer) -> float | None:
+def retry_after_s(answer: ObjectAnswer) -> float | None:
     """What the server says (RFC 9110, section 10.2.3)."""
     from email.utils import parsedate_to_datetime  # a room of its own to import
 
@@ -152,18 +154,18 @@ class NoAnswer(Unavailable):
         self.again = again
 
 
-class Sender(Struct, frozen=True):
+class ObjectSender(Struct, frozen=True):
     """Sends requests. `code_of`: what an answer's body calls its error. `secrets` are taken out
     of what servers say: one that repeats what it was sent must not make others read it. `pace`:
     how fast, if the storage is to have a say in that."""
 
     http: HttpClient
-    retry: Retry
-    code_of: Callable[[Answer], str] = lambda answer: ""
+    retry: ObjectRetry
+    code_of: Callable[[ObjectAnswer], str] = lambda answer: ""
     secrets: Sequence[str] = ()
     pace: Pace | None = None
 
-    async def ask(self, prepare: Prepare, *, limit_bytes: int = ERROR_BYTES) -> Answer:
+    async def ask(self, prepare: Prepare, *, limit_bytes: int = ERROR_BYTES) -> ObjectAnswer:
         """A small answer, whatever its status. Raises `NoAnswer`, and `CrozeError` for one that is
         longer than `limit_bytes`."""
         attempt = 0
@@ -183,9 +185,9 @@ class Sender(Struct, frozen=True):
             await asyncio.sleep(self.retry.wait_s(attempt, answer))
 
     @asynccontextmanager
-    async def _paced(self) -> AsyncIterator[list[Answer]]:
+    async def _paced(self) -> AsyncIterator[list[ObjectAnswer]]:
         """Around one attempt, which puts in what was answered."""
-        answers: list[Answer] = []
+        answers: list[ObjectAnswer] = []
         if self.pace is None:
             yield answers
             return
@@ -196,12 +198,12 @@ class Sender(Struct, frozen=True):
             throttled = any(not each.ok and self.code_of(each) in THROTTLED for each in answers)
             self.pace.answered(throttled=throttled)
 
-    def _again(self, answer: Answer) -> bool:
+    def _again(self, answer: ObjectAnswer) -> bool:
         return not answer.ok and (
             answer.status in self.retry.statuses or self.code_of(answer) in self.retry.codes
         )
 
-    async def _answer(self, request: Request, limit_bytes: int) -> Answer:
+    async def _answer(self, request: ObjectRequest, limit_bytes: int) -> ObjectAnswer:
         async with self.opened(request) as response:
             try:
                 async with asyncio.timeout(SMALL_ANSWER_S):
@@ -219,7 +221,7 @@ class Sender(Struct, frozen=True):
         return text
 
     @asynccontextmanager
-    async def opened(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def opened(self, request: ObjectRequest) -> AsyncIterator[aiohttp.ClientResponse]:
         """One attempt. Raises `NoAnswer`."""
         headers = dict(request.headers)
         if request.method in ("PUT", "POST", "PATCH"):
@@ -245,8 +247,8 @@ class Sender(Struct, frozen=True):
     async def download(
         self,
         blob: Descriptor,
-        prepare: Callable[[int], Awaitable[Request]],
-        refused: Callable[[Answer], CrozeError],
+        prepare: Callable[[int], Awaitable[ObjectRequest]],
+        refused: Callable[[ObjectAnswer], CrozeError],
         take: Take,
     ) -> None:
         """All bytes of a blob. `prepare` gets the offset to go on at, and says so in a Range
@@ -273,7 +275,7 @@ class Sender(Struct, frozen=True):
                 raise error
             await asyncio.sleep(self.retry.wait_s(attempt, answer))
 
-    async def _stream(self, request: Request, reading: _Reading) -> Answer | None:
+    async def _stream(self, request: ObjectRequest, reading: _Reading) -> ObjectAnswer | None:
         """What was received before a connection broke still counts. None when all is there."""
         async with self.opened(request) as response:
             if response.status not in (200, 206):
@@ -331,7 +333,7 @@ class _Reading:
             await self._take(data)
 
 
-async def refusal(response: aiohttp.ClientResponse, hidden: Callable[[str], str]) -> Answer:
+async def refusal(response: aiohttp.ClientResponse, hidden: Callable[[str], str]) -> ObjectAnswer:
     """An answer that says why not; of a long one the beginning."""
     body = b""
     with contextlib.suppress(aiohttp.ClientError, OSError):
@@ -344,9 +346,9 @@ async def refusal(response: aiohttp.ClientResponse, hidden: Callable[[str], str]
     return replace(answer, reason=hidden(answer.reason), headers=headers)
 
 
-def _answer_of(response: aiohttp.ClientResponse, body: bytes) -> Answer:
+def _answer_of(response: aiohttp.ClientResponse, body: bytes) -> ObjectAnswer:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status, response.reason or "", headers, body)
+    return ObjectAnswer(response.status, response.reason or "", headers, body)
 
 
 async def _limited(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
@@ -358,7 +360,7 @@ async def _limited(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
     return bytes(body)
 
 
-def no_answer(request: Request, error: Exception) -> NoAnswer:
+def no_answer(request: ObjectRequest, error: Exception) -> NoAnswer:
     """Nothing of the query is shown: it may be a signature. Whoever refuses a connection may be
     starting, or be one of many; what is wrong with a certificate or an address stays so."""
     failure = failures.no_answer(f'{request.method.capitalize()} "{shown(request.url)}"', error)
@@ -378,7 +380,7 @@ def shown(url: str) -> str:
     return redact(url.partition("?")[0])
 
 
-def refused_as(answer: Answer, message: str) -> CrozeError:
+def refused_as(answer: ObjectAnswer, message: str) -> CrozeError:
     """The error by what the status means."""
     if answer.status == 404:
         return NotFound(message)

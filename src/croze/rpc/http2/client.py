@@ -59,7 +59,7 @@ class ClientStream(Stream):
     def __init__(self, number: int, may_send: int) -> None:
         super().__init__(number, may_send)
         self.headers: Headers | None = None
-        """Those of the answer, once it has begun."""
+        """The headers of the answer, once it has begun."""
 
     def take_in(self, piece: bytes) -> int:
         """See `Stream.take_in`."""
@@ -96,10 +96,14 @@ class ClientStream(Stream):
         self.end(status(INTERNAL, "server closed the stream without sending trailers"))
 
     def on_reset(self, code: int) -> None:
-        known = _CODES.get(code)
-        name = known.name if known is not None else str(code)
+        known_code = _CODES.get(code)
+        name = known_code.name if known_code is not None else str(code)
         told = f"stream terminated by RST_STREAM with error code: {name}"
-        self.end(status(_OF_RESETS.get(known, INTERNAL) if known is not None else UNKNOWN, told))
+        self.end(
+            status(
+                _OF_RESETS.get(known_code, INTERNAL) if known_code is not None else UNKNOWN, told
+            )
+        )
 
 
 class ClientConnection(Connection[ClientStream]):
@@ -183,8 +187,8 @@ def status_of(trailers: dict[str, str]) -> status_pb2.Status:
     code = trailers.get("grpc-status", "")
     if not code:
         return status(INTERNAL, "server closed the stream without sending trailers")
-    known = int(code) if code.isascii() and code.isdecimal() and len(code) <= 2 else UNKNOWN
-    message = status(known, unquote(trailers.get("grpc-message", ""), errors="replace"))
+    number = int(code) if code.isascii() and code.isdecimal() and len(code) <= 2 else UNKNOWN
+    message = status(number, unquote(trailers.get("grpc-message", ""), errors="replace"))
     details = trailers.get(DETAILS_KEY)
     if details is None:
         return message

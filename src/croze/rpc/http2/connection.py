@@ -23,7 +23,8 @@ from croze.rpc.status import status
 FRAME_BYTES: Final = 64 << 10
 CONNECTION_WINDOW_BYTES: Final = 32 << 20
 HEADERS_LIMIT_BYTES: Final = 256 << 10
-"""Of a list that a peer sends: a call has a few, and an error some kilobytes of details."""
+"""The most of a list that a peer sends: a call has a few, and an error some kilobytes of
+details."""
 PENDING_BYTES: Final = 256 << 10
 """How much waits to be written before who sends has to wait."""
 CONTROL_FRAMES: Final = 10_000
@@ -125,11 +126,11 @@ class Connection(ABC, Generic[S]):
 
     def take(self, stream: S) -> list[bytes]:
         """The messages that have come; the peer may send as much again."""
-        taken = stream.take()
+        messages = stream.take()
         if stream.ended is None and (credit := stream.credit()):
             stream.window += credit
             self._queue(frames.window_update(stream.number, credit))
-        return taken
+        return messages
 
     def outgoing(self) -> bytes:
         """What is to be written now; it leaves room for more."""

@@ -20,13 +20,13 @@ from hpack.table import HeaderTable, table_entry_size
 from croze.rpc.http2.stream import Headers
 
 _KNOWN_BYTES: Final = 256
-"""Of the longest string that is remembered."""
+"""The size of the longest string that is remembered."""
 _LONGEST_SHIFT: Final = 28
-"""Of an integer: no size and no index is larger."""
+"""The longest integer: no size and no index is larger."""
 
 
 class HeaderDecoder:
-    """Of one connection, whose end each error is."""
+    """Decodes the headers of one connection, whose end each error is."""
 
     def __init__(self, most_bytes: int) -> None:
         """A list takes `most_bytes` at most, as RFC 9113 counts them (6.5.2)."""

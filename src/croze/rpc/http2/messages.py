@@ -65,7 +65,7 @@ class Messages:
 
     def __init__(self) -> None:
         self.limit_bytes = MESSAGE_LIMIT_BYTES
-        """Of one."""
+        """The largest message."""
         self.may_be_packed = False
         self.whole: list[bytes] = []
         self._partial = bytearray()
@@ -102,8 +102,8 @@ class Messages:
 
     def take(self) -> list[bytes]:
         """All that are whole."""
-        taken, self.whole = self.whole, []
-        return taken
+        messages, self.whole = self.whole, []
+        return messages
 
     def is_over(self) -> None:
         """Nothing more comes; what is cut off is of no use."""

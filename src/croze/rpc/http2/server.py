@@ -34,9 +34,9 @@ from croze.rpc.status import status
 STREAMS: Final = 4096
 """Calls at once on a connection."""
 UNREAD_BYTES: Final = 256 << 20
-"""Of messages that are not whole yet: sixteen of the largest."""
+"""How much of messages that are not whole yet: sixteen of the largest."""
 ANSWERS_BYTES: Final = 4 << 20
-"""Of answers to calls that are over as soon as they begin. Who sends more has to wait."""
+"""How much of answers to calls that are over as soon as they begin. Who sends more has to wait."""
 
 _ANSWER: Final = ((":status", "200"), ("content-type", "application/grpc"))
 _ANSWER_BLOCK: Final = header_block(_ANSWER)
@@ -147,10 +147,10 @@ class ServerConnection(Connection[ServerStream]):
 
     def take(self, stream: ServerStream) -> list[bytes]:
         """See `Connection.take`."""
-        taken = super().take(stream)
+        messages = super().take(stream)
         self._whole.discard(stream.number)
-        self._forget_unread(stream, sum(map(len, taken)) + PREFIX_BYTES * len(taken))
-        return taken
+        self._forget_unread(stream, sum(map(len, messages)) + PREFIX_BYTES * len(messages))
+        return messages
 
     def close(self, why: str) -> None:
         """See `Connection.close`."""

@@ -43,7 +43,7 @@ class Stream:
         return self._lend(length) if length else 0
 
     def _lend(self, length: int) -> int:
-        """Of a message that is too large to wait for the rest of it in the window."""
+        """Room beyond the window, for a message that is too large to wait there for its rest."""
         if length <= WINDOW_BYTES // 2:
             return 0
         self._loan += length
@@ -51,12 +51,12 @@ class Stream:
 
     def take(self) -> list[bytes]:
         """All messages that are there."""
-        taken = self.incoming.take()
-        self._taken_bytes += sum(map(len, taken)) + PREFIX_BYTES * len(taken)
+        messages = self.incoming.take()
+        self._taken_bytes += sum(map(len, messages)) + PREFIX_BYTES * len(messages)
         paid = min(self._loan, self._taken_bytes)
         self._loan -= paid
         self._taken_bytes -= paid
-        return taken
+        return messages
 
     def credit(self) -> int:
         """How much may come for what was taken: nothing until that is worth a frame."""

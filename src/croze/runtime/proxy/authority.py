@@ -42,14 +42,14 @@ class Authority:
         """To answer TLS as this host."""
         now = datetime.now(UTC)
         with self._lock:
-            until, known = self._known.pop(host, (now, None))
-            if known is None or until <= now:
-                known = self._made(host, now)
+            until, ssl_context = self._known.pop(host, (now, None))
+            if ssl_context is None or until <= now:
+                ssl_context = self._made(host, now)
                 until = now + _LIFE - _RENEWED_BEFORE
-            self._known[host] = (until, known)
+            self._known[host] = (until, ssl_context)
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
-            return known
+            return ssl_context
 
     def _authority(self) -> Certificate:
         from cryptography import x509

@@ -18,7 +18,7 @@ what is refused."""
 
 REQUESTS_MOST = 20_000
 URL_BYTES_MOST = 16 << 20
-"""Of what is noted of one container, which the daemon and the build's provenance bear."""
+"""The most that is noted of one container, which the daemon and the build's provenance bear."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -41,7 +41,7 @@ class Uncaptured(Struct, frozen=True):
 
 @dataclasses.dataclass
 class ProxyCapture:
-    """Of one container. URLs are as they may be shown."""
+    """What one container asked of its proxy. URLs are as they may be shown."""
 
     requests: list[ProxiedRequest] = dataclasses.field(default_factory=list)
     materials: list[tuple[str, str]] = dataclasses.field(default_factory=list)
@@ -83,7 +83,7 @@ class Proxied(Struct, frozen=True):
     them."""
 
     rules: Sequence[Rules] = ()
-    """All of them hold."""
+    """Each request must be allowed by all of them."""
     capture: ProxyCapture = field(default_factory=ProxyCapture)
 
 

@@ -87,12 +87,12 @@ def body_of(head: Head, reader: StreamReader) -> AsyncIterator[bytes] | None:
     return _exactly(reader, int(length)) if int(length) else None
 
 
-async def _exactly(reader: StreamReader, left: int) -> AsyncIterator[bytes]:
-    while left:
-        data = await reader.read(min(left, _PIECE))
+async def _exactly(reader: StreamReader, remaining_bytes: int) -> AsyncIterator[bytes]:
+    while remaining_bytes:
+        data = await reader.read(min(remaining_bytes, _PIECE))
         if not data:
             raise InvalidRequest("incomplete body")
-        left -= len(data)
+        remaining_bytes -= len(data)
         yield data
 
 

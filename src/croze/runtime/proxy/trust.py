@@ -22,8 +22,9 @@ _MOST_BYTES = 10 << 20
 
 
 class Trust:
-    """Of one root filesystem. Nobody else changes it while something is added or removed; what
-    ran in between may have changed all of it, so each path is resolved below the root anew."""
+    """The certificate bundle of one root filesystem. Nobody else changes it while something is
+    added or removed; what ran in between may have changed all of it, so each path is resolved below
+    the root anew."""
 
     def __init__(self, root: str, pem: bytes) -> None:
         self._root = root
@@ -54,7 +55,7 @@ class Trust:
         self._write(data + end + self._block)
 
     def remove(self) -> None:
-        """Whatever has become of the bundle meanwhile: no more than the authority goes."""
+        """Take the authority out of the bundle, and nothing else, whatever has become of it."""
         data = self._read() if self._bundle else None
         if data is not None and self._pem in data:
             self._write(data.replace(self._block, b"").replace(self._pem, b""))
@@ -81,7 +82,7 @@ class Trust:
 
 def _replace(folder: int, name: str, data: bytes) -> None:
     """In one step, with the mode, owner and times that it had."""
-    known = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     temporary = f"{name}.croze"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(temporary, flags, 0o600, dir_fd=folder)
@@ -89,9 +90,9 @@ def _replace(folder: int, name: str, data: bytes) -> None:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
-            os.fchown(fd, known.st_uid, known.st_gid)
-            os.fchmod(fd, stat.S_IMODE(known.st_mode))
-            os.utime(fd, ns=(known.st_atime_ns, known.st_mtime_ns))
+            os.fchown(fd, status.st_uid, status.st_gid)
+            os.fchmod(fd, stat.S_IMODE(status.st_mode))
+            os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -1,0 +1,29 @@
+"""What gRPC is served on: a stream of bytes, of whatever it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+
+class ByteStream(Protocol):
+    """One end of a byte stream. Both methods raise `OSError` when it breaks."""
+
+    async def read(self) -> bytes:
+        """The next piece; empty at the end."""
+
+    async def write(self, data: bytes) -> None: ...
+
+
+@runtime_checkable
+class PushedBytes(ByteStream, Protocol):
+    """One that says itself when something comes, which saves a task's turn for each time."""
+
+    async def push(self, take: Callable[[bytes], None]) -> None:
+        """Call `take` with what comes, until the end. Raises what it raises."""
+
+    @property
+    def is_clear(self) -> bool:
+        """Nothing waits to be written."""
+
+    def write_now(self, data: bytes) -> None: ...
