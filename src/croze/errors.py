@@ -138,6 +138,8 @@ class CrozeError(Exception):
     """Base of all errors meant for a user: `str(error)` is the one clear message."""
 
     code: ClassVar[str] = "UNKNOWN"
+    record: str = ""
+    """How the user's history knows the build that failed. It does not travel."""
 
     def __init__(self, message: str, *details: Detail) -> None:
         super().__init__(message)
@@ -157,6 +159,12 @@ class CrozeError(Exception):
         """A new error with these details in place of its own."""
         changed = self._again(self.args)
         changed.details = tuple(details)
+        return changed
+
+    def of_record(self, record: str) -> Self:
+        """A new error, of the build that the history knows so."""
+        changed = self._again(self.args)
+        changed.record = record
         return changed
 
     def wrap(self, prefix: str) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import re
 from pathlib import Path
 
 import pytest
@@ -78,9 +78,48 @@ def test_a_daemon_is_reached_through_standard_streams(sandbox: Sandbox, tmp_path
     assert (out / "a").read_text() == "1"
 
 
-def test_dial_stdio_ends_with_its_caller(sandbox: Sandbox) -> None:
-    words = [CROZE, "--builder", sandbox.address, "dial-stdio"]
-    done = subprocess.run(
-        [str(word) for word in words], env=sandbox.env, input=b"", capture_output=True, timeout=30
-    )
-    assert done.returncode == 0
+def test_dial_stdio_ends_with_its_caller(sandbox: Sandbox, tmp_path: Path) -> None:
+    link = tmp_path / "buildctl"
+    link.symlink_to(CROZE)
+    empty, out = tmp_path / "empty", tmp_path / "out"
+    empty.touch()
+    for program, flag in ((CROZE, "--builder"), (link, "--addr")):
+        words: list[str | Path] = [program, flag, sandbox.address, "dial-stdio"]
+        piped = execute(words, sandbox.env, stdin=b"")
+        assert (piped.code, piped.stderr) == (0, "")
+        for source in ("/dev/null", empty):  # of which nobody can be told that they are ready
+            shell: list[str | Path] = ["sh", "-c", f'exec "$@" <{source} >{out}', "-", *words]
+            assert execute(shell, sandbox.env).stderr == ""
+            assert out.stat().st_size > 20
+
+
+def test_dial_stdio_tells_what_it_does(sandbox: Sandbox) -> None:
+    """In buildx's words, when that is asked for."""
+    words = ("--builder", sandbox.address, "dial-stdio", "--progress=plain")
+    lines = sandbox.croze(*words).stderr.splitlines()
+    assert lines[0].startswith("#0 builder: ")
+    assert lines[2] == "#1 Proxying to builder"
+    assert any(line.startswith("#1 Dialing builder") for line in lines)
+
+
+def test_docker_desktop_has_a_page_of_each_build(sandbox: Sandbox, tmp_path: Path) -> None:
+    context = sandbox.context("desk", {"Dockerfile": "FROM scratch AS a\nCOPY a /a\n", "a": "1"})
+    (context / "Bad").write_text("FROM scratch\nCOPY nope /\n")
+    targets = "".join(f'target "{n}" {{\n context = "."\n}}\n' for n in ("x", "y"))
+    (context / "docker-bake.hcl").write_text(targets)
+    sandbox.croze("create", "--driver", "remote", "--name", "desk", sandbox.address)
+    build = ("--builder", "desk", "build", "-o", "type=cacheonly")
+    page = r"\nView build details: docker-desktop://dashboard/build/desk/desk0/[0-9a-z]{25}\n$"
+    assert "details" not in sandbox.croze(*build, context).stderr
+    used = sandbox.path / ".docker/desktop-build/.lastaccess"
+    used.parent.mkdir(parents=True)
+    used.touch()
+    assert re.search(page, sandbox.croze(*build, context).stderr)
+    for mode in ("plain", "rawjson", "quiet"):
+        words = (*build, f"--progress={mode}", "-f", context / "Bad", context)
+        assert re.search(page, sandbox.croze(*words, check=False).stderr)
+    for flag in ("--progress=rawjson", "-q", "--call=outline"):
+        assert "details" not in sandbox.croze(*build, flag, context).stderr
+    baked = sandbox.croze("--builder", "desk", "bake", "x", "y", cwd=context).stderr
+    each = page.removeprefix(r"\nView build details: ").removesuffix("$")
+    assert re.search(rf"\nView build details: \n  x: {each}  y: {each}$", baked)

@@ -17,6 +17,7 @@ from croze.bake.requests import BuildRequest
 from croze.cli.build import tool
 from croze.cli.call import CallMode, Findings, answer, parse_call
 from croze.cli.daemon import reaches
+from croze.cli.history.desktop import print_details
 from croze.client.build import wants_warnings, write_metadata
 from croze.errors import Canceled
 from croze.files.settings import parse_json
@@ -56,6 +57,8 @@ def build(
         provenance=bool(args.metadata_file),
     )
     results = _run(building, min(plan.builds) if len(plan.builds) > 1 else "")
+    if progress.mode not in ("quiet", "rawjson"):
+        print_details({name: results[name].result.history_ref for name in sorted(results)})
     if args.metadata_file:
         _write_metadata(args.metadata_file, plan, results, display)
     code = _print_answers(plan, results)

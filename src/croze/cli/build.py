@@ -16,6 +16,7 @@ from croze.cli import early
 from croze.cli.call import CallMode, Findings, answer, parse_call
 from croze.cli.daemon import reaches
 from croze.cli.flags import Flags, UsageError, default_platform
+from croze.cli.history.desktop import print_details
 from croze.drivers.reach import Reach
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         return _detached(argv, args, build_options, common)
     there = reaches(common, mode, os.path.abspath(args.context))
     explain = resolved(mode) in ("plain", "tty") and not call.name
-    ending = _Told(quiet=args.quiet or args.progress == "quiet")
+    ending = _Told(args.quiet or args.progress == "quiet", mode not in ("quiet", "rawjson"))
     try:
         if len(there) > 1:
             result = _over_nodes(there, build_options, mode, common, warn)
@@ -150,6 +151,7 @@ class _Told(Struct):
     """What a build has to say at its end. When that is said, nobody need wait any more."""
 
     quiet: bool
+    shows_details: bool
     done: bool = False
 
     def tell(self, result: BuildResult) -> None:
@@ -157,6 +159,8 @@ class _Told(Struct):
             print(f"{result.missed} (croze why)", file=sys.stderr)
         if self.quiet:
             print(result.image_id)
+        if self.shows_details and result.history_ref:
+            print_details({"default": result.history_ref})
         print_message(result)
         self.done = True
         early.done(0)

@@ -13,6 +13,7 @@ from croze.cli import build
 from croze.cli.call import parse_call
 from croze.cli.daemon import reaches
 from croze.cli.flags import UsageError
+from croze.cli.history.desktop import print_details
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -73,4 +74,6 @@ def run(argv: Sequence[str], invocation: Invocation, common: Common) -> int:
         return build.print_answer(call, result, build.dockerfile_name(args))
     if args.quiet:
         print(result.image_id)
+    elif mode not in ("quiet", "rawjson"):
+        print_details({"default": result.history_ref})
     return 0

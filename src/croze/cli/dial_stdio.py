@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from croze.builders.model import parse_platforms
-from croze.cli.boot import boot
 from croze.cli.build import progress_mode
 from croze.cli.flags import Flags, UsageError, default_platform
+from croze.cli.stdio import stdio
 from croze.drivers.parting import NodeOffer, Nodes
 from croze.drivers.reach import drivers_of
-from croze.drivers.tunnel import Streams, carry
+from croze.drivers.tunnel import carry
+from croze.progress.display import make_display, running
+from croze.progress.own import own_step
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
     from croze.drivers.contract import Driver
     from croze.image.platform import Platform
+    from croze.progress.display import Display
 
 COMMAND = "croze dial-stdio"
 
@@ -35,29 +39,32 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
     mode = progress_mode(args.progress, command=COMMAND)
     platforms = parse_platforms(tuple(args.platform or default_platform()))
-    asyncio.run(_proxy(drivers_of(common.builder), platforms, mode))
+    name, nodes = drivers_of(common.builder)
+    text, terminal = f"builder: {name}", f"builder:{name}"
+    display = make_display(mode, sys.stderr.buffer, text_desc=text, tty_desc=terminal)
+    asyncio.run(_proxy(nodes, platforms, display))
     return 0
 
 
 async def _proxy(
-    nodes: Sequence[tuple[Driver, tuple[Platform, ...]]], platforms: Sequence[Platform], mode: str
+    nodes: Sequence[tuple[Driver, tuple[Platform, ...]]],
+    platforms: Sequence[Platform],
+    display: Display,
 ) -> None:
+    async with running(display):
+        with own_step("Proxying to builder", display.update) as step:
+            async with AsyncExitStack() as stack:
+                with step.part("Dialing builder"):
+                    driver = await _chosen(nodes, platforms)
+                    await driver.boot(display.update)
+                    far = await stack.enter_async_context(driver.streams())
+                await carry(await stdio(), far)
+
+
+async def _chosen(
+    nodes: Sequence[tuple[Driver, tuple[Platform, ...]]], platforms: Sequence[Platform]
+) -> Driver:
     offers = [NodeOffer(driver.dial, fixed, driver.boot) for driver, fixed in nodes]
     async with Nodes(offers) as opened:
         share = (await opened.shares({"": platforms}))[""][0]
-    driver = nodes[share.node][0]
-    await boot([("", driver)], mode)
-    async with driver.streams() as far:
-        await carry(await stdio(), far)
-
-
-async def stdio() -> Streams:
-    """This process's standard input and output."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    protocol = asyncio.StreamReaderProtocol(reader)
-    await loop.connect_read_pipe(lambda: protocol, sys.stdin.buffer)
-    transport, writing = await loop.connect_write_pipe(
-        lambda: asyncio.streams.FlowControlMixin(loop), sys.stdout.buffer
-    )
-    return reader, asyncio.StreamWriter(transport, writing, reader, loop)
+    return nodes[share.node][0]

@@ -112,6 +112,10 @@ def failed(error: CrozeError, common: Common) -> int:
     from croze.progress.errors import print_error
 
     print_error(error, sys.stderr)
+    if error.record:
+        from croze.cli.history.desktop import print_details
+
+        print_details({"default": error.record})
     if common.debug:
         import traceback
 

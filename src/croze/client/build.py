@@ -156,7 +156,7 @@ async def run_build(
                 solved = await client.solve(plan, status.show, work=work)
             provenance = await metadata_provenance(client, options, solved.ref, display.update)
     except CrozeError as error:
-        raise clearer(error) from None
+        raise clearer(error).of_record(history_ref(builder, plan, plan.ref)) from None
     finally:
         plan.close()
         if on_close is not None:

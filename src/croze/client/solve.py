@@ -82,7 +82,7 @@ async def solve(
     has ended. With `only_crozed` nothing is asked of a daemon that does not say that it is one when
     it takes the session: raises `NotCrozed`.
     """
-    ref = plan.ref or new_id()
+    ref = plan.ref = plan.ref or new_id()
     if any(isinstance(export.to, ToDocker) for export in plan.exports):
         from croze.client.engine_layers import with_known_layers
 

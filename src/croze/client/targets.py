@@ -174,7 +174,11 @@ class _Targets:
         is_linked = bool(piece.bases) or piece.key in self._users
         work = self._work(piece) if is_linked else None
         client, plan = piece.node.client, piece.plan
-        solved = await client.solve(plan, by_our_clock(show), work=work)
+        try:
+            solved = await client.solve(plan, by_our_clock(show), work=work)
+        except CrozeError as error:
+            known_as = history_ref(piece.node.builder, plan, plan.ref)
+            raise error.of_record(known_as) from None
         metadata: dict[str, object] = {}
         if self._provenance and not plan.internal:
             metadata = await recorded_provenance(client, solved.ref, show)

@@ -90,13 +90,13 @@ async def _own(*, debug: bool) -> AsyncIterator[Client]:
         yield client
 
 
-def drivers_of(name: str) -> list[tuple[Driver, tuple[Platform, ...]]]:
-    """The drivers of the nodes of the builder of that name, or the one in force, each with the
-    platforms that the user gave it. Raises `CrozeError`."""
+def drivers_of(name: str) -> tuple[str, list[tuple[Driver, tuple[Platform, ...]]]]:
+    """The name of the builder of that name, or the one in force, and the drivers of its nodes, each
+    with the platforms that the user gave it. Raises `CrozeError`."""
     from croze.drivers import local
 
-    _, members = _members(name or local.address_from_environment() or "", os.getcwd())
-    return [(driver, node.platforms or ()) for node, driver in members]
+    builder, members = _members(name or local.address_from_environment() or "", os.getcwd())
+    return builder.name, [(driver, node.platforms or ()) for node, driver in members]
 
 
 def _members(name: str, key: str) -> tuple[BuilderInstance, list[tuple[BuilderNode, Driver]]]:

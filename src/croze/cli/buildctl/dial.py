@@ -19,7 +19,7 @@ def run(name: str, argv: Sequence[str], connection: Connection) -> int:
 
 
 async def _dial(connection: Connection) -> None:
-    from croze.cli.dial_stdio import stdio
+    from croze.cli.stdio import stdio
     from croze.drivers.sockets import socket_streams
     from croze.drivers.tunnel import carry
 

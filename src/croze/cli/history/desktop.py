@@ -6,8 +6,8 @@ Source: docker/buildx `util/desktop`, github.com/pkg/browser.
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from croze.errors import CrozeError
@@ -22,8 +22,34 @@ def build_url(ref: str) -> str:
     return f"docker-desktop://dashboard/build/{ref}"
 
 
+def takes_builds() -> bool:
+    """Whether its pages of builds are in use on this machine."""
+    return (Path.home() / ".docker/desktop-build/.lastaccess").exists()
+
+
+def details_text(records: Mapping[str, str], *, is_terminal: bool) -> str:
+    """Where each target's build can be seen, by how the history knows it; empty if none can, or
+    Docker Desktop is not in use. Links can be clicked on a terminal."""
+    urls = {name: build_url(ref) for name, ref in records.items() if "/" in ref}
+    if not urls or not takes_builds():
+        return ""
+    text = "\nView build details: "
+    for name, url in urls.items():
+        text += f"\n  {name}: " if len(urls) > 1 else ""
+        text += f"\033]8;;{url}\033\\{url}\033]8;;\033\\" if is_terminal else url
+    return f"{text}\n"
+
+
+def print_details(records: Mapping[str, str]) -> None:
+    """To standard error."""
+    sys.stderr.write(details_text(records, is_terminal=sys.stderr.isatty()))
+
+
 def open_url(url: str) -> None:
     """In the user's browser, or whatever else is for such addresses. Raises `CrozeError`."""
+    import shutil  # a build needs neither
+    import subprocess
+
     program = next((name for name in _BROWSERS if shutil.which(name)), None)
     if program is None:
         raise CrozeError(f'exec: "{",".join(_BROWSERS)}": executable file not found in $PATH')
