@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from croze.aio.streams import serving
 from croze.errors import Corrupted, CrozeError, Unavailable
 from croze.image import descriptor as media
 from croze.image import reference
 from croze.image.descriptor import Descriptor
+from croze.image.manifest import check_supported
 from croze.registry import failures, pull, push
 from croze.registry.client import Registry, Repository
 from croze.registry.credentials import Anonymous
@@ -134,6 +138,32 @@ async def test_a_token_without_end(client: Registry, blob: Descriptor) -> None:
     async with serve(app) as host:
         with pytest.raises(CrozeError, match="/token has more than 1048576 bytes"):
             await pull.fetch_manifest(repository(client, f"{host}/x"), blob)
+
+
+HEADS = {
+    "418 t\ufffd": b"HTTP/1.1 418 t\xff\r\nContent-Length: 0\r\n\r\n",
+    "a/\ufffd": b"HTTP/1.1 200 x\r\nContent-Type: a/\xff\r\nContent-Length: 2\r\n"
+    b"Docker-Content-Digest: sha256:%b\r\n\r\n" % (b"0" * 64),
+    "failed to fetch anonymous token": b"HTTP/1.1 401 x\r\nWWW-Authenticate: Bearer "
+    b'realm="http://\xff/",service="\xff"\r\nContent-Length: 0\r\n\r\n',
+}
+
+
+@pytest.mark.parametrize("told", HEADS)
+async def test_heads_that_are_no_text(client: Registry, told: str) -> None:
+    """Of an answer: what is told of it can be sent and kept, and the answer be told."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(HEADS[told])
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    async with serving(listener, answer, most=9):
+        repo = repository(client, f"127.0.0.1:{port}/x")
+        with pytest.raises(CrozeError, match=re.escape(told)) as caught:
+            check_supported((await pull.resolve(repo)).media_type)
+        str(caught.value).encode()
 
 
 async def test_a_stalled_transfer_is_given_up_in_the_end(blob: Descriptor) -> None:

@@ -42,6 +42,8 @@ def test_a_file_is_an_archive() -> None:
 def test_mistakes_are_named() -> None:
     with pytest.raises(InvalidRequest, match=r"tags must be a list of strings, such as \['app'\]"):
         build_options(".", {"tags": "app"})
+    with pytest.raises(InvalidRequest, match=r"args must be a mapping of strings, and 'A': b'x'"):
+        build_options(".", {"args": {"A": b"x"}})  # type: ignore[dict-item]
     with pytest.raises(InvalidRequest, match="unknown build option: tag"):
         build_options(".", {"tag": "app"})  # type: ignore[typeddict-unknown-key]
 

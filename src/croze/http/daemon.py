@@ -6,12 +6,14 @@ Made inside the event loop.
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl as tls
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from croze.errors import CrozeError
 from croze.files.redact import redact
+from croze.gotypes.strings import shown
 from croze.http.agent import USER_AGENT
 from croze.http.lazy import aiohttp
 from croze.http.redirects import MOST_REDIRECTS, Hop, RedirectRefused, check_url, next_step
@@ -50,6 +52,25 @@ def reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
+@functools.cache
+def _answer_class() -> type[aiohttp.ClientResponse]:
+    """Answers whose first lines are text: a server may write any bytes there, of which aiohttp
+    makes halves of characters, which go into no message, file or request."""
+    from multidict import CIMultiDict, CIMultiDictProxy
+
+    class Answer(aiohttp.ClientResponse):
+        async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+            await super().start(connection)
+            self.reason = shown(self.reason or "")
+            if not all(value.isascii() for value in self._headers.values()):
+                pairs = ((name, shown(value)) for name, value in self._headers.items())
+                self._headers = CIMultiDictProxy(CIMultiDict(pairs))
+                self._cache.pop("headers", None)  # somebody has asked for them already
+            return self
+
+    return Answer
+
+
 Body = AsyncIterator[bytes] | bytes | Mapping[str, str] | None
 """A mapping is a form."""
 
@@ -86,6 +107,7 @@ class HttpClient:
             # "trust" would add passwords from ~/.netrc, a jar what other builds were told.
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=_answer_class(),
         )
 
     async def close(self) -> None:

@@ -179,6 +179,8 @@ async def _read_token(
     value = answer.access_token or answer.token
     if not value:
         raise CrozeError("authorization server did not include a token in the response")
+    if not (value.isascii() and value.isprintable()):
+        raise CrozeError("authorization server sent a token that no request can have")
     return BearerToken(value, max(answer.expires_in, 0) or _DEFAULT_LIFETIME_S)
 
 

@@ -68,7 +68,7 @@ def build_options(context: Context, arguments: BuildArguments) -> BuildOptions:
     _refuse_unknown(arguments)
     path, stdin = _source(context)
     secrets = arguments.get("secrets", {})
-    hosts = arguments.get("hosts", {})
+    hosts = _texts(arguments.get("hosts", {}), "hosts")
     contexts = arguments.get("contexts", {})
     return BuildOptions(
         context=path,
@@ -77,10 +77,10 @@ def build_options(context: Context, arguments: BuildArguments) -> BuildOptions:
         dockerfile_inline=arguments.get("dockerfile_text"),
         tags=_list(arguments.get("tags", ()), "tags"),
         target=arguments.get("target", ""),
-        build_args=arguments.get("args", {}),
+        build_args=_texts(arguments.get("args", {}), "args"),
         build_contexts={name: os.fspath(path) for name, path in contexts.items()},
         platforms=_list(arguments.get("platforms", ()), "platforms"),
-        labels=arguments.get("labels", {}),
+        labels=_texts(arguments.get("labels", {}), "labels"),
         annotations=_list(arguments.get("annotations", ()), "annotations"),
         secrets=[_secret(id, value) for id, value in secrets.items()],
         ssh=_list(arguments.get("ssh", ()), "ssh"),
@@ -128,6 +128,16 @@ def _list(value: Sequence[str], name: str) -> Sequence[str]:
         if not isinstance(each, str):
             raise InvalidRequest(f"{name} must be a list of strings, and {each!r} is none")
     return items
+
+
+def _texts(value: Mapping[str, str], name: str) -> Mapping[str, str]:
+    pairs = dict(value)
+    for key, each in pairs.items():
+        if not (isinstance(key, str) and isinstance(each, str)):
+            raise InvalidRequest(
+                f"{name} must be a mapping of strings, and {key!r}: {each!r} is none"
+            )
+    return pairs
 
 
 def _flag(value: bool | str) -> str:
