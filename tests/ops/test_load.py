@@ -12,6 +12,7 @@ from croze.api import ops_pb2
 from croze.errors import InvalidRequest, PermissionDenied, Unsupported
 from croze.llb.marshal import digest_bytes, marshal_op
 from croze.ops.load import LoadedOp, LoadOptions, load, uncached_digest
+from croze.ops.validate import MOST_BYTES, MOST_PARTS, MOST_TEXTS
 from croze.solver.contract import Vertex
 
 
@@ -125,6 +126,54 @@ async def test_ten_thousand_vertices_in_any_order() -> None:
 async def test_what_is_refused(bad: ops_pb2.Definition, message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         await load(bad)
+
+
+def too_much() -> dict[str, ops_pb2.Op]:
+    """Of what the kernel takes little, and what the daemon would look at again and again."""
+    args, mounts, long = exec_op(), exec_op(), exec_op()
+    args.exec.meta.args.extend(["x"] * MOST_TEXTS)
+    mounts.exec.mounts.extend([ops_pb2.Mount(dest="/a")] * MOST_PARTS)
+    long.exec.meta.args.append("x" * MOST_BYTES)
+    copies, attrs = ops_pb2.Op(), source()
+    copies.file.actions.extend([ops_pb2.FileAction()] * (MOST_PARTS + 1))
+    attrs.source.attrs.update({f"x{number}": "" for number in range(MOST_PARTS + 1)})
+    return {
+        f"{MOST_TEXTS + 3} arguments: at most {MOST_TEXTS}": args,
+        f"{MOST_PARTS + 1} mounts: at most {MOST_PARTS}": mounts,
+        f"{MOST_PARTS + 1} actions": copies,
+        f"{MOST_PARTS + 1} attributes": attrs,
+        f"bytes: at most {MOST_BYTES}": long,
+    }
+
+
+@pytest.mark.parametrize("message", too_much())
+async def test_what_there_may_be_too_much_of(message: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"failed to load LLB: invalid op .*{message}"):
+        await load(definition(too_much()[message]))
+
+
+async def test_files_are_as_large_as_a_message() -> None:
+    op = ops_pb2.Op()
+    op.file.actions.add(input=-1, secondaryInput=-1).mkfile.data = bytes(2 * MOST_BYTES)
+    await load(definition(op))
+
+
+async def test_others_get_their_turns() -> None:
+    """While a definition of very many ops is looked at."""
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(other())
+        with pytest.raises(InvalidRequest, match="invalid LLB with 1 vertexes"):
+            await load(definition(*[ops_pb2.Op()] * 5000, head=False))
+        task.cancel()
+    assert turns >= 5
 
 
 async def test_capabilities() -> None:

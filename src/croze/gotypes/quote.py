@@ -17,7 +17,7 @@ _SHORT = {
 
 def quote(text: str) -> str:
     """`text` in double quotes, unprintable characters escaped."""
-    return '"' + "".join(map(_escape, text)) + '"'
+    return f'"{text.translate(_ESCAPES)}"'
 
 
 def quote_char(char: str) -> str:
@@ -37,3 +37,17 @@ def _escape(char: str) -> str:
     if code < 0x20 or code == 0x7F:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+class _Escapes(dict[int, str]):
+    """By number, as they turn up: a text may have millions of characters, most of a few kinds."""
+
+    def __missing__(self, code: int) -> str:
+        escaped = _escape(chr(code))
+        if code < _KEPT:
+            self[code] = escaped
+        return escaped
+
+
+_KEPT = 1 << 11
+_ESCAPES = _Escapes()

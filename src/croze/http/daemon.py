@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import ssl as tls
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -19,6 +20,7 @@ from croze.http.lazy import aiohttp
 from croze.http.redirects import MOST_REDIRECTS, Hop, RedirectRefused, check_url, next_step
 from croze.http.redirects import is_redirect as leads_on
 
+_ENCODED = re.compile("[!-~]*")
 PING_EVERY_S = 50.0
 """On a WebSocket: what is between forgets connections that say nothing for a minute."""
 
@@ -148,7 +150,7 @@ class HttpClient:
         check_url(step.url)
         # What is encoded already may be signed as it is.
         try:
-            url = URL(step.url, encoded=all("!" <= c <= "~" for c in step.url))
+            url = URL(step.url, encoded=_ENCODED.fullmatch(step.url) is not None)
         except ValueError as error:
             raise RedirectRefused(f'parse "{redact(step.url)}": {error}') from None
         if any(name.lower() == "authorization" for name in step.headers):

@@ -3,17 +3,20 @@ the port is looked at, and leaves out line ends without a word."""
 
 from __future__ import annotations
 
+import re
 from urllib.parse import SplitResult, urlsplit  # noqa: TID251
 
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.gotypes.quote import quote
 
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
 
 def parse_url(url: str) -> SplitResult:
     """The parts, whose `port` can be looked at without care. Raises `InvalidRequest` in the words
     of Go's `net/url`, the password left out."""
-    if any(char < " " or char == "\x7f" for char in url):
+    if _CONTROL.search(url):
         raise _wrong(url, "net/url: invalid control character in URL")
     try:
         parts = urlsplit(url)

@@ -22,7 +22,7 @@ from croze.llb.marshal import digest_bytes, marshal_op
 from croze.ops.digests import digest
 from croze.ops.limits import StepLimits, step_limits
 from croze.ops.names import CUSTOM_NAME, op_name
-from croze.ops.validate import validate
+from croze.ops.validate import SMALL_BYTES, check_size, validate
 from croze.solver.contract import Edge, Vertex
 from croze.status import ProgressGroup
 from croze.store.contract import Sharing
@@ -216,6 +216,8 @@ async def _build(order: Iterable[_Node], options: LoadOptions) -> dict[_Node, Ve
 
 
 def _check(node: _Node, options: LoadOptions) -> None:
+    if len(node.data) > SMALL_BYTES:
+        check_size(node.op)
     validate(node.op)
     _check_caps(node.metadata, options.caps)
     if options.check is not None:

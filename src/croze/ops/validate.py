@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest
@@ -12,6 +13,43 @@ ROOT = "/"
 EMPTY = -1
 """An input index that means: nothing."""
 SKIP_OUTPUT = -1
+
+MOST_PARTS: Final = 10_000
+"""Of one kind in one op. Each is looked at again and again, on the event loop, where all others
+wait; and there are limits of the kernel to most of them."""
+MOST_TEXTS: Final = 50_000
+"""Arguments and variables, of which the kernel takes a few megabytes."""
+MOST_BYTES: Final = 4 << 20
+"""Of an op, but for the files in it. The kernel takes an argument of 128 KiB, and a path of 4."""
+SMALL_BYTES: Final = 2 * MOST_PARTS
+"""An op of no more bytes has not too much of anything."""
+
+
+def check_size(op: ops_pb2.Op) -> None:
+    """Raises `InvalidRequest` for an op that would take too long, whatever is in it."""
+    for name, count, most in _parts(op):
+        if count > most:
+            raise InvalidRequest(f"invalid op with {count} {name}: at most {most} are taken")
+    files = (action.mkfile.data for action in op.file.actions if action.HasField("mkfile"))
+    size = op.ByteSize() - sum(map(len, files))
+    if size > MOST_BYTES:
+        raise InvalidRequest(f"invalid op of {size} bytes: at most {MOST_BYTES} are taken")
+
+
+def _parts(op: ops_pb2.Op) -> Iterator[tuple[str, int, int]]:
+    """What there may be too much of: its name, how many there are, and may be."""
+    run, meta = op.exec, op.exec.meta
+    yield "arguments", len(meta.args), MOST_TEXTS
+    yield "environment variables", len(meta.env), MOST_TEXTS
+    yield "inputs", len(op.inputs), MOST_PARTS
+    yield "mounts", len(run.mounts), MOST_PARTS
+    yield "secrets", len(run.secretenv), MOST_PARTS
+    yield "devices", len(run.cdiDevices), MOST_PARTS
+    yield "extra hosts", len(meta.extraHosts), MOST_PARTS
+    yield "ulimits", len(meta.ulimit), MOST_PARTS
+    yield "actions", len(op.file.actions), MOST_PARTS
+    yield "attributes", max(len(op.source.attrs), len(op.build.attrs)), MOST_PARTS
+    yield "outputs", len(op.passthrough.outputs), MOST_PARTS
 
 
 def validate(op: ops_pb2.Op) -> None:
