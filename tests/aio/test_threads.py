@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from croze.aio.threads import abandonable, chunks, finish, in_thread, opened, start_in_thread
+from croze.aio.threads import (
+    abandonable,
+    chunks,
+    finish,
+    in_thread,
+    in_thread_if_many,
+    opened,
+    start_in_thread,
+)
 
 
 async def test_results_errors_and_context() -> None:
@@ -152,3 +160,9 @@ async def test_a_file_opened_for_a_cancelled_task_is_closed(tmp_path: Path) -> N
 
 async def test_a_future_of_a_thread_belongs_to_its_owner() -> None:
     assert await start_in_thread(lambda: 3) == 3
+
+
+async def test_a_few_things_take_no_thread() -> None:
+    here = threading.get_ident()
+    assert await in_thread_if_many(1, threading.get_ident) == here
+    assert await in_thread_if_many(10_000, threading.get_ident) != here

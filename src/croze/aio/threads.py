@@ -21,6 +21,8 @@ from typing import BinaryIO, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_FEW = 200
+
 
 async def finish(work: Awaitable[T]) -> T:
     """Wait until `work` is done. A cancellation that comes meanwhile goes on afterwards."""
@@ -45,6 +47,15 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     returns to a cancelled task is dropped: see `opened` for a file.
     """
     return await finish(start_in_thread(function, *args, **kwargs))
+
+
+async def in_thread_if_many(
+    count: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Work on so many small things: a few are done at once, sooner than a thread would begin."""
+    if count <= _FEW:
+        return function(*args, **kwargs)
+    return await in_thread(function, *args, **kwargs)
 
 
 def start_in_thread(

@@ -20,6 +20,8 @@ from croze.store.filters import parse
 from croze.workers.shares import sharing
 
 CLOCK_HEADER = "buildkit-current-timestamp"
+STATUS_PAUSE_S = 0.005
+"""Nobody sees sooner than that what has happened; a message costs both sides more than an event."""
 
 
 class ControlService(control_pb2_grpc.ControlServicer):
@@ -69,7 +71,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         job = await self._find_job(ref)
         if job is None:
             return  # Why is the answer of Solve; an error here could overtake it.
-        async for batch in job.events():
+        async for batch in job.events(pause_s=STATUS_PAUSE_S):
             for response in responses(batch):
                 yield response
 

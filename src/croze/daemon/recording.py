@@ -13,7 +13,7 @@ import msgspec
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 from msgspec import Struct
 
-from croze.aio.threads import in_thread
+from croze.aio.threads import in_thread_if_many
 from croze.api import control_pb2
 from croze.api.attr_pb2 import Attr
 from croze.api.attrs import of_attrs, to_attrs
@@ -149,7 +149,7 @@ class Recording:
                     await asyncio.sleep(0)
             digest = await writer.commit()
         count.write_to(self._record)
-        self._telemetry.traces.add(await in_thread(self._trace.spans, events))
+        self._telemetry.traces.add(await in_thread_if_many(len(events), self._trace.spans, events))
         return control_pb2.Descriptor(digest=digest, size=size, media_type=logs.MEDIA_TYPE)
 
     async def _add_trace(self, finalizer: Finalizer) -> None:
@@ -161,7 +161,7 @@ class Recording:
             pass
         await self._history.settled()
         spans = self._telemetry.traces.take(self._trace.parent.trace_id)
-        data = await in_thread(lambda: b"".join(stubs.lines(spans)))
+        data = await in_thread_if_many(len(spans), lambda: b"".join(stubs.lines(spans)))
         async with self._history.store.leases.lease():
             trace = await put(self._history.store.blobs, data, stubs.MEDIA_TYPE)
             await self._history.update(self._record.Ref, lambda r: r.trace.CopyFrom(trace))

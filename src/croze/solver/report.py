@@ -43,6 +43,7 @@ class StatusLog:
         self._events: list[StatusEvent] = []
         self._latest: dict[str, VertexState] = {}
         self._waiters: list[asyncio.Future[None]] = []
+        self._paused: set[asyncio.Future[None]] = set()
         self.closed = False
 
     def append(self, event: StatusEvent) -> None:
@@ -62,15 +63,20 @@ class StatusLog:
                 self.append(replace(state, completed=now(), error="context canceled"))
         self.closed = True
         self._wake()
+        for paused in self._paused:
+            _end(paused)
 
-    async def read(self) -> AsyncIterator[Sequence[StatusEvent]]:
-        """Batches of events from the first one on, until the job is over."""
+    async def read(self, pause_s: float = 0.0) -> AsyncIterator[Sequence[StatusEvent]]:
+        """Batches of events from the first one on, until the job is over; `pause_s` between two,
+        but for the last, so that they are few."""
         at = 0
         while True:
             if at < len(self._events):
                 batch = self._events[at:]
                 at += len(batch)
                 yield batch
+                if pause_s and not self.closed:
+                    await self._pause(pause_s)
             elif self.closed:
                 return
             else:
@@ -81,12 +87,23 @@ class StatusLog:
         self._waiters.append(waiter)
         await waiter
 
+    async def _pause(self, seconds: float) -> None:
+        """Until then, or until nothing more comes."""
+        loop = asyncio.get_running_loop()
+        paused = loop.create_future()
+        timer = loop.call_later(seconds, _end, paused)
+        self._paused.add(paused)
+        try:
+            await paused
+        finally:
+            timer.cancel()
+            self._paused.discard(paused)
+
     def _wake(self) -> None:
         if self._waiters:
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+                _end(waiter)
 
     def _mark_inputs(self, state: VertexState, at: datetime) -> None:
         states: list[VertexState] = []
@@ -99,6 +116,11 @@ class StatusLog:
                 states.append(cached)
                 stack.extend(latest.inputs)
         self._events.extend(reversed(states))
+
+
+def _end(wait: asyncio.Future[None]) -> None:
+    if not wait.done():
+        wait.set_result(None)
 
 
 class VertexReporter:

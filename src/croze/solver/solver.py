@@ -264,9 +264,10 @@ class Job:
         """Put something into the status as it is (a frontend's warning)."""
         self.log.append(event)
 
-    def events(self) -> AsyncIterator[Sequence[StatusEvent]]:
-        """All status from the start, in batches, until the job is over. Any number of readers."""
-        return self.log.read()
+    def events(self, *, pause_s: float = 0.0) -> AsyncIterator[Sequence[StatusEvent]]:
+        """All status from the start, in batches, until the job is over. Any number of readers. See
+        `StatusLog.read`."""
+        return self.log.read(pause_s)
 
     def vertices(self, edges: Iterable[Edge]) -> Iterator[tuple[Vertex, Op | None]]:
         """The edges' vertices and all below them, once each, inputs first, with their ops where
