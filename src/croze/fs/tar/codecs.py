@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import groupby
 from typing import Final, Protocol
 
 import zstandard
@@ -93,10 +95,23 @@ class GzipMember:
         middle = len(block) // 2
         sample = block[middle : middle + _SAMPLE]
         if len(sample) == _SAMPLE and _is_incompressible(sample) and _is_incompressible(block):
-            grains = (block[at : at + _GRAIN] for at in range(0, len(block), _GRAIN))
-            if all(_ratio(grain) > _WORTH for grain in grains):
-                return _stored(block)
+            return b"".join(self._by_grains(block, before))
         return _small(self._level, block, before)
+
+    def _by_grains(self, block: Block, before: bytes) -> Iterator[bytes]:
+        """Stored, but for the places that are worth it: an archive has some that Go finds, too."""
+        at = 0
+        for is_worth, grains in groupby(range(0, len(block), _GRAIN), partial(_is_worth, block)):
+            end = min(len(block), at + _GRAIN * len([*grains]))
+            if is_worth:
+                yield _small(
+                    self._level,
+                    block[at:end],
+                    (before + bytes(block[max(0, at - _WINDOW) : at]))[-_WINDOW:],
+                )
+            else:
+                yield _stored(block[at:end])
+            at = end
 
     def end(self) -> bytes:
         trailer = struct.pack("<II", self._crc, self._length & 0xFFFFFFFF)
@@ -126,6 +141,11 @@ def _stored(block: Block) -> bytes:
         part = block[at : at + _STORED]
         parts += (struct.pack("<BHH", 0, len(part), len(part) ^ 0xFFFF), part)
     return b"".join(parts)
+
+
+def _is_worth(block: Block, at: int) -> bool:
+    """Of the grain that begins there."""
+    return _ratio(block[at : at + _GRAIN]) < _WORTH
 
 
 def _is_incompressible(block: Block) -> bool:
