@@ -132,7 +132,7 @@ def _layer(*, alpine: bool) -> bytes:
         ]:
             _add(archive, name, kind=tarfile.DIRTYPE, mode=_MODES.get(name, 0o755))
         _add(archive, "bin/busybox", images.busybox().read_bytes(), mode=0o755)
-        for applet in {*listed.stdout.split(), "env"} - {"busybox"}:
+        for applet in sorted({*listed.stdout.split(), "env"} - {"busybox"}):
             _add(archive, f"bin/{applet}", kind=tarfile.SYMTYPE, target="busybox")
         _add(archive, "usr/bin/env", kind=tarfile.SYMTYPE, target="../../bin/busybox")
         _add(archive, "usr/sbin/adduser", _ADDUSER.encode(), mode=0o755)

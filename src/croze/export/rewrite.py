@@ -1,7 +1,8 @@
 """Layers with no file newer than SOURCE_DATE_EPOCH; runs in a worker process.
 
-Every time above the epoch is lowered to it, in place; nothing else of the tar changes. A PAX record
-of a time that is lowered becomes whole seconds.
+Every time above the epoch is lowered to it, in place; nothing else of a member changes. A PAX
+record of a time that is lowered becomes whole seconds. The archive ends with two blocks of zeros,
+however many it had, and what is behind its end is left out, as where Go's library writes it anew.
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ class _Hashing:
 def _rewrite(reader: Readable, write: Callable[[bytes], object], epoch_s: int) -> None:
     while header := _exactly(reader, _BLOCK, may_end=True):
         if not any(header):
-            write(header)
-            continue
+            if any(_exactly(reader, _BLOCK, may_end=True)):
+                raise Corrupted("layer is not a tar: a block of zeros is followed by another")
+            break
         size = _number(header[124:136])
         kind = header[156:157]
         if kind in (b"x", b"g"):
@@ -78,6 +80,9 @@ def _rewrite(reader: Readable, write: Callable[[bytes], object], epoch_s: int) -
             continue
         write(header if kind in (b"L", b"K") else _lowered(header, epoch_s))
         _copy(reader, write, _padded(size) if _has_body(kind) else 0)
+    write(bytes(2 * _BLOCK))
+    while reader.read(_CHUNK_BYTES):
+        continue  # it is hashed
 
 
 def _has_body(kind: bytes) -> bool:

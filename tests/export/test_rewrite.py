@@ -1,0 +1,51 @@
+"""Layers made by other programs than Go's, with their times lowered."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from croze.errors import Corrupted
+from croze.export.rewrite import rewrite_layer
+
+EPOCH_S = 1_000_000_000
+BLOCK = 512
+
+
+def archive(format: int) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=format) as tar:
+        for name, mtime in (("old", 5), ("new", 2_000_000_000)):
+            member = tarfile.TarInfo(name)
+            member.mtime, member.size = mtime, 3
+            tar.addfile(member, io.BytesIO(b"abc"))
+    return out.getvalue()
+
+
+def rewritten(source: bytes, folder: Path) -> bytes:
+    (folder / "in").write_bytes(source)
+    rewrite_layer(str(folder / "in"), str(folder / "out"), "uncompressed", None, EPOCH_S)
+    return (folder / "out").read_bytes()
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_the_end_is_two_blocks(tmp_path: Path, format: int) -> None:
+    """Python's, like GNU tar, fills up to 10,240 bytes; others write none."""
+    whole = archive(format)
+    members = whole[: 4 * BLOCK]
+    want = rewritten(whole, tmp_path)
+    assert len(want) == 6 * BLOCK
+    assert want[4 * BLOCK :] == bytes(2 * BLOCK)
+    with tarfile.open(fileobj=io.BytesIO(want)) as tar:
+        assert [(m.name, m.mtime) for m in tar] == [("old", 5), ("new", EPOCH_S)]
+    for ending in (b"", bytes(BLOCK), bytes(2 * BLOCK), bytes(2 * BLOCK) + members):
+        assert rewritten(members + ending, tmp_path) == want
+
+
+def test_one_block_of_zeros_is_no_end(tmp_path: Path) -> None:
+    members = archive(tarfile.USTAR_FORMAT)[: 4 * BLOCK]
+    with pytest.raises(Corrupted, match="a block of zeros is followed by another"):
+        rewritten(members + bytes(BLOCK) + members, tmp_path)
