@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.app import base
-from tests.e2e.sandbox import CROZE, Done, Sandbox, execute
+from tests.e2e.sandbox import CROZE, Done, Sandbox, execute, select_pause
 from tests.e2e.warm_processes import WARM, warm_sockets
 from tests.e2e.warm_processes import warm as warm
 
@@ -71,6 +71,21 @@ def test_one_that_was_stopped_holds_up_nobody(
 
 def children_of(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_as_many_wait_as_came_at_once(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+    listing = Path(f"/proc/{warm.pid}/task/{warm.pid}/children")
+    words, env = [str(CROZE), "build", "-q", "-"], {**sandbox.env, **WARM}
+    clients = [
+        subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    while len(listing.read_text().split()) < 3 + 3:
+        select_pause()
+    for client in clients:
+        assert b"no instructions" in client.communicate(b"# nothing\n")[1]
+    while len(listing.read_text().split()) != 3:
+        select_pause()
 
 
 def test_goes_with_its_socket(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:

@@ -34,6 +34,10 @@ IDLE_TIMEOUT_S = 900.0
 LOOK_EVERY_S = 60.0
 WAITING = 128
 """Callers that may come at once; others run their commands themselves."""
+JUST_S = 0.01
+"""Less than an interpreter takes to start."""
+QUIET_S = 0.05
+"""When nothing has happened for so long, there is time to have more children ready."""
 REHEARSALS = 12
 """Before it is called so often, code changes as it is run (PEP 659), which children would copy."""
 MOST_WARM_PROCESSES = 4
@@ -58,6 +62,21 @@ def unchanged(code: list[tuple[str, int]]) -> bool:
         return all(stat(path).st_mtime_ns == changed for path, changed in code)
     except OSError:
         return False
+
+
+class Lately:
+    """Looks anew, unless it has just done so: callers that come at once are one question."""
+
+    def __init__(self, look: Callable[[], bool]) -> None:
+        self._look = look
+        self._seen_s = -JUST_S
+
+    def current(self) -> bool:
+        if time.monotonic() - self._seen_s > JUST_S:
+            if not self._look():
+                return False
+            self._seen_s = time.monotonic()
+        return True
 
 
 def preload_all() -> None:
@@ -120,8 +139,9 @@ def main() -> int:
         return 0
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     inode, code = os.stat(path).st_ino, loaded_code()
+    look = Lately(lambda: _still_ours(path, inode) and unchanged(code))
     try:
-        answer_callers(listener, lambda: _still_ours(path, inode) and unchanged(code))
+        answer_callers(listener, look.current)
     finally:
         if _still_ours(path, inode):
             os.unlink(path)
@@ -131,13 +151,19 @@ def main() -> int:
 def answer_callers(listener: socket.socket, current: Callable[[], bool]) -> None:
     """Hand callers to children until nobody came for long, or until we are out of date."""
     children = Children(listener)
-    children.make_spare()
+    children.make_spares()
     last_s = time.monotonic()
     while time.monotonic() - last_s < IDLE_TIMEOUT_S:
         watched = [listener.fileno(), *children.fds()]
-        ready, _, _ = select.select(watched, [], [], LOOK_EVERY_S)
-        if not ready and not current():
-            return
+        is_short = children.is_short
+        ready, _, _ = select.select(watched, [], [], QUIET_S if is_short else LOOK_EVERY_S)
+        if not ready and is_short:
+            children.make_spares()
+            continue
+        if not ready:
+            children.want_few()
+            if not current():
+                return
         # The listener last: what it takes on may get a descriptor that has just been closed.
         for fd in sorted(ready, key=listener.fileno().__eq__):
             last_s = time.monotonic()

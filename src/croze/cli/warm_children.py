@@ -1,4 +1,4 @@
-"""The children of the warm process, as it sees them: one waits, the others run commands."""
+"""The children of the warm process, as it sees them: some wait, the others run commands."""
 
 from __future__ import annotations
 
@@ -44,42 +44,65 @@ class Busy(Struct):
             self.caller = -1
 
 
+MOST_SPARES = 8
+"""Each takes some 7 MB."""
+
+
 class Children:
     """The forked children, each known by our end of a socket pair: it is at its end when the child
-    has ended, or has only to put things away; as the child's is when we have ended."""
+    has ended, or has only to put things away; as the child's is when we have ended.
+
+    As many wait for callers as there were at once lately, but one at least."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
         self._busy: dict[int, Busy] = {}
-        self._spare: Spare | None = None
+        self._spares: list[Spare] = []
+        self._wanted = 1
 
     def fds(self) -> list[int]:
         """Readable when a child or its caller has ended."""
         callers = [busy.caller for busy in self._busy.values() if busy.caller >= 0]
         return [*self._busy, *callers]
 
-    def make_spare(self, *, is_awaited: bool = False) -> None:
-        """Fork the child that takes the next caller. One that is awaited already does nothing ahead
-        of time: the command will do it."""
-        if self._spare is not None:
-            return
+    @property
+    def is_short(self) -> bool:
+        """Whether there are to be more spares, once nothing else is to be done."""
+        return len(self._spares) < self._wanted
+
+    def make_spares(self) -> None:
+        """As many as are wanted."""
+        while self.is_short:
+            self._fork()
+
+    def want_few(self) -> None:
+        """Nobody has come for a while."""
+        self._wanted = 1
+        while len(self._spares) > self._wanted:
+            self._spares.pop().orders.close()
+
+    def _fork(self, *, is_awaited: bool = False) -> None:
+        """A child that takes a caller. One that is awaited already does nothing ahead of time: the
+        command will do it."""
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
             for busy in self._busy.values():
                 busy.close()
+            for spare in self._spares:
+                spare.orders.close()
             self._listener.close()
             ours.close()
             child(theirs, ahead=not is_awaited)
         theirs.close()
-        self._spare = Spare(pid, ours)
+        self._spares.append(Spare(pid, ours))
 
     def hand_over(self, connection: socket.socket, current: Callable[[], bool]) -> bool:
-        """Give a caller to the spare child, who has begun to read the request when this process
+        """Give a caller to a spare child, who has begun to read the request when this process
         finds out whether it is `current`. If not, nothing comes of it, and this returns False."""
-        self.make_spare(is_awaited=True)
-        assert self._spare is not None
-        spare, self._spare = self._spare, None
+        if not self._spares:
+            self._fork(is_awaited=True)
+        spare = self._spares.pop(0)
         try:
             caller = os.pidfd_open(peer_of(connection).pid)
         except OSError:
@@ -97,14 +120,16 @@ class Children:
         with contextlib.suppress(OSError):
             spare.orders.send(b"\0")
         self._busy[spare.orders.fileno()] = busy
+        self._wanted = max(self._wanted, min(len(self._busy), MOST_SPARES))
         return True
 
     def ended(self, fd: int) -> None:
-        """Forget a child, and have the next one ready; or see to it that a child whose caller has
-        ended does not stay stopped."""
+        """Forget a child, and have the next one ready unless others are at work; or see to it that
+        a child whose caller has ended does not stay stopped."""
         if fd in self._busy:
             self._busy.pop(fd).close()
-            self.make_spare()
+            if not self._busy and not self._spares:
+                self._fork()
             return
         for busy in self._busy.values():
             if busy.caller == fd:
