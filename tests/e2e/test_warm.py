@@ -74,6 +74,7 @@ def children_of(pid: int) -> list[str]:
 
 
 def test_as_many_wait_as_came_at_once(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+    """Three; four, if the fixture that looked whether it answers was still one of them."""
     listing = Path(f"/proc/{warm.pid}/task/{warm.pid}/children")
     words, env = [str(CROZE), "build", "-q", "-"], {**sandbox.env, **WARM}
     clients = [
@@ -84,7 +85,7 @@ def test_as_many_wait_as_came_at_once(sandbox: Sandbox, warm: subprocess.Popen[b
         select_pause()
     for client in clients:
         assert b"no instructions" in client.communicate(b"# nothing\n")[1]
-    while len(listing.read_text().split()) != 3:
+    while len(listing.read_text().split()) not in (3, 4):
         select_pause()
 
 

@@ -180,15 +180,23 @@ def bring_site_in() -> None:
         site.main()
 
 
+def prepare() -> None:
+    """The command is to be run in this very process: have what that takes."""
+    bring_site_in()
+    from croze.files.standard import standard_error
+
+    sys.stderr = standard_error()
+
+
 def main() -> int:
     """Entry point of the `croze` command."""
     die_of_interrupts()
     argv = sys.argv[1:]
     name = os.path.basename(sys.argv[0])
-    from croze.files.standard import open_standard_streams, standard_error
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        from croze.files.standard import open_standard_streams
 
-    open_standard_streams()
-    sys.stderr = standard_error()
+        open_standard_streams()
     if name in ("buildx", "docker-buildx"):
         os.environ["CROZE_CALLED_AS"] = name
     if name in BUILDCTL:
@@ -199,7 +207,7 @@ def main() -> int:
         if code is not None:
             sys.stderr.flush()
             os._exit(code)  # nothing is open that would have to be taken down
-    bring_site_in()
+    prepare()
     import gc
 
     gc.disable()  # what is loaded stays; `croze.cli.guard` turns it on
@@ -216,7 +224,7 @@ def main() -> int:
 
 def run_buildctl(name: str, argv: "list[str]") -> int:
     """What `buildctl`, or BuildKit's script that brings a daemon for one command, would do."""
-    bring_site_in()
+    prepare()
     from croze.cli.guard import finished
 
     if name == "buildctl":
