@@ -5,8 +5,9 @@ import json
 import pytest
 
 from croze.errors import InvalidRequest, Unsupported
+from croze.gotypes.gojson import MOST_PARTS
+from croze.image import config, manifest, platform
 from croze.image import descriptor as media
-from croze.image import manifest, platform
 from croze.image.annotations import parse_attrs, parse_key, select
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Index, Manifest
@@ -94,6 +95,14 @@ def test_what_could_be_two_things_is_refused() -> None:
         manifest.detect_media_type(b'{"config":{},"manifests":[]}')
     with pytest.raises(InvalidRequest, match="does not match"):
         manifest.detect_media_type(b'{"mediaType":"%s","config":{}}' % media.OCI_INDEX.encode())
+
+
+def test_more_parts_than_anybody_means() -> None:
+    """They would be read where all others wait."""
+    data = b'{"layers": [' + b"{}," * MOST_PARTS + b"{}]}"
+    for read in (manifest.parse_manifest, manifest.detect_media_type, config.parse):
+        with pytest.raises(InvalidRequest, match=f"more than {MOST_PARTS} parts"):
+            read(data)
 
 
 def test_schema_1_is_refused() -> None:

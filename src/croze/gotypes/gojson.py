@@ -26,6 +26,9 @@ _ESCAPES = {
     "\u2028".encode(): b"\\u2028",
     "\u2029".encode(): b"\\u2029",
 }
+MOST_PARTS = 500_000
+"""Of an object from anybody."""
+_PARTED_BY = (b",", b"{", b"[")
 _SPECIAL = re.compile(b"|".join(re.escape(key) for key in _ESCAPES))
 
 
@@ -92,6 +95,20 @@ def unmarshal(data: bytes | bytearray | str, *, type: Any = Any, strict: bool = 
         return unmarshal(ESCAPED.sub("\ufffd", data), type=type, strict=strict)
     except RecursionError:
         raise msgspec.DecodeError("JSON is nested too deeply") from None
+
+
+def unmarshal_bounded(data: bytes) -> object:
+    """Read an object that a server or an image has, without its null members. Raises
+    `msgspec.MsgspecError`, for one of too many parts, too."""
+    check_parts(data)
+    return drop_nulls(unmarshal(data))
+
+
+def check_parts(data: bytes) -> None:
+    """Raises `msgspec.ValidationError` for JSON of more parts than anybody means: eight megabytes
+    of them take a second, in which all others wait."""
+    if len(data) > MOST_PARTS and sum(map(data.count, _PARTED_BY)) > MOST_PARTS:
+        raise msgspec.ValidationError(f"more than {MOST_PARTS} parts")
 
 
 def drop_nulls(value: object) -> object:

@@ -106,7 +106,7 @@ class _Wire(msgspec.Struct, frozen=True, omit_defaults=True):
 def parse(data: bytes) -> ImageConfig:
     """Read an image config. Missing and null members get their defaults."""
     try:
-        wire = msgspec.convert(gojson.drop_nulls(gojson.unmarshal(data)), _Wire)
+        wire = msgspec.convert(gojson.unmarshal_bounded(data), _Wire)
     except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"invalid image config: {err}") from err
     return ImageConfig(

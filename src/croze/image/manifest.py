@@ -82,7 +82,7 @@ _T = TypeVar("_T", Manifest, Index)
 
 def _decode(data: bytes, kind: type[_T]) -> _T:
     try:
-        return msgspec.convert(gojson.drop_nulls(gojson.unmarshal(data)), kind)
+        return msgspec.convert(gojson.unmarshal_bounded(data), kind)
     except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"invalid {kind.__name__.lower()}: {err}") from err
 
@@ -90,6 +90,7 @@ def _decode(data: bytes, kind: type[_T]) -> _T:
 def detect_media_type(data: bytes) -> str:
     """What kind of manifest some bytes are. Refuses those that could be read as two kinds."""
     try:
+        gojson.check_parts(data)
         probe = gojson.unmarshal(data, type=_Probe)
     except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"invalid manifest: {err}") from err

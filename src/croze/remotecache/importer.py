@@ -244,7 +244,7 @@ def inline_of(
     """The cache in an image config, and what the config says about each layer, as annotations.
     None if there is none, or the layers are not those of the config."""
     try:
-        plain = gojson.drop_nulls(gojson.unmarshal(config))
+        plain = gojson.unmarshal_bounded(config)
         records = msgspec.convert(plain, _InlineConfig).cache
     except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"invalid image config: {err}") from err
