@@ -13,7 +13,7 @@ import pytest
 from croze.errors import CrozeError
 from croze.fs.content.checksum import Query, checksum
 from croze.fs.remove import remove_tree
-from croze.fs.sync.local import SyncOptions, sync, unchanged
+from croze.fs.sync.local import SyncOptions, look, sync
 from croze.fs.tree.walk import Found, WalkOptions, select, walk_stats
 from tests.fs import trees
 from tests.support.work import calls_of
@@ -41,7 +41,7 @@ class Pair:
     def unchanged(self, *, reread: bool = False) -> bool:
         files = str(self.root / "index"), str(self.root / "state")
         options = SyncOptions(WalkOptions(), *files, reread=reread)
-        return unchanged(str(self.source), options) is not None
+        return look(str(self.source), options).same
 
     def digests_agree(self) -> bool:
         """Whether the index says what a scan of the mirror says, for each entry of the top."""

@@ -421,3 +421,23 @@ async def test_directories_that_the_client_does_not_tell_apart(
     await each(lambda bench: (bench.context / "z").write_bytes(b"other"), 1000)
     await each(lambda bench: (bench.context / "z").unlink(), 1000)
     assert await benches[0].kept() == (3, 0)
+
+
+@either_way
+async def test_looking_at_a_directory_is_no_use_of_it(bench: Bench, tmp_path: Path) -> None:
+    """Of two that the client does not tell apart, the other one is not used, and not written to."""
+    other = Bench(bench.shop, tmp_path / "other", bench.kind)
+    (other.context / "x").mkdir(parents=True)
+    (other.context / "x/large").write_bytes(b"y" * 100_000)
+    async with other.client():
+        first = await bench.bring(bench.request())
+        second = await other.bring(other.request())
+        await second.release()
+        await first.release()
+        for _ in range(3):
+            assert await other.brought(other.request()) == {"x/large": b"y" * 100_000}
+            assert other.shop.progress.statuses["transferring context:"][0] < 1000
+        for ref in (first, second):
+            assert bench.shop.store.refs.exists(ref.id)
+        counts = sorted(r.usage_count for r in await bench.shop.store.refs.disk_usage())
+        assert counts == [1, 4]

@@ -16,7 +16,7 @@ from typing import Final
 
 from croze.aio.threads import finish
 from croze.errors import CrozeError
-from croze.session.contract import SessionManager
+from croze.session.contract import Session, SessionManager
 from croze.sources.contract import Prefetch
 from croze.sources.local_options import SCHEME, LocalOptions, parse_options
 from croze.sources.local_transfer import Transfer
@@ -88,8 +88,11 @@ class Ahead:
                 options = _suitable(request)
                 if options is None or options in self._early or options in begun:
                     return
+                session = self._sessions.current(options.session)
+                if session is None:
+                    return
                 transfer = Transfer(options, self._refs, self._pool)
-                task = group.create_task(self._bring(transfer, options))
+                task = group.create_task(_bring(transfer, session))
                 self._early[options] = begun[options] = _Early(transfer, task)
 
             try:
@@ -120,13 +123,14 @@ class Ahead:
                 await finish(early.drop())
         return None
 
-    async def _bring(self, transfer: Transfer, options: LocalOptions) -> ImmutableRef | None:
-        """What goes wrong is told by the transfer that is made instead."""
-        try:
-            return await transfer.bring(await self._sessions.get(options.session))
-        except (CrozeError, OSError) as error:
-            log.debug("what was begun ahead of %s failed: %s", options.name, error)
-            return None
+
+async def _bring(transfer: Transfer, session: Session) -> ImmutableRef | None:
+    """What goes wrong is told by the transfer that is made instead."""
+    try:
+        return await transfer.bring(session)
+    except (CrozeError, OSError) as error:
+        log.debug("what was begun ahead of session %s failed: %s", session.id, error)
+        return None
 
 
 def _suitable(request: SourceRequest) -> LocalOptions | None:

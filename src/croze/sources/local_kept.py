@@ -88,14 +88,14 @@ class KeptDir:
         """What is there, that which was used last first. Each is held as it comes, so that nobody
         else writes to it, until one is chosen, or written to."""
         for id in self._refs.find(**{_SHARED_KEY: self._shared_key})[:MOST]:
-            ref = self._refs.get_retained(id)
+            ref = self._refs.get_retained(id, uses=False)
             if ref is not None:
                 self._held[id] = ref
                 yield Candidate(id, str(ref.side_file(STATE)), str(ref.side_file(CHECKSUMS)))
 
     async def choose(self, candidate: Candidate) -> None:
         """It is as it was: nothing need be written."""
-        self._chosen = self._held.pop(candidate.id)
+        self._chosen = self._refs.get_retained(candidate.id)
         await self._let_go()
 
     async def writable(self, near: str = "") -> Target:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from croze.aio.threads import abandonable
 from croze.fs.match.patterns import PatternMatcher
-from croze.fs.sync.local import SyncOptions, sync, unchanged
+from croze.fs.sync.local import SyncOptions, look, sync
 from croze.fs.sync.receive import Receiver
 from croze.fs.tree.walk import WalkOptions
 from croze.session.contract import Session
@@ -107,13 +107,18 @@ class Transfer:
         options = self._options
         walk = WalkOptions(options.include or (), options.exclude or (), options.follow_paths or ())
         reread = options.differ == "none"
+        near = ""
         for each in kept_dir.candidates():
             sync_options = SyncOptions(walk, each.index, each.state, reread)
-            if await self._pool.run(unchanged, handle.path, sync_options) is not None:
+            looked = await self._pool.run(look, handle.path, sync_options)
+            if looked.same:
                 await kept_dir.choose(each)
                 return 0
+            if looked.entries:  # it is this one, and has changed
+                near = each.id
+                break
         await self.wanted.wait()
-        target = await kept_dir.writable()
+        target = await kept_dir.writable(near)
         sync_options = SyncOptions(walk, target.index, target.state, reread)
         return (await self._pool.run(sync, handle.path, str(target.dest), sync_options)).bytes
 

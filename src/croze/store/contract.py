@@ -300,9 +300,9 @@ class RefStore(Protocol):
         """An idle mutable record (a local source's directory). Raises `NotFound`, or
         `AlreadyExists` while another handle has it."""
 
-    def get_retained(self, id: str) -> ImmutableRef | None:
+    def get_retained(self, id: str, *, uses: bool = True) -> ImmutableRef | None:
         """What a mutable record was when it was last committed with `retain`, as long as nobody has
-        been given it for writing since. None if that is not so."""
+        been given it for writing since. None if that is not so. `uses` as in `get`."""
 
     def find(self, **meta: str) -> Sequence[str]:
         """Ids of records with these `set_meta` values, most recently used first."""

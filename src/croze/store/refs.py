@@ -113,13 +113,13 @@ class DiskRefStore:
         """See `RefStore.get_mutable`."""
         return MutableHandle(self._core, await take(self._core, id))
 
-    def get_retained(self, id: str) -> ImmutableHandle | None:
+    def get_retained(self, id: str, *, uses: bool = True) -> ImmutableHandle | None:
         """See `RefStore.get_retained`."""
         if id not in self._core.table:
             return None
         record = self._core.table.get(id)
         twin = self._core.table.twin_of(record) if record.data.mutable else None
-        return None if twin is None else self._give(twin)
+        return None if twin is None else ImmutableHandle(self._core, twin, uses=uses)
 
     def find(self, **meta: str) -> Sequence[str]:
         """See `RefStore.find`."""

@@ -50,18 +50,26 @@ class SyncOptions(msgspec.Struct, frozen=True):
 
 
 class _Differs(Exception):
-    """Something is not as it was."""
+    """Something is not as it was, after so many entries that are."""
 
 
-def unchanged(source: str, options: SyncOptions) -> SyncResult | None:
-    """What `sync` would answer if it had nothing to do; None as soon as it would have. Nothing is
-    written. Raises as `walk` does."""
+class Looked(msgspec.Struct, frozen=True):
+    """Whether a directory is as it was, and how many of its entries are, from the first."""
+
+    same: bool
+    entries: int = 0
+
+
+def look(source: str, options: SyncOptions) -> Looked:
+    """Whether `sync` would have nothing to do. It ends with the first thing that it would have to,
+    and writes nothing. Raises as `walk` does."""
     with explained("sync", source):
         root = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return _Sync(source.rstrip("/"), root, "", options, looking=True).run()
-        except _Differs:
-            return None
+            _Sync(source.rstrip("/"), root, "", options, looking=True).run()
+            return Looked(same=True)
+        except _Differs as differs:
+            return Looked(same=False, entries=differs.args[0])
         finally:
             os.close(root)
 
@@ -120,7 +128,7 @@ class _Sync:
                 mirrored.append(same)
                 continue
             if self._looking:
-                raise _Differs
+                raise _Differs(len(mirrored))
             noted = True
             mirrored.append(self._update(entry, old))
         removed = self._remove_rest()
@@ -224,7 +232,7 @@ class _Sync:
     def _begin(self) -> Mirror:
         """Before the first change."""
         if self._looking:
-            raise _Differs
+            raise _Differs(0)
         if self._mirror is None:
             forget_state(self._options.state_file)
             index_file = self._options.index_file
