@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import growth
-from bench.growth import kinds
+from bench.growth import Growth, kinds
 from bench.lines import Line, lines
 from bench.peers import Ask, Peer, opened
 from bench.report import Measured, Report
@@ -97,6 +97,7 @@ def main() -> None:
             for number, kind in enumerate(kinds() if args.growth or is_whole else []):
                 print(f"growth of {kind.name}", file=sys.stderr, flush=True)
                 growths.append(growth.measure(kind, peers, folder / f"growth{number}"))
+                print(growth.markdown(growths[-1:]), file=sys.stderr, flush=True)
             facts = {
                 peer.name: {
                     "memory MB": peer.daemon.memory_mb(),
@@ -105,17 +106,22 @@ def main() -> None:
                 }
                 for peer in peers
             }
-        report = Report(found, facts)
-        grown = "\n" + growth.markdown(growths) if growths else ""
-    if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "bench.md").write_text(report.markdown() + grown)
+        # Before all that was made is removed, which takes minutes.
+        _tell(Report(found, facts), growths, args.out)
+
+
+def _tell(report: Report, growths: Sequence[Growth], out: Path | None) -> None:
+    """Print the report, and put it into that folder."""
+    grown = "\n" + growth.markdown(growths) if growths else ""
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "bench.md").write_text(report.markdown() + grown)
         if growths:
-            (args.out / "growth.svg").write_text(growth.svg(growths))
-        (args.out / "bench.json").write_text(report.json())
-        (args.out / "bench.svg").write_text(report.svg())
+            (out / "growth.svg").write_text(growth.svg(growths))
+        (out / "bench.json").write_text(report.json())
+        (out / "bench.svg").write_text(report.svg())
     print(report.markdown() + grown)
-    print(report.summary())
+    print(report.summary(), flush=True)
 
 
 if __name__ == "__main__":
