@@ -1,8 +1,9 @@
 """How the time grows with the size of a build: files, vertices, layers, builds at once.
 
 For each kind and peer an exponent is fitted, `time = c · size^e`, to the sizes from which on the
-work is more than what every build has; 1 means in proportion. The sizes are far apart, so one round
-of each does.
+work is more than what every build has; 1 means in proportion. It is fitted to what the clock says,
+and to the processor time of the daemon, which a busy machine changes less. The sizes are far apart,
+so one round of each does.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import html
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import contexts
@@ -23,6 +24,8 @@ LIMIT = 1.1
 """Of an exponent: what is above grows faster than the build does."""
 _COLORS = {"croze": "#2b6cb0", "stock": "#63b3ed", "buildkit": "#888"}
 _SIZE, _MARGIN = 220, 40
+_TICK_S = 0.01
+"""What the kernel counts processor time in."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,25 @@ class Kind:
 
 @dataclass(frozen=True)
 class Growth:
-    """Seconds by peer, one for each size."""
+    """Seconds by peer, one for each size: by the clock, and of the daemon's processor time."""
 
     name: str
     sizes: Sequence[int]
     seconds: Mapping[str, Sequence[float]]
+    cpu_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def exponent(self, peer: str) -> float:
-        """The slope of the line through the points on a logarithmic plot, from the middle size on
-        where there are three or more: the smallest is mostly what every build costs."""
-        points = list(zip(self.sizes, self.seconds[peer], strict=True))
+        """Of the time by the clock; see `_slope`."""
+        return self._slope(self.seconds[peer])
+
+    def cpu_exponent(self, peer: str) -> float:
+        """Of the daemon's processor time."""
+        return self._slope(self.cpu_s[peer])
+
+    def _slope(self, seconds: Sequence[float]) -> float:
+        """Of the line through the points on a logarithmic plot, from the middle size on where
+        there are three or more: the smallest is mostly what every build costs."""
+        points = list(zip(self.sizes, seconds, strict=True))
         points = points[1:] if len(points) > 2 else points
         x, y = ([math.log(point[i]) for point in points] for i in (0, 1))
         return statistics.linear_regression(x, y).slope
@@ -90,30 +102,42 @@ def _always(measured: Measure) -> Callable[[int], Measure]:
 def measure(kind: Kind, peers: Sequence[Peer], folder: Path) -> Growth:
     """All sizes of all peers that can do it. What is cached has been built once before."""
     seconds: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    cpu_s: dict[str, list[float]] = {peer.name: [] for peer in peers}
     for size in kind.sizes:
         for peer in peers:
             place = folder / f"{peer.name}-{size}"
             place.mkdir(parents=True)
             kind.prepare(size)(place)
-            *_, last = (kind.measure(size)(peer, place, number) for number in (-1, 0))
-            if last is None:
+            kind.measure(size)(peer, place, -1)
+            before_s = peer.daemon.cpu_s()
+            spent = kind.measure(size)(peer, place, 0)
+            if spent is None:
                 seconds.pop(peer.name, None)
             elif peer.name in seconds:
-                seconds[peer.name].append(last)
-    return Growth(kind.name, kind.sizes, seconds)
+                seconds[peer.name].append(spent)
+                cpu_s[peer.name].append(max(peer.daemon.cpu_s() - before_s, _TICK_S))
+    return Growth(kind.name, kind.sizes, seconds, cpu_s)
 
 
 def markdown(found: Sequence[Growth]) -> str:
     """A row for each kind and peer; what grows faster than the build does is bold."""
-    rows = ["| growth | peer | sizes | ms | exponent |", "| --- | --- | --- | --- | --- |"]
+    rows = [
+        "| growth | peer | sizes | ms | exponent | daemon's CPU ms | exponent |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for each in found:
         for peer, seconds in each.seconds.items():
             sizes = " / ".join(f"{size:,}" for size in each.sizes)
-            times = " / ".join(f"{1000 * value:,.0f}" for value in seconds)
-            slope = each.exponent(peer)
-            shown = f"**{slope:.2f}**" if slope > LIMIT else f"{slope:.2f}"
-            rows.append(f"| {each.name} | {peer} | {sizes} | {times} | {shown} |")
+            told = [_told(seconds, each.exponent(peer))]
+            if peer in each.cpu_s:
+                told.append(_told(each.cpu_s[peer], each.cpu_exponent(peer)))
+            rows.append(f"| {each.name} | {peer} | {sizes} | {' | '.join(told)} |")
     return "\n".join(rows) + "\n"
+
+
+def _told(seconds: Sequence[float], slope: float) -> str:
+    times = " / ".join(f"{1000 * value:,.0f}" for value in seconds)
+    return f"{times} | **{slope:.2f}**" if slope > LIMIT else f"{times} | {slope:.2f}"
 
 
 def svg(found: Sequence[Growth]) -> str:

@@ -59,6 +59,7 @@ GROWTH = Growth(
     "files <&>",
     (1_000, 10_000, 100_000),
     {"croze": [0.9, 1.0, 10.0], "buildkit": [1.0, 1.0, 100.0]},
+    {"croze": [0.1, 0.2, 20.0], "buildkit": [0.1, 0.1, 1.0]},
 )
 
 
@@ -67,8 +68,9 @@ def test_exponents_are_of_what_is_large() -> None:
     assert GROWTH.exponent("buildkit") == pytest.approx(2)
     rows = growth.markdown([GROWTH]).splitlines()
     sizes = "1,000 / 10,000 / 100,000"
-    assert rows[2] == f"| files <&> | croze | {sizes} | 900 / 1,000 / 10,000 | 1.00 |"
-    assert rows[3].endswith("| **2.00** |")
+    times = "900 / 1,000 / 10,000 | 1.00 | 100 / 200 / 20,000 | **2.00**"
+    assert rows[2] == f"| files <&> | croze | {sizes} | {times} |"
+    assert rows[3].endswith("| **2.00** | 100 / 100 / 1,000 | 1.00 |")
 
 
 def test_growth_is_drawn_on_logarithmic_axes() -> None:

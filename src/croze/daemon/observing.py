@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 
 import grpc
-from msgspec import Struct
+from msgspec import Struct, field
 
 from croze.api import control_pb2
 from croze.daemon.calls import WatchedCalls
 from croze.telemetry import environment
 from croze.telemetry.export import MetricReader, SpanBatches
+from croze.telemetry.machine import Machine
 from croze.telemetry.metrics import Instrument, InstrumentationScope, Metrics
 from croze.telemetry.send import METRICS_METHOD, TRACES_METHOD, sender
 from croze.telemetry.traces import Traces
@@ -83,6 +84,7 @@ class Telemetry(Struct, frozen=True):
     builds: BuildMetrics
     calls: WatchedCalls
     traces: Traces
+    machine: Machine = field(default_factory=Machine)
 
 
 @asynccontextmanager

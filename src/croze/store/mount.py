@@ -312,7 +312,8 @@ def _relative_options(data: Sequence[str]) -> tuple[str, str]:
     base = os.path.commonpath(dirs)
     if base in dirs:
         base = os.path.dirname(base)
-    short = {d: os.path.relpath(d, base) for d in dirs}
+    above = base.rstrip("/") + "/"
+    short = {d: d[len(above) :] if d.startswith(above) else os.path.relpath(d, base) for d in dirs}
     parts = [o for o in data if not o.startswith(("lowerdir=", "upperdir=", "workdir="))]
     parts += [f"{k}={short[named[k]]}" for k in ("upperdir", "workdir") if k in named]
     parts.append("lowerdir=" + ":".join(short[d] for d in lowers))

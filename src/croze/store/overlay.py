@@ -94,7 +94,7 @@ class OverlaySnapshotter:
         if readonly:
             return (self._lowers([*row.lowers, key]),)
         work = os.fspath(self._table.path(row) / "work")
-        lowers = join_lowers([os.fspath(self._fs(k)) for k in reversed(row.lowers)])
+        lowers = join_lowers([self._fs(k) for k in reversed(row.lowers)])
         dirs = (f"workdir={work}", f"upperdir={fs}", f"lowerdir={lowers}")
         return (MountSpec("overlay", "overlay", (*self._options, *dirs)),)
 
@@ -105,15 +105,16 @@ class OverlaySnapshotter:
         return (self._lowers(row.layers),)
 
     def _lowers(self, layers: Sequence[str]) -> MountSpec:
-        dirs = [os.fspath(self._fs(k)) for k in reversed(layers)]
+        dirs = [self._fs(k) for k in reversed(layers)]
         if len(dirs) == 1:
             # A layer taken from its place may hide names: only an overlay shows that right.
-            dirs.append(os.fspath(self._fs(EMPTY)))
+            dirs.append(self._fs(EMPTY))
         options = (o for o in self._options if o not in ("volatile",))
         return MountSpec("overlay", "overlay", (*options, f"lowerdir={join_lowers(dirs)}", "ro"))
 
-    def _fs(self, key: str) -> Path:
-        return self._table.path(self._table.get(key)) / "fs"
+    def _fs(self, key: str) -> str:
+        """Text: a step's mounts name each of the layers below it."""
+        return f"{self._table.host(self._table.get(key))}/fs"
 
     def upper(self, key: str) -> Path | None:
         """See `Snapshotter.upper`."""
@@ -122,7 +123,7 @@ class OverlaySnapshotter:
 
     def lowers(self, key: str) -> Sequence[Path]:
         """The directories under the snapshot's own, base first."""
-        return [self._fs(k) for k in self._table.get(key).lowers]
+        return [Path(self._fs(k)) for k in self._table.get(key).lowers]
 
     async def usage(self, key: str) -> int:
         """See `Snapshotter.usage`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence, Set
@@ -42,6 +43,7 @@ class SnapshotTable:
 
     def __init__(self, root: Path, db: Database, trash: Trash) -> None:
         self.dir = root / "snapshots"
+        self._host = os.fspath(self.dir)
         self.dir.mkdir(exist_ok=True)
         spread_out(self.dir)
         self._db = db
@@ -102,9 +104,13 @@ class SnapshotTable:
 
     def path(self, row: Snapshot) -> Path:
         """The snapshot's own directory."""
+        return Path(self.host(row))
+
+    def host(self, row: Snapshot) -> str:
+        """The same as text, which is made sooner."""
         if row.number is None:
             raise CrozeError(f"snapshot {row.key} is a stack of layers")
-        return self.dir / str(row.number)
+        return f"{self._host}/{row.number}"
 
     def layers_of(self, parent: str | None) -> tuple[str, ...]:
         """The layers a child of `parent` lies on. Raises `InvalidRequest` for one being written."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,11 +37,28 @@ _MEMORY = {
 }
 
 
-class MachineUsage(Sampler):
-    """What the whole machine uses. Empty where the kernel tells nothing of it."""
+class Machine:
+    """The machine, for all who want to know of it: who asks at about the same time is told the
+    same."""
 
-    def __init__(self, interval_s: float = INTERVAL_S) -> None:
-        super().__init__(_sample_or_none, MAX_SAMPLES, interval_s)
+    def __init__(self) -> None:
+        self._latest: Sample | None = None
+        self._taken_s = float("-inf")
+
+    def sample(self, max_age_s: float) -> Sample | None:
+        """One that is no older. None where the kernel tells nothing."""
+        now_s = time.monotonic()
+        if now_s - self._taken_s > max_age_s:
+            self._latest, self._taken_s = _sample_or_none(), now_s
+        return self._latest
+
+
+class MachineUsage(Sampler):
+    """What the whole machine uses, while something goes on. Empty where the kernel tells nothing of
+    it."""
+
+    def __init__(self, machine: Machine, interval_s: float = INTERVAL_S) -> None:
+        super().__init__(lambda: machine.sample(interval_s / 4), MAX_SAMPLES, interval_s)
 
 
 def sample(proc: Path = PROC) -> Sample:

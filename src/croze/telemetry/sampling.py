@@ -38,8 +38,8 @@ class Sampler:
 
     def samples(self) -> list[Sample]:
         """What was sampled so far, and now."""
-        now = self._take()
-        return [*self.kept(), now] if now is not None else self.kept()
+        now, kept = self._take(), self.kept()
+        return kept if now is None or (kept and kept[-1] is now) else [*kept, now]
 
     def kept(self) -> list[Sample]:
         """What was sampled so far."""
