@@ -12,11 +12,13 @@ import functools
 import html
 import math
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import contexts
+from bench.daemons import Daemon
 from bench.lines import Measure, Prepare, again, at_once, cold, graph
 from bench.peers import Peer
 
@@ -26,6 +28,7 @@ _COLORS = {"croze": "#2b6cb0", "stock": "#63b3ed", "buildkit": "#888"}
 _SIZE, _MARGIN = 220, 40
 _TICK_S = 0.01
 """What the kernel counts processor time in."""
+_SETTLE_S = 60
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def measure(kind: Kind, peers: Sequence[Peer], folder: Path) -> Growth:
             place.mkdir(parents=True)
             kind.prepare(size)(place)
             kind.measure(size)(peer, place, -1)
-            before_s = peer.daemon.cpu_s()
+            before_s = _settled(peer.daemon)
             spent = kind.measure(size)(peer, place, 0)
             if spent is None:
                 seconds.pop(peer.name, None)
@@ -117,6 +120,17 @@ def measure(kind: Kind, peers: Sequence[Peer], folder: Path) -> Growth:
                 seconds[peer.name].append(spent)
                 cpu_s[peer.name].append(max(peer.daemon.cpu_s() - before_s, _TICK_S))
     return Growth(kind.name, kind.sizes, seconds, cpu_s)
+
+
+def _settled(daemon: Daemon) -> float:
+    """Its processor time once it has done what it does after a build, such as to measure what that
+    has left on the disk."""
+    deadline = time.monotonic() + _SETTLE_S
+    now_s, before_s = daemon.cpu_s(), float("-inf")
+    while now_s - before_s > 2 * _TICK_S and time.monotonic() < deadline:
+        time.sleep(1)
+        before_s, now_s = now_s, daemon.cpu_s()
+    return now_s
 
 
 def markdown(found: Sequence[Growth]) -> str:
