@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from croze.telemetry import machine
-from croze.telemetry.machine import Machine, MachineUsage, sample
+from croze.telemetry.machine import MachineUsage, SharedSamples, sample
 
 STAT = """cpu  100 200 300 400 5 6 7 8 9 10
 cpu0 1 2 3
@@ -64,7 +64,7 @@ async def test_while_something_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"number": number}
 
     monkeypatch.setattr(machine, "sample", take)
-    usage = MachineUsage(Machine(), 0.001)
+    usage = MachineUsage(SharedSamples(), 0.001)
     usage.start()
     await is_taken.wait()
     usage.stop()
@@ -79,19 +79,19 @@ def test_a_machine_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError
 
     monkeypatch.setattr(machine, "sample", fail)
-    assert MachineUsage(Machine()).samples() == []
+    assert MachineUsage(SharedSamples()).samples() == []
 
 
 def test_builds_at_once_share_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken: list[dict[str, object]] = []
+    readings: list[dict[str, object]] = []
 
     def take() -> dict[str, object]:
-        taken.append({})
-        return taken[-1]
+        readings.append({})
+        return readings[-1]
 
     monkeypatch.setattr(machine, "sample", take)
-    shared = Machine()
+    shared = SharedSamples()
     found = [MachineUsage(shared, 3600).samples() for _ in range(100)]
-    assert len(taken) == 1
-    assert all(samples == taken for samples in found)
-    assert MachineUsage(shared, 0).samples() == [taken[1]]
+    assert len(readings) == 1
+    assert all(samples == readings for samples in found)
+    assert MachineUsage(shared, 0).samples() == [readings[1]]

@@ -13,7 +13,7 @@ from croze.api import control_pb2
 from croze.daemon.calls import WatchedCalls
 from croze.telemetry import environment
 from croze.telemetry.export import MetricReader, SpanBatches
-from croze.telemetry.machine import Machine
+from croze.telemetry.machine import SharedSamples
 from croze.telemetry.metrics import Instrument, InstrumentationScope, Metrics
 from croze.telemetry.send import METRICS_METHOD, TRACES_METHOD, sender
 from croze.telemetry.traces import Traces
@@ -84,7 +84,7 @@ class Telemetry(Struct, frozen=True):
     builds: BuildMetrics
     calls: WatchedCalls
     traces: Traces
-    machine: Machine = field(default_factory=Machine)
+    samples: SharedSamples = field(default_factory=SharedSamples)
 
 
 @asynccontextmanager

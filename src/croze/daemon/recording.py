@@ -64,7 +64,7 @@ class Recording:
         self._error: status_pb2.Status | None = None
         self._hidden = request.Internal
         self._attested: list[_Attested] = []
-        self.usage = MachineUsage(telemetry.machine)
+        self.usage = MachineUsage(telemetry.samples)
         """What the machine does, while the build runs."""
 
     def begin(self, job: Job) -> None:

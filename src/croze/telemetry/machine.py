@@ -37,8 +37,8 @@ _MEMORY = {
 }
 
 
-class Machine:
-    """The machine, for all who want to know of it: who asks at about the same time is told the
+class SharedSamples:
+    """Samples of the machine for all who want some: who asks at about the same time is told the
     same."""
 
     def __init__(self) -> None:
@@ -57,8 +57,8 @@ class MachineUsage(Sampler):
     """What the whole machine uses, while something goes on. Empty where the kernel tells nothing of
     it."""
 
-    def __init__(self, machine: Machine, interval_s: float = INTERVAL_S) -> None:
-        super().__init__(lambda: machine.sample(interval_s / 4), MAX_SAMPLES, interval_s)
+    def __init__(self, shared: SharedSamples, interval_s: float = INTERVAL_S) -> None:
+        super().__init__(lambda: shared.sample(interval_s / 4), MAX_SAMPLES, interval_s)
 
 
 def sample(proc: Path = PROC) -> Sample:

@@ -38,8 +38,8 @@ class Sampler:
 
     def samples(self) -> list[Sample]:
         """What was sampled so far, and now."""
-        now, kept = self._take(), self.kept()
-        return kept if now is None or (kept and kept[-1] is now) else [*kept, now]
+        now, samples = self._take(), self.kept()
+        return samples if now is None or now in samples[-1:] else [*samples, now]
 
     def kept(self) -> list[Sample]:
         """What was sampled so far."""
