@@ -29,7 +29,9 @@ def said(done: Done) -> tuple[int, list[str]]:
     )
     text = re.sub(r"(Less than a|About an?|\d+) \w+ ago +", "ago ", text)
     text = re.sub(r" {2,}", "  ", text)
-    lines = [line.rstrip() for line in text.split("\n") if line.strip()]
+    lines = [line.rstrip() for line in text.strip().split("\n")]
+    if done.code != 0:  # how a usage is set apart is each tool's own
+        lines = [line for line in lines if line]
     quiet = ("See ", "Usage", "Run ", "View build", "Enable --debug")
     return done.code, [line for line in lines if not line.startswith(quiet)]
 

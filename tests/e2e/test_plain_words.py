@@ -216,3 +216,13 @@ def test_croze_finds_a_daemon_at_the_default_address(client: Sandbox) -> None:
         """,
     )
     assert done.code == 0, done.output + client.log_text()
+
+
+def test_a_context_that_is_not_there(sandbox: Sandbox) -> None:
+    """It is looked into for a policy first; nobody has asked for one."""
+    host = f"127.0.0.1:{free_port()}"
+    done = sandbox.croze("build", f"http://{host}/none.git", check=False)
+    assert done.code == 1
+    last = done.stderr.rstrip().splitlines()[-1]
+    assert "policy" not in last
+    assert f"http://{host}/none.git" in done.stderr

@@ -15,7 +15,6 @@ from croze.client import (
 from croze.client.flags_output import OutputFlag, parse_outputs
 from croze.client.flags_pairs import pairs
 from croze.client.options import BuildOptions
-from croze.errors import CrozeError
 
 
 def check_options(options: BuildOptions) -> None:
@@ -64,9 +63,4 @@ def _check_ssh(options: BuildOptions) -> None:
         return
     from croze.session.provide_ssh import AgentSource, SshProvider
 
-    for agent in agents:
-        try:
-            SshProvider([AgentSource(agent.id, agent.paths)]).close()
-        except CrozeError as error:
-            shown = f"{{{agent.id} [{' '.join(agent.paths)}] false}}"
-            raise error.wrap(f"failed to convert agent config {shown}") from None
+    SshProvider([AgentSource(agent.id, agent.paths, agent.raw) for agent in agents]).close()

@@ -13,7 +13,6 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -30,6 +29,7 @@ REQUEST_IDENTITIES = 11
 SIGN_REQUEST = 13
 FAILURE = b"\0\0\0\1\5"
 MAX_FRAME_BYTES = 256 * 1024
+LARGEST_KEY_BYTES = 100 * 1024
 
 
 class AgentSource(Struct, frozen=True):
@@ -50,7 +50,11 @@ class SshProvider:
             id = source.id or DEFAULT_ID
             if id in self._agents:
                 raise errors.InvalidRequest(f'duplicate agent ID "{id}"')
-            self._agents[id] = _agent(source, id)
+            try:
+                self._agents[id] = _agent(source, id)
+            except errors.InvalidRequest as error:
+                shown = f"{{{id} [{' '.join(source.paths)}] {str(source.raw).lower()}}}"
+                raise error.wrap(f"failed to convert agent config {shown}") from None
 
     def methods(self) -> Mapping[str, Handler]:
         return {
@@ -151,7 +155,7 @@ async def _frames(messages: AsyncIterator[ssh_pb2.BytesMessage]) -> AsyncIterato
 class _Agent:
     """A socket that is there, or an `ssh-agent` started when it is first asked for."""
 
-    def __init__(self, socket_path: str, keys: tuple[str, ...], raw: bool) -> None:
+    def __init__(self, socket_path: str, keys: Mapping[str, bytes], raw: bool) -> None:
         self.raw = raw
         self._path = socket_path
         self._keys = keys
@@ -178,8 +182,8 @@ class _Agent:
             # It prints its variables once it listens.
             assert self._process.stdout is not None
             self._process.stdout.readline()
-            for key in self._keys:
-                _add_key(path, key)
+            for name, key in self._keys.items():
+                _add_key(path, name, key)
         except FileNotFoundError:
             raise errors.Unsupported("private key files need ssh-agent and ssh-add") from None
         return path
@@ -194,17 +198,17 @@ class _Agent:
             try_remove_tree(self._folder)
 
 
-def _add_key(agent: str, key: str) -> None:
+def _add_key(agent: str, name: str, key: bytes) -> None:
     process = subprocess.run(
         ["ssh-add", "-q", "-"],
-        input=Path(key).read_bytes(),
+        input=key,
         env={**os.environ, "SSH_AUTH_SOCK": agent, "SSH_ASKPASS_REQUIRE": "never"},
         capture_output=True,
         check=False,
     )
     if process.returncode:
         reason = process.stderr.decode(errors="replace").strip()
-        raise errors.CrozeError(f"failed to add {key} to agent: {reason}")
+        raise errors.CrozeError(f"failed to add {name} to agent: {reason}")
 
 
 def _agent(source: AgentSource, id: str) -> _Agent:
@@ -218,16 +222,40 @@ def _agent(source: AgentSource, id: str) -> _Agent:
             "invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set"
         )
     try:
+        return _agent_at(paths, raw=source.raw)
+    except errors.InvalidRequest as error:
+        raise error.wrap(f'failed to convert agent config for ID: "{id}"') from None
+
+
+def _agent_at(paths: Sequence[str], *, raw: bool) -> _Agent:
+    """What is not there, or is neither a socket nor a key, is said before the build begins."""
+    try:
         sockets = [path for path in paths if stat.S_ISSOCK(os.stat(path).st_mode)]
     except OSError as error:
-        reason = f"stat {error.filename}: {(error.strerror or '').lower()}"
-        raise errors.InvalidRequest(
-            f'failed to convert agent config for ID: "{id}": {reason}'
-        ) from None
+        raise errors.InvalidRequest(_go_words("stat", error)) from None
     if len(sockets) > 1:
         raise errors.InvalidRequest("only single socket allowed")
     if sockets and len(paths) > 1:
         raise errors.InvalidRequest("invalid combination of keys and sockets")
-    if source.raw and not sockets:
+    if sockets:
+        return _Agent(sockets[0], {}, raw)
+    if raw:
         raise errors.InvalidRequest("raw mode only supported with socket paths")
-    return _Agent(sockets[0] if sockets else "", () if sockets else paths, source.raw)
+    return _Agent("", {path: _read_key(path) for path in paths}, raw)
+
+
+def _read_key(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            key = file.read(LARGEST_KEY_BYTES)
+    except PermissionError as error:
+        raise errors.InvalidRequest(f"failed to open {path}: {_go_words('open', error)}") from None
+    except OSError as error:
+        raise errors.InvalidRequest(f"failed to read {path}: {_go_words('read', error)}") from None
+    if b"PRIVATE KEY-----" not in key:
+        raise errors.InvalidRequest(f"failed to parse {path}: ssh: no key found")
+    return key
+
+
+def _go_words(call: str, error: OSError) -> str:
+    return f"{call} {error.filename}: {(error.strerror or '').lower()}"

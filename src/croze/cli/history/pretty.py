@@ -60,10 +60,10 @@ def pretty(about: About, *, with_ref: bool, debug: bool) -> str:
         *_table(members.get("Labels"), ("LABEL", "VALUE")),
         *_listed("Materials:\n", members.get("Materials"), ("URI", "DIGEST")),
         *_listed("Attachments:\n", members.get("Attachments"), ("DIGEST", "PLATFORM", "TYPE")),
-        *_failure(about, debug=debug),
     ]
+    text = "".join(f"{section}\n" for section in sections) + "\n".join(_failure(about, debug=debug))
     ref = members["Ref"]
-    return _harmless("\n".join(sections)) + (
+    return _harmless(text) + (
         f"Print build logs: croze history logs {ref}\n"
         f"View build in Docker Desktop: docker-desktop://dashboard/build/{about.full_ref}"
     )
