@@ -189,3 +189,12 @@ def test_a_command_that_fails_is_told(sandbox: Sandbox) -> None:
     failed = sandbox.croze("build", "--builder", "far", context, env=env, check=False)
     assert failed.code == 1
     assert "could not run docker: No such file or directory" in failed.stderr
+
+
+def test_the_own_builder_is_told_from_another_one_of_its_name(sandbox: Sandbox) -> None:
+    """Who builds without naming a builder sees in the list which one that is."""
+    buildx(sandbox, "create", "--driver", "remote", "--name", "croze", "unix:///nope.sock")
+    listed = sandbox.croze("ls").stdout
+    assert re.search(r"^croze +remote", listed, re.MULTILINE)
+    assert re.search(r"^croze\* +croze", listed, re.MULTILINE)
+    assert re.search(r"^Driver: +croze$", sandbox.croze("inspect").stdout, re.MULTILINE)

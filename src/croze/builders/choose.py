@@ -1,8 +1,9 @@
 """Which builder a command works with.
 
 A name is looked up among the stored builders, then the docker contexts; an address (`unix://…`,
-`tcp://…`) is a builder of its own. `croze`, the user's own daemon, is always there. With no name it
-is the one chosen with `use` for the current docker context, else the user's own.
+`tcp://…`) is a builder of its own. `croze`, the user's own daemon, is always there (under this name,
+unless buildx has given it to another one). With no name it is the one chosen with `use` for the
+current docker context, else the user's own.
 """
 
 from __future__ import annotations
@@ -65,13 +66,14 @@ def of_context(name: str, contexts: Contexts) -> BuilderInstance | None:
 
 
 def everybody(stored: Transaction, contexts: Contexts) -> list[BuilderInstance]:
-    """Stored builders, then the user's own, then those of docker contexts, each name once."""
-    by_name = {builder.name: builder for builder in stored.builders()}
-    by_name.setdefault(OWN, own())
+    """Stored builders, then the user's own, then those of docker contexts. The user's own is there
+    even if buildx has stored another one under its name; else each name is there once."""
+    found = [*stored.builders(), own()]
+    names = {builder.name for builder in found}
     for name in contexts.names():
-        if name not in by_name and (builder := of_context(name, contexts)) is not None:
-            by_name[name] = builder
-    return list(by_name.values())
+        if name not in names and (builder := of_context(name, contexts)) is not None:
+            found.append(builder)
+    return found
 
 
 def _stored(name: str, stored: Transaction) -> BuilderInstance | None:

@@ -216,7 +216,8 @@ def _builders() -> Candidates:
     from croze.builders.known import known
 
     with known() as here:
-        return [(each.name, "") for each in choose.everybody(here.stored, here.contexts)]
+        names = (each.name for each in choose.everybody(here.stored, here.contexts))
+        return [(name, "") for name in dict.fromkeys(names)]
 
 
 def _targets(words: Sequence[str]) -> tuple[Candidates, Directive]:

@@ -64,11 +64,16 @@ def run(argv: Sequence[str], common: Common) -> int:
         activity = {b.name: here.stored.last_activity(b.name) for b in builders}
     states = asyncio.run(_load_all(builders, here.contexts, limit_s))
     listed = [
-        ListedBuilder(builder, nodes, builder.name == current.name, activity[builder.name])
+        ListedBuilder(builder, nodes, _is(builder, current), activity[builder.name])
         for builder, nodes in zip(builders, states, strict=True)
     ]
     _show(listed, args.format, trunc=not args.no_trunc)
     return 0
+
+
+def _is(builder: BuilderInstance, other: BuilderInstance) -> bool:
+    """A builder that buildx has made may have the name of the user's own."""
+    return (builder.name, builder.driver) == (other.name, other.driver)
 
 
 async def _load_all(
