@@ -1,7 +1,7 @@
 """Which builder a command works with.
 
 A name is looked up among the stored builders, then the docker contexts; an address (`unix://…`,
-`tcp://…`) is a builder of its own. `croze`, the user's own daemon, is always there (under this name,
+`tcp://…`) is a builder of its own. `croze`, the user's own daemon, is always there (by this name,
 unless buildx has given it to another one). With no name it is the one chosen with `use` for the
 current docker context, else the user's own.
 """
