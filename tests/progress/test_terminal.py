@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -172,6 +174,22 @@ def test_narrower_lines_are_counted_as_the_terminal_breaks_them() -> None:
     painter.frame(["x" * 79, "\x1b[34m" + "y" * 79 + "\x1b[0m", "z"], 80)
     assert "\x1b[5A\x1b[J" in painter.frame(["short"], 40)
     assert "\x1b[1A" in painter.frame(["short"], 40)
+
+
+def test_after_a_stop_it_goes_on_below_what_is_there_then() -> None:
+    """What a person did in the shell meanwhile stays on the screen."""
+    before = signal.getsignal(signal.SIGCONT)
+    painter = Painter(io.BytesIO())
+    painter.watch_for_stops()
+    painter.frame(["one"], 80)
+    assert "\x1b[1A" in painter.frame(["two"], 80)
+    os.kill(os.getpid(), signal.SIGCONT)
+    below = painter.frame(["three"], 80)
+    assert "three" in below
+    assert "\x1b[1A" not in below
+    assert "\x1b[1A" in painter.frame(["four"], 80)
+    painter.close()
+    assert signal.getsignal(signal.SIGCONT) == before
 
 
 def test_a_terminal_that_nobody_reads_does_not_hold_up_the_build() -> None:

@@ -68,12 +68,12 @@ def of_context(name: str, contexts: Contexts) -> BuilderInstance | None:
 def everybody(stored: Transaction, contexts: Contexts) -> list[BuilderInstance]:
     """Stored builders, then the user's own, then those of docker contexts. The user's own is there
     even if buildx has stored another one under its name; else each name is there once."""
-    found = [*stored.builders(), own()]
-    names = {builder.name for builder in found}
+    builders = [*stored.builders(), own()]
+    names = {builder.name for builder in builders}
     for name in contexts.names():
         if name not in names and (builder := of_context(name, contexts)) is not None:
-            found.append(builder)
-    return found
+            builders.append(builder)
+    return builders
 
 
 def _stored(name: str, stored: Transaction) -> BuilderInstance | None:

@@ -8,8 +8,11 @@ Only lines that changed are written, in one write between the marks of a synchro
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
+from types import FrameType
 from typing import BinaryIO
 
 from croze.progress.terminal.cells import width
@@ -29,7 +32,8 @@ def size_of(out: BinaryIO) -> tuple[int, int]:
 
 
 class Painter:
-    """Owns the part of the screen from the first frame's first line on."""
+    """Owns the part of the screen from the first frame's first line on. After a stop (Control-Z)
+    that is somebody else's, too: the next frame begins below what is there then."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
@@ -40,6 +44,17 @@ class Painter:
         self._closed = False
         self._thread: threading.Thread | None = None
         self._failure: OSError | None = None
+        self._was_stopped = False
+        self._watching = ExitStack()
+
+    def watch_for_stops(self) -> None:
+        """Until `close`. Only a process's main thread is told of signals."""
+        if _in_main_thread():
+            before = signal.signal(signal.SIGCONT, self._go_on)
+            self._watching.callback(signal.signal, signal.SIGCONT, before or signal.SIG_DFL)
+
+    def _go_on(self, number: int, frame: FrameType | None) -> None:
+        self._was_stopped = True
 
     def paint(self, lines: Sequence[str], columns: int) -> None:
         """Show these lines, none wider than `columns`, as soon as the terminal takes them. Raises
@@ -50,6 +65,7 @@ class Painter:
             self._next = ([*lines], columns)
             self._changed.notify()
         if self._thread is None:
+            self.watch_for_stops()
             self._thread = threading.Thread(target=self._run, name="croze-paint", daemon=True)
             self._thread.start()
 
@@ -60,6 +76,8 @@ class Painter:
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
+        if _in_main_thread():
+            self._watching.close()
         if self._failure is not None:
             raise self._failure
 
@@ -80,6 +98,8 @@ class Painter:
 
     def frame(self, lines: Sequence[str], columns: int) -> str:
         """What makes these lines of those that are shown, with the cursor left below them."""
+        if self._was_stopped:
+            self._was_stopped, self._shown = False, []
         parts = [BEGIN, HIDE, "\r", self._to_top(columns)]
         resized = columns != self._columns
         for number, line in enumerate(lines):
@@ -102,6 +122,10 @@ class Painter:
             rows = sum(max(1, -(-cells // columns)) for cells in widths)
         up = f"\x1b[{rows}A"
         return up if columns == self._columns else up + TO_SCREEN_END
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _without_colors(line: str) -> str:
