@@ -144,6 +144,8 @@ def test_commands_work_as_written(document: Path, tmp_path: Path, busybox: Path)
     wanted = [c for c in documents.commands(document) if not c.text.startswith("make ")]
     if not wanted:
         return
+    elsewhere = [c.text for c in wanted if "/tmp/" in c.text]
+    assert not elsewhere, "what is written stays here, and is another user's to write, too"
     home, folder, base = (tmp_path / name for name in ("home", "work", "base"))
     for each in (home, folder, base):
         each.mkdir()
