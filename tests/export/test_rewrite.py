@@ -49,3 +49,15 @@ def test_one_block_of_zeros_is_no_end(tmp_path: Path) -> None:
     members = archive(tarfile.USTAR_FORMAT)[: 4 * BLOCK]
     with pytest.raises(Corrupted, match="a block of zeros is followed by another"):
         rewritten(members + bytes(BLOCK) + members, tmp_path)
+
+
+def test_numbers_are_spelled_as_go_spells_them(tmp_path: Path) -> None:
+    """Python leaves out a file's device, others write blanks before or behind."""
+    whole = bytearray(archive(tarfile.USTAR_FORMAT))
+    whole[329:345] = bytes(16)
+    whole[100:108] = b"   644 \0"
+    want = rewritten(bytes(whole), tmp_path)
+    assert want[100:108] == b"0000644\0"
+    assert want[329:345] == b"0000000\0" * 2
+    with tarfile.open(fileobj=io.BytesIO(want)) as tar:
+        assert [(m.mode, m.devmajor) for m in tar] == [(0o644, 0)] * 2

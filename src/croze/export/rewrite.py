@@ -1,8 +1,9 @@
 """Layers with no file newer than SOURCE_DATE_EPOCH; runs in a worker process.
 
-Every time above the epoch is lowered to it, in place; nothing else of a member changes. A PAX
-record of a time that is lowered becomes whole seconds. The archive ends with two blocks of zeros,
-however many it had, and what is behind its end is left out, as where Go's library writes it anew.
+Every time above the epoch is lowered to it, in place. A PAX record of a time that is lowered
+becomes whole seconds. Else a member stays as it is, but what Go's library, which BuildKit reads and
+writes it with, spells in one way is spelled so: numbers, and the end, which is two blocks of zeros.
+What is behind that is left out.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ _BLOCK = 512
 _CHUNK_BYTES = 1 << 20
 _MTIME = slice(136, 148)
 _CHECKSUM = slice(148, 156)
+_NUMBERS = (
+    *(slice(100, 108), slice(108, 116), slice(116, 124), slice(124, 136), _MTIME),
+    *(slice(329, 337), slice(337, 345)),
+)
+"""Mode, ids, size, time, device."""
 _PAX_TIME = re.compile(rb"(mtime|atime|ctime)=(-?[0-9.]+)\n\Z")
 
 
@@ -78,7 +84,7 @@ def _rewrite(reader: Readable, write: Callable[[bytes], object], epoch_s: int) -
             write(_with_size(_lowered(header, epoch_s), len(changed)))
             write(changed.ljust(_padded(len(changed)), b"\0"))
             continue
-        write(header if kind in (b"L", b"K") else _lowered(header, epoch_s))
+        write(header if kind in (b"L", b"K") else _spelled(_lowered(header, epoch_s)))
         _copy(reader, write, _padded(size) if _has_body(kind) else 0)
     write(bytes(2 * _BLOCK))
     while reader.read(_CHUNK_BYTES):
@@ -124,6 +130,22 @@ def _number(field: bytes) -> int:
         return int(text, 8) if text else 0
     except ValueError as err:
         raise Corrupted("layer is not a tar") from err
+
+
+def _spelled(header: bytes) -> bytes:
+    """With octal numbers as Go writes them, those of devices, too, which others leave out."""
+    if header[257:262] != b"ustar":
+        return header
+    spelled = header
+    for field in _NUMBERS:
+        text, digits = header[field], field.stop - field.start - 1
+        if not text[0] & 0x80 and (value := _number(text)) < 8**digits:
+            spelled = _with(spelled, field, b"%0*o\0" % (digits, value))
+    return header if spelled == header else _replaced(spelled, _MTIME, spelled[_MTIME])
+
+
+def _with(header: bytes, where: slice, value: bytes) -> bytes:
+    return header[: where.start] + value + header[where.stop :]
 
 
 def _lowered(header: bytes, epoch_s: int) -> bytes:
