@@ -32,6 +32,7 @@ from croze.session.provide_targets import (
 )
 from croze.session.provide_upload import UploadProvider
 from tests.session.conftest import Lend
+from tests.session.test_ssh import agent
 
 # -- secrets, uploads ------------------------------------------------------------------------
 
@@ -344,70 +345,12 @@ async def test_an_unwanted_file(lending: Lend) -> None:
                     await writer.write(bytes(1 << 20))
 
 
-# -- content ---------------------------------------------------------------------------------
 
 
-def digest_of(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-async def pieces(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), 700_000):
-        yield data[start : start + 700_000]
 
 
-async def test_a_layout_is_written_and_read(lending: Lend, tmp_path: Path) -> None:
-    data = os.urandom(3_000_000)
-    digest = digest_of(data)
-    async with lending([ContentProvider({"export": tmp_path / "out"})]) as session:
-        store = content.LentStore(session, "export")
-        with pytest.raises(errors.NotFound):
-            await store.info(digest)
-        await store.write(digest, len(data), pieces(data))
-        await store.write(digest, len(data), pieces(data))  # it is there: nothing happens
-        assert (await store.info(digest)).size == len(data)
-        assert [b.digest for b in await store.list()] == [digest]
-        assert await store.read_all(digest) == data
-        part = b"".join([p async for p in store.read(digest, offset=10, size=5)])
-        assert part == data[10:15]
-        with pytest.raises(errors.ResourceExhausted):
-            await store.read_all(digest, limit=10)
-        with pytest.raises(errors.Corrupted, match="unexpected commit digest"):
-            await store.write(digest_of(b"other"), 3, pieces(b"abc"))
-        with pytest.raises(errors.NotFound, match="unknown store nope"):
-            await content.LentStore(session, "nope").info(digest)
-    path = tmp_path / "out/blobs/sha256" / digest.removeprefix("sha256:")
-    assert path.read_bytes() == data
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["blobs"]
-
-
-# -- ssh -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Path]:
-    """An agent that answers any request with its own bytes, once per connection."""
-    path = tmp_path / "agent.sock"
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen(4)
-
-    def run() -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            with sock:
-                while data := sock.recv(4096):
-                    sock.sendall(data)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield path
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join()
 
 
 @pytest.mark.parametrize(
@@ -431,33 +374,10 @@ def test_what_is_no_key_is_said_before_the_build(tmp_path: Path, name: str, reas
     )
 
 
-def frame(kind: int, body: bytes = b"") -> bytes:
-    return (len(body) + 1).to_bytes(4, "big") + bytes([kind]) + body
 
 
-async def ask_agent(path: Path, request: bytes) -> bytes:
-    reader, writer = await asyncio.open_unix_connection(path)
-    writer.write(request)
-    answer = await reader.readexactly(4)
-    answer += await reader.readexactly(int.from_bytes(answer, "big"))
-    writer.close()
-    await writer.wait_closed()
-    return answer
 
 
-async def test_the_agent_answers_through_the_session(lending: Lend, agent: Path) -> None:
-    async with lending([SshProvider([AgentSource("default", (str(agent),))])]) as session:
-        await ssh.check(session)
-        with pytest.raises(errors.CrozeError, match="unset ssh forward key other"):
-            await ssh.check(session, "other")
-        async with ssh.agent_socket(session, uid=5, gid=6, mode=0o660) as path:
-            assert path.stat().st_uid == 5
-            assert path.stat().st_mode & 0o777 == 0o660
-            assert await ask_agent(path, frame(11)) == frame(11)
-            assert await ask_agent(path, frame(13, b"sign")) == frame(13, b"sign")
-            # adding a key is refused by the client, without asking the agent
-            assert await ask_agent(path, frame(17, b"key")) == frame(5)
-        assert not path.parent.exists()
 
 
 # -- directories by handle -------------------------------------------------------------------

@@ -8,7 +8,7 @@ import select
 import sys
 
 from croze.aio.threads import in_thread
-from croze.drivers.tunnel import Reader, Streams, Writer
+from croze.drivers.tunnel import Streams, TunnelReader, TunnelWriter
 from croze.errors import CrozeError, os_message
 
 
@@ -18,7 +18,7 @@ async def stdio() -> Streams:
     return await _input(reader), await _output(reader)
 
 
-async def _input(reader: asyncio.StreamReader) -> Reader:
+async def _input(reader: asyncio.StreamReader) -> TunnelReader:
     if not _can_be_awaited(sys.stdin.fileno()):
         return _FileReader(sys.stdin.fileno())
     protocol = asyncio.StreamReaderProtocol(reader)
@@ -26,7 +26,7 @@ async def _input(reader: asyncio.StreamReader) -> Reader:
     return reader
 
 
-async def _output(reader: asyncio.StreamReader) -> Writer:
+async def _output(reader: asyncio.StreamReader) -> TunnelWriter:
     if not _can_be_awaited(sys.stdout.fileno()):
         return _FileWriter(sys.stdout.fileno())
     loop = asyncio.get_running_loop()

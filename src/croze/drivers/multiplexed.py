@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import AsyncIterator, Callable
 
-from croze.drivers.tunnel import Reader
+from croze.drivers.tunnel import TunnelReader
 from croze.errors import Unavailable
 
 STDOUT, STDERR, SYSTEM_ERROR = 1, 2, 3
@@ -19,7 +19,7 @@ _HEADER = struct.Struct(">BxxxL")
 _CHUNK_BYTES = 64 * 1024
 
 
-async def frames(reader: Reader) -> AsyncIterator[tuple[int, bytes]]:
+async def frames(reader: TunnelReader) -> AsyncIterator[tuple[int, bytes]]:
     """Pieces of the streams as they come, each with its stream. Raises `Unavailable` for a
     connection that breaks off, and for what the engine itself says."""
     buffer = bytearray()
@@ -48,16 +48,16 @@ async def frames(reader: Reader) -> AsyncIterator[tuple[int, bytes]]:
             yield stream, piece
 
 
-async def _next(reader: Reader, buffer: bytearray) -> bool:
+async def _next(reader: TunnelReader, buffer: bytearray) -> bool:
     data = await reader.read(_CHUNK_BYTES)
     buffer.extend(data)
     return bool(data)
 
 
 class MultiplexedOutput:
-    """The output alone, as a `tunnel.Reader`; errors go to `on_error` as they come."""
+    """The output alone, as a `tunnel.TunnelReader`; errors go to `on_error` as they come."""
 
-    def __init__(self, reader: Reader, on_error: Callable[[bytes], None]) -> None:
+    def __init__(self, reader: TunnelReader, on_error: Callable[[bytes], None]) -> None:
         self._frames = frames(reader)
         self._on_error = on_error
         self._rest = b""

@@ -26,14 +26,14 @@ MOST = 256
 CHUNK_BYTES = 64 * 1024
 
 
-class Reader(Protocol):
+class TunnelReader(Protocol):
     """What the far end says. An `asyncio.StreamReader` is one."""
 
     async def read(self, n: int = -1, /) -> bytes:
         """Some bytes, `n` at most; none at the end. Raises `ConnectionError`."""
 
 
-class Writer(Protocol):
+class TunnelWriter(Protocol):
     """What the far end is told. An `asyncio.StreamWriter` is one."""
 
     def write(self, data: bytes, /) -> None: ...
@@ -48,7 +48,7 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
 
-Streams = tuple[Reader, Writer]
+Streams = tuple[TunnelReader, TunnelWriter]
 """Both ways of a connection."""
 SocketStreams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 """Both ways, where a socket or pipes are."""
@@ -142,7 +142,7 @@ async def carry(near: Streams, far: Streams) -> None:
         raise failed
 
 
-async def _pump(reader: Reader, writer: Writer) -> None:
+async def _pump(reader: TunnelReader, writer: TunnelWriter) -> None:
     with contextlib.suppress(ConnectionError):
         while data := await reader.read(CHUNK_BYTES):
             writer.write(data)

@@ -24,7 +24,7 @@ import hmac
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -47,6 +47,9 @@ TOKEN_BYTES = 16
 PACKET_BYTES = 4096
 
 REFUSED, LENT, LENT_TO_DELETE = b"n", b"y", b"d"
+
+Lend = Callable[[socket.socket, asyncio.Future[int]], None]
+"""Hands a file over to who has asked for it, once it is open."""
 
 
 # -- the daemon's end ------------------------------------------------------------------------
@@ -169,54 +172,22 @@ class HostDirProvider:
     def announced(self) -> Iterator[Mapping[str, str]]:
         """Answer on a socket, in the running loop, those who see our files already; the header that
         tells where."""
-        loop, name, token = (
-            asyncio.get_running_loop(),
-            fresh_name(),
-            secrets.token_bytes(TOKEN_BYTES),
-        )
-        asking: set[socket.socket] = set()
-
-        def accept() -> None:
-            with suppress(OSError):
-                sock = listener.accept()[0]
-                if not sees_our_files(sock):
-                    sock.close()
-                    return
-                sock.setblocking(False)
-                asking.add(sock)
-                loop.add_reader(sock, answer, sock)
-
-        def answer(sock: socket.socket) -> None:
-            loop.remove_reader(sock)
-            with suppress(OSError, ValueError):
-                question = _question(sock, token)
-                if question.startswith("f") and self._files is not None:
-                    self._files.opened(int(question[1:])).add_done_callback(partial(lend, sock))
-                    return
-                self._answer(sock, question)
-            leave(sock)
-
-        def lend(sock: socket.socket, file: asyncio.Future[int]) -> None:
-            if sock in asking:
-                with suppress(OSError):
-                    _lend(sock, file.result())
-                leave(sock)
-
-        def leave(sock: socket.socket) -> None:
-            asking.remove(sock)
-            sock.close()
-
+        name, token = fresh_name(), secrets.token_bytes(TOKEN_BYTES)
         with _packets() as listener:
             listener.bind(f"\0{name}")
             listener.listen()
-            loop.add_reader(listener, accept)
-            try:
+            with _Visitors(listener, partial(self._answered, token)).admitted():
                 yield {HEADER: f"{name} {token.hex()}"}
-            finally:
-                loop.remove_reader(listener)
-                for sock in tuple(asking):
-                    loop.remove_reader(sock)
-                    leave(sock)
+
+    def _answered(self, token: bytes, sock: socket.socket, lend: Lend) -> bool:
+        """Whether all is said; what is still to be opened, `lend` hands over later. Raises
+        `OSError` and `ValueError`."""
+        question = _question(sock, token)
+        if question.startswith("f") and self._files is not None:
+            self._files.opened(int(question[1:])).add_done_callback(partial(lend, sock))
+            return False
+        self._answer(sock, question)
+        return True
 
     def _answer(self, sock: socket.socket, question: str) -> None:
         """Hand out the directory that is asked for."""
@@ -238,6 +209,57 @@ class HostDirProvider:
         if target is not None:
             make_directory(target.path, 0o700)
         return target
+
+
+class _Visitors:
+    """Whoever asks on a socket, one question each, if it sees our files."""
+
+    def __init__(
+        self, listener: socket.socket, answer: Callable[[socket.socket, Lend], bool]
+    ) -> None:
+        self._listener = listener
+        self._answer = answer
+        self._loop = asyncio.get_running_loop()
+        self._asking: set[socket.socket] = set()
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Inside; then nobody is left."""
+        self._loop.add_reader(self._listener, self._accept)
+        try:
+            yield
+        finally:
+            self._loop.remove_reader(self._listener)
+            for sock in tuple(self._asking):
+                self._loop.remove_reader(sock)
+                self._leave(sock)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            sock = self._listener.accept()[0]
+            if not sees_our_files(sock):
+                sock.close()
+                return
+            sock.setblocking(False)
+            self._asking.add(sock)
+            self._loop.add_reader(sock, self._hear, sock)
+
+    def _hear(self, sock: socket.socket) -> None:
+        self._loop.remove_reader(sock)
+        with suppress(OSError, ValueError):
+            if not self._answer(sock, self._lend):
+                return
+        self._leave(sock)
+
+    def _lend(self, sock: socket.socket, file: asyncio.Future[int]) -> None:
+        if sock in self._asking:
+            with suppress(OSError):
+                _lend(sock, file.result())
+            self._leave(sock)
+
+    def _leave(self, sock: socket.socket) -> None:
+        self._asking.remove(sock)
+        sock.close()
 
 
 def _question(sock: socket.socket, token: bytes) -> str:

@@ -24,7 +24,7 @@ CHUNK_BYTES = 32 * 1024
 
 
 class PodOutput:
-    """The command's output, as a `tunnel.Reader`; errors go to `on_error` as they come."""
+    """The command's output, as a `tunnel.TunnelReader`; errors go to `on_error` as they come."""
 
     def __init__(
         self, socket: aiohttp.ClientWebSocketResponse, on_error: Callable[[bytes], None]
@@ -71,7 +71,7 @@ class PodOutput:
 
 
 class Input:
-    """The command's input, as a `tunnel.Writer`."""
+    """The command's input, as a `tunnel.TunnelWriter`."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket

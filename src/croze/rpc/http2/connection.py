@@ -157,15 +157,12 @@ class Connection(ABC, Generic[S]):
         """Work off what has come. Raises `ConnectionBroken`, once and for all; what tells the peer
         is in `outgoing`."""
         try:
-            self._rest = data[self._work_off(data) :] if not self._rest else self._continued(data)
+            data = self._rest + data if self._rest else data
+            self._rest = data[self._work_off(data) :]
         except ConnectionBroken as error:
             self._queue(frames.goaway(self._last, error.code, str(error)))
             self.close(f"invalid HTTP/2: {error}")
             raise
-
-    def _continued(self, data: bytes) -> bytes:
-        data = self._rest + data
-        return data[self._work_off(data) :]
 
     def _work_off(self, data: bytes) -> int:
         """All whole frames; where what is left begins. Frames of DATA that follow one another in
@@ -237,11 +234,6 @@ class Connection(ABC, Generic[S]):
         self._queue(frames.window_update(0, CONNECTION_WINDOW_BYTES - self._window))
         self._window = CONNECTION_WINDOW_BYTES
 
-    def _on_lost_data(self, length: int) -> None:
-        """Data of a stream that is over."""
-        self._count_window(length)
-        self._count_idle()
-
     def _on_frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         if self._block is not None and (
             kind != frames.CONTINUATION or number != self._block.number
@@ -280,7 +272,8 @@ class Connection(ABC, Generic[S]):
         stream = self._stream(number)
         piece = unpadded(flags, payload)
         if stream is None:
-            self._on_lost_data(len(payload))
+            self._count_window(len(payload))
+            self._count_idle()
             return
         self._on_data(stream, len(payload), piece)
         if flags & frames.END_STREAM and stream.ended is None:
@@ -316,7 +309,7 @@ class Connection(ABC, Generic[S]):
 
     def _on_reset(self, number: int, payload: bytes) -> None:
         stream = self._stream(number)
-        code = _number(payload)
+        code = frames.number(payload)
         self._count_idle()
         if stream is not None:
             stream.on_reset(code)
@@ -372,7 +365,7 @@ class Connection(ABC, Generic[S]):
                 if value > frames.LARGEST_WINDOW:
                     raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, f"a window of {value}")
                 for stream in self._streams.values():
-                    _widen(stream, value - self._initial)
+                    stream.widen(value - self._initial)
                 self._initial = value
             case frames.MAX_FRAME_SIZE:
                 if not frames.DEFAULT_FRAME <= value <= frames.LARGEST_FRAME:
@@ -390,7 +383,7 @@ class Connection(ABC, Generic[S]):
             self._count_idle()
 
     def _on_window_update(self, number: int, payload: bytes) -> None:
-        more = _number(payload) & 0x7FFFFFFF
+        more = frames.number(payload) & 0x7FFFFFFF
         if not more:
             raise ConnectionBroken(Code.PROTOCOL_ERROR, "a window that grows by nothing")
         if number == 0:
@@ -399,23 +392,10 @@ class Connection(ABC, Generic[S]):
                 raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, "a window beyond all bounds")
             self._tell_room()
         elif (stream := self._stream(number)) is not None:
-            _widen(stream, more)
+            stream.widen(more)
             stream.on_room()
 
     def _tell_room(self) -> None:
         self.on_room()
         for stream in list(self._streams.values()):
             stream.on_room()
-
-
-def _widen(stream: Stream, by: int) -> None:
-    stream.may_send += by
-    if stream.may_send > frames.LARGEST_WINDOW:
-        raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, "a stream's window beyond all bounds")
-
-
-def _number(payload: bytes) -> int:
-    if len(payload) != 4:
-        raise ConnectionBroken(Code.FRAME_SIZE_ERROR, f"{len(payload)} bytes for a number")
-    number: int = frames.word.unpack(payload)[0]
-    return number

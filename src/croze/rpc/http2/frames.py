@@ -59,6 +59,14 @@ class ConnectionBroken(Exception):
         self.code = code
 
 
+def number(payload: bytes) -> int:
+    """What a frame that holds one number says. Raises `ConnectionBroken`."""
+    if len(payload) != 4:
+        raise ConnectionBroken(Code.FRAME_SIZE_ERROR, f"{len(payload)} bytes for a number")
+    value: int = word.unpack(payload)[0]
+    return value
+
+
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return head.pack(len(payload) << 8 | kind, flags, stream) + payload
 

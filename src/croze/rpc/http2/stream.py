@@ -7,6 +7,8 @@ from typing import Final
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
+from croze.rpc.http2 import frames
+from croze.rpc.http2.frames import Code, ConnectionBroken
 from croze.rpc.http2.messages import INTERNAL, OK, PREFIX_BYTES, Messages
 from croze.rpc.status import status
 
@@ -35,6 +37,13 @@ class Stream:
         self.on_room: Callable[[], None] = nothing
         self._loan = 0
         self._taken_bytes = 0
+
+    def widen(self, by: int) -> None:
+        """The peer takes so much more, or less. Raises `ConnectionBroken`."""
+        self.may_send += by
+        if self.may_send > frames.LARGEST_WINDOW:
+            told = "a stream's window beyond all bounds"
+            raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, told)
 
     def take_in(self, piece: bytes) -> int:
         """Some of the messages' bytes; how much more than the window the peer may send now, for a

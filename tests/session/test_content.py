@@ -1,0 +1,66 @@
+"""A client's content store, lent."""
+
+from __future__ import annotations
+import asyncio
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+import pytest
+from croze import errors
+from croze.aio.threads import in_thread
+from croze.fs.entry import Entry
+from croze.fs.sync.send import Sender
+from croze.session import content, filesend, filesync, hostdir, secrets, ssh, upload
+from croze.session.filesync import DirRequest
+from croze.session.provide_content import ContentProvider
+from croze.session.provide_files import FilesProvider, LentDir
+from croze.session.provide_secrets import SecretSource, SecretsProvider
+from croze.session.provide_ssh import AgentSource, SshProvider
+from croze.session.provide_targets import (
+    DirTarget,
+    FileOutput,
+    FileTarget,
+    TargetFile,
+    TargetsProvider,
+)
+from croze.session.provide_upload import UploadProvider
+from tests.session.conftest import Lend
+from tests.session.test_ssh import agent
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+async def pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), 700_000):
+        yield data[start : start + 700_000]
+
+
+async def test_a_layout_is_written_and_read(lending: Lend, tmp_path: Path) -> None:
+    data = os.urandom(3_000_000)
+    digest = digest_of(data)
+    async with lending([ContentProvider({"export": tmp_path / "out"})]) as session:
+        store = content.LentStore(session, "export")
+        with pytest.raises(errors.NotFound):
+            await store.info(digest)
+        await store.write(digest, len(data), pieces(data))
+        await store.write(digest, len(data), pieces(data))  # it is there: nothing happens
+        assert (await store.info(digest)).size == len(data)
+        assert [b.digest for b in await store.list()] == [digest]
+        assert await store.read_all(digest) == data
+        part = b"".join([p async for p in store.read(digest, offset=10, size=5)])
+        assert part == data[10:15]
+        with pytest.raises(errors.ResourceExhausted):
+            await store.read_all(digest, limit=10)
+        with pytest.raises(errors.Corrupted, match="unexpected commit digest"):
+            await store.write(digest_of(b"other"), 3, pieces(b"abc"))
+        with pytest.raises(errors.NotFound, match="unknown store nope"):
+            await content.LentStore(session, "nope").info(digest)
+    path = tmp_path / "out/blobs/sha256" / digest.removeprefix("sha256:")
+    assert path.read_bytes() == data
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["blobs"]

@@ -1,0 +1,86 @@
+"""The client's ssh agent, lent."""
+
+from __future__ import annotations
+import asyncio
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+import pytest
+from croze import errors
+from croze.aio.threads import in_thread
+from croze.fs.entry import Entry
+from croze.fs.sync.send import Sender
+from croze.session import content, filesend, filesync, hostdir, secrets, ssh, upload
+from croze.session.filesync import DirRequest
+from croze.session.provide_content import ContentProvider
+from croze.session.provide_files import FilesProvider, LentDir
+from croze.session.provide_secrets import SecretSource, SecretsProvider
+from croze.session.provide_ssh import AgentSource, SshProvider
+from croze.session.provide_targets import (
+    DirTarget,
+    FileOutput,
+    FileTarget,
+    TargetFile,
+    TargetsProvider,
+)
+from croze.session.provide_upload import UploadProvider
+from tests.session.conftest import Lend
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Path]:
+    """An agent that answers any request with its own bytes, once per connection."""
+    path = tmp_path / "agent.sock"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(4)
+
+    def run() -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            with sock:
+                while data := sock.recv(4096):
+                    sock.sendall(data)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield path
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+def frame(kind: int, body: bytes = b"") -> bytes:
+    return (len(body) + 1).to_bytes(4, "big") + bytes([kind]) + body
+
+
+async def ask_agent(path: Path, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(request)
+    answer = await reader.readexactly(4)
+    answer += await reader.readexactly(int.from_bytes(answer, "big"))
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def test_the_agent_answers_through_the_session(lending: Lend, agent: Path) -> None:
+    async with lending([SshProvider([AgentSource("default", (str(agent),))])]) as session:
+        await ssh.check(session)
+        with pytest.raises(errors.CrozeError, match="unset ssh forward key other"):
+            await ssh.check(session, "other")
+        async with ssh.agent_socket(session, uid=5, gid=6, mode=0o660) as path:
+            assert path.stat().st_uid == 5
+            assert path.stat().st_mode & 0o777 == 0o660
+            assert await ask_agent(path, frame(11)) == frame(11)
+            assert await ask_agent(path, frame(13, b"sign")) == frame(13, b"sign")
+            # adding a key is refused by the client, without asking the agent
+            assert await ask_agent(path, frame(17, b"key")) == frame(5)
+        assert not path.parent.exists()
