@@ -51,8 +51,7 @@ class Connection(ABC, Generic[S]):
         self._greeted = False
         self._leaving = False
         self._block: Block | None = None
-        self._idle_frames = 0
-        self._answers = 0
+        self._idle_frames = self._answers = 0
         self._out: list[bytes | memoryview] = []
         self.pending_bytes = 0
         self.on_room: Callable[[], None] = nothing
@@ -197,7 +196,7 @@ class Connection(ABC, Generic[S]):
         return at
 
     def _on_pieces(self, number: int, pieces: list[bytes]) -> None:
-        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        piece = b"".join(pieces)  # of a single one it makes no copy
         self._on_data(self._streams[number], len(piece), piece)
 
     def _on_data(self, stream: S, length: int, piece: bytes) -> None:
