@@ -15,12 +15,13 @@ EMPTY = -1
 SKIP_OUTPUT = -1
 
 MOST_PARTS: Final = 10_000
-"""The most of one kind in one op. Each is looked at again and again, on the event loop, where all others
-wait; and there are limits of the kernel to most of them."""
+"""The most of one kind in one op. Each is looked at again and again, on the event loop, where all
+others wait; and there are limits of the kernel to most of them."""
 MOST_TEXTS: Final = 50_000
 """Arguments and variables, of which the kernel takes a few megabytes."""
 MOST_BYTES: Final = 4 << 20
-"""The most of an op, but for the files in it. The kernel takes an argument of 128 KiB, and a path of 4."""
+"""The most of an op, but for the files in it. The kernel takes an argument of 128 KiB, and a path
+of 4."""
 SMALL_BYTES: Final = 2 * MOST_PARTS
 """An op of no more bytes has not too much of anything."""
 

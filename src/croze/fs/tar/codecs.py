@@ -144,7 +144,7 @@ def _stored(block: Block) -> bytes:
 
 
 def _is_worth(block: Block, at: int) -> bool:
-    """Of the grain that begins there."""
+    """Whether to compress the grain that begins there."""
     return _ratio(block[at : at + _GRAIN]) < _WORTH
 
 
