@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from croze import errors
 from croze.aio.threads import in_thread
 from croze.fs.entry import Entry
 from croze.fs.sync.send import Sender
-from croze.session import content, filesend, filesync, hostdir, secrets, ssh, upload
+from croze.session import filesend, filesync, hostdir, secrets, upload
 from croze.session.filesync import DirRequest
-from croze.session.provide_content import ContentProvider
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provide_ssh import AgentSource, SshProvider
@@ -32,7 +30,6 @@ from croze.session.provide_targets import (
 )
 from croze.session.provide_upload import UploadProvider
 from tests.session.conftest import Lend
-from tests.session.test_ssh import agent
 
 # -- secrets, uploads ------------------------------------------------------------------------
 
@@ -345,14 +342,6 @@ async def test_an_unwanted_file(lending: Lend) -> None:
                     await writer.write(bytes(1 << 20))
 
 
-
-
-
-
-
-
-
-
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -372,12 +361,6 @@ def test_what_is_no_key_is_said_before_the_build(tmp_path: Path, name: str, reas
         f"failed to convert agent config {{k [{path}] false}}: "
         f'failed to convert agent config for ID: "k": {reason}'
     )
-
-
-
-
-
-
 
 
 # -- directories by handle -------------------------------------------------------------------

@@ -1,33 +1,18 @@
 """The client's ssh agent, lent."""
 
 from __future__ import annotations
+
 import asyncio
-import hashlib
-import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from io import BytesIO
+from collections.abc import Iterator
 from pathlib import Path
+
 import pytest
+
 from croze import errors
-from croze.aio.threads import in_thread
-from croze.fs.entry import Entry
-from croze.fs.sync.send import Sender
-from croze.session import content, filesend, filesync, hostdir, secrets, ssh, upload
-from croze.session.filesync import DirRequest
-from croze.session.provide_content import ContentProvider
-from croze.session.provide_files import FilesProvider, LentDir
-from croze.session.provide_secrets import SecretSource, SecretsProvider
+from croze.session import ssh
 from croze.session.provide_ssh import AgentSource, SshProvider
-from croze.session.provide_targets import (
-    DirTarget,
-    FileOutput,
-    FileTarget,
-    TargetFile,
-    TargetsProvider,
-)
-from croze.session.provide_upload import UploadProvider
 from tests.session.conftest import Lend
 
 
