@@ -20,7 +20,6 @@ from croze.session import filesend, filesync, hostdir, secrets, upload
 from croze.session.filesync import DirRequest
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provide_secrets import SecretSource, SecretsProvider
-from croze.session.provide_ssh import AgentSource, SshProvider
 from croze.session.provide_targets import (
     DirTarget,
     FileOutput,
@@ -340,27 +339,6 @@ async def test_an_unwanted_file(lending: Lend) -> None:
             async with filesend.file_writer(session, 0) as writer:
                 for _ in range(100):
                     await writer.write(bytes(1 << 20))
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("none", "stat {}: no such file or directory"),
-        ("folder", "failed to read {}: read {}: is a directory"),
-        ("text", "failed to parse {}: ssh: no key found"),
-    ],
-)
-def test_what_is_no_key_is_said_before_the_build(tmp_path: Path, name: str, reason: str) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "text").write_text("no key")
-    path = str(tmp_path / name)
-    with pytest.raises(errors.InvalidRequest) as raised:
-        SshProvider([AgentSource("k", (path,))])
-    reason = reason.format(path, path)
-    assert str(raised.value) == (
-        f"failed to convert agent config {{k [{path}] false}}: "
-        f'failed to convert agent config for ID: "k": {reason}'
-    )
 
 
 # -- directories by handle -------------------------------------------------------------------

@@ -69,3 +69,24 @@ async def test_the_agent_answers_through_the_session(lending: Lend, agent: Path)
             # adding a key is refused by the client, without asking the agent
             assert await ask_agent(path, frame(17, b"key")) == frame(5)
         assert not path.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("none", "stat {}: no such file or directory"),
+        ("folder", "failed to read {}: read {}: is a directory"),
+        ("text", "failed to parse {}: ssh: no key found"),
+    ],
+)
+def test_what_is_no_key_is_said_before_the_build(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("no key")
+    path = str(tmp_path / name)
+    with pytest.raises(errors.InvalidRequest) as raised:
+        SshProvider([AgentSource("k", (path,))])
+    reason = reason.format(path, path)
+    assert str(raised.value) == (
+        f"failed to convert agent config {{k [{path}] false}}: "
+        f'failed to convert agent config for ID: "k": {reason}'
+    )

@@ -27,7 +27,7 @@ _ESCAPES = {
     "\u2029".encode(): b"\\u2029",
 }
 MOST_PARTS = 500_000
-"""Of an object from anybody."""
+"""The most of an object from anybody."""
 _PARTED_BY = (b",", b"{", b"[")
 _SPECIAL = re.compile(b"|".join(re.escape(key) for key in _ESCAPES))
 
