@@ -5,12 +5,10 @@ ended with a sync flush, so that the result is one ordinary gzip member, the sam
 (RFC 1951, RFC 1952).
 
 Levels 1 to 3 are ISA-L's: five to ten times as fast as the others, which are zlib-ng's, and 8 to
-22 % larger than what BuildKit makes by default (Go's level 6). Measured on npm packages, numpy,
-Python packages and shared libraries, zlib-ng's level 6 is up to 0.3 % larger than that, and level
-7, the default here, 0.5 to 0.9 % smaller, in two thirds of the processor time and on all cores.
-Blocks that do not compress are stored from level 4 on: zlib-ng makes them hardly smaller (wheels
-by 0.9 %, gzip files by 0.1 %), at 80 MB a second. Whether they do is zstd's to say, at 10 GB a
-second.
+22 % larger than what BuildKit makes by default (Go's level 6). Level 7, the default here, is up to
+1 % smaller than that on files that compress; `docs/daemon.md` has a table. Blocks that do not
+compress are stored from level 4 on, but for places of some kilobytes that do. Whether they do is
+zstd's to say, at 10 GB a second.
 
 From level 4 on no byte depends on the processor: zlib-ng chooses its instructions for speed alone
 (equal from the first x86-64 to AVX-512), and so does zstd. ISA-L's level 3 differs between
@@ -21,6 +19,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import groupby
@@ -50,6 +49,8 @@ _WINDOW_LOG: Final = 23
 _JOB_BYTES: Final = 8 << 20
 
 Block = bytes | memoryview
+_own = threading.local()
+"""Of each thread: a compressor, which takes longer to make than to use on a grain."""
 
 
 class Codec(Protocol):
@@ -154,7 +155,10 @@ def _is_incompressible(block: Block) -> bool:
 
 def _ratio(block: Block) -> float:
     """What is left of it in next to no time."""
-    return len(zstandard.ZstdCompressor(level=1).compress(block)) / len(block)
+    quick: zstandard.ZstdCompressor | None = getattr(_own, "quick", None)
+    if quick is None:
+        quick = _own.quick = zstandard.ZstdCompressor(level=1)
+    return len(quick.compress(block)) / len(block)
 
 
 class _Zstd:
