@@ -10,7 +10,8 @@ scripts/install.sh python
 .venv/bin/python --version
 # Since Python 3.14 the interpreter tells of branches itself (sys.monitoring), which costs next to nothing.
 if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 14))'; then
-  exec .venv/bin/python -m pytest -q -p no:cacheprovider "$@"
+  .venv/bin/python -m pytest -q -p no:cacheprovider "$@" # not in our place: it would be process 1 there
+  exit
 fi
 export COVERAGE_CORE=sysmon
 status=0
