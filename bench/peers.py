@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,23 +124,23 @@ class Peer:
 
     def build_many(self, contexts: Sequence[Path]) -> None:
         """All at once."""
-        commands = [self.client.build(context, Ask()) for context in contexts]
         with contextlib.ExitStack() as stack:
-            started = [
-                stack.enter_context(
-                    subprocess.Popen(
-                        words,
-                        env=dict(self.env),
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.DEVNULL,
-                        stderr=subprocess.DEVNULL,
-                    )
+            started = []
+            for context in contexts:
+                told = stack.enter_context(tempfile.TemporaryFile())
+                process = subprocess.Popen(
+                    self.client.build(context, Ask()),
+                    env=dict(self.env),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=told,
                 )
-                for words in commands
-            ]
-            codes = [process.wait() for process in started]
-            if any(codes):
-                raise RuntimeError(f"{self.name}: a build of {len(started)} failed")
+                started.append((stack.enter_context(process), told))
+            failed = [told for process, told in started if process.wait()]
+            for told in failed[:1]:
+                told.seek(0)
+                why = told.read().decode(errors="replace")
+                raise RuntimeError(f"{self.name}: {len(failed)} of {len(started)} failed\n{why}")
 
     def forget(self) -> None:
         """Empty the build cache."""
