@@ -11,10 +11,12 @@ SKIPS_IN_CI = 0
 
 
 def pytest_configure() -> None:
-    """A shell starts what it puts into the background with SIGINT ignored, and so it would be in
-    all that tests start and interrupt."""
+    """A shell starts what it puts into the background with SIGINT ignored, `nohup` all with SIGHUP,
+    and so they would be in all that tests start and interrupt."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(trylast=True)

@@ -287,6 +287,24 @@ async def test_a_broken_upload_is_sent_again(client: Registry, tmp_path: Path) -
     assert bodies == [len(BLOB), len(BLOB)]
 
 
+async def test_a_manifest_is_put_again_when_the_registry_misses_blobs_it_has_taken(
+    client: Registry,
+) -> None:
+    """As Debian's does while somebody else pushes the same blob."""
+    answers = [400, 400, 201]
+
+    async def handle(request: web.Request) -> web.Response:
+        status = answers.pop(0)
+        missing = {"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown"}]}
+        return web.json_response(missing if status == 400 else None, status=status)
+
+    app = web.Application()
+    app.router.add_put("/{path:.*}", handle)
+    async with serve(app) as host:
+        await push.push_manifest(repository(client, f"{host}/app:1"), b"{}", media.OCI_MANIFEST)
+    assert not answers
+
+
 async def test_mirrors_come_first_and_the_real_host_helps_out(blob: Descriptor) -> None:
     mirror, real = Faulty("404"), Faulty("ok")
     pieces: list[bytes] = []

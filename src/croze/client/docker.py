@@ -122,8 +122,9 @@ class ImageLoad:
         self._begin()
         try:
             self._connection.send(b"0\r\n\r\n")
-            answer = self._connection.getresponse()
-            _check(answer)
+            # Only a closed answer lets the connection ask again.
+            with self._connection.getresponse() as answer:
+                _check(answer)
             for name in self._names[1:]:
                 self._tag(name)
         except (OSError, http.client.HTTPException) as error:
@@ -135,8 +136,8 @@ class ImageLoad:
         ref = reference.parse(name)
         query = urlencode({"repo": ref.name, "tag": ref.tag})
         self._connection.request("POST", f"/images/{quote(self._names[0])}/tag?{query}")
-        answer = self._connection.getresponse()
-        _check(answer, f"tag image as {name}")
+        with self._connection.getresponse() as answer:
+            _check(answer, f"tag image as {name}")
 
     def abort(self) -> None:
         self._aborted = True

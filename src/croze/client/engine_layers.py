@@ -116,11 +116,12 @@ def _get(engine: http.client.HTTPConnection, path: str, kind: type[T]) -> T:
     body = bytearray()
     try:
         engine.request("GET", path)
-        answer = engine.getresponse()
-        while piece := answer.read1(_PIECE_BYTES):
-            body += piece
-            if len(body) > ANSWER_BYTES_MOST or time.monotonic() > until_s:
-                raise ValueError(f"an answer to {path} that does not end")
+        # Only a closed answer lets the connection ask again.
+        with engine.getresponse() as answer:
+            while piece := answer.read1(_PIECE_BYTES):
+                body += piece
+                if len(body) > ANSWER_BYTES_MOST or time.monotonic() > until_s:
+                    raise ValueError(f"an answer to {path} that does not end")
         return gojson.unmarshal(body, type=kind)
     except http.client.HTTPException as error:
         raise ValueError(str(error)) from error

@@ -9,6 +9,10 @@ from croze.errors import CrozeError, NotFound, PermissionDenied, Unavailable
 from croze.files.settings import parse_json
 from croze.http.lazy import aiohttp
 
+_LACKS_BLOBS = "manifest blob unknown"
+"""Said of a manifest whose blobs were just taken: by registries that somebody else pushes the same
+blobs to at this moment, or that tell their parts of it late."""
+
 
 class UnexpectedStatus(CrozeError):
     """The registry answered with a status that nobody asked for."""
@@ -34,7 +38,7 @@ class RequestFailed(Unavailable):
 def retriable(err: BaseException) -> bool:
     """Whether a later attempt may succeed."""
     if isinstance(err, UnexpectedStatus):
-        return err.status >= 500
+        return err.status >= 500 or _LACKS_BLOBS in str(err)
     return isinstance(err, RequestFailed) and err.again
 
 

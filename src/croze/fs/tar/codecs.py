@@ -50,7 +50,7 @@ _JOB_BYTES: Final = 8 << 20
 
 Block = bytes | memoryview
 _own = threading.local()
-"""Of each thread: a compressor, which takes longer to make than to use on a grain."""
+"""A compressor for each thread: it takes longer to make than to use on a grain."""
 
 
 class Codec(Protocol):
