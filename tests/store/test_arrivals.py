@@ -40,6 +40,7 @@ class Slow:
     ) -> None:
         half = len(self._blob) * 2 // 3
         async with blobs.writer() as writer:
+            writer.write(b"")  # as of a connection that was cut at once
             writer.write(self._blob[:half])
             await self._between()
             if not self.again:
@@ -134,6 +135,25 @@ async def test_nobody_waits_in_a_worker_for_a_slow_line(
         assert not is_unpacked(tmp_path)
 
     ref, _ = await lazy(store, sources, turns)
+    await ref.unlazy()
+    assert await names_of(ref) == ["big", "first", "last"]
+    await ref.release()
+
+
+async def test_who_unpacks_does_not_wait_for_ever(
+    store: Store, sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sends most of a layer at once, and then next to nothing, holds no worker."""
+    monkeypatch.setattr("croze.fs.tar.arriving.PATIENCE_S", 0.1)
+    seen = unpacking(tmp_path)
+
+    async def given_up() -> None:
+        await seen()
+        async with asyncio.timeout(30):
+            while is_unpacked(tmp_path):
+                await asyncio.sleep(0.001)
+
+    ref, _ = await lazy(store, sources, given_up)
     await ref.unlazy()
     assert await names_of(ref) == ["big", "first", "last"]
     await ref.release()

@@ -205,6 +205,8 @@ class _Progress:
     async def take(self, data: bytes) -> None:
         """What comes next. It is written while more comes: see `settle`."""
         await self.settle()
+        if not data:
+            return
         if self.done + len(data) > self.descriptor.size:
             raise Corrupted(
                 f"content {self.descriptor.digest} is longer than {self.descriptor.size} bytes"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from contextlib import suppress
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 SOON_S: Final = 1.0
-"""Nobody holds a worker to wait for more than that, as far as can be told."""
+"""Nobody holds a worker to wait for more than that, as far as can be told; who errs gives up
+(`fs.tar.arriving`)."""
 
 
 class Arrival:
@@ -52,6 +54,8 @@ class Arrival:
             self._loop.call_soon_threadsafe(self.is_near.set)
 
     def _left_s(self, total_bytes: int) -> float:
+        if not total_bytes:
+            return math.inf
         taken_s = time.monotonic() - self._begun_s
         return taken_s * (self._size - total_bytes) / total_bytes
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from croze.aio.parallel import first_error
 from croze.errors import Corrupted, CrozeError, NotFound
 from croze.fs.tar.apply import apply_layer, diff_id_of
+from croze.fs.tar.arriving import ArrivesTooSlowly
 from croze.store.arrival import Arrival
 from croze.store.blobs import Watch
 from croze.store.core import Core
@@ -144,14 +145,16 @@ async def _materialise(
 
 
 async def _unpack_arriving(core: Core, record: RefRecord, blob: Blob, fetch: _Fetch) -> bool:
-    """Unpack what is still on its way, if it is; False if it came in another way. It counts only
-    once the blob has been verified."""
+    """Unpack what is still on its way, if it is; False if it comes in another way, or too slowly.
+    It counts only once the blob has been verified."""
     arrival = fetch.arrival
     if fetch.done.done() or arrival.attempts != 1:
         return False
     async with _new_snapshot(core, record) as key:
         try:
             diff_id = await _apply(core, key, blob, arrival)
+        except ArrivesTooSlowly:
+            return False
         except CrozeError:
             await fetch.done  # what is wrong with the blob says more
             if arrival.attempts == 1:
