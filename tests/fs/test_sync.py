@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from croze.errors import CrozeError
 from croze.fs.content.checksum import Query, checksum
 from croze.fs.remove import remove_tree
 from croze.fs.sync.local import SyncOptions, look, sync
+from croze.fs.sync.mirror import MirroredEntry, load_state, save_state
 from croze.fs.tree.walk import Found, WalkOptions, select, walk_stats
 from tests.fs import trees
 from tests.support.work import calls_of
@@ -322,6 +324,24 @@ def test_what_is_read_again_need_not_look_changed(
     (pair.source / "Dockerfile").write_text("FROM b\n")
     assert pair.unchanged()
     assert not pair.unchanged(reread=True)
+
+
+@pytest.mark.usefixtures("clock_of_small_ticks")
+def test_another_size_tells_where_the_clock_does_not(pair: Pair) -> None:
+    """That of some file systems ticks once in two seconds."""
+    trees.make(pair.source, {"a": "short"})
+    pair.sync()
+    (pair.source / "a").write_text("longer")
+    now = (pair.source / "a").stat()
+    notes = str(pair.root / "state")
+    state = load_state(notes)
+    assert state is not None
+    (noted,) = state.mirrored
+    entry = replace(noted.entry, ctime_ns=now.st_ctime_ns, mtime_ns=now.st_mtime_ns)
+    save_state(notes, now.st_ctime_ns + 1, [MirroredEntry(entry, noted.digest)])
+    assert not pair.unchanged()
+    assert pair.sync() == (1, 0)
+    assert (pair.dest / "a").read_text() == "longer"
 
 
 def test_directories_that_become_files_cost_themselves(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -139,6 +139,40 @@ async def test_what_was_begun_long_ago_is_begun_again(
             (bench.context / "a").write_bytes(b"changed")
             assert (await bench.brought(bench.request()))["a"] == found
     assert await bench.kept() == (1, 0)
+
+
+@either_way
+async def test_what_nobody_takes_soon_is_given_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the build goes on, others may write to the directory that was found."""
+    await bench.brought(bench.request())
+    monkeypatch.setattr("croze.sources.local_ahead.FRESH_S", 0.01)
+    for content in (b"one", b"changed"):
+        (bench.context / "a").write_bytes(content)
+        async with bench.sources.prefetching() as prefetch:
+            prefetch(bench.request())
+            await quiet(bench)
+            async with asyncio.timeout(30):
+                while bench.files.ended < bench.files.asked or await bench.kept() != (1, 0):
+                    await asyncio.sleep(0.001)
+    assert await bench.brought(bench.request()) == WHOLE | {"a": b"changed"}
+    assert await bench.kept() == (1, 0)
+
+
+@either_way
+async def test_whatever_goes_wrong_is_no_error_of_the_build(bench: Bench) -> None:
+    refs = bench.shop.store.refs
+    find = refs.find
+
+    def fail(**meta: str) -> Sequence[str]:
+        refs.find = find  # type: ignore[method-assign]
+        raise ValueError("what nobody has thought of")
+
+    refs.find = fail  # type: ignore[method-assign]
+    async with bench.sources.prefetching() as prefetch:
+        prefetch(bench.request())
+        assert await bench.brought(bench.request()) == WHOLE
 
 
 @either_way

@@ -2,7 +2,8 @@
 time, while it is still being found out whether it asks for the same again.
 
 Whoever wants a directory takes what is on its way if it is the very same that is asked for. What
-nobody has taken ends with the build, or as soon as another transfer wants its place.
+nobody has taken soon, or before the build is over, ends, and so it does when another transfer wants
+its place: nobody else can write to a directory that it has found.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from croze.workers.pool import Pool
 log = logging.getLogger(__name__)
 
 FRESH_S: Final = 0.5
-"""What was begun longer ago is begun again: the client may have changed something meanwhile, and
-would expect that to count."""
+"""What was begun longer ago is given up: the client may have changed something meanwhile, and would
+expect that to count."""
 
 
 class _Early:
@@ -39,10 +40,11 @@ class _Early:
         self._transfer = transfer
         self._task = task
         self._began = time.monotonic()
+        self._is_over = False
 
     @property
     def is_fresh(self) -> bool:
-        return time.monotonic() - self._began < FRESH_S
+        return not self._is_over and time.monotonic() - self._began < FRESH_S
 
     async def take(self, progress: Progress) -> ImmutableRef | None:
         """What has come; None if that failed, or was given up. The handle is the caller's. A caller
@@ -60,7 +62,8 @@ class _Early:
         self._task.cancel()
 
     async def drop(self) -> None:
-        """End it; nothing of it is left."""
+        """End it; nothing of it is left. Idempotent."""
+        self._is_over = True
         self._task.cancel()
         await asyncio.wait([self._task])
         ref = None if self._task.cancelled() else self._task.result()
@@ -81,8 +84,13 @@ class Ahead:
     async def prefetching(self) -> AsyncIterator[Prefetch]:
         """What may be begun for one build. All of it ends with the block."""
         begun: dict[LocalOptions, _Early] = {}
+        timers: list[asyncio.TimerHandle] = []
         failed: BaseException | None = None
+        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
+
+            def give_up(options: LocalOptions, early: _Early) -> None:
+                group.create_task(self._drop(options, early))
 
             def prefetch(request: SourceRequest) -> None:
                 options = _suitable(request)
@@ -93,12 +101,15 @@ class Ahead:
                     return
                 transfer = Transfer(options, self._refs, self._pool)
                 task = group.create_task(_bring(transfer, session))
-                self._early[options] = begun[options] = _Early(transfer, task)
+                early = self._early[options] = begun[options] = _Early(transfer, task)
+                timers.append(loop.call_later(FRESH_S, give_up, options, early))
 
             try:
                 yield prefetch
             except BaseException as error:  # raised below: not to come out as a group
                 failed = error
+            for timer in timers:
+                timer.cancel()
             await self._end(begun)
         if failed is not None:
             raise failed
@@ -107,9 +118,14 @@ class Ahead:
         """End what was begun; of what another build has taken, that one makes its own."""
         for options, early in begun.items():
             early.cancel()
-            if self._early.get(options) is early:
-                del self._early[options]
-                await finish(early.drop())
+            await self._drop(options, early)
+
+    async def _drop(self, options: LocalOptions, early: _Early) -> None:
+        """End it, unless somebody has taken it."""
+        if self._early.get(options) is early:
+            await finish(early.drop())
+        if self._early.get(options) is early:  # not before: who wants its place waits for that
+            del self._early[options]
 
     async def take(self, options: LocalOptions, progress: Progress) -> ImmutableRef | None:
         """What is on its way of these, if it was begun just now. Another transfer into the same
@@ -125,10 +141,10 @@ class Ahead:
 
 
 async def _bring(transfer: Transfer, session: Session) -> ImmutableRef | None:
-    """What goes wrong is told by the transfer that is made instead."""
+    """What goes wrong, whatever it is, is told by the transfer that is made instead."""
     try:
         return await transfer.bring(session)
-    except (CrozeError, OSError) as error:
+    except Exception as error:
         log.debug("what was begun ahead of session %s failed: %s", session.id, error)
         return None
 

@@ -76,8 +76,9 @@ class KeptDir:
     async def _close(self) -> None:
         await self._mount.aclose()
         await self._let_go()
-        if self._mutable is not None:
-            await self._mutable.release()
+        for ref in (self._chosen, self._mutable):
+            if ref is not None:
+                await ref.release()
 
     async def _let_go(self) -> None:
         held, self._held = self._held, {}
@@ -95,7 +96,8 @@ class KeptDir:
 
     async def choose(self, candidate: Candidate) -> None:
         """It is as it was: nothing need be written."""
-        self._chosen = self._refs.get_retained(candidate.id)
+        # Not by the id of what is written: that is gone if another build has it as a layer by now.
+        self._chosen = await self._refs.get(self._held[candidate.id].id)
         await self._let_go()
 
     async def writable(self, near: str = "") -> Target:

@@ -274,13 +274,15 @@ class _Sync:
 
 
 def _looks_same(entry: Entry, st: os.stat_result) -> bool:
-    """Whether it is what was there: any change, of attributes too, gives another ctime."""
+    """Whether it is what was there: any change, of attributes too, gives another ctime, but for one
+    within a tick of its file system's clock, which may be seconds."""
     return (
         entry.ctime_ns == st.st_ctime_ns
         and entry.ino == st.st_ino
         and entry.mtime_ns == st.st_mtime_ns
         and entry.mode == st.st_mode
         and entry.dev == st.st_dev
+        and (entry.size == st.st_size or not entry.is_file)
     )
 
 
