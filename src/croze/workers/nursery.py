@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
+import select
 import signal
 import socket
 import struct
@@ -25,6 +26,8 @@ _PR_SET_PDEATHSIG: Final = 1
 _FORK: Final = b"fork"
 _END: Final = struct.Struct(">Q")
 """Which of the workers, counted from 0."""
+DYING_S: Final = 1.0
+"""How long the end of a killed process is waited for; it takes milliseconds."""
 _CODE: Final = struct.Struct(">i")
 """What it ended with, as `subprocess` has it."""
 
@@ -63,8 +66,8 @@ class Nursery:
         return self._count - 1, ours
 
     def end(self, number: int) -> int:
-        """Kill a worker and wait until it is gone; what it ended with, negative for a signal. Once
-        for each."""
+        """Kill a worker and wait until it runs no more; what it ended with, negative for a signal.
+        Once for each."""
         with suppress(OSError):
             self._orders.send(_END.pack(number))
             if code := self._orders.recv(_CODE.size):
@@ -87,7 +90,8 @@ def forked(orders: socket.socket) -> socket.socket | None:
     """In the process itself: fork as told. Returns in each worker, with its connection, and in the
     end, with None."""
     nursery = os.getpid()
-    workers: dict[int, int] = {}
+    workers: dict[int, ForkedWorker] = {}
+    dying: list[ForkedWorker] = []
     numbers = itertools.count()
     while order := _received(orders):
         message, fds = order
@@ -98,9 +102,11 @@ def forked(orders: socket.socket) -> socket.socket | None:
                     orders.close()
                     die_with_parent()
                     return connection.dup() if os.getppid() == nursery else None
-                workers[next(numbers)] = pid
+                workers[next(numbers)] = ForkedWorker(pid)
         else:
-            orders.send(_CODE.pack(_ended(workers.pop(_END.unpack(message)[0]))))
+            worker = workers.pop(_END.unpack(message)[0])
+            orders.send(_CODE.pack(worker.killed()))
+            dying = [each for each in (*dying, worker) if not each.is_reaped()]
     return None
 
 
@@ -121,8 +127,35 @@ def _fork() -> int:
         return -1
 
 
-def _ended(pid: int) -> int:
-    if pid < 0:
-        return -signal.SIGKILL
-    os.kill(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+class ForkedWorker:
+    """A child of this process, until it is reaped."""
+
+    def __init__(self, pid: int) -> None:
+        """-1 for one that could not be born."""
+        self._pid = pid
+
+    def killed(self) -> int:
+        """Kill it; what it ended with. One that is caught in the kernel, at a file system that does
+        not answer, may stay for as long, but never runs again: it counts as gone. See `is_reaped`.
+        """
+        if self._pid < 0:
+            return -signal.SIGKILL
+        os.kill(self._pid, signal.SIGKILL)
+        ended = self._waited(DYING_S)
+        return -signal.SIGKILL if ended is None else ended
+
+    def _waited(self, for_s: float) -> int | None:
+        fd = os.pidfd_open(self._pid)
+        try:
+            end = select.poll()
+            end.register(fd, select.POLLIN)
+            if not end.poll(for_s * 1000):
+                return None
+        finally:
+            os.close(fd)
+        pid, self._pid = self._pid, -1
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def is_reaped(self) -> bool:
+        """Whether there is nothing left of it, at last."""
+        return self._pid < 0 or self._waited(0) is not None

@@ -123,7 +123,7 @@ class _Worker:
         return True
 
     def stop(self) -> int:
-        """Kill and reap; what it ended with. A killed process is gone for sure, whatever it was
+        """Kill and reap; what it ended with. A killed process runs no more, whatever it was
         doing. Idempotent."""
         if self._code is None:
             self.socket.close()

@@ -1,0 +1,37 @@
+"""Workers that are to end, and may not be able to."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from croze.workers import nursery
+from croze.workers.nursery import ForkedWorker
+
+
+def sleeper() -> int:
+    return os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
+
+
+def test_who_is_killed_is_reaped() -> None:
+    worker = ForkedWorker(sleeper())
+    assert worker.killed() == -signal.SIGKILL
+    assert worker.is_reaped()
+
+
+def test_who_is_caught_in_the_kernel_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at a file system that does not answer; here the signal is lost. The daemon would wait."""
+    pid = sleeper()
+    worker = ForkedWorker(pid)
+    with monkeypatch.context() as patch:
+        patch.setattr(nursery, "DYING_S", 0.0)
+        patch.setattr(os, "kill", lambda *_: None)
+        assert worker.killed() == -signal.SIGKILL
+        assert not worker.is_reaped()
+    os.kill(pid, signal.SIGKILL)
+    while not worker.is_reaped():
+        os.sched_yield()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
