@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from croze.errors import CrozeError
+from croze.fs.failures import explained
 
 _FALL_BACK = frozenset(
     (errno.ENOSYS, errno.EXDEV, errno.EPERM, errno.EIO, errno.EOPNOTSUPP, errno.EINVAL)
@@ -59,20 +60,25 @@ class WholeFile(Struct, frozen=True):
 def put_together(target: str, parts: Sequence[bytes | WholeFile]) -> None:
     """Write the file `target`, which is there and empty. Raises `CrozeError` for a part of another
     size."""
-    fd = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        end = 0
-        for part in parts:
-            if isinstance(part, bytes):
-                write_all(fd, part)
-                end += len(part)
-            else:
-                _append(part, fd)
-                end += part.size
-                if os.lseek(fd, 0, os.SEEK_CUR) != end:
-                    raise CrozeError(f"{part.path} is not of {part.size} bytes")
-    finally:
-        os.close(fd)
+    with explained("write", target):
+        fd = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            _put(parts, fd)
+        finally:
+            os.close(fd)
+
+
+def _put(parts: Sequence[bytes | WholeFile], fd: int) -> None:
+    end = 0
+    for part in parts:
+        if isinstance(part, bytes):
+            write_all(fd, part)
+            end += len(part)
+        else:
+            _append(part, fd)
+            end += part.size
+            if os.lseek(fd, 0, os.SEEK_CUR) != end:
+                raise CrozeError(f"{part.path} is not of {part.size} bytes")
 
 
 def _append(part: WholeFile, fd: int) -> None:

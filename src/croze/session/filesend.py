@@ -8,7 +8,7 @@ file-transfer protocol.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from croze import errors
 from croze.api import filesync_pb2
@@ -58,12 +58,13 @@ async def file_writer(
     wants nothing written because it has the result already.
     """
     headers = tuple((METADATA_PREFIX + k, v) for k, v in (metadata or {}).items())
-    async with _call(session, exporter_id, headers) as call:
-        lent = await open_file(session, exporter_id)
-        with lent or nullcontext():
-            writer = FileWriter(call, lent)
-            yield writer
-            await writer.wait_written()
+    async with (
+        _call(session, exporter_id, headers) as call,
+        open_file(session, exporter_id) as lent,
+    ):
+        writer = FileWriter(call, lent)
+        yield writer
+        await writer.wait_written()
 
 
 async def send_dir(

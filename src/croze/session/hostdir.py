@@ -20,12 +20,14 @@ by: what is written to it need not be sent, and the call's end says as ever that
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hmac
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +37,7 @@ from msgspec import Struct
 
 from croze.aio.descriptors import receive_fd
 from croze.aio.streams import readable
+from croze.aio.threads import in_thread
 from croze.files.peers import is_own_or_roots, sees_our_files
 from croze.session.contract import Session
 from croze.session.directories import make_directory
@@ -56,7 +59,7 @@ Lend = Callable[[socket.socket, asyncio.Future[int]], None]
 
 
 class HostFile(Struct, frozen=True):
-    """A file of the client, open here to be written. Close it, or use it as a context manager."""
+    """A file of the client, open here. Close it, or use it as a context manager."""
 
     fd: int
 
@@ -97,10 +100,27 @@ async def open_target(session: Session, exporter_id: int) -> HostDir | None:
     return await _open_dir(session, f"t{exporter_id}")
 
 
-async def open_file(session: Session, exporter_id: int) -> HostFile | None:
-    """The file of an exporter whose call has begun, empty; None if it can't be had this way."""
+@asynccontextmanager
+async def open_file(session: Session, exporter_id: int) -> AsyncIterator[HostFile | None]:
+    """The file of an exporter whose call has begun, empty, inside; None if it can't be had this
+    way."""
     lent = await _ask(session, f"f{exporter_id}")
-    return HostFile(lent[0]) if lent is not None else None
+    if lent is None:
+        yield None
+        return
+    file = HostFile(lent[0])
+    try:
+        # In threads: a file may be one of a file system that does not answer.
+        yield file if await in_thread(_may_be_written, file.fd) else None
+    finally:
+        await in_thread(file.close)
+
+
+def _may_be_written(fd: int) -> bool:
+    """Whether a client has a file open for writing. It is opened anew by who writes it, who may do
+    more than the client, and would wait for the reader of a pipe."""
+    mode = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+    return mode != os.O_RDONLY and stat.S_ISREG(os.fstat(fd).st_mode)
 
 
 async def _open_dir(session: Session, question: str) -> HostDir | None:

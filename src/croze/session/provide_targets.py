@@ -185,9 +185,13 @@ class FileOutput:
 
     def commit(self) -> None:
         if self._temporary:
-            os.fchmod(self._fd, umasked(0o666))
-            os.fsync(self._fd)
-            os.rename(self._temporary, self._path)
+            try:
+                os.fchmod(self._fd, umasked(0o666))
+                os.fsync(self._fd)  # may be where a disk turns out to be full
+                os.rename(self._temporary, self._path)
+            except OSError:
+                self.abort()
+                raise
         if self._fd >= 0:
             os.close(self._fd)
 
