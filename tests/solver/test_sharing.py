@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import pytest
 from msgspec.structs import replace
 
-from croze.errors import CrozeError, NotFound
+from croze.errors import Canceled, CrozeError, NotFound
 from croze.job_values import JobKey
 from croze.solver.contract import Edge, Op, OpContext, Vertex
 from croze.solver.solver import build_within
+from croze.solver.views import MovingEdge
 from croze.status import VertexLog, VertexState
 from tests.solver.arithmetic import Hook, Number, Spec, World, build, sha, vertex
 from tests.solver.watching import Gate, all_events, states
@@ -113,6 +115,69 @@ async def test_a_follower_outlives_the_job_it_follows() -> None:
         gate.open.set()
         assert await follower == 1
     assert world.ran == ["base", "left"]
+
+
+def _twins(run: Hook) -> tuple[Vertex, Vertex, Vertex]:
+    """A source, and two equal steps, each on a source that is equal to that one."""
+    source, step = Spec(add=1, maps=(sha("source"),)), Spec(add=1, maps=(sha("step"),), on_run=run)
+    left, right = (vertex(f"step {n}", vertex(f"source {n}", spec=source), spec=step) for n in "ab")
+    return vertex("source", spec=source), left, right
+
+
+async def test_what_is_being_stopped_begins_again_for_a_follower() -> None:
+    """Although the build that it was begun for has left by then, with what it was made of."""
+    world, stopping, begun = World(), Gate(), asyncio.Event()
+
+    async def run(ctx: OpContext) -> None:
+        if begun.is_set():
+            return
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await stopping(ctx)
+
+    source, left, right = _twins(run)
+    async with world.solver() as solver, asyncio.TaskGroup() as tasks:
+        await build(solver, source)
+        async with solver.job("stopped") as job:
+            stopped = tasks.create_task(job.build(Edge(left)))
+            await begun.wait()
+            stopped.cancel()
+            await stopping.entered.wait()
+            follower = tasks.create_task(build(solver, right))
+            for _ in range(20):
+                await asyncio.sleep(0)
+        stopping.open.set()
+        assert await follower == 2
+    assert world.ran == ["source", "step a", "step a"]
+
+
+async def test_a_follower_has_the_result_of_what_was_left_before_it_ran() -> None:
+    async def run(ctx: OpContext) -> None:
+        """At once."""
+
+    world = World()
+    source, left, right = _twins(run)
+    async with world.solver() as solver, asyncio.TaskGroup() as tasks, solver.job("gone") as job:
+        await build(solver, source)
+
+        def leave(edge: MovingEdge) -> None:
+            if edge.leader is not None:
+                job.discard()
+
+        solver.check_steps(leave)
+        gone = tasks.create_task(_canceled(job.build(Edge(left))))
+        follower = tasks.create_task(build(solver, right))
+        assert await gone
+        assert await follower == 2
+    assert world.ran == ["source", "step a"]
+
+
+async def _canceled(building: Awaitable[object]) -> bool:
+    with pytest.raises(Canceled):
+        await building
+    return True
 
 
 async def test_status_waits_for_the_job_and_replays() -> None:

@@ -120,7 +120,7 @@ class ActiveEdge:
     def joined(self, job: GraphMember) -> None:
         """One more job wants the vertex."""
         if self.state.leader is not None and self.leader is not None:
-            self.leader.vertex.join(job)
+            self.graph.hold(self.leader.vertex, job)
 
     def retire(self) -> list[Result]:
         """No job wants the vertex any more; returns results to release."""
@@ -245,7 +245,7 @@ class ActiveEdge:
         leader = self.leader
         assert leader is not None
         for job in self.vertex.jobs:
-            leader.vertex.join(job)
+            self.graph.hold(leader.vertex, job)
         self._follower = self._follower or Follower(self)
         leader.want(self._follower, RESULT)
         leader.vertex.run_also_for(leader.state.index)

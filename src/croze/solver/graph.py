@@ -86,11 +86,22 @@ class Graph:
         active = self.actives.get(vertex.digest)
         if active is None:
             active = self.actives[vertex.digest] = ActiveVertex(self, vertex)
-        elif job not in active.jobs:
+        else:
             active.forgive()
         active.relax(vertex.limits)
         active.join(job)
         return active
+
+    def hold(self, vertex: VertexView, job: GraphMember) -> None:
+        """Make `vertex`, which leads one of the job's own, part of `job`, and with it all below:
+        it may have to begin again when the build that began it has left."""
+        vertex.join(job)
+        stack = list(vertex.vertex.inputs)
+        while stack:
+            below = self.actives[stack.pop().vertex.digest]
+            if job not in below.jobs:
+                below.hold(job)
+                stack.extend(below.vertex.inputs)
 
     def leave(self, vertices: Iterable[VertexView], job: GraphMember) -> None:
         """Take `job` off; what no other job wants is stopped and released."""

@@ -97,7 +97,15 @@ def _around(edge: MovingEdge) -> list[str]:
         problems.append(f"3: {edge.state.wanted} is wanted, its wanters want {most}")
     if _leads_back(edge):
         problems.append("9: it follows itself")
+    if _lacks_inputs(edge.vertex):
+        problems.append("11: a build has it and not what is below it")
     return problems
+
+
+def _lacks_inputs(vertex: VertexView) -> bool:
+    actives = vertex.graph.actives
+    inputs = [actives.get(item.vertex.digest) for item in vertex.vertex.inputs]
+    return any(below is None or job not in below.jobs for job in vertex.jobs for below in inputs)
 
 
 def _leads_back(edge: MovingEdge) -> bool:

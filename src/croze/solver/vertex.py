@@ -93,6 +93,11 @@ class ActiveVertex:
         self.vertex = replace(self.vertex, limits=own.relaxed(limits) if own else limits)
 
     def join(self, job: GraphMember) -> None:
+        self.reporter.join(job.log)
+        self.hold(job)
+
+    def hold(self, job: GraphMember) -> None:
+        """As `join`, but the job is told nothing."""
         if job in self.jobs:
             return
         self.jobs[job] = None
@@ -100,7 +105,6 @@ class ActiveVertex:
         if imported:
             self.look_into(imported)
         job.attach(self)
-        self.reporter.join(job.log)
         for edge in self.edges.values():
             edge.joined(job)
 
@@ -140,8 +144,7 @@ class ActiveVertex:
         return orphans
 
     def forgive(self) -> None:
-        """Forget errors, if there are any: a job that loads the vertex gets another try. Not one
-        that follows it, for whose sake it could not run again: its inputs may be gone."""
+        """Forget errors, if there are any: a job that loads the vertex gets another try."""
         edges = tuple(self.edges.values())
         if self.state.error is not None:
             for edge in edges:

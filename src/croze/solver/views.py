@@ -140,7 +140,11 @@ class VertexView(Protocol):
 
     def edge(self, index: int) -> EdgeView: ...
 
-    def join(self, job: GraphMember) -> None: ...
+    def join(self, job: GraphMember) -> None:
+        """Be the job's, too, and tell its log."""
+
+    def hold(self, job: GraphMember) -> None:
+        """Be the job's, too, which is told nothing."""
 
     def leave(self, job: GraphMember) -> bool:
         """True when nobody is left."""
@@ -207,6 +211,9 @@ class GraphView(Protocol):
     def edge(self, edge: Edge) -> EdgeView: ...
 
     def load(self, vertex: Vertex, job: GraphMember, loaded: dict[str, VertexView]) -> None: ...
+
+    def hold(self, vertex: VertexView, job: GraphMember) -> None:
+        """Make a vertex that leads one of the job's own part of it, with all below."""
 
     def leave(self, vertices: Iterable[VertexView], job: GraphMember) -> None: ...
 
