@@ -321,6 +321,11 @@ async def test_mirrors_come_first_and_the_real_host_helps_out(blob: Descriptor) 
     assert "ns" not in real.requests[0].query
 
 
+_UNKNOWN_AUTHORITY = (
+    "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+)
+
+
 async def test_tls(blob: Descriptor, tmp_path: Path) -> None:
     make_certificate(tmp_path)
     async with serve(Faulty().app, tmp_path) as host:
@@ -339,7 +344,7 @@ async def test_tls(blob: Descriptor, tmp_path: Path) -> None:
             assert b"".join(pieces) == BLOB
         registry = Registry({host: RegistryConfig(http=False)}, retry=FAST)
         try:
-            with pytest.raises(Unavailable, match=r"tls: .*certificate"):
+            with pytest.raises(Unavailable, match=_UNKNOWN_AUTHORITY):
                 await pull.resolve(repository(registry, f"{host}/x"))
         finally:
             await registry.close()

@@ -12,6 +12,11 @@ from croze.http.lazy import aiohttp
 _LACKS_BLOBS = "manifest blob unknown"
 """Said of a manifest whose blobs were just taken: by registries that somebody else pushes the same
 blobs to at this moment, or that tell their parts of it late."""
+_X509 = {
+    **dict.fromkeys((9, 10), "certificate has expired or is not yet valid"),
+    **dict.fromkeys((18, 19, 20, 21), "certificate signed by unknown authority"),
+}
+"""By OpenSSL's number (x509_vfy.h, `X509_V_ERR_…`)."""
 
 
 class UnexpectedStatus(CrozeError):
@@ -94,7 +99,7 @@ def reason(err: Exception) -> str:
     if isinstance(err, ssl.SSLError | aiohttp.ClientSSLError):
         if "WRONG_VERSION_NUMBER" in str(err) or "HTTP_REQUEST" in str(err):
             return "http: server gave HTTP response to HTTPS client"
-        return f"tls: {err}"
+        return f"tls: {_tls_reason(err)}"
     if isinstance(err, aiohttp.ClientConnectorError):
         return f"dial tcp {err.host}:{err.port}: connect: {_errno_text(err.os_error)}"
     if isinstance(err, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
@@ -104,6 +109,16 @@ def reason(err: Exception) -> str:
     if isinstance(err, OSError):
         return _errno_text(err)
     return str(err) or type(err).__name__
+
+
+def _tls_reason(err: Exception) -> str:
+    """What is wrong, of a certificate in the words of Go, as far as OpenSSL tells."""
+    if isinstance(err, aiohttp.ClientConnectorCertificateError):
+        err = err.certificate_error
+    if not isinstance(err, ssl.SSLCertVerificationError):
+        return str(err)
+    told = _X509.get(err.verify_code, err.verify_message)
+    return f"failed to verify certificate: x509: {told}"
 
 
 def _errno_text(err: OSError) -> str:
