@@ -33,7 +33,6 @@ class FileWriter:
         self._call = call
         self.lent = lent
         """The file itself, if it is on this host: to be written in place of `write`."""
-        self.written_bytes = 0
 
     async def write(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
