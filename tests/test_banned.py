@@ -44,6 +44,14 @@ def test_threads_are_started_in_one_place() -> None:
     assert list(uses(THREADS)), "the check sees nothing"
 
 
+def test_no_key_has_the_terminal_asked_for_its_password() -> None:
+    files = (ROOT / "src").rglob("*.py")
+    users = [path for path in files if ".load_cert_chain(" in path.read_text(encoding="utf-8")]
+    assert [str(path.relative_to(ROOT)) for path in users] == ["src/croze/http/keypairs.py"], (
+        "use croze.http.keypairs.show"
+    )
+
+
 def test_whoever_expects_broken_json_expects_endless_nesting() -> None:
     """msgspec raises `RecursionError` for it, which is none of its own errors."""
     wrong, seen = [], 0

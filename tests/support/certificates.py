@@ -20,6 +20,13 @@ class Certificate:
     key: bytes
 
 
+def encrypted(key: bytes) -> bytes:
+    """A private key in PEM form, with a password."""
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    secret = serialization.BestAvailableEncryption(b"secret")
+    return serialization.load_pem_private_key(key, None).private_bytes(pem, pkcs8, secret)
+
+
 def make_certificate() -> Certificate:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])

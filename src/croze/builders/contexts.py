@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from croze.errors import InvalidRequest, NotFound, Unavailable
 from croze.files.settings import parse_settings, read_settings
+from croze.http import keypairs
 from croze.http.urls import parse_url
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class DockerContext(Struct, frozen=True):
         try:
             context = ssl.create_default_context(cafile=self.tls.ca)
             if self.tls.cert is not None:
-                context.load_cert_chain(self.tls.cert, self.tls.key)
+                keypairs.show(context, self.tls.cert, self.tls.key)
         except OSError as error:
             raise InvalidRequest(
                 f"could not read the docker context's certificates: {error}"

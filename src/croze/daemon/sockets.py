@@ -10,6 +10,7 @@ from pathlib import Path
 
 from croze.daemon.config import TlsSection
 from croze.errors import InvalidRequest
+from croze.http import keypairs
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def tls_context(tls: TlsSection, protocol: str = "h2") -> ssl.SSLContext | None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols([protocol])
-        context.load_cert_chain(tls.cert, tls.key)
+        keypairs.show(context, tls.cert, tls.key)
     except OSError as error:
         raise InvalidRequest(f"could not load server key pair: {error}") from error
     try:

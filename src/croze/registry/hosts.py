@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
+from croze.http.keypairs import show
 
 
 class RegistryConfig(Struct, frozen=True):
@@ -114,7 +115,7 @@ def _context(config: RegistryConfig) -> ssl.SSLContext:
         for path in authorities:
             context.load_verify_locations(cafile=path)
         for key, certificate in keypairs:
-            context.load_cert_chain(certificate, key)
+            show(context, certificate, key)
     except (OSError, ssl.SSLError) as err:
         raise InvalidRequest(f"failed to load registry TLS files: {err}") from err
     if config.insecure:

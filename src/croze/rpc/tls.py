@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from croze.errors import InvalidRequest
+from croze.http import keypairs
 
 
 class Tls(Struct, frozen=True):
@@ -30,10 +31,14 @@ def secure(tls: Tls) -> Secure:
     """Raises `InvalidRequest` for certificates that can't be read."""
     try:
         context = ssl.create_default_context(cafile=tls.ca)
-        if tls.cert is not None:
-            context.load_cert_chain(tls.cert, tls.key)
     except OSError as error:
-        raise InvalidRequest(f"could not read the certificates of {tls}: {error}") from None
+        raise InvalidRequest(f"could not read ca certificate {tls.ca}: {error}") from None
+    try:
+        if tls.cert is not None:
+            keypairs.show(context, tls.cert, tls.key)
+    except OSError as error:
+        told = f"could not read certificate/key {tls.cert}, {tls.key}: {error}"
+        raise InvalidRequest(told) from None
     # As Go: users' own authorities often lack what Python alone wants, since 3.13.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.set_alpn_protocols(["h2"])

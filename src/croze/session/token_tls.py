@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from croze.errors import InvalidRequest
+from croze.http import keypairs
 
 if TYPE_CHECKING:
     import ssl
@@ -39,7 +40,7 @@ class TokenTls(Struct, frozen=True):
                 raise InvalidRequest(f"failed to read {path}: {_reason(error)}") from None
         for certificate, key in self.pairs:
             try:
-                context.load_cert_chain(certificate, key)
+                keypairs.show(context, certificate, key)
             except OSError as error:
                 message = f"failed to load keypair for {certificate}: {_reason(error)}"
                 raise InvalidRequest(message) from None

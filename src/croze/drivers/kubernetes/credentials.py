@@ -21,6 +21,7 @@ from croze.drivers.kubernetes.config import Cluster, Exec
 from croze.errors import InvalidRequest, PermissionDenied
 from croze.files.settings import read_settings
 from croze.gotypes import gojson
+from croze.http import keypairs
 
 VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 PROGRAM_TIMEOUT_S = 60.0
@@ -92,7 +93,7 @@ def _load_chain(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None
     file = os.memfd_create("chain", os.MFD_CLOEXEC)
     try:
         os.write(file, certificate.rstrip() + b"\n" + key)
-        context.load_cert_chain(f"/proc/self/fd/{file}")
+        keypairs.show(context, f"/proc/self/fd/{file}")
     finally:
         os.close(file)
 

@@ -10,6 +10,8 @@ from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from croze.http import keypairs
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.x509 import Certificate, CertificateBuilder, KeyUsage, Name
@@ -98,7 +100,7 @@ def _context(pem: bytes) -> ssl.SSLContext:
     fd = os.memfd_create("croze-certificate", os.MFD_CLOEXEC)
     try:
         os.write(fd, pem)
-        context.load_cert_chain(f"/proc/self/fd/{fd}")
+        keypairs.show(context, f"/proc/self/fd/{fd}")
     finally:
         os.close(fd)
     return context
