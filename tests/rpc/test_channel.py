@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -23,63 +22,8 @@ from croze.rpc.clients import translated
 from croze.rpc.http2 import frames
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.server import Server
-from croze.rpc.servers import Context, aborting
-from croze.rpc.tls import Tls, secure
 from tests.rpc.served import served
-from tests.support.certificates import make_certificate
-
-LONG = b"x" * (9 << 20)
-
-
-class Service:
-    """Methods of every shape."""
-
-    def __init__(self) -> None:
-        self.begun = asyncio.Event()
-        self.cancelled = asyncio.Event()
-
-    async def echo(self, request: bytes, context: Context) -> bytes:
-        await context.send_initial_metadata((("who", "me"),))
-        return request
-
-    async def wait(self, request: bytes, context: Context) -> bytes:
-        self.begun.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
-        return b""
-
-    async def fail(self, request: bytes, context: Context) -> bytes:
-        async with aborting(context, plain=False):
-            raise errors.NotFound("nö such thing", errors.VertexDetail("sha256:" + "1" * 300_000))
-        return b""
-
-    async def count(self, request: bytes, context: Context) -> AsyncIterator[bytes]:
-        await context.send_initial_metadata((("who", "me"),))
-        for number in range(int(request)):
-            yield bytes([number % 256]) * 1000
-        await self.wait(b"", context) if request == b"3" else None
-
-    async def lengths(self, requests: AsyncIterator[bytes], context: Context) -> bytes:
-        return str([len(each) async for each in requests]).encode()
-
-    async def both(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-        async for each in requests:
-            yield each
-
-    async def early(self, requests: AsyncIterator[bytes], context: Context) -> bytes:
-        return b"enough"
-
-    def table(self) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
-        unary, both = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
-        table = {name: unary(getattr(self, name)) for name in ("echo", "wait", "fail")}
-        table["count"] = grpc.unary_stream_rpc_method_handler(self.count)
-        table["lengths"] = grpc.stream_unary_rpc_method_handler(self.lengths)
-        table["early"] = grpc.stream_unary_rpc_method_handler(self.early)
-        table["both"] = both(self.both)
-        return table
+from tests.rpc.shapes import LONG, Service
 
 
 @asynccontextmanager
@@ -282,49 +226,51 @@ async def test_a_socket_whose_queue_is_full(tmp_path: Path) -> None:
             assert await waiting == b"x"
 
 
-async def test_tls(tmp_path: Path) -> None:
-    """Only with the daemon it was told, and with who signed it."""
-    made = make_certificate()
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    cert.write_bytes(made.pem)
-    key.write_bytes(made.key)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(cert, key)
-    context.set_alpn_protocols(["h2"])
-    server = Server()
-    server.add_methods("test.S", Service().table())
-    listener = socket.create_server(("127.0.0.1", 0))
-    address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
-    async with (
-        asyncio.timeout(30),
-        serving(listener, on_sockets(server.serve), most=9, tls=context),
-    ):
-        for tls, why in (
-            (Tls(cert), ""),
-            (Tls(cert, server_name="other.example"), "certificate verify failed: hostname"),
-            (Tls(), "certificate verify failed: "),
-            (None, "socket closed"),
-        ):
-            async with Channel(address, None if tls is None else secure(tls)) as opened:
-                echo = opened.unary_unary("/test.S/echo", bytes, bytes)
-                if not why:
-                    assert await echo(b"x") == b"x"
-                    continue
-                with pytest.raises(grpc.aio.AioRpcError, match=f"failed to connect to .*: {why}"):
-                    await echo(b"x")
-    with pytest.raises(errors.InvalidRequest, match="could not read the certificates"):
-        secure(Tls(tmp_path / "none"))
+async def test_what_takes_long_to_fail_does_not_for_each_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = 0
+
+    async def slow(*_: object) -> None:
+        nonlocal tried
+        tried += 1
+        await asyncio.sleep(0.2)
+        raise addresses.NotConnected("timed out")
+
+    monkeypatch.setattr(channel, "connect", slow)
+    async with Channel("tcp://nowhere:1") as made:
+        echo = made.unary_unary("/test.S/echo", bytes, bytes)
+
+        async def fail() -> None:
+            with pytest.raises(grpc.aio.AioRpcError, match=r"failed to connect .* timed out"):
+                await echo(b"x")
+
+        await asyncio.gather(fail(), fail(), fail())
+        await fail()
+        assert tried == 1
 
 
-async def test_addresses() -> None:
-    for address, why in (
-        ("tcp://127.0.0.1", "missing port in address"),
-        ("tcp://nowhere.invalid:1", "name or service not known|temporary failure"),
-        ("unix:/nowhere/s", "no such file or directory"),
-        ("unix-abstract:croze-nobody", "connection refused"),
-    ):
-        with pytest.raises(addresses.NotConnected, match=why):
-            await addresses.connect(address, None, asyncio.Protocol)
+async def test_a_call_that_is_given_up_before_it_is_taken(tmp_path: Path) -> None:
+    heard, ended = asyncio.Event(), asyncio.Event()
+
+    async def say(stream: Socket) -> None:
+        await stream.write(frames.settings({}))
+        data = b""
+        while frames.rst_stream(1, frames.Code.CANCEL) not in data:
+            data += await stream.read()
+            heard.set()
+        ended.set()
+
+    async with peer(tmp_path / "s", say) as made:
+        answers = made.unary_stream("/test.S/count", bytes, bytes)(LONG)
+
+        async def first() -> None:
+            await anext(aiter(answers))
+
+        task = asyncio.get_running_loop().create_task(first())
+        await heard.wait()
+        task.cancel()
+        await ended.wait()
 
 
 def test_answers_that_are_none() -> None:

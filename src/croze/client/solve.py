@@ -165,8 +165,8 @@ async def _solve_and_follow(
     return response
 
 
-_LOST = ("Stream removed", "Socket closed", "Connection reset", "GOAWAY", "Broken pipe")
-"""How grpc says that the other side went away in the middle of a call."""
+_LOST = ("Socket closed", "the connection is draining")
+"""How it is said that the other side went away in the middle of a call, or as it was made."""
 
 
 _WITHOUT_SESSION = ("no active session", "error reading from server: EOF")

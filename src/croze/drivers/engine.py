@@ -37,7 +37,7 @@ async def engine_streams(context: DockerContext) -> AsyncIterator[SocketStreams]
 
 
 async def _dialled(context: DockerContext) -> SocketStreams:
-    secure = context.secured()
+    secure = None if context.host.startswith("unix:") else context.secured()
     host = re.sub(r"^https?://", "tcp://", context.host)
     try:
         return await open_socket(host, secure, port=2375 if secure is None else 2376)

@@ -7,9 +7,11 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from croze.aio.dialling import dialled, reason
 from croze.drivers.tunnel import SocketStreams
 from croze.errors import InvalidRequest, Unavailable
 from croze.http.urls import parse_url
+from croze.rpc.addresses import LOCALHOST
 from croze.rpc.tls import Tls, secure
 
 CONNECT_TIMEOUT_S = 20.0
@@ -35,21 +37,27 @@ async def open_socket(
     """A connection to `unix://…` or `tcp://…` (`port` where the address names none). Raises
     `Unavailable` with the reason alone, and `InvalidRequest` for another kind of address."""
     url = parse_url(address)
+    host = url.hostname or ""
+    name = None if secure is None else server_name or host or LOCALHOST
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             if url.scheme == "unix":
-                return await asyncio.open_unix_connection(url.path)
-            if url.scheme == "tcp":
-                name = server_name or url.hostname
-                return await asyncio.open_connection(
-                    url.hostname,
-                    url.port or port,
-                    ssl=secure,
-                    server_hostname=None if secure is None else name,
+                return await asyncio.open_unix_connection(
+                    url.path, ssl=secure, server_hostname=name
                 )
+            if url.scheme == "tcp":
+                sock = await dialled(host.replace("%25", "%"), url.port or port)
+                try:
+                    return await asyncio.open_connection(
+                        sock=sock, ssl=secure, server_hostname=name
+                    )
+                except BaseException:
+                    sock.close()
+                    raise
     except UnicodeError:  # of a name that can't be one in the internet
         raise Unavailable("no such host") from None
-    except (OSError, TimeoutError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "timed out"
-        raise Unavailable(reason) from None
+    except TimeoutError:
+        raise Unavailable("timed out") from None
+    except OSError as error:
+        raise Unavailable(reason(error)) from None
     raise InvalidRequest(f"address {address} must be unix:// or tcp://")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import grpc
 import grpc.aio
 
+from croze.aio.dialling import reason
 from croze.rpc.addresses import NotConnected, authority, connect, not_connected
 from croze.rpc.client_call import Caller, ClientCall, timeout_header
 from croze.rpc.clients import call_error
@@ -42,6 +43,8 @@ else:
 
 GREETING_S: Final = 20.0
 """How long a daemon may take to say what it speaks."""
+REST_S: Final = 1.0
+"""For how long it counts, at most, that there was no connection."""
 _LOST: Final = "Socket closed"
 
 Q = TypeVar("Q")
@@ -59,6 +62,8 @@ class Channel(_Base):
         self._links: set[_Link] = set()
         self._link: _Link | None = None
         self._connecting = asyncio.Lock()
+        self._refused = ""
+        self._refused_until_s = 0.0
         self._is_closed = False
 
     async def __aenter__(self) -> Channel:
@@ -100,14 +105,20 @@ class Channel(_Base):
             if self._is_closed:
                 raise call_error(status(UNAVAILABLE, "Channel is closed"))
             if self._link is None or self._link.http.leaving:
-                try:
-                    self._link = await connect(
-                        self.address, self._secure, lambda: _Link(self, self._secure)
-                    )
-                except NotConnected as error:
-                    told = f"{not_connected(self.address)}{error}"
-                    raise call_error(status(UNAVAILABLE, told)) from None
+                self._link = await self._new_link()
             return self._link
+
+    async def _new_link(self) -> _Link:
+        """What took long to fail is not tried again at once: a build makes several calls."""
+        clock = asyncio.get_running_loop().time
+        begun_s = clock()
+        if begun_s >= self._refused_until_s:
+            try:
+                return await connect(self.address, self._secure, lambda: _Link(self, self._secure))
+            except NotConnected as error:
+                self._refused = f"{not_connected(self.address)}{error}"
+                self._refused_until_s = clock() + min(clock() - begun_s, REST_S)
+        raise call_error(status(UNAVAILABLE, self._refused))
 
     def is_open(self, link: _Link, *, still: bool) -> None:
         """Whether a connection is there."""
@@ -206,7 +217,11 @@ class _Link(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end(_LOST)
+        """One that was never there tells why, as a daemon that wants a certificate does."""
+        if isinstance(exc, OSError) and not self.http.greeted:
+            self._end(reason(exc))
+        else:
+            self._end(_LOST)
 
     def close(self) -> None:
         """Now; what is to be said is."""
@@ -229,7 +244,8 @@ class _Link(asyncio.Protocol):
 
     def _wake(self) -> None:
         """What is added until the loop's next turn is written at once with it."""
-        if self.http.pending_bytes and not self._is_flushing and not self._is_paused:
+        is_due = self.http.pending_bytes and not self._is_flushing and not self._is_paused
+        if is_due and self._transport is not None:
             self._is_flushing = True
             self._loop.call_soon(self._flush)
 

@@ -173,7 +173,11 @@ class UnaryStream(Generic[Q, R]):
 
         async def begin() -> ClientCall:
             call = await method.open(metadata)
-            await _send_last(call, data)
+            try:
+                await _send_last(call, data)
+            except BaseException:
+                call.close()
+                raise
             return call
 
         return Answers(begin, method.answer)
