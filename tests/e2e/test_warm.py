@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import socket
@@ -13,6 +15,7 @@ import pytest
 
 from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Done, Sandbox, execute, select_pause
+from tests.e2e.terminal import Terminal
 from tests.e2e.warm_processes import WARM, warm_sockets
 from tests.e2e.warm_processes import warm as warm
 
@@ -56,6 +59,31 @@ def test_signals_reach_the_build(
         client.send_signal(number)
         assert b"context canceled" in client.stderr.read()
     assert client.returncode == 130
+
+
+@pytest.mark.parametrize("named", ["environment", "builder", "context"])
+def test_ssh_asks_at_the_terminal(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], named: str
+) -> None:
+    """Which no child of the warm process has: where it may be started, the command runs itself."""
+    ssh = sandbox.context("bin", {"ssh": "#!/bin/sh\necho the password? >/dev/tty\n"}) / "ssh"
+    ssh.chmod(0o755)
+    env = {**sandbox.env, **WARM, "PATH": f"{ssh.parent}:{os.environ['PATH']}"}
+    words = [str(CROZE), "du"]
+    if named == "environment":
+        env["DOCKER_HOST"] = "ssh://nowhere"
+        words.append("--builder=default")
+    elif named == "builder":
+        create = [*words[:1], "create", "--name=far", "--driver=remote", "--use", "ssh://nowhere"]
+        execute(create, sandbox.env)
+    else:
+        meta = sandbox.path / ".docker/contexts/meta" / hashlib.sha256(b"far").hexdigest()
+        meta.mkdir(parents=True)
+        told = {"Name": "far", "Endpoints": {"docker": {"Host": "ssh://nowhere"}}}
+        (meta / "meta.json").write_text(json.dumps(told))
+        words.append("--builder=far")
+    with Terminal(words, env) as terminal:
+        terminal.expect("the password?")
 
 
 def test_one_that_was_stopped_holds_up_nobody(

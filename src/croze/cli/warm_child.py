@@ -159,6 +159,8 @@ class WaitingCaller:
 
 def serve(connection: socket.socket, orders: socket.socket) -> None:
     """In a child: one caller's command, from the request to the exit code."""
+    from croze.cli.asking import has_terminal, may_ask
+
     connection.settimeout(REQUEST_TIMEOUT_S)
     try:
         check_caller(connection)
@@ -166,6 +168,8 @@ def serve(connection: socket.socket, orders: socket.socket) -> None:
         if not orders.recv(1):
             return  # the warm process has found itself out of date
         become(request)
+        if looked_into(connection, has_terminal) and may_ask(request.argv):
+            return
     except (BadRequest, OSError):
         return  # the caller runs the command itself
     connection.settimeout(None)
