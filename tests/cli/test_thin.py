@@ -59,6 +59,8 @@ def test_the_quick_start(tmp_path: Path) -> None:
     asked = "import sys, croze.cli.thin as t; t.bring_site_in(); print(sys.prefix)"
     at = f"import sys; sys.path.insert(0, {str(Path(croze.__file__).parent.parent)!r}); "
     assert said(python, "-SI", "-c", at + asked) == f"{sys.prefix}\n"
+    ours = "from croze.files.interpreter import own_program as p; print(p('x')[1:])"
+    assert said(python, "-SI", "-c", at + ours) == "['-I', '-m', 'x']\n"
 
 
 INTERRUPTED = """\

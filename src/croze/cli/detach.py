@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from croze.cli.call import parse_call
 from croze.cli.common import Common, UsageError, take_common
+from croze.files.interpreter import own_program
 
 if TYPE_CHECKING:
     from croze.client.options import BuildOptions
@@ -30,7 +31,7 @@ def begin(argv: Sequence[str], common: Common) -> int:
     mine, its = os.pipe()
     options = ["--builder", common.builder] if common.builder else []
     options += ["--debug"] if common.debug else []
-    words = [sys.executable, "-P", "-m", "croze.cli.detach", str(its), *options, "build", *argv]
+    words = [*own_program("croze.cli.detach"), str(its), *options, "build", *argv]
     sys.stderr.flush()
     process = subprocess.Popen(words, pass_fds=[its], stdout=subprocess.DEVNULL)
     os.close(its)

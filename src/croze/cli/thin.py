@@ -240,8 +240,10 @@ def start_warm(environ: "dict[str, str]") -> None:
     """Leave a warm process behind for the next time. One that runs already stays."""
     import subprocess
 
+    from croze.files.interpreter import own_program
+
     subprocess.Popen(
-        [sys.executable, "-I" if sys.flags.isolated else "-P", "-m", "croze.cli.warm"],
+        own_program("croze.cli.warm"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -8,12 +8,12 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from croze.drivers import places
 from croze.errors import PermissionDenied, Unavailable, Unsupported
+from croze.files.interpreter import own_program
 from croze.files.locks import locked
 from croze.files.own import own_dir
 from croze.files.peers import is_own_or_roots, peer_of
@@ -137,7 +137,7 @@ def _state_is_free() -> bool:
 
 def _start(path: str) -> None:
     ready_read, ready_write = os.pipe()
-    command = [sys.executable, "-P", "-m", "croze.daemon", "--addr", f"unix://{path}"]
+    command = [*own_program("croze.daemon"), "--addr", f"unix://{path}"]
     command += ["--root", places.state_dir(), "--idle-timeout", str(IDLE_TIMEOUT_S)]
     command += ["--ready-fd", str(ready_write), "--docker-api", f"unix://{places.docker_socket()}"]
     # As dockerd does: the host's network is the user's to give, privileges are not.

@@ -23,11 +23,12 @@ from types import FrameType
 from typing import IO, NoReturn
 
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, Unavailable
+from croze.files.interpreter import own_program
 
 RETRIES = 10
 LOG_BYTES = 1 << 20
-_OWN_DAEMON = (sys.executable, "-P", "-m", "croze.daemon")
-_OWN_BUILDCTL = (sys.executable, "-P", "-m", "croze.cli.buildctl")
+_OWN_DAEMON = tuple(own_program("croze.daemon"))
+_OWN_BUILDCTL = tuple(own_program("croze.cli.buildctl"))
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
