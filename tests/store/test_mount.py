@@ -9,16 +9,15 @@ import pytest
 
 from croze.errors import CrozeError, PermissionDenied, Unsupported
 from croze.store.contract import MountSpec
+from croze.store.lowers import join_lowers, split_lowers
 from croze.store.mount import (
     MS_NOSUID,
     MS_RDONLY,
-    join_lowers,
     mount,
     mount_all,
     mounted,
     raw_mount,
     readonly,
-    split_lowers,
     split_options,
     unmount,
 )
@@ -97,14 +96,28 @@ def test_overlays_in_odd_places(tmp_path: Path, name: str) -> None:
         unmount(base / "merged")
 
 
-def test_as_many_layers_as_overlayfs_takes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [400, 500])
+def test_as_many_layers_as_overlayfs_takes(tmp_path: Path, count: int) -> None:
+    where = Path.cwd()
+    with mounted([_layered(tmp_path, count)]) as path:
+        assert len(os.listdir(path)) == count
+    assert Path.cwd() == where
+
+
+def test_more_layers_than_overlayfs_takes(tmp_path: Path) -> None:
+    with (
+        pytest.raises(Unsupported, match="too many layers for one overlay mount: 501"),
+        mounted([_layered(tmp_path, 501)]),
+    ):
+        pass
+
+
+def _layered(folder: Path, count: int) -> MountSpec:
+    """Layers with names as long as a store's."""
     lowers = []
-    for number in range(400):
-        path = tmp_path / str(number) / "fs"
+    for number in range(count):
+        path = folder / str(10_000 + number) / "fs"
         path.mkdir(parents=True)
         (path / str(number)).touch()
         lowers.append(str(path))
-    where = Path.cwd()
-    with mounted([MountSpec("overlay", "overlay", (f"lowerdir={join_lowers(lowers)}",))]) as path:
-        assert len(os.listdir(path)) == 400
-    assert Path.cwd() == where
+    return MountSpec("overlay", "overlay", (f"lowerdir={join_lowers(lowers)}",))

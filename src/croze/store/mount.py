@@ -16,8 +16,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from croze.errors import CrozeError, PermissionDenied, ResourceExhausted, Unsupported
+from croze.fs.remove import temporary_directory
 from croze.fs.userns import in_user_namespace
 from croze.store.contract import MountSpec
+from croze.store.lowers import join_lowers, split_lowers
 
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
@@ -39,6 +41,8 @@ CLONE_NEWNS = 0x20000
 
 OPTIONS_LIMIT = 4095
 """mount(2) copies one page of options, the closing zero byte included."""
+LAYERS_LIMIT = 500
+"""The kernel's own (`OVL_MAX_STACK`)."""
 
 _FLAGS = {
     "ro": MS_RDONLY,
@@ -281,12 +285,21 @@ def _forget_volatile(data: Sequence[str]) -> None:
 
 
 def _overlay_relative(target: str, flags: int, data: Sequence[str]) -> None:
-    """Mount from inside the directory that all layers share, with paths relative to it.
+    """Mount from inside the directory that all layers share, with paths relative to it; from one of
+    links to them if that is too long as well.
 
     A chain of hundreds of layers is longer than a page of absolute paths. The working directory
     belongs to a thread once `CLONE_FS` is unshared, so the rest of the process stays where it is.
     """
     base, text = _relative_options(data)
+    if len(os.fsencode(text)) <= OPTIONS_LIMIT:
+        _mount_from(base, target, flags, text)
+        return
+    with temporary_directory("layers-") as base:
+        _mount_from(base, target, flags, _linked_options(data, base))
+
+
+def _mount_from(base: str, target: str, flags: int, text: str) -> None:
     failures: list[BaseException] = []
 
     def work() -> None:
@@ -317,31 +330,25 @@ def _relative_options(data: Sequence[str]) -> tuple[str, str]:
     parts = [o for o in data if not o.startswith(("lowerdir=", "upperdir=", "workdir="))]
     parts += [f"{k}={short[named[k]]}" for k in ("upperdir", "workdir") if k in named]
     parts.append("lowerdir=" + ":".join(short[d] for d in lowers))
-    text = ",".join(parts)
-    if len(os.fsencode(text)) > OPTIONS_LIMIT:
-        raise Unsupported(f"too many layers for one overlay mount: {len(lowers)}")
-    return base, text
+    return base, ",".join(parts)
 
 
-def join_lowers(dirs: Sequence[str]) -> str:
-    """The value of `lowerdir=`: topmost first, colons escaped as overlayfs wants them."""
-    return ":".join(d.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,") for d in dirs)
-
-
-def split_lowers(value: str) -> list[str]:
-    """Inverse of `join_lowers`."""
-    dirs, current, escaped = [], "", False
-    for char in value:
-        if escaped:
-            current, escaped = current + char, False
-        elif char == "\\":
-            escaped = True
-        elif char == ":":
-            dirs.append(current)
-            current = ""
-        else:
-            current += char
-    return [*dirs, current] if value else []
+def _linked_options(data: Sequence[str], base: str) -> str:
+    """The options with links in `base` for directories, which overlayfs follows as it mounts."""
+    parts: list[str] = []
+    for option in data:
+        name, _, value = option.partition("=")
+        if name not in ("lowerdir", "upperdir", "workdir"):
+            parts.append(option)
+            continue
+        dirs = split_lowers(value) if name == "lowerdir" else [value]
+        if len(dirs) > LAYERS_LIMIT:
+            raise Unsupported(f"too many layers for one overlay mount: {len(dirs)}")
+        links = [f"{name[0]}{number:x}" for number in range(len(dirs))]
+        for link, path in zip(links, dirs, strict=True):
+            os.symlink(path, os.path.join(base, link))
+        parts.append(f"{name}={':'.join(links)}")
+    return ",".join(parts)
 
 
 def mount_all(mounts: Sequence[MountSpec], target: str | os.PathLike[str]) -> None:

@@ -18,7 +18,8 @@ from croze.fs.tree.usage import usage
 from croze.fs.userns import in_user_namespace
 from croze.store.contract import MountSpec
 from croze.store.disk import disk_errors
-from croze.store.mount import join_lowers, mount, unmount
+from croze.store.lowers import join_lowers
+from croze.store.mount import mount, unmount
 from croze.store.snapshots import Snapshot, SnapshotTable, make_root
 from croze.workers.pool import Pool
 
