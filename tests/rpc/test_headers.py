@@ -8,7 +8,10 @@ import pytest
 from hpack import Decoder, Encoder
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 
+from croze.rpc.http2 import frames
+from croze.rpc.http2.client import ClientConnection
 from croze.rpc.http2.headers import HeaderDecoder
+from tests.rpc.raw_frames import parsed
 
 NAMES = [":path", "content-type", "x-docker-expose-session-grpc-method", "te", "a", "ünï"]
 VALUES = ["", "application/grpc", "/moby.buildkit.v1.Control/Solve", "x" * 300, "y" * 4000, "é"]
@@ -76,3 +79,17 @@ def test_lists_that_are_too_large() -> None:
     decoder.decode(entry)
     with pytest.raises(OversizedHeaderListError):
         decoder.decode(b"\xbe" * 10)  # the newest of the table, over and over
+
+
+def test_a_peer_with_a_smaller_table_hears_that_none_is_used() -> None:
+    """As many want to, before they read anything more."""
+    http, decoder, headers = ClientConnection(), Decoder(MOST), [("a", "b"), ("c", "d")]
+    for table in (4096, 100, 0):
+        decoder.max_allowed_table_size = table
+        http.receive(frames.settings({frames.HEADER_TABLE_SIZE: table}))
+        for _ in range(2):
+            http.open(headers)
+            blocks = [
+                payload for kind, _, _, payload in parsed(http.outgoing()) if kind == frames.HEADERS
+            ]
+            assert [read(decoder, block) for block in blocks] == [headers]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from hpack.hpack import encode_integer
 
@@ -17,6 +18,10 @@ from croze.rpc.http2.frames import (
     ConnectionBroken,
     frame,
 )
+
+NO_TABLE: Final = b"\x20"
+"""Begins a block, for a peer with a smaller table than there is without a word: it has to hear that
+none is used, or the connection ends (RFC 7541, 4.2)."""
 
 
 def header_frames(stream: int, block: bytes, limit: int, *, end_stream: bool = False) -> bytes:

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.rpc.http2 import frames
-from croze.rpc.http2.blocks import header_block, header_frames
+from croze.rpc.http2.blocks import NO_TABLE, header_block, header_frames
 from croze.rpc.http2.connection import HEADERS_LIMIT_BYTES, Connection
 from croze.rpc.http2.frames import Code, ConnectionBroken
 from croze.rpc.http2.messages import (
@@ -117,6 +117,7 @@ class ClientConnection(Connection[ClientStream]):
         self._unmet = unmet
         self._next = 1
         self._max_streams = STREAMS_UNTOLD
+        self._table_update = b""
 
     @property
     def has_room(self) -> bool:
@@ -126,7 +127,7 @@ class ClientConnection(Connection[ClientStream]):
     def open(self, headers: Headers) -> ClientStream:
         """Begin a call; `has_room` must be true."""
         number, self._next = self._next, self._next + 2
-        block = header_block(headers)
+        block, self._table_update = self._table_update + header_block(headers), b""
         self._queue(header_frames(number, block, self._max_frame))
         self._idle_frames = 0
         stream = self._streams[number] = ClientStream(number, self._initial)
@@ -180,6 +181,8 @@ class ClientConnection(Connection[ClientStream]):
                 raise ConnectionBroken(Code.PROTOCOL_ERROR, "a server that would be pushed to")
             case frames.MAX_CONCURRENT_STREAMS:
                 self._max_streams = value
+            case frames.HEADER_TABLE_SIZE if value < frames.DEFAULT_TABLE:
+                self._table_update = NO_TABLE
 
 
 def status_of(trailers: dict[str, str]) -> status_pb2.Status:
