@@ -21,6 +21,9 @@ from croze.status import (
 )
 
 LARGEST_MESSAGE_BYTES = 1 << 20
+_HEAD_BYTES = 200
+"""What an event takes beside its texts."""
+_DIGEST_BYTES = 73
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -37,13 +40,28 @@ def responses(events: Iterable[StatusEvent]) -> Iterator[control_pb2.StatusRespo
     """Pack events, in order, into as few messages as the size limit allows."""
     response, size = control_pb2.StatusResponse(), 0
     for event in events:
-        if size > LARGEST_MESSAGE_BYTES:
+        more = _size_bytes(event)
+        if size and size + more > LARGEST_MESSAGE_BYTES:
             yield response
             response, size = control_pb2.StatusResponse(), 0
         add(response, event)
-        size += len(event.data) if isinstance(event, VertexLog) else 200
+        size += more
     if size:
         yield response
+
+
+def _size_bytes(event: StatusEvent) -> int:
+    """About how much room it takes in a message. A warning has all of the Dockerfile with it."""
+    if isinstance(event, VertexLog):
+        return _HEAD_BYTES + len(event.data)
+    if isinstance(event, VertexState):
+        texts = len(event.name) + len(event.error)
+        return _HEAD_BYTES + texts + _DIGEST_BYTES * len(event.inputs)
+    if isinstance(event, VertexWarning):
+        source = event.source
+        attached = 0 if source is None else len(source.data) + len(source.definition)
+        return _HEAD_BYTES + attached + len(event.short) + sum(map(len, event.detail))
+    return _HEAD_BYTES + len(event.id) + len(event.name)
 
 
 def add(response: control_pb2.StatusResponse, event: StatusEvent) -> None:
