@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -29,9 +29,11 @@ class World(StubResolver):
     """Remembers warnings."""
 
     warned: list[tuple[str, str]] = field(default_factory=list)
+    shown: list[SourceDetail] = field(default_factory=list)
 
-    async def warn(self, warning: VertexWarning) -> None:
-        self.warned.append((warning.vertex, warning.short))
+    async def warn(self, warnings: Sequence[VertexWarning]) -> None:
+        self.warned += [(warning.vertex, warning.short) for warning in warnings]
+        self.shown += [warning.source for warning in warnings if warning.source is not None]
 
 
 def world(text: str, files: Mapping[str, Mapping[str, str]] | None = None) -> World:
@@ -77,6 +79,15 @@ async def test_an_error_shows_the_file() -> None:
     assert detail.data.startswith(b"FROM")
     assert detail.ranges[0].start.line == 2
     assert detail.definition
+
+
+async def test_thousands_of_warnings_share_the_file_and_show_so_much_of_it() -> None:
+    """The same bytes for each: copies would be as many times the file."""
+    asked = world("FROM scratch\n" + "".join(f"ENV V{n} {'x' * 40}\n" for n in range(3000)))
+    await build({}, asked)
+    assert len(asked.warned) == 3000
+    assert len({id(source) for source in asked.shown}) == 1
+    assert 0.9 * (64 << 20) < sum(len(source.data) for source in asked.shown) < 1.1 * (64 << 20)
 
 
 async def test_warnings_come_before_the_error() -> None:

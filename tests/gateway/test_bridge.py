@@ -174,7 +174,7 @@ async def test_the_resolver_answers_from_the_bridge(tmp_path: Path) -> None:
         assert resolver.session == "client"
         assert resolver.has_cap("file.base")
         assert not resolver.has_cap("exec.meta.network.none")
-        await resolver.warn(VertexWarning("sha256:v", 1, "careful", ("more",)))
+        await resolver.warn([VertexWarning("sha256:v", 1, "careful", ("more",))])
     events = [e async for batch in job.events() for e in batch]
     assert VertexWarning("sha256:v", 1, "careful", ("more",)) in events
 

@@ -15,14 +15,13 @@ import pytest
 
 from croze.api import ops_pb2
 from croze.dockerfile import asking
-from croze.dockerfile.asking import Ask, Facts, Forwarded, answering
+from croze.dockerfile.asking import Ask, Facts, Forwarded, Warned, answering
 from croze.dockerfile.resolver import FrontendResult, Syntax
 from croze.errors import CrozeError
 from croze.gateway.caps import LLB_ENABLED
 from croze.gateway.conversions import MOST_BYTES, Conversions
 from croze.image import platform as platforms
 from croze.llb.marshal import op_blobs
-from croze.status import VertexWarning
 from tests.golden.dockerfile_cases import _resolver
 from tests.golden.stub_resolver import StubResolver
 
@@ -125,7 +124,7 @@ async def test_an_image_that_has_changed(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found == (await made.convert("one"))[0]
     # Nothing was asked twice, and nobody warned twice.
     assert len(asked) == len((await made.convert("one"))[1])
-    assert sum(isinstance(each, VertexWarning) for each in asked) == 1
+    assert sum(isinstance(each, Warned) for each in asked) == 1
 
 
 @pytest.mark.parametrize("opts", [{"target": "a"}, {"build-arg:X": "1"}, {"no-cache": ""}])

@@ -99,7 +99,7 @@ class StubResolver:
             for name, text in self.input_texts.items()
         }
 
-    async def warn(self, warning: VertexWarning) -> None:
+    async def warn(self, warnings: Sequence[VertexWarning]) -> None:
         """Warnings are taken from the converter."""
 
 

@@ -62,6 +62,12 @@ class NamesAsked(Struct, frozen=True):
     path: str
 
 
+class Warned(Struct, frozen=True):
+    """What is no question."""
+
+    warnings: tuple[VertexWarning, ...]
+
+
 class ForwardAsked(Struct, frozen=True):
     syntax: Syntax
 
@@ -112,8 +118,8 @@ class AskingResolver:
     def session(self) -> str:
         return self._facts.session
 
-    async def warn(self, warning: VertexWarning) -> None:
-        await self._ask(warning)
+    async def warn(self, warnings: Sequence[VertexWarning]) -> None:
+        await self._ask(Warned(tuple(warnings)))
 
 
 async def build(ask: Ask, opts: Mapping[str, str], facts: Facts) -> FrontendResult | None:
@@ -167,8 +173,8 @@ def answering(resolver: Resolver, forward: Callable[[Syntax], Awaitable[Forwarde
                 return bytes(data)
             case NamesAsked(definition, path):
                 return list(await resolver.list_dir(definition, path))
-            case VertexWarning():
-                await resolver.warn(question)
+            case Warned(warnings):
+                await resolver.warn(warnings)
                 return None
             case ForwardAsked(syntax):
                 return await forward(syntax)

@@ -45,6 +45,8 @@ CAPS: Final = frozenset(
     f"moby.buildkit.frontend.{name}"
     for name in ("inputs", "subrequests", "contexts", "gitquerystring")
 )
+_SHOWN_BYTES: Final = 64 << 20
+"""The most that is sent of the file in all: further warnings come without it."""
 _SYNTAX_ARG = "build-arg:BUILDKIT_SYNTAX"
 
 
@@ -273,19 +275,22 @@ async def _warn(warnings: Sequence[LintWarning], source: SourceMap, resolver: Re
         return
     definition = source.definition or ops_pb2.Definition()
     vertex, origin = head(definition), definition.SerializeToString(deterministic=True)
-    for warning in warnings:
-        lines = SourceDetail(source.filename, source.data, (), source.language, definition=origin)
-        await resolver.warn(
+    lines = SourceDetail(source.filename, source.data, (), source.language, definition=origin)
+    shown = _SHOWN_BYTES // max(1, len(source.data))
+    await resolver.warn(
+        [
             VertexWarning(
                 vertex,
                 1,
                 _short(warning),
                 (warning.description,),
                 warning.url,
-                lines,
+                lines if number <= shown else None,
                 tuple(warning.location),
             )
-        )
+            for number, warning in enumerate(warnings)
+        ]
+    )
 
 
 def _short(warning: LintWarning) -> str:

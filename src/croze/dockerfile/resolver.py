@@ -104,7 +104,8 @@ class Resolver(Files, Protocol):
     def has_cap(self, id: str) -> bool:
         """Whether the daemon has an LLB capability (`mergeop`, `file.base`, ...)."""
 
-    async def warn(self, warning: VertexWarning) -> None: ...
+    async def warn(self, warnings: Sequence[VertexWarning]) -> None:
+        """All at once: each has the whole file with it, which they share."""
 
 
 class Scan(Struct, frozen=True):

@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from croze.aio.parallel import first_error
 from croze.aio.threads import in_thread
 from croze.api import ops_pb2
-from croze.dockerfile.asking import Ask, Facts, FileAsked, MetaAsked, NamesAsked
+from croze.dockerfile.asking import Ask, Facts, FileAsked, MetaAsked, NamesAsked, Warned
 from croze.dockerfile.resolver import FrontendResult, ImageQuestion
 from croze.errors import CrozeError
 from croze.llb.marshal import op_blobs
@@ -223,13 +223,26 @@ def _question(question: object, change: SessionChange) -> object:
         case ImageQuestion(oci_store=store) if store is not None:
             session = change.new if store.session == change.old else store.session
             return replace(question, oci_store=replace(store, session=session))
-        case VertexWarning(source=source) if source is not None and source.definition:
-            definition = ops_pb2.Definition.FromString(source.definition)
-            message, digests = change.definition(definition)
-            moved = replace(source, definition=message.SerializeToString(deterministic=True))
-            vertex = digests.get(question.vertex, question.vertex)
-            return replace(question, vertex=vertex, source=moved)
+        case Warned(warnings):
+            return Warned(_moved(warnings, change))
     return question
+
+
+def _moved(warnings: Sequence[VertexWarning], change: SessionChange) -> tuple[VertexWarning, ...]:
+    """The warnings of one file, which they share, as of the other session."""
+    source = warnings[0].source if warnings else None
+    if source is None or not source.definition:
+        return tuple(warnings)
+    message, digests = change.definition(ops_pb2.Definition.FromString(source.definition))
+    moved = replace(source, definition=message.SerializeToString(deterministic=True))
+    return tuple(
+        replace(
+            each,
+            vertex=digests.get(each.vertex, each.vertex),
+            source=None if each.source is None else moved,
+        )
+        for each in warnings
+    )
 
 
 def _result(result: FrontendResult, change: SessionChange) -> FrontendResult:

@@ -55,8 +55,9 @@ class BridgeResolver:
     def session(self) -> str:
         return self._request.session
 
-    async def warn(self, warning: VertexWarning) -> None:
-        self._bridge.warn(warning)
+    async def warn(self, warnings: Sequence[VertexWarning]) -> None:
+        for warning in warnings:
+            self._bridge.warn(warning)
 
     def _ref(self, definition: ops_pb2.Definition) -> BridgeRef:
         """The same definition is solved once, however many files of it are read."""
