@@ -103,9 +103,15 @@ class _Receiving(Generic[T]):
             if not self._peer_failed:
                 await self._write(pack_error(error))
             raise
-        self._finished = True
+        self._finish()
         await self._write(pack(wire_pb2.Packet.PACKET_FIN))
         return result
+
+    def _finish(self) -> None:
+        """Nothing that comes from here on is kept: the sender may go on for ever."""
+        self._finished = True
+        self._batch.clear()
+        self._emptied.set()
 
     async def _result(self) -> T:
         if self.sink is not None:
@@ -116,6 +122,8 @@ class _Receiving(Generic[T]):
     async def _take_in(self) -> None:
         expected = self._expected
         while packets := await self._read():
+            if self._finished:
+                continue
             self.meter.add(packets)
             if expected is not None:
                 packets = packets[expected.same_again(packets) :]
@@ -131,7 +139,7 @@ class _Receiving(Generic[T]):
             self._taken += len(packets)
             self._batch_bytes += sum(map(len, packets)) + 100 * len(packets)
             self._filled.set()
-            if self._batch_bytes > BUFFER_BYTES and not self._finished:
+            if self._batch_bytes > BUFFER_BYTES:
                 self._emptied.clear()
                 await self._emptied.wait()
         if not self._finished:
