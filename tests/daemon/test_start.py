@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-MOST = 900 if sys.version_info < (3, 12) else 920  # 905 on Python 3.13
+MOST = 905 if sys.version_info < (3, 12) else 925  # 901 on Python 3.11, a few more on 3.13
 LATER = (
     *("aiohttp.client", "http.client", "cryptography", "tuf", "yaml"),
     *("multiprocessing", "zipfile", "unittest"),

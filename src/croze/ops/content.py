@@ -17,7 +17,6 @@ from typing import ParamSpec, TypeVar
 from croze.cachekeys import texts
 from croze.errors import CrozeError, NotFound
 from croze.fs.content.checksum import Query, checksum
-from croze.fs.content.texts import content_texts
 from croze.ops.digests import digest, joined
 from croze.ops.results import ref_of
 from croze.solver.contract import OpContext, Result
@@ -88,6 +87,8 @@ class ContentDigests:
         async with ref.mounted(readonly=True, sessions=sessions) as root:
             digests = await self._workers.run(checksum, str(root), side_file, queries)
             if texts.wanted():
+                from croze.fs.content.texts import content_texts
+
                 content = await self._workers.run(content_texts, str(root), side_file, queries)
                 for name, kind, pieces in content:
                     texts.note(name, texts.DigestText(kind, pieces))
