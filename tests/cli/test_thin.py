@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import posix
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import croze
-from croze.version import TEXT
+from croze.version import TEXT, tell_if_asked
 from scripts.quick_start import quick
 
 REPO = Path(__file__).resolve().parents[2]
@@ -91,3 +93,28 @@ def test_an_interrupt_while_modules_are_imported_shows_no_traceback(before: str,
         [sys.executable, "-c", INTERRUPTED, before], env=env, capture_output=True, check=False
     )
     assert (done.returncode, done.stderr) == (code, b"")
+
+
+def test_the_version_is_told_to_who_asks_for_it_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends: list[int] = []
+    monkeypatch.setattr(posix, "_exit", ends.append)
+    for argv in (
+        ["croze"],
+        ["croze", "build"],
+        ["croze", "version", "-h"],
+        ["buildctl", "version"],
+    ):
+        tell_if_asked(argv)
+    assert (capsys.readouterr().out, ends) == ("", [])
+    tell_if_asked(["/usr/bin/croze", "--version"])
+    assert (capsys.readouterr().out, ends) == (f"{TEXT}\n", [0])
+    monkeypatch.setattr(sys, "stdout", _Full())
+    tell_if_asked(["croze", "version"])
+    assert ends == [0]
+
+
+class _Full(io.StringIO):
+    def flush(self) -> None:
+        raise OSError("no space left on device")
