@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -52,5 +52,5 @@ async def build(history: BuildHistory, ref: str, *, created_s: int = 1000) -> No
         made.logs.CopyFrom(control_pb2.Descriptor(digest=digest, media_type=MEDIA_TYPE))
         return made
 
-    history.finish(ref, complete())
+    history.finish(ref, complete(), AsyncExitStack())
     await history.settled()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -64,7 +65,7 @@ async def test_listing_waits_for_what_is_being_written(opened: Open) -> None:
             await gate.wait()
             return record("a")
 
-        history.finish("a", complete())
+        history.finish("a", complete(), AsyncExitStack())
         listing = group.create_task(listed(history))
         await asyncio.sleep(0)
         assert not listing.done()
@@ -171,7 +172,7 @@ async def test_a_build_that_cannot_be_recorded_is_not_listed(opened: Open) -> No
         async def complete() -> control_pb2.BuildHistoryRecord:
             raise CrozeError("disk full")
 
-        history.finish("a", complete())
+        history.finish("a", complete(), AsyncExitStack())
         assert await listed(history) == []
 
 
@@ -195,7 +196,7 @@ async def test_of_an_image_all_but_the_layers_stays(opened: Open) -> None:
             made.Result.Results[0].digest = root
             return made
 
-        history.finish("a", complete())
+        history.finish("a", complete(), AsyncExitStack())
         await history.settled()
     async with opened() as history:
         history.store.collect_blobs()

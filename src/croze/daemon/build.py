@@ -99,7 +99,6 @@ async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, st
     request = with_own_frontend(request)
     plan = await BuildPlan.of(engine, request)
     async with (
-        engine.store.leases.lease(),
         recording(engine.history, engine.telemetry, request) as record,
         engine.local_sources.prefetching() as prefetch,
         engine.solver.job(request.Ref, sessions=plan.sessions) as job,

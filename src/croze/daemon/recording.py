@@ -6,7 +6,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 
 import msgspec
@@ -30,6 +30,7 @@ from croze.image.descriptor import Descriptor
 from croze.solver.solver import Job
 from croze.status import StatusEvent
 from croze.store.blobs import DiskBlobStore
+from croze.store.contract import Lease
 from croze.telemetry import stubs
 from croze.telemetry.build import TRACE, BuildTrace
 from croze.telemetry.machine import MachineUsage
@@ -54,9 +55,14 @@ class Recording:
     """One build's record while the build runs."""
 
     def __init__(
-        self, history: BuildHistory, telemetry: Telemetry, request: control_pb2.SolveRequest
+        self,
+        history: BuildHistory,
+        telemetry: Telemetry,
+        request: control_pb2.SolveRequest,
+        lease: Lease,
     ) -> None:
         self._history = history
+        self._lease = lease
         self._telemetry = telemetry
         self._trace = BuildTrace(CURRENT.get() or root())
         self._record = started_record(request)
@@ -109,13 +115,14 @@ class Recording:
             result.Attestations.append(statement)
 
     def _add_result(self, number: int, descriptor: control_pb2.Descriptor) -> None:
+        self._lease.hold(descriptor.digest)
         result = self._record.Result
         result.Results[number].CopyFrom(descriptor)
         if not result.HasField("ResultDeprecated"):
             result.ResultDeprecated.CopyFrom(descriptor)
 
-    def end(self, error: BaseException | None) -> None:
-        """The build is over."""
+    def end(self, error: BaseException | None, leased: AsyncExitStack) -> None:
+        """The build is over; its blobs stay `leased` until the record holds them."""
         self.usage.stop()
         if self._job is None or self._hidden:
             return
@@ -123,7 +130,7 @@ class Recording:
         record.CompletedAt.FromDatetime(datetime.now(UTC))
         if error is not None:
             self._error = failure.recorded(error)
-        self._history.finish(record.Ref, self._complete(self._job))
+        self._history.finish(record.Ref, self._complete(self._job), leased.pop_all())
         self._history.finalize_later(record.Ref, self._add_trace)
 
     async def _complete(self, job: Job) -> control_pb2.BuildHistoryRecord:
@@ -172,14 +179,17 @@ async def recording(
     history: BuildHistory, telemetry: Telemetry, request: control_pb2.SolveRequest
 ) -> AsyncIterator[Recording]:
     """Record the build that runs inside, however it ends, from its `begin` on. Stands around the
-    job: the log is complete when that is gone."""
-    record = Recording(history, telemetry, request)
-    try:
-        yield record
-    except BaseException as error:
-        record.end(error)
-        raise
-    record.end(None)
+    job: the log is complete when that is gone. The blobs that the build uses are leased until its
+    record has been written, which holds those that it names."""
+    async with AsyncExitStack() as leased:
+        lease = await leased.enter_async_context(history.store.leases.lease())
+        record = Recording(history, telemetry, request, lease)
+        try:
+            yield record
+        except BaseException as error:
+            record.end(error, leased)
+            raise
+        record.end(None, leased)
 
 
 def started_record(request: control_pb2.SolveRequest) -> control_pb2.BuildHistoryRecord:

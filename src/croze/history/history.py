@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Self
 
 from msgspec import Struct
@@ -68,13 +68,18 @@ class BuildHistory:
         self._active[record.Ref] = record
         self._send(Event(type=control_pb2.STARTED, record=record))
 
-    def finish(self, ref: str, complete: Coroutine[None, None, Record]) -> None:
-        """A build is over: `complete` makes its record, with all blobs that it names."""
-        self._writing[ref] = self._tasks.create_task(self._finish(ref, complete))
+    def finish(
+        self, ref: str, complete: Coroutine[None, None, Record], leased: AsyncExitStack
+    ) -> None:
+        """A build is over: `complete` makes its record, with all blobs that it names. What is
+        `leased` stays until the record holds them."""
+        self._writing[ref] = self._tasks.create_task(self._finish(ref, complete, leased))
 
-    async def _finish(self, ref: str, complete: Coroutine[None, None, Record]) -> None:
+    async def _finish(
+        self, ref: str, complete: Coroutine[None, None, Record], leased: AsyncExitStack
+    ) -> None:
         try:
-            async with self.store.leases.lease():
+            async with leased:
                 record = await complete
                 self.records.put(record)
         except (CrozeError, OSError) as error:
