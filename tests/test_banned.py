@@ -127,6 +127,47 @@ def test_tests_import_nothing_from_tests() -> None:
     assert not lenders
 
 
+LONG_S = 60
+
+
+def hasty(source: str) -> list[int]:
+    """The lines on which something is given a time that a busy machine may not have, and no comment
+    says what for."""
+    lines = source.splitlines()
+    found = []
+    for node in ast.walk(parse(source)):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func).rpartition(".")[2]
+            times = [each.value for each in node.keywords if each.arg == "timeout"]
+            times += node.args[:1] if name in ("wait", "join", "settimeout", "timeout") else []
+            short = any(
+                isinstance(each, ast.Constant)
+                and isinstance(each.value, int | float)
+                and each.value < LONG_S
+                for each in times
+            )
+            if short:
+                found.append(node.lineno)
+        if isinstance(node, ast.Import) and any(each.name == "time" for each in node.names):
+            found.append(node.lineno)
+    return [line for line in sorted(found) if "#" not in lines[line - 1]]
+
+
+def test_nothing_in_the_whole_is_asked_to_be_quick() -> None:
+    """What is to come is waited for by `tests.support.waiting`; how much work it takes is counted:
+    on a machine that is busy with something else the rest is a throw of dice."""
+    seen = "import time\np.wait(timeout=20)\nq.join(3)\np.wait(PATIENCE_S)\ns.settimeout(5)  # ok\n"
+    assert hasty(seen) == [1, 2, 3]
+    waiting = ROOT / "tests/support/waiting.py"
+    files = [path for top in ("e2e", "support") for path in (ROOT / "tests" / top).rglob("*.py")]
+    wrong = {
+        str(path.relative_to(ROOT)): lines
+        for path in sorted(files)
+        if path != waiting and (lines := hasty(path.read_text(encoding="utf-8")))
+    }
+    assert not wrong, "use tests.support.waiting"
+
+
 def open_listings(source: str) -> Iterator[int]:
     """Lines on which a directory is listed and stays open if that ends before its end."""
     tree = ast.parse(source)

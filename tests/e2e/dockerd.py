@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.sandbox import REPO, select_pause
+from tests.e2e.sandbox import REPO
+from tests.support.waiting import PATIENCE_S, eventually
 
 CONTAINERD_STORE = REPO / ".cache/peers/trixie/root/usr/sbin/dockerd"
 """A dockerd that can keep its images in containerd's store: before version 23 none can."""
@@ -81,15 +81,16 @@ def _serving(command: Sequence[str | Path], host: str, folder: Path) -> Iterator
     with open(folder / "log", "wb") as log:
         daemon = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 60
-        while subprocess.run(["docker", "-H", host, "version"], capture_output=True).returncode:
-            assert daemon.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline
-            select_pause()
+        look = ["docker", "-H", host, "version"]
+        eventually(
+            lambda: not subprocess.run(look, capture_output=True).returncode,
+            (folder / "log").read_text,
+            process=daemon,
+        )
         yield
     finally:
         daemon.terminate()
-        daemon.wait(timeout=30)
+        daemon.wait(PATIENCE_S)
         _unmount(folder)
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
+from tests.support.waiting import PATIENCE_S
+
 PIECE: Final = 64 << 10
 
 
@@ -86,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _forward(self, what: str, body: bytes) -> None:
-        upstream = http.client.HTTPConnection(self.faulty.upstream, timeout=30)
+        upstream = http.client.HTTPConnection(self.faulty.upstream, timeout=PATIENCE_S)
         headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
         upstream.request(self.command, self.path, body, {**headers, "Host": self.faulty.host})
         answer = upstream.getresponse()

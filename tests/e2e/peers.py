@@ -14,17 +14,16 @@ import re
 import shutil
 import subprocess
 import tarfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.app import base
-from tests.e2e.sandbox import BUILDX, CROZE, Sandbox, execute, select_pause
+from tests.e2e.sandbox import BUILDX, CROZE, Sandbox, execute
+from tests.support.waiting import PATIENCE_S, eventually
 
 RECORDS = Path(__file__).with_name("peer")
-START_TIMEOUT_S = 30
 EPOCH_S = 1_000_000_000
 """The time of every file that a test makes; what is newer was made by the build."""
 BASE_FILE = "bin/busybox"
@@ -78,15 +77,12 @@ def buildkitd(binary: str, folder: Path) -> Iterator[str]:
     with open(folder / "log", "wb") as log:
         daemon = subprocess.Popen([*command, "--addr", address], stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while b"running server" not in (folder / "log").read_bytes():
-            assert daemon.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, "buildkitd did not start in time"
-            select_pause()
+        log_text = (folder / "log").read_text
+        eventually(lambda: "running server" in log_text(), log_text, process=daemon)
         yield address
     finally:
         daemon.terminate()
-        daemon.wait(timeout=30)
+        daemon.wait(PATIENCE_S)
 
 
 @dataclass

@@ -6,14 +6,15 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+
+from tests.support.processes import command_line
+from tests.support.waiting import PATIENCE_S, eventually, free_port, listens, turns
 
 REPO = Path(__file__).resolve().parents[2]
 CROZE = Path(sys.executable).parent / "croze"
@@ -182,7 +183,7 @@ class Sandbox:
         """Stop the daemon; its exit code (negative for the signal that ended it)."""
         assert self.daemon is not None
         self.daemon.send_signal(number)
-        code = self.daemon.wait(timeout=20)
+        code = self.daemon.wait(PATIENCE_S)
         self.daemon = None
         return code
 
@@ -232,40 +233,17 @@ class Sandbox:
             f"mount {m}" for m in Path("/proc/self/mounts").read_text().splitlines() if marker in m
         ]
         for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                words = (
-                    (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                )
-                if marker in words and int(process.name) != os.getpid():
-                    found.append(f"process {process.name} {words}")
+            words = command_line(int(process.name))
+            if marker in words and int(process.name) != os.getpid():
+                found.append(f"process {process.name} {words}")
         return found
 
-    def wait_no_leftovers(self, timeout_s: float = 5.0) -> list[str]:
-        """Children of a killed daemon need a moment to notice."""
-        deadline = time.monotonic() + timeout_s
-        while (leftovers := self.leftovers()) and time.monotonic() < deadline:
-            select_pause()
-        return leftovers
-
-
-def select_pause() -> None:
-    """A short wait for other processes; there is no event to wait for."""
-    import select
-
-    select.select([], [], [], 0.05)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    def wait_no_leftovers(self) -> list[str]:
+        """What never goes: children of a killed daemon need a moment to notice."""
+        for _ in turns():
+            if not self.leftovers():
+                break
+        return self.leftovers()
 
 
 @contextlib.contextmanager
@@ -284,12 +262,8 @@ def registry(folder: Path, auth: str = "") -> Iterator[str]:
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen([binary, "serve", str(config)], stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 20
-        while not _listens(port):
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, "the registry did not start in time"
-            select_pause()
+        eventually(lambda: listens(port), (folder / "log").read_text, process=process)
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(PATIENCE_S)

@@ -7,13 +7,13 @@ import os
 import pty
 import select
 import signal
-import time
+import time  # what is shown comes by select(2), which is told how long
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-TIMEOUT_S = 30.0
+from tests.support.waiting import PATIENCE_S
 
 
 class Terminal:
@@ -45,7 +45,7 @@ class Terminal:
 
     def expect(self, text: str) -> str:
         """Wait until `text` is shown; all that was shown up to its end since the last call."""
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + PATIENCE_S
         while text not in self._heard:
             remaining_s = deadline - time.monotonic()
             assert remaining_s > 0, f"no {text!r} in {self._heard!r}"
@@ -64,7 +64,7 @@ class Terminal:
 
     def wait(self) -> int:
         """The exit code, once the command has said all it has to say."""
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + PATIENCE_S
         with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
             while select.select([self._fd], [], [], max(0, deadline - time.monotonic()))[0]:
                 self._heard += os.read(self._fd, 65536).decode(errors="replace")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
+import time  # nothing tells that somebody is stuck
 from pathlib import Path
 
 from tests.e2e.app import base
-from tests.e2e.sandbox import CROZE, Sandbox, select_pause
+from tests.e2e.sandbox import CROZE, Sandbox
 from tests.e2e.watched import resident_kb
+from tests.support.waiting import pause
 
 MUCH = 64 << 20
 ROOM_KB = 24 << 10
@@ -25,7 +26,7 @@ def wait_until_stuck(sandbox: Sandbox) -> None:
         now = io.read_text().splitlines()[0]
         if now != before and int(now.split()[1]) - int((before or "0 0").split()[1]) > 4096:
             before, since = now, time.monotonic()
-        select_pause()
+        pause()
 
 
 def test_a_client_of_run_that_does_not_read(sandbox: Sandbox, busybox: Path) -> None:

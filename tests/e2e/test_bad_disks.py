@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.app import base
 from tests.e2e.disks import leave
 from tests.e2e.sandbox import Sandbox
+from tests.support.waiting import PATIENCE_S
 
 SIZE = 32 << 20
 DOCKERFILE = """\
@@ -95,7 +96,7 @@ def test_a_daemon_does_not_start_on_a_read_only_root(small: Sandbox) -> None:
         env=small.env,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
     remount(small.root, "rw")

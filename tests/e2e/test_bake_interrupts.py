@@ -6,14 +6,14 @@ import base64
 import json
 import signal
 import subprocess
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.app import base
-from tests.e2e.sandbox import CROZE, Sandbox, execute, select_pause
+from tests.e2e.sandbox import CROZE, Sandbox
+from tests.support.processes import NAP_S, sleepers
+from tests.support.waiting import PATIENCE_S, eventually
 
 STEPS = """
 group "default" {{ targets = ["one", "two"] }}
@@ -37,22 +37,20 @@ target "bad" {{
   dockerfile-inline = "FROM base\\nRUN echo this is bad; exit 7\\n"
 }}
 """
-LONG_S = 83171
-"""No other test sleeps as long."""
 CANCELED = "failed to solve: Canceled: context canceled\n"
 
 
 @pytest.fixture
 def project(desk: Sandbox, busybox: Path) -> Path:
     image = base(busybox)[1].removeprefix("base=")
-    return desk.context("steps", {"docker-bake.hcl": STEPS.format(base=image, s=LONG_S)})
+    return desk.context("steps", {"docker-bake.hcl": STEPS.format(base=image, s=NAP_S)})
 
 
 def interrupted(
-    desk: Sandbox, project: Path, signals: Sequence[signal.Signals], *targets: str
+    desk: Sandbox, project: Path, number: int, *targets: str, again: bool = False
 ) -> tuple[int, str]:
-    """Once as many steps as targets have begun; the exit code and all that was said. As raw JSON:
-    plain progress keeps to one step for five seconds."""
+    """Once as many steps as targets have begun, and `again` while it leaves; the exit code and all
+    that was said. As raw JSON: plain progress keeps to one step for five seconds."""
     command = [str(CROZE), "bake", "--progress=rawjson", *targets]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=desk.env, cwd=project) as baking:
         assert baking.stderr is not None
@@ -63,42 +61,34 @@ def interrupted(
             said += line
             logs = json.loads(line).get("logs", ())
             begun += sum(base64.b64decode(log["data"]).startswith(b"this is ") for log in logs)
-        for number in signals:
+        baking.send_signal(number)
+        said += baking.stderr.readline()
+        if again:
             baking.send_signal(number)
         said += baking.stderr.read()
-        return baking.wait(timeout=60), said.decode()
-
-
-def ended(desk: Sandbox) -> bool:
-    """Whether no step is left; the daemon may still be at it."""
-    deadline = time.monotonic() + 5
-    while f"sleep {LONG_S}" in execute(["ps", "-eo", "args"], desk.env).stdout:
-        if time.monotonic() > deadline:
-            return False
-        select_pause()
-    return True
+        return baking.wait(PATIENCE_S), said.decode()
 
 
 @pytest.mark.parametrize(
-    "signals",
-    [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 3],
-    ids=["ctrl-c", "sigterm", "ctrl-c thrice"],
+    ("number", "again"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)],
+    ids=["ctrl-c", "sigterm", "ctrl-c twice"],
 )
-def test_interrupted(desk: Sandbox, project: Path, signals: Sequence[signal.Signals]) -> None:
-    code, said = interrupted(desk, project, signals)
+def test_interrupted(desk: Sandbox, project: Path, number: int, again: bool) -> None:
+    code, said = interrupted(desk, project, number, again=again)
     assert code == 130
     assert said.endswith(f"ERROR: target one: {CANCELED}")
     assert not (project / "out").exists()
-    assert ended(desk)
+    eventually(lambda: not sleepers())  # the daemon may still be at it
 
 
 def test_interrupted_with_one_target(desk: Sandbox, project: Path) -> None:
-    code, said = interrupted(desk, project, [signal.SIGINT], "one")
+    code, said = interrupted(desk, project, signal.SIGINT, "one")
     assert (code, said.splitlines()[-1]) == (130, f"ERROR: {CANCELED.strip()}")
 
 
 def test_interrupted_while_others_wait_for_their_base(desk: Sandbox, project: Path) -> None:
-    code, said = interrupted(desk, project, [signal.SIGINT], "on-two")
+    code, said = interrupted(desk, project, signal.SIGINT, "on-two")
     assert code == 130
     assert said.endswith(f"ERROR: target on-two: {CANCELED}")
 
@@ -109,4 +99,4 @@ def test_a_failing_target_ends_the_rest(desk: Sandbox, project: Path) -> None:
     assert "ERROR: target bad: failed to solve: process " in done.stderr
     assert done.stderr.endswith("did not complete successfully: exit code: 7\n")
     assert not (project / "out").exists()
-    assert ended(desk)
+    eventually(lambda: not sleepers())  # the daemon may still be at it

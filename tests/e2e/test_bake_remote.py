@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from croze.fs.remove import remove_tree
 from tests.e2e.sandbox import Sandbox, execute
 from tests.e2e.web import git, git_daemon, handler, web
 from tests.sources.git_servers import ssh_server
+from tests.support.ssh_agent import ssh_agent
 
 REMOTE = """
 group "default" { targets = ["there", "sub", "here", "named"] }
@@ -253,16 +253,3 @@ def test_a_repository_behind_ssh(desk: Sandbox, served: Path, here: Path, tmp_pa
         desk.croze(*words, cwd=here, env=env)
     assert refused.code == 1
     assert built(here) == {name: BUILT[name] for name in ("there", "sub")}
-
-
-@contextlib.contextmanager
-def ssh_agent(path: Path) -> Iterator[None]:
-    with subprocess.Popen(
-        ["ssh-agent", "-D", "-a", path], stdout=subprocess.PIPE, text=True
-    ) as agent:
-        try:
-            assert agent.stdout is not None
-            agent.stdout.readline()  # it listens by then
-            yield
-        finally:
-            agent.terminate()

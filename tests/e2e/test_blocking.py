@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox
+from tests.support.waiting import PATIENCE_S
 
 HOOKS = Path(__file__).parent / "blocking"
 DOCKERFILE = """
@@ -76,7 +77,7 @@ def cancelled(sandbox: Sandbox, words: list[str | Path]) -> None:
         assert build.stderr is not None
         next(line for line in build.stderr if b"] RUN" in line)
         build.send_signal(signal.SIGINT)
-        build.communicate(timeout=30)
+        build.communicate(timeout=PATIENCE_S)
 
 
 def test_the_watch_sees(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tarfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.e2e.app import APP, base
 from tests.e2e.sandbox import REPO, Sandbox, execute
+from tests.support.ssh_agent import ssh_agent
 
 
 @pytest.fixture
@@ -127,9 +127,7 @@ def test_secrets_ssh_and_cache_mounts(sandbox: Sandbox, busybox: Path, tmp_path:
     )
     context = sandbox.context("mounts", {"Dockerfile": dockerfile})
     (sandbox.path / "token").write_text("one")
-    agent = sandbox.path / "agent.sock"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(agent)], stdout=subprocess.DEVNULL)
-    try:
+    with ssh_agent(sandbox.path / "agent.sock") as agent:
         out = sandbox.path / "out"
         flags = ["--secret", f"id=token,src={sandbox.path}/token", "--secret", "id=other,env=TWO"]
         flags += ["--ssh", f"default={agent}", "-o", str(out)]
@@ -141,9 +139,6 @@ def test_secrets_ssh_and_cache_mounts(sandbox: Sandbox, busybox: Path, tmp_path:
             assert (out / "n").read_text().strip() == lines
         assert not (out / "run").exists()
         assert not (out / "scratch").exists()
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_context_from_stdin(sandbox: Sandbox, busybox: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.app import APP, base
 from tests.e2e.sandbox import BUILDX, REPO, Sandbox, execute
+from tests.support.ssh_agent import ssh_agent
 
 pytestmark = pytest.mark.parametrize("suite", sorted(BUILDX))
 
@@ -79,15 +80,10 @@ def test_secrets_and_ssh(sandbox: Sandbox, busybox: Path, suite: str) -> None:
     )
     context = sandbox.context("mounts", {"Dockerfile": dockerfile})
     (sandbox.path / "token").write_text("one")
-    agent = sandbox.path / "agent.sock"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(agent)], stdout=subprocess.DEVNULL)
-    try:
+    with ssh_agent(sandbox.path / "agent.sock") as agent:
         flags = ["--secret", f"id=token,src={sandbox.path}/token"]
         flags += ["--ssh", f"default={agent}", "-o", "type=cacheonly"]
         sandbox.buildx(suite, "build", *base(busybox), *flags, context)
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_a_failing_run_shows_the_excerpt(sandbox: Sandbox, busybox: Path, suite: str) -> None:

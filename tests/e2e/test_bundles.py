@@ -19,6 +19,7 @@ import pytest
 
 from croze.http.client import fetch
 from tests.e2e.sandbox import BUILDX, CROZE, Sandbox, execute
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +222,7 @@ def test_traces_are_served(built: Sandbox) -> None:
                 assert json.loads(_get(f"{base}/api/traces/{id}"))["data"][0]["traceID"] == id
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) in (0, 130)
+            assert process.wait(PATIENCE_S) in (0, 130)
 
 
 def _get(url: str) -> str:

@@ -16,6 +16,7 @@ from tests.e2e.peers import Client, buildkitd, buildkitd_binary, buildx
 from tests.e2e.sandbox import CROZE, Sandbox, execute
 from tests.support.actions_cache import READ, WRITE, Service, actions_cache
 from tests.support.clouds import ACCOUNT, ACCOUNT_KEY, BUCKET, REGION, Moto
+from tests.support.files import below
 
 UNIQUE = """FROM base AS build
 COPY one /
@@ -172,7 +173,7 @@ def test_secrets_stay_where_they_are(
     texts.append(Path(f"{out}.tar").read_bytes().decode("latin-1"))
     texts += [
         file.read_bytes().decode("latin-1")
-        for file in desk.root.rglob("*")
+        for file in below(desk.root)
         if file.is_file() and ("db" in file.suffix or file.parent.name == "sha256")
     ]
     for secret in secrets:

@@ -13,6 +13,7 @@ from croze.client.options import BuildOptions
 from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox
 from tests.e2e.watched import resident_kb, until
+from tests.support.waiting import PATIENCE_S
 
 BUILDS, GRAPHS, STEPS = 100, 20, 4
 NOTE = "RUN --mount=type=cache,target=/notes echo {name} >> /notes/all\n"
@@ -62,7 +63,7 @@ def test_a_client_that_vanishes_takes_along_what_it_alone_wanted(
     first.communicate()
     assert second.poll() is None
     sandbox.croze("build", *base(busybox), go)
-    said = second.communicate(timeout=20)[1]
+    said = second.communicate(timeout=PATIENCE_S)[1]
     assert second.returncode == 0, said
     assert b"good" in said
 

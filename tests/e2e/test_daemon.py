@@ -14,7 +14,8 @@ import pytest
 
 from tests.e2e.app import base
 from tests.e2e.certificates import certificates
-from tests.e2e.sandbox import BUILDX, Sandbox, execute, free_port
+from tests.e2e.sandbox import BUILDX, Sandbox, execute
+from tests.support.waiting import PATIENCE_S, free_port
 
 DAEMON: list[str | Path] = [sys.executable, "-m", "croze.daemon"]
 ACTIVATE = """\
@@ -153,7 +154,7 @@ def protocol(folder: Path, port: int, name: str) -> str | None:
         context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
     with (
         contextlib.suppress(OSError),
-        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as secured,
     ):
         # In TLS 1.3 a refusal is the first thing to be read; HTTP/2 wants to be greeted.

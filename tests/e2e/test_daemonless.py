@@ -41,6 +41,7 @@ class Daemonless:
             **sandbox.env,
             "BUILDKITD": f"{sys.executable} -m croze.daemon",
             "BUILDKITD_FLAGS": f"--root {sandbox.path}/state --debug",
+            "BUILDCTL_CONNECT_RETRIES_MAX": "100",
         }
 
     def __call__(

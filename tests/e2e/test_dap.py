@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.sandbox import CROZE, Sandbox, select_pause
+from tests.e2e.sandbox import CROZE, Sandbox
 from tests.e2e.terminal import Terminal
 from tests.support.dap import Client
+from tests.support.waiting import eventually
 
 DOCKERFILE = """
 FROM dap-base AS base
@@ -158,10 +158,7 @@ def test_what_follows_a_stop_is_not_done_yet(desk: Sandbox, project: Path) -> No
         assert not seen(client)
         client.ask("next", {"threadId": stop["threadId"]})
         client.stopped()
-        deadline = time.monotonic() + 20
-        while not seen(client):  # what a step has said may come after the stop
-            assert time.monotonic() < deadline
-            select_pause()
+        eventually(lambda: seen(client))  # what a step has said may come after the stop
 
 
 def test_variables(desk: Sandbox, project: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.sandbox import Sandbox, execute
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,10 @@ def test_metrics(daemon: Sandbox) -> None:
 def test_pages(daemon: Sandbox, path: str, found: str) -> None:
     code, text = ask(daemon, path)
     assert code == 200
-    assert found in text
+    if "seconds=" in path:  # a busy machine may give nobody a turn in so few
+        eventually(lambda: found in ask(daemon, path)[1])
+    else:
+        assert found in text
 
 
 def test_refusals(daemon: Sandbox) -> None:
@@ -110,7 +114,6 @@ def test_flight_recorder(daemon: Sandbox) -> None:
     assert ask(daemon, f"{path}/start", "-X", "POST")[0] == 200
     assert ask(daemon, f"{path}/start", "-X", "POST")[0] == 409
     assert ask(daemon, f"{path}/set_period", "-d", "period=3s")[0] == 412
-    ask(daemon, "/debug/pprof/profile?seconds=0.1")
-    assert "MainThread;" in ask(daemon, path)[1]
+    eventually(lambda: "MainThread;" in ask(daemon, path)[1])
     assert ask(daemon, f"{path}/stop", "-X", "POST")[0] == 200
     assert ask(daemon, f"{path}/stop", "-X", "POST")[0] == 409

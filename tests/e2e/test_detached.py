@@ -9,15 +9,15 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.app import base
-from tests.e2e.sandbox import CROZE, Sandbox, select_pause
+from tests.e2e.sandbox import CROZE, Sandbox
 from tests.e2e.terminal import Terminal
+from tests.support.waiting import PATIENCE_S, eventually
 
 WAIT = (
     'RUN --mount=type=cache,target=/n echo "step $STEP up"; '
@@ -72,10 +72,7 @@ def holders(sandbox: Sandbox) -> list[int]:
 
 
 def wait_gone(sandbox: Sandbox) -> None:
-    deadline = time.monotonic() + 20
-    while holders(sandbox):
-        assert time.monotonic() < deadline, "the process that stayed behind has not ended"
-        select_pause()
+    eventually(lambda: not holders(sandbox), lambda: "the process that stayed behind has not ended")
 
 
 def steps(shown: str) -> list[str]:
@@ -106,7 +103,7 @@ def test_a_build_outlives_its_terminal_and_all_watchers_see_the_same(builds: Bui
     # The terminal is gone, and whoever was its foreground has been hung up.
     first, second = builds.attach(ref), builds.attach(ref)
     builds.let_go()
-    seen = [watcher.communicate(timeout=60)[1] for watcher in (first, second)]
+    seen = [watcher.communicate(timeout=PATIENCE_S)[1] for watcher in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], seen
     late = sandbox.croze("attach", "--progress=plain", ref)
     assert steps(seen[0]) == steps(seen[1]) == steps(late.stderr)
@@ -122,7 +119,7 @@ def test_a_failed_build_says_so_to_whoever_attaches(builds: Builds) -> None:
     ref = builds.detach(builds.context("RUN exit 7"))
     watcher = builds.attach(ref)
     builds.let_go()
-    said = watcher.communicate(timeout=60)[1]
+    said = watcher.communicate(timeout=PATIENCE_S)[1]
     assert watcher.returncode == 1
     assert ">>> RUN exit 7" in said
     assert said.endswith("did not complete successfully: exit code: 7\n"), said
@@ -138,7 +135,7 @@ def test_a_build_outlives_its_client(builds: Builds) -> None:
     os.kill(holder, signal.SIGKILL)
     wait_gone(builds.sandbox)
     builds.let_go()
-    rest = watcher.communicate(timeout=60)[1]
+    rest = watcher.communicate(timeout=PATIENCE_S)[1]
     assert watcher.returncode == 0, rest
     assert "orphan" in builds.sandbox.croze("images").stdout
 
@@ -172,7 +169,7 @@ def test_a_build_outlives_the_network_and_is_lent_secrets_afterwards(
         relay.cut()
         assert relay.wait_connected() > 0, "the client has not come back"
         builds.let_go()
-        rest = watcher.communicate(timeout=60)[1]
+        rest = watcher.communicate(timeout=PATIENCE_S)[1]
         assert watcher.returncode == 0, rest
         wait_gone(sandbox)
     assert (tmp_path / "out/told").read_text() == "word-after-the-break"
@@ -184,7 +181,7 @@ def test_a_build_can_be_cancelled(builds: Builds) -> None:
     watcher = builds.attach(ref)
     wait_up(watcher)
     assert builds.sandbox.croze("cancel", ref).stdout == f"{ref}\n"
-    said = watcher.communicate(timeout=60)[1]
+    said = watcher.communicate(timeout=PATIENCE_S)[1]
     assert watcher.returncode == 130
     assert said.endswith("failed to solve: Canceled: context canceled\n")
     wait_gone(builds.sandbox)
@@ -197,7 +194,7 @@ def test_whoever_leaves_an_attached_build_does_not_end_it(builds: Builds) -> Non
     watcher = builds.attach(ref)
     wait_up(watcher)
     watcher.send_signal(signal.SIGINT)
-    said = watcher.communicate(timeout=60)[1]
+    said = watcher.communicate(timeout=PATIENCE_S)[1]
     assert watcher.returncode == 130
     assert said.endswith("left; a detached build goes on (croze attach, croze cancel)\n")
     builds.let_go()
@@ -232,8 +229,8 @@ def test_a_daemon_that_is_stopped_waits_for_a_detached_build(builds: Builds) -> 
     assert sandbox.daemon is not None
     builds.let_go()
     sandbox.daemon.send_signal(signal.SIGTERM)
-    watcher.communicate(timeout=60)
-    assert sandbox.daemon.wait(timeout=30) == 0
+    watcher.communicate(timeout=PATIENCE_S)
+    assert sandbox.daemon.wait(PATIENCE_S) == 0
     sandbox.daemon = None
     wait_gone(sandbox)
     sandbox.start()
@@ -267,15 +264,15 @@ class Relay:
     def cut(self) -> None:
         """All connections that are open end at once."""
         self._connected.clear()
-        for pair in self._pairs:
+        pairs, self._pairs = self._pairs, []  # not those that come back at once
+        for pair in pairs:
             for end in pair:
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
-        self._pairs.clear()
 
     def wait_connected(self) -> int:
         """Until somebody connects after the last cut; how many are connected."""
-        self._connected.wait(20)
+        self._connected.wait(PATIENCE_S)
         return len(self._pairs)
 
     def _accept(self) -> None:

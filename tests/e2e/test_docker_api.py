@@ -7,7 +7,6 @@ import re
 import socket
 import stat
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +22,8 @@ from tests.e2e.docker_engine import (
     tar_of,
 )
 from tests.e2e.dockerd import own_dockerd
-from tests.e2e.sandbox import BUILDX, CROZE, execute, select_pause
+from tests.e2e.sandbox import BUILDX, CROZE, execute
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -251,12 +251,10 @@ def test_an_aborted_client_leaves_nothing(engine: Engine, context: Path, client:
                 break
         process.kill()
     bundles = engine.sandbox.root / "executor"
-    for _ in range(400):
-        if not [p for p in engine.sandbox.leftovers() if "while :" in p or "/bundle" in p]:
-            break
-        select_pause()
-    else:
-        pytest.fail(f"{engine.sandbox.leftovers()} {list(bundles.iterdir())}")
+    eventually(
+        lambda: not [p for p in engine.sandbox.leftovers() if "while :" in p or "/bundle" in p],
+        lambda: f"{engine.sandbox.leftovers()} {list(bundles.iterdir())}",
+    )
 
 
 def test_versions(engine: Engine) -> None:
@@ -312,10 +310,10 @@ def test_clients_that_vanish_and_nonsense_leave_nothing(engine: Engine) -> None:
         assert nonsense.recv(100).startswith(b"HTTP/1.0 400 ")
     for client in clients:
         client.close()
-    deadline = time.monotonic() + 20
-    while len(list(open_files.iterdir())) > before + 3:
-        assert time.monotonic() < deadline, f"{before} {len(list(open_files.iterdir()))}"
-        select_pause()
+    eventually(
+        lambda: len(list(open_files.iterdir())) <= before + 3,
+        lambda: f"{before} {len(list(open_files.iterdir()))}",
+    )
 
 
 def _upgraded(at: Path, path: str, header: str) -> socket.socket:

@@ -16,7 +16,8 @@ from tests.e2e.docker_engine import (
     tar_of,
 )
 from tests.e2e.images import busybox_layer
-from tests.e2e.sandbox import BUILDX, Sandbox, execute, free_port
+from tests.e2e.sandbox import BUILDX, Sandbox, execute
+from tests.support.waiting import free_port
 
 
 def test_tcp_with_mutual_tls(tmp_path: Path) -> None:
@@ -63,6 +64,7 @@ def test_the_users_own_daemon_serves_it_for_a_named_group(tmp_path: Path) -> Non
         assert ask(path, "GET", "/_ping")[1] == b"OK"
     finally:
         sandbox.croze("stop")
+    assert sandbox.wait_no_leftovers() == []
     with sandbox.running(f"--docker-api=unix://{path}", "--docker-api-group=daemon"):
         assert path.stat().st_gid == grp.getgrnam("daemon").gr_gid
         assert stat.S_IMODE(path.stat().st_mode) == 0o660

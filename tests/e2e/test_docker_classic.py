@@ -28,7 +28,7 @@ from tests.e2e.docker_engine import (
     tar_of,
 )
 from tests.e2e.dockerd import own_dockerd
-from tests.e2e.sandbox import select_pause
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture(scope="module")
@@ -292,11 +292,10 @@ def _begin(at: Path, context: bytes, *, claims: int = 0, query: str = "") -> soc
 
 
 def _wait_for(engine: Engine, runs: bool) -> None:
-    for _ in range(600):
-        if bool([p for p in engine.sandbox.leftovers() if "/bundle" in p]) == runs:
-            return
-        select_pause()
-    pytest.fail(f"{engine.sandbox.leftovers()}")
+    eventually(
+        lambda: any("/bundle" in each for each in engine.sandbox.leftovers()) == runs,
+        engine.sandbox.leftovers,
+    )
 
 
 def test_cancelled_by_its_id(engine: Engine) -> None:
@@ -311,7 +310,7 @@ def test_cancelled_by_its_id(engine: Engine) -> None:
     _wait_for(engine, True)
     assert engine.ask("POST", "/build/cancel?id=other")[0].status == 204
     assert engine.ask("POST", "/build/cancel?id=mine")[0].status == 204
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert answers[0][1][-1]["error"] == "context canceled"
     assert engine.ask("POST", "/build/cancel")[0].status == 400
     _wait_for(engine, False)
@@ -331,11 +330,7 @@ def test_clients_that_vanish_and_half_of_tars(engine: Engine) -> None:
     for client in clients:
         client.close()
     _wait_for(engine, False)
-    for _ in range(400):
-        if len(list(Path(f"/proc/{pid}/fd").iterdir())) < 60 and not _uploads(engine):
-            break
-        select_pause()
-    assert not _uploads(engine)
+    eventually(lambda: _open_files(pid) < 60 and not _uploads(engine), lambda: _uploads(engine))
     assert _memory(pid) - before < 64 << 20
 
 
@@ -352,15 +347,17 @@ def test_many_at_once(engine: Engine) -> None:
 
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(one, range(20)))
-        files, memory = len(list(Path(f"/proc/{pid}/fd").iterdir())), _memory(pid)
+        files, memory = _open_files(pid), _memory(pid)
         list(pool.map(one, range(20, 40)))
-    for _ in range(100):
-        if len(list(Path(f"/proc/{pid}/fd").iterdir())) <= files + 8:
-            break
-        select_pause()
-    else:
-        pytest.fail(f"{files} files, {len(list(Path(f'/proc/{pid}/fd').iterdir()))} afterwards")
+    eventually(
+        lambda: _open_files(pid) <= files + 8,
+        lambda: f"{files} files, {_open_files(pid)} afterwards",
+    )
     assert _memory(pid) - memory < 64 << 20
+
+
+def _open_files(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def _uploads(engine: Engine) -> list[str]:

@@ -19,7 +19,8 @@ import docker
 import pytest
 
 from tests.e2e.docker_engine import DOCKER, Engine, call, make_busybox, running_engine
-from tests.e2e.sandbox import execute, select_pause
+from tests.e2e.sandbox import execute
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture(scope="module")
@@ -143,10 +144,9 @@ def test_exec_in_what_has_ended(engine: Engine) -> None:
         target=lambda: waiting.append(engine.docker(*words, check=False).code)
     )
     thread.start()
-    while not _pid_of_exec(engine, "ends"):
-        select_pause()
+    eventually(lambda: _pid_of_exec(engine, "ends"))
     engine.docker("kill", "ends")
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert waiting == [137]
     failed = engine.docker("exec", "ends", "true", check=False)
     assert (failed.code, "is not running" in failed.stderr) == (1, True), failed.output
@@ -306,8 +306,7 @@ def test_who_copies_slowly_holds_nobody_up(engine: Engine) -> None:
         client.connect(str(engine.path))
         head = b"PUT /containers/slow/archive?path=/ HTTP/1.1\r\nHost: d\r\n"
         client.sendall(head + b"Content-Length: 9999999\r\n\r\n" + bytes(1024))
-        while not any("runtime.inroot" in each for each in engine.sandbox.leftovers()):
-            select_pause()
+        eventually(lambda: any("runtime.inroot" in each for each in engine.sandbox.leftovers()))
         engine.docker("start", "-a", "slow")
         assert b"the copy was broken off" in client.recv(1000)
     engine.docker("rm", "slow")

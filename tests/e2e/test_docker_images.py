@@ -23,7 +23,8 @@ from tests.e2e.docker_engine import (
 )
 from tests.e2e.dockerd import own_dockerd
 from tests.e2e.images import busybox_layer
-from tests.e2e.sandbox import execute, registry, select_pause
+from tests.e2e.sandbox import execute, registry
+from tests.support.waiting import eventually
 
 USER = "auth: {htpasswd: {realm: r, path: %s}}\n"
 PASSWORD = "$2b$05$bVJ.ygb6er4o30GuudniaelB6etBmhY.6yx8eu.iVUNFm2rDWovR6"  # u:p
@@ -193,8 +194,7 @@ def test_events(engine: Engine, host: str, tmp_path: Path) -> None:
     words = ["docker", "events", "--format", "{{.Type}} {{.Action}}", "--filter", "type=image"]
     with subprocess.Popen(words, env=engine.env, stdout=subprocess.PIPE) as process:
         try:
-            while call(engine.path, "GET", "/info")[1][0]["NEventsListener"] == 0:
-                select_pause()
+            eventually(lambda: call(engine.path, "GET", "/info")[1][0]["NEventsListener"])
             _do_everything(engine, f"{host}/events:1", tmp_path)
             assert process.stdout is not None
             seen: list[str] = []

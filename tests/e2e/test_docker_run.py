@@ -19,7 +19,8 @@ import docker
 import pytest
 
 from tests.e2e.docker_engine import DOCKER, Engine, call, make_busybox, running_engine, tar_of
-from tests.e2e.sandbox import Sandbox, execute, select_pause
+from tests.e2e.sandbox import Sandbox, execute
+from tests.support.waiting import PATIENCE_S, eventually, pause
 
 RUN = ("run", "--rm")
 
@@ -104,8 +105,7 @@ def test_life_of_a_container(engine: Engine) -> None:
     refused = engine.docker("create", "--name", "life", "busybox", check=False)
     assert 'Conflict. The container name "/life" is already in use' in refused.stderr
     assert engine.docker("ps", "--format", "{{.Names}} {{.Image}}").stdout == "life busybox\n"
-    while engine.docker("logs", "life").stdout != "up\n":
-        select_pause()
+    eventually(lambda: engine.docker("logs", "life").stdout == "up\n")
     refused = engine.docker("rm", "life", check=False)
     assert "container is running" in refused.stderr
     engine.docker("stop", "life")
@@ -308,8 +308,7 @@ def test_the_daemon_is_killed(tmp_path: Path) -> None:
             copying.connect(str(path))
             copying.sendall(b"PUT /containers/runs/archive?path=/ HTTP/1.1\r\nHost: d\r\n")
             copying.sendall(b"Content-Length: 99999\r\n\r\n" + tar_of({"f": bytes(9000)})[:4096])
-            while not any("runtime.inroot" in leftover for leftover in sandbox.leftovers()):
-                select_pause()
+            eventually(lambda: any("runtime.inroot" in each for each in sandbox.leftovers()))
             assert sandbox.stop(signal.SIGKILL) == -signal.SIGKILL
         assert sandbox.wait_no_leftovers() == []
         sandbox.start(*flags)
@@ -339,11 +338,11 @@ def test_clients_that_go_leave_the_container(engine: Engine) -> None:
     sizes = [0]
     while len(sizes) < 5 or sizes[-1] != sizes[-5]:
         sizes.append(log.stat().st_size)
-        select_pause()
+        pause()
     assert sizes[-1] < 200 << 20
     client.close()
     thread = threading.Thread(target=lambda: call(engine.path, "POST", "/containers/floods/kill"))
     thread.start()
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert engine.docker("wait", "floods").stdout == "137\n"
     engine.docker("rm", "floods")

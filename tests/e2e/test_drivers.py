@@ -25,6 +25,7 @@ from tests.conformance.drivers import check_driver
 from tests.e2e.dockerd import own_dockerd
 from tests.e2e.sandbox import Sandbox, execute
 from tests.support.kubernetes import ApiServer, serve, to_socket
+from tests.support.waiting import PATIENCE_S
 
 RUNNING, INACTIVE = NodeStatus.RUNNING, NodeStatus.INACTIVE
 
@@ -46,11 +47,11 @@ def api_server(desk: Sandbox, folder: Path) -> Iterator[tuple[ApiServer, Path]]:
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(PATIENCE_S)
         yield server, kubeconfigs[0]
     finally:
         loop.call_soon_threadsafe(over.set)
-        thread.join(10)
+        thread.join(PATIENCE_S)
         loop.close()
 
 
@@ -94,7 +95,7 @@ def test_the_own_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             await driver.remove(state=True, daemon=True)
             assert await driver.status() is RUNNING, "it is there for everybody"
         await driver.stop()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while await driver.status() is not INACTIVE:
                 await asyncio.sleep(0.05)
         await driver.stop()

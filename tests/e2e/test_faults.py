@@ -15,6 +15,7 @@ from tests.e2e.app import base
 from tests.e2e.failing import failing
 from tests.e2e.faulty import Fault, Faulty, faulty_registry
 from tests.e2e.sandbox import CROZE, Sandbox
+from tests.support.waiting import PATIENCE_S
 
 COLD = ("prune", "--all", "--force")
 
@@ -77,11 +78,11 @@ def test_a_pull_that_stalls_can_be_cancelled(sandbox: Sandbox, pulls: Path, faul
     with subprocess.Popen(
         [CROZE, "build", "--progress=plain", pulls], env=sandbox.env, stderr=subprocess.PIPE
     ) as client:
-        assert faulty.stalled.wait(20)
+        assert faulty.stalled.wait(PATIENCE_S)
         client.send_signal(signal.SIGINT)
         assert client.stderr is not None
         said = client.stderr.read()
-        assert client.wait(timeout=10) == 130, said
+        assert client.wait(PATIENCE_S) == 130, said
     faulty.faults.clear()
     sandbox.croze("build", pulls)
     is_sound(sandbox)

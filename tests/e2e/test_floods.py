@@ -7,7 +7,6 @@ import contextlib
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +16,10 @@ from hpack import Encoder
 from croze.fs.remove import temporary_directory
 from croze.rpc.http2.blocks import header_frames
 from tests.e2e.app import base
-from tests.e2e.sandbox import CROZE, Sandbox, select_pause
+from tests.e2e.sandbox import CROZE, Sandbox
 from tests.e2e.watched import resident_kb, until
+from tests.support.files import below
+from tests.support.waiting import PATIENCE_S, eventually
 
 DESCRIPTORS, CONNECTIONS = 1024, 2000
 ROOM_KB = 64 << 10
@@ -49,7 +50,7 @@ def flood(path: Path, beginning: bytes) -> Iterator[None]:
             with contextlib.suppress(OSError):  # where it is refused, or hung up on
                 # Without a time-out, which would not wait for others to be accepted.
                 sock.connect(f"/proc/self/fd/{folder}/{path.name}")
-                sock.settimeout(5)
+                sock.settimeout(5)  # the flood goes on where one is not listened to
                 sock.sendall(beginning)
         yield
 
@@ -77,7 +78,7 @@ class Waiting:
         text = "FROM base\nRUN --mount=type=cache,target=/n touch /n/go\n"
         go = self._sandbox.context("go", {"Dockerfile": text})
         self._sandbox.croze("build", "--no-cache", *base(self._layout), go)
-        said = self.client.communicate(timeout=30)[1]
+        said = self.client.communicate(timeout=PATIENCE_S)[1]
         assert self.client.returncode == 0, said
         return said
 
@@ -97,7 +98,7 @@ def test_a_step_floods_what_it_is_lent(
 ) -> None:
     assert tight.daemon is not None
     waiting = Waiting(tight, busybox, agent, f"lent-{lent}")
-    (path,) = tight.root.rglob(lent)
+    (path,) = [each for each in below(tight.root) if each.name == lent]
     before_kb = resident_kb(tight.daemon.pid)
     for beginning in BEGINNINGS:
         with flood(path, beginning):
@@ -111,7 +112,7 @@ def test_a_step_calls_and_reads_no_answers(tight: Sandbox, busybox: Path, agent:
     """A call of what is not there takes a dozen bytes, and is answered with its name."""
     assert tight.daemon is not None
     waiting = Waiting(tight, busybox, agent, "unread")
-    (path,) = tight.root.rglob("otel-grpc.sock")
+    (path,) = [each for each in below(tight.root) if each.name == "otel-grpc.sock"]
     pairs = {":method": "POST", ":path": f"/{'x' * 3900}", "content-type": "application/grpc"}
     encoder = Encoder()
     calls = [
@@ -123,13 +124,10 @@ def test_a_step_calls_and_reads_no_answers(tight: Sandbox, busybox: Path, agent:
         folder = os.open(path.parent, os.O_PATH)
         sock.connect(f"/proc/self/fd/{folder}/{path.name}")
         os.close(folder)
-        sock.settimeout(10)
+        sock.settimeout(10)  # the daemon stops to listen
         with contextlib.suppress(OSError):
             sock.sendall(PREFACE + SETTINGS + b"".join(calls))
-        until_s = time.monotonic() + 20
-        while "too many answers that nobody reads" not in tight.log_text():
-            assert time.monotonic() < until_s
-            select_pause()
+        eventually(lambda: "too many answers that nobody reads" in tight.log_text())
         tight.croze("du")
         assert resident_kb(tight.daemon.pid) - before_kb < ROOM_KB
     assert b"good" in waiting.end()
@@ -146,7 +144,6 @@ def test_clients_that_say_nothing(tight: Sandbox, busybox: Path, agent: Path) ->
             refused = tight.croze("du", check=False)
             assert refused.code == 1
             assert f"the daemon at {tight.address} answers nothing" in refused.stderr
-        while tight.croze("du", check=False).code:
-            select_pause()
+        eventually(lambda: not tight.croze("du", check=False).code)
     assert b"good" in waiting.end()
     assert resident_kb(tight.daemon.pid) - before_kb < ROOM_KB

@@ -17,7 +17,8 @@ import pytest
 
 from croze import llb
 from tests.e2e.app import base
-from tests.e2e.sandbox import CROZE, Sandbox, execute, select_pause
+from tests.e2e.sandbox import CROZE, Sandbox, execute
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 @pytest.mark.parametrize("form", ["{}", "{}.slice:x:"])
@@ -79,7 +80,7 @@ def test_builds_cancelled_at_any_instant_lose_nothing(desk: Sandbox, busybox: Pa
                     break
             build.send_signal(signal.SIGINT)
             said = build.stderr.read().decode()
-            assert build.wait(timeout=30) == 130, said
+            assert build.wait(PATIENCE_S) == 130, said
     desk.croze(*words, "--build-arg", "ROUND=0", "--no-cache-filter", "stage-1")
 
 
@@ -88,7 +89,7 @@ def interrupted(build: subprocess.Popen[bytes], sign: bytes) -> str:
     assert build.stderr is not None
     next(line for line in build.stderr if sign in line)
     build.send_signal(signal.SIGINT)
-    assert build.wait(timeout=20) == 130
+    assert build.wait(PATIENCE_S) == 130
     return build.stderr.read().decode()
 
 
@@ -130,10 +131,10 @@ def test_an_interrupted_command_waits_for_no_dockerfile(desk: Sandbox, words: li
         assert build.stdin is not None
         build.stdin.write(b"FROM scratch\n")
         build.stdin.flush()
-        while unread(build.stdin):
-            select_pause()
+        stdin = build.stdin
+        eventually(lambda: not unread(stdin), process=build)
         build.send_signal(signal.SIGINT)
-        assert build.wait(timeout=20) == 130
+        assert build.wait(PATIENCE_S) == 130
 
 
 @pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- >&- 2>&-"])

@@ -9,66 +9,58 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.app import base
-from tests.e2e.sandbox import CROZE, Sandbox, select_pause
+from tests.e2e.sandbox import CROZE, Sandbox
+from tests.support.processes import children, command_line, worked_s
+from tests.support.waiting import PATIENCE_S, eventually
 
 LINE = 60_000
 BUSY = "FROM base\nENV x=" + "a" * LINE + "\n" + "ENV y=${x//a/b}\n" * 3000
 """Minutes of work."""
 
 
-def processes(sandbox: Sandbox) -> set[str]:
-    """Of the daemon: those that read Dockerfiles, and who forks them."""
+def readers(sandbox: Sandbox) -> dict[int, float]:
+    """The processes that read Dockerfiles, and how long they have worked."""
     assert sandbox.daemon is not None
     return {
-        pid
-        for child in children(sandbox.daemon.pid)
-        for pid in [child, *children(child)]
-        if b"croze.dockerfile" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        pid: worked_s(pid)
+        for nursery in children(sandbox.daemon.pid)
+        if "croze.dockerfile" in command_line(nursery)
+        for pid in children(nursery)
     }
 
 
-def children(pid: int | str) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
-
-def computed(pids: set[str]) -> int:
-    """Ticks of processor time."""
-    fields = [Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split() for pid in pids]
-    return sum(int(each[11]) for each in fields)
-
-
-def start(sandbox: Sandbox, busybox: Path, context: Path) -> subprocess.Popen[bytes]:
-    """A build, far enough that its Dockerfile is being read."""
-    before = computed(processes(sandbox))
+def start(sandbox: Sandbox, busybox: Path, context: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """A build, far enough that its Dockerfile is being read, and who does that."""
+    before_s = readers(sandbox)
     words: list[str | Path] = [CROZE, "build", "--progress=plain", *base(busybox), context]
     building = subprocess.Popen(words, env=sandbox.env, stderr=subprocess.PIPE)
-    while computed(processes(sandbox)) < before + 50:
-        assert building.poll() is None
-        select_pause()
-    return building
+
+    def at_it() -> list[int]:
+        now_s = readers(sandbox).items()
+        return [pid for pid, worked in now_s if worked >= before_s.get(pid, 0) + 0.5]
+
+    return building, eventually(at_it, process=building)[0]
 
 
 def test_others_are_answered_and_a_cancelled_build_stops(sandbox: Sandbox, busybox: Path) -> None:
-    building = start(sandbox, busybox, sandbox.context("busy", {"Dockerfile": BUSY}))
-    reading = processes(sandbox)
+    building, reader = start(sandbox, busybox, sandbox.context("busy", {"Dockerfile": BUSY}))
     assert sandbox.croze("du").code == 0
     other = sandbox.context("other", {"Dockerfile": "FROM base\nRUN true\n"})
     sandbox.croze("build", *base(busybox), other)
     assert building.poll() is None, "it is still being read"
     building.send_signal(signal.SIGINT)
-    building.communicate(timeout=20)
-    while reading & processes(sandbox) and computed(reading & processes(sandbox)) > 100:
-        select_pause()
+    building.communicate(timeout=PATIENCE_S)
+    eventually(lambda: reader not in readers(sandbox))
 
 
 def test_a_daemon_that_is_told_to_ends(sandbox: Sandbox, busybox: Path) -> None:
-    building = start(sandbox, busybox, sandbox.context("busy", {"Dockerfile": BUSY}))
+    building, _ = start(sandbox, busybox, sandbox.context("busy", {"Dockerfile": BUSY}))
     assert sandbox.daemon is not None
     sandbox.daemon.send_signal(signal.SIGTERM)
     building.send_signal(signal.SIGINT)
-    assert sandbox.daemon.wait(timeout=20) == 0
+    assert sandbox.daemon.wait(PATIENCE_S) == 0
     sandbox.daemon = None
-    building.communicate(timeout=20)
+    building.communicate(timeout=PATIENCE_S)
 
 
 DOUBLING = "FROM base\nENV x=" + "a" * 1000 + "\n" + "ENV x=$x$x$x$x$x$x$x$x\n" * 20
@@ -98,11 +90,11 @@ def test_who_computes_too_long_is_told_so(tmp_path: Path, busybox: Path) -> None
     settings.write_text('[frontend."dockerfile.v0"]\nmaxCpuTime = "2s"\n')
     with sandbox.running("--config", str(settings)):
         context = sandbox.context("busy", {"Dockerfile": BUSY})
-        building = start(sandbox, busybox, context)
+        building, _ = start(sandbox, busybox, context)
         assert sandbox.croze("du").code == 0
         assert building.poll() is None, "it is still being read"
         told = "failed to read dockerfile: it took more than 2 seconds to compute"
-        assert told in building.communicate(timeout=60)[1].decode()
+        assert told in building.communicate(timeout=PATIENCE_S)[1].decode()
         assert building.returncode == 102  # as buildx has it for what needs too much
         flags = ("--progress", "plain", "-o", "type=cacheonly", *base(busybox), str(context))
         stock = sandbox.buildx("trixie", "build", *flags, check=False)

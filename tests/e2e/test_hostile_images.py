@@ -60,7 +60,7 @@ class Images:
     def build(self, name: str, dockerfile: str, output: str) -> int:
         tar = self.good if name == "good" else tar_of({"bad": "bad"})
         folder, digest = image(self.sandbox, name, tar, self.good)
-        context = self.sandbox.context("from", {"Dockerfile": f"FROM x\n{dockerfile}\n"})
+        context = self.sandbox.context(f"from-{name}", {"Dockerfile": f"FROM x\n{dockerfile}\n"})
         flags = [f"--build-context=x=oci-layout://{folder}@{digest}", f"-o={output}"]
         flags += ["--no-cache"] * (name == "bad")
         return self.sandbox.croze("build", *flags, context, check=False).code

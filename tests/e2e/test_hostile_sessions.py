@@ -19,10 +19,10 @@ from croze.rpc.http2.frames import frame
 from croze.rpc.http2.messages import prefixed
 from tests.e2e.sandbox import Sandbox
 from tests.e2e.watched import resident_kb
+from tests.support.waiting import PATIENCE_S
 
 ROOM_KB = 64 << 10
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-PATIENCE_S = 20
 MOST_BYTES = 12 << 20
 
 
@@ -111,7 +111,7 @@ class Raw:
 
     def flood(self, pieces: Iterator[bytes]) -> None:
         """Until that is enough, or the daemon hangs up or takes no more."""
-        self._sock.settimeout(0.5)
+        self._sock.settimeout(0.5)  # the daemon stops to listen
         sent = 0
         with suppress(OSError):
             while sent < MOST_BYTES and (said := next(pieces, b"")):
@@ -255,7 +255,7 @@ def test_spans_that_never_come_whole(daemon: Sandbox) -> None:
     with ExitStack() as stack:
         for _ in range(3):
             sock = stack.enter_context(socket.socket(socket.AF_UNIX))
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE_S)
             sock.connect(str(daemon.root / "otel-grpc.sock"))
             raw, encoder = Raw(sock), Encoder()
             raw.send(frames.PREFACE + frames.settings({}))

@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.image_shop import OCI_INDEX, Layout, Shop
 from tests.e2e.sandbox import CROZE, Done, Sandbox, registry
 from tests.registry.servers import HTPASSWD
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -357,12 +358,12 @@ def test_a_copy_that_is_ended_leaves_nothing(shop: Shop, tmp_path: Path) -> None
             text=True,
         )
         try:
-            deaf.settimeout(30)
+            deaf.settimeout(PATIENCE_S)
             asked, _ = deaf.accept()
             with asked:
                 assert list(folder.iterdir())
                 process.terminate()
-                _, errors = process.communicate(timeout=30)
+                _, errors = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
     assert process.returncode == 130

@@ -7,15 +7,16 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import grpc
 import grpc.aio
 import pytest
 
-from tests.e2e.sandbox import CROZE, Sandbox, execute, select_pause
+from tests.e2e.sandbox import CROZE, Sandbox, execute
 from tests.rpc.grpc_client import open_channel
+from tests.support.processes import NAP_S, worked_s
+from tests.support.waiting import PATIENCE_S, eventually, turns
 
 CROZED = CROZE.with_name("crozed")
 SERVING = b"\x08\x01"
@@ -33,12 +34,6 @@ def test_it_is_ready_with_little_work(stopped: Sandbox) -> None:
     assert min(seconds) < 0.7, seconds
 
 
-def worked_s(pid: int) -> float:
-    """Of the process alone, by proc_pid_stat(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def test_under_buildkitds_name(stopped: Sandbox) -> None:
     link = stopped.path / "buildkitd"
     link.symlink_to(CROZED)
@@ -53,7 +48,7 @@ def test_systemd_is_told(stopped: Sandbox) -> None:
     path = stopped.path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(path))
-        told.settimeout(10)
+        told.settimeout(PATIENCE_S)
         stopped.extra_env["NOTIFY_SOCKET"] = str(path)
         stopped.start()
         assert told.recv(100) == b"READY=1"
@@ -81,10 +76,12 @@ def test_the_socket_belongs_to_whom_the_settings_say(stopped: Sandbox) -> None:
 async def test_health(sandbox: Sandbox) -> None:
     async with open_channel(f"unix:{sandbox.socket}") as channel:
         check = channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)
-        assert await check(b"", timeout=10) == SERVING
+        assert await check(b"", timeout=PATIENCE_S) == SERVING
         with pytest.raises(grpc.RpcError, match="unknown service"):
-            await check(b"\x0a\x01x", timeout=10)
-        watch = channel.unary_stream("/grpc.health.v1.Health/Watch", bytes, bytes)(b"", timeout=10)
+            await check(b"\x0a\x01x", timeout=PATIENCE_S)
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch", bytes, bytes)(
+            b"", timeout=PATIENCE_S
+        )
         assert await anext(aiter(watch)) == SERVING
         watch.cancel()
 
@@ -95,9 +92,9 @@ async def test_messages_have_a_limit(sandbox: Sandbox) -> None:
     async with open_channel(f"unix:{sandbox.socket}", options) as channel:
         info = channel.unary_unary("/moby.buildkit.v1.Control/Info", bytes, bytes)
         unknown_field = b"\x7a\x80\x80\x80\x07"  # number 15, of 14 MiB
-        assert await info(unknown_field + bytes(14 << 20), timeout=30)
+        assert await info(unknown_field + bytes(14 << 20), timeout=PATIENCE_S)
         with pytest.raises(grpc.RpcError, match="larger than max"):
-            await info(bytes((16 << 20) + 1), timeout=30)
+            await info(bytes((16 << 20) + 1), timeout=PATIENCE_S)
 
 
 def building(sandbox: Sandbox, busybox: Path, command: str) -> subprocess.Popen[str]:
@@ -114,30 +111,23 @@ def building(sandbox: Sandbox, busybox: Path, command: str) -> subprocess.Popen[
     raise AssertionError("the step did not begin")
 
 
-def wait_log(sandbox: Sandbox, text: str) -> None:
-    deadline = time.monotonic() + 10
-    while text not in sandbox.log_text():
-        assert time.monotonic() < deadline
-        select_pause()
-
-
 def test_the_first_signal_waits_for_builds(sandbox: Sandbox, busybox: Path) -> None:
     with building(sandbox, busybox, "sleep 2") as client:
         assert sandbox.stop() == 0
-        client.communicate(timeout=20)
+        client.communicate(timeout=PATIENCE_S)
     assert client.returncode == 0
 
 
 def test_the_second_signal_does_not(sandbox: Sandbox, busybox: Path) -> None:
-    with building(sandbox, busybox, "sleep 1000") as client:
+    with building(sandbox, busybox, f"sleep {NAP_S}") as client:
         assert sandbox.daemon is not None
         sandbox.daemon.send_signal(signal.SIGTERM)
-        wait_log(sandbox, "stopping server")
-        # Signals that come together count as one.
-        while sandbox.daemon.poll() is None:
+        eventually(lambda: "stopping server" in sandbox.log_text())
+        for _ in turns():  # signals that come together count as one
+            if sandbox.daemon.poll() is not None:
+                break
             sandbox.daemon.send_signal(signal.SIGINT)
-            select_pause()
-        client.communicate(timeout=20)
+        client.communicate(timeout=PATIENCE_S)
     assert client.returncode == 1
     sandbox.daemon = None
 
@@ -157,10 +147,10 @@ def test_a_daemon_that_leaves_is_waited_for(sandbox: Sandbox, busybox: Path) -> 
     with building(sandbox, busybox, "sleep 2") as client:
         assert sandbox.daemon is not None
         sandbox.daemon.send_signal(signal.SIGTERM)
-        wait_log(sandbox, "stopping server")
+        eventually(lambda: "stopping server" in sandbox.log_text())
         assert sandbox.croze("images", env=other_runtime(sandbox)).code == 0
-        assert sandbox.daemon.wait(timeout=10) == 0
-        client.communicate(timeout=20)
+        assert sandbox.daemon.wait(timeout=PATIENCE_S) == 0
+        client.communicate(timeout=PATIENCE_S)
     sandbox.daemon = None
     os.kill(int((sandbox.root / "crozed.pid").read_text()), signal.SIGTERM)
     assert sandbox.wait_no_leftovers() == []
@@ -170,7 +160,7 @@ def test_two_at_once_start_one(stopped: Sandbox) -> None:
     words = [str(CROZE), "images"]
     clients = [subprocess.Popen(words, env=stopped.env, stdout=subprocess.PIPE) for _ in range(3)]
     for client in clients:
-        client.communicate(timeout=30)
+        client.communicate(timeout=PATIENCE_S)
     assert [client.returncode for client in clients] == [0, 0, 0]
     log = (stopped.root / "crozed.log").read_text()
     assert log.count("running server on") == 1, log

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sandbox import BUILDX, CROZE, Done, Sandbox, execute, registry, select_pause
+from tests.e2e.sandbox import BUILDX, CROZE, Done, Sandbox, execute, registry
+from tests.support.waiting import eventually
 
 BOTH = "linux/amd64,linux/arm64"
 PLAIN = "FROM scratch\nARG TARGETPLATFORM\nCOPY f /f\nLABEL platform=$TARGETPLATFORM\n"
@@ -202,8 +203,7 @@ def test_the_idlest_of_equals(pair: Pair, context: Path, tmp_path: Path) -> None
             stderr=subprocess.DEVNULL,
         )
         try:
-            while pair.running(pair.amd) == 0:
-                select_pause()
+            eventually(lambda: pair.running(pair.amd), process=busy)
             assert _node(pair.amd.croze(*build, env=choice), meta) == "equals1"
             assert _node(pair.amd.croze(*build), meta) == "equals0"
         finally:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sandbox import CROZE, Done, Sandbox, execute, free_port
+from tests.e2e.sandbox import CROZE, Done, Sandbox, execute
 from tests.e2e.users import ordinary_user, shared_python, user_sandbox
+from tests.support.waiting import free_port
 
 TREELESS = ("Traceback", "FAILED_PRECONDITION", "Unavailable:", "errno", "addr:")
 

@@ -18,6 +18,7 @@ from tests.e2e.dockerd import own_dockerd
 from tests.e2e.images import busybox as binary
 from tests.e2e.peers import buildkitd, buildkitd_binary
 from tests.e2e.sandbox import REPO, Sandbox, execute, registry
+from tests.support.waiting import PATIENCE_S, eventually
 
 EXAMPLES = REPO / "examples/python"
 
@@ -203,8 +204,9 @@ def test_ctrl_c_in_a_plain_call_cancels_the_build(at: Sandbox, app: Path) -> Non
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60)[0] == b"interrupted\n"
+    assert process.communicate(timeout=PATIENCE_S)[0] == b"interrupted\n"
     with croze.connect() as builder:
+        eventually(lambda: builder.history(limit=1)[0].status != "running")
         assert builder.history(limit=1)[0].status == "canceled"
 
 

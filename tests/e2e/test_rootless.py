@@ -11,17 +11,16 @@ import socket
 import subprocess
 import tarfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from tests.e2e import images
 from tests.e2e.docker_engine import BUSYBOX, tar_of
-from tests.e2e.sandbox import Sandbox, execute, select_pause
+from tests.e2e.sandbox import Sandbox, execute
 from tests.e2e.users import ordinary_user, shared_python, user_sandbox
+from tests.support.waiting import PATIENCE_S, eventually
 
 DOCKERFILE = """\
 FROM busybox
@@ -124,13 +123,11 @@ def test_docker_finds_a_users_daemon_on_demand(own: Sandbox) -> None:
     with open(own.log, "wb") as log:
         listening = subprocess.Popen(list(map(str, words)), env=own.env, stdout=log, stderr=log)
     try:
-        while not path.exists():
-            select_pause()
+        eventually(path.exists, own.log_text, process=listening)
         docker = [*own.prefix, "docker"]
         tar = tar_of({"Dockerfile": BUSYBOX, "layer.tar": images.busybox_layer()})
         execute([*docker, "build", "-t", "busybox", "-"], env, stdin=tar)
-        while "stopped" not in own.log_text():
-            select_pause()
+        eventually(lambda: "stopped" in own.log_text(), own.log_text)
         execute([*docker, "run", "-d", "--name", "one", "busybox", "sleep", "1000"], env)
         assert execute([*docker, "exec", "one", "id", "-u"], env).stdout == "0\n"
         execute([*docker, "cp", "-", "one:/"], env, stdin=tar_of({"f": "from the user\n"}))
@@ -138,8 +135,7 @@ def test_docker_finds_a_users_daemon_on_demand(own: Sandbox) -> None:
         assert execute([*docker, "cp", "one:/f", "-"], env).stdout.startswith("f\0")
         assert "sleep 1000" in execute([*docker, "top", "one"], env).stdout
         execute([*docker, "rm", "-f", "one"], env)
-        while own.log_text().count("stopped") < 2:
-            select_pause()
+        eventually(lambda: own.log_text().count("stopped") >= 2, own.log_text)
     finally:
         listening.terminate()
         listening.wait()
@@ -229,10 +225,10 @@ def test_containers_do_not_outlive_a_killed_daemon(own: Sandbox, readable_busybo
     words = [*own.prefix, *map(str, own.python), "-m", "croze.cli.thin", "build"]
     words += ["--build-context", f"busybox=oci-layout://{readable_busybox}", str(context)]
     with subprocess.Popen(words, env=own.env, stderr=subprocess.PIPE) as client:
-        pid = wait_for(lambda: first_process(own.root / "executor/pid"))
+        pid = eventually(lambda: first_process(own.root / "executor/pid"))
         assert own.stop(signal.SIGKILL) == -signal.SIGKILL
-        client.communicate(timeout=20)
-    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+        client.communicate(timeout=PATIENCE_S)
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
     own.start()
     build(own, readable_busybox)
 
@@ -241,18 +237,6 @@ def first_process(pids: Path) -> int:
     """The pid of a container's first process; 0 before there is one."""
     texts = [file.read_text() for file in pids.glob("*")]
     return int(next(filter(None, texts), "0"))
-
-
-T = TypeVar("T")
-
-
-def wait_for(what: Callable[[], T]) -> T:
-    """What `what` returns, once that is something."""
-    deadline = time.monotonic() + 10
-    while not (found := what()):
-        assert time.monotonic() < deadline
-        select_pause()
-    return found
 
 
 def test_without_a_process_sandbox(own: Sandbox, readable_busybox: Path) -> None:
@@ -275,7 +259,7 @@ def test_under_rootlesskit(own: Sandbox, readable_busybox: Path) -> None:
     # RootlessKit's two processes each pass the signal on: that is still one wish.
     pid = int((own.root / "crozed.pid").read_text())
     assert own.stop() == 0
-    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
 
 
 def test_a_user_without_subordinate_ids(shared: Path) -> None:
@@ -283,7 +267,7 @@ def test_a_user_without_subordinate_ids(shared: Path) -> None:
         execute(["usermod", "--del-subuids", "1-4000000000", bare.pw_name], dict(os.environ))
         done = execute([*own.prefix, *own.python, "-m", "croze.daemon"], own.env, check=False)
     assert done.code == 1
-    assert "/etc/subuid gives croze-bare none: add a line such as" in done.stderr
+    assert f"/etc/subuid gives {bare.pw_name} none: add a line such as" in done.stderr
 
 
 @pytest.fixture

@@ -52,7 +52,9 @@ def test_a_terminal(sandbox: Sandbox, image: str) -> None:
     with subprocess.Popen(words, env=sandbox.env, stdin=theirs, stdout=theirs, stderr=theirs):
         os.close(theirs)
         # Setting the terminal up throws away what was typed before.
-        said = os.read(ours, 4096).decode()
+        said = ""
+        while "ready" not in said:
+            said += os.read(ours, 4096).decode()
         os.write(ours, b"typed\r")
         said += _read_all(ours)
     assert "ready" in said

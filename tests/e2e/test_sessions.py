@@ -24,6 +24,7 @@ from croze.session.serve import lend, new_id
 from tests.e2e.app import base
 from tests.e2e.images import busybox as busybox_binary
 from tests.e2e.sandbox import Sandbox
+from tests.support.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from croze.api.control_pb2_grpc import ControlAsyncStub
@@ -88,7 +89,7 @@ async def interrupted(sandbox: Sandbox, layout: Path, *, back: bool) -> bytes:
         await in_thread(sandbox.croze, "build", *base(layout), go)
 
     async with (
-        asyncio.timeout(40),
+        asyncio.timeout(PATIENCE_S),
         Channel(sandbox.address) as channel,
         first_error(),
         asyncio.TaskGroup() as group,

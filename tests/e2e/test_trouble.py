@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.app import base
 from tests.e2e.failing import failing
-from tests.e2e.sandbox import CROZE, Sandbox, free_port, select_pause
+from tests.e2e.sandbox import CROZE, Sandbox
+from tests.e2e.warm_processes import WARM
+from tests.support.processes import NAP_S, sleepers
+from tests.support.waiting import PATIENCE_S, eventually, free_port
 
 
 def test_unknown_flag(sandbox: Sandbox) -> None:
@@ -62,71 +64,51 @@ def test_missing_file(sandbox: Sandbox) -> None:
     assert ">>> COPY nothing /" in said
 
 
-def interrupted(sandbox: Sandbox, busybox: Path, number: int) -> tuple[int, float, str]:
-    """Start a build that sleeps, signal the client once the step runs; code, seconds, stderr."""
-    context = sandbox.context("slow", {"Dockerfile": "FROM base\nRUN echo up; sleep 60\n"})
+SLOW = f"FROM base\nRUN echo up; sleep {NAP_S}\n"
+
+
+def interrupted(sandbox: Sandbox, busybox: Path, number: int) -> tuple[int, str]:
+    """Start a build that sleeps, signal the client once the step runs; its exit code, and what it
+    said. No container sleeps on."""
+    context = sandbox.context("slow", {"Dockerfile": SLOW})
     words = [str(CROZE), "build", *base(busybox), "--progress=plain", str(context)]
     log = sandbox.path / "client.log"
     with open(log, "wb") as output:
-        client = subprocess.Popen(words, env=sandbox.env, stdout=output, stderr=output)
-    deadline = time.monotonic() + 30
-    while " up\n" not in log.read_text():
-        assert time.monotonic() < deadline, log.read_text()
-        select_pause()
-    started = time.monotonic()
+        env = {**sandbox.env, **WARM}
+        client = subprocess.Popen(words, env=env, stdout=output, stderr=output)
+    eventually(lambda: " up\n" in log.read_text(), log.read_text, process=client)
+    eventually(sleepers)
     client.send_signal(number)
-    code = client.wait(timeout=20)
-    return code, time.monotonic() - started, log.read_text()
-
-
-def no_sleepers(sandbox: Sandbox) -> bool:
-    """Whether no container of the sandbox still sleeps."""
-    deadline = time.monotonic() + 1.5
-    while time.monotonic() < deadline:
-        if "sleep\x0060" not in "".join(_command_lines()):
-            return True
-        select_pause()
-    return False
-
-
-def _command_lines() -> list[str]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            found.append((process / "cmdline").read_text(errors="replace"))
-        except OSError:
-            continue
-    return found
+    code = client.wait(PATIENCE_S)
+    eventually(lambda: not sleepers())
+    assert not any("croze.cli.warm" in each for each in sandbox.leftovers()), "it would be deaf"
+    return code, log.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt(sandbox: Sandbox, busybox: Path, number: int) -> None:
-    code, seconds, said = interrupted(sandbox, busybox, number)
+    code, said = interrupted(sandbox, busybox, number)
     assert code == 130
     assert "context canceled" in said
-    assert seconds < 2
-    assert no_sleepers(sandbox)
 
 
 def test_interrupt_of_a_background_job(sandbox: Sandbox, busybox: Path) -> None:
     """Shells start those with SIGINT ignored."""
     old = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        code, _, said = interrupted(sandbox, busybox, signal.SIGTERM)
+        code, said = interrupted(sandbox, busybox, signal.SIGTERM)
     finally:
         signal.signal(signal.SIGINT, old)
     assert code == 130
     assert "context canceled" in said
-    assert no_sleepers(sandbox)
 
 
 def test_a_client_that_vanishes_cancels_its_build(sandbox: Sandbox, busybox: Path) -> None:
     interrupted(sandbox, busybox, signal.SIGKILL)
-    assert no_sleepers(sandbox)
 
 
 def test_kill_during_a_run(sandbox: Sandbox, busybox: Path) -> None:
-    context = sandbox.context("slow", {"Dockerfile": "FROM base\nRUN echo up; sleep 60\n"})
+    context = sandbox.context("slow", {"Dockerfile": SLOW})
     words = [str(CROZE), "build", *base(busybox), "--progress=plain", str(context)]
     with subprocess.Popen(
         words, env=sandbox.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -137,9 +119,9 @@ def test_kill_during_a_run(sandbox: Sandbox, busybox: Path) -> None:
                 break
         sandbox.stop(signal.SIGKILL)
         said = client.stdout.read()
-        assert client.wait(timeout=20) == 1
+        assert client.wait(PATIENCE_S) == 1
     assert "ERROR: failed to build: lost the connection to the daemon" in said
-    assert no_sleepers(sandbox)
+    eventually(lambda: not sleepers())
     assert sandbox.wait_no_leftovers() == []
     sandbox.start()
     assert "0 problems" in sandbox.croze("debug", "verify").stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox, execute
 
 UNIFIED = 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"'
-PARENT = "croze-usage-test"
+PARENT = f"croze-usage-test-{os.getpid()}"
 LEFT = f"cd /sys/fs/cgroup/{PARENT} && find . -mindepth 2 -type d; rmdir buildkit ../{PARENT}"
 DOCKERFILE = "FROM base\nRUN i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done\n"
 
@@ -41,7 +42,7 @@ def test_steps_are_measured(unified: Sandbox, busybox: Path) -> None:
     unified.croze("build", *base(busybox), *flags, context)
     (step,) = steps(out / "provenance.json")
     usage = step["resourceUsage"]
-    (sample,) = usage["samples"]
+    *_, sample = usage["samples"]  # one, unless the machine is busy
     assert sample["cpuStat"]["usageNanos"] > 10_000_000
     assert sample["cpuStat"]["usageNanos"] >= sample["cpuStat"]["userNanos"] > 0
     assert sample["pidsStat"].get("current", 0) == 0

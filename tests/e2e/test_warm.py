@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.app import base
-from tests.e2e.sandbox import CROZE, Done, Sandbox, execute, select_pause
+from tests.e2e.sandbox import CROZE, Done, Sandbox, execute
 from tests.e2e.terminal import Terminal
 from tests.e2e.warm_processes import WARM, warm_sockets
 from tests.e2e.warm_processes import warm as warm
+from tests.support.processes import children
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 def both(sandbox: Sandbox, *words: str | Path) -> tuple[Done, Done]:
@@ -90,38 +92,31 @@ def test_one_that_was_stopped_holds_up_nobody(
     sandbox: Sandbox, warm: subprocess.Popen[bytes]
 ) -> None:
     context = sandbox.context("c", {"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "b"})
-    for pid in (warm.pid, *map(int, children_of(warm.pid))):
+    for pid in (warm.pid, *children(warm.pid)):
         os.kill(pid, signal.SIGSTOP)
     done = execute([CROZE, "build", "-q", context], {**sandbox.env, **WARM})
     assert done.stdout.startswith("sha256:")
     assert done.stderr == ""
 
 
-def children_of(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
-
 def test_as_many_wait_as_came_at_once(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
     """Three; four, if the fixture that looked whether it answers was still one of them."""
-    listing = Path(f"/proc/{warm.pid}/task/{warm.pid}/children")
     words, env = [str(CROZE), "build", "-q", "-"], {**sandbox.env, **WARM}
     clients = [
         subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(3)
     ]
-    while len(listing.read_text().split()) < 3 + 3:
-        select_pause()
+    eventually(lambda: len(children(warm.pid)) >= 3 + 3)
     for client in clients:
         assert b"no instructions" in client.communicate(b"# nothing\n")[1]
-    while len(listing.read_text().split()) not in (3, 4):
-        select_pause()
+    eventually(lambda: len(children(warm.pid)) in (3, 4))
 
 
 def test_goes_with_its_socket(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
     os.rename(warm_sockets(sandbox)[0], sandbox.runtime / "old.sock")
     with socket.socket(socket.AF_UNIX) as caller:
         caller.connect(str(sandbox.runtime / "old.sock"))
-    assert warm.wait(10) == 0
+    assert warm.wait(PATIENCE_S) == 0
 
 
 def test_a_build_imports_nothing(sandbox: Sandbox) -> None:

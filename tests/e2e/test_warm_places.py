@@ -10,25 +10,19 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.app import base
-from tests.e2e.sandbox import CROZE, REPO, Sandbox, execute, select_pause
+from tests.e2e.sandbox import CROZE, REPO, Sandbox, execute
 from tests.e2e.warm_processes import WARM, answers, warm_sockets
 from tests.e2e.warm_processes import warm as warm
+from tests.support.processes import catches, children, family, state
+from tests.support.waiting import PATIENCE_S, eventually
 
 PIDS = Path("/sys/fs/cgroup/pids")
-
-
-def children(pid: int) -> list[int]:
-    try:
-        words = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    return [int(word) for word in words.split()]
 
 
 def stdin_of(pid: int) -> str:
@@ -43,12 +37,6 @@ def has_loaded_grpc(pid: int) -> bool:
         return "cygrpc" in Path(f"/proc/{pid}/maps").read_text()
     except OSError:
         return False
-
-
-def family(pid: int) -> Iterator[int]:
-    yield pid
-    for child in children(pid):
-        yield from family(child)
 
 
 @contextlib.contextmanager
@@ -74,14 +62,12 @@ def reading(
 def runner(process: subprocess.Popen[bytes], warm: subprocess.Popen[bytes]) -> int:
     """The child of the warm process that runs it; 0 when it runs by itself."""
     ours = f"pipe:[{os.fstat(process.stdin.fileno()).st_ino}]" if process.stdin else ""
-    while True:
-        for child in children(warm.pid):
-            if stdin_of(child) == ours:
-                return child
-        if any(has_loaded_grpc(pid) for pid in family(process.pid)):
-            return 0
-        assert process.poll() is None
-        select_pause()
+
+    def runners() -> list[int]:
+        found = [child for child in children(warm.pid) if stdin_of(child) == ours]
+        return found or [0 for pid in family(process.pid) if has_loaded_grpc(pid)]
+
+    return eventually(runners, process=process)[0]
 
 
 SPAWN = """\
@@ -143,8 +129,7 @@ def test_another_cgroup_is_not(sandbox: Sandbox, warm: subprocess.Popen[bytes]) 
         with reading(sandbox, ["sh", "-c", script, "sh"]) as process:
             assert runner(process, warm) == 0
     finally:
-        while (folder / "cgroup.procs").read_text():
-            select_pause()
+        eventually(lambda: not (folder / "cgroup.procs").read_text())
         folder.rmdir()
 
 
@@ -244,12 +229,6 @@ def test_a_caller_that_lies(
     assert answer in execute(words, sandbox.env).stdout
 
 
-def wait_until(what: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
-    while not what():
-        assert process is None or process.poll() is None
-        select_pause()
-
-
 def stop_warm(sandbox: Sandbox) -> None:
     """Warm processes leave with their sockets."""
     for path in warm_sockets(sandbox):
@@ -265,11 +244,11 @@ def test_each_installation_has_its_own(sandbox: Sandbox) -> None:
     context = sandbox.context("c", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
     env = {**sandbox.env, **WARM}
     execute([CROZE, "build", context], env)
-    wait_until(lambda: len(warm_sockets(sandbox)) == 1)
+    eventually(lambda: len(warm_sockets(sandbox)) == 1)
     command = [sys.executable, "-m", "croze.cli.thin", "--builder", sandbox.address]
     execute([*command, "build", context], {**env, "PYTHONPATH": str(other)})
-    wait_until(lambda: len(warm_sockets(sandbox)) == 2)
-    wait_until(lambda: answers(sandbox))
+    eventually(lambda: len(warm_sockets(sandbox)) == 2)
+    eventually(lambda: answers(sandbox))
     stop_warm(sandbox)
 
 
@@ -280,11 +259,8 @@ def test_no_warm_process_is_left_when_not_wanted(sandbox: Sandbox) -> None:
     assert not [pid for pid in sandbox.leftovers() if "croze.cli.warm" in pid]
 
 
-def state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[0]
-
-
 def stopped(sandbox: Sandbox, process: subprocess.Popen[bytes]) -> None:
+    eventually(lambda: catches(process.pid, signal.SIGTSTP), process=process)
     os.kill(process.pid, signal.SIGTSTP)
     _, status = os.waitpid(process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
@@ -297,13 +273,13 @@ def test_stopped_by_the_terminal(sandbox: Sandbox, warm: subprocess.Popen[bytes]
         child = runner(process, warm)
         for _ in range(2):
             stopped(sandbox, process)
-            wait_until(lambda: state(child) == "T")
+            eventually(lambda: state(child) == "T")
             os.kill(process.pid, signal.SIGCONT)
-            wait_until(lambda: state(child) != "T")
+            eventually(lambda: state(child) not in ("T", ""))
         assert process.stdin is not None
         process.stdin.close()
-        wait_until(lambda: child not in children(warm.pid), warm)
-        assert process.wait(20) == 1
+        eventually(lambda: child not in children(warm.pid), process=warm)
+        assert process.wait(PATIENCE_S) == 1
 
 
 def test_killed_while_stopped(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
@@ -312,4 +288,4 @@ def test_killed_while_stopped(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -
         child = runner(process, warm)
         stopped(sandbox, process)
         os.kill(process.pid, signal.SIGKILL)
-        wait_until(lambda: child not in children(warm.pid), warm)
+        eventually(lambda: child not in children(warm.pid), process=warm)

@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Done, Sandbox
 from tests.e2e.watched import until
+from tests.support.waiting import PATIENCE_S
 
 APP = """\
 FROM base AS build
@@ -310,7 +311,7 @@ def test_what_was_stopped_never_had_a_result(app: App) -> None:
     with subprocess.Popen(words, env=app.sandbox.env, stderr=subprocess.PIPE) as client:
         until(client, b" up\n")
         client.send_signal(signal.SIGINT)
-        client.communicate(timeout=60)
+        client.communicate(timeout=PATIENCE_S)
     name = "[stage-1 2/3] RUN echo up && sleep 1000"
     assert kinds(app.why()[name]) == ["parent"]
     assert app.plan()[name]["reasons"] == [{"kind": "stopped"}]

@@ -26,7 +26,9 @@ def _run(*words: str) -> None:
 
 @contextlib.contextmanager
 def ordinary_user(name: str = NAME) -> Iterator[pwd.struct_passwd]:
-    """Made with ids in /etc/subuid and /etc/subgid, as `useradd` does it; removed again."""
+    """Made with ids in /etc/subuid and /etc/subgid, as `useradd` does it; removed again. The name
+    is of this run alone."""
+    name = f"{name}-{os.getpid()}"
     _run("useradd", "--no-create-home", "--shell", "/bin/sh", name)
     try:
         yield pwd.getpwnam(name)

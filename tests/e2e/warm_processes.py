@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sandbox import Sandbox, select_pause
+from tests.e2e.sandbox import Sandbox
+from tests.support.waiting import eventually
 
 WARM = {"CROZE_NO_WARM": "0"}
 
@@ -29,8 +30,6 @@ def warm(sandbox: Sandbox) -> Iterator[subprocess.Popen[bytes]]:
     """A warm process that answers."""
     command = [sys.executable, "-m", "croze.cli.warm"]
     with subprocess.Popen(command, env=sandbox.env, cwd="/") as process:
-        while not answers(sandbox):
-            assert process.poll() is None
-            select_pause()
+        eventually(lambda: answers(sandbox), process=process)
         yield process
         process.terminate()

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from croze.http.urls import parse_url
-from tests.e2e.sandbox import execute, free_port, select_pause
+from tests.e2e.sandbox import execute
+from tests.support.waiting import eventually, free_port
 
 COMMIT_TIME = "2020-02-02T02:02:02+00:00"
 LAST_MODIFIED = "Sat, 01 Jan 2022 00:00:00 GMT"
@@ -111,11 +112,11 @@ def git_daemon(folder: Path) -> Iterator[str]:
     with subprocess.Popen(words, stderr=subprocess.PIPE) as process:
         try:
             url = f"git://127.0.0.1:{port}"
-            while subprocess.run(
-                ["git", "ls-remote", f"{url}/repo.git"], capture_output=True, check=False
-            ).returncode:
-                assert process.poll() is None
-                select_pause()
+            look = ["git", "ls-remote", f"{url}/repo.git"]
+            eventually(
+                lambda: not subprocess.run(look, capture_output=True, check=False).returncode,
+                process=process,
+            )
             yield url
         finally:
             process.terminate()

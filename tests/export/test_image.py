@@ -31,9 +31,9 @@ from tests.export.results import (
     validate_image,
 )
 from tests.registry.blobs import Folder
-from tests.registry.servers import free_port
 from tests.sources.uploads import upload
 from tests.sources.workshop import Workshop, add_image
+from tests.support.waiting import free_port
 
 pytestmark = pytest.mark.root
 

@@ -7,7 +7,6 @@ import contextlib
 import json
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -16,15 +15,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from tests.support.waiting import PATIENCE_S, free_port
+
 HTPASSWD = "user:$2b$04$Q4BVT3c8GlXdssV/wXctmuMiDaKL65.ZrVU4IUWUCeYzBSjq5Jcjy\n"
 """Logs in `user` with `secret`."""
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager
@@ -56,7 +50,7 @@ def docker_registry(folder: Path, auth: str = "") -> Iterator[str]:
             yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(PATIENCE_S)
         process.stderr.close()
 
 

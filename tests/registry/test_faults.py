@@ -24,7 +24,8 @@ from croze.registry.credentials import Anonymous
 from croze.registry.hosts import RegistryConfig
 from croze.registry.transport import Retry
 from tests.registry.blobs import Folder
-from tests.registry.servers import free_port, make_certificate, serve
+from tests.registry.servers import make_certificate, serve
+from tests.support.waiting import free_port
 
 FAST = Retry(first_s=0.001, limit_s=0.008)
 BLOB = bytes(range(256)) * 8192

@@ -100,9 +100,12 @@ async def test_calls_end_with_who_waits_for_them(tmp_path: Path) -> None:
         async def wait() -> None:
             await waits(b"")
 
-        with pytest.raises(grpc.aio.AioRpcError, match="deadline exceeded") as caught:
-            await waits(b"", timeout=0.2)
-        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        for timeout_s in (0.2, 2, 20):  # one is enough to begin in, however busy the machine is
+            with pytest.raises(grpc.aio.AioRpcError, match="deadline exceeded") as caught:
+                await waits(b"", timeout=timeout_s)
+            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            if service.begun.is_set():
+                break
         await service.cancelled.wait()
         for end in ("cancel", "drop"):
             service.begun.clear()

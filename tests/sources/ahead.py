@@ -14,6 +14,7 @@ from croze.session.hostdir import HostDirProvider
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.local import LocalSources
+from croze.sources.local_ahead import _Early
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
 from tests.sources.workshop import Workshop, files
@@ -93,12 +94,14 @@ WHOLE = {"a": b"one", "sub/b": b"two" * 1000}
 
 
 async def quiet(bench: Bench) -> None:
-    """Until what was begun has come as far as it may by itself: nothing asks any more."""
-    before = -1
-    while before != bench.asked or not bench.asked:
-        before = bench.asked
-        for _ in range(50):
-            await asyncio.sleep(0.001)
+    """Until what was begun has come as far as it may by itself: it is here, or waits to be
+    wanted."""
+    while any(map(_is_on_its_way, bench.sources._ahead._early.values())):
+        await asyncio.sleep(0.001)
+
+
+def _is_on_its_way(early: _Early) -> bool:
+    return not early._task.done() and not early._transfer.wanted._waiters
 
 
 def rewrite(path: Path, data: bytes) -> None:

@@ -17,8 +17,8 @@ from croze.registry.transport import Retry
 from croze.sources.git import GitSource, GitSources
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
-from tests.registry.servers import free_port
 from tests.sources.workshop import Workshop
+from tests.support.waiting import PATIENCE_S, free_port
 
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -84,7 +84,7 @@ def server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         yield base, f"git://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, 15)
-        process.wait(timeout=10)
+        process.wait(PATIENCE_S)
         process.stderr.close()
 
 
@@ -192,5 +192,5 @@ def ssh_server(folder: Path, authorized: Path) -> Iterator[tuple[int, str]]:
         yield port, f"[127.0.0.1]:{port} {kind} {key}\n"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(PATIENCE_S)
         process.stderr.close()

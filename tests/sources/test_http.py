@@ -22,11 +22,12 @@ from croze.sources.git import GitSources
 from croze.sources.http import HttpSource, HttpSources
 from croze.sources.http_options import HttpFile, file_name, http_key, parse_options
 from croze.sources.request import SourceRequest
-from tests.registry.servers import free_port, serve
+from tests.registry.servers import serve
 from tests.signatures.conftest import gnupg
 from tests.signatures.gnupg import GnuPG
 from tests.sources.troubles import busy, reset, truncated
 from tests.sources.workshop import Workshop
+from tests.support.waiting import free_port
 
 __all__ = ["gnupg"]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from croze.errors import Corrupted, CrozeError, Unavailable
+from croze.fs.tar.arriving import ArrivingFile
 from croze.image.descriptor import Descriptor
 from croze.store.contract import BlobStore, ImmutableRef, LazyLayer
 from croze.store.open import Store
@@ -145,10 +147,18 @@ async def test_who_unpacks_does_not_wait_for_ever(
 ) -> None:
     """Whoever sends most of a layer at once, and then next to nothing, holds no worker."""
     monkeypatch.setattr("croze.fs.tar.arriving.PATIENCE_S", 0.1)
-    seen = unpacking(tmp_path)
+    seen, is_seen, ends = unpacking(tmp_path), threading.Event(), ArrivingFile._ends
+
+    def ends_when_seen(file: ArrivingFile) -> bool:
+        if is_unpacked(tmp_path):
+            is_seen.wait(30)
+        return ends(file)
+
+    monkeypatch.setattr(ArrivingFile, "_ends", ends_when_seen)
 
     async def given_up() -> None:
         await seen()
+        is_seen.set()
         async with asyncio.timeout(30):
             while is_unpacked(tmp_path):
                 await asyncio.sleep(0.001)

@@ -14,7 +14,7 @@ import hmac
 import json
 import re
 import threading
-import time
+import time  # tokens and URLs expire
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

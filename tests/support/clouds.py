@@ -9,14 +9,14 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
 from croze.http.urls import parse_url
-from tests.e2e.sandbox import REPO, free_port, select_pause
+from tests.e2e.sandbox import REPO
+from tests.support.waiting import PATIENCE_S, eventually, free_port
 
 REGION = "us-east-1"
 BUCKET = "cache"
@@ -62,7 +62,7 @@ def asked(
 ) -> tuple[int, str]:
     """What the server says: the status and the text."""
     parts = parse_url(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE_S)
     try:
         connection.request(method, f"{parts.path}?{parts.query}", body, dict(headers or {}))
         answer = connection.getresponse()
@@ -78,15 +78,11 @@ def _serving(
     with open(log, "wb") as out:
         process = subprocess.Popen([str(word) for word in command], stdout=out, stderr=out, env=env)
     try:
-        end = time.monotonic() + 60
-        while not _listens(url):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, f"{command[0]} did not start in time"
-            select_pause()
+        eventually(lambda: _listens(url), log.read_text, process=process)
         yield
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(PATIENCE_S)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-TIMEOUT_S = 40.0
+from tests.support.waiting import PATIENCE_S
 
 Message = dict[str, Any]
 
@@ -36,7 +36,8 @@ class Client:
         self._answers: dict[int, queue.Queue[Message]] = {}
         self._stops: queue.Queue[Message] = queue.Queue()
         self._initialized = threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +56,7 @@ class Client:
         body = self.ask("initialize", {"supportsRunInTerminalRequest": True})
         assert body == {"supportsConfigurationDoneRequest": True}
         self.ask("launch", config)
-        assert self._initialized.wait(TIMEOUT_S)
+        assert self._initialized.wait(PATIENCE_S)
         points: list[Message] = []
         if lines:
             source = {"name": "Dockerfile", "path": config["dockerfile"]}
@@ -76,11 +77,11 @@ class Client:
         seq = next(self._seq)
         answers = self._answers[seq] = queue.Queue()
         self._send({"seq": seq, "type": "request", "command": command, "arguments": arguments})
-        return answers.get(timeout=TIMEOUT_S)
+        return answers.get(timeout=PATIENCE_S)
 
     def stopped(self) -> Message:
         """Wait for the next stop; what is told of it. The end counts as one, with no reason."""
-        return self._stops.get(timeout=TIMEOUT_S)
+        return self._stops.get(timeout=PATIENCE_S)
 
     def at(self, stop: Message) -> list[tuple[int, str]]:
         """Line and name of each frame."""
@@ -105,8 +106,10 @@ class Client:
         self._process.send_signal(signal.SIGINT)
 
     def ended(self) -> int:
-        """Wait for the end; the exit code."""
-        return self._process.wait(TIMEOUT_S)
+        """Wait for the end, and for all that was said before; the exit code."""
+        code = self._process.wait(PATIENCE_S)
+        self._listening.join(PATIENCE_S)
+        return code
 
     def reply(self, request: Message) -> None:
         self._send(

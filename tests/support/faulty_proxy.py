@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
 from croze.http.urls import parse_url
+from tests.support.waiting import PATIENCE_S
 
 Kind = Literal["status", "cut", "longer", "refuse"]
 
@@ -87,7 +88,9 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = _any
 
     def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(parse_url(self.proxy.target).netloc, timeout=30)
+        connection = http.client.HTTPConnection(
+            parse_url(self.proxy.target).netloc, timeout=PATIENCE_S
+        )
         try:
             connection.putrequest(
                 self.command, self.path, skip_host=True, skip_accept_encoding=True

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from croze.http.urls import parse_url
 from tests.support.sigstore import GITHUB, SLSA, WORKFLOW, Instance
+from tests.support.waiting import PATIENCE_S
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -154,7 +155,7 @@ def make_image(
 def push(image: SignedImage, registry: str, name: str, tag: str = "v1") -> str:
     """To a registry that knows no referrers: a tag lists them in its place. What it is called
     then."""
-    connection = http.client.HTTPConnection(registry, timeout=30)
+    connection = http.client.HTTPConnection(registry, timeout=PATIENCE_S)
     try:
         for digest, data in image.blobs.items():
             _send(connection, "POST", f"/v2/{name}/blobs/uploads/?digest={digest}", data)

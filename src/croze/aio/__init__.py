@@ -1,3 +1,4 @@
 """What asyncio leaves to everybody who uses it, in one place: blocking work in threads that ends
 before its awaiter does (`threads`), things at once, and which of their failures is raised
-(`parallel`), things that are made once however many ask (`once`). Knows no other package."""
+(`parallel`), things that are made once however many ask (`once`), work that ends in order when it
+is interrupted (`interrupts`). Knows no other package."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from croze.aio import interrupts
 from croze.cli.build import PROGRESS, interrupt_on_sigterm, progress_mode, tool
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.find import found
@@ -33,7 +33,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     mode = progress_mode(args.progress, quiet=args.quiet, command=COMMAND)
     interrupt_on_sigterm()
     try:
-        image = asyncio.run(_follow(common, args.ref[0] if args.ref else "", mode))
+        image = interrupts.run(_follow(common, args.ref[0] if args.ref else "", mode))
     except KeyboardInterrupt:
         print("left; a detached build goes on (croze attach, croze cancel)", file=sys.stderr)
         return 130

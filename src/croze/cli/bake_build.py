@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
+from croze.aio import interrupts
 from croze.bake.printing import as_json, plain_selection
 from croze.bake.requests import BuildRequest
 from croze.cli.build import tool
@@ -76,7 +76,7 @@ def _logged(builds: Mapping[str, BuildOptions], *, debug: bool) -> Mapping[str, 
 def _run(building: Coroutine[None, None, T], first: str) -> T:
     """Interrupted, all targets end; it is told of the first."""
     try:
-        return asyncio.run(building)
+        return interrupts.run(building)
     except KeyboardInterrupt:
         target = f"target {first}: " if first else ""
         message = f"{target}failed to solve: Canceled: context canceled"

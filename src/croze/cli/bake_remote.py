@@ -43,8 +43,7 @@ def read_remote(
     url: str, names: Sequence[str], there: Reach, progress: BakeProgress
 ) -> RemoteFiles:
     """The files of these names there, or those of the usual names that there are."""
-    import asyncio
-
+    from croze.aio import interrupts
     from croze.client.remote_files import read_remote_files
     from croze.progress.display import refreshing
 
@@ -52,7 +51,7 @@ def read_remote(
         async with there.dial() as client, refreshing(progress.display):
             return await read_remote_files(client, url, names, DEFAULT_NAMES, progress.show)
 
-    return asyncio.run(read())
+    return interrupts.run(read())
 
 
 def with_git_access(request: BuildRequest, url: str) -> BuildRequest:

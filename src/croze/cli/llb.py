@@ -51,8 +51,7 @@ def build(argv: Sequence[str], common: Common) -> int:
     if args.progress and args.progress not in PROGRESS:
         raise UsageError(f"invalid progress mode {args.progress}", flags.prog)
 
-    import asyncio
-
+    from croze.aio import interrupts
     from croze.client import llb
 
     request = llb.DefinitionBuild(
@@ -70,7 +69,7 @@ def build(argv: Sequence[str], common: Common) -> int:
     )
     dial = dialler(common)
     interrupt_on_sigterm()
-    asyncio.run(llb.build(request, dial=dial, progress=args.progress or "auto"))
+    interrupts.run(llb.build(request, dial=dial, progress=args.progress or "auto"))
     return 0
 
 

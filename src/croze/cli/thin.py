@@ -27,6 +27,7 @@ PROTOCOL = b"croze-warm-2"
 SCM_RIGHTS = 1
 ANSWER_S = 2.0
 """How long a warm process may take to begin: one that was stopped would take for ever."""
+INTERRUPTED = 130
 BUILDCTL = ("buildctl", "buildctl-daemonless.sh", "buildctl-daemonless")
 PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGWINCH", "SIGTSTP")
 
@@ -217,7 +218,8 @@ def main() -> int:
     environ = dict(os.environ)
     code = finished(run(argv))
     die_of_interrupts()
-    if may_be_warm and command_of(argv) in ("build", "bake"):
+    # One that is interrupted ignores further interrupts, and so would the warm process.
+    if may_be_warm and code != INTERRUPTED and command_of(argv) in ("build", "bake"):
         start_warm(environ)
     return code
 

@@ -290,9 +290,9 @@ def build(
     explain: bool = False,
 ) -> BuildResult:
     """`build_async`, run to its end."""
-    import asyncio
+    from croze.aio import interrupts
 
-    return asyncio.run(
+    return interrupts.run(
         build_async(
             options,
             dial=dial,

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
+import time  # its `sleep` is watched
 import traceback
 from collections.abc import Callable
 from typing import Any

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import stat
 import sys
@@ -12,6 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from croze.aio import interrupts
 from croze.cli.build import interrupt_on_sigterm
 from croze.cli.buildctl.cache_metrics import CacheMetrics
 from croze.cli.buildctl.connection import Connection
@@ -75,7 +75,7 @@ def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     interrupt_on_sigterm()
     try:
         with closing(CacheMetrics(read.debug_json_cache_metrics)) as metrics:
-            response = asyncio.run(_build(plan, read, connection, metrics))
+            response = interrupts.run(_build(plan, read, connection, metrics))
             if "requestid" in plan.frontend_attrs:
                 _print_answer(response)
     finally:

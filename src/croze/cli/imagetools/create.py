@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from croze.aio import interrupts
 from croze.builders.registries import builder_files
 from croze.cli.build import interrupt_on_sigterm
 from croze.cli.flags import Flags
@@ -47,7 +47,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     request = _request(args)
     mode = "quiet" if args.progress == NONE else args.progress
     interrupt_on_sigterm()
-    published = asyncio.run(_create(request, common, mode, dry_run=args.dry_run))
+    published = interrupts.run(_create(request, common, mode, dry_run=args.dry_run))
     if args.dry_run:
         for_terminals(sys.stdout.buffer).write(published.image.data + b"\n")
         sys.stdout.buffer.flush()
