@@ -22,7 +22,7 @@ ENOUGH: Final = 3
 """Who wishes so often to leave does, in the middle of whatever it is."""
 
 
-def run(work: Coroutine[object, object, T]) -> T:
+def run(work: Coroutine[None, None, T]) -> T:
     """As `asyncio.run`. Raises `KeyboardInterrupt` once the work has ended because of one; SIGINT
     is ignored from then on. Where the process does not take SIGINT as Python does (it may be
     ignored), or in another thread than the first, nothing is different from `asyncio.run`."""
@@ -52,7 +52,7 @@ class _Interrupts:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[object] | None = None
 
-    async def heeding(self, work: Coroutine[object, object, T]) -> T:
+    async def heeding(self, work: Coroutine[None, None, T]) -> T:
         """Do the work, unless it is to end already."""
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         if self.wishes:
