@@ -18,7 +18,7 @@ from croze.fs.remove import remove_tree
 from croze.fs.sync.mirror import SyncResult, load_notes, load_state, save_state
 from croze.fs.sync.receive import Receiver
 from croze.fs.sync.send import Sender
-from croze.fs.sync.told import Told
+from croze.fs.sync.replay import Replay
 from croze.fs.tree.walk import WalkOptions
 from tests.fs import trees
 from tests.support.work import calls_of
@@ -54,12 +54,12 @@ def transfer(source: Path, dest: Path, batch: int = 2, **options: Any) -> SyncRe
 
 def _told_again(
     entries: Iterator[Entry], batch: int, options: dict[str, Any]
-) -> tuple[Told | None, list[Entry], int]:
+) -> tuple[Replay | None, list[Entry], int]:
     """The entries that come as the last time are taken out; the first batch with others is given
     back, with how many of it are."""
     told = None
     if "state_file" in options and options.get("differ") != "none":
-        told = Told.load(options["state_file"], options["index_file"])
+        told = Replay.load(options["state_file"], options["index_file"])
     while some := list(islice(entries, batch)):
         same = told.same_again(_packets(some)) if told is not None else 0
         if same < len(some):

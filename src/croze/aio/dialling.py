@@ -34,14 +34,14 @@ async def dialled(host: str, port: int) -> socket.socket:
 def reason(error: OSError) -> str:
     """Why there is no connection, in lower case; asyncio's own words have the address in them."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        told = f"certificate verify failed: {error.verify_message}"
+        words = f"certificate verify failed: {error.verify_message}"
     elif isinstance(error, ssl.SSLError):
-        told = (error.reason or str(error)).replace("_", " ")
+        words = (error.reason or str(error)).replace("_", " ")
     elif error.errno is not None and error.errno > 0:
-        told = os.strerror(error.errno)
+        words = os.strerror(error.errno)
     else:
-        told = error.strerror or str(error) or "no connection"
-    return told.lower()
+        words = error.strerror or str(error) or "no connection"
+    return words.lower()
 
 
 async def _addresses(host: str, port: int) -> list[Address]:

@@ -108,12 +108,12 @@ def new_id() -> str:
 
 
 class Account(Struct, frozen=True):
-    """One result: how it came to be. `asked`: None where nobody asked a frontend; `root`: what the
-    client asked, if that is another request."""
+    """One result: how it came to be. `request`: what a frontend was
+    asked for, None where none was; `root`: what the client asked for, if that is another request."""
 
     used: SortedCapture
     definition: ops_pb2.Definition
-    asked: AttestedRequest | None = None
+    request: AttestedRequest | None = None
     root: RequestProvenance | None = None
 
     def check(self, options: ProvenanceOptions) -> None:
@@ -145,7 +145,7 @@ class Account(Struct, frozen=True):
 
     def _base(self, facts: BuildFacts, options: ProvenanceOptions, finished: datetime) -> Predicate:
         used = self.used
-        requested = (self.asked or AttestedRequest("", {})).told(used)
+        requested = (self.request or AttestedRequest("", {})).told(used)
         assert requested.request is not None
         args = dict(requested.request.args)
         vcs = {

@@ -27,8 +27,8 @@ def may_ask(argv: Sequence[str]) -> bool:
     """Whether a daemon that this command may dial is behind ssh: one that its words name, one of
     any builder, or the engine of a Docker context in use (or of `DOCKER_HOST`)."""
     try:
-        said = [*argv, *_builders()]
-        return any(SSH in text for text in (*said, *_hosts(said)))
+        texts = [*argv, *_builders()]
+        return any(SSH in text for text in (*texts, *_hosts(texts)))
     except (OSError, CrozeError):
         return False  # the command itself tells what is wrong
 
@@ -41,12 +41,12 @@ def _builders() -> Iterator[str]:
             yield read_settings(path).decode(errors="replace")
 
 
-def _hosts(said: Sequence[str]) -> Iterator[str]:
+def _hosts(texts: Sequence[str]) -> Iterator[str]:
     """The addresses of the contexts that are named."""
     contexts = Contexts(config_dir())
     current = contexts.current
     for name in contexts.names():
-        if name == current or any(name in text for text in said):
+        if name == current or any(name in text for text in texts):
             context = contexts.find(name)
             if context is not None:
                 yield context.host

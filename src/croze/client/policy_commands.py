@@ -136,14 +136,14 @@ async def input_of(
         resolving = Resolving(reader, sources.resolve, _silent)
         document = await reader.document(answer, chosen)
         before: list[str] | None = None
-        asked: set[str] = set()
+        asked_names: set[str] = set()
         for _ in range(MOST_ROUNDS):
             unknown = [name.removeprefix("input.") for name in document.unknowns()]
             if unknown == before:
                 break
             before = unknown
             names, invalid = to_ask(fields, unknown)
-            asked.update(names)
+            asked_names.update(names)
             needs = await resolving.needs(document, answer.Source, names, chosen, None)
             if needs.request is not None:
                 answer = await sources.resolve(needs.request)
@@ -153,7 +153,7 @@ async def input_of(
         else:
             raise CrozeError("maximum attempts reached for resolving source metadata")
     text = gojson.marshal_indent_as_is(document.plain()).decode()
-    unknown_fields = [name for name in invalid if name not in asked]
+    unknown_fields = [name for name in invalid if name not in asked_names]
     return ShownInput(text, unknown_fields, unresolved(unknown, fields))
 
 

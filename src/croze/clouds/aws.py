@@ -41,13 +41,13 @@ class AwsIdentity(Protocol):
 
 
 class StaticCredentials(Struct, frozen=True):
-    """Credentials that somebody said."""
+    """Credentials that are set down in a cache's attributes; they never change."""
 
-    said: AwsCredentials
+    fixed: AwsCredentials
 
     def credentials(self) -> AwsCredentials:
         """See `AwsIdentity`."""
-        return self.said
+        return self.fixed
 
 
 def of_environment(environ: Mapping[str, str] | None = None) -> AwsCredentials | None:

@@ -47,7 +47,7 @@ class _Attested(Struct, frozen=True):
 
     key: str
     kind: str
-    told: Callable[[], Awaitable[bytes]]
+    predicate: Callable[[], Awaitable[bytes]]
     single: bool
 
 
@@ -104,7 +104,7 @@ class Recording:
     async def _add_attestations(self, blobs: DiskBlobStore) -> None:
         for each in self._attested:
             try:
-                data = msgspec.json.format(await each.told(), indent=2)
+                data = msgspec.json.format(await each.predicate(), indent=2)
             except CrozeError as error:
                 log.warning("no provenance in the record of %s: %s", self._record.Ref, error)
                 continue

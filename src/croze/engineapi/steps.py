@@ -44,7 +44,7 @@ class _Fate(Struct):
     cached: bool = False
     running: bool = False
     """Whether it was told that it runs."""
-    said: list[str] = field(default_factory=list)
+    log_lines: list[str] = field(default_factory=list)
 
 
 def steps_of(dockerfile: bytes, target: str, labels: Sequence[str] = ()) -> list[ClassicStep]:
@@ -145,7 +145,7 @@ class StepLines:
         for log in status.logs:
             if (fate := self._fates.get(self._vertices.get(log.vertex, -1))) is not None:
                 text = log.msg.decode(errors="replace")
-                fate.said.append(f"{_RED}{text}{_PLAIN}" if log.stream == _STDERR else text)
+                fate.log_lines.append(f"{_RED}{text}{_PLAIN}" if log.stream == _STDERR else text)
         return [{"stream": text} for text in self._tell(over=False)]
 
     def end(self) -> list[Line]:
@@ -200,8 +200,8 @@ class StepLines:
         if step.runs and fate.started and not (fate.cached or fate.running):
             fate.running = True
             yield f" ---> Running in {fate.id}\n"
-        yield from fate.said
-        fate.said.clear()
+        yield from fate.log_lines
+        fate.log_lines.clear()
 
     def _done(self, fate: _Fate, step: ClassicStep) -> Iterator[str]:
         if fate.cached and not step.base:

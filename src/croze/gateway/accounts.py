@@ -50,7 +50,7 @@ def _account(
         if provenance is not None and provenance.request is not None
         else None
     )
-    return Account(capture.described(), ref.definition, ref.scope.asked, root)
+    return Account(capture.described(), ref.definition, ref.scope.attested_request, root)
 
 
 def _relevant(
@@ -59,9 +59,9 @@ def _relevant(
     """An image that was asked about for every platform counts only for its own."""
     current = platforms_of.get(key)
     for image in images:
-        asked = [each.platform for each in images if each.ref == image.ref]
+        asked_platforms = [each.platform for each in images if each.ref == image.ref]
         own = current is None or image.platform is None or _alike(image.platform, current)
-        if own or not all(_has(asked, each) for each in platforms_of.values()):
+        if own or not all(_has(asked_platforms, each) for each in platforms_of.values()):
             yield image
 
 
@@ -69,10 +69,10 @@ def _alike(one: Platform, other: Platform) -> bool:
     return (one.os, one.architecture) == (other.os, other.architecture)
 
 
-def _has(asked: Iterable[Platform | None], platform: Platform) -> bool:
+def _has(candidates: Iterable[Platform | None], platform: Platform) -> bool:
     target = platforms.normalize(platform)
     return any(
         (each.os, each.architecture, each.variant)
         == (target.os, target.architecture, target.variant)
-        for each in (platforms.normalize(p) for p in asked if p is not None)
+        for each in (platforms.normalize(p) for p in candidates if p is not None)
     )

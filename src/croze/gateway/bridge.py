@@ -64,8 +64,8 @@ class BuildBridge:
         self.scope = Scope(services.producers, root=root)
         self.job = job
         self.session = session
-        asked = SourceServices(services.images, services.source_meta, services.attestations)
-        self.sources = SourceResolution(asked, job, session, self.scope, policies, verifier)
+        source_services = SourceServices(services.images, services.source_meta, services.attestations)
+        self.sources = SourceResolution(source_services, job, session, self.scope, policies, verifier)
         self._load_options = load_options
         self.imports = CacheImports(job, session, services.caches)
         self._failed_steps = FailedSteps()
@@ -197,8 +197,8 @@ class BuildBridge:
         frontend = self.services.frontends.get(request.frontend)
         if frontend is None:
             raise InvalidRequest(f"invalid frontend: {request.frontend}")
-        asked = FrontendRequest(request.opts, request.inputs, self.session)
-        return await frontend.build(asked, self._within(self.scope.within(request)))
+        frontend_request = FrontendRequest(request.opts, request.inputs, self.session)
+        return await frontend.build(frontend_request, self._within(self.scope.within(request)))
 
 
 async def evaluate(result: BridgeResult) -> None:

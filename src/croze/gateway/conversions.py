@@ -185,16 +185,16 @@ async def _asked_again(
     conversation: _Conversation, questions: Sequence[object], ask: Ask
 ) -> dict[int, _Outcome]:
     """The outcomes, up to one that is not what it was, and those of what was asked beside it."""
-    asked: dict[int, asyncio.Task[_Outcome]] = {}
+    tasks: dict[int, asyncio.Task[_Outcome]] = {}
     async with first_error(), asyncio.TaskGroup() as group:
         for number in conversation.events:
             if number not in conversation.outcomes:
                 continue  # nobody waited for it in the end
-            if number not in asked:
-                asked[number] = group.create_task(_outcome(ask, questions[number]))
-            elif not conversation.outcomes[number].same(await asked[number]):
+            if number not in tasks:
+                tasks[number] = group.create_task(_outcome(ask, questions[number]))
+            elif not conversation.outcomes[number].same(await tasks[number]):
                 break
-    return {number: task.result() for number, task in asked.items()}
+    return {number: task.result() for number, task in tasks.items()}
 
 
 def _not_twice(questions: Sequence[object], answered: Mapping[int, _Outcome], ask: Ask) -> Ask:
@@ -257,11 +257,11 @@ def _result(result: FrontendResult, change: SessionChange) -> FrontendResult:
 
 
 def _lent(conversation: _Conversation, result: FrontendResult) -> list[ops_pb2.SourceOp]:
-    """The client's directories that were wanted, but for the one that is asked for at once."""
-    asked = [op_blobs(q.definition) for q in conversation.questions if isinstance(q, FileAsked)]
-    definitions = [*asked, *map(op_blobs, result.definitions.values())]
+    """The client's directories that were wanted, but for the one that is files_asked for at once."""
+    files_asked = [op_blobs(q.definition) for q in conversation.questions if isinstance(q, FileAsked)]
+    definitions = [*files_asked, *map(op_blobs, result.definitions.values())]
     lent = dict.fromkeys(blob for blobs in definitions for blob in blobs if _LOCAL in blob)
-    at_once = asked[0] if asked else ()
+    at_once = files_asked[0] if files_asked else ()
     sources = [ops_pb2.Op.FromString(blob).source for blob in lent if blob not in at_once]
     return [source for source in sources if source.identifier.startswith(_LOCAL.decode())]
 

@@ -104,8 +104,8 @@ def _result(bridge: Bridge, answer: FrontendResult) -> BridgeResult:
 async def _with_sboms(
     bridge: Bridge, request: FrontendRequest, answer: FrontendResult, result: BridgeResult
 ) -> BridgeResult:
-    asked = parse_sbom(request.opts)
-    if asked is None or not answer.scans:
+    sbom = parse_sbom(request.opts)
+    if sbom is None or not answer.scans:
         return result
     only = answer.definitions.get("")
     targets = {
@@ -113,7 +113,7 @@ async def _with_sboms(
         for key, scan in answer.scans.items()
     }
     mode = request.opts.get("image-resolve-mode", "")
-    generator = Generator(asked.generator, asked.parameters, mode)
+    generator = Generator(sbom.generator, sbom.parameters, mode)
     return await scanned(bridge, result, generator, bridge.services.platforms[0], targets)
 
 

@@ -73,17 +73,17 @@ class Scope:
             yield from inner.all_images()
 
     @property
-    def asked(self) -> AttestedRequest | None:
+    def attested_request(self) -> AttestedRequest | None:
         """What provenance tells of the request; None where the client asks without a frontend."""
-        return self._asked(self._request) if self._request is not None else None
+        return self._attested(self._request) if self._request is not None else None
 
     def told(self, used: SortedCapture) -> RequestProvenance | None:
         """How provenance tells who asked for something that was made of what was `used`: the
         request, and with it the client's own if that is another one."""
-        asked, root = self.asked, None
+        request, root = self.attested_request, None
         if self._root is not None and _says(self._root):
-            root = self._asked(self._root)
-        return asked.told(used, root) if asked is not None else None
+            root = self._attested(self._root)
+        return request.told(used, root) if request is not None else None
 
     def tell(self, ref: ScopedRef) -> None:
         """Let others who take the ref's definition as an input know who made it, until `forget`."""
@@ -102,7 +102,7 @@ class Scope:
         for inner in self._inner:
             inner.forget()
 
-    def _asked(self, request: BridgeRequest) -> AttestedRequest:
+    def _attested(self, request: BridgeRequest) -> AttestedRequest:
         return AttestedRequest(request.frontend, request.opts, self._inputs(request.inputs))
 
     def _inputs(self, inputs: Mapping[str, ops_pb2.Definition]) -> Mapping[str, RequestProvenance]:

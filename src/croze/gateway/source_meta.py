@@ -67,15 +67,15 @@ async def resolve(
 
 
 def _wanted(request: gateway_pb2.ResolveSourceMetaRequest) -> FactsWanted:
-    asked = None
+    checksum = None
     if request.HTTP.HasField("ChecksumRequest"):
         algorithm = _ALGORITHMS.get(request.HTTP.ChecksumRequest.Algo)
         if algorithm is None:
             raise InvalidRequest(
                 f"unsupported checksum algorithm {request.HTTP.ChecksumRequest.Algo}"
             )
-        asked = ChecksumRequest(algorithm, request.HTTP.ChecksumRequest.Suffix)
-    return FactsWanted(git_objects=request.Git.ReturnObject, checksum=asked)
+        checksum = ChecksumRequest(algorithm, request.HTTP.ChecksumRequest.Suffix)
+    return FactsWanted(git_objects=request.Git.ReturnObject, checksum=checksum)
 
 
 def _http(
@@ -108,9 +108,9 @@ async def _image(
             Digest=config.digest, Config=b"" if request.Image.NoConfig else config.config
         ),
     )
-    asked = request.Image
-    if scheme == IMAGE and (asked.AttestationChain or asked.ResolveAttestations):
-        types = list(asked.ResolveAttestations)
+    image_request = request.Image
+    if scheme == IMAGE and (image_request.AttestationChain or image_request.ResolveAttestations):
+        types = list(image_request.ResolveAttestations)
         chain = await sources.attestations(replace(question, ref=config.ref), types)
         if chain is not None:
             response.Image.AttestationChain.CopyFrom(_chain(chain))

@@ -78,23 +78,23 @@ async def _decision(
     raise CrozeError("too many policy requests")
 
 
-def _check_same(source: ops_pb2.SourceOp, asked: ops_pb2.SourceOp) -> None:
+def _check_same(source: ops_pb2.SourceOp, requested: ops_pb2.SourceOp) -> None:
     """A policy may only ask about the source that it decides on."""
-    if asked.identifier != source.identifier:
+    if requested.identifier != source.identifier:
         raise InvalidRequest(
             f'policy requested different source identifier: "{source.identifier}" != '
-            f'"{asked.identifier}"'
+            f'"{requested.identifier}"'
         )
     trouble = "policy requested different source attrs"
-    if len(asked.attrs) != len(source.attrs):
-        counts = f"{len(source.attrs)} != {len(asked.attrs)}"
+    if len(requested.attrs) != len(source.attrs):
+        counts = f"{len(source.attrs)} != {len(requested.attrs)}"
         raise InvalidRequest(f"{trouble}: map length mismatch: {counts}")
     for key, value in source.attrs.items():
-        if key not in asked.attrs:
+        if key not in requested.attrs:
             raise InvalidRequest(f"{trouble}: key {key} missing from second map")
-        if asked.attrs[key] != value:
+        if requested.attrs[key] != value:
             raise InvalidRequest(
-                f"{trouble}: value mismatch for key {key}: {value} != {asked.attrs[key]}"
+                f"{trouble}: value mismatch for key {key}: {value} != {requested.attrs[key]}"
             )
 
 

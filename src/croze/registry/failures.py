@@ -117,8 +117,8 @@ def _tls_reason(err: Exception) -> str:
         err = err.certificate_error
     if not isinstance(err, ssl.SSLCertVerificationError):
         return str(err)
-    told = _X509.get(err.verify_code, err.verify_message)
-    return f"failed to verify certificate: x509: {told}"
+    complaint = _X509.get(err.verify_code, err.verify_message)
+    return f"failed to verify certificate: x509: {complaint}"
 
 
 def _errno_text(err: OSError) -> str:

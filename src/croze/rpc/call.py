@@ -107,9 +107,9 @@ class ServerCall:
             assert isinstance(message, bytes)
             data = message
         if len(data) > MESSAGE_LIMIT_BYTES:
-            told = f"({len(data)} vs. {MESSAGE_LIMIT_BYTES})"
-            told = f"grpc: trying to send message larger than max {told}"
-            raise CallBroken(status(RESOURCE_EXHAUSTED, told))
+            sizes = f"({len(data)} vs. {MESSAGE_LIMIT_BYTES})"
+            message = f"grpc: trying to send message larger than max {sizes}"
+            raise CallBroken(status(RESOURCE_EXHAUSTED, message))
         return data
 
     async def send(self, *messages: bytes) -> None:

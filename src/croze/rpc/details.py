@@ -42,8 +42,8 @@ def encode(detail: errors.Detail) -> any_pb2.Any:
         case errors.SolveDetail():
             return _any("Solve", _solve_json(detail))
         case errors.PolicyDetail():
-            said = [{"message": message} for message in detail.messages]
-            value = json.dumps({"action": _DENY, "denyMessages": said})
+            messages = [{"message": message} for message in detail.messages]
+            value = json.dumps({"action": _DENY, "denyMessages": messages})
             return any_pb2.Any(type_url=_DECISION, value=value.encode())
 
 
@@ -104,8 +104,8 @@ def decode(detail: any_pb2.Any) -> errors.Detail | None:
     name = detail.type_url.removeprefix(_BUILDKIT).removesuffix("+json")
     value = load(detail.value)
     if detail.type_url == _DECISION:
-        said = value.get("denyMessages")
-        messages = said if isinstance(said, list) else []
+        messages = value.get("denyMessages")
+        messages = messages if isinstance(messages, list) else []
         return errors.PolicyDetail(tuple(str(m.get("message", "")) for m in messages))
     match name:
         case "Vertex":

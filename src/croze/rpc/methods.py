@@ -67,9 +67,9 @@ class Method(Generic[Q, R]):
         data = self._serialize(request) if self._serialize is not None else request
         assert isinstance(data, bytes)
         if len(data) > MESSAGE_LIMIT_BYTES:
-            told = f"({len(data)} vs. {MESSAGE_LIMIT_BYTES})"
-            told = f"grpc: trying to send message larger than max {told}"
-            raise call_error(status(RESOURCE_EXHAUSTED, told))
+            sizes = f"({len(data)} vs. {MESSAGE_LIMIT_BYTES})"
+            message = f"grpc: trying to send message larger than max {sizes}"
+            raise call_error(status(RESOURCE_EXHAUSTED, message))
         return data
 
     def answer(self, data: bytes) -> R:
@@ -79,8 +79,8 @@ class Method(Generic[Q, R]):
         try:
             return self._deserialize(data)
         except DecodeError as error:
-            told = f"grpc: failed to unmarshal the received message: {error}"
-            raise call_error(status(INTERNAL, told)) from None
+            message = f"grpc: failed to unmarshal the received message: {error}"
+            raise call_error(status(INTERNAL, message)) from None
 
     async def only_answer(self, call: ClientCall) -> R:
         answers: list[bytes] = []

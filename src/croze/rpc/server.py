@@ -384,10 +384,10 @@ async def _work(method: ServedMethod, call: ServerCall) -> None:
     deserialize = method.deserialize or bytes
     request: object = Requests(call, deserialize)
     if method.asks_once:
-        asked = await call.receive()
-        if len(asked) != 1:
-            raise CallBroken(status(INTERNAL, f"{len(asked)} requests where there is to be one"))
-        request = read(deserialize, asked[0])
+        messages = await call.receive()
+        if len(messages) != 1:
+            raise CallBroken(status(INTERNAL, f"{len(messages)} requests where there is to be one"))
+        request = read(deserialize, messages[0])
     answer = method.behavior(request, call)
     if isinstance(answer, AsyncIterator):
         async with _closing(answer):

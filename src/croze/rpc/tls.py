@@ -37,8 +37,8 @@ def secure(tls: Tls) -> Secure:
         if tls.cert is not None:
             keypairs.show(context, tls.cert, tls.key)
     except OSError as error:
-        told = f"could not read certificate/key {tls.cert}, {tls.key}: {error}"
-        raise InvalidRequest(told) from None
+        message = f"could not read certificate/key {tls.cert}, {tls.key}: {error}"
+        raise InvalidRequest(message) from None
     # As Go: users' own authorities often lack what Python alone wants, since 3.13.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.set_alpn_protocols(["h2"])

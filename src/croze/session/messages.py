@@ -15,5 +15,5 @@ def decode(kind: type[R], data: bytes) -> R:
     try:
         return kind.FromString(data)
     except DecodeError as error:
-        told = f"failed to unmarshal the received message: {kind.__name__}: {error}"
-        raise from_status(status(_INTERNAL, told)) from None
+        message = f"failed to unmarshal the received message: {kind.__name__}: {error}"
+        raise from_status(status(_INTERNAL, message)) from None

@@ -73,9 +73,9 @@ class AuthProvider:
                 Token=auth.registry_token, ExpiresIn=DEFAULT_EXPIRY_S
             )
         prefix = "failed to fetch oauth token" if auth.secret else "failed to fetch anonymous token"
-        asked = TokenRequest(request.Realm, request.Service, tuple(request.Scopes))
+        token_request = TokenRequest(request.Realm, request.Service, tuple(request.Scopes))
         try:
-            return await abandonable(fetch_token, asked, auth, self._tls.get(request.Host))
+            return await abandonable(fetch_token, token_request, auth, self._tls.get(request.Host))
         except _Refused as error:
             raise errors.PermissionDenied(f"{prefix}: {error}") from None
         except errors.CrozeError as error:
@@ -149,45 +149,45 @@ class _Refused(Exception):
 
 
 def fetch_token(
-    asked: TokenRequest, auth: AuthConfig, tls: TokenTls | None = None
+    request: TokenRequest, auth: AuthConfig, tls: TokenTls | None = None
 ) -> auth_pb2.FetchTokenResponse:
     """With a secret by POST, or by GET where a server knows no POST; without one by GET."""
     context = None if tls is None else tls.context()
     if not auth.secret:
-        return _get(asked, auth, context)
+        return _get(request, auth, context)
     try:
-        return _post(asked, auth, context)
+        return _post(request, auth, context)
     except _Refused as refused:
         if refused.status in (401, 404) or (refused.status == 405 and auth.user):
-            return _get(asked, auth, context)
+            return _get(request, auth, context)
         raise
 
 
 def _post(
-    asked: TokenRequest, auth: AuthConfig, tls: ssl.SSLContext | None
+    request: TokenRequest, auth: AuthConfig, tls: ssl.SSLContext | None
 ) -> auth_pb2.FetchTokenResponse:
-    form = {"client_id": "buildkit-client", "service": asked.service}
-    if asked.scopes:
-        form["scope"] = " ".join(asked.scopes)
+    form = {"client_id": "buildkit-client", "service": request.service}
+    if request.scopes:
+        form["scope"] = " ".join(request.scopes)
     if auth.user:
         form |= {"grant_type": "password", "username": auth.user, "password": auth.secret}
     else:
         form |= {"grant_type": "refresh_token", "refresh_token": auth.secret}
-    answer = fetch(asked.realm, form=form, limit_bytes=ANSWER_BYTES, tls=tls)
-    return _answer("POST", asked.realm, answer)
+    answer = fetch(request.realm, form=form, limit_bytes=ANSWER_BYTES, tls=tls)
+    return _answer("POST", request.realm, answer)
 
 
 def _get(
-    asked: TokenRequest, auth: AuthConfig, tls: ssl.SSLContext | None
+    request: TokenRequest, auth: AuthConfig, tls: ssl.SSLContext | None
 ) -> auth_pb2.FetchTokenResponse:
-    query = [("scope", scope) for scope in asked.scopes]
-    if asked.service:
-        query.append(("service", asked.service))
-    separator = "&" if "?" in asked.realm else "?"
-    url = asked.realm + separator + urllib.parse.urlencode(query)
+    query = [("scope", scope) for scope in request.scopes]
+    if request.service:
+        query.append(("service", request.service))
+    separator = "&" if "?" in request.realm else "?"
+    url = request.realm + separator + urllib.parse.urlencode(query)
     headers = basic(auth.user, auth.secret) if auth.secret else {}
     answer = fetch(url, headers=headers, limit_bytes=ANSWER_BYTES, tls=tls)
-    return _answer("GET", asked.realm, answer)
+    return _answer("GET", request.realm, answer)
 
 
 def _answer(method: str, realm: str, answer: Answer) -> auth_pb2.FetchTokenResponse:

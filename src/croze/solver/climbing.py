@@ -45,12 +45,12 @@ def climb(edge: EdgeState, effects: list[Effect]) -> None:
     elif edge.index not in op.running:
         if not edge.active:
             _activate(edge, effects)
-        asked = len(effects)
+        effects_before = len(effects)
         if edge.maps_seen < len(op.maps):
             _take_maps(edge, effects)
         if edge.changed:
             _look(edge, effects)
-        if len(effects) == asked and edge.error is None:  # no questions
+        if len(effects) == effects_before and edge.error is None:  # no questions
             _advance(edge, effects)
 
 
@@ -106,7 +106,7 @@ def look_for_roots(edge: EdgeState, maps: Sequence[CacheMap], effects: list[Effe
 
 def _refresh(edge: EdgeState, item: InputState, effects: list[Effect]) -> None:
     """Look at the source's new keys and level, and at the content."""
-    keys, asked = item.source.keys, len(effects)
+    keys, effects_before = item.source.keys, len(effects)
     if item.keys_seen < len(keys):
         if not edge.op.ignore_cache:
             effects.append(Look(item.index, keys[item.keys_seen :]))
@@ -121,7 +121,7 @@ def _refresh(edge: EdgeState, item: InputState, effects: list[Effect]) -> None:
             item.content_key = content_key(content)
             if not edge.op.ignore_cache:
                 effects.append(LookByContent(item.index, item.content_key))
-    if len(effects) == asked:  # else when it is answered
+    if len(effects) == effects_before:  # else when it is answered
         count(edge, item)
 
 

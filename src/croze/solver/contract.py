@@ -142,8 +142,8 @@ class Op(Protocol):
 
 async def cache_map_of(op: Op, ctx: OpContext, index: int) -> CacheMap:
     """An op's cache map, for who can wait."""
-    said = op.cache_map(ctx, index)
-    return said if isinstance(said, CacheMap) else await said
+    cache_map = op.cache_map(ctx, index)
+    return cache_map if isinstance(cache_map, CacheMap) else await cache_map
 
 
 class OpResolver(Protocol):

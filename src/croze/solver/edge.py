@@ -144,13 +144,13 @@ class ActiveEdge:
 
     def move(self, *events: Event) -> None:
         """Step until there is nothing more to be answered at once."""
-        told: Sequence[Event]
-        told, self._inbox = self._inbox, []
+        pending: Sequence[Event]
+        pending, self._inbox = self._inbox, []
         if events:
-            told = (*told, *events)
+            pending = (*pending, *events)
         while True:
             answers: list[Event] = []
-            for effect in step(self.state, told):
+            for effect in step(self.state, pending):
                 try:
                     answer = effect.perform(self)
                 except Exception as err:
@@ -159,7 +159,7 @@ class ActiveEdge:
                     answers.append(answer)
             if not answers:
                 return
-            told = answers
+            pending = answers
 
     def _failed(self, effect: Effect, err: Exception) -> Failed:
         """A store that fails (a full disk) must fail the build that needs it, not the loop."""

@@ -138,6 +138,6 @@ def broken_invariants(edge: EdgeState) -> list[str]:
 
 
 def _is_busy(edge: EdgeState) -> bool:
-    asked = any(item.asked for item in edge.inputs) or edge.maps_asked or edge.contents_asked
+    is_asking = any(item.asked for item in edge.inputs) or edge.maps_asked or edge.contents_asked
     works = edge.loading is not None or edge.index in edge.op.running
-    return bool(asked) or works or edge.leader is not None
+    return bool(is_asking) or works or edge.leader is not None

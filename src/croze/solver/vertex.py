@@ -171,14 +171,14 @@ class ActiveVertex:
     def _say_map(self, index: int) -> bool:
         """Whether the op knows its cache map without a look at anything, as most do."""
         try:
-            said = self._call_op()
+            cache_map = self._call_op()
         except Exception as err:
             self._fail(self._no_map(err))
         else:
-            if not isinstance(said, CacheMap):
-                self._saying = said
+            if not isinstance(cache_map, CacheMap):
+                self._saying = cache_map
                 return False
-            self._add_map(said)
+            self._add_map(cache_map)
         for edge in self.edges.values():
             if edge.state.index != index:
                 self.graph.wake(edge)
@@ -194,8 +194,8 @@ class ActiveVertex:
         if is_source:
             self.reporter.start()
         try:
-            said, self._saying = self._saying or self._call_op(), None
-            cache_map = said if isinstance(said, CacheMap) else await said
+            call, self._saying = self._saying or self._call_op(), None
+            cache_map = call if isinstance(call, CacheMap) else await call
         except Exception as err:
             raise self._no_map(err) from err
         except BaseException:
@@ -227,9 +227,9 @@ class ActiveVertex:
             self._add_map(outcome)
         self._wake_all()
 
-    def _add_map(self, said: CacheMap) -> None:
-        self.state.maps.append(said)
-        self.state.maps_done = said.done
+    def _add_map(self, cache_map: CacheMap) -> None:
+        self.state.maps.append(cache_map)
+        self.state.maps_done = cache_map.done
 
     # Content of inputs
 

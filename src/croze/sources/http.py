@@ -249,9 +249,9 @@ class HttpSources:
         self, options: HttpOptions, headers: Mapping[str, str], earlier: Mapping[str, HttpFile]
     ) -> HttpFile | None:
         """Ask with HEAD first: some servers don't understand If-None-Match on GET."""
-        asked = dict(headers) | {"If-None-Match": ", ".join(earlier)}
+        conditional = dict(headers) | {"If-None-Match": ", ".join(earlier)}
         try:
-            answer = self._http().send("HEAD", options.url, headers=asked)
+            answer = self._http().send("HEAD", options.url, headers=conditional)
             async with await answer as response:
                 if response.status not in (200, 304):
                     return None

@@ -16,7 +16,7 @@ from croze.api import wire_pb2
 from croze.fs.content import digest
 from croze.fs.sync.mirror import MirroredEntry, SyncResult, read_mirrored
 from croze.fs.sync.receive import Receiver
-from croze.fs.sync.told import Told
+from croze.fs.sync.replay import Replay
 from croze.session.messages import decode
 from croze.session.transfer import Sink
 from croze.sources.local_kept import Candidate, KeptDir, Target
@@ -38,14 +38,14 @@ Came = Candidate | SyncResult
 class _Compared:
     """A directory, and what was told of it."""
 
-    def __init__(self, candidate: Candidate, told: Told) -> None:
+    def __init__(self, candidate: Candidate, replay: Replay) -> None:
         self.candidate = candidate
-        self.told = told
+        self.replay = replay
 
     @cached_property
     def known(self) -> Sequence[MirroredEntry]:
         """Raises `msgspec.DecodeError`."""
-        return read_mirrored(self.told.notes)
+        return read_mirrored(self.replay.notes)
 
 
 class AsBefore:
@@ -75,13 +75,13 @@ class AsBefore:
         if first is None:
             return cls(kept_dir, is_wanted, None, candidates)
         is_large = _size_bytes(first) > LARGE_BYTES
-        told = await in_thread(_told, first) if is_large else _told(first)
-        compared = _Compared(first, told) if told is not None else None
+        replay = await in_thread(_replay, first) if is_large else _replay(first)
+        compared = _Compared(first, replay) if replay is not None else None
         return cls(kept_dir, is_wanted, compared, candidates)
 
     def same_again(self, packets: Sequence[bytes]) -> int:
         """See `Expected.same_again`."""
-        count = self._near.told.same_again(packets) if self._near is not None else 0
+        count = self._near.replay.same_again(packets) if self._near is not None else 0
         if count < len(packets) and not self._ends(packets[count:]):
             count += self._look_further(packets[count:])
         self._ended = self._ends(packets[count:])
@@ -89,7 +89,7 @@ class AsBefore:
 
     def _ends(self, packets: Sequence[bytes]) -> bool:
         """Whether the list is over, and all of it was told that is known."""
-        return [*packets] == [b""] and self._near is not None and self._near.told.is_same
+        return [*packets] == [b""] and self._near is not None and self._near.replay.is_same
 
     def wanted(self) -> Sequence[int]:
         """See `Expected.wanted`."""
@@ -98,16 +98,16 @@ class AsBefore:
     def _look_further(self, packets: Sequence[bytes]) -> int:
         """How many of these packets come next in another directory that was told as this one is up
         to here: the one that goes on for longest."""
-        before = self._near.told.notes.packets[: self._near.told.count] if self._near else []
+        before = self._near.replay.notes.packets[: self._near.replay.count] if self._near else []
         longest = 0
         for candidate in self._others:
-            told = _told(candidate) if _size_bytes(candidate) <= LARGE_BYTES else None
-            if told is None or told.same_again(before) < len(before):
+            replay = _replay(candidate) if _size_bytes(candidate) <= LARGE_BYTES else None
+            if replay is None or replay.same_again(before) < len(before):
                 continue
-            count = told.same_again(packets)
-            is_all = count == len(packets) or (told.is_same and [*packets] == [b""])
+            count = replay.same_again(packets)
+            is_all = count == len(packets) or (replay.is_same and [*packets] == [b""])
             if is_all or count > longest or self._near is None:
-                self._near, longest = _Compared(candidate, told), count
+                self._near, longest = _Compared(candidate, replay), count
             if is_all:
                 break
         return longest
@@ -125,9 +125,9 @@ class AsBefore:
     async def differs(self) -> tuple[Sink[Came], Sequence[bytes]]:
         """See `Expected.differs`."""
         near, target = self._near, await self.writable()
-        told = near.told if near is not None and near.candidate.id == target.id else None
-        sink = _receiver(target, "metadata", told)
-        replayed = near.told.notes.packets[: near.told.count] if near and told is None else ()
+        replay = near.replay if near is not None and near.candidate.id == target.id else None
+        sink = _receiver(target, "metadata", replay)
+        replayed = near.replay.notes.packets[: near.replay.count] if near and replay is None else ()
         return sink, replayed
 
     async def writable(self) -> Target:
@@ -139,7 +139,7 @@ class AsBefore:
         if self._near is None:
             return None
         try:
-            return self._near.known[self._near.told.count - 1]
+            return self._near.known[self._near.replay.count - 1]
         except (msgspec.DecodeError, RecursionError, IndexError):
             return None
 
@@ -216,13 +216,13 @@ class _Content(Struct, frozen=True):
     sums: _Hash
 
 
-def _receiver(target: Target, differ: Literal["metadata", "none"], told: Told | None) -> Receiver:
+def _receiver(target: Target, differ: Literal["metadata", "none"], replay: Replay | None) -> Receiver:
     return Receiver(
         str(target.dest),
         state_file=target.state,
         index_file=target.index,
         differ=differ,
-        told=told,
+        replay=replay,
     )
 
 
@@ -233,5 +233,5 @@ def _size_bytes(candidate: Candidate) -> int:
         return 0
 
 
-def _told(candidate: Candidate) -> Told | None:
-    return Told.load(candidate.state, candidate.index)
+def _replay(candidate: Candidate) -> Replay | None:
+    return Replay.load(candidate.state, candidate.index)

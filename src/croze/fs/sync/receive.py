@@ -33,7 +33,7 @@ from croze.fs.sync.mirror import (
     save_state,
     set_attributes,
 )
-from croze.fs.sync.told import Told
+from croze.fs.sync.replay import Replay
 from croze.fs.tree.walk import walk_stats
 
 _HELD_BYTES = 1 << 20
@@ -73,9 +73,9 @@ class Receiver:
         merge: bool = False,
         differ: Literal["metadata", "none"] = "metadata",
         owner: tuple[int, int] | None = None,
-        told: Told | None = None,
+        replay: Replay | None = None,
     ) -> None:
-        """`told`: the notes in `state_file`, and what has come already, all as the last time."""
+        """`replay`: the notes in `state_file`, and what has come already, all as the last time."""
         self._dest = dest.rstrip("/")
         self._state_file = state_file
         self._index_file = index_file
@@ -84,11 +84,11 @@ class Receiver:
         self._owner = owner
         self._order = OrderCheck()
         self._started = time.time_ns()
-        notes = load_notes(state_file) if told is None else told.notes
+        notes = load_notes(state_file) if replay is None else replay.notes
         if notes is not None and index_file and not os.path.exists(index_file):
             notes = None
         self._notes = notes
-        self._as_told = 0 if told is None else told.count
+        self._as_told = 0 if replay is None else replay.count
         self._told: Sequence[bytes] = []
         self._numbers: dict[bytes, int] = {}
         self._known: list[MirroredEntry] = []

@@ -85,8 +85,8 @@ class ClientStream(Stream):
             self.end(status_of(by_name))
         elif code != "200" or not by_name.get("content-type", "").startswith("application/grpc"):
             kind = by_name.get("content-type", "")
-            told = f"unexpected HTTP status code {code!r} and content type {kind!r}"
-            raise StreamBroken(Code.CANCEL, status(_OF_ANSWERS.get(code, UNKNOWN), told))
+            message = f"unexpected HTTP status code {code!r} and content type {kind!r}"
+            raise StreamBroken(Code.CANCEL, status(_OF_ANSWERS.get(code, UNKNOWN), message))
         elif end:
             self.end(status_of(by_name))
         else:
@@ -98,10 +98,10 @@ class ClientStream(Stream):
     def on_reset(self, code: int) -> None:
         known_code = _CODES.get(code)
         name = known_code.name if known_code is not None else str(code)
-        told = f"stream terminated by RST_STREAM with error code: {name}"
+        message = f"stream terminated by RST_STREAM with error code: {name}"
         self.end(
             status(
-                _OF_RESETS.get(known_code, INTERNAL) if known_code is not None else UNKNOWN, told
+                _OF_RESETS.get(known_code, INTERNAL) if known_code is not None else UNKNOWN, message
             )
         )
 

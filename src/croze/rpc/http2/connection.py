@@ -204,8 +204,8 @@ class Connection(ABC, Generic[S]):
         self._count_window(length)
         stream.window -= length
         if stream.window < 0:
-            told = "more data than the stream's window allows"
-            raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, told)
+            message = "more data than the stream's window allows"
+            raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, message)
         if not piece:
             self._count_idle()
             return

@@ -85,5 +85,5 @@ def rst_stream(stream: int, code: Code) -> bytes:
 
 
 def goaway(last_stream: int, code: Code, message: str) -> bytes:
-    told = message.encode(errors="replace")[:256]
-    return frame(GOAWAY, 0, 0, word.pack(last_stream) + word.pack(code) + told)
+    debug_data = message.encode(errors="replace")[:256]
+    return frame(GOAWAY, 0, 0, word.pack(last_stream) + word.pack(code) + debug_data)

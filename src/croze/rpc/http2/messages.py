@@ -52,11 +52,11 @@ class Packed(bytes):
         try:
             data = inflating.decompress(self, limit_bytes + 1)
         except zlib.error as error:
-            told = f"grpc: failed to decompress the received message: {error}"
-            raise StreamBroken(Code.CANCEL, status(INTERNAL, told)) from None
+            message = f"grpc: failed to decompress the received message: {error}"
+            raise StreamBroken(Code.CANCEL, status(INTERNAL, message)) from None
         if len(data) > limit_bytes:
-            told = f"grpc: message after decompression larger than max {limit_bytes}"
-            raise StreamBroken(Code.CANCEL, status(RESOURCE_EXHAUSTED, told))
+            message = f"grpc: message after decompression larger than max {limit_bytes}"
+            raise StreamBroken(Code.CANCEL, status(RESOURCE_EXHAUSTED, message))
         return data
 
 
@@ -112,7 +112,7 @@ class Messages:
 
 def _refused(flag: int, length: int, limit: int) -> StreamBroken:
     if flag and length <= limit:
-        told = f"grpc: received message with unknown encoding {flag}"
-        return StreamBroken(Code.CANCEL, status(INTERNAL, told))
-    told = f"grpc: received message larger than max ({length} vs. {limit})"
-    return StreamBroken(Code.CANCEL, status(RESOURCE_EXHAUSTED, told))
+        message = f"grpc: received message with unknown encoding {flag}"
+        return StreamBroken(Code.CANCEL, status(INTERNAL, message))
+    message = f"grpc: received message larger than max ({length} vs. {limit})"
+    return StreamBroken(Code.CANCEL, status(RESOURCE_EXHAUSTED, message))

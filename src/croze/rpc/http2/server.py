@@ -178,8 +178,8 @@ class ServerConnection(Connection[ServerStream]):
         if stream.incoming.whole and stream.ended is None:
             self._whole.add(stream.number)
         if self._allowance.is_exceeded and stream.number in self._streams:
-            told = status(RESOURCE_EXHAUSTED, "too many large messages at once on a connection")
-            self._break(stream, StreamBroken(Code.ENHANCE_YOUR_CALM, told))
+            failure = status(RESOURCE_EXHAUSTED, "too many large messages at once on a connection")
+            self._break(stream, StreamBroken(Code.ENHANCE_YOUR_CALM, failure))
 
     def _widen_window(self) -> None:
         # Who takes nothing holds up its peer, not only its call: there may be thousands of them.

@@ -42,8 +42,8 @@ class Stream:
         """The peer takes so much more, or less. Raises `ConnectionBroken`."""
         self.may_send += by
         if self.may_send > frames.LARGEST_WINDOW:
-            told = "a stream's window beyond all bounds"
-            raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, told)
+            message = "a stream's window beyond all bounds"
+            raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, message)
 
     def take_in(self, piece: bytes) -> int:
         """Some of the messages' bytes; how much more than the window the peer may send now, for a

@@ -17,8 +17,8 @@ _NOTHING_KNOWN = b"\x90"
 """An empty list in MessagePack."""
 
 
-class Told:
-    """The notes of one directory, and how much of it was told again."""
+class Replay:
+    """The packets of a directory's last transfer, and how far the present one repeats them."""
 
     def __init__(self, notes: Notes) -> None:
         self.notes = notes
