@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from croze.cli.history.trace_page import SpanTrace, comparison, page
-from croze.client.bundles.spans import Attribute, Context, Span, Status, Value
+from croze.client.bundles.spans import AttributeValue, Context, Span, SpanAttribute, Status
 
 
 def _span(name: str, id: str, parent: str, start: int, end: int, **more: Status) -> Span:
@@ -14,7 +14,7 @@ def _span(name: str, id: str, parent: str, start: int, end: int, **more: Status)
         1,
         f"2026-01-01T00:00:{start:02}Z",
         f"2026-01-01T00:00:{end:02}Z",
-        [Attribute("<key>", Value("STRING", "<script>"))],
+        [SpanAttribute("<key>", AttributeValue("STRING", "<script>"))],
         Status=more.get("status", Status()),
     )
 

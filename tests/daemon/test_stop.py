@@ -7,7 +7,7 @@ import os
 import pytest
 
 from croze.daemon import server
-from croze.daemon.server import Stop
+from croze.daemon.server import Shutdown
 
 
 class Left(BaseException):
@@ -20,7 +20,7 @@ def leave(code: int) -> None:
 
 async def test_three_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "_exit", leave)
-    stop = Stop()
+    stop = Shutdown()
     stop.ask()
     assert (stop.wanted.is_set(), stop.forced.is_set()) == (True, False)
     stop.ask()
@@ -30,7 +30,7 @@ async def test_three_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_signals_at_once_are_one_wish(monkeypatch: pytest.MonkeyPatch) -> None:
-    stop = Stop()
+    stop = Shutdown()
     for _ in range(3):
         stop.on_signal()
     assert (stop.wanted.is_set(), stop.forced.is_set()) == (True, False)

@@ -14,7 +14,7 @@ import pytest
 from isal import isal_zlib
 
 from croze.fs.tar import codecs
-from croze.fs.tar.blob import BlobWriter
+from croze.fs.tar.blob import CompressedWriter
 from croze.fs.tar.compress import BlobSums, open_reader
 
 SIZE = 1 << 20
@@ -49,7 +49,7 @@ def write(
 ) -> BlobSums:
     fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
     try:
-        with BlobWriter(fd, kind, level) as blob:
+        with CompressedWriter(fd, kind, level) as blob:
             for at in range(0, len(data), step):
                 blob.write(data[at : at + step])
             return blob.finish()
@@ -124,7 +124,7 @@ def test_a_file_is_read_in_place(tmp_path: Path) -> None:
     with (
         open(tmp_path / "f", "rb") as file,
         open(tmp_path / "m", "wb") as out,
-        BlobWriter(out.fileno()) as blob,
+        CompressedWriter(out.fileno()) as blob,
     ):
         blob.write(b"x" * 1000)
         assert blob.write_file(file.fileno(), len(data))

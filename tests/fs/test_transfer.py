@@ -17,8 +17,8 @@ from croze.fs.entry import Entry, go_mode, unix_mode
 from croze.fs.remove import remove_tree
 from croze.fs.sync.mirror import SyncResult, load_notes, load_state, save_state
 from croze.fs.sync.receive import Receiver
-from croze.fs.sync.send import Sender
 from croze.fs.sync.replay import Replay
+from croze.fs.sync.send import Sender
 from croze.fs.tree.walk import WalkOptions
 from tests.fs import trees
 from tests.support.work import calls_of

@@ -16,8 +16,8 @@ from croze.gateway.containers import Wait, process_of
 from croze.gateway.execs import (
     SIGNALS_MOST,
     ExecCall,
-    Outgoing,
-    Processes,
+    ExecMessages,
+    ProcessHost,
     ProcessStreams,
     signal_number,
 )
@@ -28,7 +28,7 @@ from croze.runtime.errors import StartError
 Behaviour = Callable[[Stdio], Awaitable[int]]
 
 
-class Fake(Processes):
+class Fake(ProcessHost):
     """Containers whose process does what the test says."""
 
     def __init__(self, behaviour: Behaviour) -> None:
@@ -189,7 +189,7 @@ async def test_sizes_and_signals_reach_the_process() -> None:
 async def test_what_nobody_takes_does_not_add_up() -> None:
     """A frontend that sends sizes and signals without end keeps no more of them here."""
     begun = init(tty=True).Init
-    streams = ProcessStreams("p", begun, Outgoing())
+    streams = ProcessStreams("p", begun, ExecMessages())
     ours = pb.ExecMessage(ProcessID="p", Signal=pb.SignalMessage(Name="SIGINT"))
     for number in range(3 * SIGNALS_MOST):
         size = pb.ResizeMessage(Rows=number, Cols=9)

@@ -16,7 +16,7 @@ from croze.image import manifest as manifests
 from croze.image.descriptor import UNCOMPRESSED_ANNOTATION, Descriptor
 from croze.remotecache import config as configs
 from croze.remotecache import inline
-from croze.remotecache.chains import Chains, Item, ResultLayers
+from croze.remotecache.chains import Chains, PendingRecord, ResultLayers
 from croze.remotecache.config import CacheConfig, time_of
 from croze.remotecache.importer import inline_of
 from croze.remotecache.keys import ImportedKeys
@@ -134,7 +134,7 @@ def _inputs_first(config: CacheConfig) -> list[int]:
 
 def _put_together(config: CacheConfig) -> CacheConfig:
     chains = Chains()
-    items: dict[int, Item] = {}
+    items: dict[int, PendingRecord] = {}
     for place in _inputs_first(config):
         record = config.records[place]
         inputs = [[(items[e.link], e.selector) for e in links] for links in record.inputs]

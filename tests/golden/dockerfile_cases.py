@@ -245,7 +245,7 @@ def _given(**values: object) -> dict[str, object]:
     return {key: value for key, value in values.items() if value}
 
 
-def _target(target: subrequests.Target) -> dict[str, Any]:
+def _target(target: subrequests.StageTarget) -> dict[str, Any]:
     return {
         "name": target.name,
         "base": target.base,

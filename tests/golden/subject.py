@@ -15,7 +15,7 @@ from croze.dockerfile import subrequests
 from croze.dockerfile.contexts import BuildContexts
 from croze.dockerfile.convert import convert, convert_lint, convert_outline
 from croze.dockerfile.lint import WarnSink
-from croze.dockerfile.options import Options, parse_options
+from croze.dockerfile.options import DockerfileOptions, parse_options
 from croze.errors import CrozeError
 from croze.image import platform as platforms
 from croze.image.platform import Platform
@@ -111,7 +111,7 @@ def _devices(opts: Mapping[str, Any]) -> list[Device]:
     return [Device(item["name"], bool(item.get("optional"))) for item in devices]
 
 
-def _optional(options: Options) -> dict[str, Any]:
+def _optional(options: DockerfileOptions) -> dict[str, Any]:
     sbom = options.sbom
     return {
         "target": options.target,
@@ -134,5 +134,5 @@ def _ulimit(limit: Any) -> dict[str, str]:
     return {"Name": limit.name} | {key: str(value) for key, value in numbers.items() if value}
 
 
-def _resources(options: Options) -> Any:
+def _resources(options: DockerfileOptions) -> Any:
     return options.resources and MessageToDict(options.resources.message())

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from croze.api import policysession_pb2
 from croze.errors import CrozeError, NotFound
 from croze.policy.contract import PolicyEnv, PolicyFile, Question, ReadFile, Say, Setup
-from croze.policy.decision import Evaluation
+from croze.policy.decision import PolicyEvaluation
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "decisions.json").read_text())
 WORLD = RECORDED["world"]
@@ -49,7 +49,7 @@ async def answered(policy: str, source: dict[str, object]) -> dict[str, object]:
     json_format.ParseDict(source, request.Source)
     out: dict[str, object] = {}
     try:
-        answer = await Evaluation(answering.ask, setup).check(request)
+        answer = await PolicyEvaluation(answering.ask, setup).check(request)
         if answer.WhichOneof("result") == "decision":
             out["decision"] = json_format.MessageToDict(answer.decision)
         else:
@@ -77,7 +77,7 @@ async def test_caps_are_buildxs(case: dict[str, object]) -> None:
     files = (PolicyFile("Dockerfile.rego", str(case["policy"])),)
     ours: dict[str, object] = {}
     try:
-        ours["caps"] = await Evaluation(Answering().ask, Setup(files)).caps() or None
+        ours["caps"] = await PolicyEvaluation(Answering().ask, Setup(files)).caps() or None
     except CrozeError as error:
         ours["error"] = str(error)
     assert ours == case["answer"]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from croze.errors import NotFound
 from croze.remotecache import config as configs
-from croze.remotecache.chains import Chains, Item, ResultLayers
+from croze.remotecache.chains import Chains, PendingRecord, ResultLayers
 from croze.remotecache.keys import ImportedKeys
 from croze.solver.caches import CacheSource
 from croze.solver.chain import Chain
@@ -54,7 +54,7 @@ class Lent:
 
 def config_of(world: World, chain: Chain, *, only_top: bool = False) -> configs.CacheConfig:
     """The chain as a config whose layers are called by the numbers of their results."""
-    chains, items = Chains(), list[Item]()
+    chains, items = Chains(), list[PendingRecord]()
     for place, record in enumerate(chain.records):
         result = None
         if record.result is not None and (not only_top or place in chain.top):

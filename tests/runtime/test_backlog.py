@@ -11,7 +11,7 @@ from croze.runtime.backlog import Backlog
 from croze.runtime.contract import ContainerSpec, Stdio
 from croze.runtime.oci import OciExecutor
 from croze.runtime.process import ChildProcess
-from croze.runtime.streams import LEFT_BYTES, Reader
+from croze.runtime.streams import LEFT_BYTES, DescriptorReader
 from tests.runtime.conftest import shell
 
 MakeSpec = Callable[..., ContainerSpec]
@@ -97,7 +97,7 @@ async def test_input_that_nobody_reads_any_more_is_thrown_away() -> None:
 async def test_a_reader_that_is_closed_while_it_waits() -> None:
     read, write = os.pipe()
     slow = SlowListener(10)
-    reader = Reader(read, slow.say, slow.backlog)
+    reader = DescriptorReader(read, slow.say, slow.backlog)
     os.write(write, b"x" * 20)
     for _ in range(5):
         await asyncio.sleep(0)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from croze.errors import PermissionDenied
-from croze.runtime.proxy.authority import Authority
+from croze.runtime.proxy.authority import ProxyAuthority
 from croze.runtime.proxy.contract import (
     URL_BYTES_MOST,
     Proxied,
@@ -84,13 +84,13 @@ def web() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def authority() -> Authority:
-    return Authority()
+def authority() -> ProxyAuthority:
+    return ProxyAuthority()
 
 
 @asynccontextmanager
 async def proxy(
-    authority: Authority, *rules: Rules
+    authority: ProxyAuthority, *rules: Rules
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, ProxyCapture]]:
     """One connection to a proxy, and what it notes."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -135,7 +135,7 @@ def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-async def test_what_is_asked_is_answered_and_noted(web: str, authority: Authority) -> None:
+async def test_what_is_asked_is_answered_and_noted(web: str, authority: ProxyAuthority) -> None:
     async with proxy(authority) as (reader, writer, capture):
         secret = web.replace("//", "//me:secret@")
         first, headers, body = await said(reader, writer, get(f"{secret}/big"))
@@ -176,7 +176,7 @@ async def test_what_is_asked_is_answered_and_noted(web: str, authority: Authorit
     assert f"\n- POST {web}/p -> 200\n" in capture.log()
 
 
-async def test_a_body_that_waits_to_be_asked_for(web: str, authority: Authority) -> None:
+async def test_a_body_that_waits_to_be_asked_for(web: str, authority: ProxyAuthority) -> None:
     async with proxy(authority) as (reader, writer, _):
         writer.write(get(f"{web}/p", "POST", "Content-Length: 3", "Expect: 100-continue"))
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -185,7 +185,7 @@ async def test_a_body_that_waits_to_be_asked_for(web: str, authority: Authority)
         assert "expect" not in headers["x-seen"].split(",")
 
 
-async def test_tls_is_answered_by_our_own_authority(web: str, authority: Authority) -> None:
+async def test_tls_is_answered_by_our_own_authority(web: str, authority: ProxyAuthority) -> None:
     asked: list[tuple[str, str]] = []
 
     async def rules(method: str, url: str) -> str:
@@ -203,7 +203,7 @@ async def test_tls_is_answered_by_our_own_authority(web: str, authority: Authori
     assert capture.materials == [(f"{web}/big", digest(BIG))] * 2
 
 
-async def test_what_policies_refuse_is_forbidden(web: str, authority: Authority) -> None:
+async def test_what_policies_refuse_is_forbidden(web: str, authority: ProxyAuthority) -> None:
     async def rules(method: str, url: str) -> str:
         raise PermissionDenied("no")
 
@@ -214,7 +214,7 @@ async def test_what_policies_refuse_is_forbidden(web: str, authority: Authority)
     assert capture == ProxyCapture()
 
 
-async def test_a_server_that_is_not_there(authority: Authority) -> None:
+async def test_a_server_that_is_not_there(authority: ProxyAuthority) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
     async with proxy(authority) as (reader, writer, capture):
@@ -237,19 +237,19 @@ async def test_a_server_that_is_not_there(authority: Authority) -> None:
         b"GET http://x/ HTTP/1.1\r\nX: " + b"y" * (65 << 10) + b"\r\n\r\n",
     ],
 )
-async def test_nonsense_is_refused(request_: bytes, authority: Authority) -> None:
+async def test_nonsense_is_refused(request_: bytes, authority: ProxyAuthority) -> None:
     async with proxy(authority) as (reader, writer, capture):
         assert (await said(reader, writer, request_))[0] == "HTTP/1.1 400 Bad Request"
     assert capture == ProxyCapture()
 
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "http://", "file:///etc/passwd", "gopher:x"])
-async def test_only_the_web_is_asked(url: str, authority: Authority) -> None:
+async def test_only_the_web_is_asked(url: str, authority: ProxyAuthority) -> None:
     async with proxy(authority) as (reader, writer, _):
         assert (await said(reader, writer, get(url)))[0] == "HTTP/1.1 502 Bad Gateway"
 
 
-async def test_what_is_noted_has_an_end(web: str, authority: Authority) -> None:
+async def test_what_is_noted_has_an_end(web: str, authority: ProxyAuthority) -> None:
     long = f"{web}/{'x' * 50_000}"
     async with proxy(authority) as (reader, writer, capture):
         capture.url_bytes = URL_BYTES_MOST - 50_000
@@ -258,7 +258,7 @@ async def test_what_is_noted_has_an_end(web: str, authority: Authority) -> None:
     assert len(capture.requests) == 1
 
 
-async def test_connections_have_an_end(authority: Authority) -> None:
+async def test_connections_have_an_end(authority: ProxyAuthority) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     async with serving(listener, Proxied(), authority), AsyncExitStack() as stack:
         pairs = []
@@ -282,7 +282,7 @@ def test_urls_as_they_are_shown() -> None:
     assert shown("http://x:bad/") == "http://x:bad/"
 
 
-def test_trust_lasts_as_long_as_the_container(tmp_path: Path, authority: Authority) -> None:
+def test_trust_lasts_as_long_as_the_container(tmp_path: Path, authority: ProxyAuthority) -> None:
     bundle = tmp_path / BUNDLES[1].lstrip("/")
     bundle.parent.mkdir(parents=True)
     bundle.write_bytes(b"known")
@@ -309,7 +309,7 @@ def test_trust_lasts_as_long_as_the_container(tmp_path: Path, authority: Authori
     assert list(bundle.parent.iterdir()) == []
 
 
-def test_a_bundle_that_leads_out_is_left_alone(tmp_path: Path, authority: Authority) -> None:
+def test_a_bundle_that_leads_out_is_left_alone(tmp_path: Path, authority: ProxyAuthority) -> None:
     (tmp_path / "secret").write_bytes(b"x")
     root = tmp_path / "root/etc/ssl"
     root.mkdir(parents=True)
@@ -319,7 +319,7 @@ def test_a_bundle_that_leads_out_is_left_alone(tmp_path: Path, authority: Author
 
 
 def test_a_container_that_leads_out_of_itself_afterwards(
-    tmp_path: Path, authority: Authority
+    tmp_path: Path, authority: ProxyAuthority
 ) -> None:
     """What is outside stays, also if it has the authority in it."""
     outside = tmp_path / "etc/ssl"
@@ -340,6 +340,6 @@ def test_a_container_that_leads_out_of_itself_afterwards(
     assert (root / "kept/cert.pem").read_bytes() == b"known\n"
 
 
-def test_certificates_are_kept_a_while(authority: Authority) -> None:
+def test_certificates_are_kept_a_while(authority: ProxyAuthority) -> None:
     assert authority.context("a.example") is authority.context("a.example")
     assert authority.context("127.0.0.1") is not authority.context("a.example")

@@ -11,7 +11,7 @@ from croze.api import wire_pb2
 from croze.fs.sync.mirror import SyncResult
 from croze.fs.sync.receive import Receiver
 from croze.session.receiving import _Receiving
-from croze.session.transfer import BUFFER_BYTES, Meter, pack
+from croze.session.transfer import BUFFER_BYTES, PacketMeter, pack
 
 
 class Slow(Receiver):
@@ -53,7 +53,7 @@ async def test_what_comes_after_the_end_is_not_kept(tmp_path: Path) -> None:
         ended.set()
 
     sink = Slow(tmp_path, lambda: loop.call_soon_threadsafe(ending.set), go)
-    receiving = _Receiving(None, sink, read, write, Meter(None))
+    receiving = _Receiving(None, sink, read, write, PacketMeter(None))
     async with asyncio.timeout(10):
         await receiving.run()
     assert said == [b"read", pack(wire_pb2.Packet.PACKET_FIN)]

@@ -12,7 +12,7 @@ from croze.image.platform import Platform
 from croze.sigstore import images, trust
 from croze.sigstore.errors import NotVerified
 from croze.sigstore.images import verify_image
-from croze.sigstore.kinds import Signature
+from croze.sigstore.kinds import CheckedSignature
 from tests.support.signed_images import SignedImage, make_image
 from tests.support.sigstore import Instance
 
@@ -41,7 +41,9 @@ def chain_of(image: SignedImage) -> gateway_pb2.AttestationChain:
     return chain
 
 
-def checked(instance: Instance, image: SignedImage, platform: Platform = AMD64) -> Signature | None:
+def checked(
+    instance: Instance, image: SignedImage, platform: Platform = AMD64
+) -> CheckedSignature | None:
     root = trust.parse(json.dumps(instance.trusted_root()).encode())
     return verify_image(chain_of(image), platform, root)
 

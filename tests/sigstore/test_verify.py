@@ -13,7 +13,7 @@ import pytest
 
 from croze.sigstore import bundle, trust
 from croze.sigstore.errors import NotVerified
-from croze.sigstore.kinds import BUNDLE, Signature
+from croze.sigstore.kinds import BUNDLE, CheckedSignature
 from croze.sigstore.verify import VerifiedSignature, verify
 from tests.support.sigstore import ACTIONS, GITHUB, REPOSITORY, SLSA, WORKFLOW, Instance, Spoilt
 
@@ -43,7 +43,7 @@ def test_a_message(instance: Instance) -> None:
         "https://rekor.test",
         instance.now,
     )
-    assert Signature(found, BUNDLE).kind == "self-signed-github-repo"
+    assert CheckedSignature(found, BUNDLE).kind == "self-signed-github-repo"
 
 
 def test_a_statement(instance: Instance) -> None:
@@ -199,7 +199,7 @@ KINDS: dict[str, tuple[dict[int, str], str]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_kinds(instance: Instance, kind: str) -> None:
     fields, san = KINDS[kind]
-    found = Signature(checked(instance, instance.sign(DATA, fields, san)), BUNDLE)
+    found = CheckedSignature(checked(instance, instance.sign(DATA, fields, san)), BUNDLE)
     assert found.kind == kind
     document = found.document()
     assert document["type"] == "bundle-v0.3"
@@ -209,6 +209,6 @@ def test_kinds(instance: Instance, kind: str) -> None:
 
 def test_an_unknown_authority_is_not_trusted() -> None:
     own = Instance(name="acme")
-    found = Signature(checked(own, own.sign(DATA)), BUNDLE)
+    found = CheckedSignature(checked(own, own.sign(DATA)), BUNDLE)
     assert found.kind == "untrusted"
     assert found.verified.signer["sourceRepositoryURI"] == REPOSITORY

@@ -9,7 +9,7 @@ import pytest
 from croze.errors import InvalidRequest
 from croze.store.contract import PrunePolicy, RecordType, UsageRecord
 from croze.store.filters import parse
-from croze.store.gc import Candidate, DiskStat, choose, keep_bytes
+from croze.store.gc import DiskStat, PruneCandidate, choose, keep_bytes
 
 NOW = 1_000_000.0
 DISK = DiskStat(total=100 << 30, free=50 << 30, available=45 << 30)
@@ -25,13 +25,13 @@ def record(
     held: bool = False,
     type: RecordType = "regular",
     shared: bool = False,
-) -> Candidate:
+) -> PruneCandidate:
     at = datetime.fromtimestamp(NOW - age_s, UTC)
     usage = UsageRecord(id, False, held, size, parents, at, at, uses, f"made {id}", type, shared)
-    return Candidate(usage, held)
+    return PruneCandidate(usage, held)
 
 
-def chosen(records: list[Candidate], policy: PrunePolicy) -> list[str]:
+def chosen(records: list[PruneCandidate], policy: PrunePolicy) -> list[str]:
     return list(choose(records, policy, DISK, NOW))
 
 

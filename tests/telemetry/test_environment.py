@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from croze.errors import InvalidRequest
-from croze.telemetry.environment import Target, metrics_target, resource, traces_target
+from croze.telemetry.environment import OtlpTarget, metrics_target, resource, traces_target
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
@@ -21,11 +21,11 @@ def test_nothing_is_asked_for(env: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("env", "target"),
     [
-        ({"OTEL_TRACES_EXPORTER": "otlp"}, Target("grpc", "http://localhost:4317")),
-        ({ENDPOINT: "http://c:1"}, Target("grpc", "http://c:1")),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, OtlpTarget("grpc", "http://localhost:4317")),
+        ({ENDPOINT: "http://c:1"}, OtlpTarget("grpc", "http://c:1")),
         (
             {ENDPOINT: "http://c:1/", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
-            Target("http/protobuf", "http://c:1/v1/traces"),
+            OtlpTarget("http/protobuf", "http://c:1/v1/traces"),
         ),
         (
             {
@@ -36,17 +36,17 @@ def test_nothing_is_asked_for(env: dict[str, str]) -> None:
                 "OTEL_EXPORTER_OTLP_TIMEOUT": "1500",
                 "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
             },
-            Target("http/protobuf", "http://d:2/x", {"a": "b c", "d": "e"}, 1.5, compress=True),
+            OtlpTarget("http/protobuf", "http://d:2/x", {"a": "b c", "d": "e"}, 1.5, compress=True),
         ),
     ],
 )
-def test_targets(env: dict[str, str], target: Target) -> None:
+def test_targets(env: dict[str, str], target: OtlpTarget) -> None:
     assert traces_target(env) == target
 
 
 def test_metrics_have_their_own() -> None:
     env = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://m:1"}
-    assert metrics_target(env) == Target("grpc", "http://m:1")
+    assert metrics_target(env) == OtlpTarget("grpc", "http://m:1")
     assert traces_target(env) is None
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from croze.api import otlp_pb2
 from croze.daemon.trace_service import trace_methods
 from croze.rpc.server import Server
-from croze.telemetry.environment import Target
+from croze.telemetry.environment import OtlpTarget
 from croze.telemetry.export import MetricReader, SpanBatches
 from croze.telemetry.metrics import InstrumentationScope, Metrics
 from croze.telemetry.send import METRICS_METHOD, TRACES_METHOD, HttpSender, sender
@@ -55,7 +55,7 @@ async def collector(collected: Collected) -> AsyncIterator[str]:
 async def test_http(caplog: pytest.LogCaptureFixture) -> None:
     collected = Collected()
     async with collector(collected) as url, asyncio.timeout(10), asyncio.TaskGroup() as group:
-        target = Target("http/protobuf", f"{url}/v1/traces", {"x-key": "k"}, compress=True)
+        target = OtlpTarget("http/protobuf", f"{url}/v1/traces", {"x-key": "k"}, compress=True)
         batches = SpanBatches(HttpSender(target), 0.01)
         running = group.create_task(batches.run())
         traces = Traces(RESOURCE, batches)
@@ -80,7 +80,7 @@ async def test_grpc(tmp_path: Path) -> None:
     server.add_methods(*trace_methods(received))
     async with served(server, tmp_path / "otel.sock") as address:
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-            batches = SpanBatches(sender(Target("grpc", address), TRACES_METHOD), 60)
+            batches = SpanBatches(sender(OtlpTarget("grpc", address), TRACES_METHOD), 60)
             running = group.create_task(batches.run())
             await asyncio.sleep(0)
             Traces(RESOURCE, batches).add([make_span("one", context, None, 1, 2)])
@@ -93,7 +93,7 @@ async def test_metrics() -> None:
     metrics = Metrics()
     builds = metrics.counter("builds", "", InstrumentationScope("here"))
     async with collector(collected) as url, asyncio.timeout(10), asyncio.TaskGroup() as group:
-        target = Target("http/protobuf", f"{url}/v1/metrics")
+        target = OtlpTarget("http/protobuf", f"{url}/v1/metrics")
         reader = MetricReader(sender(target, METRICS_METHOD), metrics, RESOURCE, 0.01)
         builds.add(1, {"status": "success"})
         running = group.create_task(reader.run())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from croze.workers.inside import Link
+from croze.workers.inside import ParentLink
 from croze.workers.messages import LENGTH
 
 
@@ -12,14 +12,14 @@ def test_a_daemon_that_is_gone_says_nothing_more() -> None:
     ours, theirs = socket.socketpair()
     with ours:
         theirs.close()
-        assert Link(ours).receive() is None
+        assert ParentLink(ours).receive() is None
 
 
 def test_nor_does_one_that_went_with_our_words_unread() -> None:
     """The kernel calls that a reset."""
     ours, theirs = socket.socketpair()
     with ours:
-        link = Link(ours)
+        link = ParentLink(ours)
         link.send(b"unread")
         theirs.close()
         assert link.receive() is None
@@ -30,4 +30,4 @@ def test_nor_does_one_that_went_in_the_middle_of_a_message() -> None:
     with ours:
         theirs.sendall(LENGTH.pack(10) + b"half")
         theirs.close()
-        assert Link(ours).receive() is None
+        assert ParentLink(ours).receive() is None

@@ -108,8 +108,8 @@ def new_id() -> str:
 
 
 class Account(Struct, frozen=True):
-    """One result: how it came to be. `request`: what a frontend was
-    asked for, None where none was; `root`: what the client asked for, if that is another request."""
+    """How one result came to be. `request`: what its frontend was asked for, None without one;
+    `root`: what the client asked for, if that is another request."""
 
     used: SortedCapture
     definition: ops_pb2.Definition

@@ -33,18 +33,18 @@ class LocalState(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=Tru
     group_ref: str = ""
 
 
-class Group(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+class StateGroup(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
     """Builds of one Bake call: what was asked for, and their ids."""
 
     targets: tuple[str, ...] = ()
     refs: tuple[str, ...] | None = None
 
 
-def read_group(directory: Path, ref: str) -> Group:
+def read_group(directory: Path, ref: str) -> StateGroup:
     """Raises `OSError` if it is not there, and `InvalidRequest` for a file of something else."""
     path = directory / "refs" / GROUPS / ref
     try:
-        return gojson.unmarshal(read_settings(path), type=Group)
+        return gojson.unmarshal(read_settings(path), type=StateGroup)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"{path}: {error}") from None
 

@@ -45,14 +45,14 @@ HIDDEN: dict[str, tuple[str, str]] = {
 ALIASES = {"b": "build", "f": "bake"}
 
 
-class Command(Protocol):
+class CommandModule(Protocol):
     """What a command's module holds."""
 
     def run(self, argv: Sequence[str], common: Common) -> int:
         """Run with the words behind the command's name; returns the exit code."""
 
 
-def load(name: str) -> Command:
+def load(name: str) -> CommandModule:
     """The module of a command."""
-    module: Command = importlib.import_module(f"croze.cli.{(COMMANDS | HIDDEN)[name][0]}")
+    module: CommandModule = importlib.import_module(f"croze.cli.{(COMMANDS | HIDDEN)[name][0]}")
     return module

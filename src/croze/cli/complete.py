@@ -24,7 +24,7 @@ REQUESTS = {"__complete": True, "__completeNoDesc": False}
 Candidates = list[tuple[str, str]]
 
 
-class Directive(IntEnum):
+class CompletionDirective(IntEnum):
     """What the shell does with candidates."""
 
     DEFAULT = 0
@@ -39,7 +39,7 @@ class Directive(IntEnum):
         return "ShellCompDirective" + "".join(part.title() for part in self.name.split("_"))
 
 
-_NOTHING: tuple[Candidates, Directive] = ([], Directive.NO_SPACE)
+_NOTHING: tuple[Candidates, CompletionDirective] = ([], CompletionDirective.NO_SPACE)
 _SHELLS = {
     shell: f"Generate the autocompletion script for {shell}" for shell in ("bash", "fish", "zsh")
 }
@@ -65,7 +65,7 @@ def run(request: str, words: Sequence[str]) -> int:
     try:
         candidates, directive = complete(before, beginning)
     except UsageError:
-        candidates, directive = [], Directive.ERROR
+        candidates, directive = [], CompletionDirective.ERROR
     for name, about in candidates:
         line = about.partition("\n")[0].strip()
         print(f"{name}\t{line}" if line and REQUESTS[request] else name)
@@ -74,17 +74,17 @@ def run(request: str, words: Sequence[str]) -> int:
     return 0
 
 
-def complete(before: Sequence[str], beginning: str) -> tuple[Candidates, Directive]:
+def complete(before: Sequence[str], beginning: str) -> tuple[Candidates, CompletionDirective]:
     """Raises `UsageError` for words that are no command line."""
     place = _place(before)
     taker = _open_flag(place, beginning)
     if taker is not None:
         name, value = taker
         if name == "--builder":
-            return _starting(_builders(), value), Directive.NO_FILE_COMP
-        return [], Directive.DEFAULT
+            return _starting(_builders(), value), CompletionDirective.NO_FILE_COMP
+        return [], CompletionDirective.DEFAULT
     if beginning.startswith("-") and "--" not in place.words:
-        return _starting(_flag_names(place, beginning), beginning), Directive.NO_FILE_COMP
+        return _starting(_flag_names(place, beginning), beginning), CompletionDirective.NO_FILE_COMP
     candidates, directive = _arguments(place)
     return _starting(candidates, beginning), directive
 
@@ -193,22 +193,25 @@ def _is_given(action: argparse.Action, words: Sequence[str]) -> bool:
     return not repeated and not typed_names.isdisjoint(action.option_strings)
 
 
-def _arguments(place: _Place) -> tuple[Candidates, Directive]:
+def _arguments(place: _Place) -> tuple[Candidates, CompletionDirective]:
     commands = _commands(place.path)
     if commands and place.flags is None:
         hidden = [] if place.path else [("help", "Help about any command")]
         candidates = sorted([*commands.items(), *hidden])
-        return candidates, Directive.NO_SPACE if place.path else Directive.NO_FILE_COMP
+        return (
+            candidates,
+            CompletionDirective.NO_SPACE if place.path else CompletionDirective.NO_FILE_COMP,
+        )
     match place.name:
         case "build":
-            return [], Directive.FILTER_DIRS
+            return [], CompletionDirective.FILTER_DIRS
         case "bake":
             return _targets(place.words)
         case "use" | "rm" | "stop" | "inspect":
-            return _builders(), Directive.NO_FILE_COMP
+            return _builders(), CompletionDirective.NO_FILE_COMP
         case "completion":
-            return sorted(_SHELLS.items()), Directive.NO_FILE_COMP
-    return sorted(commands.items()), Directive.NO_SPACE
+            return sorted(_SHELLS.items()), CompletionDirective.NO_FILE_COMP
+    return sorted(commands.items()), CompletionDirective.NO_SPACE
 
 
 def _builders() -> Candidates:
@@ -220,7 +223,7 @@ def _builders() -> Candidates:
         return [(name, "") for name in dict.fromkeys(names)]
 
 
-def _targets(words: Sequence[str]) -> tuple[Candidates, Directive]:
+def _targets(words: Sequence[str]) -> tuple[Candidates, CompletionDirective]:
     """The targets of the definition that the command line names, or of the usual files."""
     from croze.cli.bake_list import target_names
     from croze.errors import CrozeError
@@ -229,8 +232,8 @@ def _targets(words: Sequence[str]) -> tuple[Candidates, Directive]:
     names = [value for name, value in pairs if name in ("-f", "--file")]
     names += [word.partition("=")[2] for word in words if word.startswith(("--file=", "-f="))]
     if "-" in names:
-        return [], Directive.ERROR
+        return [], CompletionDirective.ERROR
     try:
-        return [(name, "") for name in target_names(names)], Directive.NO_FILE_COMP
+        return [(name, "") for name in target_names(names)], CompletionDirective.NO_FILE_COMP
     except (CrozeError, OSError):
-        return [], Directive.ERROR
+        return [], CompletionDirective.ERROR

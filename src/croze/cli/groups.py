@@ -30,7 +30,7 @@ class SubCommand(Protocol):
     def run(self, argv: Sequence[str], common: Common) -> int: ...
 
 
-class Group(Struct, frozen=True):
+class CommandGroup(Struct, frozen=True):
     """`commands`: the module of each below `package`, and what the command is for."""
 
     name: str

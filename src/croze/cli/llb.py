@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from croze.cli.build import PROGRESS, interrupt_on_sigterm
 from croze.cli.common import take_common
 from croze.cli.daemon import dialler
+from croze.cli.definition import definition_build
 from croze.cli.flags import Flags, UsageError
 
 if TYPE_CHECKING:
@@ -54,18 +55,8 @@ def build(argv: Sequence[str], common: Common) -> int:
     from croze.aio import interrupts
     from croze.client import llb
 
-    request = llb.DefinitionBuild(
-        sys.stdin.buffer.read(),
-        args.output,
-        args.local,
-        args.secret,
-        args.ssh,
-        args.allow,
-        args.oci_layout,
-        args.source_policy_file,
-        args.no_cache,
-        args.metadata_file,
-        args.proxy_network,
+    request = definition_build(
+        args, sys.stdin.buffer.read(), args.output, metadata_file=args.metadata_file
     )
     dial = dialler(common)
     interrupt_on_sigterm()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from croze.image.platform import Platform
 
 
-class Node(Struct, frozen=True):
+class ConnectedNode(Struct, frozen=True):
     """A connected node; its names are those under which builds are remembered."""
 
     builder: str
@@ -39,11 +39,11 @@ class Node(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def connected(common: Common) -> AsyncIterator[list[Node]]:
+async def connected(common: Common) -> AsyncIterator[list[ConnectedNode]]:
     """Every node, booted and connected; raises `CrozeError` for one that can't be."""
     async with AsyncExitStack() as stack:
         nodes = []
         for there in reaches(common):
             client = await stack.enter_async_context(there.dial())
-            nodes.append(Node(there.builder, there.node, client, there.fixed))
+            nodes.append(ConnectedNode(there.builder, there.node, client, there.fixed))
         yield nodes

@@ -36,7 +36,7 @@ INSTALLATION = installation()
 """As it was when this process started; `preload_all` adds to the environment."""
 
 
-class Request(Struct, frozen=True):
+class WarmRequest(Struct, frozen=True):
     """One command, as its caller would have run it."""
 
     argv: list[str]
@@ -59,7 +59,7 @@ def check_caller(connection: socket.socket) -> None:
         raise BadRequest("from somewhere else")
 
 
-def read_request(connection: socket.socket) -> Request:
+def read_request(connection: socket.socket) -> WarmRequest:
     """Read one request frame and the file descriptors that come with it."""
     size = socket.CMSG_SPACE(HANDED_OVER * 4)
     data, ancillary, _flags, _address = connection.recvmsg(65536, size, socket.MSG_CMSG_CLOEXEC)
@@ -90,13 +90,13 @@ def _read_rest(connection: socket.socket, data: bytes) -> bytes:
     return bytes(body)
 
 
-def _parse(body: bytes, fds: array.array[int]) -> Request:
+def _parse(body: bytes, fds: array.array[int]) -> WarmRequest:
     fields = body.split(b"\0")
     if fields[0] != PROTOCOL or fields[1] != INSTALLATION or len(fds) != HANDED_OVER:
         raise BadRequest("not of this installation")
     count = int(fields[3])
     pairs = (field.partition(b"=") for field in fields[4 + count :])
-    return Request(
+    return WarmRequest(
         argv=[os.fsdecode(a) for a in fields[4 : 4 + count]],
         umask=int(fields[2]),
         environ={key: value for key, _, value in pairs if key},
@@ -105,7 +105,7 @@ def _parse(body: bytes, fds: array.array[int]) -> Request:
     )
 
 
-def become(request: Request) -> None:
+def become(request: WarmRequest) -> None:
     """Turn this forked child into the process that the caller would have been."""
     for number, fd in enumerate(request.streams):
         os.dup2(fd, number)

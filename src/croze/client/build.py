@@ -140,7 +140,7 @@ async def run_build(
     from croze.client.solve import NotCrozed
     from croze.progress.display import running
 
-    status = _Shown(display, on_status)
+    status = _ShownStatus(display, on_status)
     clear_files(options)
     guessing = await may_guess(client, builder, options)
     traits = await met(client, builder, options, guessing=guessing)
@@ -175,7 +175,7 @@ async def run_build(
     return result
 
 
-class _Shown(Struct):
+class _ShownStatus(Struct):
     """A build's status as it is shown."""
 
     display: Display

@@ -91,7 +91,7 @@ class _Version(msgspec.Struct, rename="pascal"):
     components: list[_Part] = []
 
 
-class _Info(msgspec.Struct, rename="pascal"):
+class _EngineInfo(msgspec.Struct, rename="pascal"):
     driver_status: list[list[str]] | None = None
 
 
@@ -102,12 +102,12 @@ class _Image(msgspec.Struct, rename="pascal"):
     """podman's alone tells it; containerd's is the id."""
 
 
-class _Layers(msgspec.Struct, rename="pascal"):
+class _ImageLayers(msgspec.Struct, rename="pascal"):
     layers: list[str] | None = None
 
 
-class _Shown(msgspec.Struct):
-    rootfs: _Layers = msgspec.field(name="RootFS", default_factory=_Layers)
+class _InspectedImage(msgspec.Struct):
+    rootfs: _ImageLayers = msgspec.field(name="RootFS", default_factory=_ImageLayers)
 
 
 def _get(engine: http.client.HTTPConnection, path: str, kind: type[T]) -> T:
@@ -146,7 +146,7 @@ def _store(engine: http.client.HTTPConnection) -> Store | None:
         return "podman"
     if "Engine" not in names:
         return None
-    status = _get(engine, "/info", _Info).driver_status or []
+    status = _get(engine, "/info", _EngineInfo).driver_status or []
     by_blobs = ["driver-type", "io.containerd.snapshotter.v1"] in status
     return "containerd" if by_blobs else "layers"
 
@@ -157,7 +157,7 @@ def _images(engine: http.client.HTTPConnection) -> Iterator[tuple[_Image, list[s
     remaining_chains = CHAINS_MOST
     until_s = time.monotonic() + PATIENCE_S
     for image in images[:IMAGES_MOST]:
-        layers = _get(engine, f"/images/{image.id}/json", _Shown).rootfs.layers or []
+        layers = _get(engine, f"/images/{image.id}/json", _InspectedImage).rootfs.layers or []
         remaining_chains -= len(layers)
         if remaining_chains < 0 or time.monotonic() > until_s:
             return

@@ -115,7 +115,7 @@ class _Loader:
     def _stdin(self) -> io.BufferedReader:
         stdin = self.inputs.stdin or sys.stdin.buffer
         # Raw: a read that waits holds the lock of a buffer, which the end of the process wants.
-        return io.BufferedReader(_Raw(getattr(stdin, "raw", stdin)), HEADER_BYTES * 8)
+        return io.BufferedReader(_RawInput(getattr(stdin, "raw", stdin)), HEADER_BYTES * 8)
 
     def _from_stdin(self) -> None:
         if self.inputs.dockerfile == "-":
@@ -312,7 +312,7 @@ def _policy_file(name: str) -> WantedFile | None:
     return WantedFile(name, optional=True, text=data.decode(errors="replace"))
 
 
-class _Raw(io.RawIOBase):
+class _RawInput(io.RawIOBase):
     """Any binary file as a raw one, so that it can be peeked into."""
 
     def __init__(self, file: BinaryIO) -> None:

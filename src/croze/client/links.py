@@ -11,7 +11,7 @@ from croze.client.plan import SolvePlan
 LINK = "target:"
 
 
-class Stages:
+class LinkStages:
     """How far a linked target is on one node: its frontend has answered, all is done that the
     answer is made of, and so it is for all who use it. (Failures cancel whoever waits.)"""
 

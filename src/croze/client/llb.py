@@ -22,8 +22,8 @@ from croze.files.atomic import write_atomically
 from croze.llb.marshal import digest_bytes, op_blobs
 
 
-class DefinitionBuild(Struct, frozen=True):
-    """What `croze llb build` is told, in the words of its flags."""
+class DefinitionBuild(Struct, frozen=True, kw_only=True):
+    """What `croze llb build` and `buildctl build` are told, in the words of their flags."""
 
     definition: bytes
     outputs: Sequence[str | OutputFlag] = ()

@@ -60,7 +60,7 @@ def _pack(folder: Path, target: Path | None) -> None:
         return
     output = FileOutput(target)
     try:
-        with io.BufferedWriter(_Raw(output)) as file:
+        with io.BufferedWriter(_RawOutput(output)) as file:
             _write(folder, file)
     except BaseException:
         output.abort()
@@ -68,7 +68,7 @@ def _pack(folder: Path, target: Path | None) -> None:
     output.commit()
 
 
-class _Raw(io.RawIOBase):
+class _RawOutput(io.RawIOBase):
     """An output as a file object."""
 
     def __init__(self, output: FileOutput) -> None:

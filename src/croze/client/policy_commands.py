@@ -168,13 +168,13 @@ async def test(dial: Dial, path: str, filename: str, only: str) -> TestReport:
     when a test names an image. Raises `CrozeError`."""
     run = TestRun(_policy_file(filename), tuple(_test_files(path)), only)
     async with AsyncExitStack() as stack, WorkerPool(1, modules=work.MODULES) as workers:
-        daemon = _Daemon(dial, stack)
+        daemon = _LazyDaemon(dial, stack)
         files = PolicyFiles(_HERE, None)
         answering = Answering(files, daemon, verifier(), _silent, daemon.platform)
         return await workers.converse(answering.answer, work.CPU_S, work.test, run)
 
 
-class _Daemon:
+class _LazyDaemon:
     """Dialled when it is asked something."""
 
     def __init__(self, dial: Dial, stack: AsyncExitStack) -> None:

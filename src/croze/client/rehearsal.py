@@ -30,7 +30,7 @@ async def build_nothing(rounds: int = 1) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listener:
         listener.bind(f"\0{name}")
         listener.listen(1)
-        async with serving(listener, on_sockets(_Daemon().server().serve), most=9):
+        async with serving(listener, on_sockets(_RehearsedDaemon().server().serve), most=9):
             for _ in range(rounds):
                 plan = SolvePlan(frontend="dockerfile.v0", frontend_attrs={"target": "x"})
                 for mode in ("plain", "quiet"):
@@ -39,7 +39,7 @@ async def build_nothing(rounds: int = 1) -> None:
                         await client.solve(plan, display.update)
 
 
-class _Daemon:
+class _RehearsedDaemon:
     """As much of one as a build sees that has been built before."""
 
     def __init__(self) -> None:

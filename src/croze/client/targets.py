@@ -17,7 +17,7 @@ from croze.api import control_pb2, gateway_pb2
 from croze.client import links, parts
 from croze.client.build import BuildResult, clearer, history_ref, recorded_provenance
 from croze.client.clocks import by_our_clock
-from croze.client.links import Stages
+from croze.client.links import LinkStages
 from croze.client.parts import BuildNode, Merge, NodePart
 from croze.client.plan import SolvePlan
 from croze.client.planning import planned
@@ -119,7 +119,7 @@ class _Targets:
         self._provenance = provenance
         self._merge = merge
         self._all = [piece for its in pieces.values() for piece in its]
-        self._stages = {piece.key: Stages() for piece in self._all}
+        self._stages = {piece.key: LinkStages() for piece in self._all}
         self._logs = _Logs()
         self._users: dict[tuple[int, str], list[_Piece]] = {}
         for piece in self._all:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from croze.api import ops_pb2
 from croze.daemon.caches import opener
 from croze.daemon.config import Config
-from croze.daemon.content import Content
+from croze.daemon.content import ContentServices
 from croze.daemon.executing import Sources
 from croze.daemon.workers import Worker
 from croze.dockerfile.asking import CPU_S
@@ -31,7 +31,7 @@ from croze.why.recorder import Recorder
 
 def bridges(
     config: Config,
-    content: Content,
+    content: ContentServices,
     sources: Sources,
     services: OpServices,
     worker: Worker,

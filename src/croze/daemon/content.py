@@ -27,7 +27,7 @@ from croze.store.open import Store, open_store
 from croze.workers.pool import WorkerPool
 
 
-class Content(Struct, frozen=True):
+class ContentServices(Struct, frozen=True):
     """Where bytes are kept and come from."""
 
     store: Store
@@ -39,7 +39,7 @@ class Content(Struct, frozen=True):
 
 async def open_content(
     settings: Settings, pool: WorkerPool, outside: Outside, stack: AsyncExitStack
-) -> Content:
+) -> ContentServices:
     config = settings.config
     sessions = Sessions(outside.dial)
     registry = Registry(
@@ -63,7 +63,7 @@ async def open_content(
     )
     stack.push_async_callback(store.close)
     images = Images(access, store.blobs, store.images)
-    return Content(store, sessions, registry, images, objects)
+    return ContentServices(store, sessions, registry, images, objects)
 
 
 def _signatures(settings: Settings) -> Signatures:

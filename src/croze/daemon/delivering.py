@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from croze.aio.threads import in_thread
 from croze.daemon.config import HistoryLimits
-from croze.daemon.content import Content
+from croze.daemon.content import ContentServices
 from croze.daemon.settings import Settings
 from croze.export.contract import ExportServices
 from croze.fs.content.checksum import Query
@@ -22,7 +22,7 @@ from croze.why.recorder import Recorder
 from croze.workers.pool import WorkerPool
 
 
-def cache_services(content: Content, results: RefResults) -> CacheServices:
+def cache_services(content: ContentServices, results: RefResults) -> CacheServices:
     return CacheServices(
         results=results,
         ref_of=ref_of,
@@ -34,7 +34,9 @@ def cache_services(content: Content, results: RefResults) -> CacheServices:
     )
 
 
-async def mount_services(settings: Settings, content: Content, ops: OpServices) -> MountServices:
+async def mount_services(
+    settings: Settings, content: ContentServices, ops: OpServices
+) -> MountServices:
     async def base_digest(ref: ImmutableRef) -> str:
         (digest,) = await ops.contents.of(ref, [Query()], ())
         return digest
@@ -51,7 +53,7 @@ async def mount_services(settings: Settings, content: Content, ops: OpServices) 
     )
 
 
-def export_services(content: Content, pool: WorkerPool) -> ExportServices:
+def export_services(content: ContentServices, pool: WorkerPool) -> ExportServices:
     return ExportServices(
         refs=content.store.refs,
         blobs=content.store.blobs,

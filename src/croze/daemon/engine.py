@@ -206,7 +206,7 @@ def _worker(settings: Settings, store: Store, gc: GarbageCollector, devices: Dev
     return Worker(
         id=workers.worker_id(settings.root),
         snapshotter=store.snapshotter,
-        platforms=workers.Platforms(oci.platforms, system.platforms_cache_max_age.seconds),
+        platforms=workers.MachinePlatforms(oci.platforms, system.platforms_cache_max_age.seconds),
         policies=gc.policies,
         labels=oci.labels,
         process_mode="no-sandbox" if oci.no_process_sandbox else "sandbox",

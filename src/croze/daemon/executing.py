@@ -13,7 +13,7 @@ from croze.aio.threads import in_thread
 from croze.api import ops_pb2
 from croze.daemon import workers
 from croze.daemon.config import Cdi, Config
-from croze.daemon.content import Content
+from croze.daemon.content import ContentServices
 from croze.daemon.networks import networks
 from croze.daemon.settings import Settings
 from croze.gateway.caps import LLB_ENABLED
@@ -45,7 +45,7 @@ class Sources(Struct, frozen=True):
     http: HttpSources
 
 
-def open_sources(content: Content, pool: WorkerPool, stack: AsyncExitStack) -> Sources:
+def open_sources(content: ContentServices, pool: WorkerPool, stack: AsyncExitStack) -> Sources:
     refs, sessions = content.store.refs, content.sessions
     http = HttpSources(refs, sessions)
     stack.push_async_callback(http.close)
@@ -94,7 +94,7 @@ async def _executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
 
 def op_services(
     settings: Settings,
-    content: Content,
+    content: ContentServices,
     sources: Sources,
     executor: OciExecutor,
     pool: WorkerPool,
@@ -113,7 +113,9 @@ def op_services(
         solve_nested=solve_nested,
         log_limits=LogLimits.from_env(os.environ),
         devices=_devices(settings.config.cdi),
-        platforms=workers.Platforms([], settings.config.system.platforms_cache_max_age.seconds),
+        platforms=workers.MachinePlatforms(
+            [], settings.config.system.platforms_cache_max_age.seconds
+        ),
     )
 
 

@@ -49,7 +49,7 @@ class EngineService(engine_pb2_grpc.EngineServicer):
         self, request_iterator: AsyncIterator[engine_pb2.RunRequest], context: Context
     ) -> None:
         async with aborting(context):
-            outgoing = run_image.Outgoing()
+            outgoing = run_image.RunOutput()
             with self._engine.activity.one():
                 async with asyncio.TaskGroup() as group:
                     group.create_task(run_image.run(self._engine, request_iterator, outgoing))

@@ -26,7 +26,7 @@ Incoming = AsyncIterator[engine_pb2.RunRequest]
 Write = Callable[[engine_pb2.RunResponse], Awaitable[None]]
 
 
-class Outgoing:
+class RunOutput:
     """What the container says, on its way to a client that may be slow."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ def _size(response: engine_pb2.RunResponse) -> int:
     return len(response.stdout) + len(response.stderr)
 
 
-async def run(engine: Engine, incoming: Incoming, outgoing: Outgoing) -> None:
+async def run(engine: Engine, incoming: Incoming, outgoing: RunOutput) -> None:
     """Serve one `Run` call: the last message carries the exit code. Raises `NotFound` for an
     unknown image and what `Executor.run` raises."""
     start = await _first(incoming)

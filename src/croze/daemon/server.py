@@ -51,7 +51,7 @@ ADDRESSES = "crozed.addresses"
 
 async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
     """Run until a signal or, if so set, until idle; then until no build is under way any more."""
-    stop = Stop()
+    stop = Shutdown()
     with stop.on_signals():
         async with running(settings, pool, outside) as engine, asyncio.TaskGroup() as group:
             server = make_server(engine)
@@ -93,7 +93,7 @@ async def debug_address(engine: Engine, address: str) -> AsyncIterator[None]:
         yield
 
 
-class Stop:
+class Shutdown:
     """The wish to end: a first signal waits for builds, a second doesn't, a third ends all now."""
 
     def __init__(self) -> None:
@@ -133,7 +133,9 @@ class Stop:
                 signal.signal(number, signal.SIG_IGN)
 
 
-async def stop_serving(server: Server, engine: Engine, stop: Stop, listeners: Listeners) -> None:
+async def stop_serving(
+    server: Server, engine: Engine, stop: Shutdown, listeners: Listeners
+) -> None:
     """Take no new calls; end when no build is under way any more, or when asked again."""
     listeners.refuse()
     async with asyncio.TaskGroup() as group:
@@ -165,7 +167,7 @@ def make_server(engine: Engine) -> Server:
     return server
 
 
-async def leave_when_idle(engine: Engine, settings: Settings, stop: Stop) -> None:
+async def leave_when_idle(engine: Engine, settings: Settings, stop: Shutdown) -> None:
     """For a daemon that was started on demand."""
     if settings.idle_timeout_s > 0:
         await engine.activity.wait_idle(settings.idle_timeout_s)

@@ -121,7 +121,7 @@ _BINFMT = {
 }
 
 
-class Platforms(Sequence[Platform]):
+class MachinePlatforms(Sequence[Platform]):
     """What this machine can run: looked up again when that is older than `max_age_s`; a negative
     age never is. BuildKit's `platformsCacheMaxAge`."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from croze.debug.monitor import Monitor
 
 
-class Command(Struct, frozen=True):
+class MonitorCommand(Struct, frozen=True):
     perform: Callable[[Monitor, Sequence[str]], None]
     about: str
     usage: str
@@ -105,24 +105,24 @@ def _ps(monitor: Monitor, _arguments: Sequence[str]) -> None:
 
 
 COMMANDS = {
-    "attach": Command(
+    "attach": MonitorCommand(
         _attach,
         "attach to a process in the container",
         "  attach PID\n\nPID is for a process (visible via ps command).\n"
         "Use Ctrl-a-c for switching the monitor to that process's STDIO.\n",
     ),
-    "exec": Command(
+    "exec": MonitorCommand(
         _exec,
         "execute a process in the interactive container",
         "  exec COMMAND [ARG...]\n\nCOMMAND and ARG... will be executed in the container.\n",
     ),
-    "ps": Command(
+    "ps": MonitorCommand(
         _ps,
         'list processes invoked by "exec". Use "attach" to attach IO to that process',
         "  ps\n",
     ),
-    "reload": Command(_reload, "reloads the context and build it", "  reload\n"),
-    "rollback": Command(
+    "reload": MonitorCommand(_reload, "reloads the context and build it", "  reload\n"),
+    "rollback": MonitorCommand(
         _rollback,
         "re-runs the interactive container with the step's rootfs contents",
         "  rollback [FLAGS] [COMMAND] [ARG...]\n\n"

@@ -15,7 +15,7 @@ from croze.debug import terminal
 from croze.debug.failure import BuildOutcome
 from croze.debug.invocation import Invocation
 from croze.debug.line import LineEditor
-from croze.debug.processes import Processes, Running
+from croze.debug.processes import DebugProcesses, Running
 from croze.debug.terminal import Keyboard, say
 from croze.errors import CrozeError
 from croze.rpc.held import HeldBuild
@@ -47,7 +47,7 @@ class Monitor:
         perform: Callable[[Monitor, str], None],
     ) -> None:
         self.invocation = invocation
-        self.processes = Processes(bridge, outcome, self._ended, group)
+        self.processes = DebugProcesses(bridge, outcome, self._ended, group)
         self.reloading = False
         self._keyboard = keyboard
         self._editor = LineEditor(PROMPT, say)

@@ -37,7 +37,7 @@ Ended = Callable[[Running, CrozeError | None], None]
 """Told when a process has ended by itself, and why if it failed."""
 
 
-class Processes:
+class DebugProcesses:
     """`group` is what their tasks are of."""
 
     def __init__(

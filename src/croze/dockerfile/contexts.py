@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.dockerfile.image_contexts import IMAGE, LAYOUT, ImageContexts
-from croze.dockerfile.options import Options
-from croze.dockerfile.resolver import Files, Resolver
+from croze.dockerfile.options import DockerfileOptions
+from croze.dockerfile.resolver import DockerfileAccess, Resolver
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound, Unsupported
 from croze.fs.match.ignore import read_ignore_file
 from croze.gotypes.booleans import parse_bool
@@ -61,7 +61,7 @@ class FileContexts:
     """The contexts of one request, as far as files are read from them. What is read is read once,
     however many platforms ask."""
 
-    def __init__(self, options: Options, files: Files) -> None:
+    def __init__(self, options: DockerfileOptions, files: DockerfileAccess) -> None:
         self.options = options
         self.files = files
         self._main: MainContext | None = None
@@ -244,7 +244,7 @@ class FileContexts:
 class BuildContexts(FileContexts):
     """The contexts of one request, and whom to ask besides."""
 
-    def __init__(self, options: Options, resolver: Resolver) -> None:
+    def __init__(self, options: DockerfileOptions, resolver: Resolver) -> None:
         super().__init__(options, resolver)
         self.resolver = resolver
 

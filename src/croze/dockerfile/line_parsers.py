@@ -10,7 +10,7 @@ from msgspec import Struct
 from croze.dockerfile import json_form
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.space import SPACE, is_space
-from croze.dockerfile.syntax_tree import Node
+from croze.dockerfile.syntax_tree import InstructionNode
 from croze.gotypes.quote import quote
 from croze.gotypes.strings import shown
 
@@ -25,13 +25,13 @@ class Arguments(Struct, frozen=True):
 
     words: tuple[str, ...] = ()
     json: bool = False
-    trigger: Node | None = None
+    trigger: InstructionNode | None = None
 
 
 _Parser = Callable[[str, str], Arguments]
 
 
-def parse_line(line: str, escape: str, *, depth: int = 0) -> Node:
+def parse_line(line: str, escape: str, *, depth: int = 0) -> InstructionNode:
     """The node of a joined line, without its place. Raises `DockerfileError`."""
     name, flags, rest = split_command(line, escape)
     keyword = name.lower()
@@ -40,7 +40,7 @@ def parse_line(line: str, escape: str, *, depth: int = 0) -> Node:
         arguments = Arguments(trigger=trigger)
     else:
         arguments = _PARSERS.get(keyword, _ignored)(rest, escape)
-    return Node(
+    return InstructionNode(
         name=name,
         original=line,
         args=arguments.words,

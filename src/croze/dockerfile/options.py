@@ -35,7 +35,7 @@ from croze.llb.source import ResolveMode
 _LINT_ARG = "build-arg:BUILDKIT_DOCKERFILE_CHECK"
 
 
-class Options(Struct, frozen=True):
+class DockerfileOptions(Struct, frozen=True):
     """What the client asks for, parsed. `raw` keeps the attributes themselves."""
 
     raw: Mapping[str, str] = field(default_factory=dict)
@@ -76,7 +76,7 @@ def parse_options(
     raw: Mapping[str, str],
     worker_platforms: Sequence[Platform] = (),
     has_cap: Callable[[str], bool] | None = None,
-) -> Options:
+) -> DockerfileOptions:
     """Read a client's attributes. Raises `InvalidRequest`, also for a daemon that is too old."""
     _refuse_old_daemons(has_cap)
     _refuse_removed(raw)
@@ -91,7 +91,7 @@ def parse_options(
     multi = _parse_multi(raw, len(targets) > 1)
     imports = parse_cache_imports(raw)
     sbom = parse_sbom(raw)
-    return Options(
+    return DockerfileOptions(
         raw=raw,
         target=raw.get("target", ""),
         build_args=prefixed(raw, "build-arg:"),

@@ -14,9 +14,9 @@ from croze.dockerfile.line_parsers import parse_line
 from croze.dockerfile.lint_rules import NO_EMPTY_CONTINUATION
 from croze.dockerfile.location import DockerfileError, line_ranges, with_location
 from croze.dockerfile.space import SPACE
-from croze.dockerfile.syntax_tree import Heredoc, Node, ParseResult, ParseWarning
+from croze.dockerfile.syntax_tree import Heredoc, InstructionNode, ParseResult, ParseWarning
 
-__all__ = ["Heredoc", "Node", "ParseResult", "ParseWarning", "parse"]
+__all__ = ["Heredoc", "InstructionNode", "ParseResult", "ParseWarning", "parse"]
 
 _MAX_LINE_BYTES = 64 * 1024 - 1
 _WITH_HEREDOC = ("add", "copy", "run")
@@ -43,7 +43,7 @@ class _Parser:
         self.scanner = DirectiveScanner()
         self.escape = "\\"
         self.comments: list[str] = []
-        self.nodes: list[Node] = []
+        self.nodes: list[InstructionNode] = []
         self.warnings: list[ParseWarning] = []
         self.directives: list[Directive] = []
 
@@ -147,7 +147,7 @@ class _Parser:
             )
         )
 
-    def _read_heredocs(self, node: Node, line: str) -> tuple[Heredoc, ...]:
+    def _read_heredocs(self, node: InstructionNode, line: str) -> tuple[Heredoc, ...]:
         if "<<" not in line or not _can_hold_heredoc(node):
             return ()
         return tuple(self._read_heredoc(heredoc) for heredoc in heredocs_in_line(line))
@@ -184,7 +184,7 @@ def _is_comment(line: str) -> bool:
     return line.lstrip(SPACE).startswith("#")
 
 
-def _can_hold_heredoc(node: Node) -> bool:
+def _can_hold_heredoc(node: InstructionNode) -> bool:
     if node.name.lower() == "onbuild" and node.trigger is not None:
         node = node.trigger
     return node.name.lower() in _WITH_HEREDOC and not node.json

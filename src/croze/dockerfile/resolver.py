@@ -72,7 +72,7 @@ class ReplacedImage(Unsupported):
         """The identifier of the source that is used instead, such as `local://name`."""
 
 
-class Files(Protocol):
+class DockerfileAccess(Protocol):
     """What it takes to find and read a Dockerfile."""
 
     async def read_file(
@@ -88,7 +88,7 @@ class Files(Protocol):
         """The id of the client's session, which local sources are asked for by."""
 
 
-class Resolver(Files, Protocol):
+class Resolver(DockerfileAccess, Protocol):
     """What a frontend may ask while it turns text into LLB."""
 
     async def resolve_image(self, question: ImageQuestion) -> ResolvedImage:

@@ -58,7 +58,7 @@ class Outline(Struct, frozen=True):
     ssh: tuple[OutlineUse, ...]
 
 
-class Target(Struct, frozen=True):
+class StageTarget(Struct, frozen=True):
     """A stage that can be built. Base and platform are as written."""
 
     name: str
@@ -109,11 +109,11 @@ def _by_place(item: OutlineArg | OutlineUse) -> tuple[int, str]:
     return (item.location[0].start.line if item.location else 0), item.name
 
 
-def list_targets(data: bytes) -> tuple[Target, ...]:
+def list_targets(data: bytes) -> tuple[StageTarget, ...]:
     """The stages of a Dockerfile. Raises `DockerfileError`."""
     stages, _ = parse_stages(parse(data).ast, Linter())
     return tuple(
-        Target(
+        StageTarget(
             name=stage.name,
             default=stage is stages[-1],
             description=stage.doc,
@@ -176,7 +176,7 @@ def _outline_text(outline: Outline) -> str:
     return "".join(f"{part}\n" for part in parts)
 
 
-def targets_reply(targets: tuple[Target, ...], data: bytes) -> Reply:
+def targets_reply(targets: tuple[StageTarget, ...], data: bytes) -> Reply:
     value: dict[str, object] = {
         "targets": [
             _optional(
@@ -196,7 +196,7 @@ def targets_reply(targets: tuple[Target, ...], data: bytes) -> Reply:
     return _reply(value, align([("TARGET", "DESCRIPTION"), *rows], padding=1))
 
 
-def _target_name(target: Target) -> str:
+def _target_name(target: StageTarget) -> str:
     if not target.default:
         return target.name
     return f"{target.name} (default)" if target.name else "(default)"

@@ -19,14 +19,14 @@ class Heredoc(Struct, frozen=True):
     content: str = ""
 
 
-class Node(Struct, frozen=True):
+class InstructionNode(Struct, frozen=True):
     """An instruction. `name` is the keyword as written, `original` the joined line."""
 
     name: str
     original: str
     args: tuple[str, ...] = ()
     """For ENV and LABEL three per pair: key, value, separator (`=` or empty)."""
-    trigger: Node | None = None
+    trigger: InstructionNode | None = None
     """ONBUILD's own instruction, without lines."""
     flags: tuple[str, ...] = ()
     json: bool = False
@@ -53,7 +53,7 @@ class ParseWarning(Struct, frozen=True):
 class ParseResult(Struct, frozen=True):
     """A parsed file. `escape` is the escape character in force."""
 
-    ast: tuple[Node, ...]
+    ast: tuple[InstructionNode, ...]
     escape: str
     warnings: tuple[ParseWarning, ...]
     directives: tuple[Directive, ...]

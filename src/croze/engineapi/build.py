@@ -19,7 +19,7 @@ from croze.engineapi import classic
 from croze.engineapi.answers import HEADERS
 from croze.engineapi.build_query import check_session, solve_request
 from croze.engineapi.contract import Services
-from croze.engineapi.lent import Body
+from croze.engineapi.lent import RequestBody
 from croze.engineapi.lines import Line, Lines, failed
 from croze.engineapi.query import UrlQuery, flag
 from croze.engineapi.solving import context_of, solve
@@ -36,7 +36,7 @@ async def build(request: web.Request, services: Services) -> web.StreamResponse:
         raise InvalidRequest(f"invalid version {query.first('version')}")
     id = query.first("buildid")
     if id.startswith(PREFIX):
-        await services.uploads.bring(id.removeprefix(PREFIX), Body(request.content))
+        await services.uploads.bring(id.removeprefix(PREFIX), RequestBody(request.content))
         return web.Response(headers=HEADERS)
     check_session(query)
     gateway = services.machine.host_gateway

@@ -26,7 +26,7 @@ from croze.dockerfile.options import parse_options
 from croze.engineapi.bridged import BridgeFiles, ref_of
 from croze.engineapi.build_query import solve_request
 from croze.engineapi.contract import Services
-from croze.engineapi.lent import Body, GivenLogins
+from croze.engineapi.lent import GivenLogins, RequestBody
 from croze.engineapi.lines import Line, Lines
 from croze.engineapi.logins import config_of
 from croze.engineapi.query import UrlQuery
@@ -73,7 +73,7 @@ class _Classic:
         self._early: list[control_pb2.StatusResponse] = []
 
     async def run(self, request: control_pb2.SolveRequest) -> None:
-        body = Body(self._request.content)
+        body = RequestBody(self._request.content)
         attrs = of_attrs(request.FrontendAttrs)
         if not self._query.first("remote"):
             check_archive(await body.peek(), attrs.get("filename", DEFAULT_FILENAME))

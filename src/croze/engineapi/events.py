@@ -23,7 +23,7 @@ WAITING = 4096
 """Events that a client may be behind."""
 
 
-class Event(Struct, frozen=True):
+class EngineEvent(Struct, frozen=True):
     """`id` is an image's name or id, or a container's id."""
 
     type: str
@@ -50,8 +50,8 @@ class EventLog:
     """All events of a daemon since its start, of which the last are kept."""
 
     def __init__(self, images: ImageStore | None = None) -> None:
-        self._kept: deque[Event] = deque(maxlen=KEPT)
-        self._listening: set[asyncio.Queue[Event]] = set()
+        self._kept: deque[EngineEvent] = deque(maxlen=KEPT)
+        self._listening: set[asyncio.Queue[EngineEvent]] = set()
         self._action = "tag"
         if images is not None:
             images.watch(self._on_name)
@@ -63,7 +63,7 @@ class EventLog:
     def emit(
         self, type: str, action: str, id: str, attributes: Mapping[str, str] | None = None
     ) -> None:
-        event = Event(type, action, id, attributes or {})
+        event = EngineEvent(type, action, id, attributes or {})
         self._kept.append(event)
         for queue in self._listening:
             if queue.qsize() < WAITING:
@@ -89,9 +89,9 @@ class EventLog:
             self.emit("image", "untag", digest, {"name": familiar})
 
     @contextmanager
-    def listening(self) -> Iterator[tuple[Sequence[Event], asyncio.Queue[Event]]]:
+    def listening(self) -> Iterator[tuple[Sequence[EngineEvent], asyncio.Queue[EngineEvent]]]:
         """The kept ones, and those that come."""
-        queue: asyncio.Queue[Event] = asyncio.Queue()
+        queue: asyncio.Queue[EngineEvent] = asyncio.Queue()
         self._listening.add(queue)
         try:
             yield tuple(self._kept), queue

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from croze.engineapi.contract import Services
-from croze.engineapi.names import Image, find, find_all
+from croze.engineapi.names import NamedImage, find, find_all
 from croze.engineapi.times import moment_ns
 from croze.engineapi.views import view
 from croze.errors import InvalidRequest
@@ -40,7 +40,7 @@ def read(text: str, served: Collection[str]) -> Filters:
     return {name: list(values) for name, values in filters.items()}
 
 
-def chosen(services: Services, filters: Mapping[str, Sequence[str]]) -> list[Image]:
+def chosen(services: Services, filters: Mapping[str, Sequence[str]]) -> list[NamedImage]:
     """The images that pass all filters. Raises `InvalidRequest`, and `NotFound` for an image that
     others are compared with."""
     images = find_all(services.images)
@@ -73,10 +73,10 @@ def boolean(name: str, values: Sequence[str]) -> bool:
     raise InvalidRequest(f"invalid filter '{name}={values}'")
 
 
-def _matching(image: Image, patterns: Sequence[str]) -> Image | None:
+def _matching(image: NamedImage, patterns: Sequence[str]) -> NamedImage | None:
     """The image with those of its names that match; None if none does."""
     records = [record for record in image.records if _matches(record.name, patterns)]
-    return Image(image.target, records) if records else None
+    return NamedImage(image.target, records) if records else None
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -89,7 +89,7 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     )
 
 
-def _labels(image: Image, services: Services) -> Mapping[str, str]:
+def _labels(image: NamedImage, services: Services) -> Mapping[str, str]:
     return view(image, services).config.config.labels
 
 

@@ -7,11 +7,11 @@ from aiohttp import web
 from croze.engineapi import filters, platforms
 from croze.engineapi.answers import HEADERS, at_least, json
 from croze.engineapi.contract import Services
-from croze.engineapi.names import Image, find
+from croze.engineapi.names import NamedImage, find
 from croze.engineapi.query import flag
 from croze.engineapi.times import rfc3339
 from croze.engineapi.usage import shared_bytes
-from croze.engineapi.views import View, described, manifests_of, view
+from croze.engineapi.views import ImageView, described, manifests_of, view
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image import reference
@@ -37,7 +37,9 @@ async def list_images(request: web.Request, services: Services) -> web.StreamRes
     return json(listed)
 
 
-def summary(shown: View, image: Image, request: web.Request, in_use: int) -> dict[str, object]:
+def summary(
+    shown: ImageView, image: NamedImage, request: web.Request, in_use: int
+) -> dict[str, object]:
     """A row of the list; `in_use` counts the image's containers."""
     row: dict[str, object] = {
         "Containers": in_use if at_least(request, "1.51") else -1,

@@ -25,7 +25,7 @@ from croze.dockerfile.options import parse_options
 from croze.dockerfile.parser import parse
 from croze.engineapi.bridged import BridgeFiles
 from croze.engineapi.contract import Services
-from croze.engineapi.lent import Body
+from croze.engineapi.lent import RequestBody
 from croze.engineapi.lines import Lines
 from croze.engineapi.query import UrlQuery
 from croze.engineapi.solving import context_of, solve
@@ -81,7 +81,7 @@ async def _imported(
 ) -> str:
     async with AsyncExitStack() as stack:
         if (address := query.first("fromSrc")) == "-":
-            body = Body(request.content)
+            body = RequestBody(request.content)
             if not is_archive(await body.peek()):
                 raise InvalidRequest("archive/tar: invalid tar header")
             address = await stack.enter_async_context(context_of(body, services))

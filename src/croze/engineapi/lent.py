@@ -21,7 +21,7 @@ PIECE_BYTES = 1 << 18
 HEAD_BYTES = 1024
 
 
-class Body:
+class RequestBody:
     """A request's body, to be read once."""
 
     def __init__(self, content: StreamReader) -> None:

@@ -15,7 +15,7 @@ from croze.engineapi.answers import HEADERS, json
 from croze.engineapi.buildcache import usage
 from croze.engineapi.containers import views
 from croze.engineapi.contract import Services
-from croze.engineapi.events import Event
+from croze.engineapi.events import EngineEvent
 from croze.engineapi.images import summary
 from croze.engineapi.names import find_all
 from croze.engineapi.query import UrlQuery
@@ -52,11 +52,11 @@ async def events(request: web.Request, services: Services) -> web.StreamResponse
     return answer
 
 
-async def _write(answer: web.StreamResponse, event: Event) -> None:
+async def _write(answer: web.StreamResponse, event: EngineEvent) -> None:
     await answer.write(msgspec.json.encode(event.line()) + b"\n")
 
 
-def _wanted(event: Event, chosen: Mapping[str, Sequence[str]]) -> bool:
+def _wanted(event: EngineEvent, chosen: Mapping[str, Sequence[str]]) -> bool:
     names = (event.id, event.attributes.get("name", ""), event.attributes.get("image", ""))
     return (
         _among(chosen.get("type"), (event.type,))

@@ -17,7 +17,7 @@ from croze.store.contract import BlobStore, ImageRecord, ImageStore
 from croze.store.present import present_manifests
 
 
-class Image(Struct, frozen=True):
+class NamedImage(Struct, frozen=True):
     """All names in the store for one manifest or index."""
 
     target: Descriptor
@@ -50,19 +50,19 @@ class Image(Struct, frozen=True):
         return max(record.updated_at for record in self.records)
 
 
-def find_all(images: ImageStore) -> list[Image]:
+def find_all(images: ImageStore) -> list[NamedImage]:
     """In the order of the names."""
     groups: dict[str, list[ImageRecord]] = {}
     for record in images.list():
         groups.setdefault(record.target.digest, []).append(record)
-    return [Image(records[0].target, records) for records in groups.values()]
+    return [NamedImage(records[0].target, records) for records in groups.values()]
 
 
-def find(images: ImageStore, blobs: BlobStore, text: str) -> Image:
+def find(images: ImageStore, blobs: BlobStore, text: str) -> NamedImage:
     """The image of a name, an id or the beginning of one. The digest of a config is an id, too: it
     is what older clients say they built. Raises `NotFound`, and `InvalidRequest` for what may be
     several, or is no name at all."""
-    by_id: Mapping[str, Image] = {image.id: image for image in find_all(images)}
+    by_id: Mapping[str, NamedImage] = {image.id: image for image in find_all(images)}
     for whole in (text, f"sha256:{text}"):
         if whole in by_id:
             return by_id[whole]

@@ -8,7 +8,7 @@ from croze.engineapi import filters
 from croze.engineapi.answers import json
 from croze.engineapi.contract import Services
 from croze.engineapi.filters import Filters
-from croze.engineapi.names import Image, find_all
+from croze.engineapi.names import NamedImage, find_all
 from croze.engineapi.removal import forget
 from croze.engineapi.times import moment_ns
 from croze.engineapi.usage import total_bytes
@@ -30,7 +30,7 @@ async def images(request: web.Request, services: Services) -> web.StreamResponse
     return json({"ImagesDeleted": gone or None, "SpaceReclaimed": reclaimed})
 
 
-def _goes(image: Image, chosen: Filters, services: Services) -> bool:
+def _goes(image: NamedImage, chosen: Filters, services: Services) -> bool:
     dangling = filters.boolean("dangling", chosen["dangling"]) if "dangling" in chosen else True
     if (dangling and not image.dangling) or services.containers.using(image.id):
         return False

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from croze.engineapi.answers import json
 from croze.engineapi.contract import Services
-from croze.engineapi.names import Image, find, record_of
+from croze.engineapi.names import NamedImage, find, record_of
 from croze.engineapi.query import flag, refuse
 from croze.errors import AlreadyExists
 from croze.image import reference
@@ -37,7 +37,7 @@ async def remove(request: web.Request, services: Services) -> web.StreamResponse
     return json(forget(image, services))
 
 
-def _check_unused(image: Image, named: bool, force: bool, services: Services) -> None:
+def _check_unused(image: NamedImage, named: bool, force: bool, services: Services) -> None:
     """Raises `AlreadyExists` if a container is in the way: one that runs always is."""
     for container in services.containers.using(image.id):
         state = "running" if container.running else "stopped"
@@ -55,7 +55,7 @@ def _check_unused(image: Image, named: bool, force: bool, services: Services) ->
         )
 
 
-def forget(image: Image, services: Services) -> list[Line]:
+def forget(image: NamedImage, services: Services) -> list[Line]:
     """All of its names."""
     for record in image.records:
         services.images.delete(record.name)
@@ -64,5 +64,5 @@ def forget(image: Image, services: Services) -> list[Line]:
     return [*untagged, {"Deleted": image.id}]
 
 
-def _short(image: Image) -> str:
+def _short(image: NamedImage) -> str:
     return image.id.partition(":")[2][:12]

@@ -10,7 +10,7 @@ from aiohttp import web
 from croze.engineapi import platforms
 from croze.engineapi.answers import HEADERS
 from croze.engineapi.contract import Services
-from croze.engineapi.names import Image, find, record_of
+from croze.engineapi.names import NamedImage, find, record_of
 from croze.engineapi.query import UrlQuery
 from croze.engineapi.views import view
 from croze.errors import InvalidRequest, NotFound
@@ -58,7 +58,7 @@ def _members(
     services: Services, texts: Sequence[str], only: Platform | None, lease: Lease
 ) -> list[ArchiveMember]:
     """A name that is asked for is kept; an id has none, as in Docker. Raises `NotFound`."""
-    images: dict[str, tuple[Image, dict[str, None]]] = {}
+    images: dict[str, tuple[NamedImage, dict[str, None]]] = {}
     for text in texts:
         image = find(services.images, services.blobs, text)
         record = record_of(services.images, text)

@@ -13,7 +13,7 @@ from croze.aio.threads import finish
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.engineapi.contract import Services
-from croze.engineapi.lent import Body
+from croze.engineapi.lent import RequestBody
 from croze.errors import CrozeError
 from croze.rpc.held import Work, solve_held
 from croze.rpc.status import from_rpc_error
@@ -65,7 +65,7 @@ async def _follow(
 
 
 @asynccontextmanager
-async def context_of(body: Body, services: Services) -> AsyncIterator[str]:
+async def context_of(body: RequestBody, services: Services) -> AsyncIterator[str]:
     """A request's body as the context of a build: an address that stands for it. It will not come
     again by this name, so nothing of it is kept."""
     with services.sessions.uploading(body.url, body.pieces()):

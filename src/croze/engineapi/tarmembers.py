@@ -19,7 +19,7 @@ _READ = (b"path", b"linkpath", b"size")
 _LENGTH_DIGITS = 10
 
 
-class Reader(Protocol):
+class ByteReader(Protocol):
     """What bytes come from."""
 
     async def readexactly(self, n: int) -> bytes:
@@ -36,7 +36,7 @@ class ArrivedMember(Struct, frozen=True):
     link: str
     """What a symbolic or hard link is to; empty for a file."""
     size: int
-    reader: Reader
+    reader: ByteReader
 
     async def pieces(self) -> AsyncIterator[bytes]:
         remaining_bytes = self.size
@@ -47,7 +47,7 @@ class ArrivedMember(Struct, frozen=True):
         await self.reader.readexactly(-self.size % BLOCK)
 
 
-async def members(reader: Reader) -> AsyncIterator[ArrivedMember]:
+async def members(reader: ByteReader) -> AsyncIterator[ArrivedMember]:
     """Files and links; directories are left out. Raises `InvalidRequest` for what is no tar, and
     `asyncio.IncompleteReadError` for one that ends too early."""
     long_names: dict[str, str] = {}
@@ -83,7 +83,7 @@ def _parsed(header: bytes) -> tarfile.TarInfo:
     return info
 
 
-async def _small(reader: Reader, size: int, all_bytes: int) -> bytes:
+async def _small(reader: ByteReader, size: int, all_bytes: int) -> bytes:
     """`all_bytes`: of the headers before one member."""
     if all_bytes > LARGEST_HEADER_BYTES:
         raise InvalidRequest(f"a header of {all_bytes} bytes in the archive")
@@ -113,7 +113,7 @@ def _told(info: tarfile.TarInfo, data: bytes) -> dict[str, str]:
     return names
 
 
-def _member(info: tarfile.TarInfo, long_names: dict[str, str], reader: Reader) -> ArrivedMember:
+def _member(info: tarfile.TarInfo, long_names: dict[str, str], reader: ByteReader) -> ArrivedMember:
     size = long_names.get("size", str(info.size))
     if not (size.isdecimal() and len(size) < 19):
         raise InvalidRequest(f"invalid size {size} in the archive")

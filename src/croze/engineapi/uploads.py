@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from croze.engineapi.lent import Body
+from croze.engineapi.lent import RequestBody
 from croze.errors import InvalidRequest
 
 PREFIX = "upload-request:"
@@ -21,7 +21,7 @@ PATIENCE_S = 5.0
 
 class _Meeting:
     def __init__(self) -> None:
-        self.body: asyncio.Future[Body] = asyncio.get_running_loop().create_future()
+        self.body: asyncio.Future[RequestBody] = asyncio.get_running_loop().create_future()
         self.wanted = asyncio.Event()
         self.done = asyncio.Event()
 
@@ -32,7 +32,7 @@ class Uploads:
     def __init__(self) -> None:
         self._meetings: dict[str, _Meeting] = {}
 
-    async def bring(self, id: str, body: Body) -> None:
+    async def bring(self, id: str, body: RequestBody) -> None:
         """Until the build has done with it. Raises `InvalidRequest` if there is no such build."""
         meeting = self._at(id)
         if meeting.body.done():
@@ -47,7 +47,7 @@ class Uploads:
         await meeting.done.wait()
 
     @asynccontextmanager
-    async def brought(self, id: str) -> AsyncIterator[Body]:
+    async def brought(self, id: str) -> AsyncIterator[RequestBody]:
         """The context of a build. Raises `InvalidRequest` if nobody brings it."""
         meeting = self._at(id)
         try:

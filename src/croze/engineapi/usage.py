@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from croze.engineapi.contract import Services
-from croze.engineapi.names import Image, find_all
+from croze.engineapi.names import NamedImage, find_all
 from croze.store.present import present_blobs, present_manifests
 
 
-def parts_of(image: Image, services: Services) -> Mapping[str, int]:
+def parts_of(image: NamedImage, services: Services) -> Mapping[str, int]:
     """Bytes by digest, of the configs and layers that are here."""
     manifests = present_manifests(image.target, services.blobs)
     parts = {blob.digest: blob.size for _, each in manifests for blob in present_blobs(each)}
@@ -27,7 +27,7 @@ def shared_bytes(services: Services) -> Mapping[str, int]:
     }
 
 
-def total_bytes(images: Sequence[Image], services: Services) -> int:
+def total_bytes(images: Sequence[NamedImage], services: Services) -> int:
     """What they take together."""
     parts: dict[str, int] = {}
     for image in images:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from croze.engineapi.contract import Services
-from croze.engineapi.names import Image
+from croze.engineapi.names import NamedImage
 from croze.engineapi.platforms import lacks, part_of
 from croze.errors import CrozeError
 from croze.image import config as configs
@@ -18,7 +18,7 @@ from croze.image.platform import Platform
 from croze.store.present import present_blobs, present_manifests
 
 
-class View(Struct, frozen=True):
+class ImageView(Struct, frozen=True):
     """Sizes are those of the blobs that are here, as they are stored."""
 
     config: ImageConfig
@@ -34,7 +34,7 @@ REFERENCE_DIGEST = "vnd.docker.reference.digest"
 _UNKNOWN = ImageConfig(architecture="", os="")
 
 
-def view(image: Image, services: Services, only: Platform | None = None) -> View:
+def view(image: NamedImage, services: Services, only: Platform | None = None) -> ImageView:
     """An image of which nothing is here has no platform and no size. Raises `NotFound` if one
     platform is asked for that is not here."""
     target = image.target
@@ -49,7 +49,7 @@ def view(image: Image, services: Services, only: Platform | None = None) -> View
     config = _UNKNOWN if manifest is None else _config(manifest, services)
     created = configs.parse_time(config.created).timestamp() if config.created else 0
     layers = (manifest.layers or ()) if manifest is not None else ()
-    return View(
+    return ImageView(
         config=config,
         manifest=manifest,
         created_s=int(created),
@@ -80,7 +80,7 @@ def _config(manifest: Manifest, services: Services) -> ImageConfig:
         return _UNKNOWN
 
 
-def manifests_of(image: Image, services: Services) -> list[dict[str, object]]:
+def manifests_of(image: NamedImage, services: Services) -> list[dict[str, object]]:
     """What an image's index names, one by one; a manifest alone names itself."""
     target = image.target
     if target.media_type not in INDEX_TYPES or not services.blobs.has(target.digest):

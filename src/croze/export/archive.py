@@ -17,10 +17,10 @@ from croze.errors import AlreadyExists, CrozeError, InvalidRequest
 from croze.export import tarstream
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
-from croze.export.deliver import Delivery
+from croze.export.deliver import ImageDelivery
 from croze.export.described import described
 from croze.export.options import CommitOptions, parse_commit, source_epoch
-from croze.export.sparse import Reader, left_out, take_reader
+from croze.export.sparse import ReaderAbilities, left_out, take_reader
 from croze.export.tarstream import ArchiveMember, blob_members, blob_path
 from croze.gotypes import gojson
 from croze.image import descriptor as media
@@ -48,7 +48,7 @@ class ArchiveOptions(Struct, frozen=True):
     commit: CommitOptions
     variant: Variant
     tar: bool = True
-    reader: Reader = field(default_factory=Reader)
+    reader: ReaderAbilities = field(default_factory=ReaderAbilities)
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Metadata of the result, as a frontend would give it."""
 
@@ -102,7 +102,7 @@ class ArchiveExporter:
                     "docker exporter does not currently support exporting manifest lists"
                 )
             committed = self._dated(committed, source)
-            delivery = Delivery(self._services, ctx, committed)
+            delivery = ImageDelivery(self._services, ctx, committed)
             names = _names(options.commit.name, source)
             answer = response(committed, ",".join(names))
             if options.tar:
@@ -128,7 +128,7 @@ class ArchiveExporter:
     async def _send_needed(
         self,
         session: Session,
-        delivery: Delivery,
+        delivery: ImageDelivery,
         names: Sequence[str],
         answer: Mapping[str, str],
     ) -> None:
@@ -149,7 +149,7 @@ class ArchiveExporter:
     async def _send(
         self,
         session: Session,
-        delivery: Delivery,
+        delivery: ImageDelivery,
         names: Sequence[str],
         answer: Mapping[str, str],
         spared: Collection[str],

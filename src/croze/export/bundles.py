@@ -26,7 +26,7 @@ class _Subject(msgspec.Struct):
     digest: Mapping[str, str] = {}
 
 
-class _Statement(msgspec.Struct):
+class _BundledStatement(msgspec.Struct):
     predicate_type: str = msgspec.field(default="", name="predicateType")
     subject: list[_Subject] | None = None
     predicate: msgspec.Raw = msgspec.Raw(b"null")
@@ -79,7 +79,7 @@ def _read_all(root: str, folder: str) -> list[tuple[str, bytes]]:
 
 def _single(bundle: Attestation, name: str, data: bytes) -> Attestation:
     try:
-        statement = gojson.unmarshal(data, type=_Statement)
+        statement = gojson.unmarshal(data, type=_BundledStatement)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"cannot decode in-toto statement: {error}") from error
     kind = statement.predicate_type

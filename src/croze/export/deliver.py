@@ -21,7 +21,7 @@ from croze.registry.session_auth import SessionCredentials
 from croze.status import step
 
 
-class Delivery(Struct, frozen=True):
+class ImageDelivery(Struct, frozen=True):
     """One committed image and the build that it is for."""
 
     services: ExportServices

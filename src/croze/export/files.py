@@ -25,7 +25,7 @@ from croze.export.contract import ExportContext, ExportServices, ExportSource, P
 from croze.export.options import Epoch, parse_epoch, source_epoch
 from croze.export.place import place_tree
 from croze.export.statements import attestation_files
-from croze.export.trees import MergedTree, Part, StaticFile
+from croze.export.trees import MergedTree, StaticFile, TreePart
 from croze.fs.remove import temporary_directory
 from croze.fs.sync.send import Sender
 from croze.fs.tar.write import write_trees
@@ -74,7 +74,7 @@ def parse_options(attrs: Mapping[str, str]) -> FilesOptions:
     )
 
 
-class Tree(Struct, frozen=True):
+class MountedTree(Struct, frozen=True):
     """One platform's files, mounted."""
 
     key: str
@@ -83,16 +83,16 @@ class Tree(Struct, frozen=True):
     folder: str
     epoch: datetime | None
 
-    def part(self) -> Part:
+    def part(self) -> TreePart:
         mtime_ns = _nanoseconds(self.epoch)
         tree = Sender(self.root, mtime_ns=mtime_ns)
-        return Part(self.key, tree, self.files, self.folder, mtime_ns)
+        return TreePart(self.key, tree, self.files, self.folder, mtime_ns)
 
 
 @contextlib.asynccontextmanager
 async def mounted(
     source: ExportSource, options: FilesOptions, ctx: ExportContext, *, split: bool
-) -> AsyncIterator[list[Tree]]:
+) -> AsyncIterator[list[MountedTree]]:
     """All platforms' files, and their attestations as files."""
     if not source.multi_platform and len(source.results) > 1:
         raise InvalidRequest("unable to export multiple platforms without map")
@@ -110,7 +110,7 @@ async def mounted(
             )
             folder = _folder(result) if split else ""
             epoch = options.epoch_of(source, result)
-            trees.append(Tree(_key(result), root, files, folder, epoch))
+            trees.append(MountedTree(_key(result), root, files, folder, epoch))
         yield trees
 
 
@@ -154,7 +154,9 @@ class LocalExporter:
                 await all_of(self._one(session, ctx, tree, split=split) for tree in trees)
         return {}
 
-    async def _one(self, session: Session, ctx: ExportContext, tree: Tree, *, split: bool) -> None:
+    async def _one(
+        self, session: Session, ctx: ExportContext, tree: MountedTree, *, split: bool
+    ) -> None:
         label = f"copying files {tree.key}" if split else "copying files"
         handle = await open_target(session, int(ctx.id or 0))
         if handle is None:
@@ -169,7 +171,7 @@ class LocalExporter:
                 )
 
     async def _send(
-        self, session: Session, ctx: ExportContext, label: str, trees: Sequence[Tree]
+        self, session: Session, ctx: ExportContext, label: str, trees: Sequence[MountedTree]
     ) -> None:
         now_ns = int(time.time()) * 1_000_000_000
         merged = MergedTree([tree.part() for tree in trees], mtime_ns=now_ns)
@@ -199,7 +201,7 @@ class TarExporter:
             await self._send(trees, file)
         return {}
 
-    async def _send(self, trees: Sequence[Tree], file: FileWriter) -> None:
+    async def _send(self, trees: Sequence[MountedTree], file: FileWriter) -> None:
         """A worker process writes the tar into a pipe, we pass it on."""
         epoch = trees[0].epoch
         seconds = int(epoch.timestamp()) if epoch is not None else None

@@ -11,7 +11,7 @@ from croze.aio.parallel import all_of
 from croze.errors import CrozeError, InvalidRequest
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
-from croze.export.deliver import Delivery
+from croze.export.deliver import ImageDelivery
 from croze.export.described import described
 from croze.export.options import CommitOptions, parse_commit
 from croze.image import reference
@@ -30,7 +30,7 @@ MOBY: Final = {
 """What a Docker engine adds to an image that goes to its own store."""
 
 
-class ImageOptions(Struct, frozen=True):
+class ImageExportOptions(Struct, frozen=True):
     """`type=image`'s own attributes. `store` None: unless the image is pushed."""
 
     commit: CommitOptions
@@ -47,14 +47,14 @@ class ImageOptions(Struct, frozen=True):
     dangling_empty_only: bool = False
 
 
-def parse_options(attrs: Mapping[str, str]) -> ImageOptions:
+def parse_options(attrs: Mapping[str, str]) -> ImageExportOptions:
     """Raises `InvalidRequest`. Attributes that nobody knows are metadata of the result."""
     commit, rest = parse_commit("image", attrs, inline_attestations=True)
 
     def flag(key: str) -> bool:
         return parse_bool(key, rest.pop(key), empty=True) if key in rest else False
 
-    options = ImageOptions(
+    options = ImageExportOptions(
         commit,
         push=flag("push"),
         push_by_digest=flag("push-by-digest"),
@@ -72,7 +72,7 @@ def parse_options(attrs: Mapping[str, str]) -> ImageOptions:
     return options
 
 
-def parse_engine_options(attrs: Mapping[str, str]) -> ImageOptions:
+def parse_engine_options(attrs: Mapping[str, str]) -> ImageExportOptions:
     """As a Docker engine has it: names in full, each once. Raises `InvalidRequest`."""
     names = [name for name in attrs.get("name", "").split(",") if name]
     if names and names != [FROM_FRONTEND]:
@@ -92,7 +92,7 @@ class ImageExporter:
 
     name = "exporting to image"
 
-    def __init__(self, options: ImageOptions, services: ExportServices) -> None:
+    def __init__(self, options: ImageExportOptions, services: ExportServices) -> None:
         self._options = options
         self._services = services
 
@@ -103,7 +103,7 @@ class ImageExporter:
         async with self._services.refs.lease() as lease:
             writer = Writer(self._services, options.commit, ctx, lease)
             committed = await writer.commit(source)
-            delivery = Delivery(self._services, ctx, committed)
+            delivery = ImageDelivery(self._services, ctx, committed)
             names, canonical = self._names(source, committed)
             if options.store if options.store is not None else not options.push:
                 await self._store(delivery, names, canonical)
@@ -128,7 +128,7 @@ class ImageExporter:
             names.append(f"{options.dangling_prefix}@{committed.root.digest}")
         return names, canonical
 
-    async def _store(self, delivery: Delivery, names: Iterable[str], canonical: bool) -> None:
+    async def _store(self, delivery: ImageDelivery, names: Iterable[str], canonical: bool) -> None:
         """Blobs before names: a name always has all that it names."""
         # A name that was to come from the frontend, and did not.
         names = [name for name in names if name != FROM_FRONTEND]
@@ -142,7 +142,7 @@ class ImageExporter:
                 if canonical and "@" not in name:
                     self._services.images.set(_full_name(f"{name}@{root.digest}"), root)
 
-    async def _unpack(self, delivery: Delivery) -> None:
+    async def _unpack(self, delivery: ImageDelivery) -> None:
         await all_of(
             image.result.ref.unlazy(delivery.sessions)
             for image in delivery.committed.images

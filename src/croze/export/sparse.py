@@ -32,7 +32,7 @@ ONE_ENTRY = "croze.one-entry"
 """For readers that take an `index.json` with one entry alone: it has the image's first name."""
 
 
-class Reader(Struct, frozen=True):
+class ReaderAbilities(Struct, frozen=True):
     """What an archive's reader has, and can read."""
 
     chains: frozenset[str] = frozenset()
@@ -40,17 +40,17 @@ class Reader(Struct, frozen=True):
     one_entry: bool = False
 
 
-def take_reader(attrs: dict[str, str]) -> Reader:
+def take_reader(attrs: dict[str, str]) -> ReaderAbilities:
     """Take the attributes out. Raises `InvalidRequest`."""
     one_entry = parse_bool(ONE_ENTRY, attrs.pop(ONE_ENTRY, "false"))
-    return Reader(_taken(attrs, KNOWN_CHAINS), _taken(attrs, KNOWN_IMAGES), one_entry)
+    return ReaderAbilities(_taken(attrs, KNOWN_CHAINS), _taken(attrs, KNOWN_IMAGES), one_entry)
 
 
 def _taken(attrs: dict[str, str], key: str) -> frozenset[str]:
     return frozenset(check_digest(each) for each in attrs.pop(key, "").split(",") if each)
 
 
-def left_out(committed: Committed, blobs: BlobStore, reader: Reader) -> frozenset[str]:
+def left_out(committed: Committed, blobs: BlobStore, reader: ReaderAbilities) -> frozenset[str]:
     """The digests of layers that need not be sent."""
     if reader.images:
         return _known_blobs(blobs, reader)
@@ -70,7 +70,7 @@ def _below_known_chains(
     return frozenset(spared - needed)
 
 
-def _known_blobs(blobs: BlobStore, reader: Reader) -> frozenset[str]:
+def _known_blobs(blobs: BlobStore, reader: ReaderAbilities) -> frozenset[str]:
     """All layers of the known images whose manifests are here. Of an index the reader has what it
     knows the chain of: of other platforms nothing, as a rule."""
     return frozenset(

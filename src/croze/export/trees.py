@@ -22,7 +22,7 @@ class StaticFile(Struct, frozen=True):
     mode: int = 0o600
 
 
-class Part(Struct, frozen=True):
+class TreePart(Struct, frozen=True):
     """One platform's tree. `folder` empty: at the top. `label` names it in errors."""
 
     label: str
@@ -52,7 +52,7 @@ class _Static:
 class MergedTree:
     """What `session.filesend.send_dir` sends. `mtime_ns` is for what has no time of its own."""
 
-    def __init__(self, parts: Sequence[Part], *, mtime_ns: int) -> None:
+    def __init__(self, parts: Sequence[TreePart], *, mtime_ns: int) -> None:
         self._parts = parts
         self._mtime_ns = mtime_ns
         self._where: list[tuple[SentTree, int]] = []
@@ -83,10 +83,10 @@ class MergedTree:
                 f"cannot overwrite {path} from {other} with {label} when split option is disabled"
             )
 
-    def _time_of(self, part: Part) -> int:
+    def _time_of(self, part: TreePart) -> int:
         return self._mtime_ns if part.mtime_ns is None else part.mtime_ns
 
-    def _streams(self, part: Part) -> Iterable[Iterator[_Item]]:
+    def _streams(self, part: TreePart) -> Iterable[Iterator[_Item]]:
         """Small files go over those of the tree."""
         names = {each.name for each in part.files}
         yield (i for i in self._stream(part, part.tree) if names.isdisjoint(_below(part, i)))
@@ -96,7 +96,7 @@ class MergedTree:
             top = Entry(part.folder, stat.S_IFDIR | 0o755, 0, 0, 0, part.mtime_ns or 0)
             yield iter([(_order(part.folder), part.label, part.tree, -1, top)])
 
-    def _stream(self, part: Part, source: SentTree) -> Iterator[_Item]:
+    def _stream(self, part: TreePart, source: SentTree) -> Iterator[_Item]:
         prefix = f"{part.folder}/" if part.folder else ""
         for id, entry in enumerate(source.entries()):
             if prefix:
@@ -110,7 +110,7 @@ class MergedTree:
 _Item = tuple[tuple[bytes, ...], str, SentTree, int, Entry]
 
 
-def _below(part: Part, item: _Item) -> tuple[str]:
+def _below(part: TreePart, item: _Item) -> tuple[str]:
     """The path of an item in the part's own tree."""
     path = item[4].path
     return (path.removeprefix(f"{part.folder}/") if part.folder else path,)

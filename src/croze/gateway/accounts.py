@@ -8,7 +8,7 @@ from croze.attest.capture import Capture
 from croze.attest.provenance import Account
 from croze.attest.walk import capture_of
 from croze.gateway.results import BridgeRef, BridgeResult
-from croze.gateway.scopes import Scope
+from croze.gateway.scopes import RequestScope
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.solver.solver import Job
@@ -31,7 +31,7 @@ def accounts(
     }
 
 
-def _besides(job: Job, scope: Scope, results: set[str]) -> Capture:
+def _besides(job: Job, scope: RequestScope, results: set[str]) -> Capture:
     """What else a request had made, on the way to its results."""
     others = (ref.solved for ref in scope.all_refs() if ref.id not in results)
     return capture_of(job.vertices(solved.edge for solved in others if solved is not None))

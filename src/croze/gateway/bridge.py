@@ -28,9 +28,9 @@ from croze.gateway.owned import OwnedRefs
 from croze.gateway.policy import SourcePolicies
 from croze.gateway.requests import BridgeRequest, FrontendRequest
 from croze.gateway.results import BridgeRef, BridgeResult
-from croze.gateway.scopes import Scope
+from croze.gateway.scopes import RequestScope
 from croze.gateway.source_resolution import SourceResolution, SourceServices
-from croze.gateway.verify import Verifier
+from croze.gateway.verify import DecisionVerifier
 from croze.ops.carried import CARRIED
 from croze.ops.failed import FAILED_STEPS, FailedSteps
 from croze.ops.load import LoadOptions, fresh_cache_mounts, load
@@ -57,15 +57,19 @@ class BuildBridge:
         session: str,
         load_options: LoadOptions,
         policies: SourcePolicies,
-        verifier: Verifier | None = None,
+        verifier: DecisionVerifier | None = None,
         root: BridgeRequest | None = None,
     ) -> None:
         self.services = services
-        self.scope = Scope(services.producers, root=root)
+        self.scope = RequestScope(services.producers, root=root)
         self.job = job
         self.session = session
-        source_services = SourceServices(services.images, services.source_meta, services.attestations)
-        self.sources = SourceResolution(source_services, job, session, self.scope, policies, verifier)
+        source_services = SourceServices(
+            services.images, services.source_meta, services.attestations
+        )
+        self.sources = SourceResolution(
+            source_services, job, session, self.scope, policies, verifier
+        )
         self._load_options = load_options
         self.imports = CacheImports(job, session, services.caches)
         self._failed_steps = FailedSteps()
@@ -106,9 +110,9 @@ class BuildBridge:
     def apart(self) -> BuildBridge:
         """A bridge to the same build for work that the client did not ask for, such as scanning for
         an SBOM: provenance does not tell of it."""
-        return self._within(Scope(self.services.producers))
+        return self._within(RequestScope(self.services.producers))
 
-    def _within(self, scope: Scope) -> BuildBridge:
+    def _within(self, scope: RequestScope) -> BuildBridge:
         other = copy(self)
         other.scope, other.sources = scope, self.sources.within(scope)
         return other
@@ -214,7 +218,7 @@ async def open_bridge(
     session: str,
     load_options: LoadOptions | None = None,
     policies: Sequence[policy_pb2.Policy] = (),
-    verifier: Verifier | None = None,
+    verifier: DecisionVerifier | None = None,
     root: BridgeRequest | None = None,
 ) -> AsyncIterator[BuildBridge]:
     """A bridge for one build. Inside, results may be used; leaving releases them. `root` is what

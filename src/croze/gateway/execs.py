@@ -32,7 +32,7 @@ T = TypeVar("T")
 Send = Callable[[gateway_pb2.ExecMessage], Awaitable[None]]
 
 
-class Processes(Protocol):
+class ProcessHost(Protocol):
     """Where processes run; `containers.Containers`."""
 
     def check(self, id: str) -> None:
@@ -44,7 +44,7 @@ class Processes(Protocol):
 class ProcessStreams:
     """What goes into one process, and what comes out of it."""
 
-    def __init__(self, id: str, init: gateway_pb2.InitMessage, out: Outgoing) -> None:
+    def __init__(self, id: str, init: gateway_pb2.InitMessage, out: ExecMessages) -> None:
         self._id = id
         self._fds = frozenset(init.Fds)
         self._tty = init.Tty
@@ -109,7 +109,7 @@ class ProcessStreams:
             self._out.file(self._id, gateway_pb2.FdMessage(Fd=fd, Data=data))
 
 
-class Outgoing:
+class ExecMessages:
     """Messages to the frontend, in the order in which they happened."""
 
     def __init__(self) -> None:
@@ -145,9 +145,9 @@ class Outgoing:
 class ExecCall:
     """One call of `ExecProcess`, which may run many processes."""
 
-    def __init__(self, containers: Processes) -> None:
+    def __init__(self, containers: ProcessHost) -> None:
         self._containers = containers
-        self._out = Outgoing()
+        self._out = ExecMessages()
         self._streams: dict[str, ProcessStreams] = {}
 
     async def serve(self, incoming: AsyncIterator[gateway_pb2.ExecMessage], send: Send) -> None:

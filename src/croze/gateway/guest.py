@@ -65,7 +65,7 @@ class Ref(Struct, frozen=True):
         return answer.stat
 
 
-class Image(Struct, frozen=True):
+class GuestImage(Struct, frozen=True):
     """What an image's name stands for now. `ref` may be another name than was asked for."""
 
     ref: str
@@ -73,7 +73,7 @@ class Image(Struct, frozen=True):
     config: bytes
 
 
-class Result(Struct, frozen=True):
+class GuestResult(Struct, frozen=True):
     """Either `ref`, or `refs` by platform. `metadata` such as `containerimage.config` says what the
     exported image is like."""
 
@@ -107,7 +107,7 @@ class Gateway(Struct, frozen=True):
         )
         return Ref(self, result.ref.id)
 
-    async def frontend(self, name: str, opts: Mapping[str, str]) -> Result:
+    async def frontend(self, name: str, opts: Mapping[str, str]) -> GuestResult:
         """The result of another frontend, such as `dockerfile.v0`."""
         result = await self._solve(
             gateway_pb2.SolveRequest(Frontend=name, FrontendOpt=to_attrs(opts))
@@ -115,15 +115,15 @@ class Gateway(Struct, frozen=True):
         metadata = dict(result.metadata)
         if result.WhichOneof("result") == "refs":
             refs = {key: Ref(self, ref.id) for key, ref in result.refs.refs.items()}
-            return Result(refs=refs, metadata=metadata)
-        return Result(Ref(self, result.ref.id), metadata=metadata)
+            return GuestResult(refs=refs, metadata=metadata)
+        return GuestResult(Ref(self, result.ref.id), metadata=metadata)
 
-    async def resolve_image(self, name: str) -> Image:
+    async def resolve_image(self, name: str) -> GuestImage:
         request = gateway_pb2.ResolveImageConfigRequest(Ref=name)
         answer = await self.ask(
             "ResolveImageConfig", request, gateway_pb2.ResolveImageConfigResponse
         )
-        return Image(answer.Ref, answer.Digest, answer.Config)
+        return GuestImage(answer.Ref, answer.Digest, answer.Config)
 
     async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
         """What the client has made of named inputs already."""
@@ -139,7 +139,7 @@ class Gateway(Struct, frozen=True):
         return (await self.ask("Solve", request, gateway_pb2.SolveResponse)).result
 
 
-Build = Callable[[Gateway], Awaitable[Result]]
+Build = Callable[[Gateway], Awaitable[GuestResult]]
 
 
 def main(build: Build) -> None:

@@ -14,7 +14,7 @@ from croze.attest.capture import Capture
 from croze.attest.walk import capture_of
 from croze.errors import Canceled, CrozeError
 from croze.gateway import files
-from croze.gateway.scopes import Scope
+from croze.gateway.scopes import RequestScope
 from croze.gateway.source_locations import locate
 from croze.ops.results import ref_of
 from croze.solver.solver import Job, SolvedResult
@@ -25,7 +25,7 @@ class RefBuilder(Protocol):
     """What a ref needs in order to be solved; a bridge is one."""
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> RequestScope:
         """Which request the refs are made for, for provenance."""
 
     @property

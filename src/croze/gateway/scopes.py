@@ -36,7 +36,7 @@ class ScopedRef(Protocol):
         """What it was made of; None if it was not evaluated."""
 
 
-class Scope:
+class RequestScope:
     """What one request led to. `request` None: a client that asks without a frontend; `root` is
     what it asked the daemon."""
 
@@ -52,13 +52,13 @@ class Scope:
         self._producers = producers
         self._request = request
         self._root = root
-        self._inner: list[Scope] = []
+        self._inner: list[RequestScope] = []
         self._told: list[tuple[str, RequestProvenance]] = []
 
-    def within(self, request: BridgeRequest) -> Scope:
+    def within(self, request: BridgeRequest) -> RequestScope:
         """That of another frontend that is asked from here."""
         root = self._root if self._root is not None and _says(self._root) else self._request
-        inner = Scope(self._producers, request, root)
+        inner = RequestScope(self._producers, request, root)
         self._inner.append(inner)
         return inner
 

@@ -19,8 +19,8 @@ from croze.errors import CrozeError, PermissionDenied, Unsupported
 from croze.files.redact import redact
 from croze.gateway import source_meta, verify
 from croze.gateway.policy import SourcePolicies, normalized
-from croze.gateway.scopes import Scope
-from croze.gateway.verify import Verifier
+from croze.gateway.scopes import RequestScope
+from croze.gateway.verify import DecisionVerifier
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.llb.graph import platform_message
@@ -93,9 +93,9 @@ class SourceResolution:
         services: SourceServices,
         job: Job,
         session: str,
-        scope: Scope,
+        scope: RequestScope,
         policies: SourcePolicies,
-        verifier: Verifier | None = None,
+        verifier: DecisionVerifier | None = None,
     ) -> None:
         self._services = services
         self._job = job
@@ -105,7 +105,7 @@ class SourceResolution:
         self._verifier = verifier
         self._images: dict[ImageQuestion, Once[ResolvedImage]] = {}
 
-    def within(self, scope: Scope) -> SourceResolution:
+    def within(self, scope: RequestScope) -> SourceResolution:
         """For another request of the build: it knows what was answered before, and notes what is
         asked from here in that request's scope."""
         other = copy(self)

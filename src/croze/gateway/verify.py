@@ -20,7 +20,7 @@ Resolve = Callable[
 """Answers what the client wants to know."""
 
 
-class Verifier(Protocol):
+class DecisionVerifier(Protocol):
     """`session.policy.SessionVerifier`."""
 
     async def check(
@@ -33,7 +33,7 @@ class Denied(CrozeError):
 
 
 async def evaluate(
-    op: ops_pb2.Op, rules: SourcePolicies, verifier: Verifier | None, resolve: Resolve
+    op: ops_pb2.Op, rules: SourcePolicies, verifier: DecisionVerifier | None, resolve: Resolve
 ) -> ops_pb2.SourceOp:
     """What the op's source is replaced with, or a copy of it. Raises when it is refused."""
     platform = op.platform if op.HasField("platform") else None
@@ -56,7 +56,7 @@ async def evaluate(
 
 async def _decision(
     request: policysession_pb2.CheckPolicyRequest,
-    verifier: Verifier,
+    verifier: DecisionVerifier,
     resolve: Resolve,
     questions: int,
 ) -> tuple[int, policysession_pb2.DecisionResponse]:

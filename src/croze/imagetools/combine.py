@@ -27,14 +27,14 @@ ATTESTATION = "attestation-manifest"
 ATTESTATION_ARTIFACT = "application/vnd.docker.attestation.manifest.v1+json"
 
 
-class Part(Struct, frozen=True):
+class SourceManifest(Struct, frozen=True):
     """A source's manifest. `descriptor` has the platform of a single image."""
 
     descriptor: Descriptor
     data: bytes
 
 
-class Image(Struct, frozen=True):
+class CombinedImage(Struct, frozen=True):
     """The image to publish. `origin` says for each manifest digest which source holds it."""
 
     descriptor: Descriptor
@@ -53,14 +53,14 @@ class Image(Struct, frozen=True):
 
 
 def combine(
-    parts: Sequence[Part], annotations: Mapping[AnnotationKey, str], *, prefer_index: bool
-) -> Image:
+    parts: Sequence[SourceManifest], annotations: Mapping[AnnotationKey, str], *, prefer_index: bool
+) -> CombinedImage:
     """One image of all parts. A single one stays as it is if it is an index already, or if none
     is preferred. Raises `InvalidRequest` for annotations that have no place in it."""
     first = parts[0]
     is_index = first.descriptor.media_type in media.INDEX_TYPES
     if len(parts) == 1 and not annotations and (is_index or not prefer_index):
-        return Image(first.descriptor, first.data, {first.descriptor.digest: 0})
+        return CombinedImage(first.descriptor, first.data, {first.descriptor.digest: 0})
     entries: dict[str, Descriptor] = {}
     origin: dict[str, int] = {}
     for at, part in enumerate(parts):
@@ -71,7 +71,7 @@ def combine(
     return _index(list(entries.values()), annotations, origin)
 
 
-def _entries(part: Part) -> Iterable[Descriptor]:
+def _entries(part: SourceManifest) -> Iterable[Descriptor]:
     if part.descriptor.media_type in media.INDEX_TYPES:
         return manifests.parse_index(part.data).manifests
     return (part.descriptor,)
@@ -88,7 +88,7 @@ def _met(earlier: Descriptor, again: Descriptor) -> Descriptor:
 
 def _index(
     entries: list[Descriptor], annotations: Mapping[AnnotationKey, str], origin: Mapping[str, int]
-) -> Image:
+) -> CombinedImage:
     docker = all(one.media_type.startswith("application/vnd.docker.") for one in entries)
     media_type = media.DOCKER_INDEX if docker else media.OCI_INDEX
     if docker and annotations:
@@ -115,7 +115,7 @@ def _index(
         annotations=on_index or msgspec.UNSET,
     )
     data = manifests.marshal(index)
-    return Image(manifests.describe(data, media_type), data, origin)
+    return CombinedImage(manifests.describe(data, media_type), data, origin)
 
 
 def _annotated(entry: Descriptor, key: AnnotationKey, value: str) -> Descriptor:
@@ -126,7 +126,7 @@ def _annotated(entry: Descriptor, key: AnnotationKey, value: str) -> Descriptor:
     return msgspec.structs.replace(entry, annotations={**entry.annotations, key.key: value})
 
 
-def chosen(image: Image, targets: Sequence[Platform]) -> Image:
+def chosen(image: CombinedImage, targets: Sequence[Platform]) -> CombinedImage:
     """The image with these platforms alone and what is attested of them; all with none given.
     Raises `InvalidRequest` if nothing is left."""
     if not targets:
@@ -168,7 +168,7 @@ def attested(entry: Descriptor) -> str:
     return entry.annotations.get(REFERENCE_DIGEST, "")
 
 
-def without_attestation(image: Image) -> list[Descriptor]:
+def without_attestation(image: CombinedImage) -> list[Descriptor]:
     """Entries of an index that none of its other entries attests: the registry may know more."""
     if image.descriptor.media_type not in media.INDEX_TYPES:
         return []
@@ -176,7 +176,9 @@ def without_attestation(image: Image) -> list[Descriptor]:
     return [one for one in image.entries if one.digest not in subjects and not attested(one)]
 
 
-def with_attestations(image: Image, attestations: Mapping[str, Descriptor]) -> Image:
+def with_attestations(
+    image: CombinedImage, attestations: Mapping[str, Descriptor]
+) -> CombinedImage:
     """With manifests of attestations by the digest that they are about, as BuildKit enters them."""
     here = {one.digest for one in image.entries}
     more = {s: one for s, one in attestations.items() if one.digest not in here}
@@ -198,12 +200,12 @@ def with_attestations(image: Image, attestations: Mapping[str, Descriptor]) -> I
     origin = dict(image.origin)
     origin |= {one.digest: origin.get(subject, 0) for subject, one in more.items()}
     rewritten = _rewritten(image, [*image.entries, *added])
-    return Image(rewritten.descriptor, rewritten.data, origin)
+    return CombinedImage(rewritten.descriptor, rewritten.data, origin)
 
 
-def _rewritten(image: Image, entries: Sequence[Descriptor]) -> Image:
+def _rewritten(image: CombinedImage, entries: Sequence[Descriptor]) -> CombinedImage:
     index = msgspec.structs.replace(manifests.parse_index(image.data), manifests=tuple(entries))
     data = manifests.marshal(index)
     described = manifests.describe(data, image.descriptor.media_type)
     described = msgspec.structs.replace(described, annotations=image.descriptor.annotations)
-    return Image(described, data, image.origin)
+    return CombinedImage(described, data, image.origin)

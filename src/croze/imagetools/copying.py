@@ -31,7 +31,7 @@ _DEEPEST = 32
 _AT_ONCE = 8
 
 
-class Copier:
+class ImageCopier:
     """Copies to one target, each digest once however many ask for it."""
 
     def __init__(self, target: Place, folder: Path) -> None:

@@ -19,9 +19,9 @@ from croze.image.annotations import AnnotationKey
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Platform
 from croze.imagetools import combine, sources
-from croze.imagetools.combine import Image, Part
+from croze.imagetools.combine import CombinedImage, SourceManifest
 from croze.imagetools.contract import Place, check_target
-from croze.imagetools.copying import Copier
+from croze.imagetools.copying import ImageCopier
 from croze.imagetools.location import Location
 from croze.imagetools.places import Places
 from croze.imagetools.sources import DescriptorHints, ManifestSource, PartialPlatform
@@ -43,7 +43,7 @@ class CreateRequest(Struct, frozen=True):
 class Made(Struct, frozen=True):
     """An image that is not published yet, and where its manifests are."""
 
-    image: Image
+    image: CombinedImage
     places: Sequence[Place]
 
 
@@ -59,7 +59,7 @@ async def make(request: CreateRequest, places: Places) -> Made:
     return Made(await _with_attestations(image, origins), origins)
 
 
-async def _part(place: Place, hints: DescriptorHints) -> Part:
+async def _part(place: Place, hints: DescriptorHints) -> SourceManifest:
     resolved = await place.resolve()
     descriptor = sources.merged(resolved, hints)
     data = await place.read(descriptor)
@@ -72,7 +72,7 @@ async def _part(place: Place, hints: DescriptorHints) -> Part:
     if descriptor.media_type in media.MANIFEST_TYPES:
         platform = await _platform(place, data, hints.platform)
         descriptor = msgspec.structs.replace(descriptor, platform=platform)
-    return Part(descriptor, data)
+    return SourceManifest(descriptor, data)
 
 
 async def _platform(place: Place, data: bytes, partial: PartialPlatform | None) -> Platform:
@@ -83,7 +83,7 @@ async def _platform(place: Place, data: bytes, partial: PartialPlatform | None) 
     return wanted_platform.completed(platforms.normalize(config.platform))
 
 
-async def _with_attestations(image: Image, origins: Sequence[Place]) -> Image:
+async def _with_attestations(image: CombinedImage, origins: Sequence[Place]) -> CombinedImage:
     """With attestations that the index lacks and their places know to refer to its manifests."""
 
     async def look(entry: Descriptor) -> tuple[str, Descriptor | None]:
@@ -118,7 +118,7 @@ async def _publish(
     folder.mkdir()
     image = built.image
     with step(f"pushing {name}") as log:
-        copier = Copier(places.at(names[0]), folder)
+        copier = ImageCopier(places.at(names[0]), folder)
 
         async def copy(entry: Descriptor) -> None:
             source = built.places[image.source_of(entry)]

@@ -61,7 +61,7 @@ class FileEdit(Protocol):
     def fill(self, message: ops_pb2.FileAction, dir: str, base: int) -> None: ...
 
 
-class Mkdir(Struct, frozen=True):
+class MkdirAction(Struct, frozen=True):
     path: str
     mode: int
     parents: bool = False
@@ -77,7 +77,7 @@ class Mkdir(Struct, frozen=True):
             message.mkdir.owner.CopyFrom(self.owner.message(base))
 
 
-class Mkfile(Struct, frozen=True):
+class MkfileAction(Struct, frozen=True):
     path: str
     mode: int
     data: bytes
@@ -93,7 +93,7 @@ class Mkfile(Struct, frozen=True):
             message.mkfile.owner.CopyFrom(self.owner.message(base))
 
 
-class Symlink(Struct, frozen=True):
+class SymlinkAction(Struct, frozen=True):
     old_path: str
     new_path: str
     owner: Owner | None = None
@@ -107,7 +107,7 @@ class Symlink(Struct, frozen=True):
             message.symlink.owner.CopyFrom(self.owner.message(base))
 
 
-class Rm(Struct, frozen=True):
+class RmAction(Struct, frozen=True):
     path: str
     allow_not_found: bool = False
     allow_wildcard: bool = False
@@ -141,7 +141,7 @@ class CopyOptions(Struct, frozen=True):
     created_ns: int | None = None
 
 
-class Copy(Struct, frozen=True, eq=False):
+class CopyAction(Struct, frozen=True, eq=False):
     """`source` is a filesystem, or the state between two actions of another chain."""
 
     source: Output | FileAction | None
@@ -262,7 +262,7 @@ def mkdir(
     created_ns: int | None = None,
 ) -> FileAction:
     """Make a directory."""
-    return FileAction(Mkdir(path, mode, parents, owner, created_ns))
+    return FileAction(MkdirAction(path, mode, parents, owner, created_ns))
 
 
 def mkfile(
@@ -275,17 +275,17 @@ def mkfile(
 ) -> FileAction:
     """Make a file."""
     content = data.encode() if isinstance(data, str) else data
-    return FileAction(Mkfile(path, mode, content, owner, created_ns))
+    return FileAction(MkfileAction(path, mode, content, owner, created_ns))
 
 
 def rm(path: str, *, allow_not_found: bool = False, allow_wildcard: bool = False) -> FileAction:
     """Remove a file or a tree."""
-    return FileAction(Rm(path, allow_not_found, allow_wildcard))
+    return FileAction(RmAction(path, allow_not_found, allow_wildcard))
 
 
 def symlink(old_path: str, new_path: str, *, owner: Owner | None = None) -> FileAction:
     """Make `new_path` point to `old_path`."""
-    return FileAction(Symlink(old_path, new_path, owner))
+    return FileAction(SymlinkAction(old_path, new_path, owner))
 
 
 def copy(
@@ -294,8 +294,8 @@ def copy(
     """Copy `src` in `source` to `dest`. See `CopyOptions`."""
     options = options or CopyOptions()
     if isinstance(source, FileAction):
-        return FileAction(Copy(source, source.dir, src, dest, options))
-    return FileAction(Copy(source.output, source.cwd, src, dest, options))
+        return FileAction(CopyAction(source, source.dir, src, dest, options))
+    return FileAction(CopyAction(source.output, source.cwd, src, dest, options))
 
 
 def destination(dir: str, path: str, *, keep_slash: bool = False) -> str:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from croze.api import ops_pb2
 from croze.llb import caps
-from croze.llb.fileop import NONE, Copy, FileAction, FileEdit
+from croze.llb.fileop import NONE, CopyAction, FileAction, FileEdit
 from croze.llb.graph import Edge, MarshalledOp, Marshaller, OpVertex, Output
 from croze.llb.options import Constraints
 
@@ -38,7 +38,7 @@ class FileVertex(OpVertex):
 def _outputs(action: FileAction) -> Iterator[Output | None]:
     for step in reversed(action.chain()):
         yield step.base
-        if isinstance(step.change, Copy):
+        if isinstance(step.change, CopyAction):
             if isinstance(step.change.source, FileAction):
                 yield from _outputs(step.change.source)
             else:
@@ -88,7 +88,7 @@ class _ActionWriter:
             step.action.change.fill(message, step.action.dir, step.base)
 
     def _second(self, change: FileEdit) -> tuple[bool, int]:
-        if not isinstance(change, Copy):
+        if not isinstance(change, CopyAction):
             return (False, NONE)
         if isinstance(change.source, FileAction):
             return (True, self.add(change.source))

@@ -12,7 +12,7 @@ from croze.fs.copy import links
 from croze.ops import file_keys
 from croze.ops.failed import keep, naming_op_in_errors
 from croze.ops.file_actions import make_step
-from croze.ops.file_plan import NOTHING, ActionChain, Plan, make_plan, owner_states
+from croze.ops.file_plan import NOTHING, ActionChain, FilePlan, make_plan, owner_states
 from croze.ops.file_steps import FailedStep, FileStep, apply
 from croze.ops.results import RefResult, ref_of
 from croze.ops.services import OpServices
@@ -48,7 +48,9 @@ class FileOp:
                 raise error.with_detail(detail) from error.__cause__
             raise
 
-    async def _run(self, plan: Plan, ctx: OpContext, inputs: Sequence[Result]) -> list[RefResult]:
+    async def _run(
+        self, plan: FilePlan, ctx: OpContext, inputs: Sequence[Result]
+    ) -> list[RefResult]:
         states: dict[int, State] = dict(enumerate(ref_of(result) for result in inputs))
         refs: dict[ActionChain, ImmutableRef] = {}
         try:

@@ -27,21 +27,21 @@ class ActionChain(Struct, frozen=True):
     result: int
 
 
-class Plan(Struct, frozen=True):
+class FilePlan(Struct, frozen=True):
     """`chains` in an order in which each finds what it needs; `outputs` are states."""
 
     chains: tuple[ActionChain, ...]
     outputs: tuple[int, ...]
 
 
-def make_plan(actions: Actions, input_count: int) -> Plan:
+def make_plan(actions: Actions, input_count: int) -> FilePlan:
     """Raises `InvalidRequest` for actions that don't fit together."""
     for number, action in enumerate(actions):
         _check(action, number, input_count, len(actions))
     outputs = _outputs(actions, input_count)
     followed = _followed(actions, input_count, set(outputs))
     chains = _needed(_chains(actions, input_count, followed), actions, input_count, outputs)
-    return Plan(tuple(chains), outputs)
+    return FilePlan(tuple(chains), outputs)
 
 
 def _check(action: ops_pb2.FileAction, number: int, inputs: int, count: int) -> None:

@@ -8,8 +8,8 @@ from random import SystemRandom
 
 from croze.errors import CrozeError
 from croze.policy.contract import INFO, Question, Say
-from croze.policy.documents.document import Document
-from croze.policy.lent import Answers, LentFunctions, Notes, NotKnown
+from croze.policy.documents.document import InputDocument
+from croze.policy.lent import Answers, EvaluationNotes, LentFunctions, NotKnown
 from croze.rego.errors import Location
 from croze.rego.functions import RegoSurroundings
 from croze.rego.module_set import ModuleSet
@@ -46,16 +46,16 @@ class Inquiry:
         self,
         modules: Callable[[], ModuleSet],
         name: str,
-        document: Document,
+        document: InputDocument,
         plain: dict[str, object] | None,
         unknown: Iterable[str] = (),
-    ) -> tuple[Found | Missing, Notes]:
+    ) -> tuple[Found | Missing, EvaluationNotes]:
         """What stands at `name`, and what lent functions said. `modules` may raise `NotKnown`."""
         lent = LentFunctions(document, plain or {}, self.answers)
         names = list(unknown)
         while True:
             mark = len(self._said)
-            lent.notes = Notes()
+            lent.notes = EvaluationNotes()
             try:
                 value = modules().evaluate(
                     name,

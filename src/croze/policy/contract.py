@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from croze.api import gateway_pb2
 
 
-class Files(Protocol):
+class PolicyFileReader(Protocol):
     """The files that a policy may read: those of its build context."""
 
     async def read(self, path: str, most_bytes: int) -> bytes:
@@ -37,7 +37,7 @@ class PolicySources(Protocol):
         """A file from the web, fetched by the daemon in a step of that name."""
 
 
-class Verifier(Protocol):
+class SignatureVerifier(Protocol):
     """Checks Sigstore bundles. Both raise `CrozeError` for what does not hold, and answer who
     signed it, as an input document has it (`image.signatures`)."""
 

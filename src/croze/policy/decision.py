@@ -17,9 +17,9 @@ from croze.image import reference
 from croze.image.platform import Platform
 from croze.policy.asking import Ask, Inquiry
 from croze.policy.contract import DEBUG, INFO, ResolveSource, Setup, VerifyImage
-from croze.policy.documents.document import Document
+from croze.policy.documents.document import InputDocument
 from croze.policy.documents.sources import DocumentReader
-from croze.policy.lent import SIGNATURES, Notes
+from croze.policy.lent import SIGNATURES, EvaluationNotes
 from croze.policy.metadata import Needs, Resolving, add_unknowns, summary
 from croze.policy.modules import modules_of
 from croze.rego.module_set import ModuleSet
@@ -44,7 +44,7 @@ class Decision(Struct, frozen=True):
         return {**out, "caps": dict(self.caps)} if self.caps else out
 
 
-class Evaluation:
+class PolicyEvaluation:
     """One policy, asked as often as it takes."""
 
     def __init__(self, ask: Ask, setup: Setup) -> None:
@@ -78,13 +78,13 @@ class Evaluation:
         return self._modules
 
     async def _evaluate(
-        self, document: Document, plain: dict[str, object], unknown: Iterable[str] = ()
-    ) -> tuple[Found | Missing, Notes]:
+        self, document: InputDocument, plain: dict[str, object], unknown: Iterable[str] = ()
+    ) -> tuple[Found | Missing, EvaluationNotes]:
         return await self._asking.evaluate(self._compiled, DOCUMENT, document, plain, unknown)
 
     async def document(
         self, response: gateway_pb2.ResolveSourceMetaResponse, platform: Platform | None
-    ) -> Document:
+    ) -> InputDocument:
         """What the policy sees of a source. Raises `CrozeError`."""
         return await self._reader.document(response, platform)
 
@@ -118,7 +118,7 @@ class Evaluation:
     async def _round(
         self,
         request: policysession_pb2.CheckPolicyRequest,
-        document: Document,
+        document: InputDocument,
         platform: Platform | None,
     ) -> policysession_pb2.CheckPolicyResponse | None:
         """None if the document knows more now, and the next round may decide."""
@@ -148,7 +148,7 @@ class Evaluation:
     async def _needs(
         self,
         request: policysession_pb2.CheckPolicyRequest,
-        document: Document,
+        document: InputDocument,
         platform: Platform | None,
         names: list[str],
         checksum: gateway_pb2.ChecksumRequest | None,
@@ -211,9 +211,9 @@ class Evaluation:
             await self._asking.flush()
 
     async def _caps(self) -> dict[str, bool]:
-        plain = Document().plain(self._setup.env, caps=True)
+        plain = InputDocument().plain(self._setup.env, caps=True)
         self._log(DEBUG, f"policy input: {gojson.marshal_indent_as_is(plain).decode()}")
-        value, notes = await self._evaluate(Document(), plain)
+        value, notes = await self._evaluate(InputDocument(), plain)
         if notes.unknown or notes.checksum is not None:
             raise CrozeError(
                 "policy caps request cannot resolve source metadata: "

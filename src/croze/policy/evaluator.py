@@ -16,14 +16,14 @@ from croze.policy.contract import (
     INFO,
     WARNING,
     DefaultPlatform,
-    Files,
     GitHubBundles,
+    PolicyFileReader,
     PolicySources,
     ReadFile,
     ResolveSource,
     Say,
     Setup,
-    Verifier,
+    SignatureVerifier,
     VerifyArtifact,
     VerifyImage,
 )
@@ -40,9 +40,9 @@ class Answering:
 
     def __init__(
         self,
-        files: Files | None,
+        files: PolicyFileReader | None,
         sources: PolicySources | None,
-        verifier: Verifier,
+        verifier: SignatureVerifier,
         log: Callable[[int, str], None],
         platform: Callable[[], Awaitable[str]] | None = None,
     ) -> None:

@@ -14,7 +14,7 @@ from croze.api import gateway_pb2
 from croze.errors import CrozeError
 from croze.image import reference
 from croze.policy.contract import GitHubBundles, Question, ReadFile, VerifyArtifact
-from croze.policy.documents.document import Document
+from croze.policy.documents.document import InputDocument
 from croze.rego.builtins.encoding import from_json
 from croze.rego.builtins.operands import string
 from croze.rego.check.signatures import signature
@@ -54,7 +54,7 @@ class NotKnown(Exception):
         self.question = question
 
 
-class Notes(Struct):
+class EvaluationNotes(Struct):
     """What functions say on the side in one evaluation."""
 
     unknown: set[str] = field(default_factory=set)
@@ -70,8 +70,10 @@ Answers = dict[Question, object]
 class LentFunctions:
     """The functions, over one document."""
 
-    def __init__(self, document: Document, plain: Mapping[str, object], answers: Answers) -> None:
-        self.notes = Notes()
+    def __init__(
+        self, document: InputDocument, plain: Mapping[str, object], answers: Answers
+    ) -> None:
+        self.notes = EvaluationNotes()
         self._document = document
         self._plain = plain
         self._answers = answers

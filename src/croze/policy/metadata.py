@@ -11,7 +11,7 @@ from croze.api import gateway_pb2, ops_pb2
 from croze.errors import CrozeError
 from croze.image.platform import Platform
 from croze.policy.contract import DEBUG
-from croze.policy.documents.document import Document, Log
+from croze.policy.documents.document import InputDocument, Log
 from croze.policy.documents.materials import material_source
 from croze.policy.documents.provenance import V02, V1
 from croze.policy.documents.sources import DocumentReader
@@ -111,7 +111,7 @@ class Resolving:
 
     async def needs(
         self,
-        document: Document,
+        document: InputDocument,
         source: ops_pb2.SourceOp,
         names: Sequence[str],
         platform: Platform | None,
@@ -149,7 +149,7 @@ class Resolving:
         return request if asks or any(name.startswith("http.") for name in names) else None
 
     async def _materials(
-        self, document: Document, names: Sequence[str], platform: Platform | None
+        self, document: InputDocument, names: Sequence[str], platform: Platform | None
     ) -> bool:
         """Whether one of them knows more now. One at a time: what it says may settle the rest."""
         below: dict[int, list[str]] = {}
@@ -165,7 +165,7 @@ class Resolving:
         return False
 
     async def _material(
-        self, document: Document, index: int, names: Sequence[str], platform: Platform | None
+        self, document: InputDocument, index: int, names: Sequence[str], platform: Platform | None
     ) -> bool:
         source, own = material_source(document.raw_materials[index])
         platform = own or platform

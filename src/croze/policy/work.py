@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from croze.api import policysession_pb2
 from croze.policy.contract import Question, Setup
-from croze.policy.decision import Evaluation
+from croze.policy.decision import PolicyEvaluation
 from croze.policy.testing.report import TestReport
 from croze.policy.testing.run import TestRun, run_tests
 
@@ -29,11 +29,11 @@ def _asks(ask: Asking) -> Callable[[Question], Awaitable[object]]:
 async def check(ask: Asking, setup: Setup, request: bytes) -> bytes:
     """A `CheckPolicyRequest`; the response."""
     check_request = policysession_pb2.CheckPolicyRequest.FromString(request)
-    return (await Evaluation(_asks(ask), setup).check(check_request)).SerializeToString()
+    return (await PolicyEvaluation(_asks(ask), setup).check(check_request)).SerializeToString()
 
 
 async def caps(ask: Asking, setup: Setup) -> dict[str, bool]:
-    return await Evaluation(_asks(ask), setup).caps()
+    return await PolicyEvaluation(_asks(ask), setup).caps()
 
 
 async def test(ask: Asking, run: TestRun) -> TestReport:

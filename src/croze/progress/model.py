@@ -107,7 +107,7 @@ class ShownVertex(Struct):
         return sum(interval.seconds(now) for interval in self.merged)
 
 
-class Group(Struct):
+class VertexGroup(Struct):
     """Vertices that show as one."""
 
     shown: ShownVertex
@@ -147,7 +147,7 @@ class Trace:
         """The vertices that have started and not ended."""
         self.updates: dict[str, None] = {}
         """What has changed since it was last printed."""
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, VertexGroup] = {}
         self.start: int | None = None
         self.clock_offset = 0
         """How far this clock is ahead of the daemon's."""
@@ -225,13 +225,13 @@ class Trace:
         group = self.groups.get(about.id)
         if group is None:
             shown = self._new(about.id, about.name, hidden=True)
-            group = self.groups[about.id] = Group(shown)
+            group = self.groups[about.id] = VertexGroup(shown)
             self.by_digest[about.id] = shown
         group.members[message.digest] = message
         self.by_digest[message.digest] = group.shown
         return about.id
 
-    def _refresh_group(self, group: Group) -> None:
+    def _refresh_group(self, group: VertexGroup) -> None:
         was_hidden = group.shown.hidden
         changed = group.refresh()
         if group.shown.hidden:

@@ -27,7 +27,7 @@ _CHUNK_BYTES = 1 << 20
 _DENIED = "push access denied, repository does not exist or may require authorization"
 
 
-class Content(Protocol):
+class BlobReader(Protocol):
     """Where the bytes come from: what `store.contract.BlobStore` offers."""
 
     def path(self, digest: str) -> Path: ...
@@ -204,7 +204,7 @@ async def _chunks(path: Path, counter: Callable[[int], None] | None) -> AsyncIte
             counter(sent_bytes)
 
 
-def closure(root: Descriptor, content: Content) -> tuple[list[Descriptor], list[Descriptor]]:
+def closure(root: Descriptor, content: BlobReader) -> tuple[list[Descriptor], list[Descriptor]]:
     """The manifests (children before parents, the root last) and the distinct blobs below a root.
     Layers that may not be distributed are left out."""
     order: list[Descriptor] = []

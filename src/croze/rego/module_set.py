@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from croze.rego.builtins.library import DEPRECATED, LIBRARY, PRINT
 from croze.rego.check.signatures import signature
 from croze.rego.compile.compiler import Builtins, compiled
-from croze.rego.compile.tree import Node
+from croze.rego.compile.tree import RuleNode
 from croze.rego.evaluate.machine import Machine
 from croze.rego.functions import Functions, RegoSurroundings
 from croze.rego.syntax import Module
@@ -22,7 +22,7 @@ class ModuleSet:
     def __init__(self, modules: Iterable[Module], lent: Mapping[str, str] | None = None) -> None:
         types = {name: signature(each) for name, each in (lent or {}).items()}
         names = {*LIBRARY, *DEPRECATED, *types, PRINT}
-        self._root: Node = compiled(modules, Builtins(names, types, DEPRECATED))
+        self._root: RuleNode = compiled(modules, Builtins(names, types, DEPRECATED))
 
     def evaluate(
         self,

@@ -65,7 +65,7 @@ class Call(Struct, frozen=True):
     at: Location
 
 
-class Template(Struct, frozen=True):
+class TemplateString(Struct, frozen=True):
     """A string with terms in it."""
 
     parts: tuple[str | Term, ...]
@@ -73,7 +73,15 @@ class Template(Struct, frozen=True):
 
 
 Term: TypeAlias = (
-    Scalar | Var | RefTerm | ArrayTerm | SetTerm | ObjectTerm | Comprehension | Call | Template
+    Scalar
+    | Var
+    | RefTerm
+    | ArrayTerm
+    | SetTerm
+    | ObjectTerm
+    | Comprehension
+    | Call
+    | TemplateString
 )
 
 
@@ -180,7 +188,7 @@ def subterms(term: Term) -> Iterator[Term]:
                 yield value
         case Call():
             yield from term.args
-        case Template():
+        case TemplateString():
             yield from (part for part in term.parts if not isinstance(part, str))
 
 

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from croze.image.descriptor import Descriptor
-from croze.remotecache.targets import Target
+from croze.remotecache.targets import BlobTarget
 from croze.solver.caches import CacheSource
 from croze.status import Progress
 from croze.store.contract import BlobFetcher
@@ -30,7 +30,7 @@ MEDIA_TYPES: Final = "application/vnd.croze."
 class Beside(Protocol):
     """Something to be written with a cache."""
 
-    async def send(self, target: Target, progress: Progress) -> Sequence[Descriptor]:
+    async def send(self, target: BlobTarget, progress: Progress) -> Sequence[Descriptor]:
         """Write the blobs that are missing there; all that the manifest is to list. Errors are
         those of the target: they fail the export."""
 

@@ -29,13 +29,13 @@ class ResultLayers(Struct, frozen=True):
     created_at: datetime
 
 
-class Item(Struct, eq=False):
+class PendingRecord(Struct, eq=False):
     """A record on its way into the config."""
 
     digest: str
-    inputs: list[dict[tuple[Item, str], None]] = field(default_factory=list)
+    inputs: list[dict[tuple[PendingRecord, str], None]] = field(default_factory=list)
     result: ResultLayers | None = None
-    children: dict[tuple[str, int, str], dict[Item, None]] = field(default_factory=dict)
+    children: dict[tuple[str, int, str], dict[PendingRecord, None]] = field(default_factory=dict)
     """What it leads to, by selector, input and digest."""
 
 
@@ -43,23 +43,23 @@ class Chains:
     """Add records, inputs first; then take the config."""
 
     def __init__(self) -> None:
-        self._items: list[Item] = []
-        self._roots: dict[str, Item] = {}
+        self._items: list[PendingRecord] = []
+        self._roots: dict[str, PendingRecord] = {}
 
     def add(
         self,
         digest: str,
-        inputs: Sequence[Sequence[tuple[Item, str]]],
+        inputs: Sequence[Sequence[tuple[PendingRecord, str]]],
         result: ResultLayers | None,
-    ) -> Item:
+    ) -> PendingRecord:
         """`inputs`: for each, the records that lead here and their selectors; never none."""
         item = self._find(digest, inputs)
         if item is None:
-            item = Item(digest, [{} for _ in inputs])
+            item = PendingRecord(digest, [{} for _ in inputs])
             self._items.append(item)
             if not inputs:
                 self._roots[digest] = item
-            below: set[Item] = set()
+            below: set[PendingRecord] = set()
         else:
             below = _all_below(item)
         for index, links in enumerate(inputs):
@@ -73,12 +73,14 @@ class Chains:
             item.result = result
         return item
 
-    def _find(self, digest: str, inputs: Sequence[Sequence[tuple[Item, str]]]) -> Item | None:
+    def _find(
+        self, digest: str, inputs: Sequence[Sequence[tuple[PendingRecord, str]]]
+    ) -> PendingRecord | None:
         if not inputs:
             return self._roots.get(digest)
-        common: dict[Item, None] | None = None
+        common: dict[PendingRecord, None] | None = None
         for index, links in enumerate(inputs):
-            reached: dict[Item, None] = {}
+            reached: dict[PendingRecord, None] = {}
             for source, selector in links:
                 reached.update(source.children.get((selector, index, digest), {}))
             common = reached if common is None else {i: None for i in common if i in reached}
@@ -127,7 +129,7 @@ def _results(layers: Layers, result: ResultLayers | None) -> tuple[LayerResult, 
     return (LayerResult(layers.add(result.blobs), configs.format_time(result.created_at)),)
 
 
-def _all_below(top: Item) -> set[Item]:
+def _all_below(top: PendingRecord) -> set[PendingRecord]:
     """The item and all that it leads to."""
     below, stack = {top}, [top]
     while stack:

@@ -24,11 +24,11 @@ from croze.remotecache.gather import GatheredCache, GatheredLayer, Gatherer, Ref
 from croze.remotecache.objects.opened import ObjectCaches
 from croze.remotecache.options import ExportOptions
 from croze.remotecache.targets import (
+    BlobTarget,
     LentTarget,
     ManifestTarget,
     ObjectTarget,
     RegistryTarget,
-    Target,
 )
 from croze.session.content import LentStore
 from croze.session.contract import SessionManager
@@ -126,7 +126,7 @@ class CacheExporter(Struct, frozen=True):
             return {}
 
     async def _send_layer(
-        self, target: Target, layer: GatheredLayer, gone: set[str], progress: Progress
+        self, target: BlobTarget, layer: GatheredLayer, gone: set[str], progress: Progress
     ) -> None:
         """Results whose layers are `gone` (from the cache that they were imported from) are not
         exported; that is no error."""
@@ -153,7 +153,7 @@ class CacheExporter(Struct, frozen=True):
             if digest not in gone:
                 raise
 
-    async def _send_data(self, target: Target, described: Descriptor, data: bytes) -> None:
+    async def _send_data(self, target: BlobTarget, described: Descriptor, data: bytes) -> None:
         async def bring() -> Path:
             await self.services.blobs.put(data)
             return self.services.blobs.path(described.digest)

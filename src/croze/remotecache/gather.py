@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from croze.cachekeys.contract import StoredResult
 from croze.errors import CrozeError
 from croze.image.descriptor import Descriptor
-from croze.remotecache.chains import Chains, Item, ResultLayers
+from croze.remotecache.chains import Chains, PendingRecord, ResultLayers
 from croze.remotecache.config import CacheConfig
 from croze.solver.chain import Chain
 from croze.solver.contract import Result, ResultStore
@@ -62,7 +62,7 @@ class Gatherer:
     async def add(self, chain: Chain, mode: Mode) -> None:
         """Add all records of a chain."""
         layers = _to_make(chain, mode)
-        items: list[Item] = []
+        items: list[PendingRecord] = []
         for place, record in enumerate(chain.records):
             result = None
             if record.result is not None:

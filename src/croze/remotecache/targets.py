@@ -17,7 +17,7 @@ from croze.session.content import CHUNK_BYTES, LentStore
 from croze.status import Progress
 
 
-class Target(Protocol):
+class BlobTarget(Protocol):
     """Blobs come before what names them, and all may be there already."""
 
     async def has_blob(self, blob: Descriptor) -> bool:
@@ -26,7 +26,7 @@ class Target(Protocol):
     async def write_blob(self, blob: Descriptor, bring: Bring) -> None: ...
 
 
-class ManifestTarget(Target, Protocol):
+class ManifestTarget(BlobTarget, Protocol):
     """The cache config is a blob, and a manifest names it."""
 
     async def write_manifest(self, manifest: Descriptor, data: bytes) -> None: ...
@@ -40,11 +40,11 @@ class ObjectTarget(Struct, frozen=True):
     progress: Progress
 
     async def has_blob(self, blob: Descriptor) -> bool:
-        """See `Target`."""
+        """See `BlobTarget`."""
         return await self.cache.has_blob(blob.digest)
 
     async def write_blob(self, blob: Descriptor, bring: Bring) -> None:
-        """See `Target`."""
+        """See `BlobTarget`."""
         await self.cache.write_blob(blob, bring, self.progress)
 
 
@@ -54,17 +54,17 @@ class RegistryTarget(Struct, frozen=True):
     repo: Repository
 
     async def has_blob(self, blob: Descriptor) -> bool:
-        """See `Target`."""
+        """See `BlobTarget`."""
         return await push.has_blob(self.repo, blob)
 
     async def write_blob(self, blob: Descriptor, bring: Bring) -> None:
-        """See `Target`."""
+        """See `BlobTarget`."""
         key = f"containerd.io/distribution.source.{self.repo.ref.domain}"
         origin = blob.annotations.get(key, "").split(",")[0]
         await push.push_blob(self.repo, blob, bring, mount_from=origin)
 
     async def write_manifest(self, manifest: Descriptor, data: bytes) -> None:
-        """See `Target`."""
+        """See `BlobTarget`."""
         await push.push_manifest(self.repo, data, manifest.media_type, tag=self.repo.ref.tag)
 
 
@@ -74,7 +74,7 @@ class LentTarget(Struct, frozen=True):
     store: LentStore
 
     async def has_blob(self, blob: Descriptor) -> bool:
-        """See `Target`."""
+        """See `BlobTarget`."""
         try:
             await self.store.info(blob.digest)
         except NotFound:
@@ -82,11 +82,11 @@ class LentTarget(Struct, frozen=True):
         return True
 
     async def write_blob(self, blob: Descriptor, bring: Bring) -> None:
-        """See `Target`."""
+        """See `BlobTarget`."""
         await self.store.write(blob.digest, blob.size, _chunks(bring))
 
     async def write_manifest(self, manifest: Descriptor, data: bytes) -> None:
-        """See `Target`."""
+        """See `BlobTarget`."""
         await self.store.write(manifest.digest, manifest.size, _once(data))
 
 

@@ -19,7 +19,7 @@ from typing import Self
 
 from croze.runtime.contract import Stdio
 from croze.runtime.null import opened_null
-from croze.runtime.streams import Reader, feed
+from croze.runtime.streams import DescriptorReader, feed
 from croze.runtime.terminal import ConsoleSocket
 
 TERMINAL_PATIENCE_S = 1.0
@@ -29,10 +29,10 @@ TERMINAL_PATIENCE_S = 1.0
 class ChildProcess:
     """Start with `spawn`; `wait` once; `close` always."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], readers: Sequence[Reader]) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], readers: Sequence[DescriptorReader]) -> None:
         self._popen = popen
         self._readers = list(readers)
-        self._terminal: Reader | None = None
+        self._terminal: DescriptorReader | None = None
         self._console: ConsoleSocket | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._pidfd = os.pidfd_open(popen.pid)
@@ -69,8 +69,8 @@ class ChildProcess:
             for fd in (out_write, err_write, in_read):
                 os.close(fd)
         readers = (
-            Reader(out_read, stdio.stdout, stdio.backlog),
-            Reader(err_read, stdio.stderr, stdio.backlog),
+            DescriptorReader(out_read, stdio.stdout, stdio.backlog),
+            DescriptorReader(err_read, stdio.stderr, stdio.backlog),
         )
         self = cls(popen, readers)
         if stdio.stdin is not None:
@@ -106,7 +106,7 @@ class ChildProcess:
         finally:
             os.close(err_write)
             os.close(quiet)
-        self = cls(popen, (Reader(err_read, stdio.stderr, stdio.backlog),))
+        self = cls(popen, (DescriptorReader(err_read, stdio.stderr, stdio.backlog),))
         self._console = console
         console.on_terminal(lambda master: self._attach(master, stdio))
         return self
@@ -114,7 +114,7 @@ class ChildProcess:
     def _attach(self, master: int, stdio: Stdio) -> None:
         """Connect a terminal to the streams; takes the descriptor over."""
         feed_fd, size_fd = os.dup(master), os.dup(master)
-        self._terminal = Reader(master, stdio.stdout, stdio.backlog)
+        self._terminal = DescriptorReader(master, stdio.stdout, stdio.backlog)
         self._readers.append(self._terminal)
         if stdio.stdin is not None:
             self._own(feed(stdio.stdin, feed_fd), feed_fd)

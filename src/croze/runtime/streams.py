@@ -14,7 +14,7 @@ LEFT_BYTES: Final = 1 << 20
 """More than the kernel holds of what a process has said."""
 
 
-class Reader:
+class DescriptorReader:
     """Feeds what arrives on a descriptor to a callback until its end. It pauses while `backlog`
     is full."""
 

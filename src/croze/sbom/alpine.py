@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from croze.sbom.found import Distribution, Package, purl
-from croze.sbom.tree import FILES_TRIED, Tree
+from croze.sbom.tree import FILES_TRIED, ScannedTree
 
 DATABASES = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
 
 
-def packages(tree: Tree, path: str, distribution: Distribution) -> Iterator[Package]:
+def packages(tree: ScannedTree, path: str, distribution: Distribution) -> Iterator[Package]:
     for block in tree.text(path).split("\n\n"):
         fields: dict[str, str] = {}
         folder = evidence = ""

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from croze.sbom.found import Malformed
+from croze.sbom.found import MalformedDatabase
 
 _MAGIC = 0x061561
 _HEADER_BYTES = 26
@@ -22,8 +22,8 @@ _MIN_PAGE, _MAX_PAGE = 512, 64 << 10
 
 
 def values(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Every pair's value. `size`: of the file; no more than that is ever given. Raises `Malformed`
-    where it can't go on."""
+    """The values of all pairs in a file of `size` bytes; together they are no longer than it.
+    Raises `MalformedDatabase` where it can't be read on."""
     database = _Database(file, size)
     for number in range(1, database.pages):
         yield from database.values_of(number)
@@ -35,13 +35,13 @@ class _Database:
         file.seek(0)
         meta = file.read(72)
         if len(meta) < 72:
-            raise Malformed
+            raise MalformedDatabase
         self._order = "<" if meta[12:16] == _MAGIC.to_bytes(4, "little") else ">"
         magic, _, page_size, encrypted, kind = struct.unpack_from(f"{self._order}IIIBB", meta, 12)
         if magic != _MAGIC or kind != _META or encrypted:
-            raise Malformed
+            raise MalformedDatabase
         if not _MIN_PAGE <= page_size <= _MAX_PAGE or page_size & (page_size - 1):
-            raise Malformed
+            raise MalformedDatabase
         self._page_size = page_size
         self._left = size
         self.pages = size // page_size
@@ -53,7 +53,7 @@ class _Database:
         if kind not in _HASH_PAGES:
             return
         if _HEADER_BYTES + 2 * count > len(page):
-            raise Malformed
+            raise MalformedDatabase
         offsets = struct.unpack_from(f"{self._order}{count}H", page, _HEADER_BYTES)
         for index in range(1, count, 2):
             # Items grow from the page's end towards its start.
@@ -73,10 +73,10 @@ class _Database:
         while number and len(data) < length:
             page = self._page(number)
             if page[25] != _OVERFLOW:
-                raise Malformed
+                raise MalformedDatabase
             used = self._numbers("H", page, 22)
             if not used:
-                raise Malformed
+                raise MalformedDatabase
             data += self._counted(page[_HEADER_BYTES : _HEADER_BYTES + used])
             number = self._numbers("I", page, 16)
         return bytes(data[:length])
@@ -85,16 +85,16 @@ class _Database:
         """Pages that several items claim don't make more of the file than it is."""
         self._left -= len(data)
         if self._left < 0:
-            raise Malformed
+            raise MalformedDatabase
         return data
 
     def _page(self, number: int) -> bytes:
         if number >= self.pages:
-            raise Malformed
+            raise MalformedDatabase
         self._file.seek(number * self._page_size)
         page = self._file.read(self._page_size)
         if len(page) < self._page_size:
-            raise Malformed
+            raise MalformedDatabase
         return page
 
     def _numbers(self, kind: str, page: bytes, offset: int) -> int:

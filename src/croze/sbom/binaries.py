@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from croze.gotypes.strings import shown
 from croze.sbom import elf
 from croze.sbom.found import Package, purl
-from croze.sbom.tree import Tree
+from croze.sbom.tree import ScannedTree
 
 _GO, _RUST = ".go.buildinfo", ".dep-v0"
 _GO_MAGIC = b"\xff Go buildinf:"
@@ -21,7 +21,7 @@ _INLINE = 2
 _MAX_LIST_BYTES = 8 << 20
 
 
-def packages(tree: Tree, path: str) -> Iterator[Package]:
+def packages(tree: ScannedTree, path: str) -> Iterator[Package]:
     """Modules of a program; none of what says nothing."""
     fd = tree.open(path)
     if fd is None:

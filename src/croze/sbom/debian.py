@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from croze.sbom.found import Distribution, Package, purl
-from croze.sbom.tree import Tree, paragraphs
+from croze.sbom.tree import ScannedTree, paragraphs
 
 STATUS = "var/lib/dpkg/status"
 STATUS_DIR = "var/lib/dpkg/status.d/"
 _INFO = "var/lib/dpkg/info"
 
 
-def packages(tree: Tree, path: str, distribution: Distribution) -> Iterator[Package]:
+def packages(tree: ScannedTree, path: str, distribution: Distribution) -> Iterator[Package]:
     """The packages that a status file says are installed."""
     for fields in paragraphs(tree.text(path)):
         status = fields.get("Status", "install ok installed")
@@ -20,7 +20,9 @@ def packages(tree: Tree, path: str, distribution: Distribution) -> Iterator[Pack
             yield _package(tree, path, fields, distribution)
 
 
-def _package(tree: Tree, path: str, fields: dict[str, str], distribution: Distribution) -> Package:
+def _package(
+    tree: ScannedTree, path: str, fields: dict[str, str], distribution: Distribution
+) -> Package:
     name, version = fields["Package"], fields["Version"]
     arch = fields.get("Architecture", "")
     url = purl(
@@ -41,7 +43,7 @@ def _package(tree: Tree, path: str, fields: dict[str, str], distribution: Distri
     )
 
 
-def _evidence(tree: Tree, path: str, name: str, arch: str) -> str:
+def _evidence(tree: ScannedTree, path: str, name: str, arch: str) -> str:
     """dpkg writes a list of files with each package, in the package's own layer."""
     if path.startswith(STATUS_DIR):
         return path

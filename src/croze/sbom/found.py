@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 
-class Malformed(Exception):
+class MalformedDatabase(Exception):
     """A database is none of its kind, or damaged."""
 
 

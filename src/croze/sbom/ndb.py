@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from croze.sbom.found import Malformed
+from croze.sbom.found import MalformedDatabase
 
 _HEADER = struct.Struct("<4sIIII")
 _SLOT = struct.Struct("<4sIII")
@@ -21,23 +21,23 @@ _TAIL_BYTES = 12
 
 def values(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Every package's blob. `size`: of the file; no more than that is ever given. Raises
-    `Malformed` where it can't go on."""
+    `MalformedDatabase` where it can't go on."""
     file.seek(0)
     head = file.read(_HEADER_BYTES)
     if len(head) < _HEADER_BYTES:
-        raise Malformed
+        raise MalformedDatabase
     magic, version, _, slot_pages, _ = _HEADER.unpack_from(head)
     end = slot_pages * _PAGE_BYTES
     if magic != b"RpmP" or version or end > size:
-        raise Malformed
+        raise MalformedDatabase
     slots = file.read(end - _HEADER_BYTES)
     for magic, package, block, count in _SLOT.iter_unpack(slots[: len(slots) // 16 * 16]):
         if magic != b"Slot":
-            raise Malformed
+            raise MalformedDatabase
         if package:
             size -= count * _BLOCK_BYTES
             if size < 0:
-                raise Malformed
+                raise MalformedDatabase
             yield _blob(file, package, block, count)
 
 
@@ -45,8 +45,8 @@ def _blob(file: BinaryIO, package: int, block: int, count: int) -> bytes:
     file.seek(block * _BLOCK_BYTES)
     data = file.read(count * _BLOCK_BYTES)
     if len(data) < _BLOB.size + _TAIL_BYTES:
-        raise Malformed
+        raise MalformedDatabase
     magic, owner, _, length = _BLOB.unpack_from(data)
     if magic != b"BlbS" or owner != package or length > len(data) - _BLOB.size - _TAIL_BYTES:
-        raise Malformed
+        raise MalformedDatabase
     return data[_BLOB.size : _BLOB.size + length]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from croze.gotypes.strings import shown
 from croze.sbom.found import Package, purl
-from croze.sbom.tree import Tree
+from croze.sbom.tree import ScannedTree
 
 
 def is_manifest(path: str) -> bool:
@@ -18,7 +18,7 @@ def is_manifest(path: str) -> bool:
     return scope == "node_modules" or (above == "node_modules" and scope.startswith("@"))
 
 
-def packages(tree: Tree, path: str) -> Iterator[Package]:
+def packages(tree: ScannedTree, path: str) -> Iterator[Package]:
     try:
         manifest = json.loads(tree.read(path, 4 << 20))
     except (ValueError, RecursionError):

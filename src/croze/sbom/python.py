@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 
 from croze.sbom.found import Package, purl
-from croze.sbom.tree import Tree, paragraphs
+from croze.sbom.tree import ScannedTree, paragraphs
 
 
 def is_metadata(path: str) -> bool:
     return path.endswith((".dist-info/METADATA", ".egg-info/PKG-INFO", ".egg-info"))
 
 
-def packages(tree: Tree, path: str) -> Iterator[Package]:
+def packages(tree: ScannedTree, path: str) -> Iterator[Package]:
     fields = next(paragraphs(tree.text(path)), {})
     name, version = fields.get("Name", ""), fields.get("Version", "")
     if name and version:

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 
 from croze.sbom import berkeleydb, ndb
-from croze.sbom.found import Distribution, Malformed, Package, purl
-from croze.sbom.tree import FILES_TRIED, Tree
+from croze.sbom.found import Distribution, MalformedDatabase, Package, purl
+from croze.sbom.tree import FILES_TRIED, ScannedTree
 
 _FOLDERS = ("var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm")
 _SQLITE, _NDB, _BERKELEY = "rpmdb.sqlite", "Packages.db", "Packages"
@@ -44,7 +44,7 @@ _MAX_VALUES = 1 << 20
 Value = str | list[str] | list[int]
 
 
-def packages(tree: Tree, path: str, distribution: Distribution) -> Iterator[Package]:
+def packages(tree: ScannedTree, path: str, distribution: Distribution) -> Iterator[Package]:
     """A database that can't be read has none; of a damaged one those before the damage."""
     for data in _headers(tree, path):
         header = parse_header(data)
@@ -52,14 +52,14 @@ def packages(tree: Tree, path: str, distribution: Distribution) -> Iterator[Pack
             yield _package(tree, path, header, distribution)
 
 
-def _headers(tree: Tree, path: str) -> Iterator[bytes]:
+def _headers(tree: ScannedTree, path: str) -> Iterator[bytes]:
     name = path.rpartition("/")[2]
     if name == _SQLITE:
         with tempfile.NamedTemporaryFile(prefix="croze-rpm-") as copy:
             tree.copy(path, copy.fileno(), _MAX_DATABASE_BYTES)
             yield from _rows(copy.name)
     elif (fd := tree.open(path)) is not None:
-        with os.fdopen(fd, "rb") as file, suppress(Malformed):
+        with os.fdopen(fd, "rb") as file, suppress(MalformedDatabase):
             size = min(os.fstat(fd).st_size, _MAX_DATABASE_BYTES)
             yield from (ndb if name == _NDB else berkeleydb).values(file, size)
 
@@ -131,7 +131,7 @@ def _string(store: bytes, offset: int) -> tuple[str, int]:
 
 
 def _package(
-    tree: Tree, path: str, header: dict[int, Value], distribution: Distribution
+    tree: ScannedTree, path: str, header: dict[int, Value], distribution: Distribution
 ) -> Package:
     name, version = _text(header, _NAME), _text(header, _VERSION)
     release, epoch = _text(header, _RELEASE), header.get(_EPOCH)
@@ -158,7 +158,7 @@ def _text(header: dict[int, Value], tag: int) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _evidence(tree: Tree, header: dict[int, Value]) -> str:
+def _evidence(tree: ScannedTree, header: dict[int, Value]) -> str:
     """The first of its files that is there."""
     names, folders = header.get(_BASE_NAMES), header.get(_DIR_NAMES)
     indexes = header.get(_DIR_INDEXES)

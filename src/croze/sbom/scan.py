@@ -13,7 +13,7 @@ from croze.errors import ResourceExhausted
 from croze.fs.tree.walk import walk_stats
 from croze.sbom import alpine, binaries, debian, npm, python, rpm
 from croze.sbom.found import Distribution, Package
-from croze.sbom.tree import Tree
+from croze.sbom.tree import ScannedTree
 
 _RELEASES = ("etc/os-release", "usr/lib/os-release")
 _EXECUTABLE = 0o111
@@ -37,7 +37,7 @@ class Inventory(msgspec.Struct, frozen=True):
 def scan(root: str) -> Inventory:
     """All packages below `root`, each once, sorted. Raises `ResourceExhausted`. Runs in a worker
     process."""
-    tree = Tree(root)
+    tree = ScannedTree(root)
     distribution = read_distribution(tree)
     by_name: dict[tuple[str, str], Package] = {}
     for path, mode in _files(root):
@@ -57,7 +57,9 @@ def _files(root: str) -> Iterator[tuple[str, int]]:
             yield path, st.st_mode
 
 
-def _packages(tree: Tree, path: str, mode: int, distribution: Distribution) -> Iterator[Package]:
+def _packages(
+    tree: ScannedTree, path: str, mode: int, distribution: Distribution
+) -> Iterator[Package]:
     if path == debian.STATUS or path.startswith(debian.STATUS_DIR):
         yield from debian.packages(tree, path, distribution)
     elif path in alpine.DATABASES:
@@ -72,7 +74,7 @@ def _packages(tree: Tree, path: str, mode: int, distribution: Distribution) -> I
         yield from binaries.packages(tree, path)
 
 
-def read_distribution(tree: Tree) -> Distribution:
+def read_distribution(tree: ScannedTree) -> Distribution:
     """os-release(5)"""
     for path in _RELEASES:
         fields = {}
@@ -84,7 +86,7 @@ def read_distribution(tree: Tree) -> Distribution:
     return Distribution()
 
 
-def _digests(tree: Tree, path: str) -> Evidence | None:
+def _digests(tree: ScannedTree, path: str) -> Evidence | None:
     fd = tree.open(path)
     if fd is None:
         return None

@@ -14,7 +14,7 @@ FILES_TRIED = 32
 """How many of a package's files are looked for, to see which layer it is from: some may be gone."""
 
 
-class Tree:
+class ScannedTree:
     """A directory. Links lead nowhere out of it."""
 
     def __init__(self, root: str) -> None:

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from croze import errors
 from croze.api import content_pb2
-from croze.session.contract import Session, Stream
+from croze.session.contract import MessageStream, Session
 from croze.session.messages import decode
 
 _SERVICE = "/containerd.services.content.v1.Content"
@@ -106,7 +106,7 @@ def _blob_info(info: content_pb2.Info) -> BlobInfo:
 
 
 async def _write(
-    call: Stream, digest: str, size: int, chunks: AsyncIterator[bytes], ref: str
+    call: MessageStream, digest: str, size: int, chunks: AsyncIterator[bytes], ref: str
 ) -> None:
     """STAT, then the data in WRITEs, then COMMIT; each is answered before the next is sent."""
     request = content_pb2.WriteContentRequest
@@ -124,7 +124,7 @@ async def _write(
 
 
 async def _ask(
-    call: Stream, request: content_pb2.WriteContentRequest
+    call: MessageStream, request: content_pb2.WriteContentRequest
 ) -> content_pb2.WriteContentResponse:
     await call.send(request.SerializeToString())
     answers = await call.receive()

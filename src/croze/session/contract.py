@@ -31,7 +31,7 @@ Dial = Callable[[str], Awaitable[socket.socket]]
 namespace that the daemon was started in. Raises `OSError`."""
 
 
-class Stream(Protocol):
+class MessageStream(Protocol):
     """One call that streams messages, serialised, both ways."""
 
     async def send(self, *messages: bytes) -> None:
@@ -63,7 +63,9 @@ class Calls(Protocol):
     ) -> R:
         """One question, one answer. Raises the `CrozeError` that the client answers with."""
 
-    def stream(self, method: str, metadata: Metadata = ()) -> AbstractAsyncContextManager[Stream]:
+    def stream(
+        self, method: str, metadata: Metadata = ()
+    ) -> AbstractAsyncContextManager[MessageStream]:
         """A call that is open inside; leaving the block cancels it unless it has ended."""
 
 

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from croze import errors
 from croze.api import filesync_pb2
-from croze.session.contract import Session, Stream
+from croze.session.contract import MessageStream, Session
 from croze.session.hostdir import HostFile, open_file
 from croze.session.sending import send_tree
 from croze.session.transfer import OnBytes, SentTree
@@ -29,7 +29,7 @@ CHUNK_BYTES = 1 << 20
 class FileWriter:
     """The client's file, open for writing."""
 
-    def __init__(self, call: Stream, lent: HostFile | None = None) -> None:
+    def __init__(self, call: MessageStream, lent: HostFile | None = None) -> None:
         self._call = call
         self.lent = lent
         """The file itself, if it is on this host: to be written in place of `write`."""
@@ -86,7 +86,7 @@ async def send_dir(
 
 def _call(
     session: Session, exporter_id: int, headers: tuple[tuple[str, str], ...]
-) -> AbstractAsyncContextManager[Stream]:
+) -> AbstractAsyncContextManager[MessageStream]:
     if not session.serves(METHOD):
         raise errors.CrozeError(f"method {METHOD} not supported by the client")
     return session.calls.stream(METHOD, (*headers, (EXPORTER_ID, str(exporter_id))))

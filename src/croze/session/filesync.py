@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from croze import errors
 from croze.gotypes.strings import to_bytes
-from croze.session.contract import Session, Stream
+from croze.session.contract import MessageStream, Session
 from croze.session.receiving import receive_expected, receive_tree
 from croze.session.transfer import Expected, OnBytes, Sink
 
@@ -94,7 +94,7 @@ async def receive_expected_dir(
     return result
 
 
-def _asked(session: Session, request: DirRequest) -> AbstractAsyncContextManager[Stream]:
+def _asked(session: Session, request: DirRequest) -> AbstractAsyncContextManager[MessageStream]:
     if not session.serves(METHOD):
         raise errors.CrozeError("no local sources enabled")
     return session.calls.stream(METHOD, request.metadata())

@@ -194,7 +194,7 @@ class Sessions:
         headers = Headers.of((k, v) for k, v in context.invocation_metadata() or ())
         # For clients that wait for them.
         await context.send_initial_metadata(((HEADER_DAEMON, VERSION),))
-        await self.serve(headers, _Call(incoming, context))
+        await self.serve(headers, _CallStream(incoming, context))
 
     async def serve(self, headers: Headers, connection: ByteStream) -> None:
         """Keep one session open on a byte stream of HTTP/2, until either side ends it."""
@@ -240,7 +240,7 @@ class Incoming(Protocol):
     async def batch(self) -> Sequence[control_pb2.BytesMessage]: ...
 
 
-class _Call:
+class _CallStream:
     """The call's messages as a `ByteStream`."""
 
     def __init__(self, incoming: Incoming, context: Context) -> None:

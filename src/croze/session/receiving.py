@@ -18,8 +18,8 @@ from croze.session.transfer import (
     GATHER_BYTES,
     GATHER_S,
     Expected,
-    Meter,
     OnBytes,
+    PacketMeter,
     ReadPackets,
     Sink,
     WritePackets,
@@ -35,14 +35,14 @@ async def receive_tree(
     sink: Sink[T], read: ReadPackets, write: WritePackets, on_bytes: OnBytes | None = None
 ) -> T:
     """Receive a tree; returns what `sink.finish` does. The sink is aborted on any error."""
-    return await _received(_Receiving(None, sink, read, write, Meter(on_bytes)))
+    return await _received(_Receiving(None, sink, read, write, PacketMeter(on_bytes)))
 
 
 async def receive_expected(
     expected: Expected[T], read: ReadPackets, write: WritePackets, on_bytes: OnBytes | None = None
 ) -> T:
     """The same, of a tree that may be as expected."""
-    return await _received(_Receiving(expected, None, read, write, Meter(on_bytes)))
+    return await _received(_Receiving(expected, None, read, write, PacketMeter(on_bytes)))
 
 
 async def _received(receiving: _Receiving[T]) -> T:
@@ -68,7 +68,7 @@ class _Receiving(Generic[T]):
         sink: Sink[T] | None,
         read: ReadPackets,
         write: WritePackets,
-        meter: Meter,
+        meter: PacketMeter,
     ) -> None:
         """Either is given."""
         self._expected = expected

@@ -16,8 +16,8 @@ from croze.session.transfer import (
     BATCH_ENTRIES,
     BATCH_FILES,
     DATA_BYTES,
-    Meter,
     OnBytes,
+    PacketMeter,
     ReadPackets,
     SentTree,
     WritePackets,
@@ -31,7 +31,7 @@ async def send_tree(
     source: SentTree, read: ReadPackets, write: WritePackets, on_bytes: OnBytes | None = None
 ) -> None:
     """Send a tree; returns when the receiver has what it wants."""
-    sending = _Sending(source, read, write, Meter(on_bytes))
+    sending = _Sending(source, read, write, PacketMeter(on_bytes))
     try:
         await sending.run()
     finally:
@@ -40,7 +40,7 @@ async def send_tree(
 
 class _Sending:
     def __init__(
-        self, source: SentTree, read: ReadPackets, write: WritePackets, meter: Meter
+        self, source: SentTree, read: ReadPackets, write: WritePackets, meter: PacketMeter
     ) -> None:
         self._source = source
         self._read = read

@@ -142,7 +142,7 @@ def _printable(text: str) -> str:
     return quote(to_bytes(text), safe=string.punctuation + " ")
 
 
-class _Call:
+class _ServedCall:
     """The call's messages as `PushedBytes`, which remember how it ended."""
 
     def __init__(self, call: ClientCall) -> None:
@@ -182,7 +182,7 @@ def _joined(messages: Sequence[bytes]) -> bytes:
 
 async def _carry(session: LentSession, call: ClientCall, server: Server) -> None:
     """Serve until the daemon or this client ends it."""
-    stream = _Call(call)
+    stream = _ServedCall(call)
     try:
         await server.serve(stream)
     finally:

@@ -126,7 +126,7 @@ def to_entry(stat: stat_pb2.Stat) -> Entry:
     )
 
 
-class Meter:
+class PacketMeter:
     """Counts the packets' bytes for a progress callback."""
 
     def __init__(self, report: OnBytes | None) -> None:

@@ -17,17 +17,17 @@ _BLOCK = re.compile(
 )
 
 
-class Block(Struct, frozen=True):
+class ArmoredBlock(Struct, frozen=True):
     """`kind` is what stands after BEGIN."""
 
     kind: str
     data: bytes
 
 
-def blocks(text: bytes) -> Iterator[Block]:
+def blocks(text: bytes) -> Iterator[ArmoredBlock]:
     """Every block in the text; what is around them is left out. Raises `InvalidRequest`."""
     for match in _BLOCK.finditer(text):
-        yield Block(match["kind"].decode(), _decoded(match["body"]))
+        yield ArmoredBlock(match["kind"].decode(), _decoded(match["body"]))
 
 
 def _decoded(body: bytes) -> bytes:

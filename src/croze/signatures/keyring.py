@@ -15,10 +15,10 @@ from croze.signatures.packets import (
     SECRET_SUBKEY,
     SIGNATURE,
     USER_ID,
-    Malformed,
+    MalformedPacket,
     Packet,
     PublicKey,
-    Signature,
+    SignaturePacket,
     packets,
     parse_key,
     parse_signature,
@@ -35,15 +35,15 @@ _TRUST = 12
 class Bound(Struct, kw_only=True):
     """A subkey or user name, and what binds it to the primary key."""
 
-    newest: Signature | None = None
-    revocations: list[Signature] = field(default_factory=list)
+    newest: SignaturePacket | None = None
+    revocations: list[SignaturePacket] = field(default_factory=list)
 
-    def add(self, signature: Signature) -> None:
+    def add(self, signature: SignaturePacket) -> None:
         if self.newest is None or signature.created > self.newest.created:
             self.newest = signature
 
 
-class User(Bound):
+class UserId(Bound):
     name: bytes
 
 
@@ -59,21 +59,21 @@ class Entity(Struct):
     """A primary key and all that hangs from it."""
 
     primary: PublicKey
-    users: list[User] = field(default_factory=list)
+    users: list[UserId] = field(default_factory=list)
     subkeys: list[Subkey] = field(default_factory=list)
-    revocations: list[Signature] = field(default_factory=list)
+    revocations: list[SignaturePacket] = field(default_factory=list)
 
-    def main_user(self) -> User | None:
+    def main_user(self) -> UserId | None:
         """The one whose self-signature speaks for the primary key."""
         named = [user for user in self.users if user.newest is not None]
         return max(named, key=_rank, default=None)
 
-    def self_signature(self) -> Signature | None:
+    def self_signature(self) -> SignaturePacket | None:
         user = self.main_user()
         return user.newest if user else None
 
 
-def _rank(user: User) -> tuple[int, bool, int]:
+def _rank(user: UserId) -> tuple[int, bool, int]:
     signature = user.newest
     if signature is None:
         return -len(user.revocations), False, 0
@@ -85,8 +85,8 @@ class SigningKey(Struct, frozen=True):
 
     entity: Entity
     key: PublicKey
-    binding: Signature
-    revocations: Sequence[Signature]
+    binding: SignaturePacket
+    revocations: Sequence[SignaturePacket]
 
     @property
     def is_subkey(self) -> bool:
@@ -106,7 +106,7 @@ def signing_keys(entities: Sequence[Entity], id: int) -> Iterator[SigningKey]:
                 yield SigningKey(entity, key, binding, revocations)
 
 
-def revoked(revocations: Sequence[Signature], now: float) -> bool:
+def revoked(revocations: Sequence[SignaturePacket], now: float) -> bool:
     """A compromised key never was good; others were until they were revoked."""
     return any(r.revocation_reason == _COMPROMISED or not r.expired(now) for r in revocations)
 
@@ -126,7 +126,7 @@ def read_keys(text: bytes) -> list[Entity]:
     return entities
 
 
-def _blocks(text: bytes) -> Iterator[armor.Block]:
+def _blocks(text: bytes) -> Iterator[armor.ArmoredBlock]:
     try:
         yield from armor.blocks(text)
     except InvalidRequest as err:
@@ -168,16 +168,16 @@ def _entity(group: Sequence[Packet]) -> Entity:
         if packet.tag in (PUBLIC_SUBKEY, SECRET_SUBKEY):
             owner = _subkey(entity, packet)
         elif packet.tag == USER_ID:
-            owner = User(packet.body)
+            owner = UserId(packet.body)
             entity.users.append(owner)
         elif packet.tag == SIGNATURE:
             _attach(entity, owner, packet)
         elif packet.tag != _TRUST:
             owner = Bound()  # of something that we don't know
     if not any(user.newest for user in entity.users):
-        raise Malformed("v4 entity without any identities")
+        raise MalformedPacket("v4 entity without any identities")
     if any(subkey.newest is None for subkey in entity.subkeys):
-        raise Malformed("subkey packet not followed by signature")
+        raise MalformedPacket("subkey packet not followed by signature")
     return entity
 
 
@@ -196,35 +196,35 @@ def _attach(entity: Entity, owner: Owner, packet: Packet) -> None:
     except Unsupported:
         return
     primary = entity.primary
-    if isinstance(owner, User):
+    if isinstance(owner, UserId):
         if signature.issuer == primary.id:
             _attach_user(primary, owner, signature)
     elif isinstance(owner, Subkey):
         _attach_subkey(primary, owner, signature)
     elif owner is None and signature.kind == _KEY_REVOKED:
         if not verify(primary, signature, signature.digest(primary.hashed)):
-            raise Malformed("revocation signature signed by alternate key")
+            raise MalformedPacket("revocation signature signed by alternate key")
         entity.revocations.append(signature)
 
 
-def _attach_user(primary: PublicKey, user: User, signature: Signature) -> None:
+def _attach_user(primary: PublicKey, user: UserId, signature: SignaturePacket) -> None:
     if signature.kind not in (*_CERTIFICATIONS, _USER_REVOKED):
-        raise Malformed("user ID signature with wrong type")
+        raise MalformedPacket("user ID signature with wrong type")
     named = b"\xb4" + len(user.name).to_bytes(4, "big") + user.name
     if not verify(primary, signature, signature.digest(primary.hashed, named)):
-        raise Malformed("user ID self-signature invalid")
+        raise MalformedPacket("user ID self-signature invalid")
     if signature.kind == _USER_REVOKED:
         user.revocations.append(signature)
     else:
         user.add(signature)
 
 
-def _attach_subkey(primary: PublicKey, subkey: Subkey, signature: Signature) -> None:
+def _attach_subkey(primary: PublicKey, subkey: Subkey, signature: SignaturePacket) -> None:
     key = subkey.key
     if signature.kind not in (_BINDING, _SUBKEY_REVOKED):
-        raise Malformed("subkey signature with wrong type")
+        raise MalformedPacket("subkey signature with wrong type")
     if not verify(primary, signature, signature.digest(primary.hashed, key.hashed)):
-        raise Malformed("subkey signature invalid")
+        raise MalformedPacket("subkey signature invalid")
     if signature.kind == _SUBKEY_REVOKED:
         subkey.revocations.append(signature)
         return
@@ -233,10 +233,10 @@ def _attach_subkey(primary: PublicKey, subkey: Subkey, signature: Signature) -> 
     subkey.add(signature)
 
 
-def _check_consent(primary: PublicKey, key: PublicKey, binding: Signature) -> None:
+def _check_consent(primary: PublicKey, key: PublicKey, binding: SignaturePacket) -> None:
     """A key that signs must agree to be bound, or anybody could claim what it signed."""
     if not binding.embedded:
-        raise Malformed("subkey signature invalid: signing subkey is missing cross-signature")
+        raise MalformedPacket("subkey signature invalid: signing subkey is missing cross-signature")
     consent = parse_signature(binding.embedded)
     if consent.kind != 0x19 or not verify(key, consent, consent.digest(primary.hashed, key.hashed)):
-        raise Malformed("subkey signature invalid: error while verifying cross-signature")
+        raise MalformedPacket("subkey signature invalid: error while verifying cross-signature")

@@ -30,15 +30,15 @@ _MPI_COUNTS: Final[Mapping[int, int]] = {RSA: 2, 2: 2, RSA_SIGN_ONLY: 2, 16: 3, 
 _RAW_SIZES: Final[Mapping[int, int]] = {25: 32, 26: 56, 27: 32, 28: 57}
 
 
-class Malformed(InvalidRequest):
+class MalformedPacket(InvalidRequest):
     """Not what the format says."""
 
     def __init__(self, text: str) -> None:
         super().__init__(f"openpgp: invalid data: {text}")
 
 
-class Reader:
-    """Takes bytes from the front. Raises `Malformed` where there are too few."""
+class PacketReader:
+    """Takes bytes from the front. Raises `MalformedPacket` where there are too few."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -50,7 +50,7 @@ class Reader:
     def take(self, size: int) -> bytes:
         piece = self._data[self.at : self.at + size]
         if size < 0 or len(piece) < size:
-            raise Malformed("unexpected end")
+            raise MalformedPacket("unexpected end")
         self.at += size
         return piece
 
@@ -71,12 +71,12 @@ class Packet(Struct, frozen=True):
 
 
 def packets(data: bytes) -> Iterator[Packet]:
-    """Raises `Malformed`."""
-    reader = Reader(data)
+    """Raises `MalformedPacket`."""
+    reader = PacketReader(data)
     while reader:
         head = reader.number(1)
         if not head & 0x80:
-            raise Malformed("tag byte does not have MSB set")
+            raise MalformedPacket("tag byte does not have MSB set")
         if head & 0x40:
             yield Packet(head & 0x3F, _new_body(reader))
         else:
@@ -85,7 +85,7 @@ def packets(data: bytes) -> Iterator[Packet]:
             yield Packet((head >> 2) & 0xF, reader.take(size))
 
 
-def _new_body(reader: Reader) -> bytes:
+def _new_body(reader: PacketReader) -> bytes:
     body = b""
     while True:
         first = reader.number(1)
@@ -94,7 +94,7 @@ def _new_body(reader: Reader) -> bytes:
         body += reader.take(1 << (first & 0x1F))  # one part of several
 
 
-def _size(first: int, reader: Reader) -> int:
+def _size(first: int, reader: PacketReader) -> int:
     if first < 192:
         return first
     if first < 255:
@@ -129,7 +129,7 @@ class PublicKey(Struct, frozen=True):
 def parse_key(body: bytes) -> PublicKey:
     """A public key, or the public part of a secret one. Raises `Unsupported` for versions other
     than 4."""
-    reader = Reader(body)
+    reader = PacketReader(body)
     version = reader.number(1)
     if version != 4:
         raise Unsupported(f"openpgp: unsupported feature: public key version {version}")
@@ -150,7 +150,7 @@ def parse_key(body: bytes) -> PublicKey:
     return PublicKey(body[: reader.at], created, algorithm, numbers, curve)
 
 
-class Signature(Struct, frozen=True):
+class SignaturePacket(Struct, frozen=True):
     """Times in Unix seconds; lifetimes in seconds, 0 for ever. `suffix` ends what is hashed."""
 
     kind: int
@@ -180,9 +180,9 @@ class Signature(Struct, frozen=True):
         return self.created > now or bool(self.lifetime and now > self.created + self.lifetime)
 
 
-def parse_signature(body: bytes) -> Signature:
+def parse_signature(body: bytes) -> SignaturePacket:
     """Raises `Unsupported` for versions other than 4 and hashes that nobody should use."""
-    reader = Reader(body)
+    reader = PacketReader(body)
     version = reader.number(1)
     if version != 4:
         raise Unsupported(f"openpgp: unsupported feature: signature packet version {version}")
@@ -195,11 +195,11 @@ def parse_signature(body: bytes) -> Signature:
     reader.take(2)  # the hash's first bytes: a hint
     numbers = tuple(reader.mpi() for _ in range(1 if algorithm in (RSA, RSA_SIGN_ONLY) else 2))
     suffix = covered + b"\x04\xff" + len(covered).to_bytes(4, "big")
-    subpackets = _subpackets(Reader(unhashed), trusted=False) | _subpackets(
-        Reader(hashed), trusted=True
+    subpackets = _subpackets(PacketReader(unhashed), trusted=False) | _subpackets(
+        PacketReader(hashed), trusted=True
     )
     reason = subpackets.get(_REVOCATION, b"")
-    return Signature(
+    return SignaturePacket(
         kind,
         algorithm,
         hash,
@@ -235,12 +235,12 @@ _UNTRUSTED = frozenset({_ISSUER, _EMBEDDED, _FINGERPRINT})
 _KNOWN = frozenset({2, 3, 9, 11, 16, 21, 22, 23, 25, 27, 28, 29, 30, 31, 32, 33, 34, 35, 38, 39})
 
 
-def _subpackets(reader: Reader, *, trusted: bool) -> dict[int, bytes]:
+def _subpackets(reader: PacketReader, *, trusted: bool) -> dict[int, bytes]:
     subpackets: dict[int, bytes] = {}
     while reader:
         body = reader.take(_size(reader.number(1), reader))
         if not body:
-            raise Malformed("zero length signature subpacket")
+            raise MalformedPacket("zero length signature subpacket")
         kind, critical = body[0] & 0x7F, bool(body[0] & 0x80)
         if critical and trusted and kind not in _KNOWN:
             raise Unsupported(

@@ -20,9 +20,9 @@ from croze.signatures.packets import (
     RSA,
     RSA_SIGN_ONLY,
     SIGNATURE,
-    Malformed,
+    MalformedPacket,
     PublicKey,
-    Signature,
+    SignaturePacket,
     packets,
     parse_signature,
 )
@@ -40,12 +40,12 @@ class BadSignature(CrozeError):
     """It is not there, does not hold, or is of nobody whom we trust."""
 
 
-def parse(text: bytes) -> Signature:
+def parse(text: bytes) -> SignaturePacket:
     """The first signature of an armoured block. Raises `InvalidRequest`."""
     return next(_signatures(text))
 
 
-def _signatures(text: bytes) -> Iterator[Signature]:
+def _signatures(text: bytes) -> Iterator[SignaturePacket]:
     block = next(armor.blocks(text), None)
     if block is None:
         raise InvalidRequest("failed to decode armored signature: EOF")
@@ -76,7 +76,7 @@ def verify_detached(
         raise BadSignature(f"signature creation time is in the future: {_date(first.created)}")
 
 
-def _check_algorithms(signature: Signature) -> None:
+def _check_algorithms(signature: SignaturePacket) -> None:
     if signature.hash not in _GOOD_HASHES:
         raise BadSignature(f"rejecting weak/unknown hash: {_HASH_NAMES[signature.hash]}")
     if signature.algorithm not in _GOOD_KEYS:
@@ -84,11 +84,14 @@ def _check_algorithms(signature: Signature) -> None:
 
 
 def _check(
-    data: Iterable[bytes], signatures: Sequence[Signature], entities: Sequence[Entity], now: float
+    data: Iterable[bytes],
+    signatures: Sequence[SignaturePacket],
+    entities: Sequence[Entity],
+    now: float,
 ) -> Entity:
     for signature in signatures:
         if signature.issuer is None:
-            raise Malformed("signature doesn't have an issuer")
+            raise MalformedPacket("signature doesn't have an issuer")
         keys = list(signing_keys(entities, signature.issuer))
         if keys:
             return _check_with(keys, signature, _digest(data, signature), now)
@@ -96,7 +99,7 @@ def _check(
 
 
 def _check_with(
-    keys: Sequence[SigningKey], signature: Signature, digest: bytes, now: float
+    keys: Sequence[SigningKey], signature: SignaturePacket, digest: bytes, now: float
 ) -> Entity:
     for each in keys:
         if verify(each.key, signature, digest):
@@ -105,7 +108,7 @@ def _check_with(
     raise BadSignature(failure(signature.algorithm))
 
 
-def _digest(data: Iterable[bytes], signature: Signature) -> bytes:
+def _digest(data: Iterable[bytes], signature: SignaturePacket) -> bytes:
     sums = hashlib.new(HASHES[signature.hash])
     if signature.kind == _BINARY:
         pieces = data
@@ -135,7 +138,7 @@ def _with_crlf(data: Iterable[bytes]) -> Iterator[bytes]:
         yield piece.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
-def _check_times(signer: SigningKey, signature: Signature, now: float) -> None:
+def _check_times(signer: SigningKey, signature: SignaturePacket, now: float) -> None:
     entity = signer.entity
     user = entity.main_user()
     own = entity.self_signature()
@@ -154,7 +157,7 @@ def _check_times(signer: SigningKey, signature: Signature, now: float) -> None:
         raise BadSignature("openpgp: signature expired")
 
 
-def _key_expired(key: PublicKey, signature: Signature, now: float) -> bool:
+def _key_expired(key: PublicKey, signature: SignaturePacket, now: float) -> bool:
     if key.created > now:
         return True
     return bool(signature.key_lifetime and now > key.created + signature.key_lifetime)

@@ -12,7 +12,7 @@ from croze.signatures.packets import (
     RSA,
     RSA_SIGN_ONLY,
     PublicKey,
-    Signature,
+    SignaturePacket,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def failure(algorithm: int) -> str:
     return f"openpgp: invalid signature: {_NAMES.get(algorithm, 'unknown')} verification failure"
 
 
-def verify(key: PublicKey, signature: Signature, digest: bytes) -> bool:
+def verify(key: PublicKey, signature: SignaturePacket, digest: bytes) -> bool:
     """Whether the key's owner signed what has this digest."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
@@ -63,7 +63,7 @@ def verify(key: PublicKey, signature: Signature, digest: bytes) -> bool:
     return True
 
 
-def _rsa(key: PublicKey, signature: Signature, digest: bytes) -> None:
+def _rsa(key: PublicKey, signature: SignaturePacket, digest: bytes) -> None:
     from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 
     public = rsa.RSAPublicNumbers(key.numbers[1], key.numbers[0]).public_key()
@@ -72,7 +72,7 @@ def _rsa(key: PublicKey, signature: Signature, digest: bytes) -> None:
     public.verify(value, digest, padding.PKCS1v15(), hashed)
 
 
-def _ecdsa(key: PublicKey, signature: Signature, digest: bytes) -> None:
+def _ecdsa(key: PublicKey, signature: SignaturePacket, digest: bytes) -> None:
     from cryptography.hazmat.primitives.asymmetric import ec, utils
 
     curve: ec.EllipticCurve = getattr(ec, _CURVES[key.curve])()
@@ -84,7 +84,7 @@ def _ecdsa(key: PublicKey, signature: Signature, digest: bytes) -> None:
     public.verify(value, digest, ec.ECDSA(utils.Prehashed(_hash(signature))))
 
 
-def _eddsa(key: PublicKey, signature: Signature, digest: bytes) -> None:
+def _eddsa(key: PublicKey, signature: SignaturePacket, digest: bytes) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     if key.curve != _ED25519:
@@ -96,7 +96,7 @@ def _eddsa(key: PublicKey, signature: Signature, digest: bytes) -> None:
     Ed25519PublicKey.from_public_bytes(point[1:]).verify(value, digest)
 
 
-def _hash(signature: Signature) -> hashes.HashAlgorithm:
+def _hash(signature: SignaturePacket) -> hashes.HashAlgorithm:
     from cryptography.hazmat.primitives import hashes
 
     algorithm: hashes.HashAlgorithm = getattr(hashes, HASHES[signature.hash].upper())()

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from croze.sigstore import keys
 from croze.sigstore.errors import NotVerified
-from croze.sigstore.trust import Authority, Log, is_authority
+from croze.sigstore.trust import IssuingAuthority, Log, is_authority
 
 _MOST_LONG = 8
 _MOST_SCTS = 32
@@ -33,7 +33,7 @@ def valid_at(certificate: x509.Certificate, moment: datetime) -> bool:
 
 
 def chain(
-    leaf: x509.Certificate, authorities: Sequence[Authority], moment: datetime
+    leaf: x509.Certificate, authorities: Sequence[IssuingAuthority], moment: datetime
 ) -> list[x509.Certificate]:
     """From `leaf` to a root that was trusted at that time, all valid then (RFC 5280 section 6).
 
@@ -49,7 +49,7 @@ def chain(
 
 
 def _path(
-    begun: list[x509.Certificate], authority: Authority, moment: datetime
+    begun: list[x509.Certificate], authority: IssuingAuthority, moment: datetime
 ) -> list[x509.Certificate] | None:
     last = begun[-1]
     if len(begun) > _MOST_LONG or not _usable(last, moment):

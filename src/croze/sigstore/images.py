@@ -23,7 +23,7 @@ from croze.sigstore import bundle, cosign, keys
 from croze.sigstore.bundle import Signed
 from croze.sigstore.errors import NotVerified
 from croze.sigstore.keys import PublicKey
-from croze.sigstore.kinds import BUNDLE, SIMPLE, Signature
+from croze.sigstore.kinds import BUNDLE, SIMPLE, CheckedSignature
 from croze.sigstore.trust import TrustedRoot
 from croze.sigstore.verify import verify, verify_by_key
 
@@ -57,7 +57,7 @@ class _Chain(Struct, frozen=True):
 
 def verify_image(
     chain: gateway_pb2.AttestationChain, platform: Platform, trust: TrustedRoot
-) -> Signature | None:
+) -> CheckedSignature | None:
     """None for an image that nobody signed. Raises `NotVerified` for a signature that does not
     hold, or is of something else."""
     if not (chain.Root and chain.AttestationManifest and chain.SignatureManifests):
@@ -140,7 +140,7 @@ def _signed_layer(
 
 def _verified(
     chain: _Chain, layer: Descriptor, attestation: str, trust: TrustedRoot, *, hardened: bool
-) -> Signature:
+) -> CheckedSignature:
     data = chain.read(layer.digest)
     match layer.media_type:
         case kind if kind == _BUNDLE:
@@ -154,7 +154,7 @@ def _verified(
         case other:
             raise NotVerified(f"signature layer has invalid media type {other}")
     if not hardened:
-        return Signature(verify(signed, of, trust), form, reference)
+        return CheckedSignature(verify(signed, of, trust), form, reference)
     return _by_docker(signed, of, form, reference, trust, logged=cosign.is_logged(layer))
 
 
@@ -166,10 +166,10 @@ def dockers_key() -> PublicKey:
 
 def _by_docker(
     signed: Signed, of: str, form: str, reference: str, trust: TrustedRoot, *, logged: bool
-) -> Signature:
+) -> CheckedSignature:
     if signed.certificate is not None:
         raise NotVerified("a hardened image must be signed by Docker's key, not a certificate")
     verified = verify_by_key(signed, of, trust, dockers_key(), witnessed=logged)
     if any(each.moment.timestamp() < _HARDENED_SINCE_S for each in verified.witnesses):
         raise NotVerified("signature time outside of public key validity window")
-    return Signature(verified, form, reference, hardened=True)
+    return CheckedSignature(verified, form, reference, hardened=True)

@@ -23,7 +23,7 @@ _ACTIONS = "https://token.actions.githubusercontent.com"
 _PUBLIC = "CN=sigstore-intermediate,O=sigstore.dev"
 
 
-class Signature(Struct, frozen=True):
+class CheckedSignature(Struct, frozen=True):
     """A signature that holds. `form`: how it is stored; `reference`: which image it says that it is
     of; `hardened`: of a Docker Hardened Image, by Docker's own key."""
 

@@ -12,13 +12,13 @@ from croze.sigstore import keys
 from croze.sigstore.bundle import MOST_TIMESTAMPS
 from croze.sigstore.errors import NotVerified
 from croze.sigstore.logs import Witness
-from croze.sigstore.trust import Authority
+from croze.sigstore.trust import IssuingAuthority
 
 KIND = "TimestampAuthority"
 
 
 def check_timestamps(
-    stamps: Sequence[bytes], signature: bytes, authorities: Sequence[Authority]
+    stamps: Sequence[bytes], signature: bytes, authorities: Sequence[IssuingAuthority]
 ) -> tuple[list[Witness], list[str]]:
     """The timestamps that hold, one of each authority, and what is wrong with the others: a
     timestamp that does not hold counts as none.
@@ -39,7 +39,7 @@ def check_timestamps(
     return list(witnesses.values()), wrong
 
 
-def _of_any(data: bytes, signature: bytes, authorities: Sequence[Authority]) -> Witness:
+def _of_any(data: bytes, signature: bytes, authorities: Sequence[IssuingAuthority]) -> Witness:
     reasons = []
     for authority in authorities:
         try:
@@ -50,7 +50,7 @@ def _of_any(data: bytes, signature: bytes, authorities: Sequence[Authority]) -> 
     raise NotVerified(f"unable to verify signed timestamp: {why}")
 
 
-def _check(data: bytes, signature: bytes, authority: Authority) -> Witness:
+def _check(data: bytes, signature: bytes, authority: IssuingAuthority) -> Witness:
     import rfc3161_client as rfc3161
 
     verifier = rfc3161.VerifierBuilder(

@@ -49,7 +49,7 @@ class Log(Struct, frozen=True):
     period: Period
 
 
-class Authority(Struct, frozen=True):
+class IssuingAuthority(Struct, frozen=True):
     """Who issues certificates, of signers or for timestamps; `leaf` is of the latter alone."""
 
     uri: str
@@ -64,8 +64,8 @@ class TrustedRoot(Struct, frozen=True):
 
     logs: dict[bytes, Log]
     certificate_logs: dict[bytes, Log]
-    authorities: tuple[Authority, ...]
-    timestamps: tuple[Authority, ...]
+    authorities: tuple[IssuingAuthority, ...]
+    timestamps: tuple[IssuingAuthority, ...]
 
 
 def parse(data: bytes) -> TrustedRoot:
@@ -119,18 +119,20 @@ def _chain(message: pb.CertificateAuthority) -> list[x509.Certificate]:
     return chain
 
 
-def _authority(message: pb.CertificateAuthority) -> Authority:
+def _authority(message: pb.CertificateAuthority) -> IssuingAuthority:
     *intermediates, root = _chain(message)
-    return Authority(message.uri, root, tuple(intermediates), _period(message.valid_for))
+    return IssuingAuthority(message.uri, root, tuple(intermediates), _period(message.valid_for))
 
 
-def _timestamping(message: pb.CertificateAuthority) -> Authority:
+def _timestamping(message: pb.CertificateAuthority) -> IssuingAuthority:
     chain = _chain(message)
     leaf = None if is_authority(chain[0]) else chain.pop(0)
     if not chain:
         raise NotVerified(f"timestamping authority {message.uri} root certificate is missing")
     *intermediates, root = chain
-    return Authority(message.uri, root, tuple(intermediates), _period(message.valid_for), leaf)
+    return IssuingAuthority(
+        message.uri, root, tuple(intermediates), _period(message.valid_for), leaf
+    )
 
 
 def is_authority(certificate: x509.Certificate) -> bool:

@@ -52,14 +52,14 @@ class SigstoreVerifier:
     def _artifact(self, digest: str, bundle: bytes) -> Mapping[str, object]:
         from croze.sigstore.errors import NotVerified
         from croze.sigstore.images import SLSA
-        from croze.sigstore.kinds import BUNDLE, Signature
+        from croze.sigstore.kinds import BUNDLE, CheckedSignature
 
         verified = self._verified(digest, bundle)
         if verified.predicate_type not in SLSA:
             raise NotVerified(
                 f'unexpected predicate type "{verified.predicate_type}", expecting SLSA provenance'
             )
-        return Signature(verified, BUNDLE).document()
+        return CheckedSignature(verified, BUNDLE).document()
 
     async def verify_data(self, digest: str, bundle: bytes) -> VerifiedSignature:
         """Whatever it is that was signed. Raises `CrozeError`."""

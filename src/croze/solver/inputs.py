@@ -9,7 +9,7 @@ from croze.cachekeys.contract import KeyLink
 from croze.cachekeys.names import is_imported
 from croze.errors import CrozeError
 from croze.solver.contract import CacheMap, InputKeying, Result
-from croze.solver.levels import NO_FLAGS, NOTHING, Flags, Level
+from croze.solver.levels import NO_FLAGS, NOTHING, InputFlags, Level
 from croze.solver.matching import WHOLE, links_of
 
 Step = tuple[KeyLink, str]
@@ -76,7 +76,7 @@ class InputState:
         self.content_asked = False
         self.content_known = False
         self.content_key = ""
-        self.flags: Flags = NO_FLAGS
+        self.flags: InputFlags = NO_FLAGS
 
     def rewind(self, keying: InputKeying, links: Sequence[KeyLink]) -> None:
         """There are more caches or maps to look into with what is known."""

@@ -42,7 +42,7 @@ class Mode(Enum):
 IDLE, UNMATCHED, OPEN, RUN = Mode
 
 
-class Flags(NamedTuple):
+class InputFlags(NamedTuple):
     """What one input counts for."""
 
     defined: bool
@@ -57,7 +57,7 @@ class Flags(NamedTuple):
     """Its result is there, and its content, if that is to be saved with."""
 
 
-NO_FLAGS = Flags(*[False] * 5)
+NO_FLAGS = InputFlags(*[False] * 5)
 
 
 class Tally(Struct):
@@ -69,7 +69,7 @@ class Tally(Struct):
     dead: int = 0
     ready: int = 0
 
-    def change(self, old: Flags, new: Flags) -> None:
+    def change(self, old: InputFlags, new: InputFlags) -> None:
         """An input's flags are `new` now."""
         self.defined += new.defined - old.defined
         self.unmatched += new.unmatched - old.unmatched
@@ -78,7 +78,7 @@ class Tally(Struct):
         self.ready += new.ready - old.ready
 
 
-def tally_of(flags: Iterable[Flags]) -> Tally:
+def tally_of(flags: Iterable[InputFlags]) -> Tally:
     """The tally that inputs with these flags add up to."""
     return Tally(*(sum(column) for column in zip(*flags, strict=True)))
 

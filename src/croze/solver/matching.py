@@ -12,14 +12,14 @@ from typing import Protocol
 from croze.cachekeys.contract import KeyLink
 from croze.cachekeys.names import root_key
 from croze.solver.contract import CacheMap, InputKeying
-from croze.solver.levels import ALL_KEYS, NOTHING, RESULT, Flags, Level, Tally
+from croze.solver.levels import ALL_KEYS, NOTHING, RESULT, InputFlags, Level, Tally
 
 WHOLE = InputKeying()
 """An input of which all counts, by definition."""
 
 
 _FLAGS = {
-    (defined, matched, closed, ready): Flags(
+    (defined, matched, closed, ready): InputFlags(
         defined, not matched, closed, closed and not matched, ready
     )
     for defined, matched, closed, ready in product((False, True), repeat=4)
@@ -60,7 +60,9 @@ def targets_of(caches: Targets, keys: Iterable[str], links: Iterable[KeyLink]) -
     return targets if len(targets) < 2 else list(dict.fromkeys(targets))
 
 
-def flags_of(keying: InputKeying, level: Level, *, matched: bool, content_known: bool) -> Flags:
+def flags_of(
+    keying: InputKeying, level: Level, *, matched: bool, content_known: bool
+) -> InputFlags:
     """What an input counts for whose edge is at `level`."""
     by_content = keying.content is not None
     closed = content_known if by_content else level >= ALL_KEYS

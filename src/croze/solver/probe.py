@@ -29,7 +29,7 @@ from croze.solver.contract import (
     Vertex,
     cache_map_of,
 )
-from croze.solver.levels import ALL_KEYS, DEFINITION_KEYS, Flags, Level, tally_of
+from croze.solver.levels import ALL_KEYS, DEFINITION_KEYS, InputFlags, Level, tally_of
 from croze.solver.matching import (
     flags_of,
     is_hopeless,
@@ -80,7 +80,7 @@ class Forecast:
             await result.release()
 
 
-class _Seen(Struct):
+class _ProbedVertex(Struct):
     """What the walk knows of a vertex. `keys` and `results` by output."""
 
     vertex: Vertex
@@ -115,7 +115,7 @@ class Prober:
         self._context = context
         self._build = build
         self._world = world
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, _ProbedVertex] = {}
         self._wanted_outputs: dict[str, set[int]] = {}
         self._held: dict[tuple[str, int], Result | None] = {}
 
@@ -138,9 +138,9 @@ class Prober:
 
     # One vertex
 
-    async def _look(self, vertex: Vertex) -> _Seen:
+    async def _look(self, vertex: Vertex) -> _ProbedVertex:
         op, ctx, maps = self._resolve_op(vertex), self._context(vertex), list[CacheMap]()
-        seen = _Seen(vertex, op)
+        seen = _ProbedVertex(vertex, op)
         while not maps or not maps[-1].done:
             with _blaming(vertex, "failed to load cache key"):
                 maps.append(await cache_map_of(op, ctx, len(maps)))
@@ -155,7 +155,7 @@ class Prober:
             seen.outcome = Outcome.RAN
         return seen
 
-    def _find_source(self, seen: _Seen) -> None:
+    def _find_source(self, seen: _ProbedVertex) -> None:
         """A source's keys follow from its cache maps; nobody finds anything by those of one that
         ignores the cache."""
         if not seen.vertex.ignore_cache:
@@ -163,7 +163,7 @@ class Prober:
                 seen.keys[output] = root_keys(seen.maps, output)
             self._take_results(seen)
 
-    async def _find(self, seen: _Seen, ctx: OpContext) -> None:
+    async def _find(self, seen: _ProbedVertex, ctx: OpContext) -> None:
         if seen.vertex.ignore_cache:
             seen.outcome = Outcome.RAN
             return
@@ -177,10 +177,10 @@ class Prober:
     def _outputs(self, vertex: Vertex) -> Sequence[int]:
         return sorted(self._wanted_outputs[vertex.digest])
 
-    def _match(self, seen: _Seen) -> None:
+    def _match(self, seen: _ProbedVertex) -> None:
         """Look for keys that all inputs lead to, and results under them; say what it means if
         there are none."""
-        count, rows = len(seen.vertex.inputs), list[list[Flags]]()
+        count, rows = len(seen.vertex.inputs), list[list[InputFlags]]()
         for output in self._outputs(seen.vertex):
             row = [set(self._lead(seen, index, output)) for index in range(count)]
             seen.keys[output] = sorted(set.intersection(*row))
@@ -196,19 +196,19 @@ class Prober:
         hanging = [i for i in range(count) if any(not row[i].closed for row in rows)]
         seen.because = self._culprits(seen, dead or hanging)
 
-    def _culprits(self, seen: _Seen, indexes: Sequence[int]) -> tuple[Vertex, ...]:
+    def _culprits(self, seen: _ProbedVertex, indexes: Sequence[int]) -> tuple[Vertex, ...]:
         """The inputs that are not what the cache knows."""
         vertices = (seen.vertex.inputs[i].vertex for i in indexes if i not in seen.contents)
         return tuple(dict.fromkeys(v for v in vertices if self._may_change(seen, v)))
 
-    def _may_change(self, seen: _Seen, vertex: Vertex) -> bool:
+    def _may_change(self, seen: _ProbedVertex, vertex: Vertex) -> bool:
         hanging = seen.outcome is Outcome.UNKNOWN
         return hanging or self._outcome(vertex) is not Outcome.CACHED
 
     def _outcome(self, vertex: Vertex) -> Outcome:
         return self._seen[vertex.digest].outcome
 
-    def _lead(self, seen: _Seen, index: int, output: int) -> Iterator[str]:
+    def _lead(self, seen: _ProbedVertex, index: int, output: int) -> Iterator[str]:
         """Where input `index` leads to."""
         edge = seen.vertex.inputs[index]
         keys = self._seen[edge.vertex.digest].keys.get(edge.index, ())
@@ -218,13 +218,13 @@ class Prober:
             plain = links_of(seen.maps, index, output, selector="")
             yield from targets_of(self._caches, [content_key(content)], plain)
 
-    def _flags(self, seen: _Seen, index: int, *, matched: bool) -> Flags:
+    def _flags(self, seen: _ProbedVertex, index: int, *, matched: bool) -> InputFlags:
         keying = keying_of(seen.maps, index)
         level = self._seen[seen.vertex.inputs[index].vertex.digest].level
         content_known = index in seen.contents
         return flags_of(keying, level, matched=matched, content_known=content_known)
 
-    def _take_results(self, seen: _Seen) -> None:
+    def _take_results(self, seen: _ProbedVertex) -> None:
         for output, keys in seen.keys.items():
             claimed = (record for key in keys for record in self._caches.results(key))
             there = [each for each in claimed if each.source.results.exists(each.stored.id)]
@@ -235,7 +235,7 @@ class Prober:
 
     # Content
 
-    async def _learn_content(self, seen: _Seen, index: int, ctx: OpContext) -> None:
+    async def _learn_content(self, seen: _ProbedVertex, index: int, ctx: OpContext) -> None:
         keying, edge = keying_of(seen.maps, index), seen.vertex.inputs[index]
         if keying.content is None:
             return
@@ -306,7 +306,7 @@ def _blaming(vertex: Vertex, what: str) -> Iterator[None]:
         raise error.wrap(what).with_detail(detail) from error.__cause__
 
 
-def _facts(seen: _Seen) -> VertexFacts:
+def _facts(seen: _ProbedVertex) -> VertexFacts:
     inputs = tuple(
         InputFacts(edge, keying_of(seen.maps, i), seen.contents.get(i, ""), seen.inputs.get(i))
         for i, edge in enumerate(seen.vertex.inputs)

@@ -17,7 +17,7 @@ from croze.solver.state import EdgeState, broken_invariants
 from croze.solver.views import MovingEdge, VertexView
 
 
-class _Seen(Struct, frozen=True):
+class _LastStep(Struct, frozen=True):
     """An edge after its last step."""
 
     keys: tuple[str, ...] = ()
@@ -28,12 +28,12 @@ class EdgeMemory:
     """Remembers what edges were like, to tell what may not change."""
 
     def __init__(self) -> None:
-        self._seen: WeakKeyDictionary[EdgeState, _Seen] = WeakKeyDictionary()
+        self._seen: WeakKeyDictionary[EdgeState, _LastStep] = WeakKeyDictionary()
 
     def broken_by(self, edge: EdgeState) -> list[str]:
         """What does not hold of the edge now, that has moved."""
-        before = self._seen.get(edge, _Seen())
-        now = self._seen[edge] = _Seen(tuple(edge.keys), edge.level)
+        before = self._seen.get(edge, _LastStep())
+        now = self._seen[edge] = _LastStep(tuple(edge.keys), edge.level)
         return [*_changes(before, now), *broken_invariants(edge)]
 
 
@@ -81,7 +81,7 @@ def may_not_run(edge: EdgeState) -> list[str]:
     return reasons
 
 
-def _changes(before: _Seen, now: _Seen) -> list[str]:
+def _changes(before: _LastStep, now: _LastStep) -> list[str]:
     changes = []
     if now.keys[: len(before.keys)] != before.keys:
         changes.append(f"1: keys were taken away: {before.keys} -> {now.keys}")

@@ -63,7 +63,7 @@ async def resolve_chain(
     image = await images.pull(parsed, platform, parse_mode(mode), sessions)
     if image.root.media_type != media.OCI_INDEX:
         return None
-    reader = _Reader(images.provider(parsed), images.blobs, sessions)
+    reader = _ChainReader(images.provider(parsed), images.blobs, sessions)
     index = manifests.parse_index(await reader.read(image.root))
     if is_hardened(index):
         attestation = await _hardened(images, parsed, image.manifest.digest, sessions)
@@ -88,7 +88,7 @@ async def resolve_chain(
     )
 
 
-class _Reader:
+class _ChainReader:
     """Reads through the blob store, and remembers what it has read."""
 
     def __init__(self, provider: ImageContents, blobs: BlobStore, sessions: Sequence[str]) -> None:

@@ -41,7 +41,7 @@ class BlobOptions(Struct, frozen=True):
     """The blob is in a client's OCI layout."""
 
 
-class _Key(msgspec.Struct, rename="pascal"):
+class _BlobKey(msgspec.Struct, rename="pascal"):
     """Field order is part of the key."""
 
     digest: str
@@ -53,7 +53,7 @@ class _Key(msgspec.Struct, rename="pascal"):
 
 def blob_key(options: BlobOptions) -> str:
     """Names the file with all that decides how it lies there."""
-    fields = _Key(options.ref.digest, options.filename, options.perm, options.uid, options.gid)
+    fields = _BlobKey(options.ref.digest, options.filename, options.perm, options.uid, options.gid)
     return digest_of(gojson.marshal(fields))
 
 

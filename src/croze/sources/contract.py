@@ -19,7 +19,7 @@ from croze.sources.git_options import GitCommit
 from croze.sources.http_options import HttpFile
 from croze.sources.materials import UsedMaterial
 from croze.sources.request import SourceRequest
-from croze.sources.resolutions import Answers, HeldRefs
+from croze.sources.resolutions import HeldRefs, KeptAnswers
 from croze.status import Progress
 from croze.store.contract import ImmutableRef
 
@@ -40,8 +40,8 @@ class BuildSources(Struct, frozen=True):
     0 is today's way."""
 
     compatibility: int = 0
-    commits: Answers[GitCommit] = field(default_factory=Answers)
-    files: Answers[HttpFile] = field(default_factory=Answers)
+    commits: KeptAnswers[GitCommit] = field(default_factory=KeptAnswers)
+    files: KeptAnswers[HttpFile] = field(default_factory=KeptAnswers)
     held: HeldRefs = field(default_factory=HeldRefs)
     prefetch: Prefetch = no_prefetch
 

@@ -66,7 +66,7 @@ class _Header(msgspec.Struct, rename="pascal"):
     value: str
 
 
-class _Key(msgspec.Struct, rename="pascal"):
+class _HttpKey(msgspec.Struct, rename="pascal"):
     """Field order is part of the key."""
 
     filename: str
@@ -84,7 +84,7 @@ def http_key(options: HttpOptions, file: HttpFile) -> str:
     modified = file.modified
     return digest_of(
         gojson.marshal(
-            _Key(
+            _HttpKey(
                 file.filename,
                 options.perm,
                 options.uid,

@@ -32,7 +32,7 @@ REGISTRY_SCHEME = "docker-image"
 LAYOUT_SCHEME = "oci-layout"
 
 
-class ImageOptions(Struct, frozen=True):
+class ImageSourceOptions(Struct, frozen=True):
     """What the attributes of an image source say."""
 
     ref: Reference
@@ -89,14 +89,14 @@ def content_key(config: bytes, layer_limit: int | None) -> str:
     return configs.chain_id(diff_ids[:layer_limit])
 
 
-def parse_options(request: SourceRequest) -> ImageOptions:
+def parse_options(request: SourceRequest) -> ImageSourceOptions:
     """Read a source op of either scheme. Raises `InvalidRequest`."""
     scheme, _, text = request.identifier.partition("://")
     platform = platforms.normalize(request.platform or platforms.default_platform())
     ref = reference.parse(text)
     attrs = request.attrs
     if scheme == LAYOUT_SCHEME:
-        return ImageOptions(
+        return ImageSourceOptions(
             ref,
             platform,
             mode="pull",
@@ -105,7 +105,7 @@ def parse_options(request: SourceRequest) -> ImageOptions:
             store=attrs.get("oci.store", ""),
             local=True,
         )
-    return ImageOptions(
+    return ImageSourceOptions(
         ref.tagged(),
         platform,
         mode=parse_mode(attrs.get("image.resolvemode", "")),
@@ -133,7 +133,7 @@ def _checksum(text: str) -> str:
 class ImageSource:
     """One image for one vertex; resolved once."""
 
-    def __init__(self, images: Images, refs: RefStore, options: ImageOptions) -> None:
+    def __init__(self, images: Images, refs: RefStore, options: ImageSourceOptions) -> None:
         self._images = images
         self._refs = refs
         self._options = options

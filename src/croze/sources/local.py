@@ -10,7 +10,7 @@ from croze.session.contract import Session, SessionManager
 from croze.sources.contract import Prefetch, Source, SourceContext, SourceKey
 from croze.sources.local_ahead import Ahead
 from croze.sources.local_options import SCHEME, LocalOptions, local_key, parse_options
-from croze.sources.local_transfer import Transfer
+from croze.sources.local_transfer import DirectoryTransfer
 from croze.sources.materials import LocalMaterial, UsedMaterial
 from croze.sources.request import SourceRequest
 from croze.status import Progress
@@ -66,7 +66,7 @@ class LocalSource:
         return await self._sessions.first(ctx.sessions, use)
 
     async def _bring(self, session: Session, progress: Progress) -> ImmutableRef:
-        transfer = Transfer(self._options, self._refs, self._pool)
+        transfer = DirectoryTransfer(self._options, self._refs, self._pool)
         transfer.meter.show(progress)
         transfer.wanted.set()
         if self._options.metadata_only:

@@ -20,7 +20,7 @@ from croze.errors import CrozeError
 from croze.session.contract import Session, SessionManager
 from croze.sources.contract import Prefetch
 from croze.sources.local_options import SCHEME, LocalOptions, parse_options
-from croze.sources.local_transfer import Transfer
+from croze.sources.local_transfer import DirectoryTransfer
 from croze.sources.request import SourceRequest
 from croze.status import Progress
 from croze.store.contract import ImmutableRef, RefStore
@@ -36,7 +36,9 @@ expect that to count."""
 class _Early:
     """One transfer, and who waits for it."""
 
-    def __init__(self, transfer: Transfer, task: asyncio.Task[ImmutableRef | None]) -> None:
+    def __init__(
+        self, transfer: DirectoryTransfer, task: asyncio.Task[ImmutableRef | None]
+    ) -> None:
         self._transfer = transfer
         self._task = task
         self._began = time.monotonic()
@@ -99,7 +101,7 @@ class Ahead:
                 session = self._sessions.current(options.session)
                 if session is None:
                     return
-                transfer = Transfer(options, self._refs, self._pool)
+                transfer = DirectoryTransfer(options, self._refs, self._pool)
                 task = group.create_task(_bring(transfer, session))
                 early = self._early[options] = begun[options] = _Early(transfer, task)
                 timers.append(loop.call_later(FRESH_S, give_up, options, early))
@@ -140,7 +142,7 @@ class Ahead:
         return None
 
 
-async def _bring(transfer: Transfer, session: Session) -> ImmutableRef | None:
+async def _bring(transfer: DirectoryTransfer, session: Session) -> ImmutableRef | None:
     """What goes wrong, whatever it is, is told by the transfer that is made instead."""
     try:
         return await transfer.bring(session)

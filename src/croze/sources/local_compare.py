@@ -19,7 +19,7 @@ from croze.fs.sync.receive import Receiver
 from croze.fs.sync.replay import Replay
 from croze.session.messages import decode
 from croze.session.transfer import Sink
-from croze.sources.local_kept import Candidate, KeptDir, Target
+from croze.sources.local_kept import KeptCandidate, KeptDir, KeptTarget
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -31,14 +31,14 @@ LARGE_BYTES: Final = 256 << 10
 HELD_BYTES: Final = 1 << 20
 """How much is held of contents that may be what is there already."""
 
-Came = Candidate | SyncResult
+Came = KeptCandidate | SyncResult
 """A directory that is as it was, or what was done to one that is not."""
 
 
 class _Compared:
     """A directory, and what was told of it."""
 
-    def __init__(self, candidate: Candidate, replay: Replay) -> None:
+    def __init__(self, candidate: KeptCandidate, replay: Replay) -> None:
         self.candidate = candidate
         self.replay = replay
 
@@ -57,7 +57,7 @@ class AsBefore:
         kept_dir: KeptDir,
         is_wanted: asyncio.Event,
         first: _Compared | None,
-        others: Iterator[Candidate],
+        others: Iterator[KeptCandidate],
     ) -> None:
         self._kept = kept_dir
         self._wanted = is_wanted
@@ -130,7 +130,7 @@ class AsBefore:
         replayed = near.replay.notes.packets[: near.replay.count] if near and replay is None else ()
         return sink, replayed
 
-    async def writable(self) -> Target:
+    async def writable(self) -> KeptTarget:
         await self._wanted.wait()
         return await self._kept.writable(self._near.candidate.id if self._near is not None else "")
 
@@ -216,7 +216,9 @@ class _Content(Struct, frozen=True):
     sums: _Hash
 
 
-def _receiver(target: Target, differ: Literal["metadata", "none"], replay: Replay | None) -> Receiver:
+def _receiver(
+    target: KeptTarget, differ: Literal["metadata", "none"], replay: Replay | None
+) -> Receiver:
     return Receiver(
         str(target.dest),
         state_file=target.state,
@@ -226,12 +228,12 @@ def _receiver(target: Target, differ: Literal["metadata", "none"], replay: Repla
     )
 
 
-def _size_bytes(candidate: Candidate) -> int:
+def _size_bytes(candidate: KeptCandidate) -> int:
     try:
         return os.stat(candidate.state).st_size
     except FileNotFoundError:
         return 0
 
 
-def _replay(candidate: Candidate) -> Replay | None:
+def _replay(candidate: KeptCandidate) -> Replay | None:
     return Replay.load(candidate.state, candidate.index)

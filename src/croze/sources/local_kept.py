@@ -31,7 +31,7 @@ MOST: Final = 8
 _SHARED_KEY: Final = "local_shared_key"
 
 
-class Candidate(Struct, frozen=True):
+class KeptCandidate(Struct, frozen=True):
     """A directory that was left. `id` is that of the mutable record."""
 
     id: str
@@ -39,7 +39,7 @@ class Candidate(Struct, frozen=True):
     index: str
 
 
-class Target(Struct, frozen=True):
+class KeptTarget(Struct, frozen=True):
     """A directory that is open for writing."""
 
     id: str
@@ -85,27 +85,27 @@ class KeptDir:
         for ref in held.values():
             await ref.release()
 
-    def candidates(self) -> Iterator[Candidate]:
+    def candidates(self) -> Iterator[KeptCandidate]:
         """What is there, that which was used last first. Each is held as it comes, so that nobody
         else writes to it, until one is chosen, or written to."""
         for id in self._refs.find(**{_SHARED_KEY: self._shared_key})[:MOST]:
             ref = self._refs.get_retained(id, uses=False)
             if ref is not None:
                 self._held[id] = ref
-                yield Candidate(id, str(ref.side_file(STATE)), str(ref.side_file(CHECKSUMS)))
+                yield KeptCandidate(id, str(ref.side_file(STATE)), str(ref.side_file(CHECKSUMS)))
 
-    async def choose(self, candidate: Candidate) -> None:
+    async def choose(self, candidate: KeptCandidate) -> None:
         """It is as it was: nothing need be written."""
         # Not by the id of what is written: that is gone if another build has it as a layer by now.
         self._chosen = await self._refs.get(self._held[candidate.id].id)
         await self._let_go()
 
-    async def writable(self, near: str = "") -> Target:
+    async def writable(self, near: str = "") -> KeptTarget:
         """The candidate of this id for writing if it is to be had, else another directory."""
         await self._let_go()
         ref = self._mutable = await self._take(near) or await self._new()
         dest = await self._mount.enter_async_context(ref.mounted(readonly=False))
-        return Target(ref.id, dest, str(ref.side_file(STATE)), str(ref.side_file(CHECKSUMS)))
+        return KeptTarget(ref.id, dest, str(ref.side_file(STATE)), str(ref.side_file(CHECKSUMS)))
 
     async def _take(self, near: str) -> MutableRef | None:
         """A directory that an earlier build left, unless another one is using it."""

@@ -34,7 +34,7 @@ class LocalOptions(Struct, frozen=True):
     metadata_exceptions: tuple[str, ...] | None = None
 
 
-class _Key(msgspec.Struct, rename="pascal"):
+class _LocalKey(msgspec.Struct, rename="pascal"):
     """Field order is part of the key."""
 
     session_id: str = msgspec.field(name="SessionID")
@@ -47,7 +47,7 @@ class _Key(msgspec.Struct, rename="pascal"):
 
 def local_key(options: LocalOptions, session: str) -> str:
     """Names what was asked for."""
-    fields = _Key(
+    fields = _LocalKey(
         session,
         options.include,
         options.exclude,

@@ -21,7 +21,7 @@ from croze.session.filesync import DirRequest, receive_dir, receive_expected_dir
 from croze.session.hostdir import HostDir, open_dir
 from croze.session.metadata_only import MetadataSink
 from croze.sources.local_compare import AsBefore, ReadAgain
-from croze.sources.local_kept import Candidate, KeptDir
+from croze.sources.local_kept import KeptCandidate, KeptDir
 from croze.sources.local_options import LocalOptions
 from croze.status import Progress
 from croze.store.contract import ImmutableRef, RefStore
@@ -30,7 +30,7 @@ from croze.workers.pool import Pool
 _REPORT_EVERY_S = 0.1
 
 
-class Meter:
+class TransferMeter:
     """The line `transferring <name>:` with the bytes so far, once it is shown somewhere."""
 
     def __init__(self, name: str) -> None:
@@ -71,7 +71,7 @@ class Meter:
             )
 
 
-class Transfer:
+class DirectoryTransfer:
     """Brings what `options` ask for. It counts on `meter`, and changes nothing before it is
     `wanted`."""
 
@@ -79,7 +79,7 @@ class Transfer:
         self._options = options
         self._refs = refs
         self._pool = pool
-        self.meter = Meter(options.name)
+        self.meter = TransferMeter(options.name)
         self.wanted = asyncio.Event()
 
     async def bring(self, session: Session) -> ImmutableRef:
@@ -99,7 +99,7 @@ class Transfer:
         before = await AsBefore.of(kept_dir, self.wanted)
         expected = ReadAgain(before) if self._options.differ == "none" else before
         came = await receive_expected_dir(session, self._request(), expected, self.meter.count)
-        if isinstance(came, Candidate):
+        if isinstance(came, KeptCandidate):
             await kept_dir.choose(came)
 
     async def _sync(self, handle: HostDir, kept_dir: KeptDir) -> int:

@@ -31,7 +31,7 @@ class PulledImage(Struct, frozen=True):
     diff_ids: tuple[str, ...]
 
 
-class _Reader(Struct, frozen=True):
+class _ManifestReader(Struct, frozen=True):
     """Reads small contents through the blob store."""
 
     provider: ImageContents
@@ -58,7 +58,7 @@ async def pull_manifests(
     if root is None:
         root = await provider.resolve(sessions)
     manifests.check_supported(root.media_type)
-    reader = _Reader(provider, blobs, sessions)
+    reader = _ManifestReader(provider, blobs, sessions)
     manifest, config = await _select(reader, root, platforms.only(platform), set())
     parsed = manifests.parse_manifest(await reader.read(manifest))
     image = configs.parse(config)
@@ -73,7 +73,7 @@ async def pull_manifests(
 
 
 async def _select(
-    reader: _Reader, entry: Descriptor, matcher: Matcher, seen: set[str]
+    reader: _ManifestReader, entry: Descriptor, matcher: Matcher, seen: set[str]
 ) -> tuple[Descriptor, bytes]:
     """The best manifest below an entry, with its config's bytes. `seen`: the indexes that were
     looked into, which had none, or are above this one."""

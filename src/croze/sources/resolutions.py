@@ -20,7 +20,7 @@ class _Known(Generic[T]):
         self.answers: list[T] = []
 
 
-class Answers(Generic[T]):
+class KeptAnswers(Generic[T]):
     """Answers of one kind, by name."""
 
     def __init__(self) -> None:

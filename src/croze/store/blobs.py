@@ -38,7 +38,7 @@ def _sync_file(path: Path) -> None:
         os.close(fd)
 
 
-class Watch(Protocol):
+class BlobWatch(Protocol):
     """Is told how the bytes of a blob come."""
 
     def on_begun(self, path: Path) -> None:
@@ -54,7 +54,7 @@ class Watch(Protocol):
 class DiskBlobWriter:
     """See `BlobWriter`. Hashes what comes through `write` on the way."""
 
-    def __init__(self, store: DiskBlobStore, path: Path, watch: Watch | None = None) -> None:
+    def __init__(self, store: DiskBlobStore, path: Path, watch: BlobWatch | None = None) -> None:
         """Makes the file."""
         self.path = path
         self._watch = watch
@@ -118,9 +118,9 @@ class DiskBlobStore:
             }
         self._used_at: dict[str, float] = {}
         self._numbers = itertools.count()
-        self._watch: Watch | None = None
+        self._watch: BlobWatch | None = None
 
-    def watched(self, watch: Watch) -> Self:
+    def watched(self, watch: BlobWatch) -> Self:
         """This very store, whose writers tell `watch`."""
         same = copy.copy(self)
         same._watch = watch

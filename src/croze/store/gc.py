@@ -23,7 +23,7 @@ class DiskStat(Struct, frozen=True):
     available: int
 
 
-class Candidate(Struct, frozen=True):
+class PruneCandidate(Struct, frozen=True):
     """A record as the choice sees it. `in_use` by a handle, not merely by children."""
 
     usage: UsageRecord
@@ -68,7 +68,7 @@ def fields(record: UsageRecord) -> Fields:
 
 
 def choose(
-    records: Sequence[Candidate], policy: PrunePolicy, stat: DiskStat, now: float
+    records: Sequence[PruneCandidate], policy: PrunePolicy, stat: DiskStat, now: float
 ) -> Iterator[str]:
     """Ids to delete, in order: children before parents, least used and longest unused first,
     until the policy's sizes are met. `now` in seconds since the epoch."""
@@ -90,11 +90,11 @@ def choose(
                 heapq.heappush(heap, (value[parent], parent))
 
 
-def _allowed(policy: PrunePolicy, now: float) -> Callable[[Candidate], bool]:
+def _allowed(policy: PrunePolicy, now: float) -> Callable[[PruneCandidate], bool]:
     matches = parse(policy.filters)
     cutoff = now - policy.keep_duration_s
 
-    def allowed(record: Candidate) -> bool:
+    def allowed(record: PruneCandidate) -> bool:
         usage = record.usage
         if record.in_use:
             return False
@@ -107,7 +107,7 @@ def _allowed(policy: PrunePolicy, now: float) -> Callable[[Candidate], bool]:
     return allowed
 
 
-def _values(records: Sequence[Candidate]) -> dict[str, float]:
+def _values(records: Sequence[PruneCandidate]) -> dict[str, float]:
     """The worth of each record: the rank of its last use and that of its number of uses, each as
     a share of the highest, added."""
     last = _ranks([r.last_used for r in records])

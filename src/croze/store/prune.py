@@ -12,7 +12,7 @@ from croze.aio.parallel import first_error
 from croze.store.contract import PrunePolicy, UsageRecord
 from croze.store.core import Core
 from croze.store.filters import parse
-from croze.store.gc import Candidate, DiskStat, choose, fields
+from croze.store.gc import DiskStat, PruneCandidate, choose, fields
 from croze.store.images import DiskImageStore
 from croze.store.leases import Leases
 from croze.store.records import RefRecord, utc
@@ -37,7 +37,7 @@ def disk_stat(core: Core) -> DiskStat:
     return DiskStat(stat.f_blocks * unit, stat.f_bfree * unit, stat.f_bavail * unit)
 
 
-async def usage_records(core: Core, shared: IsShared | None) -> Sequence[Candidate]:
+async def usage_records(core: Core, shared: IsShared | None) -> Sequence[PruneCandidate]:
     """All records, one of each pair of twins, with their sizes."""
     records = [r for r in core.table.all() if _shown(core, r)]
     sizes: dict[str, int] = {}
@@ -81,7 +81,7 @@ def _held_by_handles(core: Core) -> set[str]:
 
 def _candidate(
     core: Core, record: RefRecord, size: int, held: set[str], shared: IsShared | None
-) -> Candidate:
+) -> PruneCandidate:
     data = record.data
     in_use = record.id in held
     usage = UsageRecord(
@@ -97,7 +97,7 @@ def _candidate(
         record_type=data.record_type,
         shared=shared is not None and shared(record.id, _diff_ids(core, record)),
     )
-    return Candidate(usage, in_use)
+    return PruneCandidate(usage, in_use)
 
 
 def _diff_ids(core: Core, record: RefRecord) -> Sequence[str]:

@@ -12,7 +12,7 @@ from croze.errors import Corrupted, CrozeError, NotFound
 from croze.fs.tar.apply import apply_layer, diff_id_of
 from croze.fs.tar.arriving import ArrivesTooSlowly
 from croze.store.arrival import Arrival
-from croze.store.blobs import Watch
+from croze.store.blobs import BlobWatch
 from croze.store.core import Core
 from croze.store.disk import disk_errors
 from croze.store.records import Blob, RefRecord, new_id
@@ -103,7 +103,7 @@ async def fetch_blob(
     record: RefRecord,
     blob: Blob,
     sessions: Sequence[str],
-    watch: Watch | None = None,
+    watch: BlobWatch | None = None,
 ) -> None:
     """Make sure that a layer's blob is in the blob store."""
     digest = blob.descriptor.digest

@@ -20,7 +20,7 @@ Environment = Mapping[str, str]
 DEFAULT_TIMEOUT_S = 10.0
 
 
-class Target(Struct, frozen=True):
+class OtlpTarget(Struct, frozen=True):
     """Where OTLP goes. `endpoint` is a URL; for gRPC its path means nothing."""
 
     protocol: str
@@ -39,7 +39,7 @@ _JAEGER = (
 """What BuildKit sends spans to Jaeger by, where nothing asks for OTLP."""
 
 
-def traces_target(env: Environment) -> Target | None:
+def traces_target(env: Environment) -> OtlpTarget | None:
     """Where spans go, if anywhere. Raises `InvalidRequest` for what is not supported."""
     exporter = env.get("OTEL_TRACES_EXPORTER", "")
     target = _target(env, "TRACES") if exporter != "jaeger" else None
@@ -53,7 +53,7 @@ def traces_target(env: Environment) -> Target | None:
     return target
 
 
-def metrics_target(env: Environment) -> Target | None:
+def metrics_target(env: Environment) -> OtlpTarget | None:
     """Where metrics go, if anywhere. Raises `InvalidRequest` for what is not supported."""
     return _target(env, "METRICS")
 
@@ -80,7 +80,7 @@ def milliseconds(env: Environment, name: str, default: float) -> float:
         return default
 
 
-def _target(env: Environment, signal: str) -> Target | None:
+def _target(env: Environment, signal: str) -> OtlpTarget | None:
     chosen = env.get(f"OTEL_{signal}_EXPORTER", "")
     endpoint = env.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "")
     common = env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
@@ -93,7 +93,7 @@ def _target(env: Environment, signal: str) -> Target | None:
     protocol = _of(env, signal, "PROTOCOL") or "grpc"
     if protocol not in ("grpc", "http/protobuf"):
         raise InvalidRequest(f"unsupported otlp protocol {protocol}")
-    return Target(
+    return OtlpTarget(
         protocol=protocol,
         endpoint=endpoint or _below(common, protocol, signal),
         headers=_pairs(_of(env, signal, "HEADERS")),

@@ -22,7 +22,7 @@ LAST_S = 5.0
 """How long leaving may take."""
 
 
-class Delivery:
+class TelemetryDelivery:
     """Sends, and complains of the first failure after a success."""
 
     def __init__(self, sender: RequestSender, what: str) -> None:
@@ -51,7 +51,7 @@ class SpanBatches:
     """A `SpanExporter`. Leave by cancelling `run`: the rest is sent then."""
 
     def __init__(self, sender: RequestSender, delay_s: float) -> None:
-        self._delivery = Delivery(sender, "traces")
+        self._delivery = TelemetryDelivery(sender, "traces")
         self._delay_s = delay_s
         self._queue: deque[RecordedSpan] = deque(maxlen=QUEUE_SPANS)
         self._waiting = asyncio.Event()
@@ -111,7 +111,7 @@ class MetricReader:
         resource: otlp_pb2.Resource,
         interval_s: float,
     ) -> None:
-        self._delivery = Delivery(sender, "metrics")
+        self._delivery = TelemetryDelivery(sender, "metrics")
         self._metrics = metrics
         self._resource = resource
         self._interval_s = interval_s
@@ -135,7 +135,7 @@ class MetricReader:
             await self._delivery.send(otlp_pb2.ExportMetricsServiceRequest(resource_metrics=[sent]))
 
 
-async def _last(rest: Coroutine[None, None, None], delivery: Delivery) -> None:
+async def _last(rest: Coroutine[None, None, None], delivery: TelemetryDelivery) -> None:
     try:
         async with asyncio.timeout(LAST_S):
             await rest

@@ -23,7 +23,7 @@ from croze.http.redirects import RedirectRefused
 from croze.http.urls import parse_url
 from croze.rpc.clients import translated
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
-from croze.telemetry.environment import Target
+from croze.telemetry.environment import OtlpTarget
 
 TRACES_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 METRICS_METHOD = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -37,7 +37,7 @@ class RequestSender(Protocol):
     async def close(self) -> None: ...
 
 
-def sender(target: Target, method: str) -> RequestSender:
+def sender(target: OtlpTarget, method: str) -> RequestSender:
     """For a target's protocol. Connects when there is something to send."""
     return GrpcSender(target, method) if target.protocol == "grpc" else HttpSender(target)
 
@@ -45,7 +45,7 @@ def sender(target: Target, method: str) -> RequestSender:
 class GrpcSender:
     """See `RequestSender`."""
 
-    def __init__(self, target: Target, method: str) -> None:
+    def __init__(self, target: OtlpTarget, method: str) -> None:
         self._target = target
         compression = grpc.Compression.Gzip if target.compress else None
         url = parse_url(target.endpoint)
@@ -85,7 +85,7 @@ def _serialize(message: Message) -> bytes:
 class HttpSender:
     """See `RequestSender`. A connection each time: there is a request every few seconds at most."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: OtlpTarget) -> None:
         self._target = target
 
     async def send(self, request: Message) -> None:

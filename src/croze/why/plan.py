@@ -57,7 +57,7 @@ class Planned(msgspec.Struct, frozen=True, omit_defaults=True):
     reasons: tuple[Reason, ...] = ()
 
 
-class Plan(msgspec.Struct, frozen=True):
+class PlannedSteps(msgspec.Struct, frozen=True):
     """All steps, inputs first."""
 
     steps: tuple[Planned, ...]
@@ -81,7 +81,7 @@ async def plan(recorder: Recorder, job: Job, parts: Sequence[PlatformEdge]) -> M
     for part in parts:
         for digest, step in await _plan_part(recorder, job, part):
             planned.setdefault(digest, step)
-    forecasts = Plan(tuple(planned.values()))
+    forecasts = PlannedSteps(tuple(planned.values()))
     return {
         "result.json": msgspec.json.format(msgspec.json.encode(forecasts), indent=2),
         "result.txt": as_text(forecasts).encode("utf-8", "surrogateescape"),
@@ -146,7 +146,7 @@ def _status(expected: ExpectedVertex, step: RecordedStep) -> str:
     return RUN if expected.outcome is Outcome.RAN else DEPENDS
 
 
-def as_text(plan: Plan) -> str:
+def as_text(plan: PlannedSteps) -> str:
     """The table that people read, and the sums below it."""
     names = Counter(step.name for step in plan.steps)
     rows = [
@@ -196,7 +196,7 @@ def _details(step: Planned) -> Iterable[str]:
                 yield from text.full(reason)
 
 
-def _sums(plan: Plan) -> str:
+def _sums(plan: PlannedSteps) -> str:
     count = {s: sum(step.status == s for step in plan.steps) for s in (CACHED, RUN, FETCH, DEPENDS)}
     words = [f"{count[CACHED]} cached", f"{count[RUN]} to run"]
     if count[FETCH]:

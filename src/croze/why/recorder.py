@@ -64,14 +64,14 @@ Definitions = Callable[[], Iterable[ops_pb2.Definition]]
 class _Watched(Struct, frozen=True):
     """A job's value."""
 
-    watch: Watch
+    watch: BuildWatch
     definitions: Definitions
 
 
 _WATCHED: Final = JobKey[_Watched]("why")
 
 
-class Watch:
+class BuildWatch:
     """One build that is being watched."""
 
     def __init__(
@@ -249,7 +249,7 @@ class Recorder:
             return
         with ExitStack() as stack:
             held = stack.enter_context(self.history.holding())
-            watch = Watch(self.history, job, self._with_wish(describe), held)
+            watch = BuildWatch(self.history, job, self._with_wish(describe), held)
             job.set_value(_WATCHED, _Watched(watch, definitions))
             failed = True
             try:
@@ -266,7 +266,7 @@ class Recorder:
         return described
 
     async def _finish(
-        self, watch: Watch, definitions: Definitions, held: ExitStack, *, failed: bool
+        self, watch: BuildWatch, definitions: Definitions, held: ExitStack, *, failed: bool
     ) -> None:
         """Record at once if something ran. Else nobody waits for it: it is done a little later."""
         try:

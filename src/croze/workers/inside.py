@@ -65,14 +65,14 @@ def serve(connection: socket.socket) -> None:
     """Be a worker."""
     # A daemon that was killed may end the connection at any byte: there is nobody to tell.
     with contextlib.suppress(ConnectionError), connection, asyncio.Runner() as runner:
-        link = Link(connection)
+        link = ParentLink(connection)
         runner.get_loop()
         while (message := link.receive()) is not None:
             if isinstance(message, WorkerCall):  # an answer may come too late to be heard
                 link.send(_serve(message, link, runner))
 
 
-class Link:
+class ParentLink:
     """Our end of the connection."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -107,7 +107,7 @@ class Link:
 class Questions:
     """Sends the questions of a conversation, and gives out the answers."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: ParentLink) -> None:
         self._link = link
         self._ids = itertools.count()
         self._waiting: dict[int, asyncio.Future[object]] = {}
@@ -139,7 +139,7 @@ class Questions:
                 return
 
 
-def _serve(call: WorkerCall, link: Link, runner: asyncio.Runner) -> bytes:
+def _serve(call: WorkerCall, link: ParentLink, runner: asyncio.Runner) -> bytes:
     try:
         if not call.conversation:
             with bounded_memory(_FILE_MEMORY_BYTES):
@@ -154,7 +154,7 @@ def _serve(call: WorkerCall, link: Link, runner: asyncio.Runner) -> bytes:
         return _pack_error(error)
 
 
-async def _converse(call: WorkerCall, link: Link) -> object:
+async def _converse(call: WorkerCall, link: ParentLink) -> object:
     asking = Questions(link)
     loop = asyncio.get_running_loop()
     loop.add_reader(link.sock, asking.on_readable)

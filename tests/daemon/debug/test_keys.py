@@ -7,15 +7,15 @@ import json
 import pytest
 
 from croze.cachekeys.contract import KeyLink
-from croze.daemon.debug.keys import Graph, as_json, as_text, from_cache_config
+from croze.daemon.debug.keys import KeyGraph, as_json, as_text, from_cache_config
 from croze.errors import InvalidRequest
 
 ROOT, RANDOM = "sha256:" + "a" * 64, "random:" + "b" * 64
 OP, CONTENT = "sha256:" + "c" * 64, "sha256:" + "d" * 64
 
 
-def graph() -> Graph:
-    made = Graph()
+def graph() -> KeyGraph:
+    made = KeyGraph()
     made.record(ROOT)
     made.record(RANDOM)
     made.link(ROOT, KeyLink(1, 0, OP), "0123")

@@ -14,7 +14,7 @@ from croze.builders.contexts import KubernetesEndpoint, TlsFiles
 from croze.drivers.kubernetes.config import (
     NO_NAMESPACE,
     Cluster,
-    Exec,
+    ExecConfig,
     cluster_of,
     in_cluster,
     load,
@@ -258,7 +258,7 @@ def test_a_docker_context_names_a_cluster(tmp_path: Path) -> None:
         authority=b"authority",
         token="t",
         login=("me", "mine"),
-        exec=Exec("login", VERSION),
+        exec=ExecConfig("login", VERSION),
     )
 
 

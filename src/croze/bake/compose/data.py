@@ -45,7 +45,7 @@ class YamlError(Exception):
     """The text is not YAML that a compose file can be."""
 
 
-class Document(Struct):
+class ComposeDocument(Struct):
     """The data, and the paths whose earlier values it takes away (`!reset`, `!override`)."""
 
     data: Data
@@ -68,10 +68,10 @@ def decoded(data: bytes) -> str:
         raise YamlError(f"yaml: offset {error.start}: {problem}") from None
 
 
-def load_documents(text: str) -> Iterator[Document]:
+def load_documents(text: str) -> Iterator[ComposeDocument]:
     try:
         for node in yaml.compose_all(text, Loader=_LOADER):
-            document = Document(None)
+            document = ComposeDocument(None)
             builder = _Builder(document.removed)
             document.data = builder.build(node, (), 0)
             yield document

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct, field
 
 from croze.bake.compose.canonical import CanonicalError, canonical, resolve_paths
-from croze.bake.compose.data import Data, Document, YamlError, decoded, load_documents
+from croze.bake.compose.data import ComposeDocument, Data, YamlError, decoded, load_documents
 from croze.bake.compose.data import Mapping as Model
 from croze.bake.compose.dotenv import DotenvError, parse_dotenv
 from croze.bake.compose.interpolate import Interpolation, InterpolationError
@@ -64,7 +64,7 @@ class Loader(Struct):
             reason = (error.strerror or str(error)).lower()
             raise ComposeError(f"open {path}: {reason}") from None
 
-    def _documents(self, file: File) -> list[Document]:
+    def _documents(self, file: File) -> list[ComposeDocument]:
         try:
             return list(load_documents(decoded(file.data)))
         except YamlError as error:
@@ -80,7 +80,7 @@ class Loader(Struct):
             model = _as_model(unique(model))
         return model
 
-    def _interpolated(self, document: Document, source: FileOrigin) -> Model:
+    def _interpolated(self, document: ComposeDocument, source: FileOrigin) -> Model:
         if not isinstance(document.data, dict):
             raise ComposeError("top-level object must be a mapping")
         interpolation = Interpolation(source.environment.get, self.warn)

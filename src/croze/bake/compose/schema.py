@@ -14,14 +14,14 @@ from msgspec import Struct, field
 from croze.bake.compose.data import Data, Path
 
 
-class Problem(Struct, frozen=True):
+class SchemaProblem(Struct, frozen=True):
     where: Path
     what: str
     weight: int
 
 
 class DataSchema(Protocol):
-    def problems(self, value: Data, where: Path) -> Iterator[Problem]:
+    def problems(self, value: Data, where: Path) -> Iterator[SchemaProblem]:
         """What is wrong with a value that stands at `where`."""
         ...
 
@@ -48,17 +48,17 @@ def _named(kinds: tuple[str, ...]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def _wrong_type(value: Data, where: Path, kinds: tuple[str, ...]) -> Problem | None:
+def _wrong_type(value: Data, where: Path, kinds: tuple[str, ...]) -> SchemaProblem | None:
     kind = _kind(value)
     if kind in kinds or (kind == "integer" and "number" in kinds):
         return None
-    return Problem(where, f"must be a {_named(kinds)}", len(where))
+    return SchemaProblem(where, f"must be a {_named(kinds)}", len(where))
 
 
 class ScalarSchema(Struct, frozen=True):
     kinds: tuple[str, ...]
 
-    def problems(self, value: Data, where: Path) -> Iterator[Problem]:
+    def problems(self, value: Data, where: Path) -> Iterator[SchemaProblem]:
         wrong_type = _wrong_type(value, where, self.kinds)
         if wrong_type is not None:
             yield wrong_type
@@ -68,7 +68,7 @@ class ItemsSchema(Struct, frozen=True):
     item: DataSchema
     unique: bool = False
 
-    def problems(self, value: Data, where: Path) -> Iterator[Problem]:
+    def problems(self, value: Data, where: Path) -> Iterator[SchemaProblem]:
         wrong_type = _wrong_type(value, where, ("array",))
         if wrong_type is not None:
             yield wrong_type
@@ -79,7 +79,7 @@ class ItemsSchema(Struct, frozen=True):
             yield from self.item.problems(each, (*where, str(index)))
             first = seen.setdefault(repr(each), index)
             if self.unique and first != index:
-                yield Problem(where, f"items at {first} and {index} are equal", len(where))
+                yield SchemaProblem(where, f"items at {first} and {index} are equal", len(where))
 
 
 class MappingSchema(Struct, frozen=True):
@@ -90,7 +90,7 @@ class MappingSchema(Struct, frozen=True):
     required: tuple[str, ...] = ()
     closed: bool = True
 
-    def problems(self, value: Data, where: Path) -> Iterator[Problem]:
+    def problems(self, value: Data, where: Path) -> Iterator[SchemaProblem]:
         wrong_type = _wrong_type(value, where, ("object",))
         if wrong_type is not None:
             yield wrong_type
@@ -100,7 +100,7 @@ class MappingSchema(Struct, frozen=True):
         if missing:
             noun = "property" if len(missing) == 1 else "properties"
             names = ", ".join(f"'{name}'" for name in missing)
-            yield Problem(where, f"missing {noun} {names}", len(where))
+            yield SchemaProblem(where, f"missing {noun} {names}", len(where))
         extra: list[str] = []
         for name, each in value.items():
             schemas = [self.members[name]] if name in self.members else []
@@ -111,13 +111,13 @@ class MappingSchema(Struct, frozen=True):
                 yield from schema.problems(each, (*where, name))
         if extra:
             names = ", ".join(f"'{name}'" for name in extra)
-            yield Problem(where, f"additional properties {names} not allowed", len(where) + 1)
+            yield SchemaProblem(where, f"additional properties {names} not allowed", len(where) + 1)
 
 
 class OneOf(Struct, frozen=True):
     choices: tuple[DataSchema, ...]
 
-    def problems(self, value: Data, where: Path) -> Iterator[Problem]:
+    def problems(self, value: Data, where: Path) -> Iterator[SchemaProblem]:
         by_choice = [list(each.problems(value, where)) for each in self.choices]
         if all(by_choice):
             for each in by_choice:
@@ -125,7 +125,7 @@ class OneOf(Struct, frozen=True):
 
 
 class Anything(Struct, frozen=True):
-    def problems(self, value: Data, where: Path) -> Iterator[Problem]:
+    def problems(self, value: Data, where: Path) -> Iterator[SchemaProblem]:
         return iter(())
 
 
@@ -215,7 +215,7 @@ _PROJECT = MappingSchema(
 
 def first_problem(project: Data) -> str | None:
     """The most specific problem, in words; None if there is none."""
-    best: Problem | None = None
+    best: SchemaProblem | None = None
     for each in _PROJECT.problems(project, ()):
         if best is None or each.weight > best.weight:
             best = each

@@ -11,7 +11,7 @@ from croze.bake.definition.attributes import group_value, read_attribute, target
 from croze.bake.definition.matrix import check_name, name_of, scopes_of
 from croze.bake.definition.resolver import NameResolver
 from croze.bake.errors import BakeError
-from croze.bake.hcl.content import AnyBlock, BodySchema, Content
+from croze.bake.hcl.content import AnyBlock, BodyContent, BodySchema
 from croze.bake.hcl.scope import Scope
 from croze.bake.hcl.source import Diagnostic, HclError
 from croze.bake.hcl.syntax import Attr, Expression, Variable
@@ -41,7 +41,7 @@ class Blocks(NameResolver):
         """From here on `target` and `group` are names of blocks."""
         self._instances: dict[AnyBlock, list[Instance]] = {}
         self._by_name: dict[str, dict[str, list[AnyBlock]]] = {}
-        self._contents: dict[AnyBlock, Content] = {}
+        self._contents: dict[AnyBlock, BodyContent] = {}
         self._values: dict[str, dict[str, Value]] = {"target": {}, "group": {}}
         self._weights = {"target": 1, "group": 1}
         self._changed: dict[str, dict[str, Target | Group]] = {"target": {}, "group": {}}
@@ -98,7 +98,7 @@ class Blocks(NameResolver):
         if kind not in self.variables:
             self.variables[kind] = map_value({}, MAP_OF_STRING)
 
-    def _content(self, block: AnyBlock) -> Content:
+    def _content(self, block: AnyBlock) -> BodyContent:
         content = self._contents.get(block)
         if content is None:
             problems: list[Diagnostic] = []

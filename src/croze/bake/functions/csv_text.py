@@ -12,7 +12,7 @@ from croze.bake.values.value import Value, list_value, object_value, string
 from croze.gotypes.quote import quote
 
 
-class _Reader:
+class _CsvReader:
     """Records, one by one; blank lines are none."""
 
     def __init__(self, text: str) -> None:
@@ -68,7 +68,7 @@ class _Reader:
 
 
 def _csv_decode(args: Sequence[Value]) -> Value:
-    reader = _Reader(args[0].text)
+    reader = _CsvReader(args[0].text)
     headers = reader.record()
     if headers is None:
         raise CallError("missing header line")

@@ -8,7 +8,7 @@ from croze.bake.hcl.invalid import check_tokens
 from croze.bake.hcl.lexer import tokenize, tokenize_template
 from croze.bake.hcl.source import Diagnostic, HclError, Pos, SourceRange
 from croze.bake.hcl.syntax import Attribute, Block, Body, Broken, Expression
-from croze.bake.hcl.tokens import Token
+from croze.bake.hcl.tokens import HclToken
 from croze.gotypes.quote import quote
 
 _REQUIRED = "Argument or block definition required"
@@ -108,7 +108,7 @@ class _BodyParser(ExpressionParser):
         self.error(_REQUIRED, _NEEDED_EQUALS, name.range)
         return None
 
-    def _parse_attribute(self, name: Token, single_line: bool) -> Attribute:
+    def _parse_attribute(self, name: HclToken, single_line: bool) -> Attribute:
         self.read()
         mark = len(self.problems)
         expression = self.parse_expression()
@@ -124,7 +124,7 @@ class _BodyParser(ExpressionParser):
                 self.recover_after_item()
         return Attribute(name.text, expression, name.range.to(end), name.range)
 
-    def _no_newline(self, following: Token) -> None:
+    def _no_newline(self, following: HclToken) -> None:
         if self.recovering:
             return
         summary = "Missing newline after argument"
@@ -134,7 +134,7 @@ class _BodyParser(ExpressionParser):
             detail = f"Argument definitions must be separated by newlines, not commas. {detail}"
         self.error(summary, detail, following.range)
 
-    def _parse_block(self, name: Token) -> Block:
+    def _parse_block(self, name: HclToken) -> Block:
         labels: list[str] = []
         label_ranges: list[SourceRange] = []
         while (kind := self.ahead.kind) in (t.OPEN_QUOTE, t.IDENT):
@@ -161,7 +161,7 @@ class _BodyParser(ExpressionParser):
             self.error(_INVALID_BLOCK, detail or _NO_LABEL, token.range)
         self.recover_after_item()
 
-    def _parse_block_body(self, opening: Token) -> Body:
+    def _parse_block_body(self, opening: HclToken) -> Body:
         if self.ahead.kind in (t.NEWLINE, t.EOF, "}"):
             return self.parse_body("}")
         mark = len(self.problems)
@@ -193,7 +193,7 @@ class _BodyParser(ExpressionParser):
             self.error(_REQUIRED, _NEEDED_EQUALS if name.kind == t.IDENT else _NEEDED, name.range)
         return None
 
-    def _end_line(self, opening: Token) -> None:
+    def _end_line(self, opening: HclToken) -> None:
         token = self.ahead
         if token.kind == "}":
             self.read()
@@ -262,5 +262,5 @@ def parse_template(text: str, filename: str, start: Pos, problems: list[Diagnost
         return _broken(tokens, problems)
 
 
-def _broken(tokens: list[Token], problems: list[Diagnostic]) -> Expression:
+def _broken(tokens: list[HclToken], problems: list[Diagnostic]) -> Expression:
     return Broken(problems[-1:], tokens[0].range.to(tokens[-1].range))

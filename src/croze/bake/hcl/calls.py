@@ -10,7 +10,7 @@ from croze.bake.hcl.evaluation import Evaluation
 from croze.bake.hcl.function import ArgumentError, CallError, Function, Parameter
 from croze.bake.hcl.scope import Scope
 from croze.bake.hcl.source import Diagnostic, HclError, did_you_mean, suggestion
-from croze.bake.hcl.syntax import Call, Expression, Literal
+from croze.bake.hcl.syntax import Expression, FunctionCall, Literal
 from croze.bake.values.convert import ConversionError, convert
 from croze.bake.values.value import DYNAMIC_VALUE, Value, unknown_of
 from croze.gotypes.quote import quote
@@ -19,7 +19,7 @@ _UNKNOWN = "Call to unknown function"
 _EXPANDING = "Invalid expanding argument value"
 
 
-def call(evaluation: Evaluation, node: Call, scope: Scope) -> Value:
+def call(evaluation: Evaluation, node: FunctionCall, scope: Scope) -> Value:
     function = scope.function(node.name)
     if function is None:
         return _unknown_function(evaluation, node, scope)
@@ -59,7 +59,7 @@ class _Closure(Struct, frozen=True):
         return value, problems
 
 
-def _unknown_function(evaluation: Evaluation, node: Call, scope: Scope) -> Value:
+def _unknown_function(evaluation: Evaluation, node: FunctionCall, scope: Scope) -> Value:
     if scope.constant:
         detail = "Functions may not be called here."
         return evaluation.error("Function calls not allowed", detail, node.range)
@@ -80,7 +80,7 @@ def _unknown_function(evaluation: Evaluation, node: Call, scope: Scope) -> Value
     return evaluation.error(_UNKNOWN, detail, node.name_range)
 
 
-def _expanded(evaluation: Evaluation, node: Call, scope: Scope) -> list[Expression] | None:
+def _expanded(evaluation: Evaluation, node: FunctionCall, scope: Scope) -> list[Expression] | None:
     """The arguments with the elements of the last one in its place."""
     last = node.args[-1]
     mark = len(evaluation.problems)
@@ -101,7 +101,7 @@ def _expanded(evaluation: Evaluation, node: Call, scope: Scope) -> list[Expressi
 
 
 def _check_count(
-    evaluation: Evaluation, node: Call, function: Function, args: Sequence[Expression]
+    evaluation: Evaluation, node: FunctionCall, function: Function, args: Sequence[Expression]
 ) -> bool:
     count = len(function.parameters)
     if len(args) < count:
@@ -157,7 +157,7 @@ def _invoke(function: Function, values: Sequence[Value]) -> Value:
 
 def _bad_argument(
     evaluation: Evaluation,
-    node: Call,
+    node: FunctionCall,
     function: Function,
     args: Sequence[Expression],
     error: ArgumentError,

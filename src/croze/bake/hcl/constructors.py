@@ -14,7 +14,7 @@ from croze.bake.hcl.syntax import (
     Tuple,
 )
 from croze.bake.hcl.templates import TemplateParser
-from croze.bake.hcl.tokens import Token
+from croze.bake.hcl.tokens import HclToken
 from croze.bake.values.value import DYNAMIC_VALUE
 
 _NESTING = "This may be caused by incorrect {0} nesting elsewhere in this file."
@@ -41,7 +41,7 @@ class ConstructorParser(TemplateParser):
         finally:
             self.pop_newlines()
 
-    def _parse_tuple(self, open_token: Token) -> Expression:
+    def _parse_tuple(self, open_token: HclToken) -> Expression:
         items: list[Expression] = []
         while True:
             if self.ahead.kind == "]":
@@ -63,7 +63,7 @@ class ConstructorParser(TemplateParser):
             self.read()
         return Tuple(items, open_token.range.to(close.range), open_token.range)
 
-    def _no_separator(self, open_token: Token, following: Token) -> None:
+    def _no_separator(self, open_token: HclToken, following: HclToken) -> None:
         if self.recovering:
             return
         if following.kind == t.EOF:
@@ -89,7 +89,9 @@ class ConstructorParser(TemplateParser):
         self.pop_newlines()
         return ObjectExpression(items, open_token.range.to(close.range), open_token.range)
 
-    def _parse_items(self, open_token: Token, items: list[tuple[ObjectKey, Expression]]) -> Token:
+    def _parse_items(
+        self, open_token: HclToken, items: list[tuple[ObjectKey, Expression]]
+    ) -> HclToken:
         """Items up to the closing brace, which is returned, or what stands in for it after an
         error."""
         while True:
@@ -117,7 +119,7 @@ class ConstructorParser(TemplateParser):
                 return self.recover("}")
             self.read()
 
-    def _parse_key(self, open_token: Token) -> ObjectKey | None:
+    def _parse_key(self, open_token: HclToken) -> ObjectKey | None:
         """`key =` or `key :`; None after an error."""
         computed = self.ahead.kind == "("
         mark = len(self.problems)
@@ -132,7 +134,7 @@ class ConstructorParser(TemplateParser):
             self._no_value(open_token, following)
         return None
 
-    def _no_value(self, open_token: Token, following: Token) -> None:
+    def _no_value(self, open_token: HclToken, following: HclToken) -> None:
         summary = "Missing key/value separator"
         if following.kind == t.EOF:
             self._no_end(open_token)
@@ -145,12 +147,12 @@ class ConstructorParser(TemplateParser):
             detail = 'Expected an equals sign ("=") to mark the beginning of the attribute value.'
             self.error(summary, detail, following.range)
 
-    def _no_end(self, open_token: Token) -> None:
+    def _no_end(self, open_token: HclToken) -> None:
         self.error(
             "Unterminated object constructor expression", _NO_END.format("brace"), open_token.range
         )
 
-    def _no_item_separator(self, open_token: Token, following: Token) -> None:
+    def _no_item_separator(self, open_token: HclToken, following: HclToken) -> None:
         if self.recovering:
             return
         if following.kind == t.EOF:
@@ -159,7 +161,7 @@ class ConstructorParser(TemplateParser):
             detail = "Expected a newline or comma to mark the beginning of the next attribute."
             self.error("Missing attribute separator", detail, following.range)
 
-    def _parse_for(self, open_token: Token) -> Expression:
+    def _parse_for(self, open_token: HclToken) -> Expression:
         self.push_newlines(False)
         try:
             parsed = self._parse_loop(open_token)
@@ -193,7 +195,7 @@ class ConstructorParser(TemplateParser):
         self.read()
         return (names[0] if len(names) == 2 else ""), names[-1]
 
-    def _parse_loop(self, open_token: Token) -> Expression | None:
+    def _parse_loop(self, open_token: HclToken) -> Expression | None:
         names = self._parse_names()
         if names is None:
             return None
@@ -233,7 +235,7 @@ class ConstructorParser(TemplateParser):
             open_token.range,
         )
 
-    def _close_for(self, open_token: Token) -> Token:
+    def _close_for(self, open_token: HclToken) -> HclToken:
         close_kind = t.OPPOSITE[open_token.kind]
         if self.ahead.kind == close_kind:
             return self.read()
@@ -243,7 +245,11 @@ class ConstructorParser(TemplateParser):
         return self.recover(close_kind)
 
     def _check_for(
-        self, open_token: Token, key: Expression | None, value: Expression, ellipsis: Token | None
+        self,
+        open_token: HclToken,
+        key: Expression | None,
+        value: Expression,
+        ellipsis: HclToken | None,
     ) -> None:
         if open_token.kind == "{":
             if key is None:

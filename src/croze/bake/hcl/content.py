@@ -31,7 +31,7 @@ class AnyBody(Protocol):
         """Where messages say that something is missing."""
         ...
 
-    def content(self, schema: BodySchema, problems: list[Diagnostic]) -> Content: ...
+    def content(self, schema: BodySchema, problems: list[Diagnostic]) -> BodyContent: ...
 
     def just_attributes(
         self, hidden: frozenset[str], problems: list[Diagnostic]
@@ -48,7 +48,7 @@ class AnyBlock(msgspec.Struct, eq=False):
     label_ranges: list[SourceRange]
 
 
-class Content(msgspec.Struct):
+class BodyContent(msgspec.Struct):
     attributes: dict[str, Attribute] = msgspec.field(default_factory=dict)
     blocks: list[AnyBlock] = msgspec.field(default_factory=list)
 
@@ -65,8 +65,8 @@ class NativeBody(msgspec.Struct, frozen=True):
     def missing_range(self) -> SourceRange:
         return self.body.missing_range
 
-    def content(self, schema: BodySchema, problems: list[Diagnostic]) -> Content:
-        content = Content()
+    def content(self, schema: BodySchema, problems: list[Diagnostic]) -> BodyContent:
+        content = BodyContent()
         for name in schema.attributes:
             if name in self.body.attributes:
                 content.attributes[name] = self.body.attributes[name]
@@ -116,8 +116,8 @@ class JsonBody(msgspec.Struct, frozen=True):
             return self.value.close_range
         return self.value.start_range
 
-    def content(self, schema: BodySchema, problems: list[Diagnostic]) -> Content:
-        content = Content()
+    def content(self, schema: BodySchema, problems: list[Diagnostic]) -> BodyContent:
+        content = BodyContent()
         for member in _members(self.value, "", problems):
             name = member.name
             if name in schema.attributes:

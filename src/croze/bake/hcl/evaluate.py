@@ -23,11 +23,10 @@ from croze.bake.hcl.source import Diagnostic, HclError, SourceRange, did_you_mea
 from croze.bake.hcl.syntax import (
     Binary,
     Broken,
-    Call,
     Conditional,
     Expression,
     For,
-    Item,
+    FunctionCall,
     Join,
     Literal,
     Lookup,
@@ -36,6 +35,7 @@ from croze.bake.hcl.syntax import (
     Parentheses,
     Relative,
     Splat,
+    SplatItem,
     Template,
     Tuple,
     Unary,
@@ -80,7 +80,7 @@ class Evaluator:
                 return self._object(node, scope)
             case Tuple():
                 return tuple_value([self.evaluate(each, scope) for each in node.items])
-            case Call():
+            case FunctionCall():
                 return calls.call(self, node, scope)
             case Wrapped() | Parentheses():
                 return self.evaluate(node.inner, scope)
@@ -109,7 +109,7 @@ class Evaluator:
                 return self._key(node, scope)
             case Join():
                 return self._join(node, scope)
-            case Item():
+            case SplatItem():
                 return scope.items.get(node, DYNAMIC_VALUE)
             case JsonString() | JsonArray() | JsonObject():
                 return evaluate_json(self, node, scope)

@@ -7,15 +7,15 @@ from croze.bake.hcl.source import Diagnostic
 from croze.bake.hcl.syntax import (
     Binary,
     Broken,
-    Call,
     Conditional,
     Expression,
+    FunctionCall,
     Literal,
     Parentheses,
     Unary,
     Variable,
 )
-from croze.bake.hcl.tokens import Token
+from croze.bake.hcl.tokens import HclToken
 from croze.bake.hcl.traversals import TraversalParser
 from croze.bake.values import number as numbers
 from croze.bake.values.types import NUMBER
@@ -55,7 +55,7 @@ class ExpressionParser(TraversalParser):
         self.ascend()
         return parsed
 
-    def _parse_conditional(self, first: Token, condition: Expression, mark: int) -> Expression:
+    def _parse_conditional(self, first: HclToken, condition: Expression, mark: int) -> Expression:
         """What follows a condition, if it is one."""
         if self.lost(mark) or self.ahead.kind != "?":
             return condition
@@ -131,7 +131,7 @@ class ExpressionParser(TraversalParser):
         self.recovering = True
         return Literal(DYNAMIC_VALUE, start.range)
 
-    def number_literal(self, token: Token) -> Literal:
+    def number_literal(self, token: HclToken) -> Literal:
         parsed = numbers.parse(token.text)
         if parsed is None:
             detail = "Failed to recognize the value of this number literal."
@@ -164,7 +164,7 @@ class ExpressionParser(TraversalParser):
             return Literal(_WORDS[token.text], token.range)
         return Variable(token.text, token.range, token.range)
 
-    def _parse_call(self, name: Token) -> Expression:
+    def _parse_call(self, name: HclToken) -> Expression:
         full_name, last = name.text, name
         opening = self.read()
         while opening.kind == "::":
@@ -187,17 +187,19 @@ class ExpressionParser(TraversalParser):
         args: list[Expression] = []
         close, expands = self._parse_args(name, opening, args)
         self.pop_newlines()
-        return Call(full_name, args, expands, name.range.to(last.range), opening.range, close.range)
+        return FunctionCall(
+            full_name, args, expands, name.range.to(last.range), opening.range, close.range
+        )
 
-    def _broken_call(self, summary: str, detail: str, name: Token, bad: Token) -> Expression:
+    def _broken_call(self, summary: str, detail: str, name: HclToken, bad: HclToken) -> Expression:
         problem = Diagnostic(summary, detail, bad.range)
         self.problems.append(problem)
         self.recover_over("(")
         return Broken([problem], name.range.to(bad.range))
 
     def _parse_args(
-        self, name: Token, opening: Token, args: list[Expression]
-    ) -> tuple[Token, bool]:
+        self, name: HclToken, opening: HclToken, args: list[Expression]
+    ) -> tuple[HclToken, bool]:
         """The arguments; returns the closing parenthesis, and whether the last argument is
         expanded."""
         while True:
@@ -216,7 +218,7 @@ class ExpressionParser(TraversalParser):
                 self._no_argument_separator(name, opening, separator)
                 return self.recover(")"), False
 
-    def _close_expanded(self, ellipsis: Token) -> Token:
+    def _close_expanded(self, ellipsis: HclToken) -> HclToken:
         if self.ahead.kind == ")":
             return self.read()
         if not self.recovering:
@@ -227,7 +229,9 @@ class ExpressionParser(TraversalParser):
             self.error("Missing closing parenthesis", detail, ellipsis.range)
         return self.recover(")")
 
-    def _no_argument_separator(self, name: Token, opening: Token, separator: Token) -> None:
+    def _no_argument_separator(
+        self, name: HclToken, opening: HclToken, separator: HclToken
+    ) -> None:
         if separator.kind == t.EOF:
             detail = (
                 "There is no closing parenthesis for this function call before the "

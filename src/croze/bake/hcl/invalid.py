@@ -6,7 +6,7 @@ from collections import Counter
 
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.source import Diagnostic
-from croze.bake.hcl.tokens import Token
+from croze.bake.hcl.tokens import HclToken
 
 _BITWISE = {
     "&": ' Did you mean boolean AND ("&&")?',
@@ -49,7 +49,7 @@ _CURLY = (
 _SUSPECTS = {*_BITWISE, *_ONCE, *_IN_PAIRS, t.QUOTED_NEWLINE, t.INVALID}
 
 
-def check_tokens(tokens: list[Token]) -> list[Diagnostic]:
+def check_tokens(tokens: list[HclToken]) -> list[Diagnostic]:
     """What is wrong with these tokens, whatever stands around them; repetitions are told a few
     times."""
     problems: list[Diagnostic] = []
@@ -60,7 +60,7 @@ def check_tokens(tokens: list[Token]) -> list[Diagnostic]:
     return problems
 
 
-def _check(token: Token, seen: Counter[str]) -> list[Diagnostic]:
+def _check(token: HclToken, seen: Counter[str]) -> list[Diagnostic]:
     kind = token.kind
     if kind in _BITWISE:
         seen["bitwise"] += 1

@@ -15,7 +15,7 @@ from typing import Final
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.graphemes import clusters
 from croze.bake.hcl.source import START, Pos
-from croze.bake.hcl.tokens import Token
+from croze.bake.hcl.tokens import HclToken
 
 _PLAIN: Final = re.compile(
     r"""
@@ -74,7 +74,7 @@ class _Text:
         self.text = text
         self.filename = filename
         self.start = start
-        self.tokens: list[Token] = []
+        self.tokens: list[HclToken] = []
         self._places: dict[int, Pos] | None = None
 
     def place(self, offset: int) -> Pos:
@@ -115,7 +115,7 @@ class _Lexer:
         self.last_comment_end = text.rfind("*/")
         self.is_ascii = text.isascii()
 
-    def run(self) -> list[Token]:
+    def run(self) -> list[HclToken]:
         steps = {
             _PLAIN_MODE: self.plain,
             _QUOTED_MODE: self.quoted,
@@ -131,7 +131,7 @@ class _Lexer:
     def emit(self, kind: str, end: int) -> None:
         """Add the token that goes from here to `end`."""
         at = self.at
-        self.tokens.append(Token(kind, self.text[at:end], self.source, at, end))
+        self.tokens.append(HclToken(kind, self.text[at:end], self.source, at, end))
         self.at = end
 
     def plain(self) -> None:
@@ -145,19 +145,19 @@ class _Lexer:
             at = match.end()
             first = at - len(piece)
             if group == "symbol":
-                add(Token(piece, piece, source, first, at))
+                add(HclToken(piece, piece, source, first, at))
             elif group == "string":
-                add(Token(t.OPEN_QUOTE, '"', source, first, first + 1))
+                add(HclToken(t.OPEN_QUOTE, '"', source, first, first + 1))
                 if len(piece) > 2:
-                    add(Token(t.QUOTED, piece[1:-1], source, first + 1, at - 1))
-                add(Token(t.CLOSE_QUOTE, '"', source, at - 1, at))
+                    add(HclToken(t.QUOTED, piece[1:-1], source, first + 1, at - 1))
+                add(HclToken(t.CLOSE_QUOTE, '"', source, at - 1, at))
             elif group == "ident":
                 if not is_ascii:
                     at = _identifier_end(text, at)
                     piece = text[first:at]
-                add(Token(t.IDENT, piece, source, first, at))
+                add(HclToken(t.IDENT, piece, source, first, at))
             elif group in _AS_THEY_STAND:
-                add(Token(_AS_THEY_STAND[group], piece, source, first, at))
+                add(HclToken(_AS_THEY_STAND[group], piece, source, first, at))
             else:
                 self.at = first
                 self.turn(group, piece, at)
@@ -280,11 +280,11 @@ def _unusable(char: str) -> str:
     return t.BAD_UTF8 if "\udc80" <= char <= "\udcff" else t.INVALID
 
 
-def tokenize(text: str, filename: str, start: Pos = START) -> list[Token]:
+def tokenize(text: str, filename: str, start: Pos = START) -> list[HclToken]:
     """The tokens of a file or an expression; the last is always the end of the file."""
     return _Lexer(text, filename, start, _PLAIN_MODE).run()
 
 
-def tokenize_template(text: str, filename: str, start: Pos = START) -> list[Token]:
+def tokenize_template(text: str, filename: str, start: Pos = START) -> list[HclToken]:
     """The tokens of a text that is a template from end to end, as strings in JSON are."""
     return _Lexer(text, filename, start, _BARE_MODE).run()

@@ -9,7 +9,7 @@ from typing import Final
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.graphemes import count
 from croze.bake.hcl.source import Diagnostic, Placed, Pos, SourceRange
-from croze.bake.hcl.tokens import Token
+from croze.bake.hcl.tokens import HclToken
 from croze.gotypes.quote import quote
 
 _PIECES: Final = re.compile(
@@ -19,7 +19,7 @@ _PIECES: Final = re.compile(
 _SIMPLE: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 
-def literal_text(token: Token, problems: list[Diagnostic]) -> str:
+def literal_text(token: HclToken, problems: list[Diagnostic]) -> str:
     """What the token means; adds a diagnostic for each escape that means nothing."""
     text = token.text
     if token.kind == t.TEXT:
@@ -30,7 +30,7 @@ def literal_text(token: Token, problems: list[Diagnostic]) -> str:
     return "".join(_resolve(token, pieces, at, problems) for at in range(len(pieces)))
 
 
-def _where(token: Token, pieces: Sequence[str], index: int) -> SourceRange:
+def _where(token: HclToken, pieces: Sequence[str], index: int) -> SourceRange:
     """Where one of the token's pieces stands."""
     line, column, offset = token.start
     start = token.start
@@ -44,7 +44,7 @@ def _where(token: Token, pieces: Sequence[str], index: int) -> SourceRange:
     return Placed(token.filename, start, Pos(line, column, offset))
 
 
-def _resolve(token: Token, pieces: Sequence[str], index: int, problems: list[Diagnostic]) -> str:
+def _resolve(token: HclToken, pieces: Sequence[str], index: int, problems: list[Diagnostic]) -> str:
     piece = pieces[index]
     if piece in ("$${", "%%{"):
         return piece[1:]

@@ -10,10 +10,10 @@ from croze.bake.hcl.json_evaluate import template_of
 from croze.bake.hcl.json_syntax import JsonArray, JsonObject, JsonString
 from croze.bake.hcl.syntax import (
     Binary,
-    Call,
     Conditional,
     Expression,
     For,
+    FunctionCall,
     Join,
     Literal,
     Lookup,
@@ -31,20 +31,20 @@ from croze.bake.hcl.syntax import (
 )
 
 
-class References(Struct):
+class ExpressionReferences(Struct):
     """Names of functions, and variables with their steps, in the order they are written."""
 
     functions: list[str] = field(default_factory=list)
     variables: list[Variable] = field(default_factory=list)
 
 
-def references(expression: Expression) -> References:
-    gathered = References()
+def references(expression: Expression) -> ExpressionReferences:
+    gathered = ExpressionReferences()
     _walk(expression, gathered)
     return gathered
 
 
-def _walk(root: Expression, gathered: References) -> None:
+def _walk(root: Expression, gathered: ExpressionReferences) -> None:
     """Down all branches but that of `for`, which brings names of its own, without recursion."""
     waiting: list[tuple[Expression, frozenset[str]]] = [(root, frozenset())]
     while waiting:
@@ -53,7 +53,7 @@ def _walk(root: Expression, gathered: References) -> None:
             if node.name not in local:
                 gathered.variables.append(node)
             continue
-        if isinstance(node, Call):
+        if isinstance(node, FunctionCall):
             gathered.functions.append(node.name)
         elif isinstance(node, For):
             names = local.union(name for name in (node.key_name, node.value_name) if name)
@@ -77,7 +77,7 @@ def _children(node: Expression) -> Sequence[Expression]:
             return [part for item in node.items for part in item if not _is_name(part)]
         case Tuple():
             return node.items
-        case Call():
+        case FunctionCall():
             return node.args
         case ObjectKey():
             return [] if _is_name(node) else [node.wrapped]

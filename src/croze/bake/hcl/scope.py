@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 
 from croze.bake.hcl.function import Function
-from croze.bake.hcl.syntax import Item
+from croze.bake.hcl.syntax import SplatItem
 from croze.bake.values.value import Value
 
 
@@ -28,7 +28,7 @@ class Scope:
         self.functions = functions
         self.parent = parent
         self.constant = constant
-        self.items: dict[Item, Value] = {}
+        self.items: dict[SplatItem, Value] = {}
 
     def child(self, variables: MutableMapping[str, Value]) -> Scope:
         return Scope(variables, None, self)

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.source import Diagnostic, HclError, SourceRange
-from croze.bake.hcl.tokens import Token
+from croze.bake.hcl.tokens import HclToken
 
 # Each level costs the interpreter a handful of frames; nobody writes this deep by hand.
 _DEEPEST = 80
@@ -23,7 +23,7 @@ class TokenStream:
     that may only follow from that are not told.
     """
 
-    def __init__(self, tokens: list[Token], problems: list[Diagnostic]) -> None:
+    def __init__(self, tokens: list[HclToken], problems: list[Diagnostic]) -> None:
         self.tokens = tokens
         self.problems = problems
         self.index = 0
@@ -58,7 +58,7 @@ class TokenStream:
     def ascend(self) -> None:
         self._depth -= 1
 
-    def read(self) -> Token:
+    def read(self) -> HclToken:
         token = self.ahead
         self.index = at = self._next_index
         if at < len(self.tokens) and (following := self.tokens[at]).kind not in _SKIPPED:
@@ -96,7 +96,7 @@ class TokenStream:
         self._newlines.pop()
         self._look()
 
-    def recover(self, end: str) -> Token:
+    def recover(self, end: str) -> HclToken:
         """Skip to behind the next `end` that closes what is open here; returns it, or the end of
         file."""
         self.recovering = True

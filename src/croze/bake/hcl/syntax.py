@@ -95,7 +95,7 @@ class Lookup(Opened):
     bracket_range: SourceRange
 
 
-class Call(Whole):
+class FunctionCall(Whole):
     name: str
     args: list[Expression]
     expand_last: bool
@@ -168,7 +168,7 @@ class For(Opened):
     open_range: SourceRange
 
 
-class Item(Whole, eq=False):
+class SplatItem(Whole, eq=False):
     """What a splat stands for while it looks at one element."""
 
     range: SourceRange
@@ -177,7 +177,7 @@ class Item(Whole, eq=False):
 class Splat(Whole):
     source: Expression
     each: Expression
-    item: Item
+    item: SplatItem
     range: SourceRange
     marker_range: SourceRange
 

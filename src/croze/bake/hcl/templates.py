@@ -21,7 +21,7 @@ from croze.bake.hcl.template_tokens import (
     meld,
 )
 from croze.bake.hcl.template_tree import TemplateTree
-from croze.bake.hcl.tokens import Token
+from croze.bake.hcl.tokens import HclToken
 from croze.bake.values.value import string
 from croze.gotypes.quote import quote
 
@@ -62,7 +62,7 @@ class TemplateParser(TokenStream):
         span = open_token.range.to(self.previous_range())
         return Wrapped(parts[0], span) if passes_through else Template(parts, span)
 
-    def _parse_simple(self, open_token: Token) -> Expression | None:
+    def _parse_simple(self, open_token: HclToken) -> Expression | None:
         """The commonest template, a text without anything in it, on a short way."""
         text, after = self.ahead, self.tokens[self._next_index]
         if after.kind != t.CLOSE_QUOTE:
@@ -119,7 +119,7 @@ class TemplateParser(TokenStream):
             self.pop_newlines()
 
     def _interpolation(
-        self, token: Token, start: SourceRange, end: str, pieces: list[Piece]
+        self, token: HclToken, start: SourceRange, end: str, pieces: list[Piece]
     ) -> bool:
         """Reads `expression }`; whether the following text loses its leading space."""
         expression = self.parse_expression()
@@ -133,7 +133,7 @@ class TemplateParser(TokenStream):
         pieces.append(InterpolationPiece(expression, token.range.to(close.range)))
         return close.kind == t.SEQUENCE_END and close.text == "~}"
 
-    def _unclosed(self, close: Token, start: SourceRange, end: str) -> None:
+    def _unclosed(self, close: HclToken, start: SourceRange, end: str) -> None:
         summary = "Unclosed template interpolation sequence"
         place = ""
         if close.kind == t.EOF:
@@ -154,7 +154,9 @@ class TemplateParser(TokenStream):
         detail = _COLON_HINT if close.kind == ":" else _ESCAPE_HINT
         self.error("Extra characters after interpolation expression", detail, close.range)
 
-    def _directive(self, token: Token, start: SourceRange, end: str, pieces: list[Piece]) -> bool:
+    def _directive(
+        self, token: HclToken, start: SourceRange, end: str, pieces: list[Piece]
+    ) -> bool:
         """Reads `keyword ... }`; whether the following text loses its leading space."""
         word = self.ahead
         if word.kind != t.IDENT:
@@ -193,7 +195,7 @@ class TemplateParser(TokenStream):
         self.recover(t.SEQUENCE_END)
         return False
 
-    def _for_directive(self, token: Token, pieces: list[Piece]) -> bool:
+    def _for_directive(self, token: HclToken, pieces: list[Piece]) -> bool:
         names: list[str] = []
         for problem in ("variable name after 'for'", "value variable name after comma"):
             if self.ahead.kind != t.IDENT:

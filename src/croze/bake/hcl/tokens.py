@@ -43,7 +43,7 @@ OPPOSITE: Final = {
 }
 
 
-class Token(Stretch):
+class HclToken(Stretch):
     """A piece of source text, its kind, and where it stands."""
 
     __slots__ = ("kind", "text")
@@ -62,9 +62,9 @@ class Token(Stretch):
     def is_keyword(self, word: str) -> bool:
         return self.kind == IDENT and self.text == word
 
-    def as_newline(self) -> Token:
+    def as_newline(self) -> HclToken:
         """What a comment up to the end of its line is, which has the newline in it."""
-        return Token(NEWLINE, "\n", self.source, self.first, self.last)
+        return HclToken(NEWLINE, "\n", self.source, self.first, self.last)
 
     def __repr__(self) -> str:
         return f"Token({self.kind!r}, {self.text!r}, {self})"

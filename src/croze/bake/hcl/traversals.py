@@ -11,17 +11,17 @@ from croze.bake.hcl.syntax import (
     Attr,
     Broken,
     Expression,
-    Item,
     Literal,
     LiteralIndex,
     Lookup,
     Relative,
     Splat,
+    SplatItem,
     Step,
     Template,
     Variable,
 )
-from croze.bake.hcl.tokens import Token
+from croze.bake.hcl.tokens import HclToken
 from croze.bake.values.value import DYNAMIC_VALUE
 
 # Chains of computed indexes and splats nest; literal steps do not.
@@ -37,7 +37,7 @@ class TraversalParser(ConstructorParser):
     """The part of the parser that knows `.name`, `[key]` and `[*]`."""
 
     @abstractmethod
-    def number_literal(self, token: Token) -> Literal: ...
+    def number_literal(self, token: HclToken) -> Literal: ...
 
     def parse_traversals(self, origin: Expression) -> Expression:
         """The expression with all the steps behind it."""
@@ -67,7 +67,9 @@ class TraversalParser(ConstructorParser):
         self.recovering = True
         return Broken(self.problems[-1:], origin.range.to(dot.range))
 
-    def _legacy_index(self, dot: Token, token: Token, subject: Token, hint: str) -> LiteralIndex:
+    def _legacy_index(
+        self, dot: HclToken, token: HclToken, subject: HclToken, hint: str
+    ) -> LiteralIndex:
         """`.0`, an index in the clothes of an attribute."""
         span = dot.range.to(token.range)
         if "." in token.text:
@@ -77,7 +79,7 @@ class TraversalParser(ConstructorParser):
             return LiteralIndex(DYNAMIC_VALUE, span)
         return LiteralIndex(self.number_literal(token).value, span)
 
-    def _attribute_splat(self, origin: Expression, source: Expression, dot: Token) -> Expression:
+    def _attribute_splat(self, origin: Expression, source: Expression, dot: HclToken) -> Expression:
         marker = self.read()
         first = self.ahead.range
         last = marker.range
@@ -96,11 +98,11 @@ class TraversalParser(ConstructorParser):
                 self._bad_splat(token, marker)
                 return source
             last = token.range
-        item = Item(dot.range.to(marker.range))
+        item = SplatItem(dot.range.to(marker.range))
         each: Expression = Relative(item, steps, first.to(last)) if steps else item
         return Splat(source, each, item, origin.range.to(last), dot.range.to(marker.range))
 
-    def _bad_splat(self, token: Token, marker: Token) -> None:
+    def _bad_splat(self, token: HclToken, marker: HclToken) -> None:
         if not self.recovering:
             if token.kind == "*":
                 detail = (
@@ -134,14 +136,14 @@ class TraversalParser(ConstructorParser):
             return _step(source, LiteralIndex(part.value, brackets))
         return Lookup(source, key, origin.range.to(brackets), opening.range, brackets)
 
-    def _close_bracket(self, summary: str, detail: str) -> Token:
+    def _close_bracket(self, summary: str, detail: str) -> HclToken:
         close = self.read()
         if close.kind == "]" or self.recovering:
             return close
         self.error(summary, detail, close.range)
         return self.recover("]")
 
-    def _full_splat(self, origin: Expression, source: Expression, opening: Token) -> Expression:
+    def _full_splat(self, origin: Expression, source: Expression, opening: HclToken) -> Expression:
         """`[*]` and all the steps behind it, which are looked up in each element."""
         self.read()
         close = self._close_bracket(
@@ -150,7 +152,7 @@ class TraversalParser(ConstructorParser):
             'closing bracket ("]").',
         )
         marker = opening.range.to(close.range)
-        item = Item(marker)
+        item = SplatItem(marker)
         self.descend()
         each = self.parse_traversals(item)
         self.ascend()

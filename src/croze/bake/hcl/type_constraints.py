@@ -7,7 +7,14 @@ from typing import Final
 from croze.bake.hcl.bodies import parse_expression
 from croze.bake.hcl.json_syntax import JsonString
 from croze.bake.hcl.source import Diagnostic, SourceRange
-from croze.bake.hcl.syntax import Call, Expression, ObjectExpression, ObjectKey, Tuple, keyword
+from croze.bake.hcl.syntax import (
+    Expression,
+    FunctionCall,
+    ObjectExpression,
+    ObjectKey,
+    Tuple,
+    keyword,
+)
 from croze.bake.values.types import (
     BOOL,
     DYNAMIC,
@@ -47,10 +54,10 @@ def static_keyword(expression: Expression) -> str:
 
 def type_constraint(expression: Expression, problems: list[Diagnostic]) -> Type:
     """The type; the dynamic one with a diagnostic if it is none."""
-    return _Reader(problems).read(expression)
+    return _TypeReader(problems).read(expression)
 
 
-class _Reader:
+class _TypeReader:
     def __init__(self, problems: list[Diagnostic]) -> None:
         self.problems = problems
 
@@ -70,7 +77,7 @@ class _Reader:
         if name:
             detail = f"The keyword {quote(name)} is not a valid type specification."
             return self.fail(detail, written.range)
-        if not isinstance(expression, Call):
+        if not isinstance(expression, FunctionCall):
             detail = (
                 "A type specification is either a primitive type keyword (bool, number, "
                 "string) or a "
@@ -83,7 +90,7 @@ class _Reader:
         detail = f"The {name} type constructor requires one argument {_ARGUMENT[name]}."
         return self.fail(detail, subject)
 
-    def call(self, call: Call, whole: SourceRange) -> Type:
+    def call(self, call: FunctionCall, whole: SourceRange) -> Type:
         name, args = call.name, call.args
         if name in _PRIMITIVE or name == "any":
             kind = "Type constraint" if name == "any" else "Primitive type"
@@ -124,7 +131,7 @@ class _Reader:
             name = self.attribute_name(key, attributes)
             if not name:
                 continue
-            if isinstance(value, Call) and value.name == "optional":
+            if isinstance(value, FunctionCall) and value.name == "optional":
                 inner = self.optional(value)
                 if inner is None:
                     continue
@@ -142,7 +149,7 @@ class _Reader:
             return ""
         return name
 
-    def optional(self, call: Call) -> Expression | None:
+    def optional(self, call: FunctionCall) -> Expression | None:
         """The type in `optional(type)`; None if it is not there."""
         if not call.args:
             detail = "Optional attribute modifier requires the attribute type as its argument."

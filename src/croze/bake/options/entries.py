@@ -1,7 +1,7 @@
 """Options that come in lists: caches, outputs, attestations, secrets and ssh agents.
 
-Each is written as comma-separated fields or as an object. `Kind` says how one kind is read, and
-every list knows how to join with another one and to drop what is there twice.
+Each is written as comma-separated fields or as an object. `EntryKind` says how one kind is read,
+and every list knows how to join with another one and to drop what is there twice.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _texts(pairs: Mapping[str, str]) -> Value:
     return map_value({key: string(text) for key, text in pairs.items()}, STRING)
 
 
-class Kind(Struct, Generic[E], frozen=True):
+class EntryKind(Struct, Generic[E], frozen=True):
     """One kind of entry: how a text and an object are read, and what makes two of them the same."""
 
     element: Type
@@ -342,11 +342,11 @@ def _unique_ssh(entries: Sequence[SshEntry]) -> list[SshEntry]:
     return list({each.id: each for each in entries}.values())
 
 
-CACHES = Kind(MAP_OF_STRING, _cache_from_text, _cache_from_object, _unique)
-OUTPUTS = Kind(MAP_OF_STRING, _output_from_text, _output_from_object, _unique)
-ATTESTS = Kind(MAP_OF_STRING, _attest_from_text, _attest_from_object, _unique_attests)
-SECRETS = Kind(_SECRET_TYPE, _secret_from_text, _secret_from_object, _unique_secrets)
-SSH = Kind(_SSH_TYPE, _ssh_from_text, _ssh_from_object, _unique_ssh)
+CACHES = EntryKind(MAP_OF_STRING, _cache_from_text, _cache_from_object, _unique)
+OUTPUTS = EntryKind(MAP_OF_STRING, _output_from_text, _output_from_object, _unique)
+ATTESTS = EntryKind(MAP_OF_STRING, _attest_from_text, _attest_from_object, _unique_attests)
+SECRETS = EntryKind(_SECRET_TYPE, _secret_from_text, _secret_from_object, _unique_secrets)
+SSH = EntryKind(_SSH_TYPE, _ssh_from_text, _ssh_from_object, _unique_ssh)
 
 
 def canonical_attest(kind: str, text: str) -> str:

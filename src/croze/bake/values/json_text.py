@@ -53,13 +53,13 @@ Parsed: TypeAlias = "bool | str | JsonNumber | list[Parsed] | JsonMembers | None
 def read_json(text: str, *, stream: bool) -> Parsed:
     """One value. `stream`: in the words for a stream of tokens, and not those for a whole text;
     a bracket too many at the end goes unnoticed there, too."""
-    reader = _Reader(text, stream)
+    reader = _JsonReader(text, stream)
     parsed = reader.value(0, _VALUE)
     reader.end()
     return parsed
 
 
-class _Reader:
+class _JsonReader:
     def __init__(self, text: str, stream: bool) -> None:
         self.text = text
         self.stream = stream

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from croze.aio import interrupts
 from croze.cli.build import interrupt_on_sigterm
 from croze.cli.buildctl.cache_metrics import CacheMetrics
-from croze.cli.buildctl.connection import Connection
+from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.common import UsageError
+from croze.cli.definition import definition_build
 from croze.client import llb
 from croze.client.build import decoded_metadata, written
 from croze.client.flags_cache import parse_caches
@@ -67,7 +68,7 @@ def _flags() -> ConnectionFlags:
     return flags
 
 
-def run(name: str, argv: Sequence[str], connection: Connection) -> int:
+def run(name: str, argv: Sequence[str], connection: ConnectionSettings) -> int:
     read, connection = _flags().take(argv, connection)
     if read.progress not in PROGRESS:
         raise UsageError(f"invalid progress mode {read.progress}", COMMAND)
@@ -89,17 +90,10 @@ def _plan(args: argparse.Namespace) -> SolvePlan:
     frontend = str(args.frontend)
     if not frontend and stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode):
         raise InvalidRequest("please specify --frontend or pipe LLB definition to stdin")
-    request = llb.DefinitionBuild(
+    request = definition_build(
+        args,
         b"" if frontend else sys.stdin.buffer.read(),
         [_output(text) for text in args.output],
-        args.local,
-        args.secret,
-        args.ssh,
-        args.allow,
-        args.oci_layout,
-        args.source_policy_file,
-        args.no_cache,
-        proxy_network=args.proxy_network,
         raw_ssh=True,
     )
     if not frontend and not request.definition:
@@ -146,7 +140,7 @@ def _options(texts: Sequence[str]) -> dict[str, str]:
 
 
 async def _build(
-    plan: SolvePlan, args: argparse.Namespace, connection: Connection, metrics: CacheMetrics
+    plan: SolvePlan, args: argparse.Namespace, connection: ConnectionSettings, metrics: CacheMetrics
 ) -> dict[str, str]:
     from croze.progress.display import make_display, running
     from croze.progress.rawjson import RawJsonDisplay

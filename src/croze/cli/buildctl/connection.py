@@ -26,7 +26,7 @@ DEFAULT_TIMEOUT_S = "5"
 _DIRECTORY = (("ca.pem", "cert.pem", "key.pem"), ("ca.crt", "tls.crt", "tls.key"))
 
 
-class Connection(Struct, frozen=True):
+class ConnectionSettings(Struct, frozen=True):
     """What the flags say of the daemon. With no `timeout_s` it is waited for."""
 
     common: Common
@@ -40,7 +40,7 @@ class Connection(Struct, frozen=True):
     server_name: str = ""
 
     @staticmethod
-    def of(flag_texts: Mapping[str, str], common: Common) -> Connection:
+    def of(flag_texts: Mapping[str, str], common: Common) -> ConnectionSettings:
         """Raises `UsageError`."""
         folder = flag_texts.get("tlsdir", "")
         ca, cert, key = (flag_texts.get(name, "") for name in ("tlscacert", "tlscert", "tlskey"))
@@ -49,7 +49,7 @@ class Connection(Struct, frozen=True):
                 raise UsageError("cannot specify tlsdir and tlscacert/tlscert/tlskey", "buildctl")
             ca, cert, key = _of_directory(folder)
         timeout_s = _seconds(flag_texts.get("timeout", DEFAULT_TIMEOUT_S))
-        return Connection(
+        return ConnectionSettings(
             common,
             flag_texts,
             flag_texts.get("addr") or os.environ.get("BUILDKIT_HOST") or DEFAULT_ADDRESS,
@@ -60,7 +60,7 @@ class Connection(Struct, frozen=True):
             flag_texts.get("tlsservername", ""),
         )
 
-    def changed(self, args: argparse.Namespace) -> Connection:
+    def changed(self, args: argparse.Namespace) -> ConnectionSettings:
         """With what more flags say. Raises `UsageError`."""
         values = {name: getattr(args, name, None) for name in _FLAGS}
         more = {
@@ -68,7 +68,7 @@ class Connection(Struct, frozen=True):
             for name, value in values.items()
             if value is not None
         }
-        return Connection.of({**self.flag_texts, **more}, self.common) if more else self
+        return ConnectionSettings.of({**self.flag_texts, **more}, self.common) if more else self
 
     def tls(self) -> Tls | None:
         from croze.rpc.tls import Tls

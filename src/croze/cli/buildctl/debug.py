@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from croze.cli.buildctl.connection import Connection
+from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, rendered, struct
 from croze.cli.buildctl.text import aligned, no_topic, size
@@ -37,7 +37,7 @@ COMMANDS = {
 _ELSEWHERE = ("dump-llb", "monitor", "logs", "ctl", "get", "histories")
 
 
-def run(name: str, argv: Sequence[str], connection: Connection) -> int:
+def run(name: str, argv: Sequence[str], connection: ConnectionSettings) -> int:
     group = ConnectionFlags("buildctl debug", "debug utilities")
     args, words = group.read_options(argv, connection.common)
     connection = connection.changed(args)
@@ -69,7 +69,7 @@ def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     return 0
 
 
-async def _info(connection: Connection, format: str) -> None:
+async def _info(connection: ConnectionSettings, format: str) -> None:
     async with connection.client() as client:
         version = await client.info()
     if format:
@@ -92,7 +92,7 @@ def _version(version: worker_pb2.BuildkitVersion) -> Fields:
 
 
 async def _workers(
-    connection: Connection, filters: Sequence[str], format: str, *, verbose: bool
+    connection: ConnectionSettings, filters: Sequence[str], format: str, *, verbose: bool
 ) -> None:
     async with connection.client() as client:
         workers = await client.workers(filters)

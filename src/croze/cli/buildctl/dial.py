@@ -6,11 +6,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from croze.cli.buildctl.connection import Connection
+from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 
 
-def run(name: str, argv: Sequence[str], connection: Connection) -> int:
+def run(name: str, argv: Sequence[str], connection: ConnectionSettings) -> int:
     """Until either side has said all."""
     flags = ConnectionFlags(f"buildctl {name}", "Proxy the stdio stream to the daemon")
     _, connection = flags.take(argv, connection)
@@ -18,7 +18,7 @@ def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     return 0
 
 
-async def _dial(connection: Connection) -> None:
+async def _dial(connection: ConnectionSettings) -> None:
     from croze.cli.stdio import stdio
     from croze.drivers.sockets import socket_streams
     from croze.drivers.tunnel import carry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from croze.cli.buildctl.connection import Connection
+from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.flags import Flags
 from croze.gotypes.argv import URFAVE
 
@@ -43,8 +43,8 @@ class ConnectionFlags(Flags):
         return " " in self.prog
 
     def take(
-        self, argv: Sequence[str], connection: Connection
-    ) -> tuple[argparse.Namespace, Connection]:
+        self, argv: Sequence[str], connection: ConnectionSettings
+    ) -> tuple[argparse.Namespace, ConnectionSettings]:
         """A command's flags, and the connection as those behind the command have it. Raises
         `UsageError`; exits for `--help`."""
         args = self.read(argv, connection.common)

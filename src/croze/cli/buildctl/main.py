@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from croze.cli.buildctl.connection import DEFAULT_ADDRESS, Connection
+from croze.cli.buildctl.connection import DEFAULT_ADDRESS, ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.text import no_topic
 from croze.cli.common import Common
@@ -56,7 +56,7 @@ GLOBAL OPTIONS:
 class BuildctlCommand(Protocol):
     """What a command's module holds: the name is told to modules of several."""
 
-    def run(self, name: str, argv: Sequence[str], connection: Connection) -> int: ...
+    def run(self, name: str, argv: Sequence[str], connection: ConnectionSettings) -> int: ...
 
 
 def main(argv: Sequence[str]) -> int:
@@ -85,7 +85,7 @@ def _run(argv: Sequence[str], common: Common) -> int:
     flags = _flags()
     try:
         args, words = flags.read_options(argv, common, until=_is_command)
-        connection = Connection.of({}, common).changed(args)
+        connection = ConnectionSettings.of({}, common).changed(args)
     except UsageError:
         print(flags.format_help(), end="")
         raise
@@ -134,7 +134,7 @@ def _is_command(word: str) -> bool:
     return word in COMMANDS or word in ALIASES or word in _HELP_WORDS
 
 
-def _command(words: Sequence[str], connection: Connection) -> int:
+def _command(words: Sequence[str], connection: ConnectionSettings) -> int:
     name = ALIASES.get(words[0], words[0])
     if name not in COMMANDS:
         return no_topic(words[0])

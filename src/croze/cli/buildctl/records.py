@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from croze.cli.buildctl.connection import Connection
+from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, message_struct, rendered
 from croze.cli.buildctl.text import aligned, second
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _HEADER = "TYPE\tREF\tCREATED\tCOMPLETED\tGENERATION"
 
 
-def run(name: str, argv: Sequence[str], connection: Connection) -> int:
+def run(name: str, argv: Sequence[str], connection: ConnectionSettings) -> int:
     """`prune-histories`: every record that is not pinned goes."""
     flags = ConnectionFlags(f"buildctl {name}", "clean up build histories")
     flags.text("--format", help=FORMAT)
@@ -35,7 +35,7 @@ def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     return 0
 
 
-async def _prune(connection: Connection, format: str) -> None:
+async def _prune(connection: ConnectionSettings, format: str) -> None:
     from croze.client import history
 
     rows, failures = [_HEADER], list[str]()
@@ -75,7 +75,9 @@ def _kind(event: control_pb2.BuildHistoryEvent) -> str:
 # -- debug --
 
 
-def debug(what: str, flags: ConnectionFlags, argv: Sequence[str], connection: Connection) -> int:
+def debug(
+    what: str, flags: ConnectionFlags, argv: Sequence[str], connection: ConnectionSettings
+) -> int:
     match what:
         case "histories":
             flags.text("--format", help=FORMAT)
@@ -110,7 +112,7 @@ def _dump(path: str, *, dot: bool) -> int:
     return 0
 
 
-async def _histories(connection: Connection, args: argparse.Namespace) -> None:
+async def _histories(connection: ConnectionSettings, args: argparse.Namespace) -> None:
     from croze.client import history
 
     check(args.format)
@@ -124,7 +126,7 @@ async def _histories(connection: Connection, args: argparse.Namespace) -> None:
         sys.stdout.write(aligned("\n".join(rows) + "\n"))
 
 
-async def _monitor(connection: Connection, args: argparse.Namespace) -> None:
+async def _monitor(connection: ConnectionSettings, args: argparse.Namespace) -> None:
     from croze.client import history
 
     async with connection.client() as client:
@@ -164,7 +166,7 @@ def _line(message: Message) -> str:
     return MessageToString(message, as_one_line=True)
 
 
-async def _logs(connection: Connection, args: argparse.Namespace) -> None:
+async def _logs(connection: ConnectionSettings, args: argparse.Namespace) -> None:
     from croze.client import history
     from croze.progress.display import make_display, running
 
@@ -187,7 +189,7 @@ async def _logs(connection: Connection, args: argparse.Namespace) -> None:
                 display.update(response)
 
 
-async def _get(connection: Connection, args: argparse.Namespace) -> None:
+async def _get(connection: ConnectionSettings, args: argparse.Namespace) -> None:
     from croze.image.reference import check_digest
 
     digest = _word(args, "blob digest")
@@ -204,7 +206,7 @@ async def _copy(channel: grpc.aio.Channel, digest: str) -> None:
     sys.stdout.buffer.flush()
 
 
-async def _ctl(connection: Connection, args: argparse.Namespace) -> None:
+async def _ctl(connection: ConnectionSettings, args: argparse.Namespace) -> None:
     from croze.client import history
 
     ref = _word(args, "build ref")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from croze.cli.buildctl.connection import Connection
+from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, rendered, struct
 from croze.cli.buildctl.text import aligned, moment, size
@@ -24,7 +24,7 @@ _HEADER = "ID\tRECLAIMABLE\tSIZE\tLAST ACCESSED"
 _LIMITS = ("--keep-storage", "--keep-storage-min", "--free-storage")
 
 
-def run(name: str, argv: Sequence[str], connection: Connection) -> int:
+def run(name: str, argv: Sequence[str], connection: ConnectionSettings) -> int:
     flags = ConnectionFlags(f"buildctl {name}", "disk usage")
     flags.text("--format", help=FORMAT)
     flags.texts("-f", "--filter", help="Filter records")
@@ -40,7 +40,7 @@ def run(name: str, argv: Sequence[str], connection: Connection) -> int:
     return 0
 
 
-async def _du(connection: Connection, args: argparse.Namespace) -> None:
+async def _du(connection: ConnectionSettings, args: argparse.Namespace) -> None:
     async with connection.client() as client:
         records = sorted(
             await client.disk_usage(args.filter), key=lambda record: (record.Size, record.ID)
@@ -57,7 +57,7 @@ async def _du(connection: Connection, args: argparse.Namespace) -> None:
         sys.stdout.write(aligned(_summary(records)))
 
 
-async def _prune(connection: Connection, args: argparse.Namespace) -> None:
+async def _prune(connection: ConnectionSettings, args: argparse.Namespace) -> None:
     total, begun = 0, False
     megabytes = [_megabytes(args, limit) for limit in _LIMITS]
     keep_duration_s = _seconds(args.keep_duration)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from croze.cli.groups import Group
+from croze.cli.groups import CommandGroup
 
 COMMANDS = {
     "export": ("export", "Write cache mounts to a file or a cache"),
@@ -11,7 +11,7 @@ COMMANDS = {
     "ls": ("ls", "List cache mounts"),
     "rm": ("rm", "Remove cache mounts"),
 }
-run = Group(
+run = CommandGroup(
     "croze cache-mount",
     "Commands to work on the contents of RUN --mount=type=cache",
     "croze.cli.cache_mount",

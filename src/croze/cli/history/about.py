@@ -15,7 +15,7 @@ from msgspec import Struct
 from croze.api.attrs import of_attrs
 from croze.builders.localstate import LocalState, build_name
 from croze.cli.history.attachments import attachments, materials
-from croze.cli.history.failure import Failure, failure
+from croze.cli.history.failure import BuildFailure, failure
 from croze.cli.history.words import rfc3339
 from croze.client import history
 from croze.errors import CrozeError
@@ -27,7 +27,7 @@ from croze.gotypes.template import Fields
 from croze.image import platform as platforms
 
 if TYPE_CHECKING:
-    from croze.cli.nodes import Node
+    from croze.cli.nodes import ConnectedNode
 
 Pairs = list[dict[str, str]]
 
@@ -64,7 +64,7 @@ class About(Struct, frozen=True):
     """`members` are buildx's, by name, those that say nothing left out; `failure` is told apart."""
 
     members: Mapping[str, object]
-    failure: Failure | None
+    failure: BuildFailure | None
     full_ref: str
 
     def json(self) -> str:
@@ -90,7 +90,7 @@ MEMBERS = (
 )
 
 
-async def describe(record: history.Record, node: Node, now_s: float) -> About:
+async def describe(record: history.Record, node: ConnectedNode, now_s: float) -> About:
     """Everything that the record and its attachments tell. Raises `CrozeError`."""
     channel = node.client.channel
     state = node.local_state(record.Ref)
@@ -172,7 +172,7 @@ def _source(attrs: dict[str, str], errors: list[str]) -> dict[str, object]:
     }
 
 
-def _times(record: history.Record, now_s: float, failed: Failure | None) -> dict[str, object]:
+def _times(record: history.Record, now_s: float, failed: BuildFailure | None) -> dict[str, object]:
     is_completed = record.HasField("CompletedAt")
     status = "completed" if is_completed else "running"
     if failed is not None and failed.status:

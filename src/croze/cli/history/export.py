@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from croze.builders.localstate import LocalState, read_group
 from croze.cli.flags import Flags
 from croze.cli.history.find import FoundRecord, queried
-from croze.cli.nodes import Node, connected
+from croze.cli.nodes import ConnectedNode, connected
 from croze.client import history
 from croze.client.bundles.record import BundledGroup, BundledState, Remembered
 from croze.client.bundles.write import ExportedRecord, write
@@ -59,7 +59,7 @@ async def _export(
             ) from None
 
 
-async def _wanted(nodes: Sequence[Node], ref: str, everything: bool) -> list[FoundRecord]:
+async def _wanted(nodes: Sequence[ConnectedNode], ref: str, everything: bool) -> list[FoundRecord]:
     records = await queried(nodes, ref, completed=True)
     if not records:
         raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")
@@ -90,7 +90,7 @@ async def _exported(one: FoundRecord) -> ExportedRecord:
     return ExportedRecord(one.node.client.channel, one.record, local)
 
 
-async def _platform(node: Node) -> str:
+async def _platform(node: ConnectedNode) -> str:
     """The first that the node has: buildx writes what it does not ask daemons for as nothing."""
     for platform in node.fixed:
         return platforms.format_all(platforms.normalize(platform))

@@ -16,7 +16,7 @@ LAST_LINES = 16
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
-class Failure(Struct, frozen=True):
+class BuildFailure(Struct, frozen=True):
     """`code` is gRPC's; `sources` the excerpt; `step` the name of what failed, `log` its last
     lines."""
 
@@ -53,7 +53,7 @@ class Failure(Struct, frozen=True):
         return {name: value for name, value in members.items() if value}
 
 
-async def failure(channel: grpc.aio.Channel, record: history.Record) -> Failure | None:
+async def failure(channel: grpc.aio.Channel, record: history.Record) -> BuildFailure | None:
     """None for a build that did not fail. Raises `CrozeError`."""
     if not record.HasField("error") and not record.HasField("externalError"):
         return None
@@ -66,7 +66,7 @@ async def failure(channel: grpc.aio.Channel, record: history.Record) -> Failure 
         vertex = next((d for d in error.details if isinstance(d, VertexDetail)), None)
         if vertex is not None:
             step, log = await _log(channel, record.Ref, vertex.digest)
-    return Failure(record.error.code, record.error.message, sources, step, log)
+    return BuildFailure(record.error.code, record.error.message, sources, step, log)
 
 
 async def _log(channel: grpc.aio.Channel, ref: str, digest: str) -> tuple[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from croze.cli.nodes import Node
+from croze.cli.nodes import ConnectedNode
 from croze.client import history
 from croze.errors import InvalidRequest, NotFound
 
@@ -18,7 +18,7 @@ class FoundRecord(Struct, frozen=True):
     """A record, its node, and that node's clock."""
 
     record: history.Record
-    node: Node
+    node: ConnectedNode
     now_s: float
 
     @property
@@ -26,7 +26,9 @@ class FoundRecord(Struct, frozen=True):
         return self.node.full_ref(self.record.Ref)
 
 
-async def queried(nodes: Sequence[Node], ref: str, *, completed: bool = False) -> list[FoundRecord]:
+async def queried(
+    nodes: Sequence[ConnectedNode], ref: str, *, completed: bool = False
+) -> list[FoundRecord]:
     """What the nodes have, the newest first: of a reference, which may be whole
     (`builder/node/id`); `^2`, the last but two of all; or everything.
 
@@ -54,8 +56,8 @@ async def queried(nodes: Sequence[Node], ref: str, *, completed: bool = False) -
 
 
 async def found(
-    nodes: Sequence[Node], ref: str, *, completed: bool = False
-) -> tuple[history.Record, Node, float]:
+    nodes: Sequence[ConnectedNode], ref: str, *, completed: bool = False
+) -> tuple[history.Record, ConnectedNode, float]:
     """The newest of what a reference means. Raises `NotFound` and `InvalidRequest`."""
     records = await queried(nodes, ref, completed=completed)
     if not records:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from croze.cli.groups import Group
+from croze.cli.groups import CommandGroup
 
 COMMANDS = {
     "export": ("export", "Export build records into Docker Desktop bundle"),
@@ -14,7 +14,7 @@ COMMANDS = {
     "rm": ("rm", "Remove build records"),
     "trace": ("trace", "Show the OpenTelemetry trace of a build record"),
 }
-run = Group(
+run = CommandGroup(
     "croze history",
     "Commands to work on build records",
     "croze.cli.history",

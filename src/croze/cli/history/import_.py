@@ -14,7 +14,7 @@ from croze.builders.files import BuilderFiles
 from croze.builders.localstate import LocalState, save, save_group
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.desktop import build_url, open_url, socket_path
-from croze.cli.nodes import Node, connected
+from croze.cli.nodes import ConnectedNode, connected
 from croze.client.bundles.read import ImportedRecord
 from croze.client.bundles.upload import import_bundle, upload
 from croze.errors import CrozeError, InvalidRequest, os_message
@@ -68,7 +68,7 @@ async def _to_daemon(common: Common, names: Sequence[str]) -> list[str]:
     return refs
 
 
-def _remember(node: Node, one: ImportedRecord) -> None:
+def _remember(node: ConnectedNode, one: ImportedRecord) -> None:
     """Under which paths it was built, though on another machine: builds are named by them."""
     state, group = one.local.state, one.local.group
     ref = one.record.Ref

@@ -15,7 +15,7 @@ from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_table
 from croze.cli.history.repository import remote_url
 from croze.cli.history.words import go_seconds, rfc3339
-from croze.cli.nodes import Node, connected
+from croze.cli.nodes import ConnectedNode, connected
 from croze.cli.table import age
 from croze.client import history
 from croze.gotypes.template import Fields
@@ -38,11 +38,11 @@ HEADERS = {
 NAME_WIDTH = 36
 
 
-class Row(Struct, frozen=True):
+class HistoryRow(Struct, frozen=True):
     """A record, the node that has it, and the node's clock."""
 
     record: history.Record
-    node: Node
+    node: ConnectedNode
     now_s: float
 
     @property
@@ -84,16 +84,16 @@ def run(argv: Sequence[str], common: Common) -> int:
     return 0
 
 
-async def _ask(common: Common, filters: Sequence[str]) -> list[Row]:
-    rows: list[Row] = []
+async def _ask(common: Common, filters: Sequence[str]) -> list[HistoryRow]:
+    rows: list[HistoryRow] = []
     async with connected(common) as nodes:
         for node in nodes:
             listed = await history.records(node.client.channel, filters=filters)
-            rows += [Row(record, node, listed.now_s) for record in listed.records]
+            rows += [HistoryRow(record, node, listed.now_s) for record in listed.records]
     return sorted(rows, key=lambda row: (row.running, history.created_s(row.record)), reverse=True)
 
 
-def _fields(row: Row, format: str, whole: bool) -> Fields:
+def _fields(row: HistoryRow, format: str, whole: bool) -> Fields:
     name = printable(row.name) if is_table(format) else row.name
     if is_table(format) and not whole and len(name) > NAME_WIDTH:
         name = ".." + name[-(NAME_WIDTH - 2) :]
@@ -112,11 +112,11 @@ def _fields(row: Row, format: str, whole: bool) -> Fields:
     )
 
 
-def _link(row: Row) -> str:
+def _link(row: HistoryRow) -> str:
     return f"docker-desktop://dashboard/build/{row.node.full_ref(row.record.Ref)}"
 
 
-def _json(row: Row) -> str:
+def _json(row: HistoryRow) -> str:
     record = row.record
     members: dict[str, object] = {
         "cached_steps": record.numCachedSteps,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.find import found
-from croze.cli.nodes import Node, connected
+from croze.cli.nodes import ConnectedNode, connected
 from croze.client import history
 from croze.client.bundles import jaeger, spans
 from croze.errors import CrozeError, InvalidRequest, NotFound
@@ -82,7 +82,7 @@ async def _load(common: Common, ref: str) -> list[spans.Span]:
     return parsed
 
 
-async def _finalized(node: Node, ref: str) -> history.Record:
+async def _finalized(node: ConnectedNode, ref: str) -> history.Record:
     """With the trace, which its daemon may still have been waiting for."""
     await history.finalize(node.client.channel, ref)
     listed = await history.records(node.client.channel, ref, completed=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from croze.client.bundles.spans import Attribute, Span
+from croze.client.bundles.spans import Span, SpanAttribute
 from croze.errors import InvalidRequest
 
 Json = dict[str, object]
@@ -100,7 +100,7 @@ def _process(span: Span) -> Json:
     return {"serviceName": name, "tags": rest or None}
 
 
-def _tag(one: Attribute) -> Json:
+def _tag(one: SpanAttribute) -> Json:
     kind, value = one.Value.Type, one.Value.Value
     if kind in _TYPES:
         return {"key": one.Key, "type": _TYPES[kind], "value": value}

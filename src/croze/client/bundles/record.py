@@ -29,7 +29,7 @@ class _Descriptor(_Struct):
     annotations: dict[str, str] = {}
 
 
-class _Info(_Struct):
+class _RecordInfo(_Struct):
     ResultDeprecated: _Descriptor | None = None
     Attestations: list[_Descriptor] = []
     Results: dict[str, _Descriptor] = {}
@@ -82,8 +82,8 @@ class _Record(_Struct, kw_only=True):
     CompletedAt: _Moment | None = None
     logs: _Descriptor | None = None
     ExporterResponse: dict[str, str] = {}
-    Result: _Info | None = None
-    Results: dict[str, _Info] = {}
+    Result: _RecordInfo | None = None
+    Results: dict[str, _RecordInfo] = {}
     Generation: int = 0
     trace: _Descriptor | None = None
     pinned: bool = False
@@ -166,9 +166,9 @@ def _descriptor(one: control_pb2.Descriptor) -> _Descriptor:
     return _Descriptor(one.media_type, one.digest, one.size, dict(one.annotations))
 
 
-def _info(info: control_pb2.BuildResultInfo) -> _Info:
+def _info(info: control_pb2.BuildResultInfo) -> _RecordInfo:
     deprecated = _descriptor(info.ResultDeprecated) if info.HasField("ResultDeprecated") else None
-    return _Info(
+    return _RecordInfo(
         deprecated,
         [_descriptor(one) for one in info.Attestations],
         {str(key): _descriptor(one) for key, one in info.Results.items()},
@@ -223,7 +223,7 @@ def _descriptor_message(one: _Descriptor) -> control_pb2.Descriptor:
     )
 
 
-def _info_message(info: _Info) -> control_pb2.BuildResultInfo:
+def _info_message(info: _RecordInfo) -> control_pb2.BuildResultInfo:
     message = control_pb2.BuildResultInfo(
         Attestations=[_descriptor_message(one) for one in info.Attestations],
         Results={int(key): _descriptor_message(one) for key, one in info.Results.items()},

@@ -32,28 +32,28 @@ class Context(msgspec.Struct, frozen=True):
     Remote: bool = False
 
 
-class Value(msgspec.Struct, frozen=True):
+class AttributeValue(msgspec.Struct, frozen=True):
     """`Type` is `STRING`, `INT64`, `BOOL`, `FLOAT64`, or one of these and `SLICE`."""
 
     Type: str
     Value: object
 
 
-class Attribute(msgspec.Struct, frozen=True):
+class SpanAttribute(msgspec.Struct, frozen=True):
     Key: str
-    Value: Value
+    Value: AttributeValue
 
 
-class Event(msgspec.Struct, frozen=True):
+class SpanEvent(msgspec.Struct, frozen=True):
     Name: str = ""
-    Attributes: list[Attribute] | None = None
+    Attributes: list[SpanAttribute] | None = None
     DroppedAttributeCount: int = 0
     Time: str = ""
 
 
-class Link(msgspec.Struct, frozen=True):
+class SpanLink(msgspec.Struct, frozen=True):
     SpanContext: Context = Context()
-    Attributes: list[Attribute] | None = None
+    Attributes: list[SpanAttribute] | None = None
     DroppedAttributeCount: int = 0
 
 
@@ -68,7 +68,7 @@ class Status(msgspec.Struct, frozen=True):
         return self.Code in (1, "Error")
 
 
-class Scope(msgspec.Struct, frozen=True):
+class SpanScope(msgspec.Struct, frozen=True):
     Name: str = ""
     Version: str = ""
     SchemaURL: str = ""
@@ -84,16 +84,16 @@ class Span(msgspec.Struct, frozen=True):
     SpanKind: int = 0
     StartTime: str = ""
     EndTime: str = ""
-    Attributes: list[Attribute] | None = None
-    Events: list[Event] | None = None
-    Links: list[Link] | None = None
+    Attributes: list[SpanAttribute] | None = None
+    Events: list[SpanEvent] | None = None
+    Links: list[SpanLink] | None = None
     Status: Status = Status()
     DroppedAttributes: int = 0
     DroppedEvents: int = 0
     DroppedLinks: int = 0
     ChildSpanCount: int = 0
-    Resource: list[Attribute] | None = None
-    InstrumentationLibrary: Scope = Scope()
+    Resource: list[SpanAttribute] | None = None
+    InstrumentationLibrary: SpanScope = SpanScope()
 
 
 def parse(data: bytes) -> list[Span]:
@@ -157,12 +157,12 @@ def _context(context: Context) -> Context:
     return msgspec.structs.replace(context, TraceFlags=flags, TraceState="")
 
 
-def _attribute(one: Attribute) -> Attribute:
+def _attribute(one: SpanAttribute) -> SpanAttribute:
     value = one.Value.Value
     if one.Value.Type != "STRING" or not isinstance(value, str):
         return one
     plain = _GITHUB.sub("xxxxx", _SECRET.sub(r"\1=xxxxx", value))
-    return Attribute(one.Key, Value("STRING", plain))
+    return SpanAttribute(one.Key, AttributeValue("STRING", plain))
 
 
 def _time(text: str) -> str:
@@ -177,6 +177,6 @@ def _time(text: str) -> str:
     return f"{head}.{fraction}{zulu}{zone}" if fraction else f"{head}{zulu}{zone}"
 
 
-def attributes(listed: Sequence[Attribute] | None) -> dict[str, object]:
+def attributes(listed: Sequence[SpanAttribute] | None) -> dict[str, object]:
     """By key."""
     return {one.Key: one.Value.Value for one in listed or ()}

@@ -97,7 +97,7 @@ async def _add_record(one: ExportedRecord, contents: _Contents) -> Descriptor:
     attrs = records.without_secrets(of_attrs(record.FrontendAttrs))
     del record.FrontendAttrs[:]
     record.FrontendAttrs.extend(to_attrs(attrs))
-    layers = _Layers(one.channel, contents)
+    layers = _RecordBlobs(one.channel, contents)
     if record.HasField("trace"):
         trace = contents.add(await _trace(one.channel, record.trace), record.trace.media_type)
         record.trace.digest, record.trace.size = trace.digest, trace.size
@@ -117,7 +117,7 @@ async def _add_record(one: ExportedRecord, contents: _Contents) -> Descriptor:
     return contents.add(manifests.marshal(manifest), media.OCI_MANIFEST)
 
 
-class _Layers:
+class _RecordBlobs:
     """What belongs to one record, each blob once."""
 
     def __init__(self, channel: grpc.aio.Channel, contents: _Contents) -> None:

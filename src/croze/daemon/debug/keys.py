@@ -41,7 +41,7 @@ class KeyRecord(Struct):
         return self.name.replace(RANDOM, "sha256:", 1)
 
 
-class Graph:
+class KeyGraph:
     """Records by name, numbered as they come."""
 
     def __init__(self) -> None:
@@ -144,7 +144,7 @@ class _Config(msgspec.Struct):
     records: list[_Row] = []
 
 
-def from_cache_config(data: bytes) -> Graph:
+def from_cache_config(data: bytes) -> KeyGraph:
     """The graph of a cache's configuration (`application/vnd.buildkit.cacheconfig.v0`). Raises
     `InvalidRequest`."""
     try:
@@ -152,7 +152,7 @@ def from_cache_config(data: bytes) -> Graph:
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"failed to load cache: {error}") from error
     names = [f"{n}" if row.inputs else row.digest for n, row in enumerate(rows)]
-    graph = Graph()
+    graph = KeyGraph()
     for name in names:
         graph.record(name)
     for name, row in zip(names, rows, strict=True):

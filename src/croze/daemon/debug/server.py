@@ -128,7 +128,7 @@ class DebugPages:
         return _text(texts.as_text(record))
 
     async def _cache_store(self, request: web.Request) -> web.Response:
-        store, graph = self._engine.keys, keys.Graph()
+        store, graph = self._engine.keys, keys.KeyGraph()
         for id in store.key_ids():
             graph.record(id)
         for source, link, target in store.links():
@@ -138,7 +138,7 @@ class DebugPages:
     async def _cache_load(self, request: web.Request) -> web.Response:
         return self._keys(request, keys.from_cache_config(await request.read()))
 
-    def _keys(self, request: web.Request, graph: keys.Graph) -> web.Response:
+    def _keys(self, request: web.Request, graph: keys.KeyGraph) -> web.Response:
         def known(digests: Iterable[str]) -> list[texts.TextRecord]:
             return texts.find_all(self._engine.texts, digests)
 

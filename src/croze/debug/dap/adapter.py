@@ -19,9 +19,17 @@ from msgspec import Struct
 from croze.aio.parallel import all_of
 from croze.api import gateway_pb2
 from croze.debug.dap.breakpoints import Breakpoints
-from croze.debug.dap.protocol import Connection, Message, RequestRefused, number, part, parts, text
-from croze.debug.dap.shell import Shell, attach_words
-from croze.debug.dap.thread import Action, Thread
+from croze.debug.dap.protocol import (
+    DapConnection,
+    Message,
+    RequestRefused,
+    number,
+    part,
+    parts,
+    text,
+)
+from croze.debug.dap.shell import TerminalShell, attach_words
+from croze.debug.dap.thread import StepAction, Thread
 from croze.debug.dap.variables import REFERENCE_BITS
 from croze.debug.failure import BuildOutcome
 from croze.errors import Canceled, CrozeError, InvalidRequest
@@ -40,7 +48,7 @@ class Launch(Struct, frozen=True):
 class Adapter:
     """One session with one editor; `serving` makes it."""
 
-    def __init__(self, connection: Connection, group: asyncio.TaskGroup) -> None:
+    def __init__(self, connection: DapConnection, group: asyncio.TaskGroup) -> None:
         self.breakpoints = Breakpoints()
         self.frame_ids: Iterator[int] = itertools.count(1)
         self.stop_on_entry = False
@@ -48,7 +56,7 @@ class Adapter:
         """The Dockerfile's name in the build, and where it is here."""
         self._connection = connection
         self._group = group
-        self._shell = Shell()
+        self._shell = TerminalShell()
         self._launched: asyncio.Future[Launch] = asyncio.get_running_loop().create_future()
         self._configured = asyncio.Event()
         self._initialized = False
@@ -70,7 +78,7 @@ class Adapter:
             "variables": self._variables,
             "evaluate": self._evaluate,
             "source": self._source,
-            **{action.value: self._resuming(action) for action in Action},
+            **{action.value: self._resuming(action) for action in StepAction},
         }
 
     async def launched(self) -> Launch:
@@ -213,10 +221,10 @@ class Adapter:
     async def _disconnect(self, _arguments: Message) -> None:
         self._gone()
 
-    def _resuming(self, action: Action) -> Callable[[Message], Awaitable[Message | None]]:
+    def _resuming(self, action: StepAction) -> Callable[[Message], Awaitable[Message | None]]:
         async def resume(arguments: Message) -> Message | None:
             self._thread(number(arguments, "threadId")).resume(action)
-            return {"allThreadsContinued": False} if action is Action.CONTINUE else None
+            return {"allThreadsContinued": False} if action is StepAction.CONTINUE else None
 
         return resume
 
@@ -275,7 +283,7 @@ class Adapter:
 
 
 @contextlib.asynccontextmanager
-async def serving(connection: Connection) -> AsyncIterator[Adapter]:
+async def serving(connection: DapConnection) -> AsyncIterator[Adapter]:
     """An adapter that answers until the block ends; then the editor is told how it went."""
     failed: BaseException | None = None
     async with asyncio.TaskGroup() as group:

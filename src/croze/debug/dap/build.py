@@ -14,7 +14,7 @@ from croze.client.builder import BuilderTraits
 from croze.client.options import BuildOptions
 from croze.debug import terminal
 from croze.debug.dap.adapter import Adapter, Launch, serving
-from croze.debug.dap.protocol import Connection
+from croze.debug.dap.protocol import DapConnection
 from croze.debug.terminal import Keyboard
 from croze.errors import CrozeError, InvalidRequest
 
@@ -35,7 +35,7 @@ async def build_adapted(
 ) -> BuildResult:
     """Serve an editor on standard input and output: it says what to build, and steps through it.
     What a display would draw goes to the editor, too. Raises `CrozeError`."""
-    connection = Connection(Keyboard(), terminal.show)
+    connection = DapConnection(Keyboard(), terminal.show)
     async with serving(connection) as adapter:
         try:
             launch = await adapter.launched()

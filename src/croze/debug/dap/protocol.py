@@ -25,7 +25,7 @@ class RequestRefused(CrozeError):
     """A request's answer: why not."""
 
 
-class Connection:
+class DapConnection:
     """To one client."""
 
     def __init__(self, keyboard: Keyboard, write: Callable[[bytes], None]) -> None:

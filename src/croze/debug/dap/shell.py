@@ -59,7 +59,7 @@ class _Terminal:
         self._writer.close()
 
 
-class Shell:
+class TerminalShell:
     """One terminal at a time, and one process in it."""
 
     def __init__(self) -> None:

@@ -18,15 +18,15 @@ from croze.debug.containers import open_container
 from croze.debug.dap.breakpoints import Breakpoints
 from croze.debug.dap.program import Frame, Program, ProgramStep
 from croze.debug.dap.protocol import Message
-from croze.debug.dap.trees import MountTree, Opening, ResultTree, Tree
-from croze.debug.dap.variables import References, arguments_of, files_of
+from croze.debug.dap.trees import BrowsableTree, MountTree, Opening, ResultTree
+from croze.debug.dap.variables import VariableReferences, arguments_of, files_of
 from croze.debug.failure import CONFIG, BuildOutcome, failed_op, failed_step
 from croze.debug.invocation import Invocation
 from croze.errors import CrozeError
 from croze.rpc.held import HeldBuild
 
 
-class Action(Enum):
+class StepAction(Enum):
     CONTINUE = "continue"
     NEXT = "next"
     STEP_IN = "stepIn"
@@ -52,12 +52,12 @@ class Desk(Protocol):
         """Until cancelled: shells in what there is, for those who ask for one."""
 
 
-class Stop(Struct):
+class StopPoint(Struct):
     """Where a thread has come to, and what there is."""
 
     step: ProgramStep | None = None
     root: str = ""
-    trees: dict[str, Tree] = field(default_factory=dict)
+    trees: dict[str, BrowsableTree] = field(default_factory=dict)
     failed: CrozeError | None = None
 
 
@@ -73,7 +73,7 @@ class Thread:
     ) -> None:
         self.id = id
         self.name = name
-        self.references = References(id)
+        self.references = VariableReferences(id)
         self._desk = desk
         self._bridge = bridge
         self._ref = ref
@@ -82,15 +82,15 @@ class Thread:
         self._points: dict[str, int] = {}
         self._stack: list[Frame] = []
         self._scopes: dict[int, list[Message]] = {}
-        self._paused: asyncio.Future[Action] | None = None
+        self._paused: asyncio.Future[StepAction] | None = None
 
     async def evaluate(self) -> None:
         """To the end. Raises what the build fails with, when the user has seen it."""
         for info in self._program.definition.Source.infos:
             self._desk.source(info.filename, info.data)
-        action, stop = Action.CONTINUE, Stop()
+        action, stop = StepAction.CONTINUE, StopPoint()
         if self._desk.stop_on_entry:
-            action, stop = Action.NEXT, Stop(self._program.entry)
+            action, stop = StepAction.NEXT, StopPoint(self._program.entry)
         while True:
             event = self._event(stop, action)
             if event is not None:
@@ -109,7 +109,7 @@ class Thread:
                     raise stop.failed
                 return
 
-    def resume(self, action: Action) -> None:
+    def resume(self, action: StepAction) -> None:
         if self._paused is not None and not self._paused.done():
             self._paused.set_result(action)
 
@@ -122,7 +122,7 @@ class Thread:
     def scopes(self, frame: int) -> list[Message]:
         return self._scopes.get(frame, [])
 
-    def _event(self, stop: Stop, action: Action) -> Message | None:
+    def _event(self, stop: StopPoint, action: StepAction) -> Message | None:
         """Why it is stopped here, if it is."""
         if stop.failed is not None:
             return {
@@ -131,7 +131,7 @@ class Thread:
             }
         if stop.step is None:
             return None
-        if action is not Action.CONTINUE:
+        if action is not StepAction.CONTINUE:
             return {"reason": "step"}
         point = self._points.get(stop.step.digest)
         if point is None:
@@ -142,7 +142,7 @@ class Thread:
             "hitBreakpointIds": [point],
         }
 
-    async def _pause(self, stop: Stop, event: Message) -> Action:
+    async def _pause(self, stop: StopPoint, event: Message) -> StepAction:
         self._paused = asyncio.get_running_loop().create_future()
         outcome = self._outcome(stop)
         opening = self._look_into(stop, outcome)
@@ -166,7 +166,7 @@ class Thread:
                 await opening.close()
         return action
 
-    def _outcome(self, stop: Stop) -> BuildOutcome | None:
+    def _outcome(self, stop: StopPoint) -> BuildOutcome | None:
         """What a container can be opened on."""
         config = self._metadata.get(CONFIG, b"")
         if stop.failed is not None:
@@ -175,7 +175,7 @@ class Thread:
         tree = stop.trees.get(stop.root)
         return BuildOutcome(tree.ref, config) if isinstance(tree, ResultTree) else None
 
-    def _look_into(self, stop: Stop, outcome: BuildOutcome | None) -> Opening | None:
+    def _look_into(self, stop: StopPoint, outcome: BuildOutcome | None) -> Opening | None:
         """Look into where it stands: of a step that has failed, one sees what it did rather than
         what it was given."""
         if outcome is None or outcome.failed is None:
@@ -188,7 +188,7 @@ class Thread:
             stop.trees[mount.dest] = MountTree(opening, index)
         return opening
 
-    def _show(self, stop: Stop) -> None:
+    def _show(self, stop: StopPoint) -> None:
         step, trees = stop.step, stop.trees
         while step is not None:
             frame = step.frame
@@ -199,17 +199,17 @@ class Thread:
             self._stack.append(frame)
             step, trees = step.out, {}
 
-    def _target(self, at: ProgramStep | None, action: Action) -> ProgramStep | None:
+    def _target(self, at: ProgramStep | None, action: StepAction) -> ProgramStep | None:
         """Where to stop next; nowhere: the end."""
         if at is None:
             at = self._program.entry
             if at is None or at.digest in self._points:
                 return at
         until = {
-            Action.CONTINUE: None,
-            Action.NEXT: at.next,
-            Action.STEP_IN: at.into,
-            Action.STEP_OUT: at.out,
+            StepAction.CONTINUE: None,
+            StepAction.NEXT: at.next,
+            StepAction.STEP_IN: at.into,
+            StepAction.STEP_OUT: at.out,
         }[action]
         step = at.into
         while step is not None and step is not until:
@@ -218,9 +218,9 @@ class Thread:
             step = step.into
         return until
 
-    async def _seek(self, target: ProgramStep | None) -> Stop:
+    async def _seek(self, target: ProgramStep | None) -> StopPoint:
         """Have done what is before a step."""
-        stop = Stop(target, "/", {"/": ResultTree(self._bridge, self._ref.id)})
+        stop = StopPoint(target, "/", {"/": ResultTree(self._bridge, self._ref.id)})
         ids = [self._ref.id]
         try:
             if target is not None:
@@ -230,9 +230,9 @@ class Thread:
             return await self._rewound(error)
         return stop
 
-    async def _inputs(self, target: ProgramStep) -> tuple[Stop, list[str]]:
+    async def _inputs(self, target: ProgramStep) -> tuple[StopPoint, list[str]]:
         """What a step is given, and what of it is to be evaluated."""
-        stop, inputs = Stop(target), []
+        stop, inputs = StopPoint(target), []
         op = target.frame.op
         for index, each in enumerate(op.inputs):
             name = self._name_of(op, index, each)
@@ -262,19 +262,19 @@ class Thread:
             return source.source.identifier
         return source_input.digest
 
-    async def _rewound(self, failed: CrozeError) -> Stop:
+    async def _rewound(self, failed: CrozeError) -> StopPoint:
         """The step that failed, with what it was given."""
         detail = failed_step(failed)
         if detail is None:
-            return Stop(failed=failed)
+            return StopPoint(failed=failed)
         step = self._step_of(failed_op(detail))
         if step is None:
-            return Stop(failed=failed)
+            return StopPoint(failed=failed)
         try:
             stop, inputs = await self._inputs(step)
             await all_of(self._bridge.evaluate_ref(ref) for ref in inputs if ref)
         except CrozeError:  # of the step's inputs; what failed first is told
-            stop = Stop(step)
+            stop = StopPoint(step)
         stop.failed = failed
         return stop
 

@@ -12,7 +12,7 @@ from croze.rpc.clients import translated
 from croze.rpc.held import HeldBuild
 
 
-class Tree(Protocol):
+class BrowsableTree(Protocol):
     """A filesystem. Methods raise `CrozeError`."""
 
     async def list(self, path: str) -> Sequence[stat_pb2.Stat]: ...

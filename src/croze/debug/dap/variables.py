@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from croze.api import ops_pb2, stat_pb2
 from croze.debug.dap.protocol import Message
-from croze.debug.dap.trees import Tree
+from croze.debug.dap.trees import BrowsableTree
 from croze.errors import CrozeError
 
 BRIEF = 64
@@ -29,7 +29,7 @@ _LETTERS = "dalTLDpSugct?"
 Contents = Callable[[], Awaitable[list[Message]]]
 
 
-class References:
+class VariableReferences:
     """Numbers by which a client asks for what is in a variable; each is found out once."""
 
     def __init__(self, thread: int) -> None:
@@ -67,7 +67,7 @@ def variable(name: str, value: str, reference: int = 0) -> Message:
     return {"name": name, "value": value, "variablesReference": reference}
 
 
-def arguments_of(op: ops_pb2.Op, refs: References) -> Message:
+def arguments_of(op: ops_pb2.Op, refs: VariableReferences) -> Message:
     """The scope of what an op says."""
     rows = []
     if op.HasField("platform"):
@@ -82,7 +82,7 @@ def arguments_of(op: ops_pb2.Op, refs: References) -> Message:
     }
 
 
-def files_of(trees: Mapping[str, Tree], refs: References) -> Message:
+def files_of(trees: Mapping[str, BrowsableTree], refs: VariableReferences) -> Message:
     """The scope of what an op finds."""
 
     async def roots() -> list[Message]:
@@ -99,7 +99,7 @@ def files_of(trees: Mapping[str, Tree], refs: References) -> Message:
     }
 
 
-def _platform(platform: ops_pb2.Platform, refs: References) -> Message:
+def _platform(platform: ops_pb2.Platform, refs: VariableReferences) -> Message:
     rows = [
         variable("architecture", platform.Architecture),
         variable("os", platform.OS),
@@ -111,7 +111,7 @@ def _platform(platform: ops_pb2.Platform, refs: References) -> Message:
     return variable("platform", f"{platform.OS}/{platform.Architecture}", refs.fixed(rows))
 
 
-def _exec(meta: ops_pb2.Meta, refs: References) -> Message:
+def _exec(meta: ops_pb2.Meta, refs: VariableReferences) -> Message:
     args = [variable(str(index), arg) for index, arg in enumerate(meta.args)]
     env = [variable(*_pair(each)) for each in meta.env]
     line = " ".join(meta.args)
@@ -135,7 +135,7 @@ def _brief(text: str) -> str:
     return f"{text[:60]} ..." if len(text) >= BRIEF else text
 
 
-def _listing(tree: Tree, path: str, refs: References) -> Contents:
+def _listing(tree: BrowsableTree, path: str, refs: VariableReferences) -> Contents:
     async def listed() -> list[Message]:
         try:
             entries = await tree.list(path)
@@ -146,7 +146,9 @@ def _listing(tree: Tree, path: str, refs: References) -> Contents:
     return listed
 
 
-def _file(tree: Tree, folder: str, stat: stat_pb2.Stat, refs: References) -> Message:
+def _file(
+    tree: BrowsableTree, folder: str, stat: stat_pb2.Stat, refs: VariableReferences
+) -> Message:
     name = stat.path.decode(errors="replace")
     path = posixpath.join(folder, name)
     about = [*_about(stat)]
@@ -165,7 +167,7 @@ def _file(tree: Tree, folder: str, stat: stat_pb2.Stat, refs: References) -> Mes
     return variable(name, _line(stat), refs.new(shown))
 
 
-async def _data(tree: Tree, path: str) -> Sequence[Message]:
+async def _data(tree: BrowsableTree, path: str) -> Sequence[Message]:
     try:
         data = await tree.read(path, 0, BLURB_BYTES)
     except CrozeError as error:

@@ -22,7 +22,7 @@ NON_ENV_ARGS: Final = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SC
 """Arguments that never become environment variables of a RUN."""
 
 
-class Platforms(Struct, frozen=True):
+class BuildPlatforms(Struct, frozen=True):
     """Where the build runs and what it is for. `implicit`: nobody asked for a target platform, so
     a base image may decide."""
 
@@ -31,14 +31,14 @@ class Platforms(Struct, frozen=True):
     implicit: bool
 
 
-def choose_platforms(target: Platform | None, build: Sequence[Platform]) -> Platforms:
+def choose_platforms(target: Platform | None, build: Sequence[Platform]) -> BuildPlatforms:
     """Fill in what was not said."""
     if not build:
         build = [target if target is not None else platforms.default_platform()]
-    return Platforms(target if target is not None else build[0], build, target is None)
+    return BuildPlatforms(target if target is not None else build[0], build, target is None)
 
 
-def platform_args(offered: Platforms, overrides: Mapping[str, str], stage: str) -> Env:
+def platform_args(offered: BuildPlatforms, overrides: Mapping[str, str], stage: str) -> Env:
     """`BUILDPLATFORM`, `TARGETARCH` and the like, and `TARGETSTAGE`."""
     build, target = offered.build[0], offered.target
     values = {

@@ -12,7 +12,7 @@ from croze.dockerfile.convert.checks import check_base_platform
 from croze.dockerfile.convert.image import WorkingImage, empty_image, working_image
 from croze.dockerfile.convert.naming import prefix_command
 from croze.dockerfile.convert.plan import add_sources, make_command, prepend_triggers
-from croze.dockerfile.convert.stage import Command, StageState, reachable
+from croze.dockerfile.convert.stage import StageInstruction, StageState, reachable
 from croze.dockerfile.image_json import parse_config
 from croze.dockerfile.instructions import Onbuild, parse_command
 from croze.dockerfile.location import DockerfileError, set_location, with_location
@@ -244,7 +244,7 @@ def _add_triggers(build: PlatformBuild, stage: StageState, triggers: Sequence[st
     return any(command.sources for command in commands)
 
 
-def _parse_trigger(build: PlatformBuild, stage: StageState, text: str) -> Command:
+def _parse_trigger(build: PlatformBuild, stage: StageState, text: str) -> StageInstruction:
     nodes = parse(text.encode("utf-8", "surrogateescape")).ast
     if len(nodes) != 1:
         raise DockerfileError("onbuild trigger should be a single expression")

@@ -9,13 +9,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from croze.dockerfile.contexts import BuildContexts
-from croze.dockerfile.convert.args import Platforms
+from croze.dockerfile.convert.args import BuildPlatforms
 from croze.dockerfile.convert.outline import ArgInfo
-from croze.dockerfile.convert.stage import Stages, StageState
+from croze.dockerfile.convert.stage import StageList, StageState
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import Ranges
 from croze.dockerfile.named_contexts import NamedContext, find_named
-from croze.dockerfile.options import Options
+from croze.dockerfile.options import DockerfileOptions
 from croze.dockerfile.shell import ShellLex
 from croze.fs.match.patterns import PatternMatcher
 from croze.image.platform import Platform
@@ -38,7 +38,7 @@ class MainContextSlot:
         return self.actual.output if self.actual is not None else None
 
 
-class Request(Struct, frozen=True):
+class ConversionRequest(Struct, frozen=True):
     """What is to be converted, and how."""
 
     source: SourceMap
@@ -48,15 +48,15 @@ class Request(Struct, frozen=True):
     all_stages: bool = False
 
     @property
-    def options(self) -> Options:
+    def options(self) -> DockerfileOptions:
         return self.contexts.options
 
 
 class PlatformBuild(Struct, dict=True):
     """One conversion: for one target platform, or for none in particular."""
 
-    request: Request
-    platforms: Platforms
+    request: ConversionRequest
+    platforms: BuildPlatforms
     build_args: dict[str, str]
     """As given, `SOURCE_DATE_EPOCH` resolved to a number."""
     global_args: Env
@@ -66,7 +66,7 @@ class PlatformBuild(Struct, dict=True):
     epoch: int | None
     proxy: ProxyEnv | None
     main_context: MainContextSlot = field(default_factory=MainContextSlot)
-    stages: Stages = field(default_factory=Stages)
+    stages: StageList = field(default_factory=StageList)
     ignore: PatternMatcher | None = None
 
     @cached_property
@@ -75,7 +75,7 @@ class PlatformBuild(Struct, dict=True):
         return replace(self.lex, raw_quotes=True, skip_unset=True)
 
     @property
-    def options(self) -> Options:
+    def options(self) -> DockerfileOptions:
         return self.request.options
 
     @property

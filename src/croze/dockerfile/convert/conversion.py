@@ -11,7 +11,7 @@ from croze.dockerfile import lint_rules
 from croze.dockerfile.contexts import BuildContexts
 from croze.dockerfile.convert.args import choose_platforms, meta_args, platform_args, proxy_env
 from croze.dockerfile.convert.bases import resolve_stages
-from croze.dockerfile.convert.build import PlatformBuild, Request
+from croze.dockerfile.convert.build import ConversionRequest, PlatformBuild
 from croze.dockerfile.convert.checks import check_casing, check_default_bases, check_stage_names
 from croze.dockerfile.convert.dispatch import dispatch_stages, finish_image
 from croze.dockerfile.convert.epoch import EpochArgs, resolve_epoch
@@ -22,7 +22,7 @@ from croze.dockerfile.directives import find_directive
 from croze.dockerfile.instructions import Arg, Stage, parse_stages
 from croze.dockerfile.lint import LintConfig, Linter, LintWarning, WarnSink, parse_check
 from croze.dockerfile.location import DockerfileError, locations
-from croze.dockerfile.options import Options
+from croze.dockerfile.options import DockerfileOptions
 from croze.dockerfile.parser import parse
 from croze.dockerfile.shell import ShellLex
 from croze.dockerfile.subrequests import (
@@ -74,7 +74,7 @@ async def convert(
     """
     if not source.data:
         raise DockerfileError("the Dockerfile cannot be empty")
-    request = Request(source, contexts, platform, labs, all_stages)
+    request = ConversionRequest(source, contexts, platform, labs, all_stages)
     lint = Linter(_lint_config(source.data, contexts.options), warn)
     text = _read(source.data, lint)
     build = await _prepare(request, text, lint)
@@ -128,7 +128,7 @@ class _Text(Struct, frozen=True):
     lex: ShellLex
 
 
-def _lint_config(data: bytes, options: Options) -> LintConfig:
+def _lint_config(data: bytes, options: DockerfileOptions) -> LintConfig:
     if options.lint is not None:
         return options.lint
     directive = find_directive("check", data)
@@ -155,7 +155,7 @@ def _read(data: bytes, lint: Linter) -> _Text:
     return _Text(stages, args, ShellLex(parsed.escape))
 
 
-async def _prepare(request: Request, text: _Text, lint: Linter) -> PlatformBuild:
+async def _prepare(request: ConversionRequest, text: _Text, lint: Linter) -> PlatformBuild:
     """Settle platforms and arguments."""
     options, stages, lex = request.options, text.stages, text.lex
     platforms = choose_platforms(request.platform, options.build_platforms)

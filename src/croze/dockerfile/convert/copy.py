@@ -31,7 +31,7 @@ from croze.llb.state import State, scratch
 from croze.status import ProgressGroup
 
 
-class Transfer(Struct, frozen=True):
+class CopyOrAdd(Struct, frozen=True):
     """COPY or ADD, whichever it is."""
 
     keyword: str
@@ -68,7 +68,7 @@ def dispatch_copy(
             f"cannot copy from stage {quote(instruction.from_)},"
             f" it needs to be defined before current stage {quote(stage.name)}"
         )
-    transfer = Transfer(
+    transfer = CopyOrAdd(
         "COPY",
         instruction.original,
         instruction.location,
@@ -88,7 +88,7 @@ def dispatch_copy(
 
 
 def dispatch_add(build: PlatformBuild, stage: StageState, instruction: Add, lint: Linter) -> None:
-    transfer = Transfer(
+    transfer = CopyOrAdd(
         "ADD",
         instruction.original,
         instruction.location,
@@ -112,7 +112,7 @@ def dispatch_add(build: PlatformBuild, stage: StageState, instruction: Add, lint
     )
 
 
-def _dispatch(build: PlatformBuild, stage: StageState, transfer: Transfer) -> None:
+def _dispatch(build: PlatformBuild, stage: StageState, transfer: CopyOrAdd) -> None:
     os = stage.platform.os if stage.platform is not None else ""
     dest = _destination(stage.state.cwd, transfer.files.dest, os)
     options = _copy_options(transfer, parse_chmod(transfer.chmod))
@@ -140,7 +140,7 @@ def _destination(cwd: str, dest: str, os: str) -> str:
     return normalize_path(cwd, "./" if dest in ("", ".") else dest, os, keep_slash=True)
 
 
-def _copy_options(transfer: Transfer, chmod: Chmod) -> CopyOptions:
+def _copy_options(transfer: CopyOrAdd, chmod: Chmod) -> CopyOptions:
     return CopyOptions(
         mode=chmod.mode,
         mode_text=chmod.text,
@@ -150,7 +150,7 @@ def _copy_options(transfer: Transfer, chmod: Chmod) -> CopyOptions:
     )
 
 
-def _check_checksum(transfer: Transfer) -> None:
+def _check_checksum(transfer: CopyOrAdd) -> None:
     paths = transfer.files.paths
     if len(paths) != 1:
         raise DockerfileError("checksum can't be specified for multiple sources")
@@ -158,7 +158,7 @@ def _check_checksum(transfer: Transfer) -> None:
         raise DockerfileError("checksum requires HTTP(S) or Git sources")
 
 
-def _history_text(transfer: Transfer) -> str:
+def _history_text(transfer: CopyOrAdd) -> str:
     words = [transfer.keyword]
     words += ["--parents"] if transfer.parents else []
     words += [f"--chown={transfer.chown}"] if transfer.chown else []
@@ -172,7 +172,7 @@ class _Writer:
     """Collects one file action per source."""
 
     def __init__(
-        self, transfer: Transfer, dest: str, os: str, options: CopyOptions, name: str
+        self, transfer: CopyOrAdd, dest: str, os: str, options: CopyOptions, name: str
     ) -> None:
         self.action: FileAction | None = None
         self._transfer = transfer
@@ -264,7 +264,7 @@ class _Writer:
 class _Step:
     """The op, or with `--link` two: the files on nothing, and those merged onto the stage."""
 
-    def __init__(self, build: PlatformBuild, stage: StageState, transfer: Transfer) -> None:
+    def __init__(self, build: PlatformBuild, stage: StageState, transfer: CopyOrAdd) -> None:
         self._build = build
         self._stage = stage
         self._transfer = transfer

@@ -23,7 +23,7 @@ from croze.dockerfile.convert.settings import (
     dispatch_user,
     dispatch_volume,
 )
-from croze.dockerfile.convert.stage import Command, StageState
+from croze.dockerfile.convert.stage import StageInstruction, StageState
 from croze.dockerfile.convert.workdir import dispatch_workdir, set_workdir
 from croze.dockerfile.instructions import (
     Add,
@@ -105,7 +105,7 @@ def _start_state(build: PlatformBuild, stage: StageState) -> None:
     stage.state = stage.state.network(options.network)
 
 
-def _dispatch(build: PlatformBuild, stage: StageState, command: Command) -> None:
+def _dispatch(build: PlatformBuild, stage: StageState, command: StageInstruction) -> None:
     lint = build.lint.for_comments(command.instruction.comments)
     stage.in_trigger = command.from_trigger
     instruction = _expand(build, stage, command.instruction, lint)

@@ -14,8 +14,8 @@ from croze.dockerfile.convert.checks import (
 )
 from croze.dockerfile.convert.outline import OutlineCapture
 from croze.dockerfile.convert.stage import (
-    Command,
-    Stages,
+    StageInstruction,
+    StageList,
     StageState,
     external_image,
     find_cycle,
@@ -141,7 +141,7 @@ def link_stages(build: PlatformBuild) -> None:
         stages.all[0].name = ""
 
 
-def add_sources(state: StageState, command: Command, stages: Stages) -> None:
+def add_sources(state: StageState, command: StageInstruction, stages: StageList) -> None:
     """Note the stages that a command needs; images become part of the set."""
     for source in command.sources:
         state.deps[source] = command.instruction
@@ -149,19 +149,19 @@ def add_sources(state: StageState, command: Command, stages: Stages) -> None:
             stages.add(source)
 
 
-def make_command(instruction: Instruction, stages: Stages, lex: ShellLex) -> Command:
+def make_command(instruction: Instruction, stages: StageList, lex: ShellLex) -> StageInstruction:
     """The instruction with the stages it refers to."""
     match instruction:
         case Copy() if instruction.from_:
-            return Command(instruction, [_copy_source(instruction, stages, lex)])
+            return StageInstruction(instruction, [_copy_source(instruction, stages, lex)])
         case Run():
-            return Command(
+            return StageInstruction(
                 instruction, [_mount_source(m.from_, stages) for m in instruction.mounts]
             )
-    return Command(instruction)
+    return StageInstruction(instruction)
 
 
-def _copy_source(copy: Copy, stages: Stages, lex: ShellLex) -> StageState:
+def _copy_source(copy: Copy, stages: StageList, lex: ShellLex) -> StageState:
     if lex.expand(copy.from_, {}).result != copy.from_:
         raise DockerfileError(
             "variable expansion is not supported for --from, define a new stage with FROM using"
@@ -174,13 +174,13 @@ def _copy_source(copy: Copy, stages: Stages, lex: ShellLex) -> StageState:
     return stages.at(index)
 
 
-def _mount_source(name: str, stages: Stages) -> StageState:
+def _mount_source(name: str, stages: StageList) -> StageState:
     """Also for mounts without a source, so that sources and mounts go in pairs."""
     name = name or "scratch"
     return stages.find(name) or external_image(name)
 
 
-def prepend_triggers(state: StageState, commands: Sequence[Command]) -> None:
+def prepend_triggers(state: StageState, commands: Sequence[StageInstruction]) -> None:
     """Put a base image's triggers before the stage's own commands."""
     state.commands = [
         *(replace(c, from_trigger=True) for c in commands),

@@ -17,7 +17,7 @@ from croze.llb.meta import join_path
 from croze.llb.state import State, scratch
 
 
-class Command(Struct):
+class StageInstruction(Struct):
     """An instruction with the stages that it takes files from."""
 
     instruction: Instruction
@@ -48,7 +48,7 @@ class StageState(Struct, eq=False):
     build_args: list[ArgPair] = field(default_factory=list)
     declared: set[str] = field(default_factory=set)
     """The names among `build_args`."""
-    commands: list[Command] = field(default_factory=list)
+    commands: list[StageInstruction] = field(default_factory=list)
     context_paths: set[str] = field(default_factory=set)
     """What it uses of the main context."""
     paths: set[str] = field(default_factory=set)
@@ -86,7 +86,7 @@ class StageState(Struct, eq=False):
         self.image.commit(message, layer=layer, epoch=epoch)
 
 
-class Stages:
+class StageList:
     """All stages in order, external images among them."""
 
     def __init__(self) -> None:

@@ -7,10 +7,10 @@ from croze.dockerfile.instructions.flags import parse_flags
 from croze.dockerfile.instructions.header import header
 from croze.dockerfile.instructions.values import Add, Copy, InlineFile, SourcesAndDest
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.syntax_tree import Node
+from croze.dockerfile.syntax_tree import InstructionNode
 
 
-def parse_copy(node: Node) -> Copy:
+def parse_copy(node: InstructionNode) -> Copy:
     _check_count("COPY", node)
     flags = parse_flags(
         node.flags,
@@ -30,7 +30,7 @@ def parse_copy(node: Node) -> Copy:
     )
 
 
-def parse_add(node: Node) -> Add:
+def parse_add(node: InstructionNode) -> Add:
     _check_count("ADD", node)
     flags = parse_flags(
         node.flags,
@@ -51,7 +51,7 @@ def parse_add(node: Node) -> Add:
     )
 
 
-def _check_count(keyword: str, node: Node) -> None:
+def _check_count(keyword: str, node: InstructionNode) -> None:
     if len(node.args) < 2:
         raise DockerfileError(
             f"{keyword} requires at least two arguments, but only one was provided."
@@ -59,7 +59,7 @@ def _check_count(keyword: str, node: Node) -> None:
         )
 
 
-def _files(keyword: str, node: Node) -> SourcesAndDest:
+def _files(keyword: str, node: InstructionNode) -> SourcesAndDest:
     *sources, dest = node.args
     if is_heredoc(dest):
         raise DockerfileError(f"{keyword} cannot accept a heredoc as a destination")

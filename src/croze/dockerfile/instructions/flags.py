@@ -10,7 +10,7 @@ from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.suggest import likely_first, with_suggestion
 
 
-class Flags(Struct):
+class InstructionFlags(Struct):
     """What was given. `values` has the text flags, `switches` the boolean ones, `lists` those that
     may be repeated; only flags that were used are in."""
 
@@ -32,9 +32,9 @@ def parse_flags(
     values: tuple[str, ...] = (),
     switches: tuple[str, ...] = (),
     lists: tuple[str, ...] = (),
-) -> Flags:
+) -> InstructionFlags:
     """Check flags against the names that the instruction knows. Raises `DockerfileError`."""
-    flags = Flags()
+    flags = InstructionFlags()
     for text in texts:
         flag, equals, value = text.partition("=")
         name = flag[2:]

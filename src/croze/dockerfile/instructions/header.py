@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from croze.dockerfile.location import DockerfileError, Ranges
 from croze.dockerfile.space import SPACE
-from croze.dockerfile.syntax_tree import Node
+from croze.dockerfile.syntax_tree import InstructionNode
 
 
 class Header(TypedDict):
@@ -18,7 +18,7 @@ class Header(TypedDict):
     comments: tuple[str, ...]
 
 
-def header(node: Node) -> Header:
+def header(node: InstructionNode) -> Header:
     return {
         "name": node.name,
         "original": node.original.strip(SPACE),
@@ -27,12 +27,12 @@ def header(node: Node) -> Header:
     }
 
 
-def joined_args(node: Node) -> tuple[str, ...]:
+def joined_args(node: InstructionNode) -> tuple[str, ...]:
     """A command's arguments: as they are in exec form, one text in shell form."""
     return node.args if node.json or not node.args else (" ".join(node.args),)
 
 
-def exactly_one(keyword: str, node: Node) -> str:
+def exactly_one(keyword: str, node: InstructionNode) -> str:
     if len(node.args) != 1:
         raise DockerfileError(f"{keyword} requires exactly one argument")
     return node.args[0]

@@ -9,7 +9,7 @@ from croze.dockerfile.instructions.header import at_least_one, header
 from croze.dockerfile.instructions.values import HealthcheckConfig, HealthcheckInstruction
 from croze.dockerfile.letters import to_upper
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.syntax_tree import Node
+from croze.dockerfile.syntax_tree import InstructionNode
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.gotypes.quote import quote
 
@@ -18,7 +18,7 @@ _MIN_NS = 1_000_000
 _MAX_RETRIES = 2**31 - 1
 
 
-def parse_healthcheck(node: Node) -> HealthcheckInstruction:
+def parse_healthcheck(node: InstructionNode) -> HealthcheckInstruction:
     kind, *words = at_least_one("HEALTHCHECK", node.args)
     if to_upper(kind) == "NONE":
         if words:
@@ -40,7 +40,7 @@ def parse_healthcheck(node: Node) -> HealthcheckInstruction:
     return HealthcheckInstruction(**header(node), config=config)
 
 
-def _test(kind: str, node: Node) -> tuple[str, ...]:
+def _test(kind: str, node: InstructionNode) -> tuple[str, ...]:
     if kind != "CMD":
         raise DockerfileError(f"Unknown type {quote(kind)} in HEALTHCHECK (try CMD)")
     words = node.args[1:]

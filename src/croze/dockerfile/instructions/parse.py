@@ -36,11 +36,11 @@ from croze.dockerfile.line_parsers import KEYWORDS
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError, with_location
 from croze.dockerfile.suggest import likely_first, with_suggestion
-from croze.dockerfile.syntax_tree import Node
+from croze.dockerfile.syntax_tree import InstructionNode
 from croze.gotypes.quote import quote
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
-_PARSERS: dict[str, Callable[[Node], Instruction]] = {
+_PARSERS: dict[str, Callable[[InstructionNode], Instruction]] = {
     "add": parse_add,
     "arg": parse_arg,
     "cmd": parse_cmd,
@@ -71,7 +71,9 @@ class _OpenStage(Struct):
         return replace(self.stage, instructions=tuple(self.instructions))
 
 
-def parse_stages(ast: Sequence[Node], lint: Linter) -> tuple[tuple[Stage, ...], tuple[Arg, ...]]:
+def parse_stages(
+    ast: Sequence[InstructionNode], lint: Linter
+) -> tuple[tuple[Stage, ...], tuple[Arg, ...]]:
     """The stages, and the ARGs before the first of them. Raises `DockerfileError`."""
     stages: list[_OpenStage] = []
     meta_args: list[Arg] = []
@@ -92,7 +94,7 @@ def parse_stages(ast: Sequence[Node], lint: Linter) -> tuple[tuple[Stage, ...], 
     return tuple(stage.close() for stage in stages), tuple(meta_args)
 
 
-def parse_command(node: Node) -> Instruction:
+def parse_command(node: InstructionNode) -> Instruction:
     """One instruction, not FROM; nothing is linted. For ONBUILD triggers."""
     parsed = parse_instruction(node, Linter())
     if isinstance(parsed, Stage):
@@ -101,7 +103,7 @@ def parse_command(node: Node) -> Instruction:
     return parsed
 
 
-def parse_instruction(node: Node, lint: Linter) -> Instruction | Stage:
+def parse_instruction(node: InstructionNode, lint: Linter) -> Instruction | Stage:
     """The typed form of a node. Raises `DockerfileError` with the node's place."""
     try:
         return _parse(node, lint.for_comments(node.comments))
@@ -109,7 +111,7 @@ def parse_instruction(node: Node, lint: Linter) -> Instruction | Stage:
         raise with_location(err, node.location) from None
 
 
-def _parse(node: Node, lint: Linter) -> Instruction | Stage:
+def _parse(node: InstructionNode, lint: Linter) -> Instruction | Stage:
     keyword = node.name.lower()
     if keyword == "from":
         return _parse_from(node, lint)
@@ -125,7 +127,7 @@ def _parse(node: Node, lint: Linter) -> Instruction | Stage:
     return parsed
 
 
-def _parse_from(node: Node, lint: Linter) -> Stage:
+def _parse_from(node: InstructionNode, lint: Linter) -> Stage:
     _lint_from_casing(node, lint)
     name = _stage_name(node.args)
     flags = parse_flags(node.flags, values=("platform",))
@@ -158,7 +160,7 @@ def _stage_name(args: tuple[str, ...]) -> str:
     return ""
 
 
-def _lint_from_casing(node: Node, lint: Linter) -> None:
+def _lint_from_casing(node: InstructionNode, lint: Linter) -> None:
     args = node.args
     if len(args) == 3 and args[2] != to_lower(args[2]):
         lint.run(lint_rules.STAGE_NAME_CASING, node.location, args[2])
@@ -171,7 +173,7 @@ def _lint_from_casing(node: Node, lint: Linter) -> None:
             lint.run(lint_rules.FROM_AS_CASING, node.location, node.name, args[1])
 
 
-def _lint_description(keyword: str, names: list[str], node: Node, lint: Linter) -> None:
+def _lint_description(keyword: str, names: list[str], node: InstructionNode, lint: Linter) -> None:
     if not node.comments or node.comments[-1].split(" ", 1)[0] in names:
         return
     example = names[0] if len(names) == 1 else "<arg_key>"

@@ -15,11 +15,11 @@ from croze.dockerfile.instructions.values import (
     ShellFile,
 )
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.syntax_tree import Node
+from croze.dockerfile.syntax_tree import InstructionNode
 from croze.gotypes.quote import quote
 
 
-def parse_run(node: Node) -> Run:
+def parse_run(node: InstructionNode) -> Run:
     flags = parse_flags(node.flags, values=("network", "security"), lists=("device", "mount"))
     devices = tuple(parse_device(text) for text in flags.list("device"))
     mounts = tuple(parse_mount(text, None) for text in flags.list("mount"))
@@ -35,7 +35,7 @@ def parse_run(node: Node) -> Run:
     )
 
 
-def command_line(node: Node) -> CommandForm:
+def command_line(node: InstructionNode) -> CommandForm:
     """The command of RUN, CMD or ENTRYPOINT."""
     files = tuple(ShellFile(doc.name, doc.content, doc.chomp) for doc in node.heredocs)
     return CommandForm(joined_args(node), not node.json, files)

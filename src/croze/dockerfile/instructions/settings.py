@@ -26,22 +26,22 @@ from croze.dockerfile.instructions.values import (
 )
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.space import SPACE
-from croze.dockerfile.syntax_tree import Node
+from croze.dockerfile.syntax_tree import InstructionNode
 
 _ONBUILD = re.compile(r"^[\t\n\f\r ]*ONBUILD[\t\n\f\r ]*", re.IGNORECASE | re.ASCII)
 
 
-def parse_env(node: Node) -> EnvInstruction:
+def parse_env(node: InstructionNode) -> EnvInstruction:
     parse_flags(node.flags)
     return EnvInstruction(**header(node), pairs=_pairs("ENV", node))
 
 
-def parse_label(node: Node) -> Label:
+def parse_label(node: InstructionNode) -> Label:
     parse_flags(node.flags)
     return Label(**header(node), pairs=_pairs("LABEL", node))
 
 
-def _pairs(keyword: str, node: Node) -> tuple[KeyValue, ...]:
+def _pairs(keyword: str, node: InstructionNode) -> tuple[KeyValue, ...]:
     args = at_least_one(keyword, node.args)
     if not all(args[::3]):
         raise DockerfileError(f"{keyword} names can not be blank")
@@ -49,7 +49,7 @@ def _pairs(keyword: str, node: Node) -> tuple[KeyValue, ...]:
     return tuple(KeyValue(key, value, legacy=not separator) for key, value, separator in triples)
 
 
-def parse_arg(node: Node) -> Arg:
+def parse_arg(node: InstructionNode) -> Arg:
     pairs = []
     for arg in at_least_one("ARG", node.args):
         key, equals, value = arg.partition("=")
@@ -68,36 +68,36 @@ def doc_comment(comments: tuple[str, ...], name: str) -> str:
     return next((c.removeprefix(prefix) for c in comments if c.startswith(prefix)), "")
 
 
-def parse_maintainer(node: Node) -> Maintainer:
+def parse_maintainer(node: InstructionNode) -> Maintainer:
     maintainer = exactly_one("MAINTAINER", node)
     parse_flags(node.flags)
     return Maintainer(**header(node), maintainer=maintainer)
 
 
-def parse_workdir(node: Node) -> Workdir:
+def parse_workdir(node: InstructionNode) -> Workdir:
     path = exactly_one("WORKDIR", node)
     parse_flags(node.flags)
     return Workdir(**header(node), path=path)
 
 
-def parse_user(node: Node) -> User:
+def parse_user(node: InstructionNode) -> User:
     user = exactly_one("USER", node)
     parse_flags(node.flags)
     return User(**header(node), user=user)
 
 
-def parse_stopsignal(node: Node) -> StopSignal:
+def parse_stopsignal(node: InstructionNode) -> StopSignal:
     """Flags are not looked at here, nor for ARG."""
     return StopSignal(**header(node), signal=exactly_one("STOPSIGNAL", node))
 
 
-def parse_expose(node: Node) -> Expose:
+def parse_expose(node: InstructionNode) -> Expose:
     ports = at_least_one("EXPOSE", node.args)
     parse_flags(node.flags)
     return Expose(**header(node), ports=tuple(sorted(ports)))
 
 
-def parse_volume(node: Node) -> Volume:
+def parse_volume(node: InstructionNode) -> Volume:
     volumes = at_least_one("VOLUME", node.args)
     parse_flags(node.flags)
     paths = tuple(volume.strip(SPACE) for volume in volumes)
@@ -106,17 +106,17 @@ def parse_volume(node: Node) -> Volume:
     return Volume(**header(node), volumes=paths)
 
 
-def parse_cmd(node: Node) -> Cmd:
+def parse_cmd(node: InstructionNode) -> Cmd:
     parse_flags(node.flags)
     return Cmd(**header(node), command=command_line(node))
 
 
-def parse_entrypoint(node: Node) -> Entrypoint:
+def parse_entrypoint(node: InstructionNode) -> Entrypoint:
     parse_flags(node.flags)
     return Entrypoint(**header(node), command=command_line(node))
 
 
-def parse_shell(node: Node) -> Shell:
+def parse_shell(node: InstructionNode) -> Shell:
     parse_flags(node.flags)
     words = at_least_one("SHELL", joined_args(node))
     if not node.json:
@@ -124,7 +124,7 @@ def parse_shell(node: Node) -> Shell:
     return Shell(**header(node), shell=words)
 
 
-def parse_onbuild(node: Node) -> Onbuild:
+def parse_onbuild(node: InstructionNode) -> Onbuild:
     if node.trigger is None:
         raise DockerfileError("ONBUILD requires at least one argument")
     parse_flags(node.flags)

@@ -45,7 +45,7 @@ class ExecEnv(msgspec.Struct):
     value: str = ""
 
 
-class Exec(msgspec.Struct, rename="camel"):
+class ExecConfig(msgspec.Struct, rename="camel"):
     """A program that says who we are."""
 
     command: str
@@ -69,7 +69,7 @@ class _User(msgspec.Struct, rename="kebab"):
     act_as: str = msgspec.field(default="", name="as")
     act_as_groups: tuple[str, ...] | None = msgspec.field(default=None, name="as-groups")
     act_as_uid: str = msgspec.field(default="", name="as-uid")
-    exec: Exec | None = None
+    exec: ExecConfig | None = None
     auth_provider: dict[str, object] | None = None
 
 
@@ -119,7 +119,7 @@ class Cluster(Struct, frozen=True):
     login: tuple[str, str] = ("", "")
     act_as: Mapping[str, str] = field(default_factory=dict)
     """Headers that ask to be somebody else."""
-    exec: Exec | None = None
+    exec: ExecConfig | None = None
 
 
 def cluster_of(endpoint: str) -> Cluster:

@@ -14,7 +14,7 @@ from croze.builders.contexts import KubernetesEndpoint
 from croze.drivers.kubernetes.config import (
     DEFAULT_NAMESPACE,
     Cluster,
-    Exec,
+    ExecConfig,
     checked_proxy,
     no_auth_provider,
 )
@@ -32,7 +32,7 @@ class _Endpoint(msgspec.Struct):
     namespace: str = msgspec.field(default="", name="DefaultNamespace")
     proxy: str = msgspec.field(default="", name="ProxyURL")
     auth_provider: dict[str, object] | None = msgspec.field(default=None, name="AuthProvider")
-    exec: Exec | None = msgspec.field(default=None, name="Exec")
+    exec: ExecConfig | None = msgspec.field(default=None, name="Exec")
     login: _Login | None = msgspec.field(default=None, name="usernamePassword")
     token: str = ""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from croze.drivers.kubernetes.config import Cluster, Exec
+from croze.drivers.kubernetes.config import Cluster, ExecConfig
 from croze.errors import InvalidRequest, PermissionDenied
 from croze.files.settings import read_settings
 from croze.gotypes import gojson
@@ -98,7 +98,7 @@ def _load_chain(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None
         os.close(file)
 
 
-async def _asked(run: Exec, cluster: Cluster) -> _Status:
+async def _asked(run: ExecConfig, cluster: Cluster) -> _Status:
     if run.api_version not in VERSIONS:
         raise InvalidRequest(
             f"exec plugin: invalid apiVersion {run.api_version!r}: one of {', '.join(VERSIONS)}"
@@ -139,14 +139,14 @@ async def _asked(run: Exec, cluster: Cluster) -> _Status:
     return _status(output, run)
 
 
-def _told(run: Exec, cluster: Cluster) -> str:
+def _told(run: ExecConfig, cluster: Cluster) -> str:
     spec: dict[str, object] = {"interactive": False}
     if run.provide_cluster_info:
         spec["cluster"] = {"server": cluster.server}
     return json.dumps({"apiVersion": run.api_version, "kind": "ExecCredential", "spec": spec})
 
 
-def _status(output: bytes, run: Exec) -> _Status:
+def _status(output: bytes, run: ExecConfig) -> _Status:
     try:
         credential = gojson.unmarshal(output, type=_Credential)
     except (msgspec.MsgspecError, RecursionError) as error:

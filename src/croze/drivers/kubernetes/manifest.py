@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
-from croze.drivers.kubernetes.options import Options
+from croze.drivers.kubernetes.options import KubernetesOptions
 from croze.drivers.kubernetes.quantity import canonical
 from croze.errors import InvalidRequest
 from croze.image import platform as platforms
@@ -78,7 +78,7 @@ class _Pod(Struct):
 
 def manifests(
     name: str,
-    options: Options,
+    options: KubernetesOptions,
     *,
     flags: Sequence[str] = (),
     files: Mapping[str, bytes] | None = None,
@@ -115,13 +115,13 @@ def _object(value: object) -> Object:
     return value
 
 
-def _labels(name: str, options: Options) -> dict[str, str]:
+def _labels(name: str, options: KubernetesOptions) -> dict[str, str]:
     if APP_LABEL in options.labels:
         raise InvalidRequest(f'the label "{APP_LABEL}" is reserved and cannot be customized')
     return {APP_LABEL: name, **options.labels}
 
 
-def _annotations(options: Options, fixed: Sequence[Platform]) -> dict[str, str]:
+def _annotations(options: KubernetesOptions, fixed: Sequence[Platform]) -> dict[str, str]:
     if PLATFORM_ANNOTATION in options.annotations:
         raise InvalidRequest(
             f'the annotation "{PLATFORM_ANNOTATION}" is reserved and cannot be customized'
@@ -165,7 +165,7 @@ def _configured(name: str, pod: _Pod, files: Mapping[str, bytes]) -> list[Object
     return maps
 
 
-def _make_rootless(pod: _Pod, options: Options) -> None:
+def _make_rootless(pod: _Pod, options: KubernetesOptions) -> None:
     pod.args.append("--oci-worker-no-process-sandbox")
     pod.security = {"seccompProfile": {"type": "Unconfined"}}
     key = f"container.apparmor.security.beta.kubernetes.io/{CONTAINER}"
@@ -179,7 +179,7 @@ def _in_memory(size: str) -> Object:
     return {"medium": "Memory", "sizeLimit": canonical(size)}
 
 
-def _resources(options: Options) -> Object:
+def _resources(options: KubernetesOptions) -> Object:
     resources: dict[str, dict[str, str]] = {}
     for option, (group, resource) in _RESOURCES.items():
         if amount := options.resources.get(option):
@@ -195,7 +195,7 @@ def _claim(size: str) -> Object:
     return {"metadata": {"name": STATE_VOLUME}, "spec": spec}
 
 
-def _pod_spec(pod: _Pod, options: Options, resources: Object) -> Object:
+def _pod_spec(pod: _Pod, options: KubernetesOptions, resources: Object) -> Object:
     container: Object = {
         "name": CONTAINER,
         "image": options.image,
@@ -219,7 +219,7 @@ def _pod_spec(pod: _Pod, options: Options, resources: Object) -> Object:
     return _said(spec)
 
 
-def _qemu(options: Options) -> Object:
+def _qemu(options: KubernetesOptions) -> Object:
     return {
         "name": "qemu",
         "image": options.qemu_image,

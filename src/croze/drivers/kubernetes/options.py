@@ -21,7 +21,7 @@ DEFAULT_TIMEOUT = "120s"
 ENV = "env."
 
 
-class Options(Struct, frozen=True):
+class KubernetesOptions(Struct, frozen=True):
     """`resources` are the amounts as they were given, by option; `namespace` is empty for the
     cluster's own default."""
 
@@ -56,7 +56,7 @@ _OTHERS = (
 )
 
 
-def parse_options(texts: Mapping[str, str]) -> Options:
+def parse_options(texts: Mapping[str, str]) -> KubernetesOptions:
     """Raises `InvalidRequest` in buildx's words."""
     for key in texts:
         if key == ENV:
@@ -64,7 +64,7 @@ def parse_options(texts: Mapping[str, str]) -> Options:
         if key not in _OTHERS and key not in RESOURCES and not key.startswith(ENV):
             raise InvalidRequest(f"invalid driver option {key} for driver kubernetes")
     rootless = checked_bool(texts.get("rootless", "false"))
-    return Options(
+    return KubernetesOptions(
         image=_image(texts),
         namespace=texts.get("namespace", ""),
         replicas=parse_int(texts.get("replicas", "1"), 32),

@@ -16,7 +16,7 @@ from croze.engineapi.answers import HEADERS
 from croze.engineapi.containers import spec as specs
 from croze.engineapi.containers.container import OneContainer
 from croze.engineapi.contract import Services
-from croze.engineapi.lent import Body
+from croze.engineapi.lent import RequestBody
 from croze.engineapi.query import UrlQuery
 from croze.engineapi.times import rfc3339
 from croze.errors import CrozeError, InvalidRequest, NotFound
@@ -128,14 +128,14 @@ async def put(request: web.Request, services: Services) -> web.StreamResponse:
     )
     async with services.containers.reaching(one, rooted) as reached:
         try:
-            await _fed(reached, Body(request.content))
+            await _fed(reached, RequestBody(request.content))
         except NotFound as error:
             raise missing(path, request.match_info["name"]) from error
     services.containers.tell(one, "extract-to-dir")
     return web.Response(headers=HEADERS)
 
 
-async def _fed(reached: Reaching, body: Body) -> None:
+async def _fed(reached: Reaching, body: RequestBody) -> None:
     """Raises what was wrong as soon as it is known, whatever the client still sends."""
     await body.peek()
     await all_of([reached.feed(body.pieces()), _heard(reached)])

@@ -66,7 +66,7 @@ def _key_path(path: str) -> str:
     return "" if path == "/" else path
 
 
-class Part(msgspec.Struct, frozen=True):
+class DigestPart(msgspec.Struct, frozen=True):
     """An entry whose digest another is made of."""
 
     key: bytes
@@ -78,7 +78,7 @@ class Part(msgspec.Struct, frozen=True):
     """Whether the digest is of all below it as well."""
 
 
-def parts(index: ContentIndex, root: str, query: Query) -> list[Part]:
+def parts(index: ContentIndex, root: str, query: Query) -> list[DigestPart]:
     """What the digest for a query is the digest of; one without a key, if it is that of an entry.
     `index` knows the answer already."""
     lookup = _Lookup(index, root)
@@ -86,7 +86,11 @@ def parts(index: ContentIndex, root: str, query: Query) -> list[Part]:
         return _Listing(lookup, query).parts()
     path = os.fsencode(_key_path(query.path))
     where, node = lookup.find(path, follow=query.follow_links, strict=False)
-    return [Part(b"", lookup.scanner.total(node, where), where, node)] if node is not None else []
+    return (
+        [DigestPart(b"", lookup.scanner.total(node, where), where, node)]
+        if node is not None
+        else []
+    )
 
 
 class _Lookup:
@@ -203,20 +207,20 @@ class _Listing:
             sums.update(_key(item, prefix) + digest.text(value).encode())
         return digest.text(sums.digest())
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[DigestPart]:
         """What `digest` is made of: of a directory its header alone, of a link that is followed
         all that it leads to."""
         prefix = self._walk()
         listed = zip(self._listed, self._digests(), strict=True)
         return [self._part(item, value, prefix) for item, value in listed]
 
-    def _part(self, item: _Item, value: bytes, prefix: str) -> Part:
+    def _part(self, item: _Item, value: bytes, prefix: str) -> DigestPart:
         where, node = item.where, item.node
         whole = item.follow and node.kind == LINK
         if whole:
             where, target = self._lookup.find(os.fsencode(item.path), follow=True, strict=False)
             node = target or node
-        return Part(_key(item, prefix), value, where, node, whole)
+        return DigestPart(_key(item, prefix), value, where, node, whole)
 
     def _digests(self) -> list[bytes]:
         scanner = self._lookup.scanner

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from croze.fs.content import digest
-from croze.fs.content.checksum import ContentIndex, Part, Query, parts, query_digest
+from croze.fs.content.checksum import ContentIndex, DigestPart, Query, parts, query_digest
 from croze.fs.content.index import DIR, IndexNode
 from croze.fs.entry import read_xattrs
 
@@ -37,13 +37,13 @@ def content_texts(root: str, side_file: str | None, queries: Sequence[Query]) ->
     return list(texts.values())
 
 
-def _listed(found_parts: Sequence[Part]) -> Iterator[bytes]:
+def _listed(found_parts: Sequence[DigestPart]) -> Iterator[bytes]:
     for part in found_parts:
         yield part.key
         yield digest.text(part.digest).encode()
 
 
-def _of_part(root: str, part: Part) -> Iterator[ContentText]:
+def _of_part(root: str, part: DigestPart) -> Iterator[ContentText]:
     if part.whole:
         yield from _of_node(root, part.where, part.node)
     else:

@@ -33,7 +33,7 @@ class _Delayed:
         self.made = False
 
 
-class Copier:
+class TreeCopier:
     """Copies one source; remembers hard links within it."""
 
     def __init__(self, request: CopyRequest, *, link: bool = False) -> None:

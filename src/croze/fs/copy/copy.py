@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.fs.copy.copier import Copier
+from croze.fs.copy.copier import TreeCopier
 from croze.fs.copy.links import claim
 from croze.fs.copy.request import CopyRequest
 from croze.fs.failures import explained
@@ -97,7 +97,7 @@ def _copy_one(request: CopyRequest, src: str, dst: str) -> None:
     link = links is not None and claim(
         links, _below(request.src_root, source), _below(request.dst_root, target)
     )
-    Copier(request, link=link).copy_top(source, target)
+    TreeCopier(request, link=link).copy_top(source, target)
     if request.timestamp_ns != -1:
         for directory in reversed(directories):
             set_owner_and_time(directory, None, request.timestamp_ns)

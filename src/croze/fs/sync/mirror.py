@@ -46,7 +46,7 @@ class SyncState(msgspec.Struct, array_like=True):
     mirrored: list[MirroredEntry]
 
 
-class Notes(msgspec.Struct, array_like=True):
+class SyncNotes(msgspec.Struct, array_like=True):
     """A `SyncState` that is only read if it is needed, and how it was told."""
 
     version: int
@@ -58,7 +58,7 @@ class Notes(msgspec.Struct, array_like=True):
 
 _VERSION = 1
 _decoder = msgspec.msgpack.Decoder(SyncState)
-_notes_decoder = msgspec.msgpack.Decoder(Notes)
+_notes_decoder = msgspec.msgpack.Decoder(SyncNotes)
 _mirrored_decoder = msgspec.msgpack.Decoder(list[MirroredEntry])
 
 
@@ -74,7 +74,7 @@ def load_state(path: str | None) -> SyncState | None:
     return state if state.version == _VERSION else None
 
 
-def load_notes(path: str | None) -> Notes | None:
+def load_notes(path: str | None) -> SyncNotes | None:
     """The same, with what is `mirrored` left as it is."""
     if path is None:
         return None
@@ -86,7 +86,7 @@ def load_notes(path: str | None) -> Notes | None:
     return notes if notes.version == _VERSION else None
 
 
-def read_mirrored(notes: Notes) -> list[MirroredEntry]:
+def read_mirrored(notes: SyncNotes) -> list[MirroredEntry]:
     """Raises `msgspec.DecodeError`."""
     return _mirrored_decoder.decode(notes.mirrored)
 
@@ -97,7 +97,7 @@ def save_state(
     """Write atomically. Names that are no UTF-8 can't be saved: then the next run starts anew."""
     try:
         raw = msgspec.Raw(msgspec.msgpack.encode(mirrored))
-        data = msgspec.msgpack.encode(Notes(_VERSION, started_ns, raw, list(packets)))
+        data = msgspec.msgpack.encode(SyncNotes(_VERSION, started_ns, raw, list(packets)))
     except UnicodeEncodeError:
         return
     temporary = f"{path}.{os.getpid()}"

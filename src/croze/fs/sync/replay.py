@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Self
 
-from croze.fs.sync.mirror import Notes, load_notes
+from croze.fs.sync.mirror import SyncNotes, load_notes
 
 _NOTHING_KNOWN = b"\x90"
 """An empty list in MessagePack."""
@@ -20,7 +20,7 @@ _NOTHING_KNOWN = b"\x90"
 class Replay:
     """The packets of a directory's last transfer, and how far the present one repeats them."""
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: SyncNotes) -> None:
         self.notes = notes
         self.count = 0
         """How many packets have come so far, all as the last time."""

@@ -44,7 +44,7 @@ class _Pending(Struct):
     compressed: Future[bytes] | None
 
 
-class BlobWriter:
+class CompressedWriter:
     """Compresses to a descriptor with bounded memory, hashing both sides in the same pass.
 
     Use as a context manager; `finish` gives the sums. Leaving without it just stops the threads.
@@ -64,7 +64,7 @@ class BlobWriter:
         self._hashing: ThreadPoolExecutor | None = None
         self._pending: deque[_Pending] = deque()
 
-    def __enter__(self) -> BlobWriter:
+    def __enter__(self) -> CompressedWriter:
         return self
 
     def __exit__(self, *_: object) -> None:

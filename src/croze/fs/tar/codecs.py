@@ -92,12 +92,12 @@ class GzipMember:
 
     def _deflate(self, block: Block, before: bytes) -> bytes:
         if self._level <= _ISAL_MAX_LEVEL:
-            return _fast(self._level, block, before)
+            return _deflated(isal_zlib.compressobj, self._level, block, before)
         middle = len(block) // 2
         sample = block[middle : middle + _SAMPLE]
         if len(sample) == _SAMPLE and _is_incompressible(sample) and _is_incompressible(block):
             return b"".join(self._by_grains(block, before))
-        return _small(self._level, block, before)
+        return _deflated(zlib_ng.compressobj, self._level, block, before)
 
     def _by_grains(self, block: Block, before: bytes) -> Iterator[bytes]:
         """Stored, but for the places that are worth it: an archive has some that Go finds, too."""
@@ -105,7 +105,8 @@ class GzipMember:
         for is_worth, grains in groupby(range(0, len(block), _GRAIN), partial(_is_worth, block)):
             end = min(len(block), at + _GRAIN * len([*grains]))
             if is_worth:
-                yield _small(
+                yield _deflated(
+                    zlib_ng.compressobj,
                     self._level,
                     block[at:end],
                     (before + bytes(block[max(0, at - _WINDOW) : at]))[-_WINDOW:],
@@ -119,20 +120,22 @@ class GzipMember:
         return self._header + b"\x03\0" + trailer
 
 
-def _fast(level: int, block: Block, before: bytes) -> bytes:
-    if before:
-        stream = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -15, zdict=before)
-    else:
-        stream = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -15)
-    return bytes(stream.compress(block) + stream.flush(isal_zlib.Z_SYNC_FLUSH))
+class _Deflater(Protocol):
+    """zlib's `Compress`, as both libraries have it."""
+
+    def compress(self, data: Block, /) -> bytes: ...
+
+    def flush(self, mode: int, /) -> bytes: ...
 
 
-def _small(level: int, block: Block, before: bytes) -> bytes:
-    if before:
-        stream = zlib_ng.compressobj(level, zlib_ng.DEFLATED, -15, zdict=before)
-    else:
-        stream = zlib_ng.compressobj(level, zlib_ng.DEFLATED, -15)
-    return bytes(stream.compress(block) + stream.flush(zlib_ng.Z_SYNC_FLUSH))
+def _deflated(
+    compressobj: Callable[..., _Deflater], level: int, block: Block, before: bytes
+) -> bytes:
+    """A block, primed with the bytes before it and ended at a whole byte, by a library's
+    `compressobj`."""
+    primed = {"zdict": before} if before else {}
+    stream = compressobj(level, zlib_ng.DEFLATED, -15, **primed)
+    return stream.compress(block) + stream.flush(zlib_ng.Z_SYNC_FLUSH)
 
 
 def _stored(block: Block) -> bytes:

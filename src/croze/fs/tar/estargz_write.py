@@ -20,7 +20,7 @@ import msgspec
 
 from croze.errors import Unsupported
 from croze.fs.filecopy import write_all
-from croze.fs.tar.blob import BlobWriter
+from croze.fs.tar.blob import CompressedWriter
 from croze.fs.tar.codecs import GzipMember, gzip_level
 from croze.fs.tar.compress import BlobSums
 from croze.fs.tar.estargz import SIZE_ANNOTATION, TOC_ANNOTATION, TOC_NAME, footer
@@ -73,11 +73,11 @@ class Hash(Protocol):
 
 def layer_writer(
     fd: int, compression: str = "gzip", level: int | None = None
-) -> BlobWriter | EStargzWriter:
+) -> CompressedWriter | EStargzWriter:
     """What writes a layer's tar to a descriptor in any compression."""
     if compression == "estargz":
         return EStargzWriter(fd, level)
-    return BlobWriter(fd, compression, level)
+    return CompressedWriter(fd, compression, level)
 
 
 class EStargzWriter:

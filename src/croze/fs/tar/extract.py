@@ -21,7 +21,7 @@ from croze.fs.paths import rooted
 from croze.fs.remove import remove_tree
 from croze.fs.root import resolve
 from croze.fs.tar.read import Member, TarReader
-from croze.fs.tree.view import View, is_whiteout
+from croze.fs.tree.view import DirectoryView, is_whiteout
 from croze.fs.userns import give, in_user_namespace, overlay_xattr
 
 _READ = 1 << 20
@@ -45,7 +45,7 @@ class Extractor:
         self.root = root.rstrip("/")
         self._reader = reader
         self._owner = owner
-        self._lower = View(parents, overlay=True) if parents else None
+        self._lower = DirectoryView(parents, overlay=True) if parents else None
         self._overlay = overlay
         self._parents: dict[str, str] = {"/": self.root}
         self._dir_times: dict[str, int] = {}

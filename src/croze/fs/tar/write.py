@@ -28,7 +28,7 @@ from croze.fs.tar.header import (
     encode,
     padding,
 )
-from croze.fs.tree.diff import Kind, TreeChange, changes, overlay_changes
+from croze.fs.tree.diff import ChangeKind, TreeChange, changes, overlay_changes
 from croze.fs.tree.view import capability
 from croze.fs.tree.walk import walk
 
@@ -84,7 +84,7 @@ class _LayerTar:
 
     def write_all(self, changes: Iterable[TreeChange]) -> None:
         for change in changes:
-            if change.kind is Kind.DELETE:
+            if change.kind is ChangeKind.DELETE:
                 self._write_whiteout(change.path)
             else:
                 self._write_change(change)
@@ -110,7 +110,7 @@ class _LayerTar:
                 self._write_parents(path.rpartition("/")[0])
                 self._sink(self._header(path, HARDLINK, change.source, st, linkname=first))
                 return
-            if change.kind is Kind.SAME:
+            if change.kind is ChangeKind.SAME:
                 self._unlisted.setdefault(st.st_ino, []).append(path)
                 return
             self._names[st.st_ino] = path

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from croze.fs.paths import sorted_names
 from croze.fs.tree.view import (
+    DirectoryView,
     Item,
-    View,
     capability,
     check_redirect,
     is_opaque,
@@ -28,7 +28,7 @@ from croze.fs.tree.walk import walk_stats
 _CHUNK = 256 << 10
 
 
-class Kind(Enum):
+class ChangeKind(Enum):
     ADD = "add"
     MODIFY = "modify"
     DELETE = "delete"
@@ -39,7 +39,7 @@ class Kind(Enum):
 class TreeChange(NamedTuple):
     """One change. For deletions `source` and `st` are of what was there or of its whiteout."""
 
-    kind: Kind
+    kind: ChangeKind
     path: str
     source: str
     st: os.stat_result
@@ -47,45 +47,49 @@ class TreeChange(NamedTuple):
 
 def changes(lower: str | None, upper: str) -> Iterator[TreeChange]:
     """From the tree `lower` (None: empty) to the tree `upper`, by comparing both."""
-    below = View([lower], overlay=False) if lower is not None else View((), overlay=False)
-    return _compare(below, View([upper], overlay=False), "")
+    below = (
+        DirectoryView([lower], overlay=False)
+        if lower is not None
+        else DirectoryView((), overlay=False)
+    )
+    return _compare(below, DirectoryView([upper], overlay=False), "")
 
 
 def overlay_changes(upperdir: str, lowers: Sequence[str]) -> Iterator[TreeChange]:
     """What an overlay upperdir changes against its lower directories (top first, in overlay
     format themselves). Raises Unsupported for redirected directories."""
-    return _upper(upperdir, View(lowers, overlay=True), "")
+    return _upper(upperdir, DirectoryView(lowers, overlay=True), "")
 
 
-def _upper(directory: str, lower: View, prefix: str) -> Iterator[TreeChange]:
+def _upper(directory: str, lower: DirectoryView, prefix: str) -> Iterator[TreeChange]:
     for name, (source, st) in raw_items(directory):
         path = prefix + name
         below = lower.lookup(name) if lower.dirs else None
         if is_whiteout(st):
             if below is not None:
-                yield TreeChange(Kind.DELETE, path, source, st)
+                yield TreeChange(ChangeKind.DELETE, path, source, st)
             continue
         is_dir = stat.S_ISDIR(st.st_mode)
         if is_dir:
             check_redirect(source)
         if below is None:
-            yield TreeChange(Kind.ADD, path, source, st)
+            yield TreeChange(ChangeKind.ADD, path, source, st)
         elif not same((source, st), below):
-            yield TreeChange(Kind.MODIFY, path, source, st)
+            yield TreeChange(ChangeKind.MODIFY, path, source, st)
         if not is_dir:
             continue
         inner = lower.enter(name)
         if below is not None and is_opaque(source):
-            yield from _compare(inner, View([source], overlay=True), path + "/")
+            yield from _compare(inner, DirectoryView([source], overlay=True), path + "/")
         else:
             yield from _upper(source, inner, path + "/")
 
 
-def _compare(lower: View, upper: View, prefix: str) -> Iterator[TreeChange]:
+def _compare(lower: DirectoryView, upper: DirectoryView, prefix: str) -> Iterator[TreeChange]:
     if not lower.dirs and not upper.overlay:
         for directory in upper.dirs:
             for path, source, st in walk_stats(directory):
-                yield TreeChange(Kind.ADD, prefix + path, source, st)
+                yield TreeChange(ChangeKind.ADD, prefix + path, source, st)
         return
     old = lower.items() if lower.dirs else {}
     new = upper.items()
@@ -95,19 +99,19 @@ def _compare(lower: View, upper: View, prefix: str) -> Iterator[TreeChange]:
         before, after = old.get(name), new.get(name)
         if after is None:
             if before is not None:
-                yield TreeChange(Kind.DELETE, path, *before)
+                yield TreeChange(ChangeKind.DELETE, path, *before)
             continue
         source, st = after
         is_dir = stat.S_ISDIR(st.st_mode)
         if before is None:
-            yield TreeChange(Kind.ADD, path, source, st)
+            yield TreeChange(ChangeKind.ADD, path, source, st)
         elif not same(after, before):
-            yield TreeChange(Kind.MODIFY, path, source, st)
+            yield TreeChange(ChangeKind.MODIFY, path, source, st)
         elif st.st_nlink > 1 and not is_dir:
-            yield TreeChange(Kind.SAME, path, source, st)
+            yield TreeChange(ChangeKind.SAME, path, source, st)
         if is_dir:
             both = before is not None and stat.S_ISDIR(before[1].st_mode)
-            inner = lower.enter(name) if both else View((), overlay=False)
+            inner = lower.enter(name) if both else DirectoryView((), overlay=False)
             yield from _compare(inner, upper.enter(name), path + "/")
 
 

@@ -21,7 +21,7 @@ Item = tuple[str, os.stat_result]
 """Host path and lstat of what a name stands for."""
 
 
-class View:
+class DirectoryView:
     """One directory. `dirs` are the host directories it is made of, top first."""
 
     __slots__ = ("dirs", "overlay")
@@ -41,10 +41,10 @@ class View:
             return None if self.overlay and is_whiteout(st) else (path, st)
         return None
 
-    def enter(self, name: str) -> View:
+    def enter(self, name: str) -> DirectoryView:
         """The directory `name`; empty if there is none."""
         if not self.overlay:
-            return View([f"{directory}/{name}" for directory in self.dirs], overlay=False)
+            return DirectoryView([f"{directory}/{name}" for directory in self.dirs], overlay=False)
         names: list[str] = []
         for directory in self.dirs:
             path = f"{directory}/{name}"
@@ -57,7 +57,7 @@ class View:
             names.append(path)
             if is_opaque(path):
                 break
-        return View(names, overlay=True)
+        return DirectoryView(names, overlay=True)
 
     def items(self) -> dict[str, Item]:
         """Everything in the directory by name, in byte order."""

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from croze.gotypes.template.functions import FUNCTIONS, Function
 from croze.gotypes.template.lexer import TemplateError, Text
 from croze.gotypes.template.parser import (
-    Block,
-    Command,
     Jump,
     Node,
     Operand,
     Pipeline,
+    TemplateBlock,
+    TemplateCommand,
     parse,
 )
 from croze.gotypes.template.values import Fields, is_true, shown, type_name
@@ -60,9 +60,9 @@ class _Evaluation:
                     result = self.pipeline(node, dot)
                     if not node.names:
                         self._print(shown(result))
-                case Block(kind="range"):
+                case TemplateBlock(kind="range"):
                     self._scoped(self._range, node, dot)
-                case Block():
+                case TemplateBlock():
                     self._scoped(self._choose, node, dot)
                 case Jump(kind):
                     raise _Break if kind == "break" else _Continue
@@ -73,7 +73,9 @@ class _Evaluation:
             raise TemplateError("template: the result is too long")
         self.out.append(text)
 
-    def _scoped(self, act: Callable[[Block, object], None], block: Block, dot: object) -> None:
+    def _scoped(
+        self, act: Callable[[TemplateBlock, object], None], block: TemplateBlock, dot: object
+    ) -> None:
         """Variables that a block declares are gone after it."""
         mark = len(self._variables)
         try:
@@ -81,14 +83,14 @@ class _Evaluation:
         finally:
             del self._variables[mark:]
 
-    def _choose(self, block: Block, dot: object) -> None:
+    def _choose(self, block: TemplateBlock, dot: object) -> None:
         value = self.pipeline(block.pipeline, dot)
         if is_true(value):
             self.walk(block.body, value if block.kind == "with" else dot)
         else:
             self.walk(block.otherwise, dot)
 
-    def _range(self, block: Block, dot: object) -> None:
+    def _range(self, block: TemplateBlock, dot: object) -> None:
         pipeline = block.pipeline
         bare = Pipeline(pipeline.commands, line=pipeline.line)
         items = list(_items(self.pipeline(bare, dot), pipeline.line))
@@ -135,7 +137,7 @@ class _Evaluation:
                 return
         raise TemplateError(f'undefined variable "{name}"')
 
-    def _command(self, command: Command, dot: object, piped: object) -> object:
+    def _command(self, command: TemplateCommand, dot: object, piped: object) -> object:
         first, *rest = command.operands
         last = [] if piped is _NOTHING else [piped]
         if first.kind == "function":

@@ -38,7 +38,7 @@ class Operand(Struct, frozen=True):
         return base + "".join(f".{field.name}" for field in self.fields) or "."
 
 
-class Command(Struct, frozen=True):
+class TemplateCommand(Struct, frozen=True):
     """An operand, called with arguments if it is a function."""
 
     operands: tuple[Operand, ...]
@@ -48,13 +48,13 @@ class Pipeline(Struct, frozen=True):
     """Commands, each given the value of the one before. `names` take the result; `declares` tells
     `:=` from `=`."""
 
-    commands: tuple[Command, ...]
+    commands: tuple[TemplateCommand, ...]
     names: tuple[str, ...] = ()
     declares: bool = False
     line: int = 1
 
 
-class Block(Struct, frozen=True):
+class TemplateBlock(Struct, frozen=True):
     """`if`, `with` or `range`: what is done once, never, or for each."""
 
     kind: str
@@ -69,7 +69,7 @@ class Jump(Struct, frozen=True):
     kind: str
 
 
-Node = Text | Pipeline | Block | Jump
+Node = Text | Pipeline | TemplateBlock | Jump
 
 
 class _Cursor(Struct):
@@ -132,7 +132,7 @@ class _Reader:
                     nodes.append(_pipeline(_Cursor(piece.words, piece.line)))
         return nodes, None
 
-    def _block(self, kind: str, action: Action, *, in_range: bool) -> Block:
+    def _block(self, kind: str, action: Action, *, in_range: bool) -> TemplateBlock:
         head = _pipeline(_Cursor(action.words[1:], action.line), in_head=True)
         body, end = self.body(in_range=in_range)
         otherwise: Sequence[Node] = ()
@@ -141,13 +141,15 @@ class _Reader:
                 nested = Action(end.words[1:], end.line)
                 if kind == "range" or nested.words[0].text != kind:
                     raise error(end.line, f"unexpected {nested.words[0].text} in else")
-                return Block(kind, head, body, (self._block(kind, nested, in_range=in_range),))
+                return TemplateBlock(
+                    kind, head, body, (self._block(kind, nested, in_range=in_range),)
+                )
             otherwise, end = self.body(in_range=in_range)
         if end is None:
             raise error(action.line, "unexpected EOF")
         if end.words[0].text != "end":
             raise error(end.line, "expected end; found {{else}}")
-        return Block(kind, head, body, otherwise)
+        return TemplateBlock(kind, head, body, otherwise)
 
 
 def _pipeline(cursor: _Cursor, *, in_head: bool = False, nested: bool = False) -> Pipeline:
@@ -178,7 +180,7 @@ def _declaration(cursor: _Cursor) -> tuple[tuple[str, ...], bool]:
     return (), False
 
 
-def _command(cursor: _Cursor) -> Command:
+def _command(cursor: _Cursor) -> TemplateCommand:
     operands: list[Operand] = []
     while (word := cursor.peek()) is not None and word.kind not in ("|", ")"):
         operands.append(_operand(cursor))
@@ -186,7 +188,7 @@ def _command(cursor: _Cursor) -> Command:
         raise error(cursor.line, "missing value for command")
     if len(operands) > 1 and operands[0].kind in ("constant", "pipeline"):
         raise error(cursor.line, f"can't give argument to non-function {operands[0].base}")
-    return Command(tuple(operands))
+    return TemplateCommand(tuple(operands))
 
 
 def _operand(cursor: _Cursor) -> Operand:
@@ -242,13 +244,13 @@ def _constant(word: Word, line: int) -> Constant:
 
 
 __all__ = [
-    "Block",
-    "Command",
     "Constant",
     "Jump",
     "Node",
     "Operand",
     "Pipeline",
+    "TemplateBlock",
+    "TemplateCommand",
     "TemplateError",
     "Text",
     "parse",

@@ -24,7 +24,7 @@ class AskedChecksum(Struct, frozen=True):
     suffix: bytes
 
 
-class Document(Struct):
+class InputDocument(Struct):
     """One of `image`, `git`, `http` and `local` says what kind of source it is."""
 
     kind: str = ""
@@ -32,7 +32,7 @@ class Document(Struct):
     unknown: list[str] = field(default_factory=list)
     """Names below `input` that nobody has asked for yet, such as `image.labels`."""
     raw_materials: list[Material] = field(default_factory=list)
-    materials: list[Document] = field(default_factory=list)
+    materials: list[InputDocument] = field(default_factory=list)
     commit: GitObject | None = None
     tag: GitObject | None = None
     asked_checksum: AskedChecksum | None = None

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from croze.api import gateway_pb2
 from croze.errors import CrozeError
 from croze.llb import giturl
-from croze.policy.documents.document import Document, given
+from croze.policy.documents.document import InputDocument, given
 from croze.signatures import gitobject, pgp, sshsig
 from croze.signatures.gitobject import GitObject
 
@@ -20,14 +20,14 @@ _TRANSPORT = re.compile(r"(?:https?|ssh|git)://|[a-zA-Z0-9-_]+@[a-zA-Z0-9-.]+:",
 FULL_URL = "git.fullurl"
 
 
-def git_document(response: gateway_pb2.ResolveSourceMetaResponse) -> Document:
+def git_document(response: gateway_pb2.ResolveSourceMetaResponse) -> InputDocument:
     """Raises `CrozeError` for what is no address, and for objects that aren't what their names
     say."""
     source = response.Source
     url = giturl.parse_git_url(_with_scheme(source.identifier.partition("://")[2]))
     subdir = posixpath.normpath(url.subdir) if url.subdir else ""
     ref = url.ref
-    document = Document("git")
+    document = InputDocument("git")
     members: dict[str, object] = {"subDir": "" if subdir in ("/", ".") else subdir}
     full = source.attrs.get(FULL_URL, "")
     if full:
@@ -71,7 +71,9 @@ def _named(ref: str) -> dict[str, object]:
     }
 
 
-def _resolved(git: gateway_pb2.ResolveSourceGitResponse, document: Document) -> dict[str, object]:
+def _resolved(
+    git: gateway_pb2.ResolveSourceGitResponse, document: InputDocument
+) -> dict[str, object]:
     commit = git.CommitChecksum or git.Checksum
     named = {key: value for key, value in _named(git.Ref).items() if value}
     members: dict[str, object] = {

@@ -14,7 +14,7 @@ from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform
 from croze.policy.contract import DEBUG
-from croze.policy.documents.document import AskedChecksum, Document, Log, given
+from croze.policy.documents.document import AskedChecksum, InputDocument, Log, given
 from croze.policy.documents.git import git_document
 from croze.policy.documents.materials import material_source
 from croze.policy.documents.provenance import provenance_of
@@ -42,7 +42,7 @@ class DocumentReader:
         platform: Platform | None,
         depth: int = 0,
         seen: frozenset[str] = frozenset(),
-    ) -> Document:
+    ) -> InputDocument:
         """Raises `CrozeError`."""
         if depth > MOST_DEEP:
             raise CrozeError(f"provenance materials depth exceeds limit {MOST_DEEP}")
@@ -51,7 +51,7 @@ class DocumentReader:
             return document
         key = response.Source.identifier + (f"|{platforms.format(platform)}" if platform else "")
         if key in seen:
-            return Document()
+            return InputDocument()
         for material in document.raw_materials:
             source, own = material_source(material)
             inner = gateway_pb2.ResolveSourceMetaResponse(Source=source)
@@ -64,7 +64,7 @@ class DocumentReader:
 
     async def _one(
         self, response: gateway_pb2.ResolveSourceMetaResponse, platform: Platform | None
-    ) -> Document:
+    ) -> InputDocument:
         if not response.HasField("Source"):
             raise CrozeError("no source info in request")
         scheme, separator, name = response.Source.identifier.partition("://")
@@ -78,7 +78,7 @@ class DocumentReader:
             case "docker-image":
                 return await self._image(response, name, platform)
             case "local":
-                return Document("local", given({"name": name}))
+                return InputDocument("local", given({"name": name}))
         raise CrozeError(f"unsupported source scheme: {scheme}")
 
     async def _image(
@@ -86,14 +86,14 @@ class DocumentReader:
         response: gateway_pb2.ResolveSourceMetaResponse,
         name: str,
         platform: Platform | None,
-    ) -> Document:
+    ) -> InputDocument:
         try:
             ref = reference.parse(name)
         except CrozeError as error:
             raise error.wrap("failed to parse image source reference") from None
         if platform is None:
             raise CrozeError("platform required for image source")
-        document = Document("image")
+        document = InputDocument("image")
         members = _name_fields(ref, platform)
         if not response.HasField("Image"):
             document.unknown += [] if ref.digest else ["image.checksum"]
@@ -118,7 +118,7 @@ class DocumentReader:
         return document
 
     async def _attested(
-        self, chain: gateway_pb2.AttestationChain, platform: Platform, document: Document
+        self, chain: gateway_pb2.AttestationChain, platform: Platform, document: InputDocument
     ) -> dict[str, object]:
         members: dict[str, object] = {}
         provenance = provenance_of(chain, self._log)
@@ -179,13 +179,13 @@ def _created(text: object) -> str:
     return moment.replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 
-def _http(response: gateway_pb2.ResolveSourceMetaResponse, scheme: str) -> Document:
+def _http(response: gateway_pb2.ResolveSourceMetaResponse, scheme: str) -> InputDocument:
     url = response.Source.identifier
     try:
         parts = parse_url(url)
     except CrozeError as error:
         raise CrozeError(f"failed to parse http source url: {error}") from None
-    document = Document("http")
+    document = InputDocument("http")
     checksum = response.HTTP.Checksum
     if response.HTTP.HasField("ChecksumResponse"):
         answer = response.HTTP.ChecksumResponse

@@ -12,9 +12,9 @@ from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.policy.asking import Ask, Inquiry
 from croze.policy.contract import DefaultPlatform, PolicyEnv, PolicyFile, ResolveSource, Setup
-from croze.policy.decision import Evaluation
-from croze.policy.documents.document import Document
-from croze.policy.lent import SIGNATURES, Notes, NotKnown
+from croze.policy.decision import PolicyEvaluation
+from croze.policy.documents.document import InputDocument
+from croze.policy.lent import SIGNATURES, EvaluationNotes, NotKnown
 from croze.policy.metadata import add_unknowns, platform_message
 from croze.policy.modules import modules_of
 from croze.policy.testing.refs import input_names, missing
@@ -115,17 +115,17 @@ class _Suite:
         )
 
     async def _evaluate(
-        self, name: str, document: Document, plain: Plain | None
-    ) -> tuple[Found | Missing, Notes]:
+        self, name: str, document: InputDocument, plain: Plain | None
+    ) -> tuple[Found | Missing, EvaluationNotes]:
         return await self._asking.evaluate(self._compiled, name, document, plain)
 
     async def _decision(
-        self, name: str, document: Document, plain: Plain | None
-    ) -> tuple[Plain | None, Notes]:
+        self, name: str, document: InputDocument, plain: Plain | None
+    ) -> tuple[Plain | None, EvaluationNotes]:
         try:
             value, notes = await self._evaluate(name, document, plain)
         except (EvaluationError, FunctionError):
-            return None, Notes()
+            return None, EvaluationNotes()
         if isinstance(value, Missing | Unknown | Partial) or not isinstance(value, Object):
             return None, notes
         return _read(to_plain(value)), notes
@@ -141,7 +141,7 @@ class _Suite:
             text = await self._ask(DefaultPlatform())
             platform = platforms.parse(str(text))
         env = _env(own_input)
-        evaluation = Evaluation(
+        evaluation = PolicyEvaluation(
             self._ask, Setup((self._run.policy,), env or PolicyEnv(), logs=False)
         )
         request = policysession_pb2.CheckPolicyRequest(Platform=platform_message(platform))
@@ -218,12 +218,12 @@ def _constant(term: Term, rule: Rule) -> object:
     return to_plain(value)
 
 
-def _document(plain: Plain | None) -> Document:
+def _document(plain: Plain | None) -> InputDocument:
     for kind in _KINDS:
         fields = (plain or {}).get(kind)
         if isinstance(fields, dict):
-            return Document(kind, fields)
-    return Document()
+            return InputDocument(kind, fields)
+    return InputDocument()
 
 
 def _image(plain: Plain | None) -> str:

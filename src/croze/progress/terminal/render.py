@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from croze.progress.terminal.cells import cut, printable, spread
-from croze.progress.terminal.rows import Mark, Row
+from croze.progress.terminal.rows import Mark, TerminalRow
 
 FAINT, RESET = "\x1b[2m", "\x1b[0m"
 SPINNER_S = 0.1
@@ -86,12 +86,14 @@ class Style(Struct, frozen=True):
     colors: Mapping[str, str]
     signs: Signs
 
-    def lines(self, rows: Sequence[Row], columns: int, now: int, elapsed_s: float) -> list[str]:
+    def lines(
+        self, rows: Sequence[TerminalRow], columns: int, now: int, elapsed_s: float
+    ) -> list[str]:
         """`now` in nanoseconds by the daemon's clock."""
         spinner = self.signs.spinner[int(elapsed_s / SPINNER_S) % len(self.signs.spinner)]
         return [self._line(row, columns, now, spinner) for row in rows]
 
-    def _line(self, row: Row, columns: int, now: int, spinner: str) -> str:
+    def _line(self, row: TerminalRow, columns: int, now: int, spinner: str) -> str:
         sign = self._sign(row.mark, spinner)
         text = spelt(f" {'  ' * row.depth}{sign} {printable(row.text)}", self.signs)
         if row.mark is Mark.LOG:
@@ -138,6 +140,6 @@ def spelt(text: str, signs: Signs) -> str:
     return text.encode("ascii", "replace").decode()
 
 
-def _seconds(row: Row, now: int) -> str:
+def _seconds(row: TerminalRow, now: int) -> str:
     elapsed_s = sum(interval.seconds(now) for interval in row.intervals or ())
     return f"{elapsed_s if elapsed_s >= 0.05 else 0:.1f}s"

@@ -14,7 +14,7 @@ from msgspec import Struct
 from croze.progress.intervals import Interval
 from croze.progress.model import ProgressBar, ShownVertex
 from croze.progress.size import format_progress
-from croze.progress.terminal.stages import Stage, StageStep
+from croze.progress.terminal.stages import StageProgress, StageStep
 
 BARS = 3
 """Counters shown of one step; more of them are shown as their sum."""
@@ -44,7 +44,7 @@ class Need(IntEnum):
     ENDED = 5
 
 
-class Row(Struct, frozen=True):
+class TerminalRow(Struct, frozen=True):
     """A row before it is fitted into the terminal's width."""
 
     mark: Mark
@@ -57,12 +57,12 @@ class Row(Struct, frozen=True):
     """The running step whose log may follow."""
 
 
-def all_rows(stages: Iterable[Stage]) -> list[Row]:
+def all_rows(stages: Iterable[StageProgress]) -> list[TerminalRow]:
     """Every step, with its counters; for the last drawing."""
     return [row for stage in stages for row in _whole(stage)]
 
 
-def fitting_rows(stages: Iterable[Stage], room: int, log_lines: int) -> list[Row]:
+def fitting_rows(stages: Iterable[StageProgress], room: int, log_lines: int) -> list[TerminalRow]:
     """What matters most in `room` rows, each running step with up to `log_lines` of its log."""
     rows = [row for stage in stages for row in _live(stage)]
     needed = sum(row.need < Need.ENDED for row in rows)
@@ -72,7 +72,7 @@ def fitting_rows(stages: Iterable[Stage], room: int, log_lines: int) -> list[Row
     return [line for row in rows for line in _with_log(row, each)]
 
 
-def _whole(stage: Stage) -> Iterator[Row]:
+def _whole(stage: StageProgress) -> Iterator[TerminalRow]:
     if stage.alone:
         yield from _step(stage.steps[0], 0, name=stage.steps[0].vertex.name)
         return
@@ -81,7 +81,7 @@ def _whole(stage: Stage) -> Iterator[Row]:
         yield from _step(step, 1)
 
 
-def _live(stage: Stage) -> Iterator[Row]:
+def _live(stage: StageProgress) -> Iterator[TerminalRow]:
     if stage.alone:
         yield from _step(stage.steps[0], 0, name=stage.steps[0].vertex.name, live=True)
         return
@@ -93,13 +93,13 @@ def _live(stage: Stage) -> Iterator[Row]:
         yield from _step(step, 1, live=True)
 
 
-def _counts(stage: Stage) -> str:
+def _counts(stage: StageProgress) -> str:
     total = len(stage.steps) + stage.waiting
     text = f"({len(stage.ended)}/{total})"
     return f"{text} {stage.cached} CACHED" if stage.cached else text
 
 
-def _heading(stage: Stage, text: str, need: Need = Need.HEADING) -> Row:
+def _heading(stage: StageProgress, text: str, need: Need = Need.HEADING) -> TerminalRow:
     if stage.failed:
         mark = Mark.FAILED
     elif stage.running:
@@ -108,10 +108,12 @@ def _heading(stage: Stage, text: str, need: Need = Need.HEADING) -> Row:
         mark = Mark.CANCELED
     else:
         mark = Mark.CACHED if stage.cached == len(stage.steps) else Mark.DONE
-    return Row(mark, text, need, 0, stage.intervals)
+    return TerminalRow(mark, text, need, 0, stage.intervals)
 
 
-def _step(step: StageStep, depth: int, *, name: str = "", live: bool = False) -> Iterator[Row]:
+def _step(
+    step: StageStep, depth: int, *, name: str = "", live: bool = False
+) -> Iterator[TerminalRow]:
     vertex = step.vertex
     mark, word = _state(vertex)
     text = f"{word}{name or step.label}"
@@ -121,12 +123,12 @@ def _step(step: StageStep, depth: int, *, name: str = "", live: bool = False) ->
     elif depth == 0:
         need = Need.STAGE
     logs = vertex if live and not vertex.completed else None
-    yield Row(mark, text, need, depth, vertex.merged, logs)
+    yield TerminalRow(mark, text, need, depth, vertex.merged, logs)
     if not live or not vertex.completed:
         yield from _counters(vertex, depth + 1)
     for warning in vertex.warnings:
         text = f"WARN: {warning.short.decode(errors='replace')}"
-        yield Row(Mark.WARNING, text, Need.ENDED, depth + 1)
+        yield TerminalRow(Mark.WARNING, text, Need.ENDED, depth + 1)
 
 
 def _state(vertex: ShownVertex) -> tuple[Mark, str]:
@@ -140,7 +142,7 @@ def _state(vertex: ShownVertex) -> tuple[Mark, str]:
     return (Mark.CACHED, "CACHED ") if vertex.cached else (Mark.DONE, "")
 
 
-def _counters(vertex: ShownVertex, depth: int) -> Iterator[Row]:
+def _counters(vertex: ShownVertex, depth: int) -> Iterator[TerminalRow]:
     """What a step counts: bytes of layers, of a context, of exports."""
     shown = vertex.statuses
     if not vertex.completed:
@@ -154,10 +156,10 @@ def _counters(vertex: ShownVertex, depth: int) -> Iterator[Row]:
         mark = Mark.DONE if status.completed is not None else Mark.RUNNING
         interval = Interval(status.started or status.timestamp, status.completed)
         text = f"{status.id} {size}".rstrip()
-        yield Row(mark, text, Need.COUNTER, depth, [interval])
+        yield TerminalRow(mark, text, Need.COUNTER, depth, [interval])
 
 
-def _sum(statuses: Sequence[ProgressBar], depth: int) -> Row:
+def _sum(statuses: Sequence[ProgressBar], depth: int) -> TerminalRow:
     counted = [status for status in statuses if status.total or status.current]
     completed = sum(status.completed is not None for status in counted)
     current = sum(status.current for status in counted)
@@ -169,10 +171,10 @@ def _sum(statuses: Sequence[ProgressBar], depth: int) -> Row:
     start = min(status.started or status.timestamp for status in counted)
     mark = Mark.RUNNING if stop is None else Mark.DONE
     text = f"{completed} of {len(counted)} parts {size}"
-    return Row(mark, text, Need.COUNTER, depth, [Interval(start, stop)])
+    return TerminalRow(mark, text, Need.COUNTER, depth, [Interval(start, stop)])
 
 
-def _most_needed(rows: Sequence[Row], room: int) -> list[Row]:
+def _most_needed(rows: Sequence[TerminalRow], room: int) -> list[TerminalRow]:
     """As many as there is room for: by need, and of the same need the latest; with a word about
     what runs and is not shown."""
     if len(rows) <= room:
@@ -187,12 +189,12 @@ def _most_needed(rows: Sequence[Row], room: int) -> list[Row]:
         return [rows[i] for i in sorted(indexes)]
     indexes.discard(order[room - 1])
     unseen += rows[order[room - 1]].mark is Mark.RUNNING
-    more = Row(Mark.NONE, f"and {unseen} more that run", Need.ALWAYS)
+    more = TerminalRow(Mark.NONE, f"and {unseen} more that run", Need.ALWAYS)
     return [*(rows[i] for i in sorted(indexes)), more]
 
 
-def _with_log(row: Row, lines: int) -> Iterator[Row]:
+def _with_log(row: TerminalRow, lines: int) -> Iterator[TerminalRow]:
     yield row
     if row.vertex is not None and row.vertex.screen is not None and lines:
         for text in row.vertex.screen.lines(lines):
-            yield Row(Mark.LOG, text, Need.ALWAYS, row.depth)
+            yield TerminalRow(Mark.LOG, text, Need.ALWAYS, row.depth)

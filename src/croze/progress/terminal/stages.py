@@ -27,7 +27,7 @@ class StageStep(Struct, frozen=True):
     label: str
 
 
-class Stage(Struct):
+class StageProgress(Struct):
     """Steps of the same stage, in the order in which they began."""
 
     name: str
@@ -66,13 +66,15 @@ class Stage(Struct):
         return merge(interval for step in self.steps for interval in step.vertex.merged)
 
 
-def by_stage(started: Iterable[ShownVertex], vertices: Iterable[ShownVertex]) -> list[Stage]:
+def by_stage(
+    started: Iterable[ShownVertex], vertices: Iterable[ShownVertex]
+) -> list[StageProgress]:
     """The stages of which a step has begun, in the order of their first steps."""
-    stages: dict[str, Stage] = {}
+    stages: dict[str, StageProgress] = {}
     for vertex in started:
         name, label = placed(vertex.name)
         key = name or f"\0{vertex.digest}"
-        stages.setdefault(key, Stage(name)).steps.append(StageStep(vertex, label))
+        stages.setdefault(key, StageProgress(name)).steps.append(StageStep(vertex, label))
     for vertex in vertices:
         stage = stages.get(placed(vertex.name)[0])
         if stage is not None and not vertex.started:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from croze.rego.check.matching import Matching
-from croze.rego.check.scope import Scope, World
+from croze.rego.check.scope import BodyScope, CheckContext
 from croze.rego.check.types import FunctionType, shown
-from croze.rego.compile.tree import Node
+from croze.rego.compile.tree import RuleNode
 from croze.rego.errors import TYPE, Location, Problem
 from croze.rego.syntax import (
     Call,
@@ -26,16 +26,16 @@ PRINT = "print"
 
 
 def call_problems(
-    root: Node, lent: Mapping[str, FunctionType], deprecated: frozenset[str]
+    root: RuleNode, lent: Mapping[str, FunctionType], deprecated: frozenset[str]
 ) -> list[Problem]:
     """In the order of the rules in their files."""
-    checker = _Calls(World(root, lent), deprecated)
+    checker = _Calls(CheckContext(root, lent), deprecated)
     problems = [p for node in root.below() for rule in node.rules for p in checker.rule(rule)]
     return sorted(problems, key=lambda each: (each.at.file, each.at.row, each.at.col))
 
 
 class _Calls(Matching):
-    def __init__(self, world: World, deprecated: frozenset[str]) -> None:
+    def __init__(self, world: CheckContext, deprecated: frozenset[str]) -> None:
         super().__init__(world)
         self._deprecated = deprecated
 
@@ -86,7 +86,7 @@ class _Calls(Matching):
         elif count == arity or (not nested and count == arity + 1):
             return
         elif function := self._world.builtin(call.name):
-            have = [shown(self.type_of(arg, Scope())) for arg in call.args]
+            have = [shown(self.type_of(arg, BodyScope())) for arg in call.args]
             have += ["???"] if nested else []
             details = f"\n\thave: ({', '.join(have)})\n\twant: {function.wanted(result=False)}"
             yield Problem(TYPE, f"{call.name}: arity mismatch{details}", at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from croze.rego.check.scope import Scope, World
+from croze.rego.check.scope import BodyScope, CheckContext
 from croze.rego.check.types import (
     ANY,
     STRING,
@@ -29,7 +29,7 @@ from croze.rego.syntax import (
     RefTerm,
     Scalar,
     SetTerm,
-    Template,
+    TemplateString,
     Term,
     Var,
 )
@@ -39,15 +39,15 @@ from croze.rego.values import Value
 class Matching:
     """Types of terms. Those of calls and comprehensions are put down when they are checked."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: CheckContext) -> None:
         self._world = world
         self._known: dict[int, MaybeType] = {}
 
-    def type_of(self, term: Term, scope: Scope) -> MaybeType:
+    def type_of(self, term: Term, scope: BodyScope) -> MaybeType:
         """None if it isn't known."""
         return bounded(self._type_of(term, scope))
 
-    def _type_of(self, term: Term, scope: Scope) -> MaybeType:
+    def _type_of(self, term: Term, scope: BodyScope) -> MaybeType:
         match term:
             case Scalar(value):
                 return type_of(value)
@@ -62,11 +62,11 @@ class Matching:
                 return SetType(union(self.type_of(item, scope) for item in items) or ANY)
             case ObjectTerm(items):
                 return self._object(items, scope)
-            case Template():
+            case TemplateString():
                 return STRING
         return self._known.get(id(term))
 
-    def _object(self, items: tuple[tuple[Term, Term], ...], scope: Scope) -> ObjectType:
+    def _object(self, items: tuple[tuple[Term, Term], ...], scope: BodyScope) -> ObjectType:
         static: dict[Value, MaybeType] = {}
         dynamic: tuple[MaybeType, MaybeType] | None = None
         for key, value in items:
@@ -78,7 +78,7 @@ class Matching:
                 dynamic = (either(others[0], self.type_of(key, scope)), either(others[1], type_))
         return object_type(static.items(), dynamic if items else (ANY, ANY))
 
-    def _ref(self, ref: RefTerm, scope: Scope) -> MaybeType:
+    def _ref(self, ref: RefTerm, scope: BodyScope) -> MaybeType:
         if not isinstance(ref.head, Var) or ref.head.name not in ("input", "data"):
             return self._below(self.type_of(ref.head, scope), ref.path)
         if ref.head.name == "input":
@@ -100,7 +100,7 @@ class Matching:
 
     # -- a term and a type --
 
-    def fits(self, term: Term, type_: MaybeType, scope: Scope, *, also: bool = False) -> bool:
+    def fits(self, term: Term, type_: MaybeType, scope: BodyScope, *, also: bool = False) -> bool:
         """Whether the term may have the type; its variables have it then. `also`: they may have
         other types, too."""
         match term:
@@ -121,7 +121,7 @@ class Matching:
         self,
         term: ArrayTerm | ObjectTerm | SetTerm,
         type_: MaybeType,
-        scope: Scope,
+        scope: BodyScope,
         *,
         also: bool,
     ) -> bool:
@@ -144,7 +144,7 @@ class Matching:
         return False
 
     def _object_fits(
-        self, term: ObjectTerm, type_: ObjectType, scope: Scope, *, also: bool
+        self, term: ObjectTerm, type_: ObjectType, scope: BodyScope, *, also: bool
     ) -> bool:
         if len(term.items) != len(type_.static) and type_.dynamic is None:
             return False
@@ -158,7 +158,7 @@ class Matching:
                 return False
         return True
 
-    def bind_all(self, term: Term, scope: Scope) -> None:
+    def bind_all(self, term: Term, scope: BodyScope) -> None:
         """Nothing is known of the variables in a term."""
         match term:
             case Var(name):
@@ -173,7 +173,7 @@ class Matching:
 
     # -- two terms --
 
-    def match(self, left: Term, right: Term, scope: Scope) -> bool:
+    def match(self, left: Term, right: Term, scope: BodyScope) -> bool:
         """Whether both may be the same."""
         one, other = self.type_of(left, scope), self.type_of(right, scope)
         match is_open(one), is_open(other):
@@ -185,7 +185,7 @@ class Matching:
                 return unifies(one, other)
         return self._both_open(left, right, scope)
 
-    def _both_open(self, left: Term, right: Term, scope: Scope) -> bool:
+    def _both_open(self, left: Term, right: Term, scope: BodyScope) -> bool:
         match left, right:
             case ArrayTerm(), ArrayTerm():
                 same = len(left.items) == len(right.items)
@@ -197,7 +197,7 @@ class Matching:
             self.bind_all(term, scope)
         return True
 
-    def _objects_match(self, left: ObjectTerm, right: ObjectTerm, scope: Scope) -> bool:
+    def _objects_match(self, left: ObjectTerm, right: ObjectTerm, scope: BodyScope) -> bool:
         other = {key.value: value for key, value in right.items if isinstance(key, Scalar)}
         for key, value in left.items:
             if isinstance(key, Scalar):

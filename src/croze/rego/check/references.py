@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.rego.check.matching import Matching
-from croze.rego.check.scope import Scope
+from croze.rego.check.scope import BodyScope
 from croze.rego.check.shown import shown
 from croze.rego.check.types import (
     ANY,
@@ -22,10 +22,10 @@ from croze.rego.syntax import ArrayTerm, ObjectTerm, RefTerm, Scalar, SetTerm, T
 from croze.rego.values import Value, text
 
 
-class References(Matching):
+class ReferenceCheck(Matching):
     """Raises `Problem` for a reference that leads nowhere."""
 
-    def check_ref(self, ref: RefTerm, scope: Scope) -> None:
+    def check_ref(self, ref: RefTerm, scope: BodyScope) -> None:
         type = self.type_of(ref, scope)
         if isinstance(type, FunctionType):
             raise _unsupported(ref, len(ref.path), type)
@@ -41,7 +41,7 @@ class References(Matching):
             case head:
                 self._leads(ref, 0, self.type_of(head, scope), scope)
 
-    def _documents(self, ref: RefTerm, scope: Scope) -> None:
+    def _documents(self, ref: RefTerm, scope: BodyScope) -> None:
         node = self._world.root
         for at, part in enumerate(ref.path):
             if node.rules:
@@ -59,7 +59,7 @@ class References(Matching):
                 return
             node = child
 
-    def _leads(self, ref: RefTerm, first: int, type_: MaybeType, scope: Scope) -> None:
+    def _leads(self, ref: RefTerm, first: int, type_: MaybeType, scope: BodyScope) -> None:
         """Below `first` parts of the path the type is that one."""
         for at in range(first, len(ref.path)):
             if type_ is None:
@@ -77,7 +77,7 @@ class References(Matching):
                 self._key(ref, at, type_, scope)
                 type_ = values(type_)
 
-    def _key(self, ref: RefTerm, at: int, type_: MaybeType, scope: Scope) -> None:
+    def _key(self, ref: RefTerm, at: int, type_: MaybeType, scope: BodyScope) -> None:
         """Something that isn't constant is asked for."""
         part, key_type = ref.path[at], keys(type_)
         match part:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from croze.rego.check.references import References, nothing_in
-from croze.rego.check.scope import Scope, World
+from croze.rego.check.references import ReferenceCheck, nothing_in
+from croze.rego.check.scope import BodyScope, CheckContext
 from croze.rego.check.types import (
     ANY,
     ArrayType,
@@ -22,7 +22,7 @@ from croze.rego.check.types import (
     values,
 )
 from croze.rego.compile.safety import variables
-from croze.rego.compile.tree import Node
+from croze.rego.compile.tree import RuleNode
 from croze.rego.errors import TYPE, Location, Problem
 from croze.rego.syntax import (
     Branch,
@@ -46,11 +46,11 @@ from croze.rego.syntax import (
 
 
 def type_problems(
-    root: Node, nodes: Iterable[Node], lent: Mapping[str, FunctionType]
+    root: RuleNode, nodes: Iterable[RuleNode], lent: Mapping[str, FunctionType]
 ) -> list[Problem]:
     """What is wrong with the rules' types, by place. `nodes` are the places of rules, each after
     those that it uses."""
-    world = World(root, lent)
+    world = CheckContext(root, lent)
     problems: list[Problem] = []
     for node in nodes:
         type: MaybeType = None
@@ -65,16 +65,16 @@ def type_problems(
     return sorted(problems, key=lambda each: (each.at.file, each.at.row, each.at.col))
 
 
-class _Checker(References):
+class _Checker(ReferenceCheck):
     """Checks one rule."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: CheckContext) -> None:
         super().__init__(world)
         self.problems: list[Problem] = []
         self._within_every = False
 
     def branch(self, rule: Rule, branch: Branch) -> MaybeType:
-        scope = Scope()
+        scope = BodyScope()
         self._body(branch.body, scope)
         for term in present(branch.value, *rule.keys, rule.element):
             self._visit(term, scope)
@@ -89,7 +89,7 @@ class _Checker(References):
             type = None if None in (type_, type) else ObjectType((), (type_, type))
         return type
 
-    def _function(self, args: Sequence[Term], branch: Branch, scope: Scope) -> FunctionType:
+    def _function(self, args: Sequence[Term], branch: Branch, scope: BodyScope) -> FunctionType:
         for arg in args:
             for name in variables(arg):
                 if scope.get(name) is None:
@@ -99,13 +99,13 @@ class _Checker(References):
 
     # -- bodies --
 
-    def _body(self, body: Iterable[Expr], scope: Scope) -> None:
+    def _body(self, body: Iterable[Expr], scope: BodyScope) -> None:
         for expr in body:
             for each in expr.withs:
                 self._with(each, scope)
             self._literal(expr.literal, expr.at, scope)
 
-    def _literal(self, literal: Literal, at: Location, scope: Scope) -> None:
+    def _literal(self, literal: Literal, at: Location, scope: BodyScope) -> None:
         match literal:
             case Holds(Call(name="equal", args=(left, right))) | Unify(left, right):
                 self._visit(left, scope)
@@ -118,7 +118,7 @@ class _Checker(References):
             case Every():
                 self._visit(literal.domain, scope)
                 with self._every():
-                    self._body(literal.body, Scope(scope))
+                    self._body(literal.body, BodyScope(scope))
             case _:
                 for term in terms_of(literal):
                     self._visit(term, scope)
@@ -130,7 +130,7 @@ class _Checker(References):
         yield
         self._within_every = before
 
-    def _unify(self, left: Term, right: Term, at: Location, scope: Scope) -> None:
+    def _unify(self, left: Term, right: Term, at: Location, scope: BodyScope) -> None:
         one, other = self.type_of(left, scope), self.type_of(right, scope)
         if not self.match(left, right, scope):
             self._mismatch(one, other, at)
@@ -139,7 +139,7 @@ class _Checker(References):
         sides = f"\n\tleft  : {shown(one)}\n\tright : {shown(other)}"
         self._tell(Problem(TYPE, f"match error{sides}", at))
 
-    def _some(self, some: SomeIn, at: Location, scope: Scope) -> None:
+    def _some(self, some: SomeIn, at: Location, scope: BodyScope) -> None:
         self._visit(some.domain, scope)
         domain = self.type_of(some.domain, scope)
         if domain is None or isinstance(domain, FunctionType):
@@ -152,7 +152,7 @@ class _Checker(References):
             if term is not None and not self.fits(term, type_, scope):
                 self._mismatch(self.type_of(term, scope), type_, at)
 
-    def _with(self, each: With, scope: Scope) -> None:
+    def _with(self, each: With, scope: BodyScope) -> None:
         self._visit(each.value, scope)
         if not each.function or not isinstance(each.target, Call):
             return
@@ -170,7 +170,7 @@ class _Checker(References):
 
     # -- terms --
 
-    def _visit(self, term: Term, scope: Scope) -> None:
+    def _visit(self, term: Term, scope: BodyScope) -> None:
         """Check what a term is made of, and the term."""
         match term:
             case Call():
@@ -188,8 +188,8 @@ class _Checker(References):
                 for inner in subterms(term):
                     self._visit(inner, scope)
 
-    def _comprehension(self, term: Comprehension, outer: Scope) -> MaybeType:
-        scope = Scope(outer)
+    def _comprehension(self, term: Comprehension, outer: BodyScope) -> MaybeType:
+        scope = BodyScope(outer)
         before = len(self.problems)
         self._body(term.body, scope)
         for each in present(term.key, term.value):
@@ -201,7 +201,7 @@ class _Checker(References):
             return ObjectType((), (self.type_of(term.key, scope), value))
         return SetType(value) if term.kind == "set" else ArrayType((), value)
 
-    def _call(self, call: Call, scope: Scope, whole: Location | None = None) -> MaybeType:
+    def _call(self, call: Call, scope: BodyScope, whole: Location | None = None) -> MaybeType:
         """What it gives. `whole` is where it is all of an expression."""
         for arg in call.args:
             self._visit(arg, scope)

@@ -16,19 +16,19 @@ from croze.rego.check.types import (
     bounded,
     object_type,
 )
-from croze.rego.compile.tree import Node
+from croze.rego.compile.tree import RuleNode
 
 
-class World(Struct):
+class CheckContext(Struct):
     """What all rules see."""
 
-    root: Node
+    root: RuleNode
     lent: Mapping[str, FunctionType]
     """Built-in functions beside the library's."""
-    documents: dict[Node, Type] = field(default_factory=dict)
+    documents: dict[RuleNode, Type] = field(default_factory=dict)
     """The types of the places where rules stand and that have been looked at."""
 
-    def document(self, node: Node) -> Type:
+    def document(self, node: RuleNode) -> Type:
         """The type of all that stands at a place and below it."""
         if node.rules:
             return self.documents.get(node, ANY)
@@ -56,10 +56,10 @@ class World(Struct):
         return -1 if args is None else len(args)
 
 
-class Scope:
+class BodyScope:
     """The variables of a body and of those around it."""
 
-    def __init__(self, outer: Scope | None = None) -> None:
+    def __init__(self, outer: BodyScope | None = None) -> None:
         self._outer = outer
         self._types: dict[str, Type] = {}
 

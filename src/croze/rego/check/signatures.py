@@ -48,10 +48,10 @@ def builtin(name: str) -> FunctionType | None:
 @cache
 def signature(text: str) -> FunctionType:
     """The type that a line of the table says after the name. Raises ValueError."""
-    return _Reader(text).function()
+    return _SignatureReader(text).function()
 
 
-class _Reader:
+class _SignatureReader:
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
 

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from croze.rego.check.calls import call_problems
 from croze.rego.check.rules import type_problems
-from croze.rego.check.scope import World
+from croze.rego.check.scope import CheckContext
 from croze.rego.check.types import FunctionType
 from croze.rego.compile import names, safety
 from croze.rego.compile.flatten import Flattening
-from croze.rego.compile.tree import Node, absorb, conflicts, insert
+from croze.rego.compile.tree import RuleNode, absorb, conflicts, insert
 from croze.rego.errors import RECURSION, Problem, RegoError, raise_all
 from croze.rego.syntax import (
     Branch,
@@ -60,7 +60,7 @@ def with_imports(modules: Iterable[Module], load: Load) -> list[Module]:
     return extended
 
 
-def compiled(modules: Iterable[Module], functions: Builtins) -> Node:
+def compiled(modules: Iterable[Module], functions: Builtins) -> RuleNode:
     """The tree. Raises `RegoError`."""
     try:
         return _compiled(list(modules), functions)
@@ -68,12 +68,12 @@ def compiled(modules: Iterable[Module], functions: Builtins) -> Node:
         raise RegoError("rego_compile_error: max recursion depth exceeded") from None
 
 
-def _compiled(modules: Sequence[Module], functions: Builtins) -> Node:
+def _compiled(modules: Sequence[Module], functions: Builtins) -> RuleNode:
     defined: dict[tuple[str, ...], set[str]] = {}
     for module in modules:
         defined.setdefault(module.package, set()).update(rule.name[0] for rule in module.rules)
     problems: list[Problem] = []
-    root = Node(())
+    root = RuleNode(())
     for module in modules:
         try:
             seen = names.names_of(module, frozenset(defined[module.package]), functions.names)
@@ -89,7 +89,7 @@ def _compiled(modules: Sequence[Module], functions: Builtins) -> Node:
     raise_all(problems)
     raise_all(call_problems(root, functions.lent, functions.deprecated))
     absorb(root)
-    _order(root, World(root, functions.lent), problems)
+    _order(root, CheckContext(root, functions.lent), problems)
     raise_all(problems)
     uses = {node: set(_used(node, root)) for node in root.below() if node.rules}
     raise_all(list(_recursions(uses)))
@@ -97,12 +97,12 @@ def _compiled(modules: Sequence[Module], functions: Builtins) -> Node:
     return root
 
 
-def _order(root: Node, world: World, problems: list[Problem]) -> None:
+def _order(root: RuleNode, world: CheckContext, problems: list[Problem]) -> None:
     for node in root.below():
         node.rules = [_ordered(rule, world, problems) for rule in node.rules]
 
 
-def _ordered(rule: Rule, world: World, problems: list[Problem]) -> Rule:
+def _ordered(rule: Rule, world: CheckContext, problems: list[Problem]) -> Rule:
     flattening = Flattening(world.arity)
     keys: list[Term] = []
     key_bodies: list[Expr] = []
@@ -127,9 +127,9 @@ def _ordered(rule: Rule, world: World, problems: list[Problem]) -> Rule:
 # -- rules that need themselves --
 
 
-def _by_use(uses: Mapping[Node, set[Node]]) -> Iterator[Node]:
+def _by_use(uses: Mapping[RuleNode, set[RuleNode]]) -> Iterator[RuleNode]:
     """Each after those that it uses; none uses itself."""
-    seen: set[Node] = set()
+    seen: set[RuleNode] = set()
     for start in uses:
         stack = [(start, False)]
         while stack:
@@ -142,7 +142,7 @@ def _by_use(uses: Mapping[Node, set[Node]]) -> Iterator[Node]:
                 stack += [(used, False) for used in uses[node]]
 
 
-def _recursions(uses: Mapping[Node, set[Node]]) -> Iterator[Problem]:
+def _recursions(uses: Mapping[RuleNode, set[RuleNode]]) -> Iterator[Problem]:
     for node in itertools.islice(_near_cycles(uses), MOST_TOLD):
         cycle = _cycle(node, uses)
         if cycle:
@@ -151,11 +151,11 @@ def _recursions(uses: Mapping[Node, set[Node]]) -> Iterator[Problem]:
             yield Problem(RECURSION, message, node.rules[0].at)
 
 
-def _near_cycles(uses: Mapping[Node, set[Node]]) -> Iterator[Node]:
+def _near_cycles(uses: Mapping[RuleNode, set[RuleNode]]) -> Iterator[RuleNode]:
     """The rules that use themselves, or rules that do: what is left when those that use nothing
     any more are taken away, again and again."""
     use_counts = {node: len(used) for node, used in uses.items()}
-    users: dict[Node, list[Node]] = {}
+    users: dict[RuleNode, list[RuleNode]] = {}
     for node, used in uses.items():
         for each in used:
             users.setdefault(each, []).append(node)
@@ -168,9 +168,9 @@ def _near_cycles(uses: Mapping[Node, set[Node]]) -> Iterator[Node]:
     return (node for node, count in use_counts.items() if count)
 
 
-def _cycle(start: Node, uses: Mapping[Node, set[Node]]) -> list[Node]:
+def _cycle(start: RuleNode, uses: Mapping[RuleNode, set[RuleNode]]) -> list[RuleNode]:
     """The shortest way back to the start; empty if there is none."""
-    came: dict[Node, Node] = {}
+    came: dict[RuleNode, RuleNode] = {}
     level = [start]
     while level:
         following = []
@@ -188,14 +188,14 @@ def _cycle(start: Node, uses: Mapping[Node, set[Node]]) -> list[Node]:
     return []
 
 
-def _used(node: Node, root: Node) -> Iterator[Node]:
+def _used(node: RuleNode, root: RuleNode) -> Iterator[RuleNode]:
     for rule in node.rules:
         for term in _rule_terms(rule):
             for path in _paths(term):
                 yield from _reached(root, path)
 
 
-def _reached(root: Node, path: tuple[str, ...]) -> Iterator[Node]:
+def _reached(root: RuleNode, path: tuple[str, ...]) -> Iterator[RuleNode]:
     node = root
     for name in path:
         if node.rules:

@@ -29,7 +29,7 @@ from croze.rego.syntax import (
     SetTerm,
     SomeIn,
     SomeVars,
-    Template,
+    TemplateString,
     Term,
     Unify,
     Var,
@@ -233,9 +233,9 @@ class _Resolver:
             case Call():
                 args = self._all(term.args)
                 return Call(self._function(term.name), args, term.at)
-            case Template():
+            case TemplateString():
                 parts = (each if isinstance(each, str) else self.term(each) for each in term.parts)
-                return Template(tuple(parts), term.at)
+                return TemplateString(tuple(parts), term.at)
 
     def _comprehension(self, term: Comprehension) -> Comprehension:
         with self._scope():

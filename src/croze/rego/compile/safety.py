@@ -18,7 +18,7 @@ from croze.rego.syntax import (
     RefTerm,
     SetTerm,
     SomeIn,
-    Template,
+    TemplateString,
     Term,
     Unify,
     Var,
@@ -276,9 +276,9 @@ class _Ordering:
                 return ObjectTerm(pairs, term.at)
             case Call():
                 return Call(term.name, tuple(map(each, term.args)), term.at)
-            case Template():
+            case TemplateString():
                 parts = (part if isinstance(part, str) else each(part) for part in term.parts)
-                return Template(tuple(parts), term.at)
+                return TemplateString(tuple(parts), term.at)
             case Comprehension():
                 return self._comprehension(term, bound, scope)
         return term

@@ -11,13 +11,13 @@ from croze.rego.errors import TYPE, Problem
 from croze.rego.syntax import Rule, Scalar
 
 
-class Node(Struct, eq=False):
+class RuleNode(Struct, eq=False):
     """A place: rules stand here, or places below."""
 
     path: tuple[str, ...]
     """Below `data`."""
     rules: list[Rule] = field(default_factory=list)
-    children: dict[str, Node] = field(default_factory=dict)
+    children: dict[str, RuleNode] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -27,27 +27,27 @@ class Node(Struct, eq=False):
     def is_function(self) -> bool:
         return bool(self.rules) and self.rules[0].args is not None
 
-    def below(self) -> Iterator[Node]:
+    def below(self) -> Iterator[RuleNode]:
         """This place and all below it."""
         yield self
         for child in self.children.values():
             yield from child.below()
 
-    def find(self, path: tuple[str, ...]) -> Node | None:
-        node: Node | None = self
+    def find(self, path: tuple[str, ...]) -> RuleNode | None:
+        node: RuleNode | None = self
         for name in path:
             node = node.children.get(name) if node is not None else None
         return node
 
 
-def insert(root: Node, package: tuple[str, ...], rule: Rule) -> None:
+def insert(root: RuleNode, package: tuple[str, ...], rule: Rule) -> None:
     node = root
     for name in (*package, *rule.name):
-        node = node.children.setdefault(name, Node((*node.path, name)))
+        node = node.children.setdefault(name, RuleNode((*node.path, name)))
     node.rules.append(rule)
 
 
-def absorb(node: Node) -> None:
+def absorb(node: RuleNode) -> None:
     """Where rules with keys stand, those below are rules with keys, too."""
     for child in node.children.values():
         absorb(child)
@@ -71,7 +71,7 @@ def kind(rule: Rule) -> str:
     return "set" if rule.element is not None else "complete"
 
 
-def conflicts(node: Node) -> Iterator[Problem]:
+def conflicts(node: RuleNode) -> Iterator[Problem]:
     """Rules that can't stand in one place."""
     for each in node.below():
         defaults = [rule for rule in each.rules if rule.is_default and not rule.keys]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from croze.rego.compile.tree import Node, kind
+from croze.rego.compile.tree import RuleNode, kind
 from croze.rego.errors import EvaluationError, Location
 from croze.rego.evaluate.bodies import Bodies
 from croze.rego.evaluate.environment import Environment
@@ -29,7 +29,7 @@ class _State(Struct):
     parts: Parts
     data: Mapping[tuple[str, ...], Found] = field(default_factory=dict)
     functions: Mapping[str, str | FixedValue] = field(default_factory=dict)
-    values: dict[Node, Found | Missing] = field(default_factory=dict)
+    values: dict[RuleNode, Found | Missing] = field(default_factory=dict)
 
 
 class Machine(Bodies):
@@ -37,7 +37,7 @@ class Machine(Bodies):
 
     def __init__(
         self,
-        root: Node,
+        root: RuleNode,
         functions: Functions,
         surroundings: RegoSurroundings,
         input: Value | Missing = MISSING,
@@ -98,7 +98,7 @@ class Machine(Bodies):
     def _data(self, path: Sequence[Term], env: Environment) -> Iterator[Found]:
         yield from self._at(self._root, path, env)
 
-    def _at(self, node: Node, path: Sequence[Term], env: Environment) -> Iterator[Found]:
+    def _at(self, node: RuleNode, path: Sequence[Term], env: Environment) -> Iterator[Found]:
         if node.path in self._state.data:
             yield from self._walk(self._state.data[node.path], path, env)
         elif node.is_function:
@@ -117,20 +117,20 @@ class Machine(Bodies):
                 if below is not None:
                     yield from self._at(below, path[1:], env)
 
-    def _child(self, node: Node, key: Found) -> Node | None:
+    def _child(self, node: RuleNode, key: Found) -> RuleNode | None:
         if not isinstance(key, str):
             return None
         path = (*node.path, key)
         replaced = any(each[: len(path)] == path for each in self._state.data)
-        return node.children.get(key) or (Node(path) if replaced else None)
+        return node.children.get(key) or (RuleNode(path) if replaced else None)
 
-    def _whole(self, node: Node) -> Found | Missing:
+    def _whole(self, node: RuleNode) -> Found | Missing:
         values = self._state.values
         if node not in values:
             values[node] = self._computed(node)
         return values[node]
 
-    def _computed(self, node: Node) -> Found | Missing:
+    def _computed(self, node: RuleNode) -> Found | Missing:
         if not node.rules:
             return self._package(node)
         kinds = {kind(rule) for rule in node.rules}
@@ -138,7 +138,7 @@ class Machine(Bodies):
             return self._complete(node)
         return self._set(node) if kinds == {"set"} else self._object_of(node)
 
-    def _package(self, node: Node) -> Found | Missing:
+    def _package(self, node: RuleNode) -> Found | Missing:
         """A place with others below it: an object of what stands there."""
         fields: dict[Value, Value] = {}
         refs: set[str] = set()
@@ -155,7 +155,7 @@ class Machine(Bodies):
                 fields[name] = value
         return Unknown(frozenset(refs)) if refs else Object(fields)
 
-    def _complete(self, node: Node) -> Found | Missing:
+    def _complete(self, node: RuleNode) -> Found | Missing:
         outcome = _Outcome(COMPLETE)
         rules = [rule for rule in node.rules if not rule.is_default]
         same = not self._state.parts.fields and _same_constant(rules)
@@ -181,13 +181,13 @@ class Machine(Bodies):
             if has_solution:
                 return
 
-    def _default(self, node: Node) -> Found | Missing:
+    def _default(self, node: RuleNode) -> Found | Missing:
         for rule in node.rules:
             if rule.is_default and not rule.keys:
                 return next(self._values(rule.branches[0].value, Environment()), MISSING)
         return MISSING
 
-    def _set(self, node: Node) -> Found:
+    def _set(self, node: RuleNode) -> Found:
         members: set[Value] = set()
         refs: set[str] = set()
         for rule in node.rules:
@@ -201,7 +201,7 @@ class Machine(Bodies):
                         members.add(value)
         return Unknown(frozenset(refs)) if refs else frozenset(members)
 
-    def _object_of(self, node: Node) -> Found:
+    def _object_of(self, node: RuleNode) -> Found:
         """Rules with keys, of one or several steps; sets may stand below keys."""
         tree: dict[Value, object] = {}
         refs: set[str] = set()

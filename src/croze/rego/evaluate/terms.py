@@ -20,7 +20,7 @@ from croze.rego.syntax import (
     RefTerm,
     Scalar,
     SetTerm,
-    Template,
+    TemplateString,
     Term,
     Var,
 )
@@ -80,7 +80,7 @@ class Terms(ABC):
                 yield self._comprehension(term, env)
             case Call():
                 yield from self._called(term, env)
-            case Template():
+            case TemplateString():
                 yield self._template(term, env)
 
     def _product(self, terms: Sequence[Term], env: Environment) -> Iterator[list[Found]]:
@@ -129,7 +129,7 @@ class Terms(ABC):
         values = (each[0] for each in rows)
         return frozenset(values) if term.kind == "set" else tuple(values)
 
-    def _template(self, term: Template, env: Environment) -> Found:
+    def _template(self, term: TemplateString, env: Environment) -> Found:
         out: list[str] = []
         for part in term.parts:
             if isinstance(part, str):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from croze.rego.errors import PARSE, Location, Problem
-from croze.rego.parse.lexer import Token
+from croze.rego.parse.lexer import RegoToken
 
 MAX_DEPTH = 150
 """How deep terms may be within terms."""
@@ -16,21 +16,21 @@ TOO_DEEP = "max recursion depth exceeded"
 
 
 class Cursor:
-    def __init__(self, words: Sequence[Token]) -> None:
+    def __init__(self, words: Sequence[RegoToken]) -> None:
         self._words = words
         self._pos = 0
         self._depth = 0
 
     @property
-    def token(self) -> Token:
+    def token(self) -> RegoToken:
         return self._words[self._pos]
 
     @property
-    def last(self) -> Token:
+    def last(self) -> RegoToken:
         """The word before."""
         return self._words[max(0, self._pos - 1)]
 
-    def advance(self) -> Token:
+    def advance(self) -> RegoToken:
         token = self.token
         if token.kind != "end":
             self._pos += 1
@@ -39,7 +39,7 @@ class Cursor:
     def at_keyword(self, *words: str) -> bool:
         return self.token.kind == "keyword" and self.token.text in words
 
-    def take(self, kind: str) -> Token | None:
+    def take(self, kind: str) -> RegoToken | None:
         """The word, if it is of this kind."""
         return self.advance() if self.token.kind == kind else None
 
@@ -62,7 +62,7 @@ class Cursor:
     def back_to(self, mark: int) -> None:
         self._pos = mark
 
-    def need(self, kind: str, what: str) -> Token:
+    def need(self, kind: str, what: str) -> RegoToken:
         token = self.take(kind)
         if token is None:
             raise self.unexpected(what)

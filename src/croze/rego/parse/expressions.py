@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from croze.rego.errors import Location, Problem
 from croze.rego.parse.cursor import TOO_DEEP, Cursor
-from croze.rego.parse.lexer import Token
+from croze.rego.parse.lexer import RegoToken
 from croze.rego.syntax import (
     ArrayTerm,
     Call,
@@ -23,7 +23,7 @@ from croze.rego.syntax import (
     SetTerm,
     SomeIn,
     SomeVars,
-    Template,
+    TemplateString,
     Term,
     Unify,
     Var,
@@ -56,7 +56,7 @@ _wildcards = iter(range(1 << 62))
 class Parser(Cursor):
     """Reads terms and bodies from where it stands. Raises `Problem`."""
 
-    def __init__(self, words: Sequence[Token]) -> None:
+    def __init__(self, words: Sequence[RegoToken]) -> None:
         super().__init__(words)
         self._read: dict[int, tuple[Term, int]] = {}
 
@@ -255,7 +255,7 @@ class Parser(Cursor):
             parts.append(inner.infix())
             if inner.token.kind != "end":
                 raise inner.unexpected()
-        return Template(tuple(part for part in parts if part != ""), token.at)
+        return TemplateString(tuple(part for part in parts if part != ""), token.at)
 
     def _followed(self, term: Term) -> Term:
         path: list[Term] = []

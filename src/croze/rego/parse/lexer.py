@@ -21,18 +21,18 @@ _SPACE = re.compile(r"[ \t\r\n]+|#[^\n]*")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"'}
 
 
-class Token(Struct, frozen=True):
+class RegoToken(Struct, frozen=True):
     kind: str
     """`name`, `keyword`, `number`, `string`, `template`, `end`, or the operator itself."""
     text: str
     at: Location
     begin: int
     end: int
-    parts: tuple[str | tuple[Token, ...], ...] = ()
+    parts: tuple[str | tuple[RegoToken, ...], ...] = ()
     """The parts of a template: texts, and the words between braces."""
 
 
-def tokens(text: str, file: str) -> list[Token]:
+def tokens(text: str, file: str) -> list[RegoToken]:
     """Raises `Problem`."""
     return _Lexer(text, file).run()
 
@@ -60,32 +60,32 @@ class _Lexer:
         at = self.at(self.pos if pos is None else pos)
         return Problem(PARSE, message, at, excerpt=True)
 
-    def run(self) -> list[Token]:
+    def run(self) -> list[RegoToken]:
         tokens = []
         while (token := self.next()).kind != "end":
             tokens.append(token)
         return [*tokens, token]
 
-    def next(self) -> Token:
+    def next(self) -> RegoToken:
         while space := _SPACE.match(self.text, self.pos):
             self.pos = space.end()
         begin = self.pos
         if begin >= len(self.text):
-            return Token("end", "", self.at(max(0, begin - 1)), begin, begin)
+            return RegoToken("end", "", self.at(max(0, begin - 1)), begin, begin)
         char = self.text[begin]
         if self.text.startswith(('$"', "$`"), begin):
             return self._template()
         if char in '"`':
             self.pos += 1
             content, _ = self._string(char)
-            return Token("string", content, self.at(begin), begin, self.pos)
+            return RegoToken("string", content, self.at(begin), begin, self.pos)
         for kind, pattern in (("name", _NAME), ("number", _NUMBER), ("", _OPERATORS)):
             if match := pattern.match(self.text, begin):
                 self.pos = match.end()
                 word = match[0]
                 if kind == "name" and word in KEYWORDS:
                     kind = "keyword"
-                return Token(kind or word, word, self.at(begin), begin, self.pos)
+                return RegoToken(kind or word, word, self.at(begin), begin, self.pos)
         raise self.fail(f"illegal {char} character")
 
     def _string(self, quote: str, stop: str = "") -> tuple[str, bool]:
@@ -129,10 +129,10 @@ class _Lexer:
         self.pos = low.end()
         return chr(0x10000 + ((code - 0xD800) << 10) + int(low[1], 16) - 0xDC00)
 
-    def _template(self) -> Token:
+    def _template(self) -> RegoToken:
         begin, quote = self.pos, self.text[self.pos + 1]
         self.pos += 2
-        parts: list[str | tuple[Token, ...]] = []
+        parts: list[str | tuple[RegoToken, ...]] = []
         closed = False
         while not closed:
             content, closed = self._string(quote, "{")
@@ -140,10 +140,10 @@ class _Lexer:
             if not closed:
                 self.pos += 1
                 parts.append(self._braced(begin))
-        return Token("template", "", self.at(begin), begin, self.pos, tuple(parts))
+        return RegoToken("template", "", self.at(begin), begin, self.pos, tuple(parts))
 
-    def _braced(self, begin: int) -> tuple[Token, ...]:
-        words: list[Token] = []
+    def _braced(self, begin: int) -> tuple[RegoToken, ...]:
+        words: list[RegoToken] = []
         depth = 1
         while True:
             token = self.next()
@@ -151,5 +151,5 @@ class _Lexer:
                 raise self.fail("non-terminated string", begin)
             depth += (token.kind == "{") - (token.kind == "}")
             if not depth:
-                return (*words, Token("end", "", token.at, token.begin, token.begin))
+                return (*words, RegoToken("end", "", token.at, token.begin, token.begin))
             words.append(token)

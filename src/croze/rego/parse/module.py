@@ -26,14 +26,14 @@ from croze.rego.values import TRUE
 def parse_module(file: str, text: str) -> Module:
     """Raises `RegoError`."""
     try:
-        return _Reader(text, file).module()
+        return _ModuleReader(text, file).module()
     except Problem as problem:
         raise RegoError(str(problem)) from None
     except RecursionError:
         raise RegoError(f"{file}:1: rego_parse_error: {TOO_DEEP}") from None
 
 
-class _Reader:
+class _ModuleReader:
     def __init__(self, text: str, file: str) -> None:
         self.file = file
         self.parser = Parser(tokens(text, file))

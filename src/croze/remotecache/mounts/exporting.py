@@ -27,13 +27,13 @@ from croze.remotecache.mounts.services import (
     note_merged,
     rfc3339,
 )
-from croze.remotecache.targets import Target
+from croze.remotecache.targets import BlobTarget
 from croze.status import Progress, step
 from croze.store.cachemount_contract import CacheMountInfo
 from croze.store.contract import Sharing
 
 
-class Candidate(Struct, frozen=True):
+class MountCandidate(Struct, frozen=True):
     """A mount that may go: one here, or one of an imported cache that goes on as it is."""
 
     key: MountKey
@@ -52,7 +52,7 @@ class MountsExport(Struct, frozen=True):
     used: Mapping[str, Sharing]
     sessions: Sequence[str]
 
-    async def send(self, target: Target, progress: Progress) -> Sequence[Descriptor]:
+    async def send(self, target: BlobTarget, progress: Progress) -> Sequence[Descriptor]:
         """See `Beside.send`."""
         for name in self.options.unknown(self.used):
             has = ", ".join(f'"{shown(id)}"' for id in self.used) or "none"
@@ -62,27 +62,29 @@ class MountsExport(Struct, frozen=True):
             await sending.send(candidate)
         return await sending.finish()
 
-    async def _candidates(self) -> list[Candidate]:
+    async def _candidates(self) -> list[MountCandidate]:
         """Last used first."""
-        candidates: dict[MountKey, Candidate] = {}
+        candidates: dict[MountKey, MountCandidate] = {}
         for source in self.build.sources:
             for mount in source.listing.mounts:
                 if self._wanted(mount.id) and mount.id not in self.build.fresh:
                     key = (mount.id, mount.base)
                     offer = MountOffer(mount, source.fetcher, self.services.max_bytes)
                     if key not in candidates or candidates[key].used_at < mount.used_at:
-                        candidates[key] = Candidate(key, mount.used_at, offer=offer)
+                        candidates[key] = MountCandidate(key, mount.used_at, offer=offer)
         for here in reversed(self.services.store.all()):
             if self._wanted(here.id):
                 key = (here.id, await self.services.digest_of_base(here.base_id))
                 if self._goes_before(key, here, candidates.get(key)):
-                    candidates[key] = Candidate(key, rfc3339(here.last_used_at), here=here)
+                    candidates[key] = MountCandidate(key, rfc3339(here.last_used_at), here=here)
         return sorted(candidates.values(), key=lambda c: (c.used_at, c.key), reverse=True)
 
     def _wanted(self, id: str) -> bool:
         return id in self.used and self.options.wants(id)
 
-    def _goes_before(self, key: MountKey, here: CacheMountInfo, other: Candidate | None) -> bool:
+    def _goes_before(
+        self, key: MountKey, here: CacheMountInfo, other: MountCandidate | None
+    ) -> bool:
         """What is here goes unless a cache has it and it may lack some of that: then the cache's
         has not been merged, as no step of this build has used it."""
         if other is None or other.offer is None or key in self.build.ran:
@@ -94,12 +96,12 @@ class _Sending(Struct):
     """Mounts on their way to one target, as long as they fit into `left_bytes`."""
 
     export: MountsExport
-    target: Target
+    target: BlobTarget
     progress: Progress
     left_bytes: int
     sent: list[ListedMount] = field(default_factory=list)
 
-    async def send(self, candidate: Candidate) -> None:
+    async def send(self, candidate: MountCandidate) -> None:
         name = shown(candidate.key[0])
         async with step(self.progress, f"exporting cache mount {name}"):
             if candidate.here is not None:
@@ -124,7 +126,9 @@ class _Sending(Struct):
         descriptors = {d.digest: d for mount in self.sent for d in mount.descriptors()}
         return [described, *descriptors.values()]
 
-    async def _send_ours(self, candidate: Candidate, here: CacheMountInfo) -> ListedMount | None:
+    async def _send_ours(
+        self, candidate: MountCandidate, here: CacheMountInfo
+    ) -> ListedMount | None:
         async with AsyncExitStack() as stack:
             spool = await stack.enter_async_context(self.export.services.spool())
             try:

@@ -17,7 +17,7 @@ from croze.gotypes import gojson
 READ, WRITE = 1, 2
 
 
-class Scope(msgspec.Struct, frozen=True, rename="pascal"):
+class CacheScope(msgspec.Struct, frozen=True, rename="pascal"):
     """A branch, as a rule (`refs/heads/main`). The fallbacks of a branch have scopes of their own,
     which may be read."""
 
@@ -34,7 +34,7 @@ class _Claims(msgspec.Struct, frozen=True):
 @dataclasses.dataclass(frozen=True)
 class ActionsToken:
     text: str = dataclasses.field(repr=False)
-    scopes: tuple[Scope, ...]
+    scopes: tuple[CacheScope, ...]
     expires_s: float
     """Since 1970."""
 
@@ -59,7 +59,7 @@ def parse(text: str, now_s: float | None = None) -> ActionsToken:
     if now < (begins := _seconds(claims.nbf)):
         raise PermissionDenied(f"invalid token with future issue time time {_shown(begins)}")
     try:
-        scopes = gojson.unmarshal(claims.ac, type=tuple[Scope, ...])
+        scopes = gojson.unmarshal(claims.ac, type=tuple[CacheScope, ...])
     except (msgspec.MsgspecError, RecursionError) as err:
         raise InvalidRequest(f"failed to parse token access controls: {err}") from None
     return ActionsToken(text, scopes, expires)

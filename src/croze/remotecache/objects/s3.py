@@ -19,7 +19,7 @@ from croze.image.descriptor import Descriptor
 from croze.remotecache.objects.contract import GIVEN, OWN, Bring, Take
 from croze.remotecache.objects.pace import Pace
 from croze.remotecache.objects.s3_options import S3Options
-from croze.remotecache.objects.s3_requests import RETRIED_CODES, Part, S3Requests, code_of
+from croze.remotecache.objects.s3_requests import RETRIED_CODES, S3Requests, StoredPart, code_of
 from croze.remotecache.objects.transfer import (
     ObjectRequest,
     ObjectRetry,
@@ -141,7 +141,7 @@ class S3Cache(Struct, frozen=True):
         parts = pieces(file, size, max(PART_BYTES, -(-size // MOST_PARTS)))
         async with self._uploading(key) as upload:
 
-            async def send(number: int, piece: Piece) -> Part:
+            async def send(number: int, piece: Piece) -> StoredPart:
                 async with self.parts:
                     return await self.requests.upload_part(key, upload, number, piece)
 

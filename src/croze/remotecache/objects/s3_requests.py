@@ -37,14 +37,14 @@ RETRIED_CODES = frozenset(
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&#34;": '"', "&amp;": "&"}
 
 
-class Head(Struct, frozen=True):
+class ObjectHead(Struct, frozen=True):
     """What S3 knows of an object."""
 
     size: int
     modified: datetime
 
 
-class Part(Struct, frozen=True):
+class StoredPart(Struct, frozen=True):
     """A part of an upload that is there."""
 
     number: int
@@ -58,14 +58,14 @@ class S3Requests(Struct, frozen=True):
     identity: AwsIdentity
     sender: ObjectSender
 
-    async def head(self, key: str) -> Head | None:
+    async def head(self, key: str) -> ObjectHead | None:
         """None if there is no such object."""
         answer = await self._ask("HeadObject", "HEAD", key)
         if answer.status == 404:
             return None
         self._check("HeadObject", answer)
         size = answer.headers.get("content-length", "")
-        return Head(int(size) if size.isdecimal() else 0, _date(answer))
+        return ObjectHead(int(size) if size.isdecimal() else 0, _date(answer))
 
     async def get(self, key: str) -> bytes | None:
         """A small object; None if there is none."""
@@ -94,15 +94,17 @@ class S3Requests(Struct, frozen=True):
         answer = await self._ask("CreateMultipartUpload", "POST", key, query="uploads=")
         return self._check_body("CreateMultipartUpload", answer, "UploadId")
 
-    async def upload_part(self, key: str, upload: str, number: int, body: Piece) -> Part:
+    async def upload_part(self, key: str, upload: str, number: int, body: Piece) -> StoredPart:
         """Parts count from 1; all but the last have at least 5 MiB."""
         query = f"partNumber={number}&uploadId={encoded(upload)}"
         answer = self._check(
             "UploadPart", await self._ask("UploadPart", "PUT", key, query=query, body=body)
         )
-        return Part(number, answer.headers.get("etag", ""))
+        return StoredPart(number, answer.headers.get("etag", ""))
 
-    async def copy_part(self, key: str, upload: str, number: int, first: int, last: int) -> Part:
+    async def copy_part(
+        self, key: str, upload: str, number: int, first: int, last: int
+    ) -> StoredPart:
         """A part made of bytes that are there already."""
         query = f"partNumber={number}&uploadId={encoded(upload)}"
         headers = {
@@ -110,9 +112,9 @@ class S3Requests(Struct, frozen=True):
             "x-amz-copy-source-range": f"bytes={first}-{last}",
         }
         answer = await self._ask("UploadPartCopy", "PUT", key, query=query, headers=headers)
-        return Part(number, self._check_body("UploadPartCopy", answer, "ETag"))
+        return StoredPart(number, self._check_body("UploadPartCopy", answer, "ETag"))
 
-    async def complete_upload(self, key: str, upload: str, parts: Sequence[Part]) -> None:
+    async def complete_upload(self, key: str, upload: str, parts: Sequence[StoredPart]) -> None:
         """The object is there from now on."""
         listed = "".join(
             f"<Part><ETag>{_escaped(part.etag)}</ETag><PartNumber>{part.number}</PartNumber></Part>"

@@ -58,7 +58,7 @@ def unpadded(flags: int, payload: bytes) -> bytes:
     return payload[1 : len(payload) - payload[0]]
 
 
-class Block:
+class HeaderBlock:
     """Headers that come in pieces."""
 
     def __init__(self, number: int, limit: int, *, end_stream: bool) -> None:

@@ -15,7 +15,7 @@ from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.rpc.http2 import frames
 from croze.rpc.http2.blocks import NO_TABLE, header_block, header_frames
-from croze.rpc.http2.connection import HEADERS_LIMIT_BYTES, Connection
+from croze.rpc.http2.connection import HEADERS_LIMIT_BYTES, Http2Connection
 from croze.rpc.http2.frames import Code, ConnectionBroken
 from croze.rpc.http2.messages import (
     CANCELLED,
@@ -28,7 +28,7 @@ from croze.rpc.http2.messages import (
     UNKNOWN,
     StreamBroken,
 )
-from croze.rpc.http2.stream import Headers, Stream
+from croze.rpc.http2.stream import Headers, Http2Stream
 from croze.rpc.status import DETAILS_KEY, status
 
 STREAMS_UNTOLD: Final = 100
@@ -53,7 +53,7 @@ _OF_ANSWERS = {
 }
 
 
-class ClientStream(Stream):
+class ClientStream(Http2Stream):
     """A call of this side."""
 
     def __init__(self, number: int, may_send: int) -> None:
@@ -62,7 +62,7 @@ class ClientStream(Stream):
         """The headers of the answer, once it has begun."""
 
     def take_in(self, piece: bytes) -> int:
-        """See `Stream.take_in`."""
+        """See `Http2Stream.take_in`."""
         if self.headers is None:
             raise StreamBroken(Code.PROTOCOL_ERROR, status(INTERNAL, "data before headers"))
         return super().take_in(piece)
@@ -106,7 +106,7 @@ class ClientStream(Stream):
         )
 
 
-class ClientConnection(Connection[ClientStream]):
+class ClientConnection(Http2Connection[ClientStream]):
     """`on_room` also tells that a call may be opened."""
 
     def __init__(self, headers_limit_bytes: int = HEADERS_LIMIT_BYTES, unmet: str = "") -> None:
@@ -134,7 +134,7 @@ class ClientConnection(Connection[ClientStream]):
         return stream
 
     def close(self, why: str) -> None:
-        """See `Connection.close`."""
+        """See `Http2Connection.close`."""
         super().close(f"{self._unmet}{why.lower()}" if self._unmet and not self._greeted else why)
 
     def forget(self, stream: ClientStream) -> None:

@@ -13,11 +13,11 @@ from typing import Final, Generic, TypeVar
 from hpack.exceptions import HPACKError
 
 from croze.rpc.http2 import frames
-from croze.rpc.http2.blocks import Block, unpadded
+from croze.rpc.http2.blocks import HeaderBlock, unpadded
 from croze.rpc.http2.frames import Code, ConnectionBroken
 from croze.rpc.http2.headers import HeaderDecoder
 from croze.rpc.http2.messages import UNAVAILABLE, StreamBroken
-from croze.rpc.http2.stream import WINDOW_BYTES, Headers, Stream, nothing
+from croze.rpc.http2.stream import WINDOW_BYTES, Headers, Http2Stream, nothing
 from croze.rpc.status import status
 
 FRAME_BYTES: Final = 64 << 10
@@ -30,10 +30,10 @@ PENDING_BYTES: Final = 256 << 10
 CONTROL_FRAMES: Final = 10_000
 """Answers that the peer may leave unread, and frames that say nothing, in a row."""
 
-S = TypeVar("S", bound=Stream)
+S = TypeVar("S", bound=Http2Stream)
 
 
-class Connection(ABC, Generic[S]):
+class Http2Connection(ABC, Generic[S]):
     """A connection from its preface on. `on_room` is called when there may be more room to send."""
 
     def __init__(self, settings: Mapping[int, int], headers_limit_bytes: int) -> None:
@@ -50,7 +50,7 @@ class Connection(ABC, Generic[S]):
         """The newest of the peer's streams."""
         self._greeted = False
         self._leaving = False
-        self._block: Block | None = None
+        self._block: HeaderBlock | None = None
         self._idle_frames = self._answers = 0
         self._out: list[bytes | memoryview] = []
         self.pending_bytes = 0
@@ -287,7 +287,9 @@ class Connection(ABC, Generic[S]):
             if len(fragment) < 5:
                 raise ConnectionBroken(Code.FRAME_SIZE_ERROR, "a priority that is cut off")
             fragment = fragment[5:]
-        self._block = Block(number, self._headers_limit, end_stream=bool(flags & frames.END_STREAM))
+        self._block = HeaderBlock(
+            number, self._headers_limit, end_stream=bool(flags & frames.END_STREAM)
+        )
         self._on_continuation(flags, fragment)
 
     def _on_continuation(self, flags: int, fragment: bytes) -> None:

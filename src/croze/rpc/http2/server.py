@@ -17,7 +17,7 @@ from croze.rpc.http2.connection import (
     CONNECTION_WINDOW_BYTES,
     HEADERS_LIMIT_BYTES,
     PENDING_BYTES,
-    Connection,
+    Http2Connection,
 )
 from croze.rpc.http2.frames import Code, ConnectionBroken
 from croze.rpc.http2.messages import (
@@ -27,7 +27,7 @@ from croze.rpc.http2.messages import (
     RESOURCE_EXHAUSTED,
     StreamBroken,
 )
-from croze.rpc.http2.stream import Headers, Stream, nothing
+from croze.rpc.http2.stream import Headers, Http2Stream, nothing
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import status
 
@@ -57,7 +57,7 @@ class Allowance:
         return self.used_bytes > self.most_bytes
 
 
-class ServerStream(Stream):
+class ServerStream(Http2Stream):
     """A call of the peer's. `on_cancel` is called when the peer wants no answer any more."""
 
     def __init__(self, number: int, may_send: int, headers: Headers) -> None:
@@ -70,17 +70,17 @@ class ServerStream(Stream):
         self.on_cancel: Callable[[], None] = nothing
 
     def on_reset(self, code: int) -> None:
-        """See `Stream.on_reset`."""
+        """See `Http2Stream.on_reset`."""
         self.end(status(CANCELLED, "context canceled"))
 
     def end(self, with_status: status_pb2.Status) -> None:
-        """See `Stream.end`."""
+        """See `Http2Stream.end`."""
         if self.ended is None:
             super().end(with_status)
             self.on_cancel()
 
 
-class ServerConnection(Connection[ServerStream]):
+class ServerConnection(Http2Connection[ServerStream]):
     """`on_call` is called for each call that begins, once its headers are there."""
 
     def __init__(
@@ -146,14 +146,14 @@ class ServerConnection(Connection[ServerStream]):
             self._queue(frames.goaway(self._last, Code.NO_ERROR, "the server is shutting down"))
 
     def take(self, stream: ServerStream) -> list[bytes]:
-        """See `Connection.take`."""
+        """See `Http2Connection.take`."""
         messages = super().take(stream)
         self._whole.discard(stream.number)
         self._forget_unread(stream, sum(map(len, messages)) + PREFIX_BYTES * len(messages))
         return messages
 
     def close(self, why: str) -> None:
-        """See `Connection.close`."""
+        """See `Http2Connection.close`."""
         for stream in self._streams.values():
             self._forget_unread(stream, stream.unread_bytes)
         super().close(why)

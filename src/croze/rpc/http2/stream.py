@@ -22,7 +22,7 @@ def nothing() -> None:
     """Nobody waits."""
 
 
-class Stream:
+class Http2Stream:
     """What has come and what may go. `on_news` and `on_room` are called when there is more to take
     or the end, and when there may be room to send."""
 

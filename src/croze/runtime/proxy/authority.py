@@ -24,7 +24,7 @@ _LIFE = timedelta(days=1)
 _RENEWED_BEFORE = timedelta(hours=1)
 
 
-class Authority:
+class ProxyAuthority:
     """Thread-safe. Making one takes a moment."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from croze.runtime.oci_spec import Namespace
 from croze.runtime.proxy.contract import Proxied
 
 if TYPE_CHECKING:
-    from croze.runtime.proxy.authority import Authority
+    from croze.runtime.proxy.authority import ProxyAuthority
 
 _NOT_ASKED = "127.0.0.1,localhost,::1"
 _BACKLOG = 128
@@ -35,16 +35,16 @@ class ProxyNetworks:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._authority: Authority | None = None
+        self._authority: ProxyAuthority | None = None
 
     @asynccontextmanager
     async def open(self, container_id: str, proxied: Proxied) -> AsyncIterator[ProxyPlace]:
         """A network for one container, taken down again on exit."""
-        from croze.runtime.proxy.authority import Authority  # few builds have such a network
+        from croze.runtime.proxy.authority import ProxyAuthority  # few builds have such a network
         from croze.runtime.proxy.server import serving
 
         if self._authority is None:
-            self._authority = await in_thread(Authority)
+            self._authority = await in_thread(ProxyAuthority)
         authority, file = self._authority, self._folder / f"{container_id}.net"
         await in_thread(self._make, file)
         try:

@@ -19,7 +19,7 @@ _HOP_BY_HOP = frozenset(
 )
 
 
-class Head(Struct, frozen=True):
+class RequestHead(Struct, frozen=True):
     """The first lines of a request. Names of headers are in lower case."""
 
     method: str
@@ -50,7 +50,7 @@ def is_hop_by_hop(name: str) -> bool:
     return name.lower() in _HOP_BY_HOP
 
 
-async def read_head(reader: StreamReader) -> Head | None:
+async def read_head(reader: StreamReader) -> RequestHead | None:
     """None when the client has nothing more to say. Raises `InvalidRequest`."""
     try:
         data = await reader.readuntil(b"\r\n\r\n")
@@ -70,10 +70,10 @@ async def read_head(reader: StreamReader) -> Head | None:
         if not colon or not name or name != name.strip():
             raise InvalidRequest("malformed header")
         headers.append((name.lower(), value.strip()))
-    return Head(words[0], words[1], words[2], tuple(headers))
+    return RequestHead(words[0], words[1], words[2], tuple(headers))
 
 
-def body_of(head: Head, reader: StreamReader) -> AsyncIterator[bytes] | None:
+def body_of(head: RequestHead, reader: StreamReader) -> AsyncIterator[bytes] | None:
     """What follows; None for nothing. Raises `InvalidRequest`, now or while it is read."""
     coding, length = head.header("transfer-encoding"), head.header("content-length")
     if coding:

@@ -20,9 +20,9 @@ from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.quote import quote
 from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
-from croze.runtime.proxy.authority import Authority
+from croze.runtime.proxy.authority import ProxyAuthority
 from croze.runtime.proxy.contract import Proxied, ProxiedRequest, Uncaptured, shown
-from croze.runtime.proxy.requests import HEAD_BYTES, Head, body_of, is_hop_by_hop, read_head
+from croze.runtime.proxy.requests import HEAD_BYTES, RequestHead, body_of, is_hop_by_hop, read_head
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _BODILESS = frozenset({204, 304})
 
 @contextlib.asynccontextmanager
 async def serving(
-    listener: socket.socket, proxied: Proxied, authority: Authority
+    listener: socket.socket, proxied: Proxied, authority: ProxyAuthority
 ) -> AsyncIterator[None]:
     """Answer on a listening socket until the block ends; then nothing is left of it."""
     client = HttpClient(direct=True)
@@ -55,7 +55,7 @@ class _Peer(Struct, frozen=True):
     writer: StreamWriter
     base: str = ""
 
-    def url(self, head: Head) -> str:
+    def url(self, head: RequestHead) -> str:
         if self.base or head.target.startswith("/"):
             return (self.base or f"http://{head.header('host')}") + head.target
         return head.target
@@ -71,7 +71,7 @@ class _Peer(Struct, frozen=True):
 
 
 class _Server:
-    def __init__(self, proxied: Proxied, authority: Authority, client: HttpClient) -> None:
+    def __init__(self, proxied: Proxied, authority: ProxyAuthority, client: HttpClient) -> None:
         self._rules = proxied.rules
         self._capture = proxied.capture
         self._authority = authority
@@ -94,7 +94,7 @@ class _Server:
         except InvalidRequest as error:
             await peer.refuse(400, str(error))
 
-    async def _tunnel(self, peer: _Peer, head: Head) -> _Peer:
+    async def _tunnel(self, peer: _Peer, head: RequestHead) -> _Peer:
         host, _, port = head.target.rpartition(":")
         name = (host or head.target).strip("[]")
         if not name:
@@ -108,7 +108,7 @@ class _Server:
         await peer.writer.start_tls(context, ssl_handshake_timeout=_HANDSHAKE_S)
         return _Peer(peer.reader, peer.writer, f"https://{head.target if host else port}")
 
-    async def _answer(self, peer: _Peer, head: Head) -> bool:
+    async def _answer(self, peer: _Peer, head: RequestHead) -> bool:
         """Whether the connection goes on."""
         url, body = peer.url(head), body_of(head, peer.reader)
         if head.header("expect").lower() == "100-continue":
@@ -135,21 +135,21 @@ class _Server:
         async with response:
             return await _Exchange(self, peer, head, url, response).relay()
 
-    def _note(self, head: Head, url: str, status: int, redirect: str = "") -> None:
+    def _note(self, head: RequestHead, url: str, status: int, redirect: str = "") -> None:
         led = shown(urljoin(url, redirect)) if redirect else ""
         self._capture.note(ProxiedRequest(head.method, shown(url), status, led))
 
-    def _uncaptured(self, head: Head, url: str, reason: str) -> None:
+    def _uncaptured(self, head: RequestHead, url: str, reason: str) -> None:
         self._capture.uncaptured.append(Uncaptured(head.method, shown(url), reason))
 
-    def captured(self, head: Head, url: str, status: int, digest: str, failed: bool) -> None:
+    def captured(self, head: RequestHead, url: str, status: int, digest: str, failed: bool) -> None:
         """Note what an answer was."""
         if reason := _reason(head, status, failed):
             self._uncaptured(head, url, reason)
         elif 200 <= status < 300:
             self._capture.materials.append((shown(url), digest))
 
-    def noted(self, head: Head, url: str, response: aiohttp.ClientResponse) -> None:
+    def noted(self, head: RequestHead, url: str, response: aiohttp.ClientResponse) -> None:
         """Note that there is an answer."""
         self._note(head, url, response.status, response.headers.get("Location", ""))
 
@@ -157,7 +157,7 @@ class _Server:
 class _Exchange(Struct, frozen=True):
     server: _Server
     peer: _Peer
-    head: Head
+    head: RequestHead
     url: str
     response: aiohttp.ClientResponse
 
@@ -210,7 +210,7 @@ def _framed(piece: bytes, framing: str) -> bytes:
     return b"%x\r\n%s\r\n" % (len(piece), piece) if framing else piece
 
 
-def _reason(head: Head, status: int, failed: bool) -> str:
+def _reason(head: RequestHead, status: int, failed: bool) -> str:
     """Why an answer is no material, if it is not and should be."""
     if head.method != "GET":
         return "method_not_materializable"
