@@ -176,7 +176,8 @@ class CrozeError(Exception):
         return self._again((message, *self.args[1:]))
 
     def _again(self, args: tuple[object, ...]) -> Self:
-        """The same error with other arguments, raised where this one was raised."""
+        """A new error with these arguments, otherwise equal, and raised where this one was
+        raised."""
         other = type(self).__new__(type(self), *args)
         other.args = args
         other.__dict__.update(self.__dict__)

@@ -19,7 +19,8 @@ _DEBT_S: Final = 0.002
 
 
 class TimeShare:
-    """What all that has a turn with it shares."""
+    """A `part` of the event loop's time, for all work that takes turns on it: the time that turns
+    have taken is followed by a pause in proportion."""
 
     def __init__(self, part: float = _PART) -> None:
         self._pause = 1 / part - 1
@@ -29,7 +30,8 @@ class TimeShare:
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Waits until it is somebody's turn. What is done inside does not wait for anything."""
+        """Wait for a turn, which lasts until the block ends. What is done inside does not wait for
+        anything."""
         await self._lock.acquire()
         begun_s = time.thread_time()
         try:

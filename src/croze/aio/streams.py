@@ -162,7 +162,7 @@ class _Pushing(asyncio.Protocol):
 
 
 def on_sockets(serve: Callable[[Socket], Awaitable[None]]) -> Serve:
-    """Serve each connection as a stream of bytes."""
+    """A `Serve` that gives each connection to `serve` as a `Socket`."""
 
     async def pair(reader: StreamReader, writer: StreamWriter) -> None:
         await serve(Socket(reader, writer))
@@ -284,8 +284,8 @@ def kept_alive(sock: socket.socket) -> socket.socket:
 
 
 async def _closed(writer: StreamWriter, patience_s: float) -> None:
-    """Until the peer has all that was written, or has had its time for that. So it is counted as
-    long as it has a descriptor, and somebody hears of the error that it ended with."""
+    """Wait until the peer has all that was written, or has had its time for that. So the connection
+    counts as long as it has a descriptor, and somebody hears of the error that it ended with."""
     writer.close()
     try:
         async with asyncio.timeout(patience_s):

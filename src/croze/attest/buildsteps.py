@@ -105,7 +105,7 @@ def _hide(source: ops_pb2.SourceOp) -> None:
 
 
 def _action_json(action: ops_pb2.FileAction) -> dict[str, object]:
-    """Its indexes stand there even if they are 0."""
+    """A file action's JSON; unlike other zeros, indexes of 0 stand in it."""
     name = action.WhichOneof("action")
     chosen = messages.message(action).get("Action", {}) if name in _FILE_ACTIONS else {}
     return {

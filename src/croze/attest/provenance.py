@@ -59,7 +59,7 @@ class ProvenanceOptions(Struct, frozen=True):
 
 
 def parse_options(attrs: Mapping[str, str]) -> ProvenanceOptions:
-    """Raises `InvalidRequest`."""
+    """The options that the attributes of `attest:provenance` say. Raises `InvalidRequest`."""
     mode, version = attrs.get("mode", "max"), attrs.get("version", "v1")
     if mode not in _MODES:
         raise InvalidRequest(f'invalid mode "{mode}"')
@@ -117,7 +117,8 @@ class Account(Struct, frozen=True):
     root: RequestProvenance | None = None
 
     def check(self, options: ProvenanceOptions) -> None:
-        """Raises when the options want all materials and they are not known."""
+        """See that all materials are known, if the options want them to be. Raises `CrozeError`
+        with a `MaterialsDetail` where they are not."""
         if options.complete_materials and not self.used.complete:
             raise incomplete(self.used)
 

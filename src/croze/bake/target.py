@@ -158,7 +158,8 @@ class Target(Struct):
         self.contexts = {k: v for k, v in (self.contexts or {}).items() if v} or None
 
     def copy(self) -> Target:
-        """The same target; lists and maps are shared, as nobody changes them in place."""
+        """Another target with equal fields; lists and maps are shared, as nobody changes them in
+        place."""
         copied = Target()
         for each in _FIELDS:
             setattr(copied, each, getattr(self, each))
@@ -168,7 +169,7 @@ class Target(Struct):
 def _known(
     first: dict[str, str | None] | None, second: Mapping[str, str | None] | None
 ) -> dict[str, str | None] | None:
-    """Both maps as one; null stands for nothing."""
+    """The entries of both maps, the second over the first; null stands for nothing."""
     if not second:
         return first
     added = {key: text for key, text in second.items() if text is not None}

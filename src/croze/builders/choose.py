@@ -22,7 +22,8 @@ def is_address(name: str) -> bool:
 
 
 def checked_address(address: str) -> str:
-    """Raises `InvalidRequest` if no daemon can be there; a Unix socket's path may be anything."""
+    """The address, if a daemon can be there; a Unix socket's path may be anything. Raises
+    `InvalidRequest`."""
     if not address.startswith("unix:"):
         from croze.http.urls import parse_url
 
@@ -31,7 +32,8 @@ def checked_address(address: str) -> str:
 
 
 def by_name(name: str, stored: Transaction, contexts: Contexts) -> BuilderInstance:
-    """Raises `NotFound`."""
+    """The builder of a name: a stored one, else the one that a docker context stands for. Raises
+    `NotFound`."""
     if is_address(name):
         return of_address(name)
     builder = _stored(name, stored) or of_context(name, contexts)

@@ -133,7 +133,7 @@ class Contexts:
         return self._read(path) if path.is_file() else None
 
     def get(self, name: str) -> DockerContext:
-        """Raises `NotFound`."""
+        """The context of that name. Raises `NotFound`."""
         context = self.find(name)
         if context is None:
             raise NotFound(

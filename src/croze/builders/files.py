@@ -201,7 +201,7 @@ _Stored = TypeVar("_Stored", BuilderInstance, Current)
 
 
 def _read(path: Path, data: bytes, kind: type[_Stored]) -> _Stored:
-    """Raises `InvalidRequest` with file, line and key."""
+    """The stored value in a file's bytes. Raises `InvalidRequest` with file, line and key."""
     try:
         return gojson.unmarshal(data, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -41,7 +41,8 @@ class StateGroup(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=Tru
 
 
 def read_group(directory: Path, ref: str) -> StateGroup:
-    """Raises `OSError` if it is not there, and `InvalidRequest` for a file of something else."""
+    """The group of builds of that reference. Raises `OSError` if it is not there, and
+    `InvalidRequest` for a file of something else."""
     path = directory / "refs" / GROUPS / ref
     try:
         return gojson.unmarshal(read_settings(path), type=StateGroup)

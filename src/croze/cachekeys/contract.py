@@ -34,7 +34,7 @@ class KeyLink(NamedTuple):
     selector: str = ""
 
     def to(self, output: int) -> KeyLink:
-        """The same, to another output."""
+        """This link, but to output `output` of the op."""
         return self if self.output_index == output else self._replace(output_index=output)
 
 

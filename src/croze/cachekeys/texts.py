@@ -14,14 +14,14 @@ Kind = Literal["json", "string", "string-list", "digest-list", "file-list", "fil
 
 
 class DigestText(Struct, frozen=True):
-    """What was hashed."""
+    """The bytes that a digest was made of, as far as they are kept, and their kind."""
 
     kind: Kind
     frames: tuple[bytes | int, ...]
     """The bytes as they came; a number stands for so many that are not kept."""
 
     def data(self) -> bytes:
-        """All that is kept."""
+        """The frames that are kept, one behind the other."""
         return b"".join(frame for frame in self.frames if isinstance(frame, bytes))
 
 

@@ -28,7 +28,7 @@ def add_timeout(flags: Flags) -> None:
 
 
 def timeout_s(text: str, command: str) -> float:
-    """Raises `UsageError`."""
+    """The seconds that a `--timeout` such as `20s` stands for. Raises `UsageError`."""
     try:
         return parse_duration(text) / 1e9
     except DurationError as error:

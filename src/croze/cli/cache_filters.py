@@ -30,7 +30,7 @@ class CacheFilter(Struct, frozen=True):
 
 
 def parse_filters(texts: Iterable[str]) -> CacheFilter:
-    """Raises `InvalidRequest`."""
+    """The records that all `--filter` texts together choose. Raises `InvalidRequest`."""
     by_key: dict[str, list[str]] = {}
     for text in texts:
         key, equals, value = text.partition("=")

@@ -75,7 +75,8 @@ def run(request: str, words: Sequence[str]) -> int:
 
 
 def complete(before: Sequence[str], beginning: str) -> tuple[Candidates, CompletionDirective]:
-    """Raises `UsageError` for words that are no command line."""
+    """What may come next after the words `before`, where `beginning` has been typed of it; and what
+    the shell is to do. Raises `UsageError` for words that are no command line."""
     place = _place(before)
     taker = _open_flag(place, beginning)
     if taker is not None:

@@ -99,7 +99,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Raises `UsageError` for what makes no sense without somebody there."""
+    """See that nothing is asked for that makes no sense without somebody there. Raises
+    `UsageError`."""
     if parse_call(args.call).name:
         raise UsageError(f"--detach and --call={args.call} can't be used together", "croze build")
     if args.quiet:

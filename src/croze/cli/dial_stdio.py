@@ -28,7 +28,8 @@ COMMAND = "croze dial-stdio"
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """Until the daemon has said all, or nobody listens to it any more."""
+    """Carry bytes between the daemon and our standard streams, until the daemon has said all, or
+    nobody listens to it any more."""
     flags = Flags(COMMAND, "Proxy current stdio streams to builder instance", "[OPTIONS]")
     flags.texts("--platform", help="Target platform: this is used for node selection")
     about = "Set type of progress output (auto, none, plain, rawjson, tty)"

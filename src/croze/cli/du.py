@@ -98,7 +98,8 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 
 def chosen(format: str, *, verbose: bool) -> str:
-    """Raises `InvalidRequest` for two at once."""
+    """The format to print in. Raises `InvalidRequest` if both `--format` and `--verbose` choose
+    one."""
     if format and verbose:
         raise InvalidRequest("--format and --verbose cannot be used together")
     if format in ("", "table"):

@@ -39,7 +39,8 @@ class CommandGroup(Struct, frozen=True):
     commands: Mapping[str, tuple[str, str]]
 
     def run(self, argv: Sequence[str], common: Common) -> int:
-        """Raises `UsageError` for a command that there is not."""
+        """Run the command that the first word names. Raises `UsageError` if there is no such
+        one."""
         words = take_common(argv, common, self.name)
         if not words or words[0] in ("-h", "--help", "help"):
             rows = (f"  {command:<10} {about}" for command, (_, about) in self.commands.items())

@@ -13,7 +13,7 @@ from croze.errors import CrozeError, os_message
 
 
 async def stdio() -> Streams:
-    """Both ways."""
+    """Standard input to read from, and standard output to write to."""
     reader = asyncio.StreamReader()
     return await _input(reader), await _output(reader)
 

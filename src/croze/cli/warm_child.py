@@ -51,8 +51,8 @@ class BadRequest(Exception):
 
 
 def check_caller(connection: socket.socket) -> None:
-    """Raises `BadRequest` unless it is our user's, in our surroundings; `OSError` when it may not
-    be looked into."""
+    """See that the caller is of our user, in our surroundings. Raises `BadRequest` if not, and
+    `OSError` when it may not be looked into."""
     if not is_own(connection):
         raise BadRequest("from another user")
     if looked_into(connection, surroundings) != surroundings():

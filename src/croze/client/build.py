@@ -228,7 +228,7 @@ async def met(
 async def met_for(
     client: Client, builder: BuilderTraits | None, builds: Mapping[str, BuildOptions]
 ) -> BuilderTraits | None:
-    """The same for several targets. What is dialled by address may be a BuildKit."""
+    """`met` for several targets built together. What is dialled by address may be a BuildKit."""
     if builder is not None and builder.driver and not builder.default_load:
         warn_of_no_output(builds, builder.driver)
     if builder is not None and builder.moby:

@@ -13,7 +13,8 @@ from croze.image.reference import check_digest
 
 
 def wants_reset(attrs: dict[str, str]) -> bool:
-    """Raises `InvalidRequest` for what is neither yes nor no."""
+    """Whether a cache's attributes say `reset=true`. Raises `InvalidRequest` for what is neither
+    yes nor no."""
     text = attrs.get("reset")
     value = False if text is None else parse_bool(text)
     if value is None:

@@ -18,8 +18,9 @@ from croze.client.options import BuildOptions
 
 
 def check_options(options: BuildOptions) -> None:
-    """Raises what making a plan and lending it would: for secrets and keys that are not there, for
-    outputs that lead nowhere, for limits that are none. Nothing is kept open."""
+    """See that a plan can be made of the options and lent: that secrets and keys are there, that
+    outputs lead somewhere, that limits are amounts. Raises what making and lending the plan would;
+    nothing is kept open."""
     _check_secrets(options)
     _check_ssh(options)
     outputs.create_exports(

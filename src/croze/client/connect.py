@@ -129,8 +129,8 @@ class Client:
             yield
 
     async def wait_ready(self, timeout_s: float) -> worker_pb2.BuildkitVersion:
-        """Until the daemon answers; its version. Raises `Unavailable`, with the reason if there is
-        one, for a daemon that hasn't in that time."""
+        """The version of the daemon, as soon as it answers. Raises `Unavailable`, with the reason
+        if there is one, for a daemon that hasn't in that time."""
         ask = control_pb2.InfoRequest()
         with translated():
             try:

@@ -18,7 +18,7 @@ _ACTION = ("input", "secondaryInput", "output")
 
 
 def parse(data: bytes) -> ops_pb2.Definition:
-    """Raises `InvalidRequest` for what is no definition."""
+    """The definition in marshalled bytes. Raises `InvalidRequest` for what is none."""
     try:
         definition = ops_pb2.Definition.FromString(data)
     except DecodeError as error:
@@ -52,7 +52,7 @@ def dump(data: bytes) -> Iterator[str]:
 
 
 def listed(data: bytes) -> Iterator[str]:
-    """The same, as buildctl writes it."""
+    """One line of JSON an op, as `buildctl debug dump-llb` writes it; compare `dump`."""
     definition = parse(data)
     for digest, op in _ops(definition):
         metadata = definition.metadata.get(digest) or ops_pb2.OpMetadata()

@@ -44,7 +44,8 @@ async def host_gateway(client: Workers, builds: Mapping[str, BuildOptions]) -> s
 
 
 async def check(client: Workers, builds: Mapping[str, BuildOptions]) -> None:
-    """Raises `Unsupported`, with what to do."""
+    """See that a Docker engine's builder can do what the builds ask for that takes the containerd
+    image store. Raises `Unsupported`, with what to do."""
     features = [each for options in builds.values() for each in _wanted(options)]
     if not features:
         return

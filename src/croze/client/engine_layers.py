@@ -111,7 +111,8 @@ class _InspectedImage(msgspec.Struct):
 
 
 def _get(engine: http.client.HTTPConnection, path: str, kind: type[T]) -> T:
-    """Raises `OSError` or `ValueError`, of which msgspec's errors are."""
+    """An engine's answer to a GET. Raises `OSError` or `ValueError`, of which msgspec's errors
+    are."""
     until_s = time.monotonic() + PATIENCE_S
     body = bytearray()
     try:
@@ -128,7 +129,8 @@ def _get(engine: http.client.HTTPConnection, path: str, kind: type[T]) -> T:
 
 
 def _ask(engine: http.client.HTTPConnection, contents: EngineContents) -> None:
-    """Raises `OSError` or `ValueError`; what was found until then holds."""
+    """Fill in what the engine has. Raises `OSError` or `ValueError`; what was found until then
+    holds."""
     store = _store(engine)
     if store is None:
         return

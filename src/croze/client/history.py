@@ -138,7 +138,7 @@ async def pin(channel: grpc.aio.Channel, ref: str, *, pinned: bool) -> None:
 
 
 async def delete(channel: grpc.aio.Channel, ref: str) -> None:
-    """Raises `NotFound`."""
+    """Remove a record from the daemon's history. Raises `NotFound`."""
     with translated():
         request = control_pb2.UpdateBuildHistoryRequest(Ref=ref, Delete=True)
         await ControlStub(channel).UpdateBuildHistory(request)
@@ -210,7 +210,7 @@ def _line(filters: Sequence[str]) -> list[str]:
 
 
 def _term(text: str) -> str:
-    """Raises `InvalidRequest`."""
+    """One term of a filter as the daemon takes it. Raises `InvalidRequest`."""
     sign = next((sign for sign in _SIGNS if sign in text), "")
     key, _, value = text.partition(sign) if sign else (text, "", "")
     if not sign:

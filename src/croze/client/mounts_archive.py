@@ -91,7 +91,7 @@ def _write(folder: Path, file: BinaryIO | io.BufferedWriter) -> None:
 
 
 def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    """The same mounts are the same file, whoever writes it."""
+    """A member without owner and time: equal mounts make equal files, whoever writes them."""
     info.uid = info.gid = 0
     info.uname = info.gname = ""
     info.mtime, info.mode = 0, 0o644

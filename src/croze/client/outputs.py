@@ -35,7 +35,8 @@ def create_exports(
 
 
 def check_image_id(outputs: Sequence[OutputFlag], iidfile: str) -> None:
-    """Raises `InvalidRequest` for an output that is no image, where one's id is wanted."""
+    """See that the outputs make an image, if a file is to be given its id. Raises
+    `InvalidRequest`."""
     if iidfile and any(output.type in ("local", "tar") for output in outputs):
         raise InvalidRequest("local and tar exporters are incompatible with image ID file")
 
@@ -129,7 +130,7 @@ def check_lists(exports: Sequence[Export], platforms: Sequence[str]) -> None:
 
 
 def check_list(export: Export) -> None:
-    """Raises `InvalidRequest` for what has no place for a list of manifests."""
+    """See that what is exported can be a list of manifests. Raises `InvalidRequest`."""
     if export.type != "docker":
         return
     if isinstance(export.to, ToDocker):

@@ -89,8 +89,9 @@ async def evaluate(
     shown: str,
     log: Callable[[int, str], None],
 ) -> None:
-    """Raises `CrozeError` unless the policy allows the source. It may read files below the working
-    directory; `shown` is what it hears of the Dockerfile's name."""
+    """See that a policy allows a source. It may read files below the working directory; `shown` is
+    what it hears of the Dockerfile's name. Raises `CrozeError` if it denies the source, or can't be
+    evaluated."""
     chosen = await _platform(client, platform)
     request = policysession_pb2.CheckPolicyRequest(Platform=platform_message(chosen))
     request.Source.Source.CopyFrom(source)

@@ -33,7 +33,8 @@ class PolicyFiles:
         self._remote: ResultFiles | None = None
 
     async def read(self, path: str, most_bytes: int) -> bytes:
-        """Raises `NotFound`, or another `CrozeError`."""
+        """The first `most_bytes` of a file in the build context, or of `cwd://` in the working
+        directory. Raises `NotFound`, or another `CrozeError`."""
         if not path:
             raise InvalidRequest("policy filename is empty")
         place = self._place

@@ -75,13 +75,13 @@ async def solve(
     policies: PolicySession | None = None,
     only_crozed: bool = False,
 ) -> SolveResult:
-    """Raises `errors.CrozeError`, worded `failed to solve: …`, with the details the daemon gave.
+    """Lend a session, solve the plan, and follow its status. Cancelling the task cancels the build;
+    the last of its status is still reported.
 
-    Cancelling the task cancels the build; the last of its status is still reported. To a daemon
-    `beside_us` directories are offered by descriptor. With `work` the build is held until that
-    has ended. With `only_crozed` nothing is asked of a daemon that does not say that it is one when
-    it takes the session: raises `NotCrozed`.
-    """
+    To a daemon `beside_us` directories are offered by descriptor. With `work` the build is held
+    until that has ended. With `only_crozed` nothing is asked of a daemon that does not say that it
+    is one when it takes the session: raises `NotCrozed`. Raises `errors.CrozeError`, worded `failed
+    to solve: …`, with the details the daemon gave."""
     ref = plan.ref = plan.ref or new_id()
     if any(isinstance(export.to, ToDocker) for export in plan.exports):
         from croze.client.engine_layers import with_known_layers
@@ -215,7 +215,7 @@ class _Following:
             call.cancel()
 
     async def wait_idle(self, task: asyncio.Task[None]) -> None:
-        """Until the stream ends, or nothing has come for a while."""
+        """Wait until the stream of status ends, or nothing has come for a while."""
         while not task.done():
             self._activity.clear()
             done, _ = await asyncio.wait({task}, timeout=STATUS_IDLE_S)

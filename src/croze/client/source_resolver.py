@@ -30,7 +30,7 @@ class SourceResolver:
     async def resolve(
         self, request: gateway_pb2.ResolveSourceMetaRequest
     ) -> gateway_pb2.ResolveSourceMetaResponse:
-        """Raises `CrozeError`."""
+        """What the daemon knows of the request's source. Raises `CrozeError`."""
         return await (await self._bridge()).resolve_source(request)
 
     async def capabilities(self) -> frozenset[str]:
@@ -76,7 +76,7 @@ class ResultFiles:
         self._bridge, self._ref = bridge, ref
 
     async def size(self, path: str) -> int:
-        """Raises `CrozeError`."""
+        """The size of a file, in bytes. Raises `CrozeError`."""
         return await self._bridge.size(self._ref, path)
 
     async def read(self, path: str) -> bytes:

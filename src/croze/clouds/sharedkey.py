@@ -31,7 +31,8 @@ class SharedKey:
 
     @classmethod
     def parse(cls, account: str, key: str) -> SharedKey:
-        """Raises `InvalidRequest` for a key that is not base64."""
+        """The key of an account, as its owner is shown it. Raises `InvalidRequest` for a key that
+        is not base64."""
         try:
             return cls(account, base64.b64decode(key, validate=True))
         except (binascii.Error, ValueError):

@@ -70,7 +70,8 @@ class BuildPlan(Struct, frozen=True):
 
     @classmethod
     async def of(cls, engine: Engine, request: control_pb2.SolveRequest) -> Self:
-        """Raises `InvalidRequest` and the like."""
+        """Check a request, and read what it asks for. Raises `InvalidRequest`, and
+        `PermissionDenied` for an entitlement that is not granted."""
         if not request.Ref:
             raise InvalidRequest("a solve needs a ref")
         compatibility = compatibility_version(request)

@@ -71,7 +71,8 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
                         await context.write(message)
 
     def _named(self, names: Sequence[str]) -> list[CacheMountInfo]:
-        """Raises `NotFound` for a name of none."""
+        """The cache mounts that any of the names means, or all without a name. Raises `NotFound`
+        for a name that means none."""
         options, mounts = MountOptions(tuple(names) or (ALL,)), self._services.store.all()
         if unknown := options.unknown(each.id for each in mounts):
             raise NotFound(f"no such cache mount: {', '.join(unknown)}")

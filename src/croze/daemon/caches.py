@@ -40,7 +40,7 @@ def wanted_exports(cache: control_pb2.CacheOptions) -> CacheExports:
 
 
 async def check_exports(services: CacheServices, exports: CacheExports) -> None:
-    """Raises `CrozeError` for a cache that is not to be had, before something is built for it."""
+    """See that the caches can be had, before something is built for them. Raises `CrozeError`."""
     for export in exports.others:
         if export.place is not None:
             try:

@@ -116,7 +116,7 @@ async def _enter(
     sock: socket.socket,
     context: ssl.SSLContext | None,
 ) -> None:
-    """It takes a while to load."""
+    """Load what serves the API, which takes a while, and serve on the socket."""
     from croze.engineapi.app import serving
 
     folder = engine.settings.root / "inner"
@@ -133,7 +133,7 @@ def _has_containers(root: Path) -> bool:
 
 
 async def _somebody(sock: socket.socket) -> None:
-    """Until there is a client."""
+    """Wait until there is a client."""
     came = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(sock, came.set)

@@ -127,7 +127,7 @@ def rootless_worker(name: str, values: Sequence[str]) -> Sequence[Setting]:
 
 
 def group_id(flag: str, name: str) -> int:
-    """Raises `InvalidRequest`, which names the flag."""
+    """The number of a group that a flag names. Raises `InvalidRequest`, which names the flag."""
     import grp
 
     try:

@@ -148,7 +148,8 @@ def take_all_descriptors() -> None:
 
 
 def take_private_mounts() -> None:
-    """Raises `PermissionDenied` with what can be done about it."""
+    """Enter a mount namespace of the daemon's own. Raises `PermissionDenied` with what can be done
+    about it."""
     from croze.store.mount import enter_private_namespace
 
     try:

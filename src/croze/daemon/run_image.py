@@ -43,7 +43,7 @@ class RunOutput:
         self._put(engine_pb2.RunResponse(exit_code=code))
 
     async def pump(self, write: Write) -> None:
-        """Until the exit code was written."""
+        """Write messages as they come, up to the one with the exit code."""
         while True:
             response = await self._queue.get()
             await write(response)

@@ -64,8 +64,9 @@ class TextRequested(Exception):
 
 
 def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:
-    """Raises `InvalidRequest` for a mistake, `Unsupported` for what can't be honoured, and
-    `TextRequested` for --help and --version."""
+    """What a daemon with this command line and environment runs by. Raises `InvalidRequest` for a
+    mistake, `Unsupported` for what can't be honoured, and `TextRequested` for --help and
+    --version."""
     environ = os.environ if environ is None else environ
     places = default_places(environ)
     flags = _given(argv, environ)
@@ -138,7 +139,8 @@ def _given(argv: Sequence[str], environ: Mapping[str, str]) -> Mapping[str, list
 
 
 def _refuse_to_run(values: Mapping[FlagNames, list[str]], words: Sequence[str]) -> None:
-    """Raises `TextRequested` for what is no daemon's command line."""
+    """See that a daemon is asked for. Raises `TextRequested` for a command line that asks for a
+    text."""
     if values.get(_HELP, ["false"])[-1] == "true":
         raise TextRequested("help")
     if values.get(_VERSION, ["false"])[-1] == "true":

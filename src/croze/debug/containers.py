@@ -83,7 +83,7 @@ class DebugContainer:
 async def open_container(
     bridge: HeldBuild, outcome: BuildOutcome, invocation: Invocation
 ) -> DebugContainer:
-    """Raises `CrozeError`."""
+    """Make a container on what a held build came to. Raises `CrozeError`."""
     id = new_id()
     ask = gateway_pb2.NewContainerRequest(
         ContainerID=id, Mounts=outcome.mounts(invocation), Network=outcome.network

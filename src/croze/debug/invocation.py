@@ -49,7 +49,7 @@ class Invocation(Struct):
 
 
 def parse_invocation(invoke: str, on: str) -> Invocation:
-    """Raises `InvalidRequest`."""
+    """What `--invoke` and `--on` say. Raises `InvalidRequest`."""
     invocation = Invocation(always=on == "always" or (on != "error" and invoke != ""))
     if invoke in ("", "default"):
         return invocation

@@ -59,7 +59,7 @@ class Monitor:
         self._told = asyncio.Event()
 
     async def run(self) -> bool:
-        """Until the user has had enough; whether the build is to be done again."""
+        """Serve the user until they have had enough; whether the build is to be done again."""
         self.invocation.initial = False
         say(LAUNCHING)
         first = self.rollback(self.invocation)

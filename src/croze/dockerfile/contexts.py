@@ -158,7 +158,8 @@ class FileContexts:
         return MainContext(main.filename, main.dockerfile_name, unpacked, unpacked, state)
 
     async def _image_context(self, main: MainContext, address: str) -> MainContext:
-        """It takes more than files to find one."""
+        """The main context in an image: to find one takes more than files, so it is refused
+        here."""
         raise Unsupported(f"{address} is not supported as a context here")
 
     async def _input_context(self, main: MainContext, forced: bool) -> MainContext:

@@ -53,7 +53,8 @@ class DirectiveScanner(Struct):
 
 
 def _key_and_value(text: str, prefix: str) -> tuple[str, str]:
-    """Both empty if the line is none of that form. Of blanks alone the last is the value."""
+    """Key and value of a directive's line; empty if the line is none of that form. Of blanks alone
+    the last is the value."""
     match = text.startswith(prefix) and _KEY.match(text.removeprefix(prefix).lstrip(SPACE))
     if not match:
         return "", ""

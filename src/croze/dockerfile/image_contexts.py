@@ -33,7 +33,8 @@ class ImageContexts(Struct, frozen=True):
     resolve_mode: str = ""
 
     async def load_image(self, ref: str) -> Loaded:
-        """Its files and its config. Raises `ReplacedImage` if a policy wants something else."""
+        """The files and the config of an image in a registry. Raises `ReplacedImage` if a policy
+        wants something else."""
         if ref == "scratch":
             return scratch(), None
         resolved = await self.resolver.resolve_image(

@@ -44,7 +44,7 @@ class LintConfig(Struct, frozen=True):
     error: bool = False
 
     def merge(self, other: LintConfig) -> LintConfig:
-        """Both, for one instruction: `error` stays."""
+        """What the two configurations say together, for one instruction: `error` stays."""
         return replace(
             self,
             skip=self.skip | other.skip,

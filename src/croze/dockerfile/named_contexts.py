@@ -37,8 +37,8 @@ class NamedContext(Struct, frozen=True):
     follow_paths: FollowPaths | None
 
     async def load(self, replaced: int = 0) -> Loaded:
-        """Its files, and the config where it is an image. `replaced`: how often policies have put
-        something else in its place. Raises `CrozeError`."""
+        """The files of the context, and the config where it is an image. `replaced`: how often
+        policies have put something else in its place. Raises `CrozeError`."""
         if replaced > MAX_REPLACED:
             raise InvalidRequest(
                 "context recursion limit exceeded; this may indicate a cycle in the provided "

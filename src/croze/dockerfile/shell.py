@@ -56,7 +56,8 @@ class ShellLex(Struct, frozen=True):
         return expanded
 
     def attempt(self, word: str, env: Mapping[str, str]) -> Expansion:
-        """The same for those who report names whether or not the word is right."""
+        """Like `expand`, for those who report names whether or not the word is right: what is wrong
+        is in `Expansion.error`."""
         text = shown(word).removeprefix("\ufeff")
         if self._is_plain(text):
             return Expansion(text, _split(text))
@@ -69,7 +70,8 @@ class ShellLex(Struct, frozen=True):
         return replace(expansion, matched=names[0], unmatched=names[1])
 
     def expand_words(self, word: str, env: Mapping[str, str]) -> tuple[str, ...]:
-        """The same, split at the spaces that are outside quotes, after expansion."""
+        """The words of `word` after expansion, split at the spaces that are outside quotes. Raises
+        `DockerfileError`."""
         return self.expand(word, env).words
 
     def _is_plain(self, text: str) -> bool:

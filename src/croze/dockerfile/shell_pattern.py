@@ -39,7 +39,8 @@ def replace_all(pattern: str, value: str, text: str) -> str:
 
 
 def _compile(pattern: str, *, greedy: bool, anchored: bool = False) -> Regexp:
-    """Raises `DockerfileError` for an escape of what needs none."""
+    """The expression that a pattern becomes. Raises `DockerfileError` for an escape of what needs
+    none."""
     out = ["^" if anchored else ""]
     at = int(pattern.startswith("\ufeff"))  # a byte order mark is not seen
     while at < len(pattern):

@@ -159,7 +159,7 @@ class ContainerDriver:
         return pinned
 
     async def _wait(self, engine: EngineApi, step: OwnStep) -> None:
-        """Until the daemon answers; raises with what it said if it doesn't."""
+        """Ask the daemon until it answers; raises with what it said if it doesn't."""
         output: list[tuple[int, bytes]] = []
         for attempt in range(1, TRIES + 1):
             try:

@@ -34,7 +34,8 @@ class ContainerOptions(Struct, frozen=True):
 
 
 def parse_options(texts: Mapping[str, str]) -> ContainerOptions:
-    """Raises `InvalidRequest` in buildx's words."""
+    """A node's `--driver-opt` pairs, checked and typed. Raises `InvalidRequest` in buildx's
+    words."""
     limits: dict[str, int | str] = {}
     env: list[str] = []
     for key, value in texts.items():

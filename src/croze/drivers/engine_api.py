@@ -130,7 +130,8 @@ class EngineApi:
                 raise CrozeError(error)
 
     async def create_container(self, name: str, config: Mapping[str, object]) -> str:
-        """Its id. Raises `AlreadyExists` when the name is taken."""
+        """Make a container that does not run yet; its id. Raises `AlreadyExists` when the name is
+        taken."""
         query = {"name": name} if name else {}
         return _decoded(
             await self._call("POST", "/containers/create", query=query, value=config), _Created

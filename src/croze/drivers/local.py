@@ -65,7 +65,7 @@ def ensure_daemon() -> tuple[str, bool]:
 
 
 def _check_user() -> None:
-    """Raises `Unsupported` for a user who can't have a daemon of their own."""
+    """See that this user can have a daemon of their own. Raises `Unsupported`."""
     if os.getuid() == 0:
         return
     import pwd

@@ -51,7 +51,7 @@ def unknown(name: str) -> CrozeError:
 
 
 def check_name(name: str) -> None:
-    """Raises `CrozeError` in buildx's words for a driver that nobody has."""
+    """See that there is a driver of that name. Raises `CrozeError` in buildx's words."""
     if name not in NAMES and name != "croze":
         raise unknown(name)
 

@@ -39,7 +39,7 @@ class TunnelWriter(Protocol):
     def write(self, data: bytes, /) -> None: ...
 
     async def drain(self) -> None:
-        """Until there is room for more. Raises `ConnectionError`."""
+        """Wait until there is room for more. Raises `ConnectionError`."""
 
     def can_write_eof(self) -> bool: ...
 
@@ -128,8 +128,8 @@ async def _outcome(call: Coroutine[None, None, T]) -> T | CrozeError:
 
 
 async def carry(near: Streams, far: Streams) -> None:
-    """Both ways, until the far end has said all, or the near one is gone. Raises what the far end
-    does."""
+    """Carry bytes in both directions, until the far end has said all, or the near one is gone.
+    Raises what the far end does."""
     failed: CrozeError | None = None
     async with asyncio.TaskGroup() as group:
         upwards = group.create_task(_pump(near[0], far[1]))

@@ -57,7 +57,7 @@ def of_error(raised: CrozeError) -> web.Response:
 
 
 def check_version(version: str) -> None:
-    """Raises `InvalidRequest` for a version of the API that is not spoken, in Docker's words."""
+    """See that a version of the API is spoken here. Raises `InvalidRequest` in Docker's words."""
     if _numbers(version) < _numbers(MIN_API_VERSION):
         raise InvalidRequest(
             f"client version {version} is too old. Minimum supported API version is "

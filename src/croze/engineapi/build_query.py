@@ -62,7 +62,7 @@ def solve_request(
 
 
 def check_served(query: UrlQuery) -> None:
-    """Raises `Unsupported`, by name."""
+    """See that all that the parameters ask for is served. Raises `Unsupported`, by name."""
     for name, why in REFUSED.items():
         if query.first(name).lower() not in _UNSET:
             raise Unsupported(f"{name}={query.first(name)} is not served here: {why}")

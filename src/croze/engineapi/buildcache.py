@@ -55,7 +55,8 @@ async def prune(request: web.Request, services: Services) -> web.StreamResponse:
 
 
 def prune_request(query: UrlQuery) -> control_pb2.PruneRequest:
-    """Raises `InvalidRequest`."""
+    """What the parameters of `POST /build/prune` ask the daemon to remove. Raises
+    `InvalidRequest`."""
     chosen = filters.read(query.first("filters"), FILTERS)
     if "until" in chosen and "unused-for" in chosen:
         raise InvalidRequest('conflicting filters "until" and "unused-for"')

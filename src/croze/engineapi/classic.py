@@ -126,7 +126,8 @@ class _Classic:
 
 
 def check_archive(head: bytes, dockerfile: str) -> None:
-    """Raises `InvalidRequest` for what is no archive, or has nothing in it, by how it begins."""
+    """See that a body which begins like this is an archive, and has something in it. Raises
+    `InvalidRequest`."""
     if not head.strip(b"\0"):
         raise InvalidRequest(f"Cannot locate specified Dockerfile: {dockerfile}")
     if not is_archive(head):

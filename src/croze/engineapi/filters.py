@@ -65,7 +65,7 @@ def chosen(services: Services, filters: Mapping[str, Sequence[str]]) -> list[Nam
 
 
 def boolean(name: str, values: Sequence[str]) -> bool:
-    """Raises `InvalidRequest`."""
+    """The truth value of a filter that has one. Raises `InvalidRequest`."""
     if set(values) <= set(_TRUE):
         return True
     if set(values) <= set(_FALSE):

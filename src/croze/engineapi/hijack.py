@@ -70,8 +70,9 @@ def hijack(request: web.Request) -> Hijacked:
 
 
 def take_stream(request: web.Request, media_type: str) -> Hijacked:
-    """The same for clients that may not have asked for an upgrade: they get the stream as the
-    answer's body, and send on after their request."""
+    """Take the stream of a client that may not have asked for an upgrade: it gets the stream as the
+    answer's body, and sends on after its request. Raises `ConnectionResetError` if the client has
+    gone."""
     kind = f"Content-Type: {media_type}"
     if "Upgrade" in request.headers:
         return _taken(request, f"101 UPGRADED\r\n{kind}\r\nConnection: Upgrade\r\nUpgrade: tcp")
@@ -97,7 +98,7 @@ def _taken(request: web.Request, answer: str) -> Hijacked:
 
 
 def check_upgrade(request: web.Request) -> None:
-    """Raises `InvalidRequest` unless HTTP/2 is asked for."""
+    """See that a request asks for HTTP/2. Raises `InvalidRequest`."""
     if request.headers.get("Upgrade", "").lower() != "h2c":
         raise InvalidRequest("no upgrade to h2c was asked for in the request")
 

@@ -66,7 +66,8 @@ async def import_tree(
 
 
 def dockerfile_of(changes: list[str]) -> bytes:
-    """Raises `InvalidRequest` for what can't be changed."""
+    """The Dockerfile that makes these `changes` to an empty image with the tree in it. Raises
+    `InvalidRequest` for what can't be changed."""
     for change in changes:
         instructions = parse(change.encode()).ast
         for node in instructions:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def read_json(data: bytes, kind: type[T]) -> T:
-    """Raises `InvalidRequest`."""
+    """JSON as a value of that type. Raises `InvalidRequest`."""
     try:
         return gojson.unmarshal(data, type=kind)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -28,7 +28,7 @@ def read_struct(data: bytes, kind: type[T]) -> T:
 
 
 def struct_of(value: Mapping[str, object], kind: type[T]) -> T:
-    """The same of JSON that was read already."""
+    """Like `read_struct`, of JSON that was read already."""
     try:
         return msgspec.convert(_as_go_reads(value, kind), type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:

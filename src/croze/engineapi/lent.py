@@ -54,7 +54,8 @@ class RequestBody:
 
 @contextmanager
 def half_sent() -> Iterator[None]:
-    """Raises `Canceled` when the client goes, or breaks off, in the middle."""
+    """Around reading a body: raises `Canceled` when the client goes, or breaks off, in the
+    middle."""
     try:
         yield
     except (ClientError, ConnectionError, asyncio.IncompleteReadError) as error:

@@ -33,7 +33,7 @@ class Lines:
         return self._answer is not None
 
     async def begin(self) -> web.StreamResponse:
-        """Idempotent."""
+        """Send the answer's head, before the first line. Idempotent."""
         if self._answer is None:
             headers = {**HEADERS, "Content-Type": "application/json"}
             self._answer = web.StreamResponse(headers=headers)
@@ -60,7 +60,8 @@ class Lines:
         return answer
 
     async def fail(self, error: CrozeError) -> web.StreamResponse:
-        """Raises the error if nothing was written yet."""
+        """End the answer with a line that tells the error; raises the error itself if nothing was
+        written yet."""
         if self._kept:
             await (await self.begin()).write(b"".join(self._kept))
         if not self.begun:

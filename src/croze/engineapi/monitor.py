@@ -29,7 +29,7 @@ KINDS = ("container", "image", "volume", "build-cache")
 
 
 async def events(request: web.Request, services: Services) -> web.StreamResponse:
-    """Until `until`, or for as long as the client listens."""
+    """`GET /events`: up to `until`, or for as long as the client listens."""
     query = UrlQuery(request.query.items())
     chosen = filters.read(query.first("filters"), FILTERS)
     since = moment_ns("since", query.first("since")) if query.first("since") else None

@@ -34,7 +34,8 @@ def flag(request: web.Request, name: str) -> bool:
 
 
 def refuse(request: web.Request, refused: Mapping[str, str]) -> None:
-    """Raises `Unsupported` if one of these parameters is set; by name, with what it asks for."""
+    """See that none of these parameters, by name with what they ask for, is set. Raises
+    `Unsupported`."""
     for name, what in refused.items():
         if flag(request, name):
             raise Unsupported(f"{name}={request.query[name]} is not served here: {what}")

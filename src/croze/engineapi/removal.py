@@ -38,7 +38,8 @@ async def remove(request: web.Request, services: Services) -> web.StreamResponse
 
 
 def _check_unused(image: NamedImage, named: bool, force: bool, services: Services) -> None:
-    """Raises `AlreadyExists` if a container is in the way: one that runs always is."""
+    """See that no container is in the way of a removal: one that runs always is. Raises
+    `AlreadyExists`."""
     for container in services.containers.using(image.id):
         state = "running" if container.running else "stopped"
         if force and not container.running:

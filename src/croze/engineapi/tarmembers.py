@@ -23,7 +23,7 @@ class ByteReader(Protocol):
     """What bytes come from."""
 
     async def readexactly(self, n: int) -> bytes:
-        """Raises `asyncio.IncompleteReadError`."""
+        """The next `n` bytes. Raises `asyncio.IncompleteReadError` where there are fewer."""
 
     async def read(self, n: int) -> bytes:
         """Some; empty at the end."""

@@ -37,7 +37,7 @@ class _Tls:
         self._writer = writer
 
     async def handshake(self) -> None:
-        """Raises `ssl.SSLError`, which the client has been told."""
+        """Agree on keys with the client. Raises `ssl.SSLError`, which the client has been told."""
         while True:
             try:
                 self._tls.do_handshake()

@@ -33,7 +33,8 @@ class Uploads:
         self._meetings: dict[str, _Meeting] = {}
 
     async def bring(self, id: str, body: RequestBody) -> None:
-        """Until the build has done with it. Raises `InvalidRequest` if there is no such build."""
+        """Hand a body to the build that waits for it, and wait until that has done with it. Raises
+        `InvalidRequest` if there is no such build."""
         meeting = self._at(id)
         if meeting.body.done():
             raise InvalidRequest(f"build {id} has a context already")

@@ -70,7 +70,7 @@ class _Index(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def parse_options(variant: Variant, attrs: Mapping[str, str]) -> ArchiveOptions:
-    """Raises `InvalidRequest`."""
+    """What the attributes of `type=oci` or `type=docker` say. Raises `InvalidRequest`."""
     commit, rest = parse_commit(variant, attrs, inline_attestations=False)
     tar = parse_bool("tar", rest.pop("tar"), empty=True) if "tar" in rest else True
     reader = take_reader(rest)

@@ -53,7 +53,8 @@ def wanted(result: PlatformResult, *, inline: bool) -> list[Attestation]:
 
 
 async def read_predicate(attestation: Attestation, sessions: Sequence[str]) -> bytes:
-    """Its JSON. A file is read from its ref, never from outside of it."""
+    """The JSON of an attestation's predicate. A file is read from its ref, never from outside of
+    it."""
     if attestation.produce is not None:
         return await attestation.produce()
     if attestation.ref is None:

@@ -58,7 +58,7 @@ def _check(attestation: Attestation) -> None:
 
 
 def is_core(attestation: Attestation) -> bool:
-    """It is the SBOM of the result itself, not of what was used for it."""
+    """Whether an attestation is the SBOM of the result itself, not of what was used for it."""
     name = attestation.metadata.get(_SBOM_CORE)
     stem = os.path.basename(attestation.path).partition(".")[0]
     return name is not None and stem.encode() == name

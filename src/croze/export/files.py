@@ -60,7 +60,7 @@ class FilesOptions(Struct, frozen=True):
 
 
 def parse_options(attrs: Mapping[str, str]) -> FilesOptions:
-    """Raises `InvalidRequest`."""
+    """What the attributes of `type=local` or `type=tar` say. Raises `InvalidRequest`."""
     epoch = attrs.get("source-date-epoch")
     split = attrs.get("platform-split")
     mode = attrs.get("mode", "") or "copy"

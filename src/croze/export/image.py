@@ -48,7 +48,8 @@ class ImageExportOptions(Struct, frozen=True):
 
 
 def parse_options(attrs: Mapping[str, str]) -> ImageExportOptions:
-    """Raises `InvalidRequest`. Attributes that nobody knows are metadata of the result."""
+    """What the attributes of `type=image` say; those that nobody knows are metadata of the result.
+    Raises `InvalidRequest`."""
     commit, rest = parse_commit("image", attrs, inline_attestations=True)
 
     def flag(key: str) -> bool:

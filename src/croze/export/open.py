@@ -9,7 +9,8 @@ from croze.export.contract import Exporter, ExportServices
 
 
 def open_exporter(kind: str, attrs: Mapping[str, str], services: ExportServices) -> Exporter:
-    """Raises `InvalidRequest` for bad attributes and `NotFound` for an unknown type."""
+    """The exporter of a type, for these attributes. Raises `InvalidRequest` for bad attributes and
+    `NotFound` for an unknown type."""
     from croze.export import archive, files, image  # slow to import
 
     match kind:

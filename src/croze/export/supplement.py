@@ -28,8 +28,8 @@ _TOOL = f"Tool: croze-{VERSION}"
 async def supplemented(
     attestation: Attestation, layers: LayerFiles, sessions: Sequence[str]
 ) -> Attestation:
-    """The same, with layers where nobody has said anything of a file. Other attestations, and
-    what is no SPDX document, stay as they are."""
+    """An SPDX attestation that tells the layer of each file, where nobody has said anything of
+    that. Other attestations, and what is no SPDX document, stay as they are."""
     if attestation.predicate_type != SPDX or not is_core(attestation):
         return attestation
     data = await read_predicate(attestation, sessions)

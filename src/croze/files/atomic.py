@@ -46,7 +46,7 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 def umasked(mode: int) -> int:
-    """What is left of a mode for who does not want others to see what is made."""
+    """The mode without what the process's umask takes away."""
     umask = os.umask(0o077)
     os.umask(umask)
     return mode & ~umask

@@ -59,8 +59,8 @@ def sees_our_files(sock: "HasOptions") -> bool:
 
 
 def has_our_root(sock: "HasOptions") -> bool:
-    """The same, without regard to the mount namespace: such a process may have kept one that sees
-    our files before it left for its own, as Croze's daemon does."""
+    """Like `sees_our_files`, but the mount namespace may be another: such a process may have kept a
+    root that sees our files before it left for its own, as Croze's daemon does."""
     return _has_our(sock, _root)
 
 

@@ -22,7 +22,7 @@ def redact(url: str) -> str:
 
 
 def redact_text(text: str) -> str:
-    """The same for every web, git or ssh URL in a text, such as what another program printed."""
+    """`redact` every web, git or ssh URL in a text, such as what another program printed."""
     return _IN_TEXT.sub(_masked, text) if "@" in text and "://" in text else text
 
 

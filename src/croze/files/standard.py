@@ -47,7 +47,8 @@ class _Lossy(io.FileIO):
 
 
 def standard_error() -> "TextIO":
-    """For a program whose result is elsewhere: to be put in the place of `sys.stderr`."""
+    """Standard error that loses what can't be written, for a program whose result is elsewhere; to
+    be put in the place of `sys.stderr`."""
     buffer = io.BufferedWriter(_Lossy(2, "wb", closefd=False))
     return io.TextIOWrapper(buffer, "utf-8", "backslashreplace", line_buffering=True)
 

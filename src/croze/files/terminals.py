@@ -24,12 +24,12 @@ _BYTES = re.compile(
 
 
 def visible(text: str) -> str:
-    """Text that does nothing but to be read."""
+    """The text with all that a terminal would obey, but for colours, shown in place of sent."""
     return text if text.isprintable() else _TEXT.sub(_seen, text)
 
 
 def visible_bytes(data: bytes) -> bytes:
-    """The same for what a step prints, which may begin its line again."""
+    """Like `visible`, for what a step prints: it may also go back to the beginning of its line."""
     return _BYTES.sub(lambda match: match[1] or _caret(match[0].decode()).encode(), data)
 
 

@@ -71,7 +71,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 def go_mode(mode: int) -> int:
-    """`st_mode` as Go's `os.FileMode`."""
+    """The bits of an `st_mode` as Go's `os.FileMode` has them."""
     result = mode & 0o777 | _GO_TYPES.get(stat.S_IFMT(mode), 0)
     for unix, go in _GO_BITS:
         if mode & unix:
@@ -81,7 +81,7 @@ def go_mode(mode: int) -> int:
 
 @functools.lru_cache(256)  # a tree has few
 def unix_mode(mode: int) -> int:
-    """Go's `os.FileMode` as `st_mode`. Unknown types count as regular files."""
+    """The `st_mode` of a Go `os.FileMode`. Unknown types count as regular files."""
     result = mode & 0o777 | _UNIX_TYPES.get(mode & _GO_TYPE_MASK, stat.S_IFREG)
     for unix, go in _GO_BITS:
         if mode & go:

@@ -51,7 +51,7 @@ def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
 
 
 class WholeFile(Struct, frozen=True):
-    """All of a file, as a part of another."""
+    """A part of a file to be put together that is all of another file."""
 
     path: str
     size: int

@@ -76,7 +76,7 @@ class GatewayContainers:
         return container
 
     def check(self, id: str) -> None:
-        """Raises `NotFound` for one that isn't there."""
+        """See that there is a container of this id. Raises `NotFound`."""
         self.get(id)
 
     async def start(self, init: gateway_pb2.InitMessage, stdio: Stdio) -> Wait:

@@ -212,7 +212,7 @@ def _not_twice(questions: Sequence[object], answered: Mapping[int, _Outcome], as
 
 
 def _question(question: object, change: SessionChange) -> object:
-    """The same question, asked of the other session."""
+    """A question as it is asked of the other session."""
     if change.old == change.new:
         return question
     match question:

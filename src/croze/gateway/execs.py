@@ -36,7 +36,7 @@ class ProcessHost(Protocol):
     """Where processes run; `containers.Containers`."""
 
     def check(self, id: str) -> None:
-        """Raises `NotFound` for a container that isn't there."""
+        """See that there is a container of this id. Raises `NotFound`."""
 
     async def start(self, init: gateway_pb2.InitMessage, stdio: Stdio) -> Wait: ...
 
@@ -80,7 +80,7 @@ class ProcessStreams:
                     self._signals.put_nowait(number)
 
     def end_input(self) -> None:
-        """Idempotent."""
+        """Tell the process that its input ends. Idempotent."""
         if not self._input_ended:
             self._input_ended = True
             self._stdin.put_nowait(b"")
@@ -151,7 +151,7 @@ class ExecCall:
         self._streams: dict[str, ProcessStreams] = {}
 
     async def serve(self, incoming: AsyncIterator[gateway_pb2.ExecMessage], send: Send) -> None:
-        """Until the frontend has no more to say and all its processes have ended."""
+        """Carry messages until the frontend has no more to say and all its processes have ended."""
         async with asyncio.TaskGroup() as sending:
             sending.create_task(self._out.pump(send))
             async with asyncio.TaskGroup() as processes:

@@ -62,7 +62,8 @@ class GatewayForwarder:
             await self._left.wait()
 
     async def find(self, build_id: str) -> ServedBuild:
-        """Raises `UnknownJob` when there is no such build after a short wait."""
+        """The build of that id, waited for a little. Raises `UnknownJob` when there is none by
+        then."""
         try:
             async with asyncio.timeout(self._wait_s):
                 while build_id not in self._builds:

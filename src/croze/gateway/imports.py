@@ -40,7 +40,8 @@ class CacheOpener(Protocol):
     """Opens caches: `remotecache.importer.Importer`."""
 
     async def __call__(self, cache: CacheImport, session: str, ctx: OpContext) -> list[CacheSource]:
-        """Raises `CrozeError` for one that can't be had."""
+        """Open a cache: what the solver looks keys up in. Raises `CrozeError` for one that can't be
+        had."""
 
 
 class CacheImports:

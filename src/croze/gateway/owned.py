@@ -20,7 +20,7 @@ class OwnedRefs:
         return self._refs
 
     def add(self, ref: BridgeRef) -> None:
-        """Raises `Canceled` when the build is over."""
+        """Own one more ref. Raises `Canceled` when the build is over."""
         if self._closed:
             raise Canceled()
         self._refs.append(ref)

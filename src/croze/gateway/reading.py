@@ -59,7 +59,8 @@ class Readers:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Raises `ResourceExhausted` when it takes too long."""
+        """What `function` makes of a client's texts, in a worker; what it asks, the bridge answers.
+        Raises `ResourceExhausted` when it takes too long."""
         answer, facts = _prepared(bridge, request, forward or _no_forward)
         return await self._run(request, answer, facts, function, *args, **kwargs)
 

@@ -60,7 +60,7 @@ class BridgeResolver:
             self._bridge.warn(warning)
 
     def _ref(self, definition: ops_pb2.Definition) -> BridgeRef:
-        """The same definition is solved once, however many files of it are read."""
+        """The ref of a definition, which is solved once, however many files of it are read."""
         key = b"".join(getattr(definition, "def"))
         ref = self._refs.get(key)
         if ref is None:

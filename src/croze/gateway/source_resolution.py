@@ -174,7 +174,8 @@ class SourceResolution:
             return await self.ask_image(replace(question, ref=ref))
 
     async def ask_image(self, question: ImageQuestion) -> ResolvedImage:
-        """The same when policies have been asked. The same question is asked once per build."""
+        """An image's digest and config, when policies have been asked already. Equal questions are
+        asked once per build."""
         same = replace(question, log_name="")
         once = self._images.get(same)
         if once is None:

@@ -15,7 +15,7 @@ def parse_bool(text: str) -> bool | None:
 
 
 def checked_bool(text: str) -> bool:
-    """Raises `InvalidRequest` in Go's words for what is neither."""
+    """Like `parse_bool`, but raises `InvalidRequest`, in Go's words, for what is neither."""
     value = parse_bool(text)
     if value is None:
         raise InvalidRequest(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")

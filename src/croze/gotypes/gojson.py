@@ -105,8 +105,8 @@ def unmarshal_bounded(data: bytes) -> object:
 
 
 def check_parts(data: bytes) -> None:
-    """Raises `msgspec.ValidationError` for JSON of more parts than anybody means: eight megabytes
-    of them take a second, in which all others wait."""
+    """See that JSON has no more parts than anybody means: eight megabytes of them take a second, in
+    which all others wait. Raises `msgspec.ValidationError`."""
     if len(data) > MOST_PARTS and sum(map(data.count, _PARTED_BY)) > MOST_PARTS:
         raise msgspec.ValidationError(f"more than {MOST_PARTS} parts")
 

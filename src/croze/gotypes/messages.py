@@ -54,7 +54,7 @@ def message(msg: Message) -> dict[str, Any]:
 
 
 def _declared(item: tuple[FieldDescriptor, Any]) -> int:
-    """Its place in the declaration, which need not be that of its number."""
+    """The place of a field in the declaration, which need not be that of its number."""
     return item[0].index
 
 

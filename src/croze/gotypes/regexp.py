@@ -39,7 +39,7 @@ codecs.register_error(_RUNES, _unreadable)
 
 
 class BadExpression(InvalidRequest):
-    """It is no expression, or too large a one."""
+    """A pattern that is no expression of RE2's, or too large a one."""
 
 
 class Match:
@@ -118,7 +118,8 @@ class Regexp:
         return [*out, data[last:].decode()]
 
     def replace(self, text: str, make: Callable[[Match], str]) -> str:
-        """With all matches replaced. Right behind a match there is no empty one."""
+        """`text` with what `make` gives for each match in its place. An empty match right behind
+        another one doesn't count."""
         return b"".join(self._pieces(_encode(text), make)).decode()
 
     def _pieces(self, data: bytes, make: Callable[[Match], str]) -> Iterator[bytes]:

@@ -113,7 +113,7 @@ class HttpClient:
         )
 
     async def close(self) -> None:
-        """Idempotent."""
+        """Close all connections. Idempotent."""
         await self._session.close()
 
     async def send(

@@ -29,7 +29,7 @@ class RedirectRefused(CrozeError):
 
 
 class Hop(Struct, frozen=True):
-    """One request on the way."""
+    """A request, the first or one that a redirect leads to."""
 
     method: str
     url: str
@@ -38,7 +38,7 @@ class Hop(Struct, frozen=True):
 
 
 def check_url(url: str) -> SplitResult:
-    """Raises `RedirectRefused` unless it is a web address."""
+    """The parts of a URL that is a web address. Raises `RedirectRefused` for any other."""
     try:
         parts = parse_url(url)
         _origin(parts)

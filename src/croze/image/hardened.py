@@ -9,8 +9,8 @@ _TITLE = "org.opencontainers.image.title"
 
 
 def is_hardened(index: Index) -> bool:
-    """Whether it says that it is one: then what attests it refers to its manifests, and must be
-    signed by Docker's own key."""
+    """Whether an index says that it is a Docker Hardened Image: then what attests it refers to its
+    manifests, and must be signed by Docker's own key."""
     built = all(each.annotations.get(_BUILD) for each in index.manifests)
     title = (index.annotations or {}).get(_TITLE, "")
     return built and title.startswith("dhi/")

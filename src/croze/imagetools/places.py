@@ -124,7 +124,8 @@ def _of(registry: _Registry, paths: Mapping[str, Path]) -> RegistryConfig:
 
 
 def _written(name: str, data: bytes, folder: Path) -> Path:
-    """Raises `InvalidRequest` for a name that leads out of the folder."""
+    """Write a file into the folder; its path. Raises `InvalidRequest` for a name that leads out of
+    the folder."""
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or name.startswith("/"):
         raise InvalidRequest(f"invalid file name {name} of the builder")

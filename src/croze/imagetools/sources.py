@@ -57,7 +57,7 @@ class ManifestSource(Struct, frozen=True):
 
 
 def parse(text: str) -> ManifestSource:
-    """Raises `InvalidRequest`."""
+    """The source that a user's text names. Raises `InvalidRequest`."""
     try:
         return _parse(text)
     except InvalidRequest as error:

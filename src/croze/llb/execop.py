@@ -108,8 +108,8 @@ class ExecVertex(OpVertex):
         return [edge for edge in edges if edge is not None]
 
     def marshal(self, marshaller: Marshaller) -> MarshalledOp:
-        """Raises `InvalidRequest` without a command or a working directory: what isn't marshalled
-        may lack them."""
+        """The op's bytes. Raises `InvalidRequest` without a command or a working directory: a
+        vertex that isn't marshalled may lack them."""
         if not self._args:
             raise InvalidRequest("arguments are required")
         if not self._meta.dir:

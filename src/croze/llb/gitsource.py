@@ -115,7 +115,8 @@ def _remote(url: str) -> tuple[GitUrl | None, str]:
 
 
 def _identity(remote: GitUrl | None, url: str, ref: str, subdir: str) -> str:
-    """The same for all protocols by which a repository can be had."""
+    """What stands for the repository in the source's identifier, whichever protocol it is had
+    by."""
     if remote is None:
         return url
     identity = remote.host + join_path("/", remote.path)

@@ -27,7 +27,8 @@ def marshal_op(op: ops_pb2.Op) -> bytes:
 
 
 def marshal_parts(head: ops_pb2.Op, body: ops_pb2.Op) -> bytes:
-    """The same, for an op made in two halves: `body` has only the `oneof`, `head` the rest."""
+    """The canonical bytes of an op that is made in two halves: `body` has only the `oneof`, `head`
+    the rest."""
     return head.SerializeToString(deterministic=True) + body.SerializeToString(deterministic=True)
 
 

@@ -113,7 +113,8 @@ class State(Struct, frozen=True, eq=False):
         return state
 
     def with_output(self, output: Output | None, platform: Platform | None = None) -> State:
-        """The same surroundings on another filesystem; its platform if it has one."""
+        """A state on another filesystem that keeps this one's environment, directory and user; with
+        a platform if one is given."""
         state = State(output, self.meta, self.defaults)
         return state.platform(platform) if platform is not None else state
 

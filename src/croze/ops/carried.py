@@ -11,7 +11,8 @@ from croze.store.contract import ImmutableRef, Sharing
 
 
 class CarriedMounts(Protocol):
-    """One build's; `remotecache.mounts.carried.BuildMounts`."""
+    """The contents that one build's caches have of its cache mounts:
+    `remotecache.mounts.carried.BuildMounts`."""
 
     async def bring(
         self,

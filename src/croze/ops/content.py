@@ -37,7 +37,8 @@ REMEMBERED = 10_000
 
 
 class ContentDigests:
-    """Computes and remembers. One per daemon; refs are asked for one at a time."""
+    """Computes digests of inputs' contents, and remembers them. One per daemon; each ref is looked
+    at by one at a time."""
 
     def __init__(self, workers: Pool) -> None:
         self._workers = workers

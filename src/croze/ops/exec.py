@@ -229,14 +229,16 @@ class ExecOp:
 
 
 def is_insecure(mode: int) -> bool:
-    """Raises `InvalidRequest` for a mode that is none."""
+    """Whether a step's security mode is the one without a sandbox. Raises `InvalidRequest` for a
+    mode that is none."""
     if mode not in (ops_pb2.SANDBOX, ops_pb2.INSECURE):
         raise InvalidRequest(f"invalid security mode {mode}")
     return mode == ops_pb2.INSECURE
 
 
 def proxy_env(proxy: ops_pb2.ProxyEnv) -> list[str]:
-    """Proxy settings, which are not part of the cache key; in both spellings."""
+    """The variables of proxy settings, each in upper and lower case. They are not part of the cache
+    key."""
     values = {
         "HTTP_PROXY": proxy.http_proxy,
         "HTTPS_PROXY": proxy.https_proxy,

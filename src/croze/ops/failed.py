@@ -23,12 +23,13 @@ class FailedSteps:
         self._kept: dict[str, Result] = {}
 
     def keep(self, result: Result) -> None:
-        """Hold on to it. The handle stays the caller's."""
+        """Hold on to a failed step's state. The caller keeps its own handle."""
         if result.id not in self._kept:
             self._kept[result.id] = result.clone()
 
     def find(self, id: str) -> ImmutableRef | None:
-        """Raises `NotFound`. The handle stays where it is."""
+        """A state that was kept, by its id; None for an empty filesystem. The handle stays where it
+        is. Raises `NotFound`."""
         if id not in self._kept:
             raise NotFound(f"no such ref: {id}")
         return ref_of(self._kept[id])
@@ -43,7 +44,7 @@ FAILED_STEPS: Final = JobKey[FailedSteps]("failed-steps")
 
 
 def id_of(result: Result | None) -> str:
-    """Empty for a mount or action that has no state."""
+    """The id under which a state is kept; empty for a mount or action that has none."""
     return "" if result is None else result.id
 
 
@@ -74,8 +75,8 @@ async def keep_mounts(
 
 
 def naming_op_in_errors(map: CacheMap, op: bytes) -> CacheMap:
-    """The same cache map; what goes wrong while an input's content is read then names the op and
-    the input, and leaves that to look at."""
+    """The cache map, but what goes wrong while an input's content is read then names the op and the
+    input, and leaves that to look at."""
 
     def named(index: int, keying: InputKeying) -> InputKeying:
         if not isinstance(keying.content, ContentKey):

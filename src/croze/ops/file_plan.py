@@ -35,7 +35,8 @@ class FilePlan(Struct, frozen=True):
 
 
 def make_plan(actions: Actions, input_count: int) -> FilePlan:
-    """Raises `InvalidRequest` for actions that don't fit together."""
+    """The order in which the actions are done. Raises `InvalidRequest` for actions that don't fit
+    together."""
     for number, action in enumerate(actions):
         _check(action, number, input_count, len(actions))
     outputs = _outputs(actions, input_count)

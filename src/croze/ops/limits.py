@@ -37,7 +37,8 @@ def step_limits(message: ops_pb2.LinuxResources) -> StepLimits:
 
 
 def most_relaxed(a: Resources, b: Resources) -> Resources:
-    """No build is slowed down by what another one asked for."""
+    """The limits under which a shared step runs: no build is slowed down by what another one asked
+    for."""
     period, quota = _bandwidth((a.cpu_period, a.cpu_quota), (b.cpu_period, b.cpu_quota))
     return Resources(
         memory=max(a.memory, b.memory) if a.memory and b.memory else 0,

@@ -41,7 +41,8 @@ _STRICTNESS = (Sharing.SHARED, Sharing.PRIVATE, Sharing.LOCKED)
 
 
 class LoadedOp(Struct, frozen=True, eq=False):
-    """`Vertex.op`: what this package's ops are made from."""
+    """An op of a definition that was loaded: what `Vertex.op` is here, and what this package's ops
+    are made from."""
 
     op: ops_pb2.Op
     data: bytes

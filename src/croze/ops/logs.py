@@ -43,7 +43,7 @@ def _number(text: str, default: int) -> int:
 
 
 def human(size: int) -> str:
-    """`2MiB`, `200KiB`, `1.5MiB`."""
+    """A size as clipped output tells it: `2MiB`, `200KiB`, `1.5MiB`."""
     value, unit = float(size), 0
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
@@ -106,7 +106,7 @@ class StreamLog:
 
 
 class OpLog:
-    """Both streams."""
+    """Standard output and standard error of one step."""
 
     def __init__(self, progress: Progress, limits: LogLimits) -> None:
         self.stdout = StreamLog(progress, STDOUT, limits)

@@ -66,7 +66,7 @@ class SourceOp:
 
 
 def source_context(ctx: OpContext) -> SourceContext:
-    """What the builds that want the source know, the oldest first to say."""
+    """The context of a source: what the builds that want it know, the oldest first to say."""
     sources_of_jobs = ctx.job_values(BUILD_SOURCES)
     build = sources_of_jobs[0] if sources_of_jobs else BuildSources()
     return SourceContext(ctx.sessions(), ctx.progress, build)

@@ -27,7 +27,8 @@ SMALL_BYTES: Final = 2 * MOST_PARTS
 
 
 def check_size(op: ops_pb2.Op) -> None:
-    """Raises `InvalidRequest` for an op that would take too long, whatever is in it."""
+    """See that an op does not take too long to check, whatever is in it. Raises
+    `InvalidRequest`."""
     for name, count, most in _parts(op):
         if count > most:
             raise InvalidRequest(f"invalid op with {count} {name}: at most {most} are taken")
@@ -54,7 +55,7 @@ def _parts(op: ops_pb2.Op) -> Iterator[tuple[str, int, int]]:
 
 
 def validate(op: ops_pb2.Op) -> None:
-    """Raises `InvalidRequest` saying what is wrong with `op`."""
+    """See that an op is well formed. Raises `InvalidRequest` saying what is wrong with it."""
     kind = op.WhichOneof("op")
     if kind is not None:
         check = _CHECKS.get(kind)

@@ -31,7 +31,7 @@ class PolicySources(Protocol):
     async def resolve(
         self, request: gateway_pb2.ResolveSourceMetaRequest
     ) -> gateway_pb2.ResolveSourceMetaResponse:
-        """Raises `CrozeError`."""
+        """What the daemon knows of the request's source. Raises `CrozeError`."""
 
     async def fetch(self, url: str, filename: str, name: str, accept: str = "") -> bytes:
         """A file from the web, fetched by the daemon in a step of that name."""

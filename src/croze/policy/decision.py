@@ -91,7 +91,7 @@ class PolicyEvaluation:
     async def check(
         self, request: policysession_pb2.CheckPolicyRequest
     ) -> policysession_pb2.CheckPolicyResponse:
-        """Raises `CrozeError`."""
+        """The decision on a source, or what must be known first. Raises `CrozeError`."""
         try:
             return await self._check(request)
         finally:
@@ -274,7 +274,7 @@ _GO_NAMES = {
 
 
 def read_decision(value: Found | Missing) -> Decision:
-    """Raises `CrozeError` for what is no decision."""
+    """The decision that a policy's value stands for. Raises `CrozeError` for what is none."""
     if isinstance(value, Missing | Unknown | Partial):
         raise CrozeError("policy returned zero result")
     plain = to_plain(value)

@@ -51,7 +51,7 @@ class Answering:
         self._platform = platform
 
     async def answer(self, question: object) -> object:
-        """Raises `CrozeError`."""
+        """The answer to a question of a policy that runs in a worker. Raises `CrozeError`."""
         match question:
             case Say(level, message):
                 self._log(level, message)
@@ -93,7 +93,7 @@ class Answering:
     # -- what GitHub knows of a file --
 
     async def _bundles(self, repository: str, digest: str) -> tuple[bytes, ...]:
-        """Its attestations, as the daemon fetches them."""
+        """The attestations that GitHub has of a file, as the daemon fetches them."""
         if not _REPOSITORY.fullmatch(repository):
             raise CrozeError(f"invalid repository {repository}")
         sources = self._known_sources()
@@ -152,7 +152,7 @@ class Policy:
     async def check(
         self, request: policysession_pb2.CheckPolicyRequest
     ) -> policysession_pb2.CheckPolicyResponse:
-        """Raises `CrozeError`."""
+        """The decision on a source, or what must be known first. Raises `CrozeError`."""
         try:
             data = await self._workers.converse(
                 self._answering.answer,
@@ -166,7 +166,7 @@ class Policy:
         return policysession_pb2.CheckPolicyResponse.FromString(data)
 
     async def caps(self) -> dict[str, bool]:
-        """Raises `CrozeError`."""
+        """What the policy wants of the build itself, by name. Raises `CrozeError`."""
         try:
             return await self._workers.converse(
                 self._answering.answer, work.CPU_S, work.caps, self._setup

@@ -50,7 +50,7 @@ class PolicyOption(Struct, frozen=True):
 
 
 def parse_option(text: str) -> PolicyOption:
-    """Raises `InvalidRequest`."""
+    """The option that one `--policy` says. Raises `InvalidRequest`."""
     return from_fields(csv_line.fields(text))
 
 

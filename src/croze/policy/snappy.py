@@ -4,7 +4,8 @@ from __future__ import annotations
 
 
 def decompress(data: bytes, most_bytes: int) -> bytes:
-    """Raises ValueError for what is no such block, or too large."""
+    """The bytes that a block stands for, `most_bytes` at most. Raises ValueError for what is no
+    such block, or too large."""
     size, at = _varint(data)
     if size > most_bytes:
         raise ValueError("snappy: decoded block is too large")

@@ -72,7 +72,7 @@ def own_step(name: str, show: Show) -> Iterator[OwnStep]:
 
 
 def prefixed(name: str, status: control_pb2.StatusResponse) -> control_pb2.StatusResponse:
-    """The same steps, as those of the node of that name."""
+    """A copy of the status in which steps have the name of their node in front."""
     named = control_pb2.StatusResponse()
     named.CopyFrom(status)
     for vertex in named.vertexes:

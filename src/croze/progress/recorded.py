@@ -162,7 +162,8 @@ def _warning(warning: _Warning) -> control_pb2.VertexWarning:
 
 
 def _source(source: msgspec.Raw) -> ops_pb2.SourceInfo | None:
-    """Its JSON is protobuf's own, but for the names of its fields, which may be both."""
+    """The source in a warning: its JSON is protobuf's own, but for the names of fields, which may
+    be of either kind."""
     if not bytes(source):
         return None
     return Parse(bytes(source), ops_pb2.SourceInfo(), ignore_unknown_fields=True)

@@ -51,7 +51,7 @@ class Registry:
         return self._slots.setdefault(host, asyncio.Semaphore(self._max_concurrency))
 
     async def close(self) -> None:
-        """Idempotent."""
+        """Close all connections. Idempotent."""
         if self._transport is not None:
             await self._transport.close()
             self._transport = None

@@ -23,14 +23,14 @@ class BearerToken(Struct, frozen=True):
 
 
 class Credentials(Protocol):
-    """All is asked only when a registry wants to know."""
+    """Who we are to registries. Nothing is asked before a registry wants to know."""
 
     async def authority(self, host: str) -> str:
-        """Names the credentials that the client fetches tokens with by itself: who names the same
-        may use the tokens too. Empty when the client leaves that to us."""
+        """A name for the credentials that the client fetches tokens with by itself: who names the
+        same may use the tokens, too. Empty when the client leaves that to us."""
 
     async def login(self, host: str) -> Login:
-        """Empty when there is none."""
+        """The user's name and password for a host; both empty when there is none."""
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
@@ -40,7 +40,7 @@ class Credentials(Protocol):
 
 
 class Anonymous:
-    """Nobody."""
+    """Credentials of nobody: what is not public stays out of reach."""
 
     async def authority(self, host: str) -> str:
         return ""

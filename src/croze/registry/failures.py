@@ -89,7 +89,7 @@ def failed(method: str, url: str, err: Exception) -> RequestFailed:
 
 
 def no_answer(request_line: str, err: Exception) -> RequestFailed:
-    """The same in other words."""
+    """The error for a request without an answer, which is called by its own line."""
     return RequestFailed(f"{request_line}: {reason(err)}", again=_again(err), tls=_is_tls(err))
 
 

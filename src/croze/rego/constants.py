@@ -8,7 +8,7 @@ from croze.rego.values import Object, Value
 
 
 def constant(term: Term) -> Value | Missing:
-    """Its value; `MISSING` if it depends on anything."""
+    """The value of a term that is always the same; `MISSING` if it depends on anything."""
     match term:
         case Scalar():
             return term.value

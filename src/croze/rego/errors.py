@@ -66,7 +66,7 @@ MOST_TOLD = 10
 
 
 def raise_all(problems: Sequence[Problem]) -> None:
-    """Raises `RegoError` if there is a problem."""
+    """Raise the problems together as a `RegoError`, if there are any."""
     lines = [str(each) for each in problems[:MOST_TOLD]]
     if len(problems) > MOST_TOLD:
         lines.append(f"{COMPILE}: error limit reached")

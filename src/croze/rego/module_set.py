@@ -16,8 +16,9 @@ from croze.rego.values import Value
 
 
 class ModuleSet:
-    """Raises `RegoError` when the modules make no sense together. `lent` are the functions that
-    they have beside the library, and their signatures (`check/signatures.py`)."""
+    """Modules that are compiled together. `lent` are the functions that they have beside the
+    library, and their signatures (`check/signatures.py`). Raises `RegoError` when the modules make
+    no sense together."""
 
     def __init__(self, modules: Iterable[Module], lent: Mapping[str, str] | None = None) -> None:
         types = {name: signature(each) for name, each in (lent or {}).items()}

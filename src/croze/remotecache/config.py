@@ -107,7 +107,7 @@ def _decoded(data: bytes, type: type[_T]) -> _T:
 
 
 def without(config: CacheConfig, blobs: Collection[str]) -> CacheConfig:
-    """The same but for results that need one of `blobs`, in normal form."""
+    """The config but for results that need one of `blobs`, in normal form."""
     gone = {i for i, layer in enumerate(config.layers) if layer.blob in blobs}
     records = []
     for record in config.records:
@@ -145,7 +145,7 @@ def time_of(text: str) -> datetime:
 
 
 def ns_of(text: str) -> int:
-    """The same in nanoseconds since 1970, to the last digit; 0 for what is before."""
+    """A time as Go writes it in nanoseconds since 1970, to the last digit; 0 for what is before."""
     fraction = re.search(r"\.(\d{1,9})", text)
     digits = fraction[1].ljust(9, "0") if fraction else "0"
     whole = time_of(text).replace(microsecond=0) - _EPOCH
@@ -252,7 +252,7 @@ def _check_record(config: CacheConfig, record: ConfigRecord) -> None:
 
 
 def _refuse_loops(below: Sequence[Sequence[int]]) -> None:
-    """Raises `InvalidRequest` if following `below` from anywhere comes back."""
+    """See that following `below` from anywhere never comes back. Raises `InvalidRequest`."""
     checked: set[int] = set()
     for start in range(len(below)):
         path: set[int] = set()

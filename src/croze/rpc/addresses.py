@@ -22,16 +22,17 @@ P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class NotConnected(Exception):
-    """There is no connection; why, in lower case."""
+    """There is no connection; the message says why, in lower case."""
 
 
 def not_connected(address: str) -> str:
-    """How an account of a connection that never came about begins."""
+    """The beginning of the message about a connection that never came about."""
     return f"failed to connect to {address}: "
 
 
 def authority(address: str, secure: Secure | None) -> str:
-    """Whom calls to an address are for."""
+    """The `:authority` of calls to an address: the name on its certificate, else its host and port,
+    `localhost` for a socket file."""
     if secure is not None and secure.server_name:
         return secure.server_name
     return parse_url(address).netloc if address.startswith("tcp:") else LOCALHOST

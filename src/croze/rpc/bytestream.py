@@ -17,13 +17,14 @@ class ByteStream(Protocol):
 
 @runtime_checkable
 class PushedBytes(ByteStream, Protocol):
-    """One that says itself when something comes, which saves a task's turn for each time."""
+    """A byte stream that calls back when something comes, which saves a task's turn for each
+    piece."""
 
     async def push(self, take: Callable[[bytes], None]) -> None:
         """Call `take` with what comes, until the end. Raises what it raises."""
 
     @property
     def is_clear(self) -> bool:
-        """Nothing waits to be written."""
+        """Whether all that was written has gone."""
 
     def write_now(self, data: bytes) -> None: ...

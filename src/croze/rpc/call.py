@@ -70,7 +70,7 @@ class ServerCall:
         )
 
     def code(self) -> grpc.StatusCode | None:
-        """What it ends with; None while that is not known, or if it is well."""
+        """The status that the call ends with; None while that is not known, or if it ends well."""
         return None if self.outcome is None else NUMBERS[self.outcome.code]
 
     async def send_initial_metadata(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
@@ -84,7 +84,7 @@ class ServerCall:
     async def abort(
         self, code: grpc.StatusCode, details: str = "", trailing_metadata: Metadata = ()
     ) -> NoReturn:
-        """End the call so. Always raises."""
+        """End the call with this status. Always raises."""
         self.outcome = status(code.value[0], details)
         self.trailers = tuple(trailing_metadata)
         raise grpc.aio.AbortError(details)
@@ -92,7 +92,8 @@ class ServerCall:
     # -- what else there is --
 
     def timeout_s(self) -> float | None:
-        """How long the peer waits."""
+        """How many seconds the peer waits for the call's end, from its beginning on; None without
+        end."""
         text = dict(self.stream.headers).get("grpc-timeout", "")
         number, unit = text[:-1], text[-1:]
         if unit not in _UNITS_S or not (number.isascii() and number.isdecimal()):
@@ -100,7 +101,7 @@ class ServerCall:
         return int(number[:8]) * _UNITS_S[unit]
 
     def serialized(self, message: object) -> bytes:
-        """Raises `CallBroken` for what no peer takes."""
+        """The bytes of a message. Raises `CallBroken` for more of them than any peer takes."""
         if self._serialize is not None:
             data = self._serialize(message)
         else:
@@ -113,7 +114,7 @@ class ServerCall:
         return data
 
     async def send(self, *messages: bytes) -> None:
-        """Messages that are serialised. See `write`."""
+        """Write messages that are serialised already, as `write` does."""
         self._http.answer(self.stream)
         rest = memoryview(prefixed(*messages))
         while self.stream.ended is None:
@@ -155,7 +156,7 @@ class ServerCall:
         return messages
 
     async def finish(self) -> None:
-        """Say how it ends, as soon as the peer has read enough of what came before."""
+        """Send the call's status, as soon as the peer has read enough of what came before."""
         while self._http.is_full and self.stream.ended is None:
             self._room.clear()
             await self._room.wait()
@@ -206,7 +207,7 @@ class Requests(Generic[Q]):
 
 
 def read(deserialize: Callable[[bytes], Q], data: bytes) -> Q:
-    """Raises `CallBroken` for what is no such message."""
+    """The message in its bytes. Raises `CallBroken` for what is no such message."""
     try:
         return deserialize(data)
     except DecodeError as error:

@@ -78,7 +78,8 @@ class Channel(_Base):
         await self.close()
 
     async def close(self, grace: float | None = None) -> None:
-        """End it with all its calls, now. There are no more of them."""
+        """End the connection and all its calls at once, whatever `grace`; no call can be made
+        afterwards."""
         self._is_closed = True
         for link in tuple(self._links):
             link.close()
@@ -120,9 +121,9 @@ class Channel(_Base):
                 self._refused_until_s = clock() + min(clock() - begun_s, REST_S)
         raise call_error(status(UNAVAILABLE, self._refused))
 
-    def is_open(self, link: _Link, *, still: bool) -> None:
-        """Whether a connection is there."""
-        (self._links.add if still else self._links.discard)(link)
+    def count_link(self, link: _Link, *, is_there: bool) -> None:
+        """Count a connection among those that are there, or among them no longer."""
+        (self._links.add if is_there else self._links.discard)(link)
 
     # -- what generated stubs ask for; what they get stands in for it, too --
 
@@ -186,7 +187,7 @@ class _Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._channel.is_open(self, still=True)
+        self._channel.count_link(self, is_there=True)
         self._greeting = self._loop.call_later(GREETING_S, self._give_up)
         self._wake()
 
@@ -239,7 +240,7 @@ class _Link(asyncio.Protocol):
         if self._greeting is not None:
             self._greeting.cancel()
         self._transport = None
-        self._channel.is_open(self, still=False)
+        self._channel.count_link(self, is_there=False)
         self.http.close(why)
 
     def _wake(self) -> None:

@@ -82,7 +82,7 @@ def timeout_header(seconds: float | None) -> Headers:
 
 
 class ClientCall:
-    """An open call. What fails it is raised by those who wait for it."""
+    """An open call. Whoever waits for it is raised what it fails with."""
 
     def __init__(
         self,
@@ -117,11 +117,12 @@ class ClientCall:
 
     @property
     def is_clear(self) -> bool:
-        """Nothing waits that was to be sent."""
+        """Whether all has gone that was to be sent."""
         return not self._unsent
 
     def send_now(self, message: bytes) -> None:
-        """Without waiting, for when it `is_clear`. Of a call that is over it goes nowhere."""
+        """Send a message at once; only when it `is_clear`. After the call's end the message is
+        dropped."""
         self._unsent = memoryview(prefixed(message))
         self._on_room()
 
@@ -209,7 +210,8 @@ class ClientCall:
 
 
 def _header(key: str, value: str) -> tuple[str, str]:
-    """Raises `errors.InvalidRequest` for what no header can hold, in the words of Go's gRPC."""
+    """A header of a call. Raises `errors.InvalidRequest` for what no header can hold, in the words
+    of Go's gRPC."""
     if not (value.isascii() and value.isprintable()):
         raise errors.InvalidRequest(
             f'header key "{key}" contains value with non-printable ASCII characters'

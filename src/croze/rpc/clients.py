@@ -22,7 +22,7 @@ def translated() -> Iterator[None]:
 
 
 def call_error(outcome: status_pb2.Status) -> grpc.aio.AioRpcError:
-    """The error of a call that ended so."""
+    """The error that gRPC's library raises for a call which ended with this status."""
     details = ((DETAILS_KEY, outcome.SerializeToString()),) if outcome.details else ()
     code = NUMBERS.get(outcome.code, grpc.StatusCode.UNKNOWN)
     none, trailing = grpc.aio.Metadata(), grpc.aio.Metadata(*details)

@@ -118,7 +118,8 @@ async def solve_held(
     work: Work,
     metadata: tuple[tuple[str, str], ...],
 ) -> control_pb2.SolveResponse:
-    """Like Control's Solve. Raises what that raises."""
+    """Call Control's `Solve`, and have `work` done on the build while the daemon holds it. Raises
+    what either of them does."""
     failed: BaseException | None = None
     answer = control_pb2.SolveResponse()
     async with asyncio.TaskGroup() as group:

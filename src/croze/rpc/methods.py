@@ -37,7 +37,7 @@ Metadata = Iterable[tuple[str, str]]
 
 
 class Opens(Protocol):
-    """Where calls are opened: a channel."""
+    """Whatever opens calls by the method's path: a channel."""
 
     async def open(
         self, method: str, metadata: Metadata = (), timeout_s: float | None = None
@@ -45,7 +45,7 @@ class Opens(Protocol):
 
 
 class Method(Generic[Q, R]):
-    """One that can be called."""
+    """A method of the peer's, with requests of type Q and answers of type R."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Method(Generic[Q, R]):
         return await self._channel.open(self._path, metadata or (), timeout_s)
 
     def data(self, request: Q) -> bytes:
-        """Raises the failure of what no daemon takes."""
+        """The bytes of a request. Raises `AioRpcError` for more of them than any daemon takes."""
         data = self._serialize(request) if self._serialize is not None else request
         assert isinstance(data, bytes)
         if len(data) > MESSAGE_LIMIT_BYTES:
@@ -73,7 +73,7 @@ class Method(Generic[Q, R]):
         return data
 
     def answer(self, data: bytes) -> R:
-        """Raises the failure of what is no such answer."""
+        """The answer in its bytes. Raises `AioRpcError` for what is no such answer."""
         if self._deserialize is None:
             return data  # type: ignore[return-value]  # R is bytes then
         try:
@@ -256,7 +256,7 @@ class Answers(Generic[R]):
         return self._call
 
     def _raise_why_not_sent(self) -> None:
-        """Raises what has ended those who send, if that is why the call has ended."""
+        """Raise what has ended those who send, if that is why the call has ended."""
         sending = self._sending
         if sending is None or not sending.done() or sending.cancelled():
             return

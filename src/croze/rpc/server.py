@@ -43,7 +43,7 @@ Watch = Callable[[str, ServerCall], AbstractContextManager[None]]
 
 
 class ServedMethod(Struct, frozen=True):
-    """One that is served."""
+    """A method that is served: its handler, and how its messages are read and written."""
 
     name: str
     behavior: Behavior
@@ -139,7 +139,7 @@ class _Tables:
         self._server = server
 
     def add_generic_rpc_handlers(self, handlers: Iterable[object]) -> None:
-        """The same again, without names."""
+        """Nothing happens: what is added so comes a second time, without names."""
 
     def add_registered_method_handlers(
         self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
@@ -190,7 +190,7 @@ class _Peer:
             self._http.go_away()
 
     async def run(self) -> None:
-        """Until either side has ended it."""
+        """Serve the connection until either side has ended it."""
         try:
             async with self._group as group:
                 writing = group.create_task(self._write())

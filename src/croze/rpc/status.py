@@ -146,7 +146,8 @@ def from_status(status: status_pb2.Status) -> errors.CrozeError:
 
 
 def without_code(error: errors.CrozeError) -> errors.CrozeError:
-    """The same, without the code that came in front of its message."""
+    """The error without the code that gRPC's clients put in front of its message (`NotFound:
+    …`)."""
     prefix = f"{_GO_NAMES.get(error.code, '')}: "
     text = str(error)
     if prefix == ": " or not text.startswith(prefix):

@@ -21,14 +21,15 @@ class Tls(Struct, frozen=True):
 
 
 class Secure(Struct, frozen=True):
-    """The same, read. Without a `server_name` the peer has to be who is dialled."""
+    """`Tls` when its files have been read. Without a `server_name` the certificate has to be for
+    the host that is dialled."""
 
     context: ssl.SSLContext
     server_name: str = ""
 
 
 def secure(tls: Tls) -> Secure:
-    """Raises `InvalidRequest` for certificates that can't be read."""
+    """Read the files. Raises `InvalidRequest` for certificates that can't be read."""
     try:
         context = ssl.create_default_context(cafile=tls.ca)
     except OSError as error:

@@ -21,7 +21,8 @@ class CgroupParent(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> CgroupParent:
-        """Raises `InvalidRequest` for what names no cgroup: a zero byte, an empty part."""
+        """The parent that a client names. Raises `InvalidRequest` for what names no cgroup: a zero
+        byte, an empty part."""
         if "\0" in text:
             raise InvalidRequest(f"invalid cgroup parent {text!r}: invalid argument")
         parent = cls(text)

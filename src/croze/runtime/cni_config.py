@@ -41,7 +41,7 @@ class NetworkConfig(Struct, frozen=True):
         return config if previous is None else {**config, "prevResult": previous}
 
     def executable(self, plugin: Json) -> str:
-        """Raises `Unavailable`."""
+        """The path of a plugin's program. Raises `Unavailable` if there is none."""
         kind = str(plugin.get("type", ""))
         path = shutil.which(kind, path=":".join(self.folders))
         if path is None:

@@ -35,7 +35,7 @@ class Complaint:
         self._write: Callable[[bytes], None] | None = None
 
     def overhear(self, stdio: Stdio) -> Stdio:
-        """The same, with the complaint made readable."""
+        """Streams that pass on all that comes, with the complaint made readable."""
         return replace(stdio, stderr=self._filter(stdio.stderr))
 
     def end(self) -> None:

@@ -116,7 +116,7 @@ class Container(Protocol):
 
     @property
     def root(self) -> Path:
-        """Its root filesystem on the host, without what is mounted in it for the container. Who
+        """The root filesystem on the host, without what is mounted in it for the container. Who
         looks into it does so through `reach`, and no longer than it runs."""
 
     async def wait(self) -> int:

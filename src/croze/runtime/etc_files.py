@@ -13,7 +13,8 @@ RESOLV_CONF = Path("/etc/resolv.conf")
 
 
 class EtcFiles:
-    """Kept in `folder` for all containers that need nothing special."""
+    """`/etc/hosts` and `/etc/resolv.conf` for containers. Those that need nothing special share
+    one, kept in `folder`."""
 
     def __init__(self, folder: Path, dns: DnsConfig) -> None:
         self._folder = folder

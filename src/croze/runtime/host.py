@@ -43,7 +43,8 @@ GO_ARCH = {
 
 
 class Host(Struct, frozen=True):
-    """Facts that a container's spec depends on."""
+    """What this machine and this process can do, as far as a container's configuration depends on
+    it."""
 
     cgroup: Literal["v1", "v2", "none"] = "v2"
     capabilities: CapSet = frozenset()

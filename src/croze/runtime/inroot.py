@@ -96,7 +96,7 @@ class InRootReply(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str = ""
 
     def check(self) -> None:
-        """Raises what was wrong."""
+        """Raise the error that the process has met, if there was one."""
         if self.kind:
             raised = getattr(errors, self.kind, CrozeError)
             raise raised(self.message)
@@ -296,7 +296,7 @@ def _put(request: RootedRequest, source: Source) -> None:
 
 
 def _not_extracted(error: OSError) -> CrozeError:
-    """It is the archive that names what is not there."""
+    """The error for an archive whose members name what is not there."""
     problem = explain(error, "extract", _ROOT)
     return InvalidRequest(str(problem)) if isinstance(problem, NotFound) else problem
 

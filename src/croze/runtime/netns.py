@@ -72,7 +72,7 @@ def _apart(work: Callable[[], T]) -> T:
 
 
 def remove_namespace(file: Path) -> None:
-    """Idempotent."""
+    """Let go of the namespace that the file keeps, and remove the file. Idempotent."""
     with contextlib.suppress(CrozeError):
         unmount(file)
     file.unlink(missing_ok=True)
@@ -88,7 +88,7 @@ def set_up(name: str, *, up: bool = True) -> None:
 
 
 def remove_bridge(name: str) -> None:
-    """Raises `OSError`, `ENODEV` where there is none."""
+    """Delete a bridge of this network namespace. Raises `OSError`, `ENODEV` where there is none."""
     set_up(name, up=False)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, SIOCBRDELBR, struct.pack("16s", name.encode()))

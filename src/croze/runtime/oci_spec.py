@@ -144,7 +144,7 @@ def _u64(value: int) -> int:
 
 
 def capabilities(insecure: bool, host: Host) -> Json:
-    """The five sets."""
+    """The five sets of capabilities in `process.capabilities`."""
     if insecure:
         everything = sorted(host.capabilities | set(DEFAULT_CAPABILITIES))
         sets = ("bounding", "ambient", "effective", "inheritable", "permitted")
@@ -266,7 +266,7 @@ def _annotations(annotations: Mapping[str, str], bpf: str) -> dict[str, str]:
 
 
 def with_tracing(process: Process) -> Process:
-    """Set what the process's environment leaves open."""
+    """The process with the trace's variables in its environment, where that does not set them."""
     env_names = {entry.partition("=")[0] for entry in process.env}
     added = [f"{name}={value}" for name, value in TRACE_ENV.items() if name not in env_names]
     return replace(process, env=[*process.env, *added])

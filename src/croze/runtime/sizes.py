@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 
 class Sizes:
-    """Whoever listens late finds the last size alone: those before it are not kept."""
+    """Sizes of one terminal over time. Whoever listens late finds the last one alone: those before
+    it are not kept."""
 
     def __init__(self) -> None:
         self._last: tuple[int, int] | None = None
@@ -18,7 +19,7 @@ class Sizes:
         self._news.set()
 
     async def changes(self) -> AsyncIterator[tuple[int, int]]:
-        """Rows and columns; without an end."""
+        """The last size, and each that follows, as rows and columns; without an end."""
         while True:
             await self._news.wait()
             self._news.clear()

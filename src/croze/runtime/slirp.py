@@ -49,7 +49,8 @@ class SlirpNetwork:
     shares_host = False
 
     def __init__(self, folder: Path) -> None:
-        """Raises `Unsupported` when there is no slirp4netns, or nothing that it can work with."""
+        """`folder` is for what keeps the namespace. Raises `Unsupported` when there is no
+        slirp4netns, or nothing that it can work with."""
         program = shutil.which("slirp4netns", path=os.environ.get("PATH", "") + _PATH)
         if program is None:
             raise Unsupported("the network mode slirp4netns needs slirp4netns, which is not there")

@@ -55,7 +55,7 @@ def read_stats(pid: int) -> Stats:
 
 
 def machine_ns() -> int:
-    """The time that all CPUs of the machine have spent, on whatever it was."""
+    """The time that all CPUs of the machine have spent, at work or idle, in nanoseconds."""
     first = Path("/proc/stat").read_text("ascii").partition("\n")[0]
     return sum(int(ticks) for ticks in first.split()[1:9]) * _TICK_NS
 

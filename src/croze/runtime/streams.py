@@ -86,8 +86,8 @@ async def write_all(fd: int, data: bytes) -> None:
 
 
 async def feed(source: AsyncIterator[bytes], fd: int) -> None:
-    """Standard input. Once its reader has gone away the rest is thrown away, so that nobody waits
-    for it to be read."""
+    """Write what `source` gives to a process's standard input. Once its reader has gone away the
+    rest is thrown away, so that nobody waits for it to be read."""
     os.set_blocking(fd, False)
     read = True
     async for data in source:

@@ -56,14 +56,15 @@ class UsageMeter:
         self._before = _cpu_times()
 
     def start(self) -> None:
-        """The container is on its way."""
+        """Begin to measure: the container is on its way."""
         self._sampler.start()
 
     def stop(self) -> None:
         self._sampler.stop()
 
     def finish(self) -> ResourceUsage:
-        """The container is gone: the last sample; then nothing is left of its cgroups."""
+        """What the container has used, when it is gone: with the last sample; then nothing is left
+        of its cgroups."""
         samples = self._sampler.kept()
         last = self._sample(self._outer)
         with contextlib.suppress(OSError):

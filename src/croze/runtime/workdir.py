@@ -11,7 +11,7 @@ from croze.fs.root import open_beneath
 
 
 def make_workdir(rootfs: Path, cwd: str, user: ExecUser) -> None:
-    """A step's working directory is made when it is missing, owned by the step's user."""
+    """Make a step's working directory when it is missing, owned by the step's user."""
     try:
         os.close(open_beneath(str(rootfs), cwd or "/", os.O_PATH))
         return

@@ -24,8 +24,8 @@ class Home:
         self.closed = False
 
     def check(self) -> None:
-        """Raises `InvalidRequest` elsewhere, and when it is closed; gRPC would wait for ever, or
-        say something that nobody understands."""
+        """See that we are in the builder's process and on its loop, and that it is not closed: gRPC
+        would wait for ever, or say something that nobody understands. Raises `InvalidRequest`."""
         if os.getpid() != self._pid:
             raise InvalidRequest(FORKED)
         try:

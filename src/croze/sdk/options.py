@@ -63,8 +63,8 @@ class BuildArguments(TypedDict, total=False):
 
 
 def build_options(context: Context, arguments: BuildArguments) -> BuildOptions:
-    """Raises `InvalidRequest`, for an option that there is not, too: callers without a type checker
-    make typing errors."""
+    """The client's options for what a program asks. Raises `InvalidRequest`, for an option that
+    there is not, too: callers without a type checker make typing errors."""
     _refuse_unknown(arguments)
     path, stdin = _source(context)
     secrets = arguments.get("secrets", {})

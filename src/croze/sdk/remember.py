@@ -52,7 +52,7 @@ class Remembering:
             self._writing.start()
 
     def wait(self) -> None:
-        """Until they have been."""
+        """Wait until the paths have been written down."""
         self.begin()
         if self._writing is not None:
             self._writing.join()

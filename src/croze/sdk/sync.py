@@ -29,7 +29,7 @@ class _Sync(Generic[A]):
 def _waiting(
     method: Callable[Concatenate[A, P], Awaitable[T]],
 ) -> Callable[Concatenate[_Sync[A], P], T]:
-    """The same method, which returns what it would have been awaited for."""
+    """A method that does the same, and returns what it would have been awaited for."""
 
     @functools.wraps(method)
     def call(self: _Sync[A], /, *args: P.args, **kwargs: P.kwargs) -> T:

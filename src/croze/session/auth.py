@@ -25,7 +25,8 @@ _SALT = secrets.token_bytes(32)
 
 
 class LentCredentials(Struct, frozen=True):
-    """Both empty: anonymous. No user name: `secret` is an identity token."""
+    """A user's name and secret for a registry, as a client lends them. If both are empty the
+    registry is asked anonymously; without a user name `secret` is an identity token."""
 
     username: str = ""
     secret: str = ""

@@ -31,7 +31,8 @@ class LentStore:
     """One of a client's stores. A missing blob is `errors.NotFound`."""
 
     def __init__(self, session: Session, store_id: str) -> None:
-        """Raises `InvalidRequest` for an id that can't be sent."""
+        """`store_id` is one of those in the module's docstring. Raises `InvalidRequest` for an id
+        that can't be sent."""
         if not (store_id.isascii() and store_id.isprintable()):
             raise errors.InvalidRequest(
                 f'header key "{STORE_HEADER}" contains value with non-printable ASCII characters'

@@ -93,7 +93,8 @@ class Session(Protocol):
 
     @property
     def calls(self) -> Calls:
-        """Raises `errors.Unavailable` once the client is gone."""
+        """The client's services, to be called. Raises `errors.Unavailable` once the client is
+        gone."""
 
     async def wait_closed(self) -> None: ...
 

@@ -41,7 +41,7 @@ class FileWriter:
             await self._call.send(message.SerializeToString())
 
     async def wait_written(self) -> None:
-        """Until the client has it all."""
+        """Wait until the client has all that was written."""
         await self._call.done_sending()
         while await self._call.receive():
             pass

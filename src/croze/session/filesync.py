@@ -87,7 +87,8 @@ async def receive_dir(
 async def receive_expected_dir(
     session: Session, request: DirRequest, expected: Expected[T], on_bytes: OnBytes | None = None
 ) -> T:
-    """The same, of a directory that may be as expected."""
+    """Fetch a directory that may well be as `expected`: then nothing is done for it. Returns what
+    `expected`, or its sink, makes of it. Raises as `receive_dir` does."""
     async with _asked(session, request) as call:
         result = await receive_expected(expected, call.receive, call.send, on_bytes)
         await call.done_sending()

@@ -283,7 +283,7 @@ class _Visitors:
 
 
 def _question(sock: socket.socket, token: bytes) -> str:
-    """Raises `ValueError` for who does not know the token."""
+    """What the daemon asks for. Raises `ValueError` for who does not know the token."""
     packet = sock.recv(PACKET_BYTES)
     if not hmac.compare_digest(packet[:TOKEN_BYTES], token):
         raise ValueError

@@ -13,7 +13,8 @@ CACHE_S = 4 * 60 + 50
 
 
 class Logins:
-    """Read when they are first asked for."""
+    """Registry credentials out of the Docker CLI's configuration, which is read when it is first
+    needed."""
 
     def __init__(self, config: DockerConfig | None = None) -> None:
         self._config = config
@@ -21,7 +22,8 @@ class Logins:
         self._lock = asyncio.Lock()
 
     async def auth_for(self, host: str) -> AuthConfig:
-        """Helper programs run one at a time, and not again for a while."""
+        """The credentials of a registry's host. Helper programs run one at a time, and not again
+        for a while."""
         async with self._lock:
             fetched, auth = self._known.get(host, (-CACHE_S, AuthConfig()))
             if time.monotonic() - fetched >= CACHE_S:

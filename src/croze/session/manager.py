@@ -258,7 +258,7 @@ class _CallStream:
 
 
 async def _carry(session: OpenSession, tunnel: SessionTunnel, policy: HealthPolicy) -> None:
-    """Until the stream ends, or the client does not answer any more. Raises
+    """Keep the session until the stream ends, or the client does not answer any more. Raises
     `errors.InvalidRequest` for what is no HTTP/2."""
     try:
         async with asyncio.TaskGroup() as group:

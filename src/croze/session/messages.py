@@ -11,7 +11,8 @@ _INTERNAL = 13
 
 
 def decode(kind: type[R], data: bytes) -> R:
-    """Raises a `CrozeError` of code `INTERNAL` for what is no such message."""
+    """The message of this kind in its bytes. Raises a `CrozeError` of code `INTERNAL` for what is
+    none."""
     try:
         return kind.FromString(data)
     except DecodeError as error:

@@ -247,7 +247,7 @@ def _step(
 
 
 def _check_new(store: Path, expected: str) -> None:
-    """Raises `AlreadyExists` for a blob that is there."""
+    """See that a blob is not there yet. Raises `AlreadyExists`."""
     if expected and _blob(store, expected).exists():
         raise errors.AlreadyExists(f"blob with expected digest {expected} exists")
 

@@ -39,7 +39,7 @@ class TargetFile(Protocol):
         """All is there."""
 
     def abort(self) -> None:
-        """It will not be complete; leave nothing behind."""
+        """Leave nothing behind: the file will not be complete."""
 
 
 OpenOutput = Callable[[Mapping[str, str]], TargetFile | None]

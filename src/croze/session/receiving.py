@@ -41,7 +41,8 @@ async def receive_tree(
 async def receive_expected(
     expected: Expected[T], read: ReadPackets, write: WritePackets, on_bytes: OnBytes | None = None
 ) -> T:
-    """The same, of a tree that may be as expected."""
+    """Receive a tree that may well be as `expected`: then nothing is done for it. Returns what
+    `expected`, or its sink, makes of it."""
     return await _received(_Receiving(expected, None, read, write, PacketMeter(on_bytes)))
 
 

@@ -29,7 +29,8 @@ MOST = 64
 
 
 async def check(session: Session, id: str = DEFAULT_ID) -> None:
-    """Raises unless the client forwards an agent under this id."""
+    """See that the client forwards an agent under this id. Raises the `CrozeError` that it answers
+    with if not."""
     await session.calls.ask(
         f"{_SERVICE}/CheckAgent", ssh_pb2.CheckAgentRequest(ID=id), ssh_pb2.CheckAgentResponse
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TokenTls(Struct, frozen=True):
-    """For one registry."""
+    """How to speak TLS with the server that gives one registry's tokens."""
 
     authorities: tuple[str, ...] = ()
     """Files of certificates to be trusted besides the machine's."""
@@ -28,8 +28,8 @@ class TokenTls(Struct, frozen=True):
     """Whether any certificate will do."""
 
     def context(self) -> ssl.SSLContext:
-        """Reads the files. Raises `InvalidRequest` with the name of one that isn't as it must
-        be."""
+        """TLS settings with the files read. Raises `InvalidRequest` with the name of one that isn't
+        as it must be."""
         import ssl
 
         context = ssl.create_default_context()

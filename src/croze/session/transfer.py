@@ -73,8 +73,8 @@ class Sink(Protocol[T_co]):
 
 
 class Expected(Protocol[T_co]):
-    """What may come. As long as it does, nothing is done for it, and no thread is needed: what is
-    asked here takes no time."""
+    """A tree that is likely to come, since it came before. As long as its packets do come, nothing
+    is done for them, and no thread is needed: what is asked here takes no time."""
 
     def same_again(self, packets: Sequence[bytes]) -> int:
         """How many of these packets, from the first, are what was expected at this very place."""

@@ -41,8 +41,8 @@ class SessionTunnel:
         self._to_write.set()
 
     async def run(self) -> None:
-        """Until either side has ended the stream. Raises `errors.InvalidRequest` for what is no
-        HTTP/2, and `OSError` for a stream that broke."""
+        """Carry calls until either side has ended the stream. Raises `errors.InvalidRequest` for
+        what is no HTTP/2, and `OSError` for a stream that broke."""
         try:
             async with first_error(), asyncio.TaskGroup() as group:
                 writing = group.create_task(self._write())

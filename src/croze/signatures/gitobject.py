@@ -38,7 +38,7 @@ class GitObject(Struct, frozen=True):
 
 
 def parse(raw: bytes) -> GitObject:
-    """Raises `InvalidRequest`."""
+    """Take a commit or tag apart. Raises `InvalidRequest`."""
     kind = "tag" if raw.startswith(b"object ") else "commit"
     head, _, message = raw.partition(b"\n\n")
     headers_text, signature = (head, b"") if kind == "tag" else _split_headers(head)
@@ -83,7 +83,7 @@ def _split_headers(head: bytes) -> tuple[bytes, bytes]:
 
 
 def check_name(raw: bytes, kind: str, name: str) -> None:
-    """Raises `BadSignature` unless the object has this name."""
+    """See that an object's bytes have this digest. Raises `BadSignature`."""
     if len(name) not in (40, 64):
         raise BadSignature(f"unsupported sha length {len(name)}")
     sums = hashlib.new("sha256" if len(name) == 64 else "sha1", usedforsecurity=False)

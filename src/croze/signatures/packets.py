@@ -71,7 +71,7 @@ class Packet(Struct, frozen=True):
 
 
 def packets(data: bytes) -> Iterator[Packet]:
-    """Raises `MalformedPacket`."""
+    """The packets in a row of bytes. Raises `MalformedPacket`."""
     reader = PacketReader(data)
     while reader:
         head = reader.number(1)
@@ -181,7 +181,8 @@ class SignaturePacket(Struct, frozen=True):
 
 
 def parse_signature(body: bytes) -> SignaturePacket:
-    """Raises `Unsupported` for versions other than 4 and hashes that nobody should use."""
+    """Read a signature's packet. Raises `Unsupported` for versions other than 4 and hashes that
+    nobody should use."""
     reader = PacketReader(body)
     version = reader.number(1)
     if version != 4:

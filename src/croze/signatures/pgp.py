@@ -37,7 +37,7 @@ _LEAST_RSA_BITS = 2048
 
 
 class BadSignature(CrozeError):
-    """It is not there, does not hold, or is of nobody whom we trust."""
+    """The signature is missing, does not hold, or is of nobody whom we trust."""
 
 
 def parse(text: bytes) -> SignaturePacket:
@@ -61,8 +61,9 @@ def _signatures(text: bytes) -> Iterator[SignaturePacket]:
 def verify_detached(
     data: Iterable[bytes], signature: bytes, keys: bytes, *, reject_expired: bool = False
 ) -> None:
-    """Raises `BadSignature`, or `InvalidRequest` where signature or keys can't be read. A key that
-    has expired since is good unless `reject_expired`."""
+    """See that an owner of one of the keys signed the data. A key that has expired since is good
+    unless `reject_expired`. Raises `BadSignature`, or `InvalidRequest` where signature or keys
+    can't be read."""
     first = parse(signature)
     entities = read_keys(keys)
     _check_algorithms(first)

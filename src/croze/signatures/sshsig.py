@@ -61,7 +61,7 @@ class SshSignature(Struct, frozen=True):
 
 
 def parse(text: bytes) -> SshSignature:
-    """Raises `InvalidRequest`."""
+    """Read an armoured signature. Raises `InvalidRequest`."""
     block = next(armor.blocks(text), None)
     if block is None or block.kind != "SSH SIGNATURE":
         raise InvalidRequest("failed to decode ssh signature PEM block")
@@ -139,7 +139,8 @@ def _as_security_key_sees(key: bytes, kind: str, sealed: _Wire, data: bytes) -> 
 
 
 def _check(kind: str, sealed_kind: str, public: _Wire, value: bytes, data: bytes) -> None:
-    """Raises where it does not hold."""
+    """See that the signature's value is the key's, over the data. Raises `cryptography`'s
+    InvalidSignature where it does not hold, and ValueError where it can't be read."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 

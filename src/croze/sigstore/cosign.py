@@ -33,7 +33,7 @@ class Payload(Struct, frozen=True):
 
 
 def payload(data: bytes) -> Payload:
-    """Raises `NotVerified`."""
+    """Read what was signed. Raises `NotVerified`."""
     critical = _table(read_table(data, "simple signing payload").get("critical"))
     if critical.get("type") != _TYPE:
         raise NotVerified(f"simple signing payload has invalid type {critical.get('type')!r}")
@@ -49,7 +49,8 @@ def is_logged(layer: Descriptor) -> bool:
 
 
 def signed(layer: Descriptor, *, by_certificate: bool) -> Signed:
-    """Raises `NotVerified`."""
+    """The signature that a layer's annotations hold; `by_certificate`: with the certificate of
+    whoever made it, which must be there. Raises `NotVerified`."""
     notes = layer.annotations
     if _SIGNATURE not in notes:
         raise NotVerified("no signature annotation found")

@@ -57,7 +57,8 @@ _PARTS = (
 
 
 def signer(certificate: x509.Certificate) -> dict[str, str]:
-    """Its fields by name; those that are not there are left out. Raises `NotVerified`."""
+    """The fields of a signer's certificate by name; those that are not there are left out. Raises
+    `NotVerified`."""
     extensions = certificate.extensions
     fields = {ISSUER: _distinguished(certificate.issuer), NAME: _name(extensions)}
     for each in extensions:

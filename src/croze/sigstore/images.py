@@ -40,7 +40,7 @@ class _Chain(Struct, frozen=True):
     blobs: Mapping[str, gateway_pb2.Blob]
 
     def read(self, digest: str) -> bytes:
-        """Raises `NotVerified`."""
+        """A blob of the chain, checked against its digest. Raises `NotVerified`."""
         if digest not in self.blobs:
             raise NotVerified(f"reading blob {digest}: not found")
         data = self.blobs[digest].data

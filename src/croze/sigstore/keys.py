@@ -56,7 +56,7 @@ def of_pkcs1(data: bytes) -> PublicKey:
 
 
 def of_pem(data: bytes) -> PublicKey:
-    """Raises `NotVerified`."""
+    """A public key in PEM. Raises `NotVerified`."""
     try:
         return checked(serialization.load_pem_public_key(data))
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -76,7 +76,7 @@ def certificate(data: bytes) -> x509.Certificate:
 
 
 def key_of(certificate: x509.Certificate) -> PublicKey:
-    """Raises `NotVerified`."""
+    """The key of a certificate, checked. Raises `NotVerified`."""
     try:
         return checked(certificate.public_key())
     except MALFORMED as error:

@@ -67,7 +67,7 @@ class Checkpoint(Struct, frozen=True):
 
 
 def parse_checkpoint(envelope: str) -> Checkpoint:
-    """Raises `NotVerified`."""
+    """Read the signed head of a log's tree. Raises `NotVerified`."""
     text, blank, rest = envelope.rpartition("\n\n")
     lines = text.split("\n")
     if len(envelope) > _MOST_CHECKPOINT_BYTES or not blank or not rest.endswith("\n"):

@@ -48,7 +48,7 @@ def read_table(data: bytes, what: str) -> dict[str, object]:
 
 
 def fill(table: Mapping[str, object], message: M, what: str) -> M:
-    """The same as `read`, of what has been parsed. Raises `NotVerified`."""
+    """Like `read`, of JSON that has been parsed. Raises `NotVerified`."""
     try:
         return json_format.ParseDict(dict(table), message, max_recursion_depth=_MOST_DEEP)
     except _WRONG as error:

@@ -31,7 +31,7 @@ _KEYS = frozenset(
 
 
 class Period(Struct, frozen=True):
-    """Both ends are inside; None is open."""
+    """A span of time, both ends included; None leaves an end open."""
 
     start: datetime | None = None
     end: datetime | None = None

@@ -30,7 +30,8 @@ class Limits(Protocol):
     ones."""
 
     def relaxed(self, other: object) -> Limits:
-        """What holds neither this build nor the `other` back."""
+        """The limits of work that two builds share: neither is held back by what the `other` allows
+        less."""
 
 
 class Vertex(Struct, frozen=True, eq=False):
@@ -160,5 +161,5 @@ class ResultStore(Protocol):
     def exists(self, id: str) -> bool: ...
 
     async def load(self, id: str, *, uses: bool = True) -> Result:
-        """Raises `errors.NotFound` when it is gone. Without `uses` it is only looked at, which is
-        no reason to keep it."""
+        """The result of that id. Without `uses` it is only looked at, which is no reason to keep
+        it. Raises `errors.NotFound` when it is gone."""

@@ -30,7 +30,7 @@ def ask(item: InputState, level: Level, effects: list[Effect]) -> None:
 
 
 def ask_all(edge: EdgeState, level: Level, effects: list[Effect]) -> None:
-    """Want all inputs at no more than `level`."""
+    """Lower what is wanted of inputs: of none more than `level`."""
     for item in edge.inputs:
         if level < item.asked:
             item.asked = level

@@ -88,7 +88,7 @@ class StatusLog:
         await waiter
 
     async def _pause(self, seconds: float) -> None:
-        """Until then, or until nothing more comes."""
+        """Wait so long, or until nothing more comes."""
         loop = asyncio.get_running_loop()
         paused = loop.create_future()
         timer = loop.call_later(seconds, _end, paused)

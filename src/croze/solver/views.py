@@ -84,7 +84,7 @@ class EdgeView(Protocol):
         """`who` wants this edge at `level` from now on; NOTHING to leave."""
 
     def name(self, key: str) -> None:
-        """It goes by this key, too, in the daemon's own cache."""
+        """Give the edge one more key, by which it is known in the daemon's own cache."""
 
     def clone_result(self) -> Result: ...
 

@@ -93,7 +93,8 @@ class Work(Generic[T]):
         self._done(outcome)
 
     def _canceled(self, task: asyncio.Task[T | Failure]) -> None:
-        """It may have come to its end before it was cancelled at all, or have none."""
+        """Settle a task that was to be cancelled: it may have come to its end before it was, or
+        have none."""
         self._canceling = False
         if not task.cancelled() and not isinstance(outcome := task.result(), Failure):
             self._end(outcome)

@@ -52,7 +52,7 @@ class _BlobKey(msgspec.Struct, rename="pascal"):
 
 
 def blob_key(options: BlobOptions) -> str:
-    """Names the file with all that decides how it lies there."""
+    """A text for the cache key: of the blob, and of all that decides how the file lies there."""
     fields = _BlobKey(options.ref.digest, options.filename, options.perm, options.uid, options.gid)
     return digest_of(gojson.marshal(fields))
 

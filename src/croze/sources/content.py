@@ -42,8 +42,8 @@ class ImageContents(Protocol):
 
     @property
     def notes(self) -> Mapping[str, str]:
-        """Annotations for its layers: where a registry has them, so that a push to it need not
-        send them."""
+        """Annotations for the image's layers: where a registry has them, so that a push to it need
+        not send them."""
 
     async def resolve(self, sessions: Sequence[str]) -> Descriptor:
         """What the reference names. Raises `NotFound`."""
@@ -55,7 +55,7 @@ class ImageContents(Protocol):
         """Any content by digest, as a descriptor with its size."""
 
     def fetcher(self, progress: Progress | None) -> BlobFetcher:
-        """For the layers."""
+        """What gets the image's layers."""
 
 
 class Locks:

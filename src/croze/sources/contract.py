@@ -50,7 +50,7 @@ class BuildSources(Struct, frozen=True):
 
 
 class SourceContext(Struct, frozen=True):
-    """Who is asking."""
+    """The builds that want a source, as far as the source needs to know them."""
 
     sessions: Sequence[str]
     """Ids of sessions that may lend credentials or files, oldest first."""
@@ -88,4 +88,5 @@ class SourceFactory(Protocol):
     def schemes(self) -> tuple[str, ...]: ...
 
     def open(self, request: SourceRequest) -> Source:
-        """Raises `errors.InvalidRequest` for a malformed identifier or attribute."""
+        """The source that an op asks for. Raises `errors.InvalidRequest` for a malformed identifier
+        or attribute."""

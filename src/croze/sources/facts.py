@@ -59,7 +59,8 @@ async def ask(
     ctx: SourceContext,
     facts: FactsWanted = NOTHING_MORE,
 ) -> SourceFacts:
-    """Fetches as little as it takes. Raises `Unsupported` for other schemes."""
+    """What a source says of itself, fetching as little as it takes. Raises `Unsupported` for other
+    schemes than git and http."""
     scheme = request.identifier.partition("://")[0]
     if scheme in SCHEMES:
         return await _ask_http(http.open_http(request), ctx, facts)

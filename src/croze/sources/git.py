@@ -85,7 +85,7 @@ class GitSource:
         return objects
 
     async def commit_time(self, ctx: SourceContext) -> int:
-        """Unix seconds of the commit; fetches it."""
+        """When the commit was made, in Unix seconds; fetches it."""
         commit = await self.resolve(ctx)
         async with self._owner.fetched(self._options, commit, ctx) as git:
             return int(await git.run("show", "-s", "--format=%ct", f"{commit.commit}^{{commit}}"))
@@ -131,7 +131,7 @@ class GitSources:
         return self.open_git(request)
 
     def open_git(self, request: SourceRequest) -> GitSource:
-        """The same with more to ask it."""
+        """Like `open`, as what it is: git sources answer more than others."""
         return GitSource(parse_options(request), self)
 
     # -- resolving ---------------------------------------------------------------------------
@@ -232,7 +232,8 @@ class GitSources:
     async def _repository_of(
         self, options: GitOptions, ctx: SourceContext, *, sha256: bool | None = None
     ) -> AsyncIterator[Git]:
-        """The same as it is. `sha256` is None where that is still to be found out."""
+        """The bare repository as it is, with nothing fetched. `sha256` is None where that is still
+        to be found out."""
         async with self._locks.hold(options.remote), self._client(options, ctx) as git:
             if sha256 is None:
                 bundle = await self._bundle(options, ctx)

@@ -19,7 +19,7 @@ _FALLBACK = "refs/heads/main"
 
 
 async def is_sha256(git: Git, bundle: Path) -> bool:
-    """Which kind of digests the bundle's repository has."""
+    """Whether the bundle's repository names objects by SHA-256 instead of SHA-1."""
     trouble = f"failed to inspect git bundle {bundle}"
     try:
         listing = await git.run("ls-remote", "--", str(bundle))
@@ -40,7 +40,8 @@ def _namespace(options: GitOptions) -> str:
 
 
 async def import_bundle(git: Git, options: GitOptions, bundle: Path) -> None:
-    """Bring in all that it has. Raises unless the expected commit is among it."""
+    """Bring all that the bundle has into the repository. Raises unless the expected commit is among
+    it."""
     assert options.bundle is not None
     names = f"+refs/*:{_namespace(options)}/*"
     try:

@@ -61,7 +61,7 @@ class Git(Struct, frozen=True, eq=False):
     retry: Retry = field(default_factory=Retry)
 
     def within(self, *, git_dir: str = "", work_tree: str = "") -> Git:
-        """The same for a repository."""
+        """Git run in a repository, with the same settings."""
         return replace(self, git_dir=git_dir or self.git_dir, work_tree=work_tree)
 
     async def run(self, *args: str) -> str:
@@ -197,7 +197,7 @@ def _is_flaky(err: CrozeError) -> bool:
 
 
 def is_commit(text: str) -> bool:
-    """A full commit digest, of either kind."""
+    """Whether a text is a full commit digest, of either kind."""
     return len(text) in (40, 64) and all(c in "0123456789abcdef" for c in text)
 
 

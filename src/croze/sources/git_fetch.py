@@ -45,8 +45,8 @@ async def _has(git: Git, object: str) -> bool:
 
 
 async def fetch(git: Git, options: GitOptions, commit: GitCommit) -> None:
-    """The commit, by its name, since servers always give those. A bundle is to be made of all its
-    history; else it is fetched without."""
+    """Bring the commit from the remote, by its name, since servers always give those. A bundle is
+    to be made of all its history; else it is fetched without."""
     quiet = Git(git_dir=git.git_dir)
     depth = _all_history(git) if options.checkout_bundle else ["--depth=1"]
     if await _has(quiet, commit.object) and depth != [_UNSHALLOW]:

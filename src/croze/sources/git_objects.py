@@ -22,7 +22,7 @@ class GitObjects(Struct, frozen=True):
 
 
 async def read_objects(git: Git, resolved: GitCommit) -> GitObjects:
-    """`git` has the objects."""
+    """Read the commit and the tag out of the repository, which has them."""
     kind = (await git.run("cat-file", "-t", resolved.object)).strip()
     if kind == "commit":
         alone = replace(resolved, commit=resolved.object)
@@ -38,7 +38,8 @@ async def read_objects(git: Git, resolved: GitCommit) -> GitObjects:
 
 
 def check_signature(objects: GitObjects, policy: SignaturePolicy) -> None:
-    """Raises unless the tag, or else the commit, is signed by the key that the policy names."""
+    """See that the tag, or else the commit, is signed by the key that the policy names. Raises
+    `BadSignature` or `InvalidRequest`."""
     from croze.signatures.pgp import BadSignature  # most builds have nothing to verify
 
     wrong: CrozeError | None = None

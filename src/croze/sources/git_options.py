@@ -186,13 +186,13 @@ def _check_bundles(options: GitOptions) -> None:
 
 
 def check_pinned(commit: str, checksum: str) -> None:
-    """Raises unless the checksum is of the commit, or its beginning."""
+    """See that the checksum is the commit's, or its beginning. Raises `InvalidRequest`."""
     if not commit.startswith(checksum):
         raise InvalidRequest(f"expected checksum to match {checksum}, got {commit}")
 
 
 def git_key(options: GitOptions, commit: GitCommit) -> str:
-    """Names the checkout."""
+    """A text for the cache key: of the commit, and of all that decides what the checkout has."""
     key = commit.object if options.keep_git_dir else commit.commit
     if options.keep_git_dir:
         key += f".git#{commit.ref}" if commit.ref else ".git"
@@ -245,7 +245,8 @@ def _quoted(text: str) -> str:
 
 
 def checked(commit: GitCommit, options: GitOptions) -> GitCommit:
-    """Raises unless it is the one that was expected."""
+    """The commit, if it, or the tag that names it, has the expected checksum. Raises
+    `CrozeError`."""
     if not options.checksum:
         return commit
     if any(each.startswith(options.checksum) for each in (commit.object, commit.commit)):

@@ -63,7 +63,8 @@ class HttpSource:
         self._found: HttpFile | None = None
 
     async def describe(self, ctx: SourceContext) -> HttpFile:
-        """With a checksum given, without asking anyone. A signature is checked."""
+        """The file as it is now; with a checksum given, without asking anyone. A signature is
+        checked."""
         options = self._options
         if options.signature:
             file = await self._resolved(ctx)
@@ -168,11 +169,11 @@ class HttpSources:
         return self.open_http(request)
 
     def open_http(self, request: SourceRequest) -> HttpSource:
-        """The same with more to ask it."""
+        """Like `open`, as what it is: web sources answer more than others."""
         return HttpSource(parse_options(request), self)
 
     async def close(self) -> None:
-        """Idempotent."""
+        """Close all connections. Idempotent."""
         if self._client is not None:
             await self._client.close()
             self._client = None

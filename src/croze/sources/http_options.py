@@ -80,7 +80,7 @@ class _HttpKey(msgspec.Struct, rename="pascal"):
 
 
 def http_key(options: HttpOptions, file: HttpFile) -> str:
-    """Names the file with all that decides how it lies there."""
+    """A text for the cache key: of the content, and of all that decides how the file lies there."""
     modified = file.modified
     return digest_of(
         gojson.marshal(

@@ -60,7 +60,7 @@ class _ManifestKey(msgspec.Struct, rename="pascal", omit_defaults=True):
 
 
 def manifest_key(digest: str, platform: Platform, layer_limit: int | None) -> str:
-    """Names an image for a platform."""
+    """A text for the cache key: of an image's manifest or index, for a platform."""
     fields = _ManifestKey(
         digest,
         platform.os,
@@ -74,7 +74,7 @@ def manifest_key(digest: str, platform: Platform, layer_limit: int | None) -> st
 
 
 def content_key(config: bytes, layer_limit: int | None) -> str:
-    """Names the layers by their contents; empty when there are none."""
+    """A text for the cache key: of the layers' contents; empty when there are no layers."""
     try:
         image = configs.parse(config)
     except InvalidRequest as err:

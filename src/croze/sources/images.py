@@ -34,7 +34,8 @@ _ID = re.compile(r"docker\.io/library/(?:([0-9a-f]{12,63}):latest|sha256:([0-9a-
 
 
 class ResolvedConfig(Struct, frozen=True):
-    """`digest` is of what the name resolved to (an index, if there is one)."""
+    """An image's config, and what its name resolved to: `digest` is that of an index, if there is
+    one."""
 
     ref: str
     digest: str
@@ -42,7 +43,7 @@ class ResolvedConfig(Struct, frozen=True):
 
 
 def parse_mode(text: str) -> Mode:
-    """An empty text is `default`."""
+    """The mode that an attribute names; an empty text is `default`. Raises `InvalidRequest`."""
     match text:
         case "" | "default":
             return "default"
@@ -54,8 +55,8 @@ def parse_mode(text: str) -> Mode:
 
 
 class Images:
-    """One for the daemon. Knows which digests it got from which repository, so that a reference
-    with a digest is answered without asking anyone."""
+    """Resolves images for all builds of a daemon. Knows which digests it got from which repository,
+    so that a reference with a digest is answered without asking anyone."""
 
     def __init__(self, access: Access, blobs: BlobStore, store: ImageStore) -> None:
         self.access = access
@@ -80,7 +81,8 @@ class Images:
         session: str,
         sessions: Sequence[str],
     ) -> ResolvedConfig:
-        """The same for an image in a content store of a client. `ref` must have a digest."""
+        """The config of an image in a content store of a client. `ref` must have a digest. Raises
+        `NotFound`."""
         parsed = reference.parse(ref)
         provider = LentProvider(self.access, parsed, store or parsed.path, session)
         image = await pull_manifests(

@@ -74,7 +74,8 @@ class _Early:
 
 
 class Ahead:
-    """All of a daemon that nobody has taken yet, by what they ask for."""
+    """All transfers of a daemon that have begun before somebody wanted them, by what they ask
+    for."""
 
     def __init__(self, refs: RefStore, sessions: SessionManager, pool: Pool) -> None:
         self._refs = refs
@@ -84,7 +85,8 @@ class Ahead:
 
     @asynccontextmanager
     async def prefetching(self) -> AsyncIterator[Prefetch]:
-        """What may be begun for one build. All of it ends with the block."""
+        """What may begin transfers for one build. All that nobody has taken by the end of the block
+        ends."""
         begun: dict[LocalOptions, _Early] = {}
         timers: list[asyncio.TimerHandle] = []
         failed: BaseException | None = None

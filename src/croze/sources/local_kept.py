@@ -95,7 +95,7 @@ class KeptDir:
                 yield KeptCandidate(id, str(ref.side_file(STATE)), str(ref.side_file(CHECKSUMS)))
 
     async def choose(self, candidate: KeptCandidate) -> None:
-        """It is as it was: nothing need be written."""
+        """Take a candidate that is as it was: nothing need be written."""
         # Not by the id of what is written: that is gone if another build has it as a layer by now.
         self._chosen = await self._refs.get(self._held[candidate.id].id)
         await self._let_go()

@@ -46,7 +46,7 @@ class _LocalKey(msgspec.Struct, rename="pascal"):
 
 
 def local_key(options: LocalOptions, session: str) -> str:
-    """Names what was asked for."""
+    """A text for the cache key: of what was asked for, not of what is there."""
     fields = _LocalKey(
         session,
         options.include,

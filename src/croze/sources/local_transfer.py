@@ -42,7 +42,7 @@ class TransferMeter:
         self._done = False
 
     def show(self, progress: Progress) -> None:
-        """From now on, there."""
+        """Show the line in that step from now on."""
         self._progress, self._started = progress, datetime.now(UTC)
         self._report(0, None)
         if self._done:

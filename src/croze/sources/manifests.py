@@ -22,7 +22,8 @@ INDEXES_MOST = 32
 
 
 class PulledImage(Struct, frozen=True):
-    """An image but for its layers. `root` is what the name resolved to, maybe an index."""
+    """An image's manifests and config, without its layers. `root` is what the name resolved to,
+    maybe an index."""
 
     root: Descriptor
     manifest: Descriptor

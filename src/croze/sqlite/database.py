@@ -62,7 +62,8 @@ def open_database(
 def open_derived(
     path: Path, steps: Steps, *, what: str, any_thread: bool = False
 ) -> sqlite3.Connection:
-    """The same for what can be had again: a file that can't be used is dropped, with a warning."""
+    """Like `open_database`, for data that can be had again: a file that can't be used is dropped,
+    with a warning."""
     try:
         return open_database(path, steps, what=what, any_thread=any_thread)
     except (sqlite3.DatabaseError, NewerSchema) as error:

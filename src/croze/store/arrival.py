@@ -16,8 +16,8 @@ SOON_S: Final = 1.0
 
 
 class Arrival:
-    """What a fetcher says of a blob on its way: a `store.blobs.Watch`. Close it when neither who
-    writes nor who reads is at work any more."""
+    """A blob on its way, of which its fetcher tells (`store.blobs.BlobWatch`) and which is read
+    meanwhile. Close it when neither who writes nor who reads is at work any more."""
 
     def __init__(self, size_bytes: int) -> None:
         self.is_near = asyncio.Event()
@@ -65,7 +65,7 @@ class Arrival:
             self._tell = -1
 
     def close(self) -> None:
-        """Idempotent."""
+        """Count the blob as complete, and let go of its file. Idempotent."""
         self.on_complete()
         for fd in (self._file, self._news):
             if fd >= 0:

@@ -97,7 +97,7 @@ class DiskBlobWriter:
         return computed
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the file. Idempotent."""
         self._file.close()
 
 
@@ -219,7 +219,7 @@ class DiskBlobStore:
         self._used_at[digest] = time.monotonic()
 
     def delete(self, digest: str) -> None:
-        """Idempotent."""
+        """Delete a blob. Idempotent."""
         path = self._file(digest)
         if self._sizes.pop(digest, -1) != -1:
             self._used_at.pop(digest, None)

@@ -43,7 +43,8 @@ class CacheMountDir(Struct, frozen=True):
 
 
 class Replacement(Struct, frozen=True):
-    """`new` is empty, on the same base as `old`, and nobody knows of it yet."""
+    """The directory `old` of a cache mount, None if it has none, and `new`, which is to stand for
+    it: empty, on the same base, and known to nobody yet."""
 
     old: CacheMountDir | None
     new: CacheMountDir

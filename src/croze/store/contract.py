@@ -149,7 +149,7 @@ class Snapshotter(Protocol):
         """Bytes on disk of this layer alone."""
 
     async def remove(self, key: str) -> None:
-        """Idempotent. The children must be gone."""
+        """Delete a snapshot, whose children must be gone. Idempotent."""
 
     def keys(self) -> Sequence[str]: ...
 
@@ -293,8 +293,9 @@ class RefStore(Protocol):
         """A writable state over `parent` (empty for None). The caller keeps its own handle."""
 
     async def get(self, id: str, *, uses: bool = True) -> ImmutableRef:
-        """Raises `NotFound` if the record, or a record under it, is gone. Without `uses` it is only
-        looked at: what was used least, and least lately, goes first."""
+        """A handle on the record of that id. Without `uses` it is only looked at: what was used
+        least, and least lately, goes first. Raises `NotFound` if the record, or a record under it,
+        is gone."""
 
     async def get_mutable(self, id: str) -> MutableRef:
         """An idle mutable record (a local source's directory). Raises `NotFound`, or

@@ -94,7 +94,7 @@ class Core(Struct):
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def parent(self, record: RefRecord) -> RefRecord | None:
-        """What a layer record lies on."""
+        """The record that a layer record lies on; None for the lowest one, and for a stack."""
         if record.data.stack is not None or not record.data.parents:
             return None
         return self.table.get(record.data.parents[0])
@@ -123,7 +123,7 @@ class Core(Struct):
         return any(r.data.snapshot is None for r in self.layers(record))
 
     def fetcher(self, record: RefRecord) -> BlobFetcher:
-        """Raises `NotFound` where nothing says how to get the blob."""
+        """What gets the bytes of a lazy record's blob. Raises `NotFound` where nothing says how."""
         if record.fetcher is None:
             if record.data.origin is None:
                 raise NotFound(f"ref {record.id}: its blob is gone and has no origin")

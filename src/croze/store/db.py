@@ -24,7 +24,8 @@ class Database:
     """One connection for all metadata of a root."""
 
     def __init__(self, path: Path, ballast: Ballast) -> None:
-        """Raises `ResourceExhausted` only when even giving up the ballast makes no room."""
+        """Open the database, and bring its schema up to date. Raises `ResourceExhausted` only when
+        even giving up the ballast makes no room."""
         self._path = path
         self._ballast = ballast
         self._depth = 0

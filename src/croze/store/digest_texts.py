@@ -25,7 +25,7 @@ _decode = msgspec.msgpack.Decoder(DigestText).decode
 
 
 class DigestTexts:
-    """All that were noted."""
+    """The texts of all digests that were noted, by digest."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -50,7 +50,7 @@ class DigestTexts:
         return None if row is None else _decode(row[0])
 
     def digests(self) -> list[str]:
-        """All, in order."""
+        """All digests that have a text, in order."""
         self.flush()
         rows = self._connection.execute("SELECT digest FROM texts ORDER BY digest").fetchall()
         return [digest for (digest,) in rows]
@@ -58,7 +58,7 @@ class DigestTexts:
 
 @contextmanager
 def keeping_texts(root: Path) -> Iterator[DigestTexts]:
-    """Note them inside."""
+    """Inside, each digest in a cache key is noted with its text, in a file below `root`."""
     connection = open_derived(root / NAME, _SCHEMA, what="the database of digests' texts")
     try:
         texts = DigestTexts(connection)

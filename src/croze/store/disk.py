@@ -45,8 +45,8 @@ class RootLock:
     """Holds `root/lock` for the life of the process; the kernel drops it when it dies."""
 
     def __init__(self, root: Path) -> None:
-        """Raises `AlreadyExists` when another process has the root; one that only looks whether
-        it is free (`drivers.local`) has it for a moment."""
+        """Take the lock. Raises `AlreadyExists` when another process has the root; one that only
+        looks whether it is free (`drivers.local`) has it for a moment."""
         self._fd = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         for _ in range(LOCK_TRIES):
             try:
@@ -58,7 +58,7 @@ class RootLock:
         raise AlreadyExists(f"could not lock {root}/lock, another instance running?")
 
     def release(self) -> None:
-        """Idempotent."""
+        """Give the lock up. Idempotent."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -67,7 +67,7 @@ class DiskImageStore:
         self._changed(name, target.digest, present=True)
 
     def get(self, name: str) -> ImageRecord:
-        """Raises `NotFound`."""
+        """The image of that name. Raises `NotFound`."""
         if (row := self._rows.get(name)) is None:
             raise NotFound(f"image {name} not found")
         return ImageRecord(name, row.target, utc(row.updated_ns), row.labels)
@@ -77,7 +77,7 @@ class DiskImageStore:
         return [self.get(name) for name in sorted(self._rows)]
 
     def delete(self, name: str) -> None:
-        """Raises `NotFound`. The blobs go with the next prune."""
+        """Forget a name; the blobs go with the next prune. Raises `NotFound`."""
         gone = self.get(name)
         self._db.write("DELETE FROM images WHERE name = ?", name)
         del self._rows[name]

@@ -287,7 +287,7 @@ class SqliteKeys:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """It is only a cache: a file that SQLite can't read is dropped."""
+    """Open the file. As it is only a cache, one that SQLite can't read is dropped."""
     with disk_errors("failed to open the cache keys"):
         db = open_derived(path, SCHEMA, what="cache keys")
     db.execute("PRAGMA cache_size = -32768")

@@ -176,7 +176,7 @@ async def _compression(core: Core, blob: Blob) -> CompressionType:
 async def _variant(
     core: Core, record: RefRecord, blob: Blob, compression: Compression, sessions: Sequence[str]
 ) -> Blob:
-    """The same tar in another compression, remembered."""
+    """A layer's tar in another compression, remembered with the record."""
     earlier = record.data.variants.get(compression.type)
     if earlier is not None and core.blobs.has(earlier.descriptor.digest):
         return earlier

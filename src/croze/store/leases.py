@@ -20,7 +20,7 @@ class MemoryLease:
         self._held: set[str] = set()
 
     def hold(self, digest: str) -> None:
-        """Idempotent. The blob need not be there yet."""
+        """Keep a blob, which need not be there yet. Idempotent."""
         if digest not in self._held:
             self._held.add(digest)
             self._counts[digest] += 1

@@ -365,7 +365,7 @@ def mount_all(mounts: Sequence[MountSpec], target: str | os.PathLike[str]) -> No
 
 
 def readonly(mounts: Sequence[MountSpec]) -> tuple[MountSpec, ...]:
-    """The same mounts without the right to write: an overlay's upper becomes its top lower."""
+    """These mounts without the right to write: an overlay's upper becomes its top lower."""
     return tuple(_readonly(m) for m in mounts)
 
 

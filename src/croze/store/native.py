@@ -42,7 +42,7 @@ class NativeSnapshotter:
                 raise
 
     async def stack(self, key: str, layers: Sequence[str]) -> None:
-        """Raises `Unsupported`: there are no separate layers here."""
+        """Refused with `Unsupported`: there are no separate layers here."""
         raise Unsupported(f"the native snapshotter can't stack layers for {key} ({len(layers)})")
 
     async def commit(self, key: str, *, rebase: str | None = None) -> None:

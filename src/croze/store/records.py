@@ -181,7 +181,7 @@ class RecordTable:
         return id in self._records
 
     def get(self, id: str) -> RefRecord:
-        """Raises `NotFound`."""
+        """The record of that id. Raises `NotFound`."""
         if (record := self._records.get(id)) is None:
             raise NotFound(f"ref {id} not found")
         return record

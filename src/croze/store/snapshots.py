@@ -81,7 +81,7 @@ class SnapshotTable:
                 self._trash.discard(path)
 
     def get(self, key: str) -> Snapshot:
-        """Raises `NotFound`."""
+        """The snapshot of that key. Raises `NotFound`."""
         if (row := self._rows.get(key)) is None:
             raise NotFound(f"snapshot {key} not found")
         return row
@@ -107,7 +107,7 @@ class SnapshotTable:
         return Path(self.host(row))
 
     def host(self, row: Snapshot) -> str:
-        """The same as text, which is made sooner."""
+        """The snapshot's own directory as text, which is made sooner than a `Path`."""
         if row.number is None:
             raise CrozeError(f"snapshot {row.key} is a stack of layers")
         return f"{self._host}/{row.number}"

@@ -31,7 +31,7 @@ class Sampler:
         self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._tick)
 
     def stop(self) -> None:
-        """Idempotent."""
+        """Take no more samples. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def serve(connection: socket.socket) -> None:
-    """Be a worker."""
+    """Serve calls on the connection until it closes: all that a worker does."""
     # A daemon that was killed may end the connection at any byte: there is nobody to tell.
     with contextlib.suppress(ConnectionError), connection, asyncio.Runner() as runner:
         link = ParentLink(connection)
@@ -113,7 +113,8 @@ class Questions:
         self._waiting: dict[int, asyncio.Future[object]] = {}
 
     async def ask(self, question: object) -> object:
-        """Raises what the daemon's answer raised."""
+        """The daemon's answer to a question of the function that runs here. Raises what the answer
+        raised."""
         id = next(self._ids)
         future = self._waiting[id] = asyncio.get_running_loop().create_future()
         self._link.send(pack(WorkerQuestion(id, question)))

@@ -82,7 +82,7 @@ class Nursery:
 
 
 def die_with_parent() -> None:
-    """From now on (prctl(2))."""
+    """Have the kernel kill this process when its parent ends (prctl(2), PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

@@ -53,14 +53,15 @@ LINGER_S = 2.0
 
 
 class Pool(Protocol):
-    """What rooms need of a `WorkerPool`; tests run the functions where they are."""
+    """What packages need of a `WorkerPool` for plain calls; tests run the functions where they
+    are."""
 
     async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a module-level function with picklable arguments."""
 
 
 class Conversations(Protocol):
-    """The other half of a `WorkerPool`."""
+    """What packages need of a `WorkerPool` for functions that ask in between."""
 
     async def converse(
         self,
@@ -100,7 +101,7 @@ class _Worker:
             await asyncio.get_running_loop().sock_sendall(self.socket, frame)
 
     async def receive(self) -> Message:
-        """Raises ConnectionResetError if the process is gone."""
+        """The next message of the worker. Raises ConnectionResetError if the process is gone."""
         (size,) = LENGTH.unpack(await self._read(LENGTH.size))
         return unpack(await self._read(size))
 
@@ -178,12 +179,10 @@ class WorkerPool:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """The same with an asynchronous function that may ask in between: what it asks, `answer`
-        says here, several at a time. `CrozeError`s of an answer are raised to the function, others
-        end all.
-
-        Raises TooMuchWork when it computes for more than `cpu_s` seconds.
-        """
+        """Call an asynchronous function, which may ask in between, in a worker: what it asks,
+        `answer` says here, several at a time. `CrozeError`s of an answer are raised to the
+        function, others end all. Raises TooMuchWork when it computes for more than `cpu_s` seconds,
+        and else as `run` does."""
         value = await self._hold(WorkerCall(function, args, kwargs, True, cpu_s), answer)
         return value  # type: ignore[return-value]
 

@@ -153,7 +153,8 @@ class EntryKind(Struct, Generic[E], frozen=True):
         return entries
 
     def merged(self, first: list[E] | None, second: list[E] | None) -> list[E] | None:
-        """Both lists as one; what is there twice counts once."""
+        """The entries of both lists; what is there twice counts once. None if there is neither
+        list."""
         if first is None or second is None:
             return first if second is None else second
         return self.distinct([*first, *second])

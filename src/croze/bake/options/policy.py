@@ -27,7 +27,7 @@ def _value(policy: PolicyOption) -> Value:
 
 
 def parse_policy(text: str) -> PolicyOption:
-    """Raises `BakeError`."""
+    """The policy that a text such as `filename=p.rego,strict=true` says. Raises `BakeError`."""
     return _read(lambda: parse_option(text))
 
 

@@ -41,7 +41,7 @@ class ConnectionSettings(Struct, frozen=True):
 
     @staticmethod
     def of(flag_texts: Mapping[str, str], common: Common) -> ConnectionSettings:
-        """Raises `UsageError`."""
+        """The settings that the texts of flags, by name, say. Raises `UsageError`."""
         folder = flag_texts.get("tlsdir", "")
         ca, cert, key = (flag_texts.get(name, "") for name in ("tlscacert", "tlscert", "tlskey"))
         if folder:

@@ -68,7 +68,8 @@ def _address(environ: Mapping[str, str]) -> str:
 
 
 def _check_is_free(address: str) -> None:
-    """Raises `AlreadyExists`: what answers there would be taken for the daemon that is started."""
+    """See that nobody answers there: who does would be taken for the daemon that is started. Raises
+    `AlreadyExists`."""
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(address.removeprefix("unix://")) == 0:
             raise AlreadyExists(f"a daemon listens at {address} already: use buildctl")
@@ -95,7 +96,8 @@ def _daemon_words(environ: Mapping[str, str], address: str) -> list[str]:
 
 @contextmanager
 def _daemon(words: Sequence[str], retries: int, buildctl: Sequence[str]) -> Iterator[None]:
-    """It answers inside, and has ended afterwards. Raises `Unavailable`, with its log."""
+    """A daemon that answers while inside, and has ended afterwards. Raises `Unavailable`, with its
+    log."""
     with tempfile.TemporaryFile() as log, _process(words, log.fileno()) as process:
         _wait(process, retries, buildctl, log)
         yield
@@ -120,7 +122,8 @@ def _process(words: Sequence[str], log: int) -> Iterator[subprocess.Popen[bytes]
 def _wait(
     process: subprocess.Popen[bytes], retries: int, buildctl: Sequence[str], log: IO[bytes]
 ) -> None:
-    """Until it answers. `buildctl` ends with its address."""
+    """Ask the daemon until it answers. `buildctl` ends with its address. Raises `Unavailable` when
+    it has ended, or was asked often enough."""
     for count in range(retries + 2):
         if process.poll() is not None:
             break

@@ -11,7 +11,7 @@ from croze.cli.buildctl.flags import ConnectionFlags
 
 
 def run(name: str, argv: Sequence[str], connection: ConnectionSettings) -> int:
-    """Until either side has said all."""
+    """Carry bytes between the daemon and our standard streams, until either side has said all."""
     flags = ConnectionFlags(f"buildctl {name}", "Proxy the stdio stream to the daemon")
     _, connection = flags.take(argv, connection)
     asyncio.run(_dial(connection))

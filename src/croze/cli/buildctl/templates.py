@@ -25,7 +25,7 @@ _NAMES = {
 
 
 def check(template: str) -> None:
-    """Raises `InvalidRequest` for what is no template, before anything is done."""
+    """See that a template can be read, before anything is done. Raises `InvalidRequest`."""
     try:
         parse(_ALIASES.get(template, template))
     except TemplateError as error:

@@ -16,7 +16,8 @@ _TYPES = {"STRING": "string", "INT64": "int64", "BOOL": "bool", "FLOAT64": "floa
 
 
 def trace(spans: Sequence[Span]) -> Json:
-    """Raises `InvalidRequest` for a trace without spans."""
+    """The document that Jaeger's interface takes for one trace. Raises `InvalidRequest` for a trace
+    without spans."""
     if not spans:
         raise InvalidRequest("no trace data")
     return {

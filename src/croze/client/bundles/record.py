@@ -138,7 +138,8 @@ def encoded(record: control_pb2.BuildHistoryRecord, local: Remembered) -> bytes:
 
 
 def decoded(data: bytes) -> tuple[control_pb2.BuildHistoryRecord, Remembered]:
-    """Raises `InvalidRequest`."""
+    """A build record, and what its client remembered, out of a bundle's JSON. Raises
+    `InvalidRequest`."""
     try:
         read = gojson.unmarshal(data, type=_Record)
         record = _message(read)

@@ -97,7 +97,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 def parse(data: bytes) -> list[Span]:
-    """Raises `InvalidRequest`."""
+    """The spans in the daemon's text of a trace. Raises `InvalidRequest`."""
     spans: list[Span] = []
     try:
         for value in _values(data.decode()):

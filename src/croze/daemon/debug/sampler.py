@@ -39,7 +39,7 @@ class StackSampler:
         self._thread.start()
 
     def stop(self) -> None:
-        """Idempotent; the samples stay."""
+        """Take no more samples; those that were taken stay. Idempotent."""
         thread, self._thread = self._thread, None
         self._stop.set()
         if thread is not None:

@@ -102,7 +102,8 @@ class TerminalShell:
             self._connected.clear()
 
     async def serve(self, bridge: HeldBuild, outcome: BuildOutcome, line: int) -> None:
-        """Until cancelled, or until something has gone wrong in the container."""
+        """Run shells in what the build came to, until cancelled, or until something has gone wrong
+        in the container."""
         while True:
             await self._connected.wait()
             async with self._turn:
@@ -153,7 +154,7 @@ class TerminalShell:
 
 
 async def runnable(container: DebugContainer, outcome: BuildOutcome, program: str) -> None:
-    """Raises `CrozeError` for what can't be run in a container."""
+    """See that a program can be run in a container. Raises `CrozeError`."""
     mounts = outcome.mounts(Invocation())
     path = program
     for _ in range(LINKS):

@@ -49,7 +49,7 @@ class Desk(Protocol):
         """Where a file is here that the build names."""
 
     async def serve_shell(self, bridge: HeldBuild, outcome: BuildOutcome, line: int) -> None:
-        """Until cancelled: shells in what there is, for those who ask for one."""
+        """Run shells, for those who ask for one, in what the build came to; until cancelled."""
 
 
 class StopPoint(Struct):

@@ -165,7 +165,8 @@ class Workdir(Instruction, frozen=True, kw_only=True):
 
 
 class Run(Instruction, frozen=True, kw_only=True):
-    """Until `expand` has run, `mounts` has only its `from_` fields filled in."""
+    """`RUN` with its command, mounts and devices. `expand` fills in the mounts: before it they have
+    only their `from_` fields."""
 
     command: CommandForm
     mount_flags: tuple[str, ...] = ()

@@ -252,7 +252,7 @@ def no_auth_provider(provider: Mapping[str, object]) -> InvalidRequest:
 
 
 def checked_proxy(url: str) -> str:
-    """Raises `InvalidRequest` for a proxy of a kind that can't be used."""
+    """The URL, if it is of a proxy that can be used. Raises `InvalidRequest`."""
     if url and parse_url(url).scheme not in ("http", "https"):
         raise InvalidRequest(f"proxy-url: {url}: only http:// and https:// are supported")
     return url

@@ -38,7 +38,8 @@ class _Endpoint(msgspec.Struct):
 
 
 def cluster_of_context(endpoint: KubernetesEndpoint) -> Cluster:
-    """Raises `InvalidRequest` for one that can't be."""
+    """The cluster that a docker context's endpoint names. Raises `InvalidRequest` for one that
+    can't be."""
     try:
         settings = msgspec.convert(endpoint.settings, _Endpoint)
     except (msgspec.ValidationError, RecursionError) as error:

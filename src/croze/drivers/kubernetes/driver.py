@@ -124,7 +124,8 @@ class KubernetesDriver:
             raise error.wrap(f'error while calling configMapClient.Create for "{name}"') from None
 
     async def _wait(self, api: KubernetesApi) -> None:
-        """Until as many pods are ready as there shall be; raises what kept them at the end."""
+        """Wait until as many pods are ready as there shall be; raises what kept them when it takes
+        too long."""
         last: CrozeError = Unavailable(f"{self._made.name} has not been looked at")
         try:
             async with asyncio.timeout(self._options.timeout_s):

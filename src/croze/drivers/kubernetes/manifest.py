@@ -84,7 +84,8 @@ def manifests(
     files: Mapping[str, bytes] | None = None,
     fixed: Sequence[Platform] = (),
 ) -> Manifests:
-    """Raises `InvalidRequest` for amounts that are none, and for labels that are the driver's."""
+    """The objects to create for a node. Raises `InvalidRequest` for amounts that are none, and for
+    labels that are the driver's."""
     pod = _Pod(_labels(name, options), _annotations(options, fixed), list(flags))
     maps = _configured(name, pod, files or {})
     if options.rootless:

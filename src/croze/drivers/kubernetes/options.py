@@ -57,7 +57,8 @@ _OTHERS = (
 
 
 def parse_options(texts: Mapping[str, str]) -> KubernetesOptions:
-    """Raises `InvalidRequest` in buildx's words."""
+    """A node's `--driver-opt` pairs, checked and typed. Raises `InvalidRequest` in buildx's
+    words."""
     for key in texts:
         if key == ENV:
             raise InvalidRequest(f'invalid env option "{key}", expecting env.FOO=bar')

@@ -25,7 +25,7 @@ _LARGEST = 2**63 - 1
 
 
 def canonical(text: str) -> str:
-    """Raises `InvalidRequest` in Kubernetes' words."""
+    """An amount in canonical form: `1000m` is `1`. Raises `InvalidRequest` in Kubernetes' words."""
     match = _FORM.match(text)
     if not text or match is None:
         raise InvalidRequest(_WRONG_FORM)

@@ -35,7 +35,8 @@ class PodOutput:
         self._ended = False
 
     async def read(self, n: int = -1, /) -> bytes:
-        """Raises `Unavailable` if the command failed, or the connection broke off."""
+        """The next piece of the command's output; empty at its end. Raises `Unavailable` if the
+        command failed, or the connection broke off."""
         while not self._rest and not self._ended:
             self._take(await self._next())
         piece = self._rest if n < 0 else self._rest[:n]

@@ -136,7 +136,8 @@ async def put(request: web.Request, services: Services) -> web.StreamResponse:
 
 
 async def _fed(reached: Reaching, body: RequestBody) -> None:
-    """Raises what was wrong as soon as it is known, whatever the client still sends."""
+    """Pass the body on. Raises what was wrong as soon as it is known, whatever the client still
+    sends."""
     await body.peek()
     await all_of([reached.feed(body.pieces()), _heard(reached)])
 

@@ -13,7 +13,7 @@ SIZE_MOST = 0xFFFF
 
 
 async def read_body(request: web.Request) -> bytes:
-    """Raises `InvalidRequest` for a large one."""
+    """The whole body of a request. Raises `InvalidRequest` for a large one."""
     data = bytearray()
     with half_sent():
         while piece := await request.content.read(BODY_BYTES):

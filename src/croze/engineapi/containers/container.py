@@ -105,7 +105,7 @@ class OneContainer:
 
     @contextmanager
     def restarting(self) -> Iterator[None]:
-        """It ends inside only to be started again."""
+        """Inside, the container is ended to be started again: it does not remove itself then."""
         self._restarting += 1
         try:
             yield
@@ -181,7 +181,8 @@ class OneContainer:
 
     @contextmanager
     def copying(self, copy: Reaching) -> Iterator[None]:
-        """Its files are read or written while it runs, and little longer."""
+        """Inside, the container's files are read or written; when it ends, that has little time
+        left."""
         ended = self._copies[copy] = asyncio.Event()
         try:
             yield
@@ -213,7 +214,7 @@ class OneContainer:
         self._early.clear()
 
     def finish(self) -> None:
-        """It has ended; told to whoever waits."""
+        """Note that the container has ended, and tell whoever waits."""
         self.state.status = "exited"
         self.state.finished_ns = time.time_ns()
         self.pid, self._running = 0, None

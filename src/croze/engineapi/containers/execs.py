@@ -50,7 +50,8 @@ class ExecStart(msgspec.Struct, rename="pascal"):
 
 
 def read_create(data: bytes) -> ExecCreate:
-    """Raises `InvalidRequest`, and `Unsupported` by name."""
+    """The process that a request's body asks for. Raises `InvalidRequest`, and `Unsupported` by
+    name."""
     spec = read_struct(data, ExecCreate)
     if not spec.cmd:
         raise InvalidRequest("No exec command specified")
@@ -81,7 +82,7 @@ class OneExec:
         return [number for attached, number in outputs if attached]
 
     def begin(self) -> None:
-        """It is about to run. Raises `AlreadyExists` if it did, or does."""
+        """Note that the process is about to run. Raises `AlreadyExists` if it did, or does."""
         if self.exit_code is not None:
             raise AlreadyExists(f"exec command {self.id} has already run")
         if self.running:

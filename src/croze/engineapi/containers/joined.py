@@ -22,8 +22,9 @@ async def join(
     ends_input: bool,
     keys: bytes = b"",
 ) -> None:
-    """Until the process has ended, the client has gone, or typed the keys that leave a terminal.
-    With `ends_input` the end of what the client sends is the end of standard input."""
+    """Connect a client with a process, until that has ended, or the client has gone or typed the
+    keys that leave a terminal. With `ends_input` the end of what the client sends is the end of
+    standard input."""
     async with asyncio.TaskGroup() as group:
         listening = group.create_task(_listen(client, listener, tty=tty))
         typing = group.create_task(_type(client, type_in, ends_input, keys, listening))
@@ -46,7 +47,8 @@ async def _type(
     keys: bytes,
     listening: asyncio.Task[None],
 ) -> None:
-    """Until the client has no more; one that has gone is seen when it is written to."""
+    """Pass on what the client types, until it has no more; one that has gone is seen when it is
+    written to."""
     escape = Escape(keys) if keys else None
     while data := await _read(client):
         has_left = False

@@ -140,7 +140,8 @@ class Containers:
     async def create(
         self, spec: Create, name: str, image_id: str, image_name: str, platform: str
     ) -> OneContainer:
-        """Raises `AlreadyExists` for a name that is taken."""
+        """Make a container, which does not run yet. Raises `AlreadyExists` for a name that is
+        taken."""
         self.check_free(name)
         config, ref = await self._open_image(image_name, platform)
         try:
@@ -196,7 +197,8 @@ class Containers:
         return one
 
     def check_free(self, name: str) -> None:
-        """Raises `AlreadyExists`, and `InvalidRequest` for what is no name."""
+        """See that a container may have this name. Raises `AlreadyExists`, and `InvalidRequest` for
+        what is no name."""
         if name:
             names.check(name)
         for one in self._all.values():
@@ -208,7 +210,8 @@ class Containers:
                 )
 
     async def start(self, one: OneContainer) -> None:
-        """Until its process is there. Raises `InvalidRequest` if it can't be started."""
+        """Start a container; returns when its process is there. Raises `InvalidRequest` if it can't
+        be started."""
         assert self._group is not None
         await self._end_copies(one)
         async with one.at_rest:
@@ -309,8 +312,9 @@ class Containers:
 
     @asynccontextmanager
     async def reaching(self, one: OneContainer, request: RootedRequest) -> AsyncIterator[Reaching]:
-        """Its files, whether it runs or not; `request.root` is filled in. While a container that
-        doesn't run is read or written, it is not started or removed, unless that takes long."""
+        """A request for a container's files, whether it runs or not; `request.root` is filled in.
+        While a container that doesn't run is read or written, it is not started or removed, unless
+        that takes long."""
         if one.running:
             async with _reached(request, one.process.root) as reached:
                 with one.copying(reached):
@@ -334,7 +338,8 @@ class Containers:
     # -- more processes --
 
     def new_exec(self, one: OneContainer, spec: ExecCreate) -> OneExec:
-        """Raises `AlreadyExists` if the container does not run."""
+        """Note one more process for a container. Raises `AlreadyExists` if the container does not
+        run."""
         _ = one.process
         process = OneExec(spec)
         one.keep(process)
@@ -342,14 +347,15 @@ class Containers:
         return process
 
     def find_exec(self, id: str) -> tuple[OneContainer, OneExec]:
-        """Raises `NotFound`."""
+        """A process by its id, and its container. Raises `NotFound`."""
         for one in self._all.values():
             if (process := one.execs.get(id)) is not None:
                 return one, process
         raise NotFound(f"No such exec instance: {id}")
 
     def start_exec(self, one: OneContainer, process: OneExec) -> None:
-        """Raises `AlreadyExists` if the container does not run, or it was started before."""
+        """Start a process that was noted. Raises `AlreadyExists` if the container does not run, or
+        it was started before."""
         assert self._group is not None
         running = one.process
         process.begin()
@@ -374,7 +380,7 @@ class Containers:
         self.tell(one, "stop")
 
     async def remove(self, one: OneContainer) -> None:
-        """It must have ended. Idempotent."""
+        """Remove a container, which must have ended, with all that it wrote. Idempotent."""
         await self._end_copies(one)
         async with one.at_rest:
             if self._all.pop(one.id, None) is None:

@@ -44,7 +44,7 @@ WHO = [
 
 
 def check(name: str) -> None:
-    """Raises `InvalidRequest`."""
+    """See that a text can be a container's name. Raises `InvalidRequest`."""
     if not _NAME.fullmatch(name):
         raise InvalidRequest(
             f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"

@@ -74,7 +74,7 @@ class Listener:
         self._queue.put_nowait(entry)
 
     async def entries(self) -> AsyncIterator[LogEntry]:
-        """Until the container has ended."""
+        """The pieces as they come, until the container has ended."""
         while (entry := await self._queue.get()) is not None:
             yield entry
             size = len(entry.data)
@@ -118,7 +118,8 @@ class ContainerOutput:
             listener.put(entry)
 
     def end(self) -> None:
-        """It has ended. Idempotent."""
+        """Note that the container has ended: listeners get what is left, and no more.
+        Idempotent."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -120,7 +120,8 @@ class Create(msgspec.Struct, rename="pascal"):
 
 
 def read(data: bytes) -> Create:
-    """Raises `InvalidRequest`, and `Unsupported` by name."""
+    """What the body of `POST /containers/create` asks for. Raises `InvalidRequest`, and
+    `Unsupported` by name."""
     top = (*_names(Create), *REFUSED, "NetworkingConfig")
     raw = named(read_json(data, dict[str, object]), top)
     host = raw.get("HostConfig") or {}
@@ -232,7 +233,8 @@ def ulimits(spec: Create) -> list[Rlimit]:
 
 
 def extra_hosts(spec: Create, host_gateway: str = "") -> list[tuple[str, str]]:
-    """Raises `InvalidRequest`."""
+    """The (name, address) pairs of `ExtraHosts`; `host_gateway` is what that name stands for.
+    Raises `InvalidRequest`."""
     hosts: list[tuple[str, str]] = []
     for text in spec.host_config.extra_hosts or ():
         name, colon, address = text.partition(":")

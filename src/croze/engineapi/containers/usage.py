@@ -50,7 +50,7 @@ async def stats(request: web.Request, services: Services) -> web.StreamResponse:
 
 
 async def _pause(one: OneContainer) -> None:
-    """Until the next sample, or the container's end."""
+    """Wait until the next sample is due, or the container has ended."""
     try:
         async with asyncio.timeout(EVERY_S):
             await one.ended.wait()

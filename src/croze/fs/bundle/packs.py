@@ -39,7 +39,7 @@ class PackWriter(Struct):
             self._finish()
 
     def finish(self) -> list[Pack]:
-        """The packs that were made."""
+        """Write what is left; the packs that were made."""
         self._finish()
         return self.packs
 

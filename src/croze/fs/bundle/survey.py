@@ -132,7 +132,7 @@ def _read_dir(root_fd: int, path: bytes) -> list[_Seen]:
 
 
 def _seen(fd: int, name: str, prefix: bytes, st: os.stat_result) -> _Seen:
-    """Raises `FileNotFoundError` for what has gone meanwhile."""
+    """An entry of an open directory. Raises `FileNotFoundError` for what has gone meanwhile."""
     link = b""
     if stat.S_ISLNK(st.st_mode):
         try:

@@ -28,7 +28,8 @@ class FileChange(msgspec.Struct, frozen=True, order=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """The first few, in order of their paths, and how many there are of how many."""
+    """How trees differ: the first few files in order of their paths, and how many there are of how
+    many."""
 
     files: tuple[FileChange, ...] = ()
     count: int = 0

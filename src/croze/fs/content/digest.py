@@ -30,7 +30,7 @@ def header(
     device: tuple[int, int] = (0, 0),
     xattrs: dict[str, bytes] | None = None,
 ) -> bytes:
-    """What is hashed before the content."""
+    """The bytes of an entry that are hashed before its content."""
     kind = stat.S_IFMT(mode)
     bits = 0o777 | mode & 0o7777 if kind == stat.S_IFLNK else mode & 0o7777
     data = b"namemode%duid%dgid%dsize%dtypeflag%slinkname%sunamegnamedevmajor%ddevminor%d" % (
@@ -48,7 +48,7 @@ def header_pieces(
     linkname: bytes = b"",
     xattrs: dict[str, bytes] | None = None,
 ) -> tuple[bytes, ...]:
-    """`header`, field by field, for people."""
+    """`header` in pieces, a field each, for people to compare."""
     kind, rest = stat.S_IFMT(mode), header(mode, uid, gid, size, linkname, (0, 0), xattrs)
     bits = 0o777 | mode & 0o7777 if kind == stat.S_IFLNK else mode & 0o7777
     fields = (

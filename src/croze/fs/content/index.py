@@ -30,7 +30,7 @@ _LARGE = 256 << 10
 
 
 class IndexNode(msgspec.Struct, array_like=True, gc=False):
-    """One entry."""
+    """What is known of one entry of a tree: its kind, its digest, and what is in it."""
 
     kind: int
     digest: bytes = b""

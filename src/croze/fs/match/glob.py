@@ -29,13 +29,13 @@ def match(pattern: str, name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def compile_glob(pattern: str) -> Glob:
-    """Raises BadPattern."""
+    """The compiled pattern; equal ones are kept. Raises BadPattern."""
     return Glob(pattern)
 
 
 def fits_so_far(pattern: str, name: str) -> bool:
-    """The same, but what is wrong behind the first chunk that doesn't fit goes unnoticed, as with
-    Go's `filepath.Match`. Raises BadPattern."""
+    """Like `match`, but what is wrong behind the first chunk that doesn't fit goes unnoticed, as
+    with Go's `filepath.Match`. Raises BadPattern."""
     chunks = list(_chunks(pattern))
     at = 0
     for number, (star, text) in enumerate(chunks):

@@ -48,7 +48,8 @@ class PatternMatcher:
         return self.walk_match(path, None)[0]
 
     def walk_match(self, path: str, parent: MatchState | None) -> tuple[bool, MatchState]:
-        """The same question in a walk: `parent` is what the directory above got, or None."""
+        """Like `matches_or_parent`, for a walk: `parent` is what the directory above got, or None
+        at the top; the second value is for what is below."""
         if parent is not None and self._single is not None and not self._single.exclusion:
             hit = parent[0] or self._single.match(path)
             return hit, ((True,) if hit else (False,))

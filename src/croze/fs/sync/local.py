@@ -54,7 +54,8 @@ class _Differs(Exception):
 
 
 class Looked(msgspec.Struct, frozen=True):
-    """Whether a directory is as it was, and how many of its entries are, from the first."""
+    """What a look at a directory has told: whether it is as it was, and how many of its entries
+    are, from the first."""
 
     same: bool
     entries: int = 0

@@ -75,7 +75,8 @@ def load_state(path: str | None) -> SyncState | None:
 
 
 def load_notes(path: str | None) -> SyncNotes | None:
-    """The same, with what is `mirrored` left as it is."""
+    """The saved state, with its list of entries unread until somebody wants it; None if there is
+    none that can be trusted."""
     if path is None:
         return None
     try:
@@ -87,7 +88,7 @@ def load_notes(path: str | None) -> SyncNotes | None:
 
 
 def read_mirrored(notes: SyncNotes) -> list[MirroredEntry]:
-    """Raises `msgspec.DecodeError`."""
+    """The entries that the notes tell of. Raises `msgspec.DecodeError`."""
     return _mirrored_decoder.decode(notes.mirrored)
 
 
@@ -132,7 +133,8 @@ class OrderCheck:
         self._files: set[str] = set()
 
     def check(self, entry: Entry) -> None:
-        """Raises InvalidRequest unless `entry` may come now."""
+        """See that `entry` may come now: in order, and in a directory that was shown. Raises
+        InvalidRequest."""
         path = entry.path
         head, slash, name = path.rpartition("/")
         # What is in a directory that has come needs no look at all of its path.

@@ -234,7 +234,7 @@ class Receiver:
         write_all(incoming.fd, data)
 
     def _replace(self, incoming: _Incoming) -> None:
-        """It is not what is there: a file of its own."""
+        """Make a new file of what was held of a content, which is not what is there."""
         held, incoming.held = incoming.held or [], None
         self._counts[0] += 1
         self._begin().put(incoming.entry)

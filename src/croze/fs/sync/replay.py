@@ -27,8 +27,8 @@ class Replay:
 
     @classmethod
     def load(cls, state_file: str, index_file: str) -> Self | None:
-        """None if there is nothing to compare with: no notes that can be trusted, or none of what
-        was told."""
+        """What is known of the last transfer; None if there is nothing to compare with: no notes
+        that can be trusted, or no packets in them."""
         notes = load_notes(state_file)
         if notes is None or not os.path.exists(index_file):
             return None
@@ -44,7 +44,7 @@ class Replay:
 
     @property
     def is_same(self) -> bool:
-        """All has come that came the last time."""
+        """Whether all has come that came the last time."""
         return self.count == len(self.notes.packets)
 
 

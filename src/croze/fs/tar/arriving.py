@@ -61,7 +61,7 @@ class ArrivingFile(io.RawIOBase):
         return self._file.seek(offset, whence)
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the file and the pipe. Idempotent."""
         if not self.closed:
             self._file.close()
             os.close(self._news)

@@ -63,7 +63,7 @@ class Codec(Protocol):
         """The work for the next block, which must not change meanwhile."""
 
     def end(self) -> bytes:
-        """What comes last, once all is worked off."""
+        """The stream's last bytes, once all blocks are worked off."""
 
 
 class GzipMember:
@@ -212,7 +212,8 @@ def _zstd(level: int, threads: int) -> zstandard.ZstdCompressionObj:
 
 
 def codec(compression: str, level: int | None) -> Codec | None:
-    """None for what stays as it is. Raises `InvalidRequest`."""
+    """The codec for a compression at a level, None for the default one; None for `uncompressed`.
+    Raises `InvalidRequest`."""
     if compression == "uncompressed":
         return None
     if compression == "gzip":
@@ -223,7 +224,7 @@ def codec(compression: str, level: int | None) -> Codec | None:
 
 
 def gzip_level(level: int | None) -> int:
-    """What is asked for, or the default, within what there is."""
+    """A level of gzip that there is: the one asked for, at most 9, or the default one."""
     if level is None or level < 0:
         return _DEFAULT_GZIP_LEVEL
     return min(level, 9)

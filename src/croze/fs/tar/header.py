@@ -88,7 +88,7 @@ def _large_numbers(uid: int, gid: int, size: int, mtime_s: int) -> Iterator[tupl
 
 
 def padding(size: int) -> bytes:
-    """What follows a member's content up to the next block."""
+    """The zeros that follow a member's content of this size up to the next block."""
     return bytes(-size % BLOCK)
 
 

@@ -209,7 +209,7 @@ class TarReader:
 
 
 def _checked(member: Member) -> Member:
-    """Raises Corrupted for what no system call would take."""
+    """The member, if its names and numbers are such as system calls take. Raises Corrupted."""
     if "\0" in member.name or "\0" in member.linkname:
         raise Corrupted("archive/tar: invalid tar header")
     if member.uid > _MAX_ID or member.gid > _MAX_ID:
@@ -274,13 +274,14 @@ def _records(data: bytes) -> list[tuple[str, bytes]]:
 
 
 def header_text(field: bytes) -> str:
-    """A name in a header block."""
+    """The text in a field of a header, up to the first zero byte."""
     end = field.find(b"\0")
     return os.fsdecode(field if end < 0 else field[:end])
 
 
 def header_number(field: bytes, *, signed: bool = False) -> int:
-    """An octal or base-256 number. Negative ones only where they make sense."""
+    """The number in a field of a header, octal or base-256. Negative ones only where they make
+    sense."""
     if field[0] & 0x80:
         value = int.from_bytes(field, "big") & ((1 << (len(field) * 8 - 1)) - 1)
         if field[0] & 0x40:

@@ -81,7 +81,7 @@ def _leading_numbers(read: Callable[[int], bytes]) -> list[int]:
 
 
 def _validated(extents: list[Extent], size: int) -> list[Extent]:
-    """Raises Corrupted unless the extents are in order and within the file."""
+    """The extents, if they are in order and within the file. Raises Corrupted."""
     end = 0
     for offset, length in extents:
         if offset < end or offset + length > size:

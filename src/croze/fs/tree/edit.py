@@ -178,7 +178,7 @@ def make_dirs(path: str, mode: int, owner: NumericOwner | None, timestamp_ns: in
 
 
 def set_owner_and_time(path: str, owner: NumericOwner | None, timestamp_ns: int) -> None:
-    """Set what is given, links not followed; -1 leaves the time."""
+    """Set an entry's owner and time, links not followed; None and -1 leave them."""
     if owner is not None:
         os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
     if timestamp_ns != -1:

@@ -99,7 +99,8 @@ def is_opaque(path: str) -> bool:
 
 
 def check_redirect(path: str) -> None:
-    """Raises Unsupported for a directory that was renamed with `redirect_dir` on."""
+    """See that a directory was not renamed with `redirect_dir` on, which hides where its files are.
+    Raises Unsupported."""
     if _getxattr(path, _REDIRECT):
         raise Unsupported("redirect_dir is used but it's not supported in overlayfs differ")
 

@@ -202,8 +202,8 @@ class _Refused(TemplateError):
 
 
 def _fields(value: object, operand: Operand) -> object:
-    """Raises `_Refused` for a field that a struct has not, or of what has none; a map gives
-    nothing."""
+    """What the fields behind an operand lead to. Raises `_Refused` for a field that a struct has
+    not, or of what has none; a map gives nothing."""
     for name, column in operand.fields:
         if isinstance(value, Fields):
             if name not in value:

@@ -88,7 +88,8 @@ def _json(value: object) -> str:
 
 
 def in_order(value: object) -> object:
-    """As JSON has it: a map's keys in order, a struct's members as they stand."""
+    """A value in the order of Go's JSON: the keys of a map sorted, the members of a struct as they
+    stand."""
     if isinstance(value, Fields) and value.members is not None:
         return {key: in_order(one) for key, one in value.members.items()}
     if isinstance(value, Mapping):

@@ -54,7 +54,8 @@ _WORD = re.compile(
 
 
 def parts(text: str) -> Iterator[Text | Action]:
-    """Raises `TemplateError` for braces or words that end nowhere."""
+    """The parts of a template, in order. Raises `TemplateError` for braces or words that end
+    nowhere."""
     at, trim = 0, False
     while True:
         opened = text.find("{{", at)

@@ -91,7 +91,7 @@ class _Cursor(Struct):
 
 
 def parse(text: str) -> Sequence[Node]:
-    """Raises `TemplateError`."""
+    """The tree of a template's text. Raises `TemplateError`."""
     reader = _Reader(parts(text))
     try:
         body, end = reader.body(in_range=False)
@@ -109,7 +109,8 @@ class _Reader:
         self._pieces = pieces
 
     def body(self, *, in_range: bool) -> tuple[list[Node], Action | None]:
-        """Until `end` or `else`, which is returned, or until nothing is left."""
+        """The nodes up to `end` or `else`, which is returned with them, or up to the end of the
+        template."""
         nodes: list[Node] = []
         for piece in self._pieces:
             if isinstance(piece, Text):

@@ -86,7 +86,7 @@ def order(one: object, other: object) -> int:
 
 
 def equal(one: object, other: object) -> bool:
-    """Raises `TemplateError` for values of different kinds."""
+    """Whether two values are equal. Raises `TemplateError` for values of different kinds."""
     if one is None or other is None:
         return one is other
     if isinstance(one, bool) != isinstance(other, bool) or isinstance(one, str) != isinstance(

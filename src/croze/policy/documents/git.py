@@ -21,8 +21,8 @@ FULL_URL = "git.fullurl"
 
 
 def git_document(response: gateway_pb2.ResolveSourceMetaResponse) -> InputDocument:
-    """Raises `CrozeError` for what is no address, and for objects that aren't what their names
-    say."""
+    """The document of a git source. Raises `CrozeError` for what is no address, and for objects
+    that aren't what their names say."""
     source = response.Source
     url = giturl.parse_git_url(_with_scheme(source.identifier.partition("://")[2]))
     subdir = posixpath.normpath(url.subdir) if url.subdir else ""

@@ -43,7 +43,9 @@ class DocumentReader:
         depth: int = 0,
         seen: frozenset[str] = frozenset(),
     ) -> InputDocument:
-        """Raises `CrozeError`."""
+        """The document of a source, of which the daemon has told `response`. For the materials of
+        its provenance it calls itself, with their `depth` and the sources `seen` above. Raises
+        `CrozeError`."""
         if depth > MOST_DEEP:
             raise CrozeError(f"provenance materials depth exceeds limit {MOST_DEEP}")
         document = await self._one(response, platform)

@@ -42,7 +42,8 @@ class TestRun(Struct, frozen=True):
 
 
 async def run_tests(ask: Ask, run: TestRun) -> TestReport:
-    """Raises `CrozeError`."""
+    """Run the tests whose names have `run.only` in them, each with its own input. Raises
+    `CrozeError` for a policy that can't be read, and when there is no test."""
     suite = _Suite(ask, run)
     tests = [rule for rule in suite.tests if run.only in rule.name[0]]
     if not tests:

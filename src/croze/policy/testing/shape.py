@@ -106,7 +106,8 @@ _KEPT_EMPTY = frozenset(
 
 
 def shaped_input(plain: object) -> dict[str, object]:
-    """Raises `CrozeError` for a value of the wrong type."""
+    """A test's input with the fields that buildx knows, in their order. Raises `CrozeError` for a
+    value of the wrong type."""
     shaped = _shaped(plain, _INPUT, "input")
     assert isinstance(shaped, dict)
     env = shaped.get("env")

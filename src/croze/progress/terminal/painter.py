@@ -48,7 +48,8 @@ class Painter:
         self._watching = ExitStack()
 
     def watch_for_stops(self) -> None:
-        """Until `close`. Only a process's main thread is told of signals."""
+        """Hear of stops (Control-Z) until `close`. Only a process's main thread is told of
+        signals."""
         if _in_main_thread():
             before = signal.signal(signal.SIGCONT, self._go_on)
             self._watching.callback(signal.signal, signal.SIGCONT, before or signal.SIG_DFL)

@@ -54,7 +54,7 @@ def json_unmarshal(text: Value) -> Value:
 
 
 def from_json(text: str | bytes) -> Value:
-    """Raises `FunctionError`."""
+    """The value that a JSON text says. Raises `FunctionError`."""
     try:
         return from_plain(json.loads(text, parse_constant=_no_constant))
     except (ValueError, RecursionError) as error:

@@ -151,7 +151,7 @@ def numbers_range_step(first: Value, last: Value, by: Value) -> Value:
 
 
 def random_below(world: RegoSurroundings, name: Value, most: Value) -> Value:
-    """The same number for the same name and bound."""
+    """A random number below a bound: always the same one for the same name and bound."""
     n = abs(integer(most))
     key = ("rand.intn", string(name), n)
     if key not in world.memory:

@@ -16,7 +16,7 @@ _MOST = 1 << 63
 
 
 def now(world: RegoSurroundings) -> Value:
-    """The same all through an evaluation."""
+    """The time, in nanoseconds since 1970, which does not pass during an evaluation."""
     return world.now_ns
 
 

@@ -22,7 +22,7 @@ _Loader.add_implicit_resolver(_BOOLEAN, re.compile("[yYnN]"), list("yYnN"))
 
 
 def load(text: str) -> object:
-    """Raises `yaml.YAMLError`."""
+    """The plain value of a YAML text. Raises `yaml.YAMLError`."""
     loader = _Loader(text)
     try:
         return loader.get_single_data()

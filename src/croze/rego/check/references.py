@@ -23,7 +23,7 @@ from croze.rego.values import Value, text
 
 
 class ReferenceCheck(Matching):
-    """Raises `Problem` for a reference that leads nowhere."""
+    """Checks references into documents. Raises `Problem` for one that leads nowhere."""
 
     def check_ref(self, ref: RefTerm, scope: BodyScope) -> None:
         type = self.type_of(ref, scope)

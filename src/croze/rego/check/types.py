@@ -293,7 +293,7 @@ def known_keys(type_: MaybeType) -> list[Value]:
 
 
 def is_open(type_: MaybeType) -> bool:
-    """It, or a part of it, isn't known."""
+    """Whether a type, or a part of it, isn't known."""
     if type_ is None:
         return True
     match type_:

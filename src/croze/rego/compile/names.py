@@ -53,7 +53,7 @@ class Names(Struct, frozen=True):
 
 
 def names_of(module: Module, rules: frozenset[str], functions: Collection[str]) -> Names:
-    """Raises `Problem` for an import that hides another."""
+    """What names in a module stand for. Raises `Problem` for an import that hides another."""
     imports: dict[str, tuple[str, ...]] = {}
     for each in module.imports:
         if each.alias in imports:

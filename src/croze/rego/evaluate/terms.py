@@ -281,7 +281,7 @@ def _known(values: Sequence[Found]) -> Iterator[Value]:
 
 
 def is_pattern(term: Term, env: Environment) -> bool:
-    """It has a variable that is not bound: it is matched, not evaluated."""
+    """Whether a term has a variable that is not bound: it is matched then, not evaluated."""
     match term:
         case Var():
             return term.name not in env.values

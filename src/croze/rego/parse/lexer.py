@@ -33,7 +33,7 @@ class RegoToken(Struct, frozen=True):
 
 
 def tokens(text: str, file: str) -> list[RegoToken]:
-    """Raises `Problem`."""
+    """The words of a module's text. Raises `Problem`."""
     return _Lexer(text, file).run()
 
 

@@ -24,7 +24,7 @@ from croze.rego.values import TRUE
 
 
 def parse_module(file: str, text: str) -> Module:
-    """Raises `RegoError`."""
+    """The syntax tree of a module. Raises `RegoError`."""
     try:
         return _ModuleReader(text, file).module()
     except Problem as problem:

@@ -60,7 +60,7 @@ def encode(mounts: Iterable[ListedMount]) -> bytes:
 
 
 def decode(data: bytes) -> Listing:
-    """Raises `InvalidRequest` for what is no listing."""
+    """The listing in a blob's bytes. Raises `InvalidRequest` for what is none."""
     try:
         listing = gojson.unmarshal(data, type=Listing)
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -129,7 +129,8 @@ class ActionsApi(Struct, frozen=True):
         return FoundEntry(old.cache_key, _checked(old.archive_location), old.is_azure_blob)
 
     async def reserve(self, key: str) -> ReservedPlace:
-        """Raises `AlreadyExists`: also for a key that somebody is writing, or began to."""
+        """Begin a new entry: where its bytes go. Raises `AlreadyExists`: also for a key that
+        somebody is writing, or began to."""
         request = {"key": key, "version": _VERSION}
         if self.options.version == 2:
             reserved = await self._call("CreateCacheEntry", request, _Reserved2)

@@ -46,8 +46,8 @@ class ActionsToken:
 
 
 def parse(text: str, now_s: float | None = None) -> ActionsToken:
-    """Raises `InvalidRequest` for what is no such token, and `PermissionDenied` for one that is
-    expired or not valid yet."""
+    """Read a token; `now_s` in Unix seconds. Raises `InvalidRequest` for what is no such token, and
+    `PermissionDenied` for one that is expired or not valid yet."""
     claims = _claims(text)
     if claims.ac is None:
         raise InvalidRequest("invalid token without access controls")

@@ -33,7 +33,7 @@ def from_environment(attrs: Attrs, key: str, variable: str, default: str | None 
 
 
 def positive(attrs: Attrs, key: str, default: int) -> int:
-    """Raises `InvalidRequest` for what is not a positive integer."""
+    """An attribute that is a number. Raises `InvalidRequest` for what is not a positive integer."""
     text = attrs.get(key, str(default)).removeprefix("+")
     if not (text.isascii() and text.isdecimal() and len(text) < 10) or int(text) < 1:
         raise InvalidRequest(f"{key} must be a positive integer")
@@ -41,7 +41,8 @@ def positive(attrs: Attrs, key: str, default: int) -> int:
 
 
 def one_of(attrs: Attrs, key: str, allowed: tuple[str, ...]) -> str:
-    """Raises `InvalidRequest` for another value; empty where nothing is said."""
+    """An attribute that has one of the `allowed` values; empty where nothing is said. Raises
+    `InvalidRequest` for another value."""
     if key not in attrs:
         return ""
     if attrs[key] not in allowed:

@@ -47,7 +47,7 @@ class AzblobOptions:
 
 
 def parse(attrs: Attrs) -> AzblobOptions:
-    """Raises `InvalidRequest`."""
+    """What the attributes of `type=azblob` say. Raises `InvalidRequest`."""
     try:
         url = from_environment(attrs, "account_url", f"{_ENV}_ACCOUNT_URL")
     except KeyError:

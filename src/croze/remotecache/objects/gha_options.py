@@ -49,7 +49,8 @@ def blob_key(digest: str) -> str:
 
 
 def parse(attrs: Attrs) -> GhaOptions:
-    """Raises `InvalidRequest`, and `PermissionDenied` for a token that is not valid now."""
+    """What the attributes of `type=gha` say. Raises `InvalidRequest`, and `PermissionDenied` for a
+    token that is not valid now."""
     if "token" not in attrs:
         raise InvalidRequest("token not set for github actions cache")
     version = _version(attrs)

@@ -36,7 +36,8 @@ _ASKED_AT_ONCE = 16
 
 
 def parse(kind: str, attrs: Mapping[str, str]) -> Options:
-    """Raises `InvalidRequest`, also for an unknown kind."""
+    """What the attributes of a cache of this kind say. Raises `InvalidRequest`, also for an unknown
+    kind."""
     match kind:
         case "gha":
             from croze.remotecache.objects import gha_options
@@ -70,7 +71,7 @@ class ObjectCaches:
         self._latest: OrderedDict[frozenset[tuple[str, str]], ObjectCache] = OrderedDict()
 
     async def close(self) -> None:
-        """Idempotent."""
+        """Close all connections. Idempotent."""
         if self._http is not None:
             await self._http.close()
 
@@ -201,7 +202,7 @@ class Presence:
         self._slots = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def check(self, digest: str) -> None:
-        """Raises `NotFound` for a blob that is not there any more."""
+        """See that a blob is still there. Raises `NotFound`."""
         async with self._locks.hold(digest):
             if digest in self._there:
                 return

@@ -73,7 +73,7 @@ class S3Options:
 
 
 def parse(attrs: Attrs) -> S3Options:
-    """Raises `InvalidRequest`."""
+    """What the attributes of `type=s3` say. Raises `InvalidRequest`."""
     bucket, region = _needed(attrs, "bucket"), _needed(attrs, "region")
     attempts = _attempts(attrs)
     return S3Options(

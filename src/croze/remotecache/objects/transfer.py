@@ -55,7 +55,7 @@ class Piece(Struct, frozen=True):
         return self.size
 
     async def stream(self, file: BinaryIO) -> AsyncIterator[bytes]:
-        """Its bytes, from the file that it is of."""
+        """The bytes of the piece, out of the file that it is of."""
         await in_thread(file.seek, self.start)
         remaining_bytes = self.size
         while remaining_bytes and (

@@ -59,7 +59,7 @@ def unpadded(flags: int, payload: bytes) -> bytes:
 
 
 class HeaderBlock:
-    """Headers that come in pieces."""
+    """A header block that comes in several frames (HEADERS and CONTINUATION)."""
 
     def __init__(self, number: int, limit: int, *, end_stream: bool) -> None:
         self.number = number
@@ -69,8 +69,8 @@ class HeaderBlock:
         self._cost = 0
 
     def add(self, fragment: bytes) -> None:
-        """Raises `ConnectionBroken` for a block that does not end; a piece costs what it takes on
-        the wire, however small."""
+        """Take in a piece, which costs what it takes on the wire, however small. Raises
+        `ConnectionBroken` for a block that does not end."""
         self._pieces.append(fragment)
         self._cost += len(fragment) + HEAD_BYTES
         if self._cost > self._limit:

@@ -34,7 +34,7 @@ setting: Final = struct.Struct(">HI")
 
 
 class Code(IntEnum):
-    """Why a stream or a connection ends."""
+    """Error codes: why a stream or a connection ends (RFC 9113, section 7)."""
 
     NO_ERROR = 0
     PROTOCOL_ERROR = 1

@@ -47,7 +47,7 @@ class Packed(bytes):
     """A message that is compressed."""
 
     def inflated(self, limit_bytes: int = MESSAGE_LIMIT_BYTES) -> bytes:
-        """Raises `StreamBroken`."""
+        """The message itself, of at most `limit_bytes`. Raises `StreamBroken`."""
         inflating = zlib.decompressobj(_ANY_ZLIB)
         try:
             data = inflating.decompress(self, limit_bytes + 1)

@@ -250,7 +250,7 @@ class ServerConnection(Http2Connection[ServerStream]):
         self.finish(stream, outcome)
 
     def _on_goaway(self, last: int) -> None:
-        """It is about our calls, of which there are none."""
+        """Nothing happens: a peer's GOAWAY is about our calls, of which there are none."""
 
 
 def _refusal(headers: Headers) -> str:

@@ -19,7 +19,7 @@ Headers = Sequence[tuple[str, str]]
 
 
 def nothing() -> None:
-    """Nobody waits."""
+    """A callback for streams of which nobody wants to hear."""
 
 
 class Http2Stream:
@@ -39,7 +39,8 @@ class Http2Stream:
         self._taken_bytes = 0
 
     def widen(self, by: int) -> None:
-        """The peer takes so much more, or less. Raises `ConnectionBroken`."""
+        """Change the window by so many bytes, more or less, as the peer says. Raises
+        `ConnectionBroken`."""
         self.may_send += by
         if self.may_send > frames.LARGEST_WINDOW:
             message = "a stream's window beyond all bounds"
@@ -75,7 +76,7 @@ class Http2Stream:
         return credit
 
     def on_reset(self, code: int) -> None:
-        """The peer has done with it."""
+        """The peer has ended the stream by RST_STREAM, with this error code."""
 
     def end(self, with_status: status_pb2.Status) -> None:
         """Nothing comes and nothing goes any more. The first end counts."""

@@ -32,7 +32,7 @@ class ProxiedRequest(Struct, frozen=True):
 
 
 class Uncaptured(Struct, frozen=True):
-    """One that provenance can't name by digest, and why."""
+    """A request that provenance can't name by digest, and why."""
 
     method: str
     url: str

@@ -31,7 +31,7 @@ class ProxyPlace(Struct, frozen=True):
 
 
 class ProxyNetworks:
-    """Makes them. The authority is made for the first."""
+    """Makes networks with nothing in them but a proxy. The authority is made with the first."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -28,11 +28,11 @@ class RequestHead(Struct, frozen=True):
     headers: tuple[tuple[str, str], ...]
 
     def header(self, name: str) -> str:
-        """All values; empty for none."""
+        """The values of a header, joined by commas; empty for none."""
         return ", ".join(value for key, value in self.headers if key == name)
 
     def passed_on(self) -> dict[str, str]:
-        """What is for the server, and not for us."""
+        """The headers that are for the server, and not for the proxy."""
         dropped = _HOP_BY_HOP | {"host", "accept-encoding", "expect"}
         named = {key: self.header(key) for key, _ in self.headers if key not in dropped}
         cookies = [value for key, value in self.headers if key == "cookie"]
@@ -51,7 +51,8 @@ def is_hop_by_hop(name: str) -> bool:
 
 
 async def read_head(reader: StreamReader) -> RequestHead | None:
-    """None when the client has nothing more to say. Raises `InvalidRequest`."""
+    """The next request's first lines; None when the client has nothing more to say. Raises
+    `InvalidRequest`."""
     try:
         data = await reader.readuntil(b"\r\n\r\n")
     except IncompleteReadError as error:
@@ -74,7 +75,8 @@ async def read_head(reader: StreamReader) -> RequestHead | None:
 
 
 def body_of(head: RequestHead, reader: StreamReader) -> AsyncIterator[bytes] | None:
-    """What follows; None for nothing. Raises `InvalidRequest`, now or while it is read."""
+    """The bytes that follow a request's head; None for none. Raises `InvalidRequest`, now or while
+    they are read."""
     coding, length = head.header("transfer-encoding"), head.header("content-length")
     if coding:
         if coding.lower() != "chunked" or length:

@@ -46,7 +46,7 @@ class Trust:
             os.close(fd)
 
     def add(self) -> None:
-        """Raises `OSError`."""
+        """Add the authority to the bundle. Raises `OSError`."""
         data = self._read() if self._bundle else None
         if data is None or self._pem in data:
             self._bundle = ""
