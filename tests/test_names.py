@@ -157,17 +157,22 @@ def j():
     ]
 
 
-def docstrings(source: str) -> Iterator[tuple[int, str]]:
-    """Texts of modules, classes and functions, and those below names."""
+def docstrings(source: str) -> Iterator[tuple[int, str, bool]]:
+    """Texts of modules, classes and functions, and those below names; and whether it is one of a
+    class or function."""
     for node in ast.walk(parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            for statement in node.body:
+            for place, statement in enumerate(node.body):
                 match statement:
                     case ast.Expr(value=ast.Constant(value=str(text)), lineno=line):
-                        yield line, text
+                        yield line, text, place == 0 and not isinstance(node, ast.Module)
 
 
 _RIDDLE = re.compile(r"(Of|Those|All of (it|them))\b")
+
+_SECOND = re.compile(r"(Raises|The same|Idempotent|Until|Its?|Both)\b")
+"""What may come second: first comes what a thing is, or does. `Raises X.` says nothing of what is
+there when nothing is raised, and `The same.` nothing to whoever has not read what stands above."""
 
 
 def test_docstrings_name_what_they_are_about() -> None:
@@ -175,9 +180,11 @@ def test_docstrings_name_what_they_are_about() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line}: {text.splitlines()[0]}"
         for path in files("src")
-        for line, text in docstrings(path.read_text("utf-8"))
-        if _RIDDLE.match(text)
+        for line, text, is_definition in docstrings(path.read_text("utf-8"))
+        if _RIDDLE.match(text) or (is_definition and _SECOND.match(text))
     ]
     assert not wrong, "begin with the thing itself:\n" + "\n".join(wrong)
-    source = 'X = 1\n"""Of x."""\ndef f():\n    """Of f."""\n'
-    assert list(docstrings(source)) == [(2, "Of x."), (4, "Of f.")]
+    source = 'X = 1\n"""Of x."""\ndef f():\n    """Raises E."""\n    y = 1\n    """Its y."""\n'
+    assert list(docstrings(source)) == [
+        *((2, "Of x.", False), (4, "Raises E.", True), (6, "Its y.", False))
+    ]

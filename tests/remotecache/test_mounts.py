@@ -24,7 +24,7 @@ from croze.remotecache.mounts import listing
 from croze.remotecache.mounts.carried import BuildMounts
 from croze.remotecache.mounts.exporting import MountsExport
 from croze.remotecache.mounts.listing import LISTING, ListedBlob, ListedMount
-from croze.remotecache.mounts.merging import MountOffer, bring_if_new
+from croze.remotecache.mounts.merging import MountOffer, bring
 from croze.remotecache.mounts.options import MountOptions
 from croze.remotecache.mounts.services import MountServices
 from croze.remotecache.objects.contract import Bring
@@ -164,7 +164,7 @@ class Machine:
 
     async def bring(self, cache: Cache, id: str) -> None:
         for offer in (await self.importing(cache)).offers((id, "")):
-            await bring_if_new(self.services, offer, None, SHARED, sessions=())
+            await bring(self.services, offer, None, SHARED, sessions=())
 
     def leftovers(self) -> list[str]:
         """What is neither a mount nor known."""
@@ -308,7 +308,7 @@ async def test_what_is_broken_off_leaves_nothing(machine: Machine, other: Machin
     cache.stuck = asyncio.Event()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await bring_if_new(other.services, offer, None, SHARED, sessions=())
+            await bring(other.services, offer, None, SHARED, sessions=())
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await machine.export(Cache(stuck=cache.stuck), "/a")
@@ -356,7 +356,7 @@ async def test_packs_that_nobody_listed_are_not_fetched(machine: Machine, other:
 
     bad = MountOffer(msgspec.structs.replace(offer.mount, packs=()), cache, 1 << 30)
     with pytest.raises(InvalidRequest, match="packs that are not listed"):
-        await bring_if_new(other.services, bad, None, SHARED, sessions=())
+        await bring(other.services, bad, None, SHARED, sessions=())
 
 
 @NEEDS_ROOT

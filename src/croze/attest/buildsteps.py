@@ -122,7 +122,7 @@ def in_order(value: object) -> msgspec.Raw:
 
 
 def through_map(value: object) -> object:
-    """As it comes out of Go's `map[string]any`: large numbers are floats, and rounded."""
+    """A value as it comes out of Go's `map[string]any`: large numbers are floats, and rounded."""
     if isinstance(value, dict):
         return {key: through_map(each) for key, each in value.items()}
     if isinstance(value, list):

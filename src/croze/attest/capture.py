@@ -28,8 +28,8 @@ DEFAULT_SSH = "default"
 
 
 class Capture(Struct):
-    """Everything once; what was added first counts. `secrets` and `ssh` are by id, and whether
-    the build could have done without."""
+    """All that a result was made of, each thing once; what was added first counts. `secrets` and
+    `ssh` are by id, and whether the build could have done without."""
 
     materials: dict[object, Material] = field(default_factory=dict)
     secrets: dict[str, bool] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Capture(Struct):
     """What they asked by way of it that has no digest."""
 
     def add(self, material: Material) -> None:
-        """URLs lose their credentials."""
+        """Note a material. URLs lose their credentials."""
         material = _redacted(material)
         self.materials.setdefault(_identity(material), material)
 
@@ -58,7 +58,7 @@ class Capture(Struct):
         self.ssh[id] = self.ssh.get(id, True) and optional
 
     def merge(self, other: Capture) -> None:
-        """What another result of the same build was made of."""
+        """Note, too, what another result of the same build was made of."""
         for material in other.materials.values():
             self.add(material)
         for id, optional in other.secrets.items():
@@ -125,7 +125,7 @@ class SortedCapture(Struct, frozen=True):
 
     @property
     def complete(self) -> bool:
-        """Nothing was used but what is listed with a digest."""
+        """Whether nothing was used but what is listed with a digest."""
         return not self.incomplete and not self.locals
 
 

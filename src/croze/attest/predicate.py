@@ -24,14 +24,15 @@ _HERMETIC_V02 = "https://mobyproject.org/buildkit@v1#hermetic"
 
 
 class ResolvedDependency(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A material."""
+    """A material, as SLSA v1 has it."""
 
     uri: str = ""
     digest: Mapping[str, str] = {}
 
 
 class Predicate(Struct, frozen=True):
-    """What both versions say, each in its own words. Times are RFC 3339."""
+    """The facts of a build that both versions of the predicate tell, each in its own words. Times
+    are RFC 3339."""
 
     materials: tuple[ResolvedDependency, ...]
     config_source: ConfigSource
@@ -51,12 +52,12 @@ class Predicate(Struct, frozen=True):
     reproducible: bool = False
 
     def min(self) -> Predicate:
-        """Without what may be private."""
+        """The predicate without what may be private, for `mode=min`."""
         request, less = self.request.scrubbed()
         return replace(self, request=request, request_complete=self.request_complete and not less)
 
     def v1(self) -> object:
-        """To be marshalled. What Go takes through a map comes out sorted."""
+        """SLSA v1's predicate, to be marshalled. What Go takes through a map comes out sorted."""
         dependencies = {"resolvedDependencies": self.materials} if self.materials else {}
         return _ordered(
             buildDefinition=_ordered(
@@ -91,7 +92,7 @@ class Predicate(Struct, frozen=True):
         )
 
     def v02(self) -> object:
-        """To be marshalled."""
+        """SLSA v0.2's predicate, to be marshalled."""
         environment = dict(self.environment)
         environment["platform"] = environment.pop("builderPlatform")
         source = self.config_source

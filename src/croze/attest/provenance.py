@@ -45,7 +45,7 @@ Layers = Mapping[tuple[str, int], Sequence[Sequence[Descriptor]]]
 
 
 class ProvenanceOptions(Struct, frozen=True):
-    """`attest:provenance`."""
+    """What `attest:provenance` asks for."""
 
     mode: str = "max"
     predicate_type: str = V1
@@ -103,7 +103,7 @@ class BuildFacts(Struct, frozen=True):
 
 
 def new_id() -> str:
-    """As BuildKit makes ids."""
+    """An identifier as BuildKit makes them."""
     return "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH))
 
 
@@ -190,7 +190,7 @@ class Account(Struct, frozen=True):
 
 
 def incomplete(used: SortedCapture) -> CrozeError:
-    """What of a result's materials is not known."""
+    """The error that tells which of a result's materials are not known."""
     lines = [
         "provenance materials are incomplete",
         "",

@@ -22,7 +22,7 @@ VCS = "vcs:"
 
 
 class LentName(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A secret or an ssh socket."""
+    """The id of a secret or an ssh socket, and whether the build could have done without."""
 
     id: str = ""
     optional: bool = False
@@ -77,7 +77,7 @@ class RequestProvenance(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def says(self) -> bool:
-        """More than where the instructions came from."""
+        """Whether it tells more than where the instructions came from."""
         request = self.request
         return request is not None and bool(request.frontend or request.args or request.inputs)
 
@@ -106,7 +106,8 @@ class AttestedRequest(Struct, frozen=True):
 
     @property
     def args(self) -> Mapping[str, str]:
-        """What counts of the options: not what is the host's, nor what is asked of attestations."""
+        """The options that count: not those that are the host's, nor what is asked of
+        attestations."""
         context = self.opts.get("contextkey") or _CONTEXT
         args = {}
         for key, value in self.opts.items():

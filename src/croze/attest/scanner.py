@@ -37,7 +37,7 @@ class ScanTarget(Struct, frozen=True):
 
 
 class Scanner(Struct, frozen=True):
-    """An image that scans. `parameters` are what the request says besides."""
+    """Makes SBOMs by running an image. `parameters` are what the request says besides."""
 
     image: str
     config: RunConfig
@@ -45,8 +45,8 @@ class Scanner(Struct, frozen=True):
     parameters: Mapping[str, str]
 
     def scan(self, name: str, target: ScanTarget) -> ops_pb2.Definition:
-        """What makes a directory of statements. Raises `InvalidRequest` for an image that runs
-        nothing."""
+        """A definition that makes a directory of statements. Raises `InvalidRequest` for an image
+        that runs nothing."""
         args = (*self.config.entrypoint, *self.config.cmd)
         if not args:
             raise InvalidRequest(f"scanner {self.image} does not have cmd")

@@ -24,7 +24,7 @@ _BUILDABLE = ("target:", "docker-image:")
 
 
 class Privileges(Struct):
-    """Privileges that are granted, or that are wanted."""
+    """What a build may do beyond the ordinary: granted, or wanted."""
 
     network_host: bool = False
     security_insecure: bool = False
@@ -43,7 +43,7 @@ class Privileges(Struct):
 
 
 def parse_allow(texts: Iterable[str]) -> Privileges:
-    """`--allow`"""
+    """The privileges that `--allow` flags grant."""
     allowed = Privileges()
     for text in texts:
         key, equals, value = text.partition("=")

@@ -45,7 +45,7 @@ _NAMED = frozenset(("args", "contexts", "labels", "extra-hosts", "resources", "s
 
 
 class Override(Struct):
-    """What was given for one key: the last value, or all of them for keys that gather."""
+    """All that was given for one key: the last value, or every one for keys that gather."""
 
     value: str = ""
     values: list[str] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Override(Struct):
 
 
 class GrantedPrivileges(Struct):
-    """What the command line itself asks for, it need not allow as well."""
+    """What the command line itself asks for, which it need not allow as well."""
 
     read: list[str] = field(default_factory=list)
     write: list[str] = field(default_factory=list)

@@ -99,7 +99,7 @@ def plain_selection(selection: Selection) -> dict[str, object]:
 
 
 def as_json(plain: object) -> str:
-    """As Go shows its structs: members in the order they stand in."""
+    """The JSON of plain data as Go shows its structs: members in the order they stand in."""
     return marshal_indent_as_is(plain).decode()
 
 

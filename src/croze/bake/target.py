@@ -66,7 +66,7 @@ class Bases(Struct):
 
 
 class Target(Struct):
-    """Fields are those of a `target` block, with underscores for hyphens."""
+    """One target: its fields are those of a `target` block, with underscores for hyphens."""
 
     name: str = ""
     description: str = ""

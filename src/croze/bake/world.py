@@ -22,11 +22,12 @@ class World(Surroundings, Protocol):
         ...
 
     def warn(self, text: str) -> None:
-        """Something that the user should know of, though it stops nothing."""
+        """Tell the user something that they should know of, though it stops nothing."""
         ...
 
     def read(self, path: str) -> bytes:
-        """A file that a definition names. OSError with its usual message if it cannot be read."""
+        """The bytes of a file that a definition names. OSError with its usual message if it cannot
+        be read."""
         ...
 
 

@@ -17,7 +17,7 @@ OWN = "croze"
 
 
 def is_address(name: str) -> bool:
-    """Whether it names no builder but where a daemon listens."""
+    """Whether a text says where a daemon listens, and names no builder."""
     return ":" in name
 
 
@@ -68,8 +68,9 @@ def of_context(name: str, contexts: Contexts) -> BuilderInstance | None:
 
 
 def everybody(stored: Transaction, contexts: Contexts) -> list[BuilderInstance]:
-    """Stored builders, then the user's own, then those of docker contexts. The user's own is there
-    even if buildx has stored another one under its name; else each name is there once."""
+    """All builders: the stored ones, then the user's own, then those of docker contexts. The user's
+    own is there even if buildx has stored another one under its name; else each name is there
+    once."""
     builders = [*stored.builders(), own()]
     names = {builder.name for builder in builders}
     for name in contexts.names():

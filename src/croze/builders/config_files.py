@@ -46,7 +46,7 @@ def read_config(path: str) -> dict[str, object]:
 
 
 def load_config_files(path: str) -> dict[str, bytes]:
-    """What is copied to the node's `CONFIG_DIR`, by relative path. Raises `InvalidRequest`."""
+    """The files to copy to the node's `CONFIG_DIR`, by relative path. Raises `InvalidRequest`."""
     config = read_config(path)
     files: dict[str, bytes] = {}
     registries = config.get("registry")

@@ -31,7 +31,8 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
 class TlsFiles(Struct, frozen=True):
-    """Files in PEM form; `verify` off takes any server certificate."""
+    """How to speak TLS with an engine, by files in PEM form; `verify` off takes any server
+    certificate."""
 
     ca: Path | None = None
     cert: Path | None = None
@@ -40,7 +41,7 @@ class TlsFiles(Struct, frozen=True):
 
 
 class KubernetesEndpoint(Struct, frozen=True):
-    """A cluster that a context names, too, as older Docker CLIs wrote it down."""
+    """The cluster that a context names, as older Docker CLIs wrote it down."""
 
     file: Path
     settings: Mapping[str, object]
@@ -68,7 +69,7 @@ class DockerContext(Struct, frozen=True):
         return ["ssh", *user, *port, *host]
 
     def secured(self) -> ssl.SSLContext | None:
-        """For the connection; None for an engine that is spoken to in the clear. Raises
+        """TLS for the connection; None for an engine that is spoken to in the clear. Raises
         `InvalidRequest`."""
         if self.tls is None:
             return None
@@ -88,7 +89,8 @@ class DockerContext(Struct, frozen=True):
         return context
 
     def unreachable(self, why: str) -> Unavailable:
-        """In Docker's words; with the reason unless it is that nobody listens there."""
+        """The error for an engine that can't be dialled, in Docker's words; with the reason unless
+        it is that nobody listens there."""
         nobody = (os.strerror(number).lower() for number in (errno.ENOENT, errno.ECONNREFUSED))
         plain = any(text in why.lower() for text in nobody)
         return Unavailable(

@@ -22,7 +22,8 @@ _DEFAULTS = {"unix": "/var/run/docker.sock", "npipe": "//./pipe/docker_engine"}
 
 
 def engine_endpoint(name: str, contexts: Contexts) -> str:
-    """A docker context's name as it is, an address in full. Raises `InvalidRequest`."""
+    """The endpoint that a name or address stands for: a docker context's name as it is, an address
+    in full. Raises `InvalidRequest`."""
     try:
         context = contexts.get(name)
     except NotFound:
@@ -31,7 +32,8 @@ def engine_endpoint(name: str, contexts: Contexts) -> str:
 
 
 def default_engine_endpoint(contexts: Contexts) -> str:
-    """The engine in force. Raises `InvalidRequest` where the builder could not name it later."""
+    """The endpoint of the engine in force. Raises `InvalidRequest` where the builder could not name
+    it later."""
     current = contexts.get(contexts.current)
     if current.name == DEFAULT and current.tls is not None:
         raise InvalidRequest(
@@ -74,7 +76,7 @@ def _bad(text: str, why: str) -> InvalidRequest:
 
 
 def kubernetes_endpoint(builder: str, node: str, stored: BuilderInstance | None) -> str:
-    """Different for every node, as a builder's endpoints must be."""
+    """An endpoint for a new node, different for every one, as a builder's endpoints must be."""
     deployment = node or _deployment_name(stored)
     query = {"deployment": deployment, "kubeconfig": os.environ.get("KUBECONFIG", "")}
     return f"kubernetes:///{quote(builder)}?{urlencode(query)}"

@@ -60,7 +60,7 @@ class BuilderFiles:
             yield Transaction(self)
 
     def make_directory(self, relative: str) -> None:
-        """With the parents that lack, for the user alone."""
+        """Make a directory below, with the parents that lack, for the user alone."""
         path = self.directory / relative
         missing = [p for p in (path, *path.parents) if not p.exists()]
         for folder in reversed(missing):
@@ -107,14 +107,14 @@ class Transaction:
         self._files.write(f"instances/{name}", gojson.marshal(builder))
 
     def remove(self, name: str) -> None:
-        """A builder and all that is kept for it. Nothing happens when there is none."""
+        """Remove a builder and all that is kept for it. Nothing happens when there is none."""
         name = checked_name(name)
         self.forget_builds(name)
         for folder in ("activity", "instances"):
             (self._directory / folder / name).unlink(missing_ok=True)
 
     def forget_builds(self, builder: str, node: str = "") -> None:
-        """The references to builds of a builder, or of one node of it."""
+        """Remove the references to builds of a builder, or of one node of it."""
         folder = self._directory / "refs" / checked_name(builder)
         if node:
             folder /= checked_name(node)
@@ -132,7 +132,7 @@ class Transaction:
             (self._directory / "refs/__group__" / group).unlink(missing_ok=True)
 
     def touch(self, name: str) -> None:
-        """Say that the builder is used now."""
+        """Note that the builder is used now."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._files.write(f"activity/{checked_name(name)}", now.encode("ascii"))
 

@@ -29,6 +29,6 @@ class StoredBuilders(Struct, frozen=True):
 
 @contextmanager
 def known() -> Iterator[StoredBuilders]:
-    """Alone with the files of builders until the end."""
+    """The builders, while inside: nobody else changes their files until the end."""
     with BuilderFiles(buildx_dir()).transaction() as stored:
         yield StoredBuilders(stored, Contexts(config_dir()))

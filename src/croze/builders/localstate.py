@@ -51,7 +51,8 @@ def read_group(directory: Path, ref: str) -> StateGroup:
 
 
 def save(files: BuilderFiles, builder: str, node: str, ref: str, state: LocalState) -> None:
-    """Written whole; no lock is needed, since nobody changes it."""
+    """Write what is remembered of a build, as a whole; no lock is needed, since nobody changes
+    it."""
     members = {
         "Target": state.target,
         "LocalPath": state.local_path,
@@ -64,14 +65,15 @@ def save(files: BuilderFiles, builder: str, node: str, ref: str, state: LocalSta
 
 
 def save_group(files: BuilderFiles, id: str, targets: Sequence[str], refs: Sequence[str]) -> None:
-    """The builds of one Bake call, and what it was asked for."""
+    """Write down the builds of one Bake call, and what it was asked for."""
     members = {"Targets": list(targets), "Refs": list(refs)}
     files.make_directory(f"refs/{GROUPS}")
     files.write(f"refs/{GROUPS}/{id}", gojson.marshal(members), 0o600)
 
 
 def read(directory: Path, builder: str, node: str, ref: str) -> LocalState | None:
-    """None for a build of another machine, and for a file that holds something else."""
+    """What is remembered of a build; None for one of another machine, and for a file that holds
+    something else."""
     if any("/" in part or part in ("", ".", "..") for part in (builder, node, ref)):
         return None
     try:

@@ -39,7 +39,8 @@ def parse_choice(text: str) -> str:
 
 
 def by_fixed(fixed: Offered, platforms_wanted: Sequence[Platform]) -> list[NodeShare] | None:
-    """None when some platform is nobody's by what users fixed: the daemons have to be asked."""
+    """What each node builds by the platforms that users fixed; None when some platform is nobody's:
+    the daemons have to be asked."""
     best = [_best(fixed, platform, platforms.only_strict) for platform in platforms_wanted]
     nodes = [node for node in best if node is not None]
     return None if len(nodes) < len(best) else _shares(nodes or [0], platforms_wanted)
@@ -48,7 +49,8 @@ def by_fixed(fixed: Offered, platforms_wanted: Sequence[Platform]) -> list[NodeS
 def by_all(
     offered: Offered, platforms_wanted: Sequence[Platform], loads: Sequence[int] | None = None
 ) -> list[NodeShare]:
-    """With `loads`, of nodes that are equally good the one with the smallest."""
+    """What each node builds by all that the daemons offer. With `loads`, of nodes that are equally
+    good the one with the smallest."""
     nodes = [_of_all(offered, platform, loads) for platform in platforms_wanted]
     if not nodes and loads is not None:
         nodes = [_idlest(_same_kind(offered), loads)]

@@ -22,7 +22,8 @@ CONFIG_DIGEST = "config.digest"
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """The latest build, or the one that is named."""
+    """Show the rest of the latest build, or of the one that is named; the exit code is the
+    build's."""
     flags = Flags(COMMAND, "Show the rest of a build, and take its exit code", "[OPTIONS] [REF]")
     flags.text("--progress", help=f"Set type of progress output ({', '.join(PROGRESS)})")
     flags.switch("-q", "--quiet", help="Suppress the output and print the image ID on success")

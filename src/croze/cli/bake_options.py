@@ -13,7 +13,7 @@ from croze.client.options import BuildOptions
 
 
 class BakeTargets(Struct, frozen=True):
-    """All that one call builds."""
+    """All that one call of `croze bake` builds."""
 
     selection: Selection
     requests: Mapping[str, BuildRequest]

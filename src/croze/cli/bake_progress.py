@@ -36,7 +36,7 @@ class BakeProgress:
         self.display.update(status)
 
     def ended(self) -> None:
-        """Somebody else has closed the display."""
+        """Note that somebody else has closed the display."""
         self._display = None
 
     def close(self) -> None:

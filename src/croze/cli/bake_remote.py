@@ -22,8 +22,8 @@ HERE = "cwd://"
 
 
 class Words(Struct, frozen=True):
-    """The command's words: where the definition is, what its targets may call the directory of the
-    command, and the targets."""
+    """The words of a command whose definition is elsewhere: where it is, what its targets may call
+    the directory of the command, and the targets."""
 
     url: str
     command_context: str

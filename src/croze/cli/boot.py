@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 async def boot(drivers: Sequence[tuple[str, Driver]], mode: str = "auto") -> None:
-    """All at once. With several, each step has its node's name before it. Raises `CrozeError` of
-    the first that did not come up; the others are given the time that they need."""
+    """Bring daemons up, all at once. With several, each step has its node's name before it. Raises
+    `CrozeError` of the first that did not come up; the others are given the time that they need."""
     async with _shown(mode) as tell:
         results = await asyncio.gather(
             *(

@@ -167,7 +167,7 @@ class _Told(Struct):
 
 
 def print_message(result: BuildResult) -> None:
-    """What the frontend has to say."""
+    """Print what the frontend has to say to the user."""
     if message := result.response.get("frontend.result.inlinemessage"):
         print(f"\n{message}")
 

@@ -18,14 +18,15 @@ _AGES = ("until", "unused-for")
 
 
 class CacheFilter(Struct, frozen=True):
-    """`terms` as the daemon's filter language has them; `unused_for_s` 0 for any age."""
+    """Which records `--filter` chooses. `terms` as the daemon's filter language has them;
+    `unused_for_s` 0 for any age."""
 
     terms: tuple[str, ...] = ()
     unused_for_s: float = 0
 
     @property
     def filters(self) -> list[str]:
-        """As the Control service takes them."""
+        """The filters as the Control service takes them."""
         return [",".join(self.terms)]
 
 

@@ -22,7 +22,7 @@ _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 class CallMode(Struct, frozen=True):
-    """What is called instead of a build; no name: a build."""
+    """What `--call` says: a subrequest, and how to show its answer; no name stands for a build."""
 
     name: str = ""
     json: bool = False

@@ -20,7 +20,7 @@ class UsageError(Exception):
 
 
 class Common(Struct):
-    """What holds for every command."""
+    """The options that every command has."""
 
     debug: bool = False
     builder: str = field(default_factory=lambda: os.environ.get("BUILDX_BUILDER", ""))

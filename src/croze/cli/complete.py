@@ -60,7 +60,7 @@ class _Place(Struct, frozen=True):
 
 
 def run(request: str, words: Sequence[str]) -> int:
-    """Prints candidates for the last word."""
+    """Print the candidates for the last word."""
     *before, beginning = words or [""]
     try:
         candidates, directive = complete(before, beginning)

@@ -157,7 +157,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 
 def script(shell: str, name: str) -> str:
-    """For a command of that name."""
+    """The script that makes a shell complete a command of that name."""
     function = name.replace("-", "_").replace(".", "_")
     text = SCRIPTS[shell]
     for before, after in (("__NAME", f"__{function}"), ("_NAME ", f"_{name} "), ("NAME", name)):

@@ -55,7 +55,7 @@ def flags() -> Flags:
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """Prints the builder's name."""
+    """Make a builder, or add a node to one; prints the builder's name."""
     args = flags().read(argv, common)
     limit_s = timeout_s(args.timeout, COMMAND)
     with known() as here:

@@ -33,7 +33,7 @@ def reaches(common: Common, mode: str = "auto", key: str = "") -> list[Reach]:
 
 
 def shown(mode: str = "auto") -> Boot:
-    """Brings up a daemon with a display."""
+    """Brings up a daemon, with a display of that kind."""
 
     async def boot(driver: Driver) -> None:
         from croze.cli import boot

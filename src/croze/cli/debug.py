@@ -46,7 +46,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 
 def build(invoke: str, on: str, argv: Sequence[str], common: Common) -> int:
-    """With the monitor, when that is wanted."""
+    """Build, with the monitor when that is wanted."""
     from croze.cli import debug_build
     from croze.debug.invocation import parse_invocation
 
@@ -69,7 +69,7 @@ def verify(common: Common) -> int:
 
 
 def info(common: Common) -> int:
-    """Which daemon this is, and its worker."""
+    """Print which daemon this is, and its worker."""
 
     async def ask(client: Client) -> str:
         version = await client.info()

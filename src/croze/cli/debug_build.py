@@ -33,7 +33,7 @@ def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
 
 
 def run(argv: Sequence[str], invocation: Invocation, common: Common) -> int:
-    """The words behind `build`."""
+    """Build as the words behind `build` say, with the monitor behind it."""
     from croze.client.checks import check_texts
     from croze.debug.build import build_monitored
     from croze.errors import CrozeError

@@ -50,7 +50,7 @@ def begin(argv: Sequence[str], common: Common) -> int:
 
 
 def hold(options: BuildOptions, common: Common) -> None:
-    """Build, in the process that stays; raises `CrozeError`."""
+    """Be the process that stays: build. Raises `CrozeError`."""
     import asyncio
 
     from croze.cli.daemon import reaches
@@ -79,8 +79,8 @@ def hold(options: BuildOptions, common: Common) -> None:
 
 
 def leave_terminal() -> None:
-    """Neither its end nor its keys reach this process any more, nor what this writes it. Standard
-    input stays if it is none: there may be a context on it."""
+    """Leave the terminal: neither its end nor its keys reach this process any more, nor what this
+    writes it. Standard input stays if it is none: there may be a context on it."""
     os.setsid()
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):

@@ -108,7 +108,8 @@ def chosen(format: str, *, verbose: bool) -> str:
 
 
 def fields(record: UsageRecord, *, marked: bool) -> Fields:
-    """A record for templates. `marked`: a star at what still changes, and at what is shared."""
+    """A record's fields for templates. `marked`: a star at what still changes, and at what is
+    shared."""
     return Fields(
         {
             "ID": record.ID + ("*" if marked and record.Mutable else ""),

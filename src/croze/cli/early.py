@@ -13,13 +13,14 @@ _tell: Callable[[int], None] | None = None
 
 
 def on_done(tell: Callable[[int], None]) -> None:
-    """Whom to tell the exit code of this process's command."""
+    """Set what is to be told the exit code of this process's command."""
     global _tell
     _tell = tell
 
 
 def done(code: int) -> None:
-    """Nothing of what the command is there for is left to do, and nothing will be printed."""
+    """Tell the exit code: nothing of what the command is there for is left to do, and nothing will
+    be printed."""
     if _tell is not None:
         from croze.cli.guard import finished
 

@@ -24,8 +24,8 @@ __all__ = ["Flags", "UsageError", "default_platform", "unknown_flag"]
 
 
 class Flags(argparse.ArgumentParser):
-    """One command's flags. With a grammar other than pflag's it is no command of croze's own: the
-    options of those are not taken, and words that belong to no flag are passed over."""
+    """The flags of one command. With a grammar other than pflag's it is no command of croze's own:
+    the options of those are not taken, and words that belong to no flag are passed over."""
 
     def __init__(self, command: str, about: str, usage: str, *, grammar: Grammar = PFLAG) -> None:
         super().__init__(
@@ -115,7 +115,8 @@ class Flags(argparse.ArgumentParser):
         (file or sys.stderr).write(message)
 
     def format_help(self) -> str:
-        """As Docker's tools show it: flags by their long names, columns as wide as it takes."""
+        """The help as Docker's tools show it: flags by their long names, columns as wide as it
+        takes."""
         rows = sorted(filter(None, map(_row, self._actions)))
         width = max(len(shown) for _, shown, _ in rows) + 3
         options = (f"{shown:<{width}}{about}".rstrip() for _, shown, about in rows)
@@ -201,7 +202,7 @@ class Flags(argparse.ArgumentParser):
         }
 
     def error(self, message: str) -> NoReturn:
-        """argparse's complaint of a value, for the user."""
+        """Raise argparse's complaint of a value, for the user."""
         raise UsageError(message, self.prog)
 
 

@@ -21,7 +21,7 @@ _PADDING = 3
 
 
 def is_table(format: str) -> bool:
-    """A table's cells may be marked and shortened."""
+    """Whether a format is a table, whose cells may be marked and shortened."""
     return format.startswith(TABLE)
 
 

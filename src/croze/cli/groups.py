@@ -25,13 +25,14 @@ Run '{name} COMMAND --help' for more information on a command."""
 
 
 class SubCommand(Protocol):
-    """What a command's module holds."""
+    """A module of a command that is below another."""
 
     def run(self, argv: Sequence[str], common: Common) -> int: ...
 
 
 class CommandGroup(Struct, frozen=True):
-    """`commands`: the module of each below `package`, and what the command is for."""
+    """A command that has commands. `commands`: the module of each below `package`, and what the
+    command is for."""
 
     name: str
     about: str

@@ -56,7 +56,8 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
 
 
 def take_interrupts() -> None:
-    """From now on there is something to be left in order."""
+    """Raise KeyboardInterrupt for an interrupt from now on, as there is something to be left in
+    order. An ignored one stays so."""
     import signal
 
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
@@ -102,12 +103,13 @@ def say(message: str, code: int) -> int:
 
 
 def usage(message: str, command: str) -> int:
-    """A command line that can't be read."""
+    """Print what is wrong with a command line; the exit code."""
     return say(f"{message}\nSee '{command} --help'.", 1)
 
 
 def failed(error: CrozeError, common: Common) -> int:
-    """A build or a request failed: the excerpt of the user's file, and the one clear message."""
+    """Print why a build or a request failed: the excerpt of the user's file, and the one clear
+    message. The exit code."""
     from croze.errors import ResourceExhausted
     from croze.progress.errors import print_error
 

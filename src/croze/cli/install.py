@@ -26,7 +26,8 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 
 def set_alias(plugin: str) -> None:
-    """All else in the file stays. Raises `InvalidRequest` for a file that holds no settings."""
+    """Set or remove the alias. All else in the file stays. Raises `InvalidRequest` for a file that
+    holds no settings."""
     path = config_dir() / "config.json"
     try:
         settings = parse_settings(read_settings(path))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ConnectedNode(Struct, frozen=True):
-    """A connected node; its names are those under which builds are remembered."""
+    """A node that is connected; its names are those under which builds are remembered."""
 
     builder: str
     name: str

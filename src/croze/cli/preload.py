@@ -49,7 +49,7 @@ IN_ENGINES = (b'"docker-container"', b'"kubernetes"')
 
 
 def everything() -> None:
-    """Import it all."""
+    """Import all that commands use."""
     for name in (*MODULES, *(FOR_ENGINES if _has_builders_in_engines() else ())):
         importlib.import_module(name)
     from croze.cli import bake, build
@@ -92,8 +92,8 @@ def rehearse(rounds: int = 1) -> None:
 
 @contextlib.contextmanager
 def nobodys_environment() -> Iterator[None]:
-    """That of who came first may be a git hook's, by which `/` is a work tree to look through, and
-    names a home in which files are made."""
+    """Inside, the environment is nobody's: that of who came first may be a git hook's, by which `/`
+    is a work tree to look through, and names a home in which files are made."""
     before = dict(os.environb)
     os.environb.clear()
     os.environb.update({b"BUILDX_CONFIG": b"/proc/nobody", b"BUILDX_GIT_INFO": b"0"})

@@ -37,7 +37,7 @@ def flags() -> Flags:
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """Asks first, unless told not to; shows each record as it goes."""
+    """Remove build cache. Asks first, unless told not to; shows each record as it goes."""
     args = flags().read(argv, common)
     if args.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
@@ -107,7 +107,7 @@ class _Shown:
 
 
 def row(record: UsageRecord) -> str:
-    """One line. `*` marks records that still change, and sizes that are shared."""
+    """The line of a record. `*` marks records that still change, and sizes that are shared."""
     name = record.ID + ("*" if record.Mutable else "")
     idle = "false" if record.InUse else "true"
     size_text = size(record.Size) + ("*" if record.Shared else "")
@@ -133,7 +133,7 @@ def details(record: UsageRecord) -> str:
 
 
 def confirmed(everything: bool) -> bool:
-    """Ask on the terminal; without one the answer is no."""
+    """Whether the user agrees: asked on the terminal; without one the answer is no."""
     what = "all" if everything else "all dangling"
     question = f"WARNING! This will remove {what} build cache. Are you sure you want to continue?"
     print(f"{question} [y/N] ", end="", flush=True)

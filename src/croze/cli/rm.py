@@ -38,7 +38,7 @@ def flags() -> Flags:
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """Says of each builder whether it went; 1 when one did not."""
+    """Remove builders, and say of each whether it went; 1 when one did not."""
     args = flags().read(argv, common)
     limit_s = timeout_s(args.timeout, COMMAND)
     if args.all_inactive:

@@ -32,11 +32,10 @@ ONE_PROCESS_PATHS = ("/dev/fd/", "/dev/tty", "/proc/self", "/proc/thread-self")
 
 
 def surroundings(pid: str = "self") -> bytes:
-    """Namespaces, root, cgroups, limits, ids, privileges, signals that are ignored, priorities.
-
-    Raises `OSError` when the process is gone, or not to be looked into. What /proc does not tell
-    (I/O priority, securebits) and what is handed over (directory, umask) is left out.
-    """
+    """What a process is in and may do: namespaces, root, cgroups, limits, ids, privileges, signals
+    that are ignored, priorities. What /proc does not tell (I/O priority, securebits) and what is
+    handed over (directory, umask) is left out. Raises `OSError` when the process is gone, or not to
+    be looked into."""
     at = f"/proc/{pid}/"
     facts = [os.fsencode(os.readlink(f"{at}ns/{name}")) for name in NAMESPACES]
     facts.append(_root(at))
@@ -58,7 +57,7 @@ def surroundings(pid: str = "self") -> bytes:
 
 
 def installation() -> bytes:
-    """This very installation, and what its interpreter was started with."""
+    """What this very installation is, and what its interpreter was started with."""
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     facts = [os.fsencode(sys.executable), os.fsencode(here)]
     facts += sorted(

@@ -29,5 +29,5 @@ def binary_size(value: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """`3 minutes ago`."""
+    """How long ago that is: `3 minutes ago`."""
     return f"{human_duration(seconds)} ago"

@@ -165,8 +165,8 @@ def relay(connection: "object", pid: int) -> int:
 
 
 def die_of_interrupts() -> None:
-    """While modules are imported, an interrupt ends the process and no traceback is shown: what is
-    to be left in order isn't begun yet; `croze.cli.guard` says when. An ignored one stays so."""
+    """Have an interrupt end the process while modules are imported, with no traceback shown: what
+    is to be left in order isn't begun yet; `croze.cli.guard` says when. An ignored one stays so."""
     import _signal
 
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
@@ -174,7 +174,8 @@ def die_of_interrupts() -> None:
 
 
 def bring_site_in() -> None:
-    """What scripts/quick_start.py has left out, for what is more than to ask the warm process."""
+    """Run the part of `site` that scripts/quick_start.py has left out, for what is more than to ask
+    the warm process."""
     if sys.flags.no_site:
         import site
 
@@ -182,7 +183,7 @@ def bring_site_in() -> None:
 
 
 def prepare() -> None:
-    """The command is to be run in this very process: have what that takes."""
+    """Prepare for the command to be run in this very process."""
     bring_site_in()
     from croze.files.standard import standard_error
 
@@ -225,7 +226,8 @@ def main() -> int:
 
 
 def run_buildctl(name: str, argv: "list[str]") -> int:
-    """What `buildctl`, or BuildKit's script that brings a daemon for one command, would do."""
+    """Run what `buildctl` would, or BuildKit's script that brings a daemon for one command; the
+    exit code."""
     prepare()
     from croze.cli.guard import finished
 

@@ -45,7 +45,7 @@ MOST_WARM_PROCESSES = 4
 
 
 def loaded_code() -> list[tuple[str, int]]:
-    """When each file of this installation that is loaded was last changed."""
+    """The files of this installation that are loaded, and when each was last changed."""
     times = []
     for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None)
@@ -65,7 +65,8 @@ def unchanged(code: list[tuple[str, int]]) -> bool:
 
 
 class Lately:
-    """Looks anew, unless it has just done so: callers that come at once are one question."""
+    """Remembers for a moment that a look was well, so that callers who come at once are one
+    question."""
 
     def __init__(self, look: Callable[[], bool]) -> None:
         self._look = look

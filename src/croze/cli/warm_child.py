@@ -47,7 +47,7 @@ class WarmRequest(Struct, frozen=True):
 
 
 class BadRequest(Exception):
-    """Not from our thin start, or from another installation's, or from another place."""
+    """A request that is not our thin start's, or from another installation or another place."""
 
 
 def check_caller(connection: socket.socket) -> None:
@@ -137,7 +137,7 @@ def run_request() -> int:
 
 
 class WaitingCaller:
-    """Who waits for the exit code."""
+    """The process that waits for the exit code."""
 
     def __init__(self, connection: socket.socket, orders: socket.socket) -> None:
         self.connection = connection

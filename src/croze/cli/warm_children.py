@@ -29,7 +29,7 @@ class Busy(Struct):
     caller: int
 
     def go_on(self) -> None:
-        """The caller has ended: nobody else would let the child go on."""
+        """Let the child go on: its caller has ended, and nobody else would."""
         self._forget_caller()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGCONT)
@@ -61,7 +61,7 @@ class Children:
         self._wanted = 1
 
     def fds(self) -> list[int]:
-        """Readable when a child or its caller has ended."""
+        """Descriptors that are readable when a child or its caller has ended."""
         callers = [busy.caller for busy in self._busy.values() if busy.caller >= 0]
         return [*self._busy, *callers]
 
@@ -71,12 +71,12 @@ class Children:
         return len(self._spares) < self._wanted
 
     def make_spares(self) -> None:
-        """As many as are wanted."""
+        """Fork as many children to wait as are wanted."""
         while self.is_short:
             self._fork()
 
     def want_few(self) -> None:
-        """Nobody has come for a while."""
+        """Want the least number of children to wait: nobody has come for a while."""
         self._wanted = 1
         while len(self._spares) > self._wanted:
             self._spares.pop().orders.close()

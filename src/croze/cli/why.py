@@ -27,7 +27,8 @@ MOST_DIGITS = 10
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """The latest build, or the one that is named; all steps that missed, or the one selected."""
+    """Tell of the latest build, or the one that is named: all steps that missed, or the one
+    selected."""
     about = "Show why the steps of a build missed the cache"
     flags = Flags("croze why", about, "[OPTIONS] [STEP | REF]")
     flags.text("--format", help='Format of the output: "text" or "json"')
@@ -84,7 +85,7 @@ def names(name: str, step: Step, file: str) -> bool:
 
 
 def as_text(explanation: Explanation, steps: Sequence[Step], *, chosen: bool) -> Iterator[str]:
-    """What people read."""
+    """The explanation as people read it, line by line."""
     missed = sum(step.outcome in MISSED for step in explanation.steps)
     when = age(time.time() - explanation.created_at.ToSeconds())
     target = f", target {explanation.target}" if explanation.target else ""
@@ -124,7 +125,7 @@ def step_lines(step: Step, *, failed: bool) -> Iterator[str]:
 
 
 def as_json(explanation: Explanation, steps: Sequence[Step]) -> dict[str, object]:
-    """What programs read."""
+    """The explanation as programs read it."""
     return {
         "ref": explanation.ref,
         "file": explanation.file,

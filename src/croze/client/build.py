@@ -200,7 +200,7 @@ def history_ref(builder: BuilderTraits | None, plan: SolvePlan, ref: str) -> str
 
 
 def clear_files(options: BuildOptions) -> None:
-    """A file that would tell of an earlier build goes, in case that this one fails."""
+    """Remove a file that would tell of an earlier build, in case that this one fails."""
     path = Path(options.iidfile)
     if options.iidfile and (path.is_dir() or replaced(path) is not None):
         with written(options.iidfile, "image ID file"):
@@ -219,7 +219,8 @@ async def may_guess(client: Client, builder: BuilderTraits | None, options: Buil
 async def met(
     client: Client, builder: BuilderTraits | None, options: BuildOptions, *, guessing: bool = False
 ) -> BuilderTraits | None:
-    """The builder as it turns out to be, and a warning if that keeps nothing of the build."""
+    """What the builder turns out to be once it is connected, with a warning if it keeps nothing of
+    the build."""
     if guessing and builder is not None:
         builder = structs.replace(builder, sure=True)
     return await met_for(client, builder, {"default": options})
@@ -254,7 +255,7 @@ async def metadata_provenance(
     ref: str,
     show: Callable[[control_pb2.StatusResponse], None] = lambda _: None,
 ) -> dict[str, object]:
-    """What goes into the metadata file of how the result came to be."""
+    """The entries of the metadata file about how the result came to be."""
     if not options.metadata_file or call_name(options.call):
         return {}
     return await recorded_provenance(client, ref, show)
@@ -263,7 +264,8 @@ async def metadata_provenance(
 async def recorded_provenance(
     client: Client, ref: str, show: Callable[[control_pb2.StatusResponse], None]
 ) -> dict[str, object]:
-    """What the daemon's record of a build says of how its result came to be."""
+    """The entries of the metadata file about how the result came to be, out of the daemon's record
+    of the build."""
     from croze.client import provenance
     from croze.progress.own import own_step
 
@@ -310,12 +312,12 @@ def build(
 
 
 def step_ran(vertex: control_pb2.Vertex) -> bool:
-    """Whether it is a step of the user's that the cache did not have."""
+    """Whether a vertex is a step of the user's that the cache did not have."""
     return bool(vertex.inputs) and not vertex.cached and vertex.name.startswith("[")
 
 
 async def why_missed(client: Client, ref: str) -> str:
-    """What the daemon knows; nothing from one that keeps no records."""
+    """The daemon's account of why steps missed the cache; empty from one that keeps no records."""
     from croze.client.why import explain
 
     try:
@@ -329,7 +331,8 @@ class NotWritten(CrozeError):
 
 
 def write_files(options: BuildOptions, result: BuildResult, provenance: dict[str, object]) -> None:
-    """As buildx writes them: the umask counts for one, not for the other."""
+    """Write `iidfile` and `metadata_file` as buildx does: the umask counts for the one, not for the
+    other. Raises `NotWritten`."""
     if options.iidfile:
         with written(options.iidfile, "image ID file"):
             fd = os.open(options.iidfile, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -356,7 +359,7 @@ def write_metadata(path: str, values: Mapping[str, object]) -> None:
 
 @contextlib.contextmanager
 def written(path: str, what: str) -> Iterator[None]:
-    """Tell which file it was that could not be written. Raises `NotWritten`."""
+    """Around writing a file: an `OSError` becomes `NotWritten`, which says which file it was."""
     try:
         yield
     except OSError as error:
@@ -374,7 +377,8 @@ _GIT_QUERY = "unsupported frontend capability moby.buildkit.frontend.gitquerystr
 
 
 def clearer(error: CrozeError, *, bake: bool = False) -> CrozeError:
-    """Say what an old frontend lacks in the terms of the command line."""
+    """The error of a frontend that is too old for what was asked, in terms of the command line; any
+    other as it is."""
     if _CONTEXTS in str(error):
         what = (
             "current frontend does not support defining additional contexts for targets."

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class BuilderTraits(Struct, frozen=True):
-    """What the plan must know of the builder it is for."""
+    """What a plan must know of the builder that it is for."""
 
     keeps_images: bool = False
     """It has an image store of its own, into which `--load` goes."""

@@ -34,7 +34,8 @@ async def mounts(channel: Channel, names: Sequence[str] = ()) -> list[Mount]:
 
 
 async def remove(channel: Channel, names: Sequence[str] = ()) -> list[str]:
-    """The names of those that are gone. Raises `InvalidRequest` for one in use."""
+    """Remove cache mounts; the names of those that are gone. Raises `InvalidRequest` for one in
+    use."""
     request = wire.RemoveCacheMountsRequest(names=names)
     try:
         return list((await CacheMountsStub(channel).Remove(request)).ids)

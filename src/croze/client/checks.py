@@ -34,7 +34,8 @@ def check_options(options: BuildOptions) -> None:
 
 
 def check_texts(options: BuildOptions) -> None:
-    """What buildx makes sure of before it looks for the builder. Raises `InvalidRequest`."""
+    """See that the options are such as buildx takes, before it looks for the builder. Raises
+    `InvalidRequest`."""
     for values, from_env in ((options.build_args, True), (options.labels, False)):
         if not isinstance(values, Mapping):
             pairs(values, from_env=from_env)

@@ -63,7 +63,7 @@ def _set_patience(connection: http.client.HTTPConnection) -> None:
 
 
 def connection_to(engine: DockerContext) -> http.client.HTTPConnection:
-    """Not yet connected; to be closed. Raises `InvalidRequest`."""
+    """An HTTP connection to an engine, not yet connected; to be closed. Raises `InvalidRequest`."""
     if command := engine.command():
         return _CommandConnection(command)
     parts = parse_url(engine.host)

@@ -25,7 +25,7 @@ _HOST_GATEWAY = "org.mobyproject.buildkit.worker.moby.host-gateway-ip"
 
 
 class Workers(Protocol):
-    """Who tells of the workers of a daemon: a `Client`."""
+    """Tells the workers of a daemon: a `Client`."""
 
     async def workers(self) -> list[worker_pb2.WorkerRecord]: ...
 

@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 class EngineContents(Struct):
-    """What an engine has."""
+    """The layers and images that an engine has, as far as it tells."""
 
     store: Store = "layers"
     chains: set[str] = field(default_factory=set)

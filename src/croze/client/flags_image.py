@@ -25,8 +25,8 @@ _INDEX = ("index", "index-descriptor")
 def wanted_attests(
     attests: Iterable[str], provenance: str, sbom: str, *, supported: bool
 ) -> dict[str, str]:
-    """`--attest`, `--provenance` and `--sbom` as frontend attributes. Without a word of it there is
-    the least provenance, where the builder can attach it."""
+    """The frontend attributes that `--attest`, `--provenance` and `--sbom` stand for. Without a
+    word of it there is the least provenance, where the builder can attach it."""
     shorthands = (shorthand("provenance", provenance), shorthand("sbom", sbom))
     parsed = parse_attests([*attests, *filter(None, shorthands)])
     attrs_by_name = {f"attest:{type}": attrs for type, attrs in parsed.items() if attrs is not None}
@@ -36,7 +36,8 @@ def wanted_attests(
 
 
 def plain_manifests() -> bool:
-    """Attestations are not to be OCI artifacts, unless an output says otherwise."""
+    """Whether attestations are to be plain manifests, no OCI artifacts, unless an output says
+    otherwise."""
     return _switch("BUILDX_NO_DEFAULT_OCI_ARTIFACT")
 
 

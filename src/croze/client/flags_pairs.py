@@ -10,8 +10,8 @@ from croze.gotypes.booleans import TRUE
 
 
 def pairs(values: Iterable[str], *, from_env: bool) -> dict[str, str]:
-    """`KEY=value` flags; one without a value is taken from the environment, or left out if it is
-    not there; without `from_env` it is empty."""
+    """The pairs of `KEY=value` flags; one without a value is taken from the environment, or left
+    out if it is not there; without `from_env` it is empty."""
     result: dict[str, str] = {}
     for text in values:
         key, equals, value = text.partition("=")

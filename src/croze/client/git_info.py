@@ -33,8 +33,8 @@ class _Work(Struct, frozen=True):
 
 
 def git_attributes(context: str, dockerfile: str, local_dirs: Mapping[str, Path]) -> dict[str, str]:
-    """Frontend attributes; none outside of a work tree, or when nobody wants them. What can't be
-    found out is a warning."""
+    """Frontend attributes that tell of the git work tree; none outside of one, or when nobody wants
+    them. What can't be found out is a warning."""
     labels = os.environ.get("BUILDX_GIT_LABELS", "")
     with_labels = labels == "full" or parse_bool(labels) is True
     with_info = parse_bool(os.environ.get("BUILDX_GIT_INFO", "")) is not False

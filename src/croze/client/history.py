@@ -123,7 +123,8 @@ async def error_of(channel: grpc.aio.Channel, record: Record) -> CrozeError | No
 async def events(
     channel: grpc.aio.Channel, ref: str = "", *, follow: bool = False, active_only: bool = False
 ) -> AsyncGenerator[control_pb2.BuildHistoryEvent, None]:
-    """What there is, and with `follow` what happens from now on. Raises `CrozeError`."""
+    """The records there are, and with `follow` what happens to them from now on. Raises
+    `CrozeError`."""
     request = control_pb2.BuildHistoryRequest(Ref=ref, EarlyExit=not follow, ActiveOnly=active_only)
     with translated():
         async for event in ControlStub(channel).ListenBuildHistory(request):
@@ -131,7 +132,7 @@ async def events(
 
 
 async def pin(channel: grpc.aio.Channel, ref: str, *, pinned: bool) -> None:
-    """Whether a record stays when others go. Raises `NotFound`."""
+    """Have a record stay when others go, or no longer. Raises `NotFound`."""
     with translated():
         request = control_pb2.UpdateBuildHistoryRequest(Ref=ref, Pinned=pinned)
         await ControlStub(channel).UpdateBuildHistory(request)
@@ -180,7 +181,7 @@ def created_s(record: Record) -> float:
 
 
 def duration_s(record: Record, now_s: float) -> float:
-    """How long it took, or has been running."""
+    """The seconds that a build took, or has been running."""
     end = record.CompletedAt
     stop = end.seconds + end.nanos / 1e9 if record.HasField("CompletedAt") else now_s
     return max(0.0, stop - created_s(record))

@@ -46,7 +46,7 @@ def is_http(text: str) -> bool:
 
 
 def is_remote(text: str) -> bool:
-    """An HTTP URL or a git reference."""
+    """Whether a text is an HTTP URL or a git reference."""
     return is_http(text) or is_git(text)
 
 
@@ -330,7 +330,7 @@ class _RawInput(io.RawIOBase):
 
 
 def is_archive(header: bytes) -> bool:
-    """A tar, or something compressed that may hold one."""
+    """Whether a file that begins like this is a tar, or something compressed that may hold one."""
     if header.startswith(_COMPRESSED):
         return True
     import tarfile

@@ -32,7 +32,7 @@ class LinkStages:
 
 
 def links(plan: SolvePlan) -> dict[str, list[str]]:
-    """Attributes by the target whose result they stand for."""
+    """The attributes that stand for another target's result, by that target."""
     linked: dict[str, list[str]] = {}
     for key, value in sorted(plan.frontend_attrs.items()):
         if key.startswith("context:") and value.startswith(LINK):

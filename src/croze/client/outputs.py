@@ -123,7 +123,8 @@ def check_delete(exports: Sequence[Export], allowed: bool) -> None:
 
 
 def check_lists(exports: Sequence[Export], platforms: Sequence[str]) -> None:
-    """Docker's archive has no place for more than one platform. Raises `InvalidRequest`."""
+    """See that no output is Docker's archive, if there is more than one platform: it has no place
+    for them. Raises `InvalidRequest`."""
     if len([p for text in platforms for p in text.split(",")]) > 1:
         for export in exports:
             check_list(export)
@@ -141,7 +142,8 @@ def check_list(export: Export) -> None:
 
 
 def name_images(exports: Sequence[Export], tags: Sequence[str]) -> None:
-    """Images go by the build's tags; what is pushed must have one."""
+    """Give images the build's tags for names. Raises `InvalidRequest` for one that is to be pushed
+    and has none."""
     names = ",".join(check_tag(tag) for tag in tags)
     if tags:
         for export in exports:

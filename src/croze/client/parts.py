@@ -50,7 +50,7 @@ class NodePart(Struct, frozen=True):
     """A copy of standard input, for this part alone."""
 
     def close(self) -> None:
-        """The copy is read."""
+        """Close the copy of standard input, which has been read."""
         if self.copy is not None:
             self.copy.close()
 
@@ -151,7 +151,7 @@ def _repository(name: str) -> str:
 def together(
     names: tuple[str, ...], plan: SolvePlan, responses: Sequence[Mapping[str, str]]
 ) -> Together | None:
-    """What is to be put up out of what the nodes answered; None when they pushed nothing."""
+    """The image that the nodes' answers make together; None when they pushed nothing."""
     parts = [part for response in responses if (part := _descriptor(response))]
     attrs = next((e.attrs for e in plan.exports if is_true(e.attrs, "push-by-digest")), {})
     return Together(names, tuple(parts), attrs) if parts else None

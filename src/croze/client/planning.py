@@ -47,7 +47,7 @@ def make_plan(options: BuildOptions, builder: BuilderTraits | None = None) -> So
 
 
 async def planned(options: BuildOptions, builder: BuilderTraits | None = None) -> SolvePlan:
-    """`make_plan`; a cancellation need not wait for who writes to standard input."""
+    """Like `make_plan`, but a cancellation need not wait for who writes to standard input."""
     if not inputs.reads_stdin(options.context, options.dockerfile):
         return make_plan(options, builder)
     import asyncio
@@ -275,7 +275,8 @@ def _platforms(values: Sequence[str]) -> str:
 
 
 def node_id() -> str:
-    """Tells this machine's contexts from others'; kept in the configuration directory."""
+    """An id that tells this machine's contexts from others'; kept in the configuration
+    directory."""
     from croze.files.docker_config import buildx_dir
 
     path = buildx_dir() / ".buildNodeID"

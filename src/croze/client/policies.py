@@ -37,7 +37,8 @@ _PREFIX = "[policy] "
 async def in_force(
     channel: Channel, plan: SolvePlan, on_status: OnStatus | None
 ) -> AsyncIterator[PolicySession | None]:
-    """None if there are none after all. Raises `CrozeError` for policies that can't be loaded."""
+    """The policies of a build, answering while inside; None if there are none after all. Raises
+    `CrozeError` for policies that can't be loaded."""
     policy = plan.policy
     assert policy is not None
     show = on_status or (lambda _: None)

@@ -43,10 +43,8 @@ _TEST = "_test.rego"
 
 
 def source_of(text: str) -> ops_pb2.SourceOp:
-    """The source that a word names: an image, a repository, a web address, or the directory here.
-
-    Raises `CrozeError`.
-    """
+    """The source op that a word names: an image, a repository, a web address, or the directory
+    here. Raises `CrozeError`."""
     name = text.removeprefix("docker-image://")
     if name != text:
         try:

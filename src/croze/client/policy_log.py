@@ -42,7 +42,8 @@ class PolicyLog:
         self._show(control_pb2.StatusResponse(logs=[line]))
 
     def close(self, error: BaseException | None = None) -> None:
-        """With the error that the policies have caused, if the build failed for them."""
+        """End the step, with the error that the policies have caused, if the build failed for
+        them."""
         if self._timer is not None:
             self._timer.cancel()
         if self._open or (error is not None and self._started is not None):

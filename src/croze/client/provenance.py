@@ -31,7 +31,8 @@ _MAX = ("buildConfig", "metadata")
 
 
 def metadata_mode() -> Mode:
-    """`BUILDX_METADATA_PROVENANCE`; what is none of its values is as if it were not there."""
+    """How much provenance the metadata file is to have, by `BUILDX_METADATA_PROVENANCE`; what is
+    none of its values is as if it were not there."""
     text = os.environ.get("BUILDX_METADATA_PROVENANCE", "")
     if text == "max":
         return "max"

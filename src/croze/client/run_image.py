@@ -83,7 +83,8 @@ async def drain(outgoing: Outgoing) -> AsyncIterator[engine_pb2.RunRequest]:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Unbuffered, so that what the container prints appears at once and in order."""
+    """Write all of the data, unbuffered, so that what the container prints appears at once and in
+    order."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

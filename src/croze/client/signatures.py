@@ -12,7 +12,7 @@ from croze.sigstore.verifier import SigstoreVerifier
 
 
 def verifier() -> SigstoreVerifier:
-    """One for all policies that trust the same: its root is fetched once."""
+    """The verifier for all policies that trust the same: its root is fetched once."""
     return _verifier(buildx_dir(), os.environ.get(TRUSTED_ROOT, ""))
 
 

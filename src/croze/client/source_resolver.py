@@ -19,7 +19,7 @@ Start = Callable[[Work], Awaitable[object]]
 
 
 class SourceResolver:
-    """Use `source_resolver`."""
+    """Asks a daemon about sources; made by `source_resolver`."""
 
     def __init__(self, group: asyncio.TaskGroup, start: Start) -> None:
         self._group = group

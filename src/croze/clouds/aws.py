@@ -33,7 +33,7 @@ class AwsCredentials:
 
 
 class AwsIdentity(Protocol):
-    """Who asks."""
+    """Whose keys sign requests to AWS."""
 
     def credentials(self) -> AwsCredentials:
         """The credentials of now. May block for seconds. Raises `PermissionDenied` if there are

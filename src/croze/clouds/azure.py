@@ -37,7 +37,7 @@ class _AccessToken(Protocol):
 
 
 class DefaultIdentity:
-    """The process' own identity. Thread-safe."""
+    """The identity that this process has at Azure. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

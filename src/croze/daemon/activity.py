@@ -16,7 +16,7 @@ class Activity:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Something is under way while inside."""
+        """Inside, something is under way."""
         self._running += 1
         self._changed.set()
         try:

@@ -16,8 +16,8 @@ from croze.gateway.sboms import Generator, has_sbom, scanned
 
 
 class Attests(Struct, frozen=True):
-    """Which attestations a request wants; None for what it does not. `builder_id`: what provenance
-    calls the builder."""
+    """The attestations that a request wants; None for those it does not. `builder_id`: what
+    provenance calls the builder."""
 
     provenance: ProvenanceOptions | None = None
     sbom: Generator | None = None

@@ -17,7 +17,8 @@ from croze.sources.contract import BuildSources, Prefetch
 
 
 def compatibility_version(request: control_pb2.SolveRequest) -> int:
-    """One of the versions; today's if the request names none. Raises `InvalidRequest`."""
+    """The version whose ways a request wants kept; today's if it names none. Raises
+    `InvalidRequest`."""
     version = int(request.CompatibilityVersion) or compatibility.CURRENT
     if version in compatibility.VERSIONS:
         return version

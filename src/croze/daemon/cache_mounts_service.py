@@ -15,7 +15,7 @@ from croze.fs.tree.usage import usage
 from croze.remotecache.exporter import RESPONSE_KEY, CacheExporter
 from croze.remotecache.mounts.carried import BuildMounts, summary
 from croze.remotecache.mounts.exporting import MountsExport
-from croze.remotecache.mounts.merging import MountOffer, bring_if_new
+from croze.remotecache.mounts.merging import MountOffer, bring
 from croze.remotecache.mounts.options import ALL, MOUNTS, MountOptions, mount_options, shown
 from croze.remotecache.options import parse_exports
 from croze.rpc.servers import Context, aborting, unary
@@ -27,7 +27,8 @@ Work = Callable[["CallProgress"], Awaitable[None]]
 
 
 class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
-    """What `croze cache-mount` asks."""
+    """The `CacheMounts` service: lists, writes, merges and removes cache mounts for `croze
+    cache-mount`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -142,7 +143,7 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
         try:
             if offer.mount.base:
                 base = await self._base(offer)
-            brought = await bring_if_new(
+            brought = await bring(
                 self._services, offer, base, Sharing.SHARED, sessions=sessions,
                 description=f"cached mount {name}, imported",
             )  # fmt: skip
@@ -168,7 +169,7 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
 
 
 class CallProgress(Silent):
-    """A `Progress` that becomes the answers of a call."""
+    """A `Progress` of which everything goes to the caller of a service."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[wire.Said | None] = asyncio.Queue()

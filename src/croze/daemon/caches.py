@@ -79,7 +79,7 @@ def opener(importer: Importer) -> CacheOpener:
 async def look_beside(
     cache: OpenedCache, options: MountOptions, origin: CacheImport, ctx: OpContext
 ) -> None:
-    """Let the build know of the cache mounts that an imported cache has."""
+    """Let the build know of the cache mounts that lie beside an imported cache."""
     for mounts in ctx.job_values(BUILD_MOUNTS):
         try:
             await mounts.look_into(cache, options, ctx.sessions())
@@ -96,7 +96,8 @@ def wanted_mounts(cache: CacheImport) -> MountOptions | None:
 
 
 class BuildCaches:
-    """What one build exports, from the results that it made. `definitions`: all that it was of."""
+    """The caches that one build exports, from the results that it made. `definitions`: all that it
+    was made of."""
 
     def __init__(
         self,

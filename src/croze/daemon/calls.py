@@ -39,7 +39,7 @@ _SCOPE = InstrumentationScope(
 
 
 class WatchedCall(Struct):
-    """One call, for people who look."""
+    """A call that is being served: its method and when it began, for people who look."""
 
     method: str
     started_s: float
@@ -64,7 +64,7 @@ class WatchedCalls:
 
     @property
     def active(self) -> Sequence[WatchedCall]:
-        """What is being served now."""
+        """The calls that are being served now."""
         return tuple(self._active.values())
 
     @contextmanager

@@ -215,7 +215,8 @@ class CacheMountsSection(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Config(msgspec.Struct, frozen=True, rename="camel"):
-    """The whole. `warnings`: sentences about keys without effect, or deprecated ones."""
+    """The whole configuration. `warnings`: sentences about keys without effect, or deprecated
+    ones."""
 
     debug: bool = False
     trace: bool = False
@@ -242,7 +243,7 @@ class Config(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def read(path: Path) -> Toml:
-    """The file as it is; nothing where there is none, as BuildKit has it. Raises
+    """The file's tables as they are; none where there is no file, as BuildKit has it. Raises
     `InvalidRequest` that names the file and the line."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -255,7 +256,7 @@ def read(path: Path) -> Toml:
 
 
 def load(file: Mapping[str, object], origin: str, *layers: Mapping[str, object]) -> Config:
-    """The file, called `origin` in messages, and what is laid over it, last on top. Tables are
+    """Read the file, called `origin` in messages, and what is laid over it, last on top. Tables are
     merged, everything else is replaced. Raises `InvalidRequest` or `Unsupported` naming the key."""
     merged: Toml = {}
     for layer in (file, *layers):

@@ -28,7 +28,7 @@ from croze.workers.pool import WorkerPool
 
 
 class ContentServices(Struct, frozen=True):
-    """Where bytes are kept and come from."""
+    """The stores, registries and sessions from which bytes come and in which they are kept."""
 
     store: Store
     sessions: Sessions

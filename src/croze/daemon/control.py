@@ -25,7 +25,7 @@ STATUS_PAUSE_S = 0.005
 
 
 class ControlService(control_pb2_grpc.ControlServicer):
-    """One for the daemon; everything it needs is in the engine."""
+    """The `Control` service; everything it needs is in the engine."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -148,13 +148,14 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
 
 async def send_clock(context: Context) -> None:
-    """What time it is here, for clients that show how long something has been running."""
+    """Send the daemon's time with the answer, for clients that show how long something has been
+    running."""
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     await context.send_initial_metadata(((CLOCK_HEADER, now),))
 
 
 def prune_policy(request: control_pb2.PruneRequest) -> PrunePolicy:
-    """Durations come in nanoseconds."""
+    """The policy of a `PruneRequest`, in which durations are in nanoseconds."""
     return PrunePolicy(
         filters=tuple(request.filter),
         all=request.all,

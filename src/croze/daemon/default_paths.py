@@ -17,7 +17,7 @@ _LOCKS = ("lock", "buildkitd.lock")
 
 
 class DefaultPaths(Struct, frozen=True):
-    """Defaults."""
+    """The places of a daemon's files where nobody says otherwise."""
 
     root: str = "/var/lib/buildkit"
     address: str = "unix:///run/buildkit/buildkitd.sock"
@@ -33,7 +33,7 @@ def default_places(environ: Mapping[str, str]) -> DefaultPaths:
 
 
 def user_places(environ: Mapping[str, str]) -> DefaultPaths:
-    """The user's own, as far as the environment says where that is."""
+    """The user's own places, as far as the environment says where those are."""
     system, home = DefaultPaths(), environ.get("HOME", "")
     runtime = _first(environ, "XDG_RUNTIME_DIR", "")
     data = _first(environ, "XDG_DATA_HOME", f"{home}/.local/share" if home else "")

@@ -66,7 +66,7 @@ READERS = 32
 
 
 class Engine(Struct):
-    """A running daemon's parts."""
+    """The parts of a running daemon."""
 
     settings: Settings
     store: Store
@@ -102,7 +102,7 @@ class Engine(Struct):
 
 @asynccontextmanager
 async def running(settings: Settings, pool: WorkerPool, outside: Outside) -> AsyncIterator[Engine]:
-    """Open everything; on the way out, close it in the opposite order."""
+    """A daemon's parts, opened; on the way out they are closed in the opposite order."""
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(measuring(os.environ))
         stack.push_async_callback(pool.close)

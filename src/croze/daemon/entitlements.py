@@ -18,7 +18,7 @@ KNOWN = frozenset({NETWORK_HOST, SECURITY_INSECURE, DEVICE})
 
 
 class DeviceGrant(Struct, frozen=True):
-    """Devices that the client grants: all, or names; a name may be an alias of another."""
+    """The devices that the client grants: all, or names; a name may be an alias of another."""
 
     all: bool = False
     names: Mapping[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class DeviceGrant(Struct, frozen=True):
 
 
 class Entitlements(Struct, frozen=True):
-    """What one build may do."""
+    """The privileges that one build has been granted."""
 
     names: frozenset[str]
     devices: Devices

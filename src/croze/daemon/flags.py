@@ -31,7 +31,7 @@ Sets = Callable[[str, Sequence[str]], Sequence[Setting]]
 
 
 class Flag(Struct, frozen=True):
-    """One flag. `sets` says which keys follow from the values it was given."""
+    """A flag of `crozed`. `sets` says which keys follow from the values it was given."""
 
     name: str
     help: str
@@ -44,17 +44,17 @@ class Flag(Struct, frozen=True):
 
 
 def text(key: str) -> Sets:
-    """The last value given."""
+    """Sets a key to the last value given."""
     return lambda name, values: [(key, values[-1])]
 
 
 def each(key: str) -> Sets:
-    """All values given."""
+    """Sets a key to the list of all values given."""
     return lambda name, values: [(key, list(values))]
 
 
 def switch(key: str) -> Sets:
-    """On or off, as the grammar has read it."""
+    """Sets a key to true or false, as the grammar has read it."""
     return lambda name, values: [(key, values[-1] == "true")]
 
 
@@ -69,7 +69,7 @@ def number(key: str) -> Sets:
 
 
 def tristate(key: str) -> Sets:
-    """True, false or `auto`, which leaves it to the daemon."""
+    """Sets a key to true or false; `auto` leaves it to the daemon."""
 
     def sets(name: str, values: Sequence[str]) -> Sequence[Setting]:
         if values[-1].lower() in ("", "auto"):
@@ -92,7 +92,7 @@ def labels(key: str) -> Sets:
 
 
 def level(level: str) -> Sets:
-    """A log level, if the switch is on."""
+    """Sets the log level, if the switch is on."""
     return lambda name, values: [("log.level", level)] if values[-1] == "true" else []
 
 

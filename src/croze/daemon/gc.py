@@ -17,7 +17,8 @@ INTERVAL_S = 60.0
 
 
 class GarbageCollector:
-    """Runs shortly after the start and after builds, at most once a minute."""
+    """Prunes by the configured policies: shortly after the start and after builds, at most once a
+    minute."""
 
     def __init__(
         self,
@@ -31,7 +32,7 @@ class GarbageCollector:
         self._wanted = asyncio.Event()
 
     def nudge(self) -> None:
-        """A build has ended: look soon."""
+        """Have it look soon: a build has ended."""
         self._wanted.set()
 
     async def run(self) -> None:

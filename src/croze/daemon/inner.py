@@ -18,8 +18,9 @@ _CONNECTIONS = 16
 
 @asynccontextmanager
 async def own_channel(server: Server, folder: Path) -> AsyncIterator[Channel]:
-    """A channel takes an address: a socket in `folder`, which is for this user alone and is gone
-    afterwards. Raises `InvalidRequest` when it can't be had."""
+    """A channel to the daemon's own server. As a channel takes an address, there is a socket in
+    `folder`, which is for this user alone and is gone afterwards. Raises `InvalidRequest` when it
+    can't be had."""
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / "grpc.sock"
     path.unlink(missing_ok=True)

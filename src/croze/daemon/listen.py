@@ -168,7 +168,7 @@ class Listeners:
         )
 
     def refuse(self) -> None:
-        """Who comes now is refused, as if nobody listened."""
+        """Refuse who comes from now on, as if nobody listened."""
         for each in self._sockets:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

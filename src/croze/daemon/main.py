@@ -29,14 +29,15 @@ LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL", "PANIC": "CRITICAL"}
 
 
 class TextLines(logging.Formatter):
-    """A line of text for each record."""
+    """Formats log records as lines of text."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact_text(super().format(record))
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line, with logrus's keys, which BuildKit's log readers expect."""
+    """Formats log records as lines of JSON, with logrus's keys, which BuildKit's log readers
+    expect."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def answer(request: TextRequested) -> int:
-    """Print what is asked for; the exit code, urfave/cli's."""
+    """Print the text that was asked for; the exit code, urfave/cli's."""
     if request.topic:
         print(f"No help topic for '{request.topic}'", file=sys.stderr)
         return 3
@@ -140,8 +141,8 @@ def run(settings: Settings) -> int:
 
 
 def take_all_descriptors() -> None:
-    """As Go's runtime does for buildkitd: shells and systemd start a process with 1024. Containers
-    inherit it, as they do there."""
+    """Raise the limit of open files as far as it goes, as Go's runtime does for buildkitd: shells
+    and systemd start a process with 1024. Containers inherit it, as they do there."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # where the kernel has lowered what anybody may have
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -27,7 +27,7 @@ _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 
 
 def network_mode(worker: OciWorker, environ: Mapping[str, str] = os.environ) -> str:
-    """What `auto` stands for here, any other mode as it is. Raises `InvalidRequest`."""
+    """The mode that `auto` stands for here; any other as it is. Raises `InvalidRequest`."""
     mode = worker.network_mode or "auto"
     if mode == "auto" and worker.rootless:
         return "host"

@@ -33,7 +33,7 @@ class BuildMetrics(Struct, frozen=True):
     duration: Instrument
 
     def finished(self, record: control_pb2.BuildHistoryRecord) -> None:
-        """One more build, by its complete record."""
+        """Count one more build, by its complete record."""
         status = "failure" if record.HasField("error") else "success"
         labels = {"status": status}
         if record.HasField("error"):
@@ -78,7 +78,7 @@ def _code_name(number: int) -> str:
 
 
 class Telemetry(Struct, frozen=True):
-    """Everything that measures."""
+    """All that measures the daemon."""
 
     metrics: Metrics
     builds: BuildMetrics
@@ -89,8 +89,8 @@ class Telemetry(Struct, frozen=True):
 
 @asynccontextmanager
 async def measuring(env: Mapping[str, str]) -> AsyncIterator[Telemetry]:
-    """Measure, and send what the environment asks for, also the last of it on the way out. Raises
-    `InvalidRequest` for an exporter or a protocol that there is none of."""
+    """Telemetry that sends what the environment asks for, also the last of it on the way out.
+    Raises `InvalidRequest` for an exporter or a protocol that there is none of."""
     resource = environment.resource(env, SERVICE_NAME)
     loops: list[Callable[[], Coroutine[None, None, None]]] = []
     metrics, spans = Metrics(), None

@@ -26,7 +26,7 @@ LARGEST_NAME_BYTES = 256
 
 
 class Outside:
-    """The daemon's end."""
+    """The daemon's end of the process that stayed outside."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -35,7 +35,7 @@ class Outside:
 
     @classmethod
     def start(cls) -> Outside:
-        """Fork. To be called before there are threads."""
+        """Fork the process. To be called before there are threads."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if os.fork() == 0:
             ours.close()

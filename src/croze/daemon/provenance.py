@@ -50,7 +50,7 @@ class BuildProvenance(Struct):
         facts: BuildFacts,
         usage: MachineUsage,
     ) -> Self:
-        """For a result that was evaluated; what went into it is looked up now."""
+        """The provenance of a result that was evaluated; what went into it is looked up now."""
         went_in = accounts(job, result, result_platforms(result))
         return cls(job, engine.cache_services.results, facts, result, went_in, usage)
 

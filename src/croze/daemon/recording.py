@@ -74,7 +74,7 @@ class Recording:
         """What the machine does, while the build runs."""
 
     def begin(self, job: Job) -> None:
-        """The build is on its way."""
+        """Note that the build is on its way, as this job."""
         self._job = job
         self.usage.start()
         job.set_value(TRACE, self._trace)
@@ -84,7 +84,7 @@ class Recording:
             self._history.start(self._record)
 
     def result(self, metadata: Mapping[str, bytes], answers: Sequence[Mapping[str, str]]) -> None:
-        """What the frontend said of its result, and each exporter of what it made."""
+        """Note what the frontend said of its result, and each exporter of what it made."""
         for key, value in metadata.items():
             self._record.ExporterResponse[key] = value.decode("utf-8", "replace")
         for number, answer in enumerate(answers):
@@ -122,7 +122,8 @@ class Recording:
             result.ResultDeprecated.CopyFrom(descriptor)
 
     def end(self, error: BaseException | None, leased: AsyncExitStack) -> None:
-        """The build is over; its blobs stay `leased` until the record holds them."""
+        """Note that the build is over, and with what error; its blobs stay `leased` until the
+        record holds them."""
         self.usage.stop()
         if self._job is None or self._hidden:
             return
@@ -193,7 +194,7 @@ async def recording(
 
 
 def started_record(request: control_pb2.SolveRequest) -> control_pb2.BuildHistoryRecord:
-    """What is known of a build before it starts."""
+    """The record of a build before it starts: what its request says."""
     exporters = [control_pb2.Exporter(Type=e.Type, Attrs=_safe(e.Attrs)) for e in request.Exporters]
     if not exporters and request.ExporterDeprecated:
         kind, attrs = request.ExporterDeprecated, request.ExporterAttrsDeprecated

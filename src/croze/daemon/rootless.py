@@ -29,8 +29,8 @@ _PATH = ":/usr/local/bin:/usr/bin:/bin"
 
 
 def become_root_of_a_namespace(argv: Sequence[str]) -> None:
-    """For a process that is not root: start it again as the root of a new user namespace; does
-    not return then. Raises `Unsupported` with what is missing."""
+    """For a process that is not root: become the root of a new user namespace, by starting the
+    program again; it does not return then. Raises `Unsupported` with what is missing."""
     if os.geteuid() == 0 or _TEXT_FLAGS.intersection(argv):
         return
     complete_environment(os.environ)
@@ -39,7 +39,8 @@ def become_root_of_a_namespace(argv: Sequence[str]) -> None:
 
 
 def complete_environment(environ: MutableMapping[str, str]) -> None:
-    """What tells where a user's files go; inside the namespace nobody knows who the user was."""
+    """Set the variables that tell where a user's files go; inside the namespace nobody knows who
+    the user was."""
     user = _user()
     if environ.get("USER", "") in ("", "root"):
         environ["USER"] = user.pw_name

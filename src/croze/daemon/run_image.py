@@ -27,7 +27,7 @@ Write = Callable[[engine_pb2.RunResponse], Awaitable[None]]
 
 
 class RunOutput:
-    """What the container says, on its way to a client that may be slow."""
+    """The container's output on its way to a client that may be slow."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[engine_pb2.RunResponse] = asyncio.Queue()
@@ -98,8 +98,8 @@ async def run(engine: Engine, incoming: Incoming, outgoing: RunOutput) -> None:
 
 
 def start_error_code(message: str) -> int:
-    """docker run's exit codes: 127 for a command that isn't there, 126 for one that can't be
-    executed."""
+    """The exit code of docker run for a container that did not start: 127 for a command that isn't
+    there, 126 for one that can't be executed."""
     missing = ("not found", "no such file or directory")
     return 127 if any(words in message.lower() for words in missing) else 126
 
@@ -176,7 +176,8 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def merge_env(image: Sequence[str], added: Sequence[str], *, tty: bool) -> list[str]:
-    """Later ones win; a PATH and, on a terminal, a TERM are always there."""
+    """The image's variables with those added; later ones win. A PATH and, on a terminal, a TERM are
+    always there."""
     merged = {"PATH": DEFAULT_PATH, **({"TERM": "xterm"} if tty else {})}
     for pair in (*image, *added):
         name, _, value = pair.partition("=")

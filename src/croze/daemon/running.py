@@ -26,7 +26,8 @@ class _Ended(Struct, frozen=True):
 
 
 class RunningBuilds:
-    """Opened once, with `open`; builds that still run at its end are cancelled."""
+    """The builds that run now, by ref. Opened once, with `open`; those that still run at its end
+    are cancelled."""
 
     def __init__(self) -> None:
         self._group: asyncio.TaskGroup | None = None
@@ -45,9 +46,9 @@ class RunningBuilds:
     async def run(
         self, ref: str, work: Callable[[], Awaitable[Mapping[str, str]]], *, detached: bool
     ) -> Mapping[str, str]:
-        """What the work returns. When the caller is cancelled, so is the work, and it has ended
-        before this returns; a detached one goes on. Raises what the work raises, and `Canceled`
-        if somebody else ended it."""
+        """Do a build's work; what it returns. When the caller is cancelled, so is the work, and it
+        has ended before this returns; a detached one goes on. Raises what the work raises, and
+        `Canceled` if somebody else ended it."""
         assert self._group is not None, "open first"
         task = self._group.create_task(_outcome(work))
         # A ref that runs already is refused by the work itself, and stays who it is.

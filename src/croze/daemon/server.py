@@ -102,15 +102,15 @@ class Shutdown:
         self._asked_at = -ECHO_S
 
     def on_signal(self) -> None:
-        """A wish, unless it is an echo: systemd signals all of a service, and RootlessKit's two
-        processes pass on what they get."""
+        """Take a signal for a wish to end, unless it is an echo: systemd signals all of a service,
+        and RootlessKit's two processes pass on what they get."""
         now = asyncio.get_running_loop().time()
         if now - self._asked_at >= ECHO_S:
             self._asked_at = now
             self.ask()
 
     def ask(self) -> None:
-        """One more wish."""
+        """Count one more wish to end."""
         if self.forced.is_set():
             log.error("got 3 SIGTERM/SIGINTs, forcibly terminating")
             os._exit(1)
@@ -168,7 +168,8 @@ def make_server(engine: Engine) -> Server:
 
 
 async def leave_when_idle(engine: Engine, settings: Settings, stop: Shutdown) -> None:
-    """For a daemon that was started on demand."""
+    """End the daemon once nothing has been under way for long: for one that was started on
+    demand."""
     if settings.idle_timeout_s > 0:
         await engine.activity.wait_idle(settings.idle_timeout_s)
         log.info("nobody needs me any more")
@@ -190,8 +191,8 @@ def settle_memory() -> None:
 
 @contextmanager
 def announced(settings: Settings) -> Iterator[None]:
-    """Tell whoever waits that we listen: a pipe's reader, systemd, the log; and, while inside, who
-    wants a daemon on our root."""
+    """Tell whoever waits that we listen: a pipe's reader, systemd, the log; and, while inside,
+    whoever wants a daemon on our root."""
     (settings.root / "crozed.pid").write_text(f"{os.getpid()}\n", encoding="ascii")
     addresses = settings.root / ADDRESSES
     addresses.write_text("".join(f"{a}\n" for a in settings.addresses), encoding="utf-8")
@@ -211,7 +212,7 @@ def announced(settings: Settings) -> Iterator[None]:
 
 
 def notify_systemd(message: bytes) -> None:
-    """sd_notify(3), without the library."""
+    """Send a message to systemd as sd_notify(3) does, without the library."""
     target = os.environ.get("NOTIFY_SOCKET")
     if not target:
         return

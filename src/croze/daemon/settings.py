@@ -25,7 +25,7 @@ _HELP_COMMANDS = ("help", "h")
 
 
 class Settings(Struct, frozen=True):
-    """What a daemon runs by."""
+    """All that a daemon runs by."""
 
     root: Path
     addresses: tuple[str, ...]
@@ -174,7 +174,7 @@ def _layer(flags: Mapping[str, list[str]]) -> Toml:
 
 
 def level(config: Config) -> str:
-    """The log level that all of it comes to."""
+    """The log level that flags, environment and file come to together."""
     return config.log.level or ("trace" if config.trace else "debug" if config.debug else "info")
 
 

@@ -103,7 +103,8 @@ class Duration:
 
 
 class Keep(Struct, frozen=True):
-    """What garbage collection leaves: the flag `Reserved[,Free[,Maximum]]`, each in MB."""
+    """The bytes that garbage collection leaves: the flag `Reserved[,Free[,Maximum]]`, whose numbers
+    are MB."""
 
     reserved: int
     free: int | None = None
@@ -111,7 +112,7 @@ class Keep(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> Keep:
-        """Bytes of each. Raises `InvalidRequest`."""
+        """Read the flag's text; its amounts in bytes. Raises `InvalidRequest`."""
         parts = text.split(",", 2)
         try:
             sizes = [int(part) * 10**6 for part in parts]

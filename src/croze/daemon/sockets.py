@@ -68,7 +68,7 @@ def tls_context(tls: TlsSection, protocol: str = "h2") -> ssl.SSLContext | None:
 
 
 def warn_of_strangers(address: str, context: ssl.SSLContext | None) -> None:
-    """Say so, loudly, when whoever reaches the address may use the daemon."""
+    """Warn, loudly, when whoever reaches the address may use the daemon."""
     if context is None:
         log.warning(
             "TLS is not enabled for %s: whoever reaches it is root here. enabling mutual TLS "
@@ -84,7 +84,8 @@ def warn_of_strangers(address: str, context: ssl.SSLContext | None) -> None:
 
 
 def passed_sockets(name: str) -> list[socket.socket]:
-    """Sockets from systemd (sd_listen_fds(3)): all, one by number, or those with a name."""
+    """The sockets that systemd passes (sd_listen_fds(3)): all, one by number, or those with a
+    name."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         raise InvalidRequest(
             "no sockets found via socket activation: make sure the service was started by systemd"

@@ -65,7 +65,7 @@ def _size_bytes(event: StatusEvent) -> int:
 
 
 def add(response: control_pb2.StatusResponse, event: StatusEvent) -> None:
-    """Put one event where it belongs."""
+    """Put an event into the field of the response that is for its kind."""
     if isinstance(event, VertexState):
         response.vertexes.append(vertex(event))
     elif isinstance(event, VertexStatus):

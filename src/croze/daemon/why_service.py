@@ -22,7 +22,7 @@ WARN_ARG = "build-arg:CROZE_WHY"
 
 
 class WhyService(why_pb2_grpc.WhyServicer):
-    """Answers from the records."""
+    """The `Why` service: answers from the records of past builds."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

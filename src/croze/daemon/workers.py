@@ -40,7 +40,7 @@ class Worker(Struct, frozen=True):
     devices: Devices = field(default_factory=lambda: Devices(()))
 
     def record(self) -> worker_pb2.WorkerRecord:
-        """What `ListWorkers` and the gateway say of it."""
+        """The worker as `ListWorkers` and the gateway tell of it."""
         labels = {
             f"{LABEL_PREFIX}executor": "oci",
             f"{LABEL_PREFIX}hostname": socket.gethostname(),
@@ -122,8 +122,8 @@ _BINFMT = {
 
 
 class MachinePlatforms(Sequence[Platform]):
-    """What this machine can run: looked up again when that is older than `max_age_s`; a negative
-    age never is. BuildKit's `platformsCacheMaxAge`."""
+    """The platforms that this machine can run: looked up again when they are older than
+    `max_age_s`; a negative age never is. BuildKit's `platformsCacheMaxAge`."""
 
     def __init__(self, configured: list[str], max_age_s: float) -> None:
         self._configured = configured

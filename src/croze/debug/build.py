@@ -40,10 +40,9 @@ async def build_monitored(
     descriptions: tuple[str, str] = ("", ""),
     on_close: Callable[[Display], None],
 ) -> BuildResult:
-    """Build, and run the monitor if the build fails or if it is to run anyway; again for as long
-    as the user has it reloaded; `options` are asked for each time.
-    `display` makes one that says first, as text or on a terminal, what of `descriptions` it gets.
-    Raises `CrozeError`."""
+    """Build, and run the monitor if the build fails or if it is to run anyway; again for as long as
+    the user has it reloaded; `options` are asked for each time. `display` makes a display that says
+    first, as text or on a terminal, what of `descriptions` it gets. Raises `CrozeError`."""
     keyboard = Keyboard()
     while True:
         shown = PausedDisplay(display(*descriptions), lambda: display("", ""))

@@ -28,7 +28,7 @@ class MonitorCommand(Struct, frozen=True):
 
 
 def perform(monitor: Monitor, line: str) -> None:
-    """What a line says. Raises `EOFError` if the monitor is to end."""
+    """Do what a line says. Raises `EOFError` if the monitor is to end."""
     try:
         words = shlex.split(line, comments=True)
     except ValueError:

@@ -26,7 +26,7 @@ Written = Callable[[int, bytes], None]
 
 
 class DebugContainer:
-    """Made by `open_container`; `release` gives it back."""
+    """A container of a held build; made by `open_container`, given back by `release`."""
 
     def __init__(self, bridge: HeldBuild, outcome: BuildOutcome, id: str) -> None:
         self._bridge = bridge
@@ -36,7 +36,7 @@ class DebugContainer:
         self.usable = True
 
     async def run(self, invocation: Invocation, process: DebugProcess) -> None:
-        """A process, to its end. Raises `ExitError` when it fails; cancelled, it kills it."""
+        """Run a process to its end; when cancelled, kill it. Raises `ExitError` when it fails."""
         is_main, self._main_started = not self._main_started, True
         try:
             await process.run(self._bridge, self._init(invocation))
@@ -54,7 +54,7 @@ class DebugContainer:
         )
 
     async def release(self) -> None:
-        """What runs in it is killed."""
+        """Give the container back; what runs in it is killed."""
         self.usable = False
         ask = gateway_pb2.ReleaseContainerRequest(ContainerID=self._id)
         with contextlib.suppress(errors.CrozeError), translated():

@@ -20,7 +20,7 @@ PLATFORMS = "refs.platforms"
 
 
 class BuildOutcome(Struct, frozen=True):
-    """What came of a build that has been evaluated."""
+    """What a build came to that has been evaluated: a result, or a step that failed."""
 
     ref: str
     """The ref of its result; empty if it has none, or if it failed."""
@@ -29,7 +29,8 @@ class BuildOutcome(Struct, frozen=True):
     failed: SolveDetail | None = None
 
     def mounts(self, invocation: Invocation) -> list[ops_pb2.Mount]:
-        """What a container has mounted. Raises `InvalidRequest` if there can be none."""
+        """The mounts of a container on the outcome. Raises `InvalidRequest` if there can be
+        none."""
         if self.failed is None:
             if invocation.initial:
                 raise InvalidRequest(
@@ -51,7 +52,7 @@ class BuildOutcome(Struct, frozen=True):
         return self.step().network if self.failed is not None else ops_pb2.UNSET
 
     def process(self, invocation: Invocation) -> ops_pb2.Meta:
-        """What runs in a container, and as whom."""
+        """The process of a container on the outcome: what runs, and as whom."""
         if self.failed is not None:
             own = self.step().meta
             return ops_pb2.Meta(
@@ -83,7 +84,8 @@ class BuildOutcome(Struct, frozen=True):
 
 
 def outcome_of(result: gateway_pb2.Result, failed: CrozeError | None) -> BuildOutcome | None:
-    """Nothing of a failure of which no step is known."""
+    """The outcome with this result, or with this failure; None for a failure of which no step is
+    known."""
     platform = _first_platform(result)
     suffix = f"/{platform}" if platform else ""
     config = result.metadata.get(f"{CONFIG}{suffix}") or result.metadata.get(CONFIG, b"")

@@ -19,7 +19,8 @@ _QUOTED = re.compile(r'(^|,)"')
 
 
 class Invocation(Struct):
-    """Changed by the monitor's commands: what a `rollback` names stays for those that follow."""
+    """What to run in a debugger's container, and when. The monitor's commands change it: what a
+    `rollback` names stays for those that follow."""
 
     entrypoint: list[str] | None = None
     cmd: list[str] | None = None
@@ -42,7 +43,7 @@ class Invocation(Struct):
         return [*(self.entrypoint or ()), *(self.cmd or ())]
 
     def or_shell(self, shell: str = "sh") -> Invocation:
-        """With something to run, in place."""
+        """The invocation with something to run, in place: a shell if it names nothing."""
         if not self.command:
             self.entrypoint, self.cmd, self.no_cmd = [shell], [], False
         return self

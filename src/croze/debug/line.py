@@ -29,15 +29,15 @@ class LineEditor:
         self._shown_past = 0
 
     def begin(self) -> None:
-        """A line anew."""
+        """Begin a new line."""
         self._pending = self._text = ""
         self._at = 0
         self._shown_past = len(self._past)
         self._say(self._prompt)
 
     def typed(self, data: bytes) -> str | None:
-        """One byte more; the line if that ends it. Raises `EOFError` for Ctrl-C, and for Ctrl-D on
-        an empty line."""
+        """Take in one more byte; the line if that ends it. Raises `EOFError` for Ctrl-C, and for
+        Ctrl-D on an empty line."""
         self._pending += self._decoder.decode(data)
         if not self._pending:
             return None

@@ -38,7 +38,7 @@ Ended = Callable[[Running, CrozeError | None], None]
 
 
 class DebugProcesses:
-    """`group` is what their tasks are of."""
+    """The processes of a monitor. `group` is what their tasks are of."""
 
     def __init__(
         self,
@@ -62,7 +62,8 @@ class DebugProcesses:
         return self._running.get(id)
 
     def start(self, invocation: Invocation, written: WrittenBy, *, anew: bool) -> Running:
-        """In a container of its own if that is wanted, or if the one there is is of no use."""
+        """Start a process, in a container of its own if that is wanted, or if the one there is is
+        of no use."""
         own_invocation = replace(invocation)
         process = DebugProcess(lambda fd, data: written(process.id, fd, data))
         running = Running(process, own_invocation)

@@ -14,7 +14,8 @@ CHUNK_BYTES = 32 << 10
 
 
 class Keyboard:
-    """Standard input. One thread reads it, for as long as there is one to read for."""
+    """Standard input, as keys are typed. One thread reads it, for as long as there is one to read
+    for."""
 
     def __init__(self) -> None:
         self._heard: asyncio.Queue[bytes] = asyncio.Queue()
@@ -66,7 +67,7 @@ def raw() -> Iterator[None]:
 
 
 def show(data: bytes, fd: int = 1) -> None:
-    """At once, and in order."""
+    """Write to the terminal, at once and in order."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
@@ -77,7 +78,7 @@ def say(text: str) -> None:
 
 
 def size() -> tuple[int, int] | None:
-    """Rows and columns, if that is known."""
+    """The terminal's rows and columns, if they are known."""
     for fd in (1, 0, 2):
         with contextlib.suppress(OSError):
             columns, rows = os.get_terminal_size(fd)

@@ -16,8 +16,8 @@ from croze.gotypes.quote import quote
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:
-    """To be unpacked in the parent of `CONFIG_DIR`. Raises `InvalidRequest` for a name that is not
-    a plain relative path."""
+    """A tar of the files, to be unpacked in the parent of `CONFIG_DIR`. Raises `InvalidRequest` for
+    a name that is not a plain relative path."""
     top = CONFIG_DIR.rpartition("/")[2]
     names = {name: f"{top}/{_checked(name)}" for name in sorted(files)}
     directories = sorted({parent for path in names.values() for parent in _parents(path)})

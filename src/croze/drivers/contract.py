@@ -36,7 +36,7 @@ class NodeStatus(StrEnum):
 
 
 def silent(_status: control_pb2.StatusResponse) -> None:
-    """For `boot`, when nobody wants to see what it does."""
+    """Does nothing: for `boot`, when nobody wants to see what it does."""
 
 
 class Driver(Protocol):
@@ -47,7 +47,7 @@ class Driver(Protocol):
         """Whether a build without output loads its image into the Docker engine."""
 
     async def status(self) -> NodeStatus:
-        """Looks, changes nothing. A daemon that can't be reached is `INACTIVE`."""
+        """How the daemon is; nothing is changed. One that can't be reached is `INACTIVE`."""
 
     async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         """The nodes that stand behind this one just now, where others say how many there are: the
@@ -62,7 +62,7 @@ class Driver(Protocol):
         driver's own options say. What it takes `tell` is told, as the status of a build."""
 
     async def stop(self) -> None:
-        """End the daemon, keeping its state. Nothing for daemons that aren't ours."""
+        """End the daemon, keeping its state. Nothing happens to daemons that aren't ours."""
 
     async def remove(self, *, state: bool, daemon: bool) -> None:
         """Take away the daemon (if `daemon`) and what it stored (if `state`), as far as they are

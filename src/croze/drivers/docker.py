@@ -53,10 +53,10 @@ class DockerDriver:
         await self.status()
 
     async def stop(self) -> None:
-        """The engine's builder has no life of its own."""
+        """Nothing happens: the engine's builder has no life of its own."""
 
     async def remove(self, *, state: bool, daemon: bool) -> None:
-        """The engine's builder has no life of its own."""
+        """Nothing happens: the engine's builder has no life of its own."""
 
     @asynccontextmanager
     async def dial(self) -> AsyncIterator[Client]:

@@ -43,7 +43,8 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 def buildkit_of(engine: str) -> str:
-    """For an engine's version, such as `20.10.24+dfsg1`; newer engines have BuildKit's in it."""
+    """The version of the BuildKit in an engine of this version, such as `20.10.24+dfsg1`; newer
+    engines say it themselves."""
     match = _VERSION.match(engine)
     if match is None:
         return engine

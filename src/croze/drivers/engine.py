@@ -58,7 +58,7 @@ class _Refusal(msgspec.Struct):
 
 
 def message_of(body: bytes) -> str:
-    """What an engine says is wrong."""
+    """The engine's own words in the body of an answer that says no."""
     try:
         return gojson.unmarshal(body, type=_Refusal).message
     except (msgspec.MsgspecError, RecursionError):

@@ -103,7 +103,7 @@ class EngineApi:
         return _decoded(await self._call("GET", "/info"), EngineInfo)
 
     async def version(self) -> str:
-        """The engine's."""
+        """The engine's version."""
         return _decoded(await self._call("GET", "/version"), _Version).version
 
     async def has_image(self, reference: str) -> bool:
@@ -121,7 +121,7 @@ class EngineApi:
         return descriptor.digest if descriptor is not None else ""
 
     async def pull(self, reference: str, login: str) -> None:
-        """`login` is the header `X-Registry-Auth`; empty for nobody's."""
+        """Pull an image. `login` is the header `X-Registry-Auth`; empty for nobody's."""
         query = {"fromImage": reference, "tag": "" if "@" in reference else _tag(reference)}
         headers = {"X-Registry-Auth": login} if login else {}
         progress = await self._call("POST", "/images/create", query=query, headers=headers)
@@ -151,7 +151,7 @@ class EngineApi:
         await self._call("POST", f"/containers/{_part(name)}/stop")
 
     async def remove_container(self, name: str) -> None:
-        """Running or not, with its nameless volumes."""
+        """Remove a container, running or not, with its nameless volumes."""
         query = {"force": "1", "v": "1"}
         await self._call("DELETE", f"/containers/{_part(name)}", query=query)
 
@@ -214,8 +214,8 @@ class EngineApi:
 
 @asynccontextmanager
 async def engine_api(context: DockerContext) -> AsyncIterator[EngineApi]:
-    """Nothing is dialled before the first call. Raises `InvalidRequest` for an address that can't
-    be one."""
+    """The calls of a context's engine. Nothing is dialled before the first one. Raises
+    `InvalidRequest` for an address that can't be one."""
     from croze.http.daemon import HttpClient
 
     scheme, _, rest = context.host.partition("://")

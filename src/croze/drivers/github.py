@@ -57,7 +57,8 @@ _GROUPS: tuple[Mapping[str, str], ...] = (
 
 
 def actions_context(environ: Mapping[str, str] | None = None) -> bytes | None:
-    """JSON; None outside a job. Raises `InvalidRequest` for an event that can't be read."""
+    """What GitHub says of the job that this process runs in, as JSON; None outside a job. Raises
+    `InvalidRequest` for an event that can't be read."""
     environ = os.environ if environ is None else environ
     event, path = environ.get("GITHUB_EVENT_NAME", ""), environ.get("GITHUB_EVENT_PATH", "")
     if not parse_bool(environ.get("GITHUB_ACTIONS", "")) or not (event and path):

@@ -18,8 +18,8 @@ _SIGNED = "docker.io/moby/buildkit"
 
 
 def to_be_verified(image: str) -> Reference | None:
-    """What it is called in full, if the user wants the signature of such an image verified: of
-    Docker's own (`BUILDX_DEFAULT_POLICY`), unless a digest alone names it."""
+    """The image's full name, if the user wants the signature of such an image verified: of Docker's
+    own (`BUILDX_DEFAULT_POLICY`), unless a digest alone names it."""
     if parse_bool(os.environ.get("BUILDX_DEFAULT_POLICY", "")) is not True:
         return None
     ref = reference.parse(image)

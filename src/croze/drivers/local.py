@@ -26,7 +26,8 @@ PROGRAM = "crozed"
 
 
 def address_from_environment() -> str | None:
-    """A daemon that the user named: `CROZE_HOST`, or `BUILDKIT_HOST` as BuildKit's tools do."""
+    """The address of a daemon that the user named: `CROZE_HOST`, or `BUILDKIT_HOST` as BuildKit's
+    tools do; None for none."""
     return os.environ.get("CROZE_HOST") or os.environ.get("BUILDKIT_HOST") or None
 
 

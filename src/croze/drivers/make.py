@@ -24,8 +24,8 @@ INSTANCES = tuple(name for name in NAMES if name != "docker")
 def driver(
     builder: BuilderInstance, node: BuilderNode, contexts: Contexts, key: str = ""
 ) -> Driver:
-    """`key` is what a node of several daemons sticks to one by: the path of a build's context.
-    Raises `CrozeError` for a driver or a node's options that can't be."""
+    """The driver of a node. `key` is what a node of several daemons sticks to one by: the path of a
+    build's context. Raises `CrozeError` for a driver or a node's options that can't be."""
     match builder.driver:
         case "croze":
             return OwnDriver()
@@ -46,7 +46,7 @@ def driver(
 
 
 def unknown(name: str) -> CrozeError:
-    """In buildx's words."""
+    """The error for a driver that nobody has, in buildx's words."""
     return CrozeError(f'failed to find driver "{name}"')
 
 

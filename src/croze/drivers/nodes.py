@@ -65,7 +65,7 @@ async def load(builder: BuilderInstance, contexts: Contexts, timeout_s: float) -
 
 
 def is_dynamic(states: Sequence[NodeState]) -> bool:
-    """Whether a builder's nodes are where others say how many there are."""
+    """Whether the nodes of a builder come and go, as pods do."""
     return bool(states) and all(state.dynamic for state in states)
 
 

@@ -34,7 +34,8 @@ class NodeOffer(Struct, frozen=True):
 
 
 class Nodes:
-    """An async context manager; connections end with it. All raise `errors.CrozeError`."""
+    """The nodes of a builder, connected when they are needed. An async context manager; connections
+    end with it. All raise `errors.CrozeError`."""
 
     def __init__(self, offers: Sequence[NodeOffer], choice: str = parting.FIRST) -> None:
         self._offers = offers

@@ -46,7 +46,7 @@ class Reach(Struct, frozen=True):
 
     @property
     def offer(self) -> NodeOffer:
-        """What it is among the nodes of its builder."""
+        """The daemon as one node among those of its builder."""
         from croze.drivers.parting import NodeOffer
 
         driver = self.driver

@@ -113,10 +113,10 @@ class RemoteDriver:
             await (ready if opened is None else opened.guarded(ready))
 
     async def stop(self) -> None:
-        """Somebody else's to stop."""
+        """Nothing happens: the daemon is somebody else's to stop."""
 
     async def remove(self, *, state: bool, daemon: bool) -> None:
-        """Somebody else's to remove."""
+        """Nothing happens: the daemon is somebody else's to remove."""
 
     @asynccontextmanager
     async def dial(self) -> AsyncIterator[Client]:

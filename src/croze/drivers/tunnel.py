@@ -27,14 +27,14 @@ CHUNK_BYTES = 64 * 1024
 
 
 class TunnelReader(Protocol):
-    """What the far end says. An `asyncio.StreamReader` is one."""
+    """The bytes that the far end says. An `asyncio.StreamReader` is one."""
 
     async def read(self, n: int = -1, /) -> bytes:
         """Some bytes, `n` at most; none at the end. Raises `ConnectionError`."""
 
 
 class TunnelWriter(Protocol):
-    """What the far end is told. An `asyncio.StreamWriter` is one."""
+    """Takes bytes for the far end. An `asyncio.StreamWriter` is one."""
 
     def write(self, data: bytes, /) -> None: ...
 
@@ -88,7 +88,8 @@ class Tunnel:
 async def tunnel(
     connect: Callable[[], AbstractAsyncContextManager[Streams]],
 ) -> AsyncIterator[Tunnel]:
-    """`connect` opens the far end, for each connection anew. On exit all of them are closed."""
+    """A socket to dial, while inside: `connect` opens the far end, for each connection anew. On
+    exit all of them are closed."""
     with temporary_directory("croze-dial-") as folder:
         path = str(Path(folder) / "daemon.sock")
         opened = Tunnel(f"unix://{path}")

@@ -41,7 +41,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def json(value: object, status: int = 200) -> web.Response:
-    """Any JSON value; with a line's end, as Go's encoder writes."""
+    """An answer with any JSON value, and a line's end, as Go's encoder writes."""
     body = msgspec.json.encode(value) + b"\n"
     return web.Response(body=body, status=status, headers=HEADERS, content_type="application/json")
 

@@ -28,7 +28,7 @@ from croze.errors import Canceled, CrozeError, InvalidRequest
 
 
 async def build(request: web.Request, services: Services) -> web.StreamResponse:
-    """The client's going away cancels the build."""
+    """`POST /build`. The client's going away cancels the build."""
     query = UrlQuery(request.query.items())
     if query.first("version") in ("", "1"):
         return await classic.build(request, query, services)
@@ -84,7 +84,7 @@ def _made(id: str, *, quiet: bool) -> list[Line]:
 
 
 async def cancel(request: web.Request, services: Services) -> web.StreamResponse:
-    """`POST /build/cancel?id=`: of a build that was begun with this `buildid`."""
+    """`POST /build/cancel?id=`: cancel the build that was begun with this `buildid`."""
     if not (name := request.query.get("id", "")):
         raise InvalidRequest("build ID not provided")
     services.running.cancel(name)

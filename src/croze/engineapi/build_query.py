@@ -28,14 +28,14 @@ _UNSET = frozenset({"", "0", "null", "[]", "{}", "false"})
 
 
 class OutputParam(msgspec.Struct, rename="pascal"):
-    """One of `outputs`."""
+    """An entry of the parameter `outputs`."""
 
     type: str
     attrs: dict[str, str] = {}
 
 
 class UlimitParam(msgspec.Struct, rename="pascal"):
-    """One of `ulimits`."""
+    """An entry of the parameter `ulimits`."""
 
     name: str
     hard: int
@@ -45,9 +45,9 @@ class UlimitParam(msgspec.Struct, rename="pascal"):
 def solve_request(
     query: UrlQuery, ref: str, local: Collection[str] = (), host_gateway: str = ""
 ) -> SolveRequest:
-    """What a build asks for, whatever lends it its context. `local` are the images of which the
-    cache is here, `host_gateway` what that stands for as an address. Raises `InvalidRequest`, and
-    `Unsupported` for what is asked and not served."""
+    """The request that the parameters make, whatever lends it its context. `local` are the images
+    of which the cache is here, `host_gateway` what that stands for as an address. Raises
+    `InvalidRequest`, and `Unsupported` for what is asked and not served."""
     check_served(query)
     network = query.first("networkmode")
     return SolveRequest(
@@ -71,7 +71,7 @@ def check_served(query: UrlQuery) -> None:
 
 
 def check_session(query: UrlQuery) -> None:
-    """What a build of version 2 needs. Raises `Unsupported`."""
+    """See that there is a session, which a build of version 2 needs. Raises `Unsupported`."""
     if not query.first("session"):
         raise Unsupported("a build without a session is not served here")
 

@@ -107,7 +107,7 @@ def _age_ns(chosen: Mapping[str, Sequence[str]]) -> int:
 
 
 async def usage(services: Services) -> list[dict[str, object]]:
-    """The records, as `/system/df` has them."""
+    """The build cache's records, as `/system/df` has them."""
     with translated():
         records = await ControlStub(services.channel).DiskUsage(control_pb2.DiskUsageRequest())
     return [_record(each) for each in records.record]

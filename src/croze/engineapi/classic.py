@@ -44,7 +44,8 @@ from croze.session.serve import lend
 
 
 async def build(request: web.Request, query: UrlQuery, services: Services) -> web.StreamResponse:
-    """What fails before there is anything to tell is answered with a status."""
+    """A build as before BuildKit. What fails before there is anything to tell is answered with a
+    status."""
     lines = Lines(request, quiet=query.is_set("q"))
     local = {record.name for record in services.images.list()}
     solve = solve_request(query, secrets.token_hex(16), local, services.machine.host_gateway)

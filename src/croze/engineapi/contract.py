@@ -21,7 +21,7 @@ from croze.store.contract import BlobStore, ImageStore, RefStore
 
 
 class DaemonInfo(Struct, frozen=True):
-    """What the daemon says of itself."""
+    """The daemon's own account of itself."""
 
     id: str
     root: Path

@@ -76,7 +76,7 @@ class Front(asyncio.Protocol):
         self.busy, self._body = True, body
 
     def end_request(self) -> None:
-        """Another one may begin."""
+        """Let another request begin."""
         self.busy = False
         if held := self.take_held():
             self.http.data_received(held)
@@ -111,11 +111,11 @@ class Doors:
         self._head_bytes = 0
 
     def guard(self, server: web.Server) -> None:
-        """Whose doors these are."""
+        """Set the server that connections are for."""
         self._server = server
 
     def enter(self) -> asyncio.Protocol:
-        """For a connection that has come."""
+        """The protocol of a connection that has come; one that refuses it if there is no room."""
         assert self._server is not None
         if len(self._fronts) >= self._most and not self._make_room():
             return _Refusing()
@@ -145,7 +145,7 @@ class Doors:
         return worst is not front
 
     def gone(self, front: Front) -> None:
-        """A connection has ended. Idempotent."""
+        """Count a connection as ended. Idempotent."""
         if self._fronts.pop(front.http, None) is not None:
             self._forget_head(front)
 
@@ -155,7 +155,7 @@ class Doors:
 
     @contextmanager
     def busy(self, request: web.BaseRequest) -> Iterator[None]:
-        """A request is under way inside."""
+        """Inside, a request is under way."""
         front = self._fronts.get(request.protocol)
         if front is None:  # it has gone already
             yield

@@ -64,12 +64,12 @@ async def volume(request: web.Request, services: Services) -> web.StreamResponse
 
 
 async def prune_networks(request: web.Request, services: Services) -> web.StreamResponse:
-    """`POST /networks/prune`: those that there are stay."""
+    """`POST /networks/prune`: nothing goes."""
     filters.read(request.query.get("filters", ""), _PRUNED)
     return json({"NetworksDeleted": None})
 
 
 async def prune_volumes(request: web.Request, services: Services) -> web.StreamResponse:
-    """`POST /volumes/prune`: there are none."""
+    """`POST /volumes/prune`: nothing goes."""
     filters.read(request.query.get("filters", ""), _PRUNED)
     return json({"VolumesDeleted": None, "SpaceReclaimed": 0})

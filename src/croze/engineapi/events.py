@@ -24,7 +24,7 @@ WAITING = 4096
 
 
 class EngineEvent(Struct, frozen=True):
-    """`id` is an image's name or id, or a container's id."""
+    """Something that has happened. `id` is an image's name or id, or a container's id."""
 
     type: str
     action: str
@@ -33,7 +33,7 @@ class EngineEvent(Struct, frozen=True):
     time_ns: int = field(default_factory=time.time_ns)
 
     def line(self) -> dict[str, object]:
-        """As clients get it; the first three are for those of old."""
+        """The event as clients get it; the first three members are for those of old."""
         old = {"status": self.action, "id": self.id, "from": self.attributes.get("image", "")}
         return {
             **({k: v for k, v in old.items() if v} if self.type in ("image", "container") else {}),
@@ -71,7 +71,8 @@ class EventLog:
 
     @contextmanager
     def named_by(self, action: str) -> Iterator[None]:
-        """Names that are set inside, without waiting for anything, are told as this."""
+        """Inside, names that are set or taken away are told as this action, unless something is
+        waited for."""
         self._action, before = action, self._action
         try:
             yield
@@ -90,7 +91,7 @@ class EventLog:
 
     @contextmanager
     def listening(self) -> Iterator[tuple[Sequence[EngineEvent], asyncio.Queue[EngineEvent]]]:
-        """The kept ones, and those that come."""
+        """The events that are kept, and a queue of those that come."""
         queue: asyncio.Queue[EngineEvent] = asyncio.Queue()
         self._listening.add(queue)
         try:

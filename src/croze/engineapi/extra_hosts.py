@@ -6,7 +6,7 @@ from croze.errors import InvalidRequest
 
 
 def address_of(text: str, host_gateway: str) -> str:
-    """The address that is meant. Raises `InvalidRequest`."""
+    """The address that is meant by one, or by `host-gateway`. Raises `InvalidRequest`."""
     if text != "host-gateway":
         return text
     if not host_gateway:

@@ -46,7 +46,7 @@ class _Protocol(asyncio.StreamReaderProtocol):
 
 
 class Hijacked:
-    """The stream after the 101: what `rpc.bytestream.ByteStream` promises."""
+    """A connection's stream after the 101: what `rpc.bytestream.ByteStream` promises."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader

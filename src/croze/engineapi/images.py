@@ -94,7 +94,7 @@ async def inspect(request: web.Request, services: Services) -> web.StreamRespons
 
 
 async def history(request: web.Request, services: Services) -> web.StreamResponse:
-    """`GET /images/{name}/history`, the newest first."""
+    """`GET /images/{name}/history`: an image's steps, the newest first."""
     image = find(services.images, services.blobs, request.match_info["name"])
     shown = view(image, services, platforms.asked(request))
     layers = iter(shown.layers)

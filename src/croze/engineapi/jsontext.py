@@ -23,7 +23,8 @@ def read_json(data: bytes, kind: type[T]) -> T:
 
 
 def read_struct(data: bytes, kind: type[T]) -> T:
-    """As Go reads it: null is what a missing member is. Raises `InvalidRequest`."""
+    """JSON as a struct, as Go reads it: null is what a missing member is. Raises
+    `InvalidRequest`."""
     return struct_of(read_json(data, dict[str, object]), kind)
 
 
@@ -36,8 +37,8 @@ def struct_of(value: Mapping[str, object], kind: type[T]) -> T:
 
 
 def named(value: Mapping[str, object], names: Iterable[str]) -> dict[str, object]:
-    """With these names for members that are called so but for upper and lower case: Go reads them
-    as the same."""
+    """An object with these names for members that are called so but for upper and lower case: Go
+    reads them as the same."""
     by_folded = {name.casefold(): name for name in names}
     return {by_folded.get(key.casefold(), key): member for key, member in value.items()}
 

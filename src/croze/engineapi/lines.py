@@ -19,8 +19,9 @@ KEPT_BYTES = 1 << 20
 
 
 class Lines:
-    """Begun with the first line: what fails before that is answered with a status of its own. If
-    `quiet`, what is `told` is kept back, and shown only when it comes to an error."""
+    """An answer of lines, begun with the first one: what fails before that is answered with a
+    status of its own. If `quiet`, what is `told` is kept back, and shown only when it comes to an
+    error."""
 
     def __init__(self, request: web.Request, *, quiet: bool = False) -> None:
         self._request = request
@@ -46,7 +47,7 @@ class Lines:
             await answer.write(b"".join(map(_encoded, lines)))
 
     async def tell(self, *lines: Line) -> None:
-        """What goes on."""
+        """Write lines about what goes on."""
         if not self._quiet:
             await self.write(*lines)
             return
@@ -75,7 +76,7 @@ def _encoded(line: Line) -> bytes:
 
 
 def failed(error: CrozeError) -> Line:
-    """The last line of what failed. A command's exit code is the client's, too."""
+    """The last line of an answer that failed. A command's exit code is the client's, too."""
     text = str(error)
     detail: Line = {"message": text}
     if isinstance(error, ExitError):

@@ -36,15 +36,15 @@ class RegistryLogin(msgspec.Struct, rename="lower"):
 
 
 def config_of(request: web.Request) -> DockerConfig:
-    """`X-Registry-Config`: logins by server. Raises `InvalidRequest`."""
+    """The logins by server of `X-Registry-Config`. Raises `InvalidRequest`."""
     text = request.headers.get(CONFIG, "")
     logins = _decoded(text, dict[str, RegistryLogin], CONFIG) if text else {}
     return DockerConfig({"auths": {key: msgspec.to_builtins(each) for key, each in logins.items()}})
 
 
 def login_of(request: web.Request) -> Login:
-    """`X-Registry-Auth`: for the registry that the request is about. As in Docker, what can't be
-    read is nobody."""
+    """The login of `X-Registry-Auth`, for the registry that the request is about. As in Docker,
+    what can't be read is nobody."""
     text = request.headers.get(AUTH, "")
     try:
         registry_login = _decoded(text, RegistryLogin, AUTH) if text else RegistryLogin()
@@ -54,7 +54,7 @@ def login_of(request: web.Request) -> Login:
 
 
 def login(registry_login: RegistryLogin) -> Login:
-    """What a registry is told."""
+    """A login as registries are told it."""
     key = {"auths": {"registry": msgspec.to_builtins(registry_login)}}
     config = DockerConfig(key).auth_for("registry")
     return Login(config.user, config.secret)

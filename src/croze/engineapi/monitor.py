@@ -86,7 +86,7 @@ def _named(allowed: Sequence[str] | None, names: Sequence[str]) -> bool:
 
 
 async def disk_usage(request: web.Request, services: Services) -> web.StreamResponse:
-    """`GET /system/df`, of the kinds in `type`, or of all."""
+    """`GET /system/df`: the room that things take, of the kinds in `type`, or of all."""
     kinds = UrlQuery(request.query.items()).all("type") or list(KINDS)
     for kind in kinds:
         if kind not in KINDS:

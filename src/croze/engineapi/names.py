@@ -29,20 +29,20 @@ class NamedImage(Struct, frozen=True):
 
     @property
     def tags(self) -> list[str]:
-        """`name:tag`, as people write it."""
+        """The image's names as people write them, `name:tag`."""
         names = [reference.parse(record.name) for record in self.records]
         return [r.familiar() for r in names if r.tag and not r.digest]
 
     @property
     def digests(self) -> list[str]:
-        """`name@digest` for each repository that it is in."""
+        """`name@digest` for each repository that the image is in."""
         named = [reference.parse(record.name) for record in self.records]
         names = [r.familiar_name for r in named if r.familiar_name != reference.DANGLING]
         return [f"{name}@{self.id}" for name in dict.fromkeys(names)]
 
     @property
     def dangling(self) -> bool:
-        """Whether nobody gave it a name."""
+        """Whether nobody gave the image a name."""
         return not (self.tags or self.digests)
 
     @property
@@ -51,7 +51,7 @@ class NamedImage(Struct, frozen=True):
 
 
 def find_all(images: ImageStore) -> list[NamedImage]:
-    """In the order of the names."""
+    """All images of the store, in the order of their first names."""
     groups: dict[str, list[ImageRecord]] = {}
     for record in images.list():
         groups.setdefault(record.target.digest, []).append(record)
@@ -84,7 +84,7 @@ def find(images: ImageStore, blobs: BlobStore, text: str) -> NamedImage:
 
 
 def record_of(images: ImageStore, text: str) -> ImageRecord | None:
-    """What is in the store under a name, or under a repository with a digest."""
+    """The record under a name, or under a repository with a digest; None if there is none."""
     try:
         parsed = reference.parse(text).tagged()
     except InvalidRequest:
@@ -101,7 +101,7 @@ def record_of(images: ImageStore, text: str) -> ImageRecord | None:
 
 
 def missing(text: str) -> NotFound:
-    """In Docker's words."""
+    """The error for an image that is not there, in Docker's words."""
     if _may_be_id(text):
         return NotFound(f"No such image: {text}")
     return NotFound(f"No such image: {reference.parse(text).tagged().familiar()}")

@@ -40,7 +40,7 @@ def asked(request: web.Request) -> Platform | None:
 
 
 def same(one: Platform, other: Platform) -> bool:
-    """Whether they are called the same."""
+    """Whether two platforms are called the same."""
     return platforms.format(platforms.normalize(one)) == platforms.format(other)
 
 

@@ -18,7 +18,8 @@ SERVED = ("dangling", "until", "label", "label!")
 
 
 async def images(request: web.Request, services: Services) -> web.StreamResponse:
-    """Prune images without a name, unless `dangling=false`: then of all that no container uses."""
+    """`POST /images/prune`: remove images without a name; with `dangling=false`, all that no
+    container uses."""
     chosen = filters.read(request.query.get("filters", ""), SERVED)
     unused = [each for each in find_all(services.images) if _goes(each, chosen, services)]
     everything = find_all(services.images)

@@ -52,7 +52,8 @@ async def create(request: web.Request, services: Services) -> web.StreamResponse
 
 
 def wanted(image: str, tag: str) -> Reference:
-    """Without a tag or digest: all tags. Raises `InvalidRequest`."""
+    """The reference to pull; without tag or digest it stands for all tags. Raises
+    `InvalidRequest`."""
     ref = reference.parse(image)
     if not tag:
         return ref
@@ -79,7 +80,7 @@ class _WithLogin(Access, frozen=True, kw_only=True):
 
 
 def access_of(request: web.Request, ref: Reference, services: Services) -> Access:
-    """To the registry of a reference, with the request's login."""
+    """Access to the registry of a reference, with the request's login."""
     access = services.access
     who = OneHost(ref.domain, login_of(request))
     return _WithLogin(access.registry, access.sessions, access.locks, who=who)
@@ -130,7 +131,7 @@ async def _pull(
 
 
 def replace_root(root: Descriptor) -> Descriptor:
-    """As it is named: no platform, no annotations of whoever pointed at it."""
+    """The descriptor as it is named: no platform, no annotations of whoever pointed at it."""
     return Descriptor(root.media_type, root.digest, root.size)
 
 

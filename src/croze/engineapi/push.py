@@ -25,7 +25,7 @@ from croze.store.present import present_blobs, present_entries
 
 
 async def push(request: web.Request, services: Services) -> web.StreamResponse:
-    """Without a tag: all tags of the repository."""
+    """`POST /images/{name}/push`. Without a tag all tags of the repository go."""
     query = UrlQuery(request.query.items())
     ref = wanted(request.match_info["name"], query.first("tag"))
     if ref.digest:

@@ -10,17 +10,17 @@ from croze.errors import Unsupported
 
 
 class UrlQuery:
-    """All parameters; a name may come more than once."""
+    """A request's parameters; a name may come more than once."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._pairs = tuple(pairs)
 
     def all(self, name: str) -> list[str]:
-        """The values that are not empty."""
+        """The values of a parameter that are not empty."""
         return [value for key, value in self._pairs if key == name and value]
 
     def first(self, name: str) -> str:
-        """Empty if there is none."""
+        """The first value of a parameter; empty if there is none."""
         return next(iter(self.all(name)), "")
 
     def is_set(self, name: str) -> bool:

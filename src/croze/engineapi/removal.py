@@ -57,7 +57,7 @@ def _check_unused(image: NamedImage, named: bool, force: bool, services: Service
 
 
 def forget(image: NamedImage, services: Services) -> list[Line]:
-    """All of its names."""
+    """Take all of an image's names away; the lines that tell of it."""
     for record in image.records:
         services.images.delete(record.name)
     services.events.emit("image", "delete", image.id, {"name": image.id})

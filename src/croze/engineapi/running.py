@@ -13,12 +13,13 @@ class NamedBuilds:
         self._cancels: dict[str, asyncio.Event] = {}
 
     def cancel(self, name: str) -> None:
-        """A no-op for what is not there (any more), as in Docker."""
+        """Cancel a build. Nothing happens for one that is not there (any more), as in Docker."""
         if (event := self._cancels.get(name)) is not None:
             event.set()
 
     async def run(self, name: str, work: Awaitable[None]) -> bool:
-        """Whether it came to its own end. Without a name nobody can cancel it."""
+        """Do a build's work; whether it came to its own end. Without a name nobody can cancel
+        it."""
         if not name:
             await work
             return True

@@ -31,8 +31,8 @@ async def solve(
     on_status: OnStatus,
     work: Work | None = None,
 ) -> dict[str, str]:
-    """The exporters' answer. Cancelling it cancels the build. Raises `CrozeError`; all of the
-    status was delivered by then."""
+    """Run a build, and return the exporters' answer. Cancelling it cancels the build. Raises
+    `CrozeError`; all of the status was delivered by then."""
     begun = asyncio.Event()
     failed: CrozeError | None = None
     response: dict[str, str] = {}
@@ -66,8 +66,8 @@ async def _follow(
 
 @asynccontextmanager
 async def context_of(body: RequestBody, services: Services) -> AsyncIterator[str]:
-    """A request's body as the context of a build: an address that stands for it. It will not come
-    again by this name, so nothing of it is kept."""
+    """An address that stands for a request's body as the context of a build. It will not come again
+    by this name, so nothing of it is kept."""
     with services.sessions.uploading(body.url, body.pieces()):
         try:
             yield body.url

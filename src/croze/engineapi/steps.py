@@ -139,7 +139,7 @@ class StepLines:
         self._announced = -1
 
     def feed(self, status: control_pb2.StatusResponse) -> list[Line]:
-        """What there is to tell now."""
+        """Take in a message of status; the lines that there are to tell now."""
         for vertex in status.vertexes:
             self._vertex(vertex)
         for log in status.logs:
@@ -149,7 +149,8 @@ class StepLines:
         return [{"stream": text} for text in self._tell(over=False)]
 
     def end(self) -> list[Line]:
-        """The build has been done: what has not been told was not needed, or makes no step."""
+        """The lines that are left when the build has been done: what has not been told was not
+        needed, or makes no step."""
         return [{"stream": text} for text in self._tell(over=True)]
 
     def _vertex(self, vertex: control_pb2.Vertex) -> None:

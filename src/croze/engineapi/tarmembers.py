@@ -20,13 +20,13 @@ _LENGTH_DIGITS = 10
 
 
 class ByteReader(Protocol):
-    """What bytes come from."""
+    """Gives the bytes of an archive."""
 
     async def readexactly(self, n: int) -> bytes:
         """The next `n` bytes. Raises `asyncio.IncompleteReadError` where there are fewer."""
 
     async def read(self, n: int) -> bytes:
-        """Some; empty at the end."""
+        """Some bytes, `n` at most; empty at the end."""
 
 
 class ArrivedMember(Struct, frozen=True):

@@ -97,7 +97,7 @@ class TlsServer:
 
     @asynccontextmanager
     async def running(self, sock: socket.socket) -> AsyncIterator[None]:
-        """On a listening socket, inside; then its connections end."""
+        """Take connections on a listening socket, while inside; then they end."""
         async with serving(sock, self._serve, most=most_connections()):
             yield
 

@@ -19,12 +19,12 @@ BAR = 50
 
 
 def short(digest: str) -> str:
-    """What layers are called."""
+    """A layer's digest as progress calls it: the first twelve digits."""
     return digest.partition(":")[2][:12]
 
 
 def moving(status: str, digest: str, current: int, total: int) -> Line:
-    """A layer on its way."""
+    """The line of a layer on its way."""
     bar = "=" * (BAR * current // total if total else 0)
     head = (
         f"[{bar[: BAR - 1]}>{' ' * (BAR - 1 - len(bar))}]" if current < total else f"[{'=' * BAR}>]"
@@ -38,12 +38,12 @@ def moving(status: str, digest: str, current: int, total: int) -> Line:
 
 
 def stage(status: str, digest: str) -> Line:
-    """Where a layer has got to."""
+    """The line that tells where a layer has got to."""
     return {"status": status, "progressDetail": {}, "id": short(digest)}
 
 
 class Teller:
-    """Lines that are said from code that must not wait."""
+    """Keeps lines that are told from code which must not wait, until they are written."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
@@ -52,18 +52,18 @@ class Teller:
         self._news = asyncio.Event()
 
     def say(self, line: Line) -> None:
-        """After what was said before; the bars of its layer are over."""
+        """Keep a line for after those before it; the bars of its layer are over."""
         self._moving.pop(str(line.get("id")), None)
         self._said.append(line)
         self._news.set()
 
     def move(self, line: Line) -> None:
-        """In place of what was not written yet of the same layer."""
+        """Keep a line in place of what was not written yet of the same layer."""
         self._moving[str(line["id"])] = line
         self._news.set()
 
     async def write(self) -> None:
-        """What there is."""
+        """Write the lines that are kept."""
         self._news.clear()
         lines = [*self._said, *self._moving.values()]
         self._said.clear()
@@ -78,7 +78,7 @@ class Teller:
 
 @asynccontextmanager
 async def telling(lines: Lines) -> AsyncIterator[Teller]:
-    """Written while inside, and all of it in the end."""
+    """A teller whose lines are written while inside, and all of them in the end."""
     teller = Teller(lines)
     failed: Exception | None = None
     async with asyncio.TaskGroup() as group:

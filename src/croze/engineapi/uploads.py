@@ -27,7 +27,7 @@ class _Meeting:
 
 
 class Uploads:
-    """Where the two meet."""
+    """The contexts that one request brings and another waits for."""
 
     def __init__(self) -> None:
         self._meetings: dict[str, _Meeting] = {}

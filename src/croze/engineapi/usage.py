@@ -28,7 +28,7 @@ def shared_bytes(services: Services) -> Mapping[str, int]:
 
 
 def total_bytes(images: Sequence[NamedImage], services: Services) -> int:
-    """What they take together."""
+    """The bytes that images take together."""
     parts: dict[str, int] = {}
     for image in images:
         parts.update(parts_of(image, services))

@@ -19,7 +19,8 @@ from croze.store.present import present_blobs, present_manifests
 
 
 class ImageView(Struct, frozen=True):
-    """Sizes are those of the blobs that are here, as they are stored."""
+    """An image's manifest and config for one platform. Sizes are those of the blobs that are here,
+    as they are stored."""
 
     config: ImageConfig
     manifest: Manifest | None
@@ -35,8 +36,8 @@ _UNKNOWN = ImageConfig(architecture="", os="")
 
 
 def view(image: NamedImage, services: Services, only: Platform | None = None) -> ImageView:
-    """An image of which nothing is here has no platform and no size. Raises `NotFound` if one
-    platform is asked for that is not here."""
+    """The view of an image. One of which nothing is here has no platform and no size. Raises
+    `NotFound` if one platform is asked for that is not here."""
     target = image.target
     if only is not None:
         part = part_of(target, only, services.blobs)

@@ -54,7 +54,7 @@ class ArchiveOptions(Struct, frozen=True):
 
 
 class DockerImage(msgspec.Struct, frozen=True, rename="pascal"):
-    """An entry of `manifest.json`; field order as Docker writes it."""
+    """An image's entry in Docker's `manifest.json`; field order as Docker writes it."""
 
     config: str
     repo_tags: tuple[str, ...] | None

@@ -44,7 +44,7 @@ BASE_CONFIG_KEY = "containerimage.base.config"
 
 
 class CommittedImage(Struct, frozen=True):
-    """One platform. `layers` have all their annotations."""
+    """An image in the blob store, for one platform. `layers` have all their annotations."""
 
     result: PlatformResult
     manifest: Descriptor
@@ -53,7 +53,8 @@ class CommittedImage(Struct, frozen=True):
 
 
 class Committed(Struct, frozen=True):
-    """`root` is the index, or the only manifest."""
+    """An image in the blob store, for all its platforms. `root` is the index, or the only
+    manifest."""
 
     root: Descriptor
     images: tuple[CommittedImage, ...]
@@ -69,7 +70,8 @@ class Writer(Struct, frozen=True):
     lease: Lease
 
     async def commit(self, source: ExportSource) -> Committed:
-        """Write everything. Raises `InvalidRequest` for what can't be exported so."""
+        """Write config, manifest and index of what was built. Raises `InvalidRequest` for what
+        can't be exported so."""
         attested = any(each.attestations for each in source.results)
         options = settle(self.options, self.ctx.compatibility, attested=attested)
         writer = replace(self, options=options)._with_metadata(source.metadata)
@@ -346,7 +348,7 @@ def _base_config(metadata: Mapping[str, bytes], key: str) -> ImageConfig | None:
 
 
 def response(committed: Committed, names: str) -> dict[str, str]:
-    """What all image exporters answer with."""
+    """The entries of the exporter response that all image exporters answer with."""
     answer = {"containerimage.digest": committed.root.digest}
     if names:
         answer["image.name"] = names

@@ -75,9 +75,9 @@ InlineCache = Callable[[], Awaitable[Mapping[str, bytes]]]
 
 
 class ExportContext(Struct, frozen=True):
-    """`session` is the client the output goes to; `sessions` may lend credentials. `id` is the
-    exporter's id in the request, which the client uses to tell its targets apart. `compatibility`
-    is one of `croze.compatibility`."""
+    """The build that is exported. `session` is the client the output goes to; `sessions` may lend
+    credentials. `id` is the exporter's id in the request, which the client uses to tell its targets
+    apart. `compatibility` is one of `croze.compatibility`."""
 
     session: str
     sessions: Sequence[str]
@@ -90,15 +90,16 @@ class ExportContext(Struct, frozen=True):
 
 
 class Exporter(Protocol):
-    """Made per request from its attributes; refuses bad ones with `errors.InvalidRequest` then,
-    before anything is built."""
+    """Puts out what was built. Made per request from its attributes; refuses bad ones with
+    `errors.InvalidRequest` then, before anything is built."""
 
     @property
     def name(self) -> str:
-        """For the progress line, e.g. `exporting to image`."""
+        """What the progress line says, e.g. `exporting to image`."""
 
     async def export(self, source: ExportSource, ctx: ExportContext) -> Mapping[str, str]:
-        """Deliver; returns entries for the exporter response (`containerimage.digest`, ...)."""
+        """Put the result out; returns entries for the exporter response (`containerimage.digest`,
+        ...)."""
 
 
 class ExportServices(Struct, frozen=True):

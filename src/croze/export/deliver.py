@@ -47,12 +47,12 @@ class ImageDelivery(Struct, frozen=True):
         return blobs.path(digest)
 
     async def bring_all(self, but: Collection[str] = ()) -> None:
-        """Every layer of every platform, but for some."""
+        """Fetch the lazy layers of every platform, but for some."""
         digests = {layer.digest for image in self.committed.images for layer in image.layers}
         await all_of(self.bring(digest) for digest in sorted(digests.difference(but)))
 
     async def push(self, name: str, *, by_digest: bool, insecure: bool) -> None:
-        """Blobs first, then manifests, the root last under its tag."""
+        """Push the image under a name: blobs first, then manifests, the root last under its tag."""
         ref = _target(name, by_digest=by_digest)
         credentials = SessionCredentials(self.services.sessions, self.sessions)
         repo = self.services.registry.repository(ref, credentials, insecure=insecure)

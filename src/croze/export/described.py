@@ -57,7 +57,7 @@ def _described(
 
 
 def config_platform(metadata: Mapping[str, bytes]) -> Platform:
-    """What the image config says, or else this machine's."""
+    """The platform that the image config says, or else this machine's."""
     config = metadata.get(CONFIG_KEY, b"").strip()
     image = configs.parse(config) if config not in (b"", b"null") else None
     if image is None or not (image.os or image.architecture):

@@ -93,7 +93,7 @@ class MountedTree(Struct, frozen=True):
 async def mounted(
     source: ExportSource, options: FilesOptions, ctx: ExportContext, *, split: bool
 ) -> AsyncIterator[list[MountedTree]]:
-    """All platforms' files, and their attestations as files."""
+    """All platforms' trees, mounted while inside, with their attestations as files."""
     if not source.multi_platform and len(source.results) > 1:
         raise InvalidRequest("unable to export multiple platforms without map")
     async with AsyncExitStack() as stack:

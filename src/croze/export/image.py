@@ -74,7 +74,8 @@ def parse_options(attrs: Mapping[str, str]) -> ImageExportOptions:
 
 
 def parse_engine_options(attrs: Mapping[str, str]) -> ImageExportOptions:
-    """As a Docker engine has it: names in full, each once. Raises `InvalidRequest`."""
+    """What the attributes say to a Docker engine's builder: names in full, each once. Raises
+    `InvalidRequest`."""
     names = [name for name in attrs.get("name", "").split(",") if name]
     if names and names != [FROM_FRONTEND]:
         attrs = {**attrs, "name": ",".join(dict.fromkeys(map(_tag, names)))}

@@ -14,7 +14,7 @@ _WHITEOUT = ".wh."
 
 
 def layer_names(path: str) -> list[str]:
-    """All that a layer blob adds or changes, absolute. Runs in a worker process."""
+    """The paths that a layer blob adds or changes, absolute. Runs in a worker process."""
     with open(path, "rb") as file:
         names = [posixpath.join("/", m.name) for m in TarReader(open_reader(file))]
     paths = (posixpath.normpath(name) for name in names)

@@ -26,7 +26,7 @@ _INTERNAL = frozenset([media.UNCOMPRESSED_ANNOTATION, media.CREATED_ANNOTATION])
 
 
 def media_type(kind: str, *, oci: bool) -> str:
-    """The type in the wanted family."""
+    """The media type of a layer of this kind: OCI's or Docker's."""
     return (_TO_OCI if oci else _TO_DOCKER).get(kind, kind)
 
 
@@ -44,7 +44,7 @@ def exported_annotations(annotations: Mapping[str, str], *, oci: bool) -> dict[s
 def exported(
     layers: Sequence[Descriptor], *, oci: bool, prefer_nondist: bool
 ) -> tuple[Descriptor, ...]:
-    """The descriptors for the manifest."""
+    """The layers' descriptors as the manifest has them."""
     plain = (layer.as_layer(prefer_nondist=prefer_nondist) for layer in layers)
     return tuple(
         msgspec.structs.replace(

@@ -40,7 +40,7 @@ class CommitOptions(Struct, frozen=True):
 
 
 def parse_epoch(text: str, key: str) -> datetime | None:
-    """Unix seconds; empty is None."""
+    """The time that a text of Unix seconds says; None for an empty one. Raises `InvalidRequest`."""
     if not text:
         return None
     try:
@@ -52,7 +52,8 @@ def parse_epoch(text: str, key: str) -> datetime | None:
 
 
 def is_epoch(text: str) -> bool:
-    """Whether it is a time, or none, for `source-date-epoch`; others name where it comes from."""
+    """Whether a text is a time for `source-date-epoch`, or none; other texts name where the time
+    comes from."""
     try:
         parse_epoch(text, "")
     except InvalidRequest:

@@ -41,7 +41,8 @@ class ReaderAbilities(Struct, frozen=True):
 
 
 def take_reader(attrs: dict[str, str]) -> ReaderAbilities:
-    """Take the attributes out. Raises `InvalidRequest`."""
+    """The reader that the exporter's attributes tell of, which are taken out. Raises
+    `InvalidRequest`."""
     one_entry = parse_bool(ONE_ENTRY, attrs.pop(ONE_ENTRY, "false"))
     return ReaderAbilities(_taken(attrs, KNOWN_CHAINS), _taken(attrs, KNOWN_IMAGES), one_entry)
 

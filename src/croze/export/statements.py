@@ -30,8 +30,8 @@ async def attestation_files(
     platform: str,
     sessions: Sequence[str],
 ) -> tuple[StaticFile, ...]:
-    """One file for each, about every file below `root`. `platform` goes before the extension.
-    Raises `InvalidRequest` when two would have one name."""
+    """A file for each attestation, about every file below `root`. `platform` goes before the
+    extension. Raises `InvalidRequest` when two would have one name."""
     if not attestations:
         return ()
     subjects = await in_thread(_subjects, root)

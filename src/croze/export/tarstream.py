@@ -64,7 +64,7 @@ async def stream(members: Sequence[ArchiveMember]) -> AsyncGenerator[bytes, None
 
 
 async def send(members: Sequence[ArchiveMember], file: FileWriter, pool: Pool) -> None:
-    """The archive to the client."""
+    """Send the archive to the client: written into its file where that is lent, else as bytes."""
     if file.lent is not None:
         await pool.run(put_together, file.lent.path, list(_parts(members)))
         return

@@ -101,7 +101,7 @@ class BuildBridge:
     def make_ref(
         self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
     ) -> BridgeRef:
-        """A part of a result, or something to look into."""
+        """A ref on what a definition makes: a part of a result, or something to look into."""
         ref = BridgeRef(self, definition, policies)
         self._refs.add(ref)
         self.scope.refs.append(ref)
@@ -142,7 +142,8 @@ class BuildBridge:
 
     @property
     def proxied(self) -> Proxied | None:
-        """For containers that are no steps."""
+        """The rules for containers that are no steps, where requests go through a proxy; None
+        otherwise."""
         return Proxied((self.sources.ask_in_place,)) if self._load_options.proxied else None
 
     async def plan(self, result: BridgeResult) -> BridgeResult:
@@ -159,7 +160,8 @@ class BuildBridge:
         return BridgeResult(metadata=await planner(self.job, parts))
 
     def prefetch(self, sources: Iterable[ops_pb2.SourceOp]) -> None:
-        """Not where a policy may have something else to say."""
+        """Begin to bring sources that are likely to be wanted: not where a policy may have
+        something else to say."""
         if self.sources.deciding() is None:
             for build in self.job.values_of(BUILD_SOURCES):
                 for source in sources:
@@ -169,7 +171,8 @@ class BuildBridge:
         self.job.emit(warning)
 
     def keep_failed_steps(self) -> None:
-        """From now on: a frontend may look at them through `failed_state`."""
+        """Keep the states of steps that fail from now on: a frontend may look at them through
+        `failed_state`."""
         self.job.set_value(FAILED_STEPS, self._failed_steps)
 
     def failed_state(self, id: str) -> ImmutableRef | None:
@@ -177,7 +180,7 @@ class BuildBridge:
         return self._failed_steps.find(id)
 
     def containers(self) -> GatewayContainers:
-        """For one frontend, which closes it. They are made on refs of this bridge."""
+        """Containers for one frontend, which closes them. They are made on refs of this bridge."""
         if self.services.ops is None:
             raise Unsupported("containers for frontends are not supported by this daemon")
         services = self.services.ops

@@ -68,23 +68,25 @@ class Bridge(Protocol):
     def make_ref(
         self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
     ) -> BridgeRef:
-        """A part of a result, or something to look into. Raises `Canceled` after the build."""
+        """A ref on what a definition makes: a part of a result, or something to look into. Raises
+        `Canceled` after the build."""
 
     def prefetch(self, sources: Iterable[ops_pb2.SourceOp]) -> None:
-        """These are likely to be wanted soon."""
+        """Begin to bring sources that are likely to be wanted soon."""
 
     def warn(self, warning: VertexWarning) -> None:
         """Put a warning into the build's status."""
 
     def keep_failed_steps(self) -> None:
-        """From now on: a frontend may look at them through `failed_state`."""
+        """Keep the states of steps that fail from now on: a frontend may look at them through
+        `failed_state`."""
 
     def failed_state(self, id: str) -> ImmutableRef | None:
         """A state that the error of a failed step names. Raises `NotFound`."""
 
     def containers(self) -> GatewayContainers:
-        """For one frontend, which closes it. They are made on refs of this bridge. Raises
-        `Unsupported` where there are none."""
+        """Containers for one frontend, which closes them. They are made on refs of this bridge.
+        Raises `Unsupported` where there are none."""
 
     @property
     def proxied(self) -> Proxied | None:

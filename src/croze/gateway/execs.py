@@ -33,7 +33,7 @@ Send = Callable[[gateway_pb2.ExecMessage], Awaitable[None]]
 
 
 class ProcessHost(Protocol):
-    """Where processes run; `containers.Containers`."""
+    """Runs processes in containers: `containers.Containers`."""
 
     def check(self, id: str) -> None:
         """See that there is a container of this id. Raises `NotFound`."""

@@ -196,7 +196,8 @@ class BridgeService(gateway_pb2_grpc.LLBBridgeServicer):
 
 
 def build_id(context: Context) -> str:
-    """Which build a call belongs to."""
+    """The id of the build that a call belongs to, by its metadata. Raises `InvalidRequest` where
+    there is none."""
     pairs = dict(context.invocation_metadata() or ())
     value = pairs.get(BUILD_ID_KEY, "")
     if not value:

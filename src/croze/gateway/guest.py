@@ -66,7 +66,7 @@ class Ref(Struct, frozen=True):
 
 
 class GuestImage(Struct, frozen=True):
-    """What an image's name stands for now. `ref` may be another name than was asked for."""
+    """An image as its name stands for it now. `ref` may be another name than was asked for."""
 
     ref: str
     digest: str
@@ -100,7 +100,7 @@ class Gateway(Struct, frozen=True):
     session: str
 
     async def solve(self, what: llb.State | ops_pb2.Definition, *, evaluate: bool = False) -> Ref:
-        """Made when it is first looked at, or now with `evaluate`."""
+        """A filesystem of the daemon's, made when it is first looked at, or now with `evaluate`."""
         definition = what if isinstance(what, ops_pb2.Definition) else what.marshal()
         result = await self._solve(
             gateway_pb2.SolveRequest(Definition=definition, Evaluate=evaluate)
@@ -126,7 +126,7 @@ class Gateway(Struct, frozen=True):
         return GuestImage(answer.Ref, answer.Digest, answer.Config)
 
     async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
-        """What the client has made of named inputs already."""
+        """The definitions of named inputs that the client has made already."""
         request = gateway_pb2.InputsRequest()
         return dict((await self.ask("Inputs", request, gateway_pb2.InputsResponse)).Definitions)
 
@@ -166,7 +166,7 @@ async def _outcome(build: Build, gateway: Gateway) -> gateway_pb2.ReturnRequest:
 
 
 def options(env: Mapping[str, str]) -> dict[str, str]:
-    """The build's options, of which each is a variable."""
+    """The build's options, each of which is a variable of the environment."""
     pairs = (value.partition("=") for name, value in env.items() if name.startswith(_OPT))
     return {key: value for key, _, value in pairs}
 

@@ -26,7 +26,7 @@ class OwnedRefs:
         self._refs.append(ref)
 
     async def close(self) -> None:
-        """Release all."""
+        """Release all refs. No more can be added."""
         self._closed = True
         refs, self._refs = self._refs, []
         for ref in refs:

@@ -36,7 +36,7 @@ class SourcePolicies:
         return bool(self._policies)
 
     def also(self, policies: Sequence[policy_pb2.Policy]) -> SourcePolicies:
-        """These policies, and then others."""
+        """These policies, and others after them."""
         return SourcePolicies((*self._policies, *policies)) if policies else self
 
     def decide(self, source: ops_pb2.SourceOp) -> ops_pb2.SourceOp:
@@ -52,7 +52,7 @@ class SourcePolicies:
 
 
 def normalized(source: ops_pb2.SourceOp) -> str:
-    """Sources are matched by their full names, whatever a client calls them."""
+    """A source's identifier in full: sources are matched by that, whatever a client calls them."""
     scheme, _, rest = source.identifier.partition("://")
     try:
         if scheme == "docker-image":

@@ -65,7 +65,7 @@ class BridgeRef:
 
     @property
     def solved(self) -> SolvedResult | None:
-        """What was evaluated, if it was."""
+        """What the definition came to, if it was evaluated."""
         return self._solved.value
 
     def used(self) -> Capture | None:

@@ -30,7 +30,7 @@ GENERATOR_KEY = "generator"
 
 
 class Generator(Struct, frozen=True):
-    """Who makes SBOMs: an image, resolved in a mode."""
+    """The image that makes SBOMs, and the mode in which it is resolved."""
 
     image: str
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -108,6 +108,6 @@ async def _scanner(bridge: Bridge, generator: Generator, platform: Platform) -> 
 
 
 def has_sbom(result: BridgeResult) -> bool:
-    """A frontend has made one itself."""
+    """Whether a frontend has made an SBOM itself."""
     attached = (each for listed in result.attestations.values() for each in listed)
     return any(each.predicate_type == SPDX for each in attached)

@@ -30,15 +30,15 @@ class ScopedRef(Protocol):
 
     @property
     def solved(self) -> SolvedResult | None:
-        """What was evaluated, if it was."""
+        """What the definition came to, if it was evaluated."""
 
     def used(self) -> Capture | None:
-        """What it was made of; None if it was not evaluated."""
+        """What the result was made of; None if it was not evaluated."""
 
 
 class RequestScope:
-    """What one request led to. `request` None: a client that asks without a frontend; `root` is
-    what it asked the daemon."""
+    """All that one request led to, and those that were made for it. `request` is None for a client
+    that asks without a frontend; `root` is what the client asked the daemon."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class RequestScope:
         self._told: list[tuple[str, RequestProvenance]] = []
 
     def within(self, request: BridgeRequest) -> RequestScope:
-        """That of another frontend that is asked from here."""
+        """The scope of a request that is made from here to another frontend."""
         root = self._root if self._root is not None and _says(self._root) else self._request
         inner = RequestScope(self._producers, request, root)
         self._inner.append(inner)
@@ -94,7 +94,7 @@ class RequestScope:
             self._told.append((name, provenance))
 
     def forget(self) -> None:
-        """Nobody can take what was made here any more."""
+        """Let go of refs, and of who made them: nobody can take what was made here any more."""
         for provenance in self._told:
             self._producers.remove(*provenance)
         self._told.clear()

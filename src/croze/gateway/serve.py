@@ -47,11 +47,9 @@ def final_metadata(request: gateway_pb2.SolveRequest, result: BridgeResult) -> M
 
 
 class ServedBuild:
-    """Ids of refs are known to one build only.
-
-    `share`: what its frontend asks for is work of the build that it was made for, though it comes
-    in calls of their own (`workers.shares`).
-    """
+    """One build that its frontend asks of over gRPC. Ids of refs are known to it only. `share`:
+    what its frontend asks for is work of the build that it was made for, though it comes in calls
+    of their own (`workers.shares`)."""
 
     def __init__(self, bridge: Bridge, inputs: Mapping[str, ops_pb2.Definition]) -> None:
         self._bridge = bridge
@@ -72,11 +70,11 @@ class ServedBuild:
 
     @property
     def failed(self) -> bool:
-        """The frontend has returned an error."""
+        """Whether the frontend has returned an error."""
         return self._result.done() and self._result.exception() is not None
 
     async def close(self) -> None:
-        """Nobody waits for the result any more."""
+        """Close the frontend's containers, and wait for no result any more."""
         if self._containers is not None:
             await finish(self._containers.close())
         if not self._result.done():
@@ -122,7 +120,7 @@ class ServedBuild:
         return response
 
     def give_back(self, request: gateway_pb2.ReturnRequest) -> gateway_pb2.ReturnResponse:
-        """The frontend is done."""
+        """Take the frontend's result, or its error: it is done."""
         if self._result.done():
             raise InvalidRequest("gateway result is already set")
         if request.HasField("error"):

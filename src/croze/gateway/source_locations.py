@@ -11,7 +11,7 @@ from croze.rpc.details import source_detail
 
 
 def locate(definition: ops_pb2.Definition, err: CrozeError) -> Iterator[SourceDetail]:
-    """The lines of every vertex that the error names."""
+    """The places in the user's files, of all vertices that the error names."""
     infos = definition.Source.infos
     for detail in err.details:
         if isinstance(detail, VertexDetail):

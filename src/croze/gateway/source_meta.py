@@ -27,7 +27,7 @@ _ALGORITHMS = {
 
 
 class SourceKnowledge(Protocol):
-    """Who is asked: `source_resolution.SourceResolution`."""
+    """Knows sources: `source_resolution.SourceResolution`."""
 
     async def ask_image(self, question: ImageQuestion) -> ResolvedImage: ...
 
@@ -43,7 +43,7 @@ class SourceKnowledge(Protocol):
 async def resolve(
     sources: SourceKnowledge, request: gateway_pb2.ResolveSourceMetaRequest
 ) -> gateway_pb2.ResolveSourceMetaResponse:
-    """Answer; policies have been asked."""
+    """Answer what a client asks of a source; policies have been asked."""
     scheme = request.Source.identifier.partition("://")[0]
     if scheme in (IMAGE, LAYOUT):
         return await _image(sources, request, scheme)

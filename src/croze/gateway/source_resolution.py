@@ -76,7 +76,7 @@ class AttestationChains(Protocol):
 
 
 class SourceServices(Struct, frozen=True):
-    """Who is asked. `attestations` and `metas` may be missing."""
+    """What knows of sources. `attestations` and `metas` may be missing."""
 
     images: ImageConfigs
     metas: SourceMetas | None = None

@@ -41,7 +41,7 @@ class StdioPipe:
         await self._to_say.put(data)
 
     def end(self) -> None:
-        """The container has ended."""
+        """Note that the container has ended."""
         self._said.put_nowait(b"")
 
     async def _stdin(self) -> AsyncIterator[bytes]:

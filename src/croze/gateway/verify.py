@@ -21,7 +21,7 @@ Resolve = Callable[
 
 
 class DecisionVerifier(Protocol):
-    """`session.policy.SessionVerifier`."""
+    """Asks the client for a decision on a source: `session.policy.SessionVerifier`."""
 
     async def check(
         self, request: policysession_pb2.CheckPolicyRequest

@@ -37,7 +37,7 @@ class Expiry(Struct, frozen=True):
 
 
 class BuildHistory:
-    """One for the daemon, inside `async with`: leaving waits for what is being written."""
+    """The daemon's history, inside `async with`: leaving waits for what is being written."""
 
     def __init__(self, store: Store, expiry: Expiry) -> None:
         self.store = store
@@ -64,7 +64,7 @@ class BuildHistory:
     # Builds
 
     def start(self, record: Record) -> None:
-        """A build began."""
+        """Note that a build began."""
         self._active[record.Ref] = record
         self._send(Event(type=control_pb2.STARTED, record=record))
 
@@ -117,14 +117,14 @@ class BuildHistory:
             finalizer.done.set()
 
     async def settled(self) -> None:
-        """Whatever was over when this was called is on disk."""
+        """Wait until whatever was over when this was called is on disk."""
         if self._writing:
             await asyncio.wait(set(self._writing.values()))
 
     # What clients ask
 
     async def finalize(self, ref: str) -> None:
-        """The record is as complete as it gets."""
+        """Have a record made as complete as it gets, and wait for that."""
         await self.settled()
         if (finalizer := self._finalizers.get(ref)) is not None:
             finalizer.wanted.set()
@@ -170,7 +170,7 @@ class BuildHistory:
         self._send(Event(type=control_pb2.DELETED, record=Record(Ref=ref)))
 
     async def find(self, ref: str) -> Record | None:
-        """A finished build."""
+        """The record of a finished build; None if there is none."""
         await self.settled()
         return self._find(ref)
 
@@ -278,7 +278,7 @@ class BuildHistory:
 
 
 class Finalizer:
-    """Something that is still to be added to a record."""
+    """Work that adds something to a finished record."""
 
     def __init__(self) -> None:
         self.wanted = asyncio.Event()

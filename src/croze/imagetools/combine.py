@@ -28,7 +28,7 @@ ATTESTATION_ARTIFACT = "application/vnd.docker.attestation.manifest.v1+json"
 
 
 class SourceManifest(Struct, frozen=True):
-    """A source's manifest. `descriptor` has the platform of a single image."""
+    """The manifest of a source. `descriptor` has the platform of a single image."""
 
     descriptor: Descriptor
     data: bytes
@@ -43,7 +43,8 @@ class CombinedImage(Struct, frozen=True):
 
     @property
     def entries(self) -> tuple[Descriptor, ...]:
-        """What must be at the target before it: what the index names, or the manifest itself."""
+        """The manifests that must be at the target before the image: what the index names, or the
+        manifest itself."""
         if self.descriptor.media_type not in media.INDEX_TYPES:
             return (self.descriptor,)
         return manifests.parse_index(self.data).manifests
@@ -179,7 +180,8 @@ def without_attestation(image: CombinedImage) -> list[Descriptor]:
 def with_attestations(
     image: CombinedImage, attestations: Mapping[str, Descriptor]
 ) -> CombinedImage:
-    """With manifests of attestations by the digest that they are about, as BuildKit enters them."""
+    """The image with manifests of attestations, by the digest that they are about, as BuildKit
+    enters them."""
     here = {one.digest for one in image.entries}
     more = {s: one for s, one in attestations.items() if one.digest not in here}
     if not more:

@@ -84,7 +84,7 @@ async def _walk(place: Place, entry: Descriptor, contents: _Found, depth: int) -
 
 
 async def predicates(place: Place, image: PlatformImage, type: str) -> list[object]:
-    """What is attested of an image: predicates whose type begins with `type`."""
+    """The attested predicates of an image whose type begins with `type`."""
     layers = [
         layer
         for manifest in image.attestations

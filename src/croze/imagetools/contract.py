@@ -28,7 +28,7 @@ to."""
 
 
 def without_subject(descriptor: Descriptor) -> Descriptor:
-    """As it is known outside of a layout."""
+    """The descriptor without the annotation by which a layout knows what a manifest refers to."""
     annotations = {k: v for k, v in descriptor.annotations.items() if k != SUBJECT}
     return msgspec.structs.replace(descriptor, annotations=annotations)
 

@@ -45,7 +45,7 @@ class ImageCopier:
         self._referrers: list[tuple[str, Descriptor]] = []
 
     async def copy(self, source: Place, root: Descriptor, depth: int = 0) -> None:
-        """A manifest or an index, with all below it and what is attested of it."""
+        """Copy a manifest or an index, with all below it and what is attested of it."""
         if depth > _DEEPEST:
             raise InvalidRequest(f"manifest {root.digest} is nested more than {_DEEPEST} deep")
         async with self._locks[root.digest]:
@@ -61,7 +61,7 @@ class ImageCopier:
                 await self.copy(source, one, depth + 1)
 
     async def finish(self) -> None:
-        """Once the image itself is published: what was copied along is found from it."""
+        """Have what was copied along be found from the image; once that is published."""
         for subject, one in self._referrers:
             await self._target.put_referrer(subject, one)
 

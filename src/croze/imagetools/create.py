@@ -48,7 +48,8 @@ class Made(Struct, frozen=True):
 
 
 async def make(request: CreateRequest, places: Places) -> Made:
-    """Nothing is written. Raises `CrozeError` for sources that are not there or don't fit."""
+    """Put an image together; nothing is written. Raises `CrozeError` for sources that are not there
+    or don't fit."""
     located = sources.located(list(request.sources), list(request.targets))
     origins = [places.at(location) for location, _ in located]
     parts = await all_of(

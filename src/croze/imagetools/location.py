@@ -22,7 +22,7 @@ class RegistryLocation(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The repository."""
+        """The name of the repository."""
         return self.ref.name
 
     @property
@@ -47,7 +47,7 @@ class LayoutLocation(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The directory."""
+        """The path of the directory."""
         return self.path
 
     def with_digest(self, digest: str) -> LayoutLocation:
@@ -58,7 +58,7 @@ Location = RegistryLocation | LayoutLocation
 
 
 def parse(text: str) -> Location:
-    """A tag where neither tag nor digest is given is `latest`. Raises `InvalidRequest`."""
+    """Read a name; without tag or digest the tag is `latest`. Raises `InvalidRequest`."""
     if text.startswith(OCI_LAYOUT):
         path, tag, digest = ociindex.parse(text)
         if digest:
@@ -68,7 +68,7 @@ def parse(text: str) -> Location:
 
 
 def of_repository(location: Location, digest: str) -> Location:
-    """Another image where this one is: by its digest alone."""
+    """The location of another image in the same repository or directory, by its digest alone."""
     if isinstance(location, LayoutLocation):
         return location.with_digest(digest)
     return RegistryLocation(replace(location.ref, tag="", digest=digest))

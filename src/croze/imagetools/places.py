@@ -25,7 +25,8 @@ _DAEMONS_FOLDER = "/etc/buildkit/"
 
 
 class Places:
-    """Made inside the event loop. `folder` is for blobs on their way."""
+    """The places of one command, and their connections. Made inside the event loop. `folder` is for
+    blobs on their way."""
 
     def __init__(self, configs: Mapping[str, RegistryConfig], folder: Path) -> None:
         self.folder = folder
@@ -45,8 +46,8 @@ class Places:
 async def opened(
     builder_files: Mapping[str, bytes], insecure: Sequence[str] = ()
 ) -> AsyncIterator[Places]:
-    """Closed at the end. `builder_files` are what the builder's daemon was configured with;
-    `insecure` are hosts that need not prove who they are."""
+    """Places that are closed at the end. `builder_files` are what the builder's daemon was
+    configured with; `insecure` are hosts that need not prove who they are."""
     with temporary_directory(prefix="croze-imagetools-") as name:
         folder = Path(name)
         blobs = folder / "blobs"
@@ -98,8 +99,8 @@ class _Config(msgspec.Struct):
 
 
 def registries(files: Mapping[str, bytes], folder: Path) -> dict[str, RegistryConfig]:
-    """What a builder's daemon is told of registries holds here too. Certificates that are kept
-    with the builder are written to `folder`. Raises `InvalidRequest`."""
+    """The settings of registries that a builder's daemon was given, which hold here too.
+    Certificates that are kept with the builder are written to `folder`. Raises `InvalidRequest`."""
     try:
         text = files.get(CONFIG_FILE, b"").decode()
         config = msgspec.convert(tomllib.loads(text), _Config)

@@ -37,7 +37,7 @@ class PartialPlatform(msgspec.Struct, frozen=True):
     variant: str = ""
 
     def completed(self, config_platform: Platform) -> Platform:
-        """With what the config says."""
+        """The platform with what the image's config says."""
         variant = self.variant or ("" if self.architecture else config_platform.variant)
         return Platform(
             self.architecture or config_platform.architecture,
@@ -103,7 +103,8 @@ def _wanted(text: str) -> DescriptorHints:
 def located(
     sources: list[ManifestSource], targets: list[Location]
 ) -> list[tuple[Location, DescriptorHints]]:
-    """Sources without a repository are of the only one that is named. Raises `InvalidRequest`."""
+    """The sources with their places: those without a repository are of the only one that is named.
+    Raises `InvalidRequest`."""
     named = [one.location for one in sources if one.location is not None]
     repositories = {one.name for one in (*targets, *named)}
     if not repositories:
@@ -121,7 +122,7 @@ def _inferred(source: ManifestSource, only: Location | None) -> Location:
 
 
 def merged(resolved: Descriptor, hints: DescriptorHints) -> Descriptor:
-    """What a place knows of a manifest, and what the user says. Annotations and platform are
+    """The descriptor that a place and the user tell of together. Annotations and platform are
     replaced as a whole. Raises `InvalidRequest` for another size."""
     if hints.size and hints.size != resolved.size:
         raise InvalidRequest(

@@ -37,7 +37,7 @@ class Inquiry:
         self.log(INFO, f"{at}: {text}")
 
     async def flush(self) -> None:
-        """Have said what there is to say."""
+        """Say what there is to say, to the log."""
         messages, self._said = self._said, []
         for each in messages:
             await self.ask(each)

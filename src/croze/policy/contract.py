@@ -44,7 +44,7 @@ class SignatureVerifier(Protocol):
     async def verify_image(
         self, chain: gateway_pb2.AttestationChain, platform: str
     ) -> Mapping[str, object] | None:
-        """None if it isn't signed."""
+        """Who signed an image, by its chain; None if nobody did."""
 
     async def verify_artifact(self, digest: str, bundle: bytes) -> Mapping[str, object]: ...
 

@@ -70,12 +70,12 @@ def _attested(request: gateway_pb2.ResolveSourceMetaRequest) -> None:
 
 
 def shown(names: Iterable[str]) -> str:
-    """As Go prints a list."""
+    """Names as Go prints a list."""
     return f"[{' '.join(names)}]"
 
 
 def summary(names: Iterable[str]) -> str:
-    """For the log: signatures and provenance as wholes."""
+    """Names for the log: signatures and provenance as wholes."""
     out: list[str] = []
     for name in names:
         name = name.removeprefix("input.")
@@ -94,8 +94,8 @@ def platform_message(platform: Platform) -> ops_pb2.Platform:
 
 
 class Needs(Struct, frozen=True):
-    """`request` is for the daemon to answer with the next question; else, if `changed`, the
-    document knows more now."""
+    """What a policy needs to know: `request` is for the daemon to answer with the next question;
+    without it, the document has been completed if it has `changed`."""
 
     changed: bool = False
     request: gateway_pb2.ResolveSourceMetaRequest | None = None

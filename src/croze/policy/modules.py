@@ -19,11 +19,9 @@ MOST_BYTES = 4 << 20
 def modules_of(
     files: Iterable[PolicyFile], answers: Answers, *, packages_known: bool = False
 ) -> list[Module]:
-    """`import data.a.b` is `a/b.rego`. Raises `NotKnown` for a file that was not read yet, and
-    `RegoError`.
-
-    With `packages_known`, an import of a package that one of the files has is that package.
-    """
+    """A policy's files as modules, with those that they import: `import data.a.b` is `a/b.rego`.
+    Raises `NotKnown` for a file that was not read yet, and `RegoError`. With `packages_known`, an
+    import of a package that one of the files has is that package."""
     own = [parse_module(HELPERS_NAME, helpers())]
     own += [parse_module(each.name, each.text) for each in files]
     packages = {module.package for module in own} if packages_known else set()

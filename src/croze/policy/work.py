@@ -27,7 +27,7 @@ def _asks(ask: Asking) -> Callable[[Question], Awaitable[object]]:
 
 
 async def check(ask: Asking, setup: Setup, request: bytes) -> bytes:
-    """A `CheckPolicyRequest`; the response."""
+    """Answer a marshalled `CheckPolicyRequest`; the response's bytes."""
     check_request = policysession_pb2.CheckPolicyRequest.FromString(request)
     return (await PolicyEvaluation(_asks(ask), setup).check(check_request)).SerializeToString()
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class Interval(Struct, frozen=True):
-    """Nanoseconds since the epoch; no `stop`: still running."""
+    """A span of time, in nanoseconds since the epoch; without a `stop` it is still running."""
 
     start: int
     stop: int | None

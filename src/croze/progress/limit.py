@@ -10,7 +10,8 @@ TICK_S = 0.15
 
 
 def rate_from_env() -> float | None:
-    """`TTY_DISPLAY_RATE` sets both, in milliseconds."""
+    """The seconds between two updates that `TTY_DISPLAY_RATE` says, in milliseconds; None if it
+    says none."""
     text = os.environ.get("TTY_DISPLAY_RATE", "")
     return int(text) / 1000 if text.isdecimal() else None
 

@@ -83,7 +83,7 @@ class ShownVertex(Struct):
 
     @property
     def logged(self) -> int:
-        """Bytes that a screen has been written, if it has one."""
+        """How many bytes the vertex's screen has been written, if it has one."""
         return self.screen.written if self.screen else 0
 
     @property
@@ -154,7 +154,7 @@ class Trace:
         self._screens = screens
 
     def now(self) -> int:
-        """By the daemon's clock."""
+        """The time by the daemon's clock."""
         return time.time_ns() - self.clock_offset
 
     def shown(self) -> list[ShownVertex]:
@@ -308,7 +308,7 @@ class Screen:
         self._lines.pop()
 
     def lines(self, count: int) -> list[str]:
-        """The last that are not empty, `count` at most."""
+        """The last lines that are not empty, `count` at most."""
         lines = (line.rstrip("\r").replace("\t", "    ") for line in self._lines)
         return [line for line in lines if line.strip()][-count:]
 

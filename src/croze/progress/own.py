@@ -41,7 +41,7 @@ class OwnStep:
             self._show(control_pb2.StatusResponse(statuses=[status]))
 
     def counted(self, name: str, size_bytes: int, *, total_known: bool = True) -> None:
-        """Something of that size is done within the step."""
+        """Show that something of that size has been done within the step."""
         total = size_bytes if total_known else 0
         status = control_pb2.VertexStatus(
             ID=shown(name), vertex=self.vertex.digest, current=size_bytes, total=total

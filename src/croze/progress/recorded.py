@@ -93,7 +93,7 @@ def read(lines: Iterable[bytes], name: str = "") -> Iterator[control_pb2.StatusR
 
 
 def decode(line: bytes) -> control_pb2.StatusResponse:
-    """One line. Raises `msgspec.DecodeError`, `ParseError` and `ValueError`."""
+    """The status in one line. Raises `msgspec.DecodeError`, `ParseError` and `ValueError`."""
     solve = _DECODER.decode(line)
     return control_pb2.StatusResponse(
         vertexes=[_vertex(each) for each in solve.vertexes],

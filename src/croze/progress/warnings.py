@@ -18,7 +18,7 @@ YELLOW, RESET = "\x1b[33m", "\x1b[0m"
 
 
 class Warnings:
-    """Each warning once, whichever vertex it was raised for."""
+    """The warnings of a build, each once, whichever vertex it was raised for."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[object, ...], control_pb2.VertexWarning] = {}
@@ -58,7 +58,7 @@ def print_warnings(
     debug: bool = False,
     tool: str = "croze",
 ) -> None:
-    """The summary; with `debug`, a flag of `tool`, all that is known of each."""
+    """Print the summary; with `debug`, a flag of `tool`, all that is known of each."""
     if not len(warnings):
         return
     count = "1 warning found" if len(warnings) == 1 else f"{len(warnings)} warnings found"

@@ -170,7 +170,7 @@ class Module(Struct):
 
 
 def present(*terms: Term | None) -> list[Term]:
-    """The terms that are there."""
+    """The terms that are there, without the None among them."""
     return [term for term in terms if term is not None]
 
 

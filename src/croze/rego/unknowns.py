@@ -71,14 +71,14 @@ def child(document: Partial, key: Value) -> Found | Missing:
 
 
 class Missing:
-    """Nothing is there."""
+    """Stands where there is no value: undefined."""
 
 
 MISSING = Missing()
 
 
 def step(value: Value, key: Value) -> Value | Missing:
-    """What stands in a value at a key."""
+    """The value that stands in another at a key."""
     match value:
         case Object():
             return value.get(key, MISSING)
@@ -93,7 +93,8 @@ def step(value: Value, key: Value) -> Value | Missing:
 
 
 def whole(values: Iterable[Found]) -> Unknown | None:
-    """What values that are used as they are depend on, if one of them is not known."""
+    """The unknowns that some values depend on, where they are used as they are; None if all are
+    known."""
     refs: set[str] = set()
     for each in values:
         if isinstance(each, Unknown):

@@ -130,7 +130,7 @@ def in_order(values: Iterable[Value]) -> list[Value]:
 
 
 def text(value: Value) -> str:
-    """As Rego writes it."""
+    """The value as Rego writes it."""
     match value:
         case None:
             return "null"
@@ -173,7 +173,8 @@ def from_plain(plain: object) -> Value:
 
 
 def to_plain(value: Value) -> object:
-    """As JSON says it: sets are arrays in order, keys that are no strings are written out."""
+    """The value as JSON says it: sets are arrays in order, keys that are no strings are written
+    out."""
     match value:
         case Boolean():
             return bool(value)

@@ -30,7 +30,7 @@ class ResultLayers(Struct, frozen=True):
 
 
 class PendingRecord(Struct, eq=False):
-    """A record on its way into the config."""
+    """A record on its way into the config, with what leads to it and what it leads to."""
 
     digest: str
     inputs: list[dict[tuple[PendingRecord, str], None]] = field(default_factory=list)
@@ -40,7 +40,8 @@ class PendingRecord(Struct, eq=False):
 
 
 class Chains:
-    """Add records, inputs first; then take the config."""
+    """Puts the cache records of results together: add records, inputs first; then take the
+    config."""
 
     def __init__(self) -> None:
         self._items: list[PendingRecord] = []
@@ -87,7 +88,8 @@ class Chains:
         return next(iter(common), None) if common else None
 
     def config(self) -> CacheConfig:
-        """In normal form. The newest result of each record is kept."""
+        """The config of all that was added, in normal form. The newest result of each record is
+        kept."""
         places = {item: place for place, item in enumerate(self._items)}
         layers = Layers()
         records = [

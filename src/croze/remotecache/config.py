@@ -35,7 +35,8 @@ class LayerNotes(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CacheLayer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A blob on top of another one. A parent of 0 is not written, one that is absent is 0."""
+    """A blob on top of the layer with the index `parent`, -1 for none. As BuildKit has it, a parent
+    of 0 is not written, and one that is absent is 0."""
 
     blob: str
     parent: int = 0
@@ -64,7 +65,8 @@ class CacheInput(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class ConfigRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`inputs`: for each input all that it may be. See `solver.keying.record_digest`."""
+    """A record of the config: results under a key. `inputs`: for each input all that it may be. See
+    `solver.keying.record_digest`."""
 
     layers: tuple[LayerResult, ...] = ()
     chains: tuple[ChainResult, ...] = ()
@@ -162,8 +164,8 @@ def format_time(moment: datetime) -> str:
 
 
 def normalized(config: CacheConfig) -> CacheConfig:
-    """Layers by blob, then parent; records by digest, then by what leads to them; links of an input
-    by index."""
+    """The config in normal form: layers by blob, then parent; records by digest, then by what leads
+    to them; links of an input by index."""
     layers, layer_places = _sorted_layers(config.layers)
     return CacheConfig(layers, _sorted_records(config, layer_places))
 

@@ -11,8 +11,8 @@ from croze.remotecache.config import CacheConfig
 
 
 class FoundCache(Struct, frozen=True):
-    """`layers`: descriptors by blob, with their annotations. `name`: a digest. `beside`: see
-    `remotecache.beside`."""
+    """A cache that an importer has read. `layers`: descriptors by blob, with their annotations.
+    `name`: a digest. `beside`: see `remotecache.beside`."""
 
     name: str
     config: CacheConfig

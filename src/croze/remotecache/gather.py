@@ -33,7 +33,7 @@ class GatheredLayer(Struct, frozen=True):
 
 
 class GatheredCache(Struct):
-    """`layers`: by blob digest."""
+    """A cache that can be exported: its config, and `layers` by blob digest."""
 
     config: CacheConfig
     layers: dict[str, GatheredLayer] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from croze.remotecache.config import CacheConfig, ConfigRecord, time_of
 
 
 class ImportedResult(Struct, frozen=True):
-    """`layers`: indexes into the config's layers, base first."""
+    """A result in an imported cache. `layers`: indexes into the config's layers, base first."""
 
     stored: StoredResult
     layers: tuple[int, ...]

@@ -32,7 +32,7 @@ _NAMES = {
 
 
 class ExportOptions(Struct, frozen=True):
-    """One exporter but inline. `ref`, `dest` or `place`, by kind."""
+    """What one exporter is told, but for the inline one. `ref`, `dest` or `place`, by kind."""
 
     kind: str
     name: str
@@ -51,7 +51,7 @@ class ExportOptions(Struct, frozen=True):
 
 
 class CacheExports(Struct, frozen=True):
-    """All that a build was asked for."""
+    """All caches that a build is to be exported to."""
 
     inline: bool = False
     others: tuple[ExportOptions, ...] = ()

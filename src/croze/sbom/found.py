@@ -13,8 +13,8 @@ class MalformedDatabase(Exception):
 
 
 class Package(msgspec.Struct, frozen=True):
-    """`evidence`: the path of a file that came with the package, for which layer it is from.
-    `source`: the file that tells of it."""
+    """A package that was found. `evidence`: the path of a file that came with the package, for
+    which layer it is from. `source`: the file that tells of it."""
 
     kind: str
     name: str
@@ -27,14 +27,15 @@ class Package(msgspec.Struct, frozen=True):
 
 
 class Distribution(msgspec.Struct, frozen=True):
-    """What `os-release` says. The id is what package URLs have for a namespace."""
+    """The distribution that `os-release` names. The id is what package URLs have for a
+    namespace."""
 
     id: str = ""
     version: str = ""
 
     @property
     def named(self) -> str:
-        """`debian-12`"""
+        """The id with the version: `debian-12`."""
         return "-".join(part for part in (self.id, self.version) if part)
 
 
@@ -45,7 +46,7 @@ def purl(
     version: str,
     qualifiers: Mapping[str, str] | None = None,
 ) -> str:
-    """Empty parts are left out."""
+    """A package URL. Empty parts are left out."""
     path = "/".join(quote(part, safe="") for part in (*namespace.split("/"), name) if part)
     at = f"@{quote(version, safe=':')}" if version else ""
     pairs = sorted((key, value) for key, value in (qualifiers or {}).items() if value)

@@ -20,8 +20,8 @@ _TAIL_BYTES = 12
 
 
 def values(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Every package's blob. `size`: of the file; no more than that is ever given. Raises
-    `MalformedDatabase` where it can't go on."""
+    """The blobs of all packages in a file of `size` bytes; together they are no longer than it.
+    Raises `MalformedDatabase` where it can't be read on."""
     file.seek(0)
     head = file.read(_HEADER_BYTES)
     if len(head) < _HEADER_BYTES:

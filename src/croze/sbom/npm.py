@@ -11,7 +11,7 @@ from croze.sbom.tree import ScannedTree
 
 
 def is_manifest(path: str) -> bool:
-    """Whether it is that of an installed package, not of a directory within one."""
+    """Whether a `package.json` is that of an installed package, not of a directory within one."""
     if not path.endswith("/package.json"):
         return False
     *_, above, scope, _, _ = ("", "", *path.split("/"))

@@ -45,7 +45,8 @@ Value = str | list[str] | list[int]
 
 
 def packages(tree: ScannedTree, path: str, distribution: Distribution) -> Iterator[Package]:
-    """A database that can't be read has none; of a damaged one those before the damage."""
+    """The packages in an rpm database. One that can't be read has none; of a damaged one those
+    before the damage."""
     for data in _headers(tree, path):
         header = parse_header(data)
         if isinstance(header.get(_NAME), str) and header[_NAME] != "gpg-pubkey":

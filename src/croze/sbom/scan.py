@@ -75,7 +75,7 @@ def _packages(
 
 
 def read_distribution(tree: ScannedTree) -> Distribution:
-    """os-release(5)"""
+    """The tree's distribution, by its os-release(5); an empty one if it has none."""
     for path in _RELEASES:
         fields = {}
         for line in tree.text(path).splitlines():

@@ -14,7 +14,8 @@ _NO_LOOKUP = "BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP"
 
 
 class LocalWorld:
-    """The environment, the clock and the files of the user who runs the command."""
+    """This machine as Bake's evaluation asks of it: environment, clock and files of the user who
+    runs the command."""
 
     def __init__(self) -> None:
         hidden = parse_bool(os.environ.get(_NO_LOOKUP, "")) is True

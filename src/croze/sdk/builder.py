@@ -156,7 +156,7 @@ class Builder:
         return [record_of(each) for each in (records[:limit] if limit else records)]
 
     async def record(self, ref: str) -> BuildRecord:
-        """One build. Raises `NotFound`."""
+        """The record of one build. Raises `NotFound`."""
         return record_of((await self._at(ref))[1])
 
     async def watch(self, ref: str) -> AsyncIterator[Event]:
@@ -194,8 +194,8 @@ class Builder:
         max_used_space: int = 0,
         min_free_space: int = 0,
     ) -> list[CacheRecord]:
-        """Remove what is not used; what has gone. Spaces in bytes, 0 for no limit; what was used
-        in the last `keep_seconds` stays."""
+        """Remove what is not used; the records that have gone. Spaces in bytes, 0 for no limit;
+        what was used in the last `keep_seconds` stays."""
         records = []
         for client in self._clients:
             async for record in client.prune(
@@ -217,7 +217,7 @@ class Builder:
         raise NotFound(f'no record found for ref "{ref}"')
 
     def close(self) -> None:
-        """From now on nothing can be asked of it."""
+        """Refuse all that is asked of the builder from now on."""
         self._home.closed = True
 
     async def finish(self) -> None:

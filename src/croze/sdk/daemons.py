@@ -12,7 +12,7 @@ CONTAINED = ("docker-container", "kubernetes")
 
 
 def client_builder(there: Reach) -> BuilderTraits:
-    """What a plan must know of a daemon."""
+    """The daemon as plans take account of it."""
     if there.kind == "docker":
         traits = engine()
     elif there.driver is not None and there.kind in CONTAINED:

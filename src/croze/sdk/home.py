@@ -16,7 +16,7 @@ _ELSEWHERE = "this builder belongs to another event loop: connect on each"
 
 
 class Home:
-    """Made on the builder's loop."""
+    """The process and the event loop that a builder was made in."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()

@@ -31,7 +31,8 @@ class RemoteImage(Struct, frozen=True):
 
 
 class Imagetools:
-    """With the registries that a builder is configured with. All raises `croze.CrozeError`."""
+    """Looks at images, and puts them together, with the registries that a builder is configured
+    with. All raises `croze.CrozeError`."""
 
     def __init__(self, builder: str) -> None:
         self._builder = builder

@@ -19,7 +19,8 @@ from croze.imagetools.sources import ManifestSource
 
 
 def merging(builder_name: str) -> Merge:
-    """With the registries that the builder's first node was configured with."""
+    """A function that puts the parts of an image up under its names, with the registries that the
+    builder's first node was configured with."""
 
     async def merge(image: Together) -> str:
         targets = [locations.parse(name) for name in image.names]

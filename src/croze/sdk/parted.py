@@ -41,7 +41,7 @@ async def build_parted(
     builder_name: str,
     on_close: Callable[[Display], None],
 ) -> BuildResult:
-    """One build on the nodes that its platforms ask for; its files are written. `builder_name` is
+    """Do one build on the nodes that its platforms ask for, and write its files. `builder_name` is
     as the user gave it."""
     async with _opened(there, display) as nodes:
         platforms = parse_platforms(tuple(options.platforms))
@@ -83,8 +83,8 @@ async def build_all(
     names: Sequence[str] = (),
     provenance: bool,
 ) -> dict[str, TargetResult]:
-    """Targets on the nodes of a builder, of which there may be but one; `names` is what was asked
-    for."""
+    """Build targets on the nodes of a builder, of which there may be but one; `names` is what was
+    asked for."""
     group, sent = new_id(), list[BuildOptions]()
     platforms_of = {name: parse_platforms(tuple(each.platforms)) for name, each in builds.items()}
     async with _opened(there, display) as nodes:
@@ -111,7 +111,7 @@ async def _known(client: Client, there: Reach, builds: Mapping[str, BuildOptions
 
 
 def linked(builds: Mapping[str, BuildOptions]) -> list[list[str]]:
-    """Targets that are built on one another, whichever way, in groups."""
+    """Targets in groups of those that are built on one another, whichever way."""
     group_of = {name: name for name in builds}
     for name, options in builds.items():
         contexts = options.build_contexts

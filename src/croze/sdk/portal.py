@@ -53,8 +53,8 @@ class Portal:
         return os.getpid() != self._pid
 
     def call(self, work: Coroutine[object, object, T]) -> T:
-        """Run to the end. Ctrl-C (a notebook's stop button) cancels the work, and waits until it
-        has ended. Raises `InvalidRequest` when there is no loop any more."""
+        """Run work on the loop to its end. Ctrl-C (a notebook's stop button) cancels the work, and
+        waits until it has ended. Raises `InvalidRequest` when there is no loop any more."""
         assert self._loop is not None
         if self.forked or self._closed:
             work.close()

@@ -47,7 +47,7 @@ class Remembering:
         self._writing = None if is_call else threading.Thread(target=_write, args=args)
 
     def begin(self) -> None:
-        """The daemon is at work, and there is time. Idempotent."""
+        """Begin to write: the daemon is at work, and there is time. Idempotent."""
         if self._writing is not None and self._writing.ident is None:
             self._writing.start()
 
@@ -80,7 +80,7 @@ def _write(options: BuildOptions, there: Reach, target: str, group: str) -> None
 
 
 def remembered_group(group: str, names: Sequence[str], builds: Sequence[BuildOptions]) -> None:
-    """What one `bake` was asked for, and the builds that it came to."""
+    """Write down what one `bake` was asked for, and the builds that it came to."""
     refs = [each.ref for each in builds if each.ref]
     if refs:
         with suppress(OSError):

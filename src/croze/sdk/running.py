@@ -98,11 +98,11 @@ class Build(Generic[T]):
 
     @property
     def settled(self) -> bool:
-        """Whether it has ended, and nobody needs to be told how."""
+        """Whether the build has ended, and nobody needs to be told how."""
         return self._task.done() and (self._looked_at or self._error is None)
 
     async def finish(self) -> None:
-        """Wait for the end; raise what it failed with if nobody has looked at that."""
+        """Wait for the build's end; raise what it failed with if nobody has looked at that."""
         await asyncio.wait([self._task])
         if not self._looked_at:
             await self._ended()

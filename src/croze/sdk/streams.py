@@ -9,8 +9,8 @@ from typing import BinaryIO, TextIO
 
 
 def standard_error() -> BinaryIO:
-    """That of the process, or what a notebook or a test has put in its place, which takes text
-    only."""
+    """The process's standard error, or what a notebook or a test has put in its place, which takes
+    text only."""
     return getattr(sys.stderr, "buffer", None) or io.BufferedWriter(_Text(sys.stderr))
 
 

@@ -18,7 +18,7 @@ _BLOCK = re.compile(
 
 
 class ArmoredBlock(Struct, frozen=True):
-    """`kind` is what stands after BEGIN."""
+    """The bytes in a block of armour, and its `kind`: what stands after BEGIN."""
 
     kind: str
     data: bytes

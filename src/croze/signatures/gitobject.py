@@ -93,8 +93,8 @@ def check_name(raw: bytes, kind: str, name: str) -> None:
 
 
 def verify(signed: GitObject, key: bytes, *, reject_expired: bool = False) -> None:
-    """By whichever kind of signature it has. Raises `BadSignature`, or `InvalidRequest` where
-    something can't be read."""
+    """See that `key` signed an object, by whichever kind of signature it has. Raises
+    `BadSignature`, or `InvalidRequest` where something can't be read."""
     if not signed.signature:
         raise BadSignature("git object is not signed")
     if signed.signature.startswith(BEGIN_PGP):

@@ -64,7 +64,7 @@ class Entity(Struct):
     revocations: list[SignaturePacket] = field(default_factory=list)
 
     def main_user(self) -> UserId | None:
-        """The one whose self-signature speaks for the primary key."""
+        """The user whose self-signature speaks for the primary key."""
         named = [user for user in self.users if user.newest is not None]
         return max(named, key=_rank, default=None)
 
@@ -107,7 +107,8 @@ def signing_keys(entities: Sequence[Entity], id: int) -> Iterator[SigningKey]:
 
 
 def revoked(revocations: Sequence[SignaturePacket], now: float) -> bool:
-    """A compromised key never was good; others were until they were revoked."""
+    """Whether revocations hold at the time `now`: a compromised key never was good; others were
+    until they were revoked."""
     return any(r.revocation_reason == _COMPROMISED or not r.expired(now) for r in revocations)
 
 

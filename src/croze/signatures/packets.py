@@ -31,7 +31,7 @@ _RAW_SIZES: Final[Mapping[int, int]] = {25: 32, 26: 56, 27: 32, 28: 57}
 
 
 class MalformedPacket(InvalidRequest):
-    """Not what the format says."""
+    """Bytes that are not what the format says."""
 
     def __init__(self, text: str) -> None:
         super().__init__(f"openpgp: invalid data: {text}")
@@ -103,7 +103,8 @@ def _size(first: int, reader: PacketReader) -> int:
 
 
 class PublicKey(Struct, frozen=True):
-    """`numbers` are the key's MPIs, or the point of a curve. `body` is what is fingerprinted."""
+    """A key to check signatures with. `numbers` are its MPIs, or the point of a curve. `body` is
+    what is fingerprinted."""
 
     body: bytes
     created: int
@@ -113,7 +114,7 @@ class PublicKey(Struct, frozen=True):
 
     @property
     def id(self) -> int:
-        """The last eight bytes of the fingerprint."""
+        """The key's id: the last eight bytes of the fingerprint."""
         return int.from_bytes(self.fingerprint[-8:], "big")
 
     @property
@@ -122,7 +123,7 @@ class PublicKey(Struct, frozen=True):
 
     @property
     def hashed(self) -> bytes:
-        """How the key goes into hashes."""
+        """The bytes of the key that go into hashes."""
         return b"\x99" + len(self.body).to_bytes(2, "big") + self.body
 
 
@@ -151,7 +152,8 @@ def parse_key(body: bytes) -> PublicKey:
 
 
 class SignaturePacket(Struct, frozen=True):
-    """Times in Unix seconds; lifetimes in seconds, 0 for ever. `suffix` ends what is hashed."""
+    """A signature, as its packet tells of it. Times in Unix seconds; lifetimes in seconds, 0 for
+    ever. `suffix` ends what is hashed."""
 
     kind: int
     algorithm: int
@@ -176,7 +178,7 @@ class SignaturePacket(Struct, frozen=True):
         return sums.digest()
 
     def expired(self, now: float) -> bool:
-        """At that time, or not made yet."""
+        """Whether the signature is over at that time, or not made yet."""
         return self.created > now or bool(self.lifetime and now > self.created + self.lifetime)
 
 

@@ -38,7 +38,7 @@ _CURVES = {
 
 
 def failure(algorithm: int) -> str:
-    """What is said of a signature that does not hold."""
+    """The message about a signature of that algorithm that does not hold."""
     return f"openpgp: invalid signature: {_NAMES.get(algorithm, 'unknown')} verification failure"
 
 

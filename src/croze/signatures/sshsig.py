@@ -52,7 +52,7 @@ def _string(data: bytes) -> bytes:
 
 
 class SshSignature(Struct, frozen=True):
-    """`key` and `value` are in SSH's encoding."""
+    """An SSH signature. `key` and `value` are in SSH's encoding."""
 
     key: bytes
     namespace: str
@@ -80,8 +80,8 @@ def _text(data: bytes) -> str:
 
 
 def verify(data: bytes, signature: bytes, key: bytes) -> None:
-    """`key` is a line of `authorized_keys`. Raises `BadSignature`, or `InvalidRequest` where
-    something can't be read."""
+    """See that the owner of `key`, a line of `authorized_keys`, signed the data. Raises
+    `BadSignature`, or `InvalidRequest` where something can't be read."""
     parsed = parse(signature)
     if parsed.hash not in _HASHES:
         raise BadSignature(f"unsupported SSH signature hash algorithm: {parsed.hash}")

@@ -37,7 +37,8 @@ class Envelope(Struct, frozen=True):
 
     @property
     def encoded(self) -> bytes:
-        """What is signed of it (https://github.com/secure-systems-lab/dsse)."""
+        """The bytes that an envelope's signature is over
+        (https://github.com/secure-systems-lab/dsse)."""
         kind = self.payload_type.encode()
         head = f"DSSEv1 {len(kind)} ".encode() + kind
         return head + f" {len(self.payload)} ".encode() + self.payload

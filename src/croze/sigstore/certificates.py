@@ -35,10 +35,8 @@ def valid_at(certificate: x509.Certificate, moment: datetime) -> bool:
 def chain(
     leaf: x509.Certificate, authorities: Sequence[IssuingAuthority], moment: datetime
 ) -> list[x509.Certificate]:
-    """From `leaf` to a root that was trusted at that time, all valid then (RFC 5280 section 6).
-
-    Raises `NotVerified`.
-    """
+    """The certificates from `leaf` to a root that was trusted at that time, all valid then (RFC
+    5280 section 6). Raises `NotVerified`."""
     for authority in authorities:
         if not authority.period.holds(moment):
             continue
@@ -103,10 +101,8 @@ def _usable(certificate: x509.Certificate, moment: datetime) -> bool:
 
 
 def check_shown(shown: Sequence[x509.Certificate], logs: dict[bytes, Log]) -> None:
-    """The certificate was shown to a log before it was issued (RFC 6962 section 3.2).
-
-    Raises `NotVerified`.
-    """
+    """See that a certificate was shown to a log before it was issued (RFC 6962 section 3.2). Raises
+    `NotVerified`."""
     leaf, issuer = shown[0], shown[1]
     if not any(_shown(leaf, issuer, sct, logs) for sct in _timestamps(leaf)):
         raise NotVerified(

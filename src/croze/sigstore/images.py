@@ -58,8 +58,8 @@ class _Chain(Struct, frozen=True):
 def verify_image(
     chain: gateway_pb2.AttestationChain, platform: Platform, trust: TrustedRoot
 ) -> CheckedSignature | None:
-    """None for an image that nobody signed. Raises `NotVerified` for a signature that does not
-    hold, or is of something else."""
+    """Who signed an image's manifest for a platform; None for an image that nobody signed. Raises
+    `NotVerified` for a signature that does not hold, or is of something else."""
     if not (chain.Root and chain.AttestationManifest and chain.SignatureManifests):
         return None
     attached = _Chain(chain.Blobs)
@@ -159,7 +159,7 @@ def _verified(
 
 
 def dockers_key() -> PublicKey:
-    """By which Docker signs its hardened images."""
+    """The key by which Docker signs its hardened images."""
     data = resources.files("croze.sigstore").joinpath("instance/dhi.pub").read_bytes()
     return keys.of_pem(data)
 

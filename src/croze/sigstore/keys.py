@@ -31,7 +31,7 @@ _LEAST_RSA_BITS, _MOST_RSA_BITS = 2048, 16384
 
 
 def checked(key: object) -> PublicKey:
-    """A key of a kind and strength that counts. Raises `NotVerified`."""
+    """The key, if it is of a kind and strength that counts. Raises `NotVerified`."""
     if isinstance(key, ed25519.Ed25519PublicKey):
         return key
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
@@ -42,7 +42,7 @@ def checked(key: object) -> PublicKey:
 
 
 def of_der(data: bytes) -> PublicKey:
-    """A SubjectPublicKeyInfo. Raises `NotVerified`."""
+    """The key in a SubjectPublicKeyInfo. Raises `NotVerified`."""
     try:
         return checked(serialization.load_der_public_key(data))
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -50,7 +50,7 @@ def of_der(data: bytes) -> PublicKey:
 
 
 def of_pkcs1(data: bytes) -> PublicKey:
-    """A bare RSAPublicKey (RFC 8017), which `cryptography` reads in PEM only."""
+    """The key in a bare RSAPublicKey (RFC 8017), which `cryptography` reads in PEM only."""
     text = b"-----BEGIN RSA PUBLIC KEY-----\n" + base64.encodebytes(data)
     return of_pem(text + b"-----END RSA PUBLIC KEY-----\n")
 
@@ -84,7 +84,7 @@ def key_of(certificate: x509.Certificate) -> PublicKey:
 
 
 def pem_block(data: bytes) -> bytes:
-    """What the first PEM block holds; empty if there is none."""
+    """The bytes that the first PEM block holds; empty if there is none."""
     _, begun, rest = data.partition(b"-----BEGIN ")
     body, ended, _ = rest.partition(b"-----END ")
     if not begun or not ended:
@@ -102,7 +102,7 @@ def spki(key: PublicKey) -> bytes:
 
 
 def fingerprint(key: PublicKey) -> str:
-    """As `ssh-keygen -l` prints it, which is how envelopes name keys."""
+    """The fingerprint that `ssh-keygen -l` prints, by which envelopes name keys."""
     text = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     value = hashlib.sha256(base64.b64decode(text.split()[1])).digest()
     return f"SHA256:{base64.b64encode(value).decode().rstrip('=')}"
@@ -113,7 +113,7 @@ def raw_ed25519(key: ed25519.Ed25519PublicKey) -> bytes:
 
 
 def hash_of(key: PublicKey) -> type[hashes.HashAlgorithm]:
-    """What signers with such a key hash with."""
+    """The hash that signers with such a key use."""
     if isinstance(key, ec.EllipticCurvePublicKey):
         return _CURVES[key.curve.name]
     return hashes.SHA256

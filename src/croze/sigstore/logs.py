@@ -48,11 +48,9 @@ class _Body(Struct, frozen=True):
 
 
 def check_entries(signed: Signed, key: PublicKey, logs: dict[bytes, Log]) -> list[Witness]:
-    """At least one entry is of a log that is trusted. Entries of others say nothing; one that is of
-    a trusted log and wrong is an error. The times that logs signed.
-
-    Raises `NotVerified`.
-    """
+    """The times that logs signed for entries of this signature. At least one entry must be of a log
+    that is trusted. Those of other logs say nothing; one that is of a trusted log and wrong is an
+    error. Raises `NotVerified`."""
     if len(signed.entries) > MOST_ENTRIES:
         raise NotVerified(f"too many tlog entries: {len(signed.entries)} > {MOST_ENTRIES}")
     places = {(each.log_id.key_id, each.log_index) for each in signed.entries}
@@ -74,7 +72,7 @@ def check_entries(signed: Signed, key: PublicKey, logs: dict[bytes, Log]) -> lis
 
 
 def integrated(entry: pb.TransparencyLogEntry) -> datetime:
-    """When the log took it. Raises `NotVerified`."""
+    """The time at which the log took an entry in. Raises `NotVerified`."""
     if not 0 <= entry.integrated_time < _MOST_SECONDS:
         raise NotVerified("transparency log entry has no time that can be")
     try:

@@ -62,7 +62,7 @@ class Checkpoint(Struct, frozen=True):
 
     @property
     def is_rekor_v1(self) -> bool:
-        """Rekor's first version names the tree after the host."""
+        """Whether the tree is called as Rekor's first version does it: `HOST - NUMBER`."""
         return re.fullmatch(r".* - [0-9]+", self.origin) is not None
 
 
@@ -93,7 +93,7 @@ def _signature(line: str) -> tuple[str, bytes, bytes]:
 
 
 def check_rekor_v1(checkpoint: Checkpoint, key: PublicKey) -> None:
-    """All its signatures are by this key. Raises `NotVerified`."""
+    """See that all signatures of a checkpoint are by this key. Raises `NotVerified`."""
     hint = hashlib.sha256(keys.spki(key)).digest()[:4]
     for _, each, value in checkpoint.signatures:
         if each != hint or not keys.signed(key, value, checkpoint.text):
@@ -101,7 +101,7 @@ def check_rekor_v1(checkpoint: Checkpoint, key: PublicKey) -> None:
 
 
 def check_note(checkpoint: Checkpoint, origin: str, key: PublicKey) -> None:
-    """The log signed it; others may have, too. Raises `NotVerified`."""
+    """See that the log signed a checkpoint; others may have, too. Raises `NotVerified`."""
     hint = _hint(origin, key)
     own = [v for name, each, v in checkpoint.signatures if (name, each) == (origin, hint)]
     if not own or not keys.signed(key, own[0], checkpoint.text):

@@ -35,7 +35,7 @@ _MOST_METADATA_BYTES = 8 << 20
 
 
 class Roots(Protocol):
-    """Blocks. Raises `CrozeError` if there is no root that may be trusted."""
+    """Gives the trusted root. Blocks. Raises `CrozeError` if there is none that may be trusted."""
 
     def load(self) -> TrustedRoot: ...
 
@@ -57,7 +57,8 @@ class FileRoot:
 
 
 class PublicRoot:
-    """Asked for anew each hour; when that fails, what was fetched last counts while it is good."""
+    """The public instance's root. Asked for anew each hour; when that fails, what was fetched last
+    counts while it is good."""
 
     def __init__(self, state: Path, repository: str = REPOSITORY, anchor: bytes = b"") -> None:
         self._state, self._repository, self._anchor = state, repository, anchor

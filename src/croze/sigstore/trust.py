@@ -60,7 +60,8 @@ class IssuingAuthority(Struct, frozen=True):
 
 
 class TrustedRoot(Struct, frozen=True):
-    """Logs by the ids of their keys."""
+    """All whose word counts: certificate and timestamp authorities, and logs by the ids of their
+    keys."""
 
     logs: dict[bytes, Log]
     certificate_logs: dict[bytes, Log]
@@ -136,7 +137,7 @@ def _timestamping(message: pb.CertificateAuthority) -> IssuingAuthority:
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
-    """Whether it may issue others."""
+    """Whether a certificate may issue others."""
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except x509.ExtensionNotFound:

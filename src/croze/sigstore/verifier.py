@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # cryptography and its like are imported when something is to
 
 
 class SigstoreVerifier:
-    """Against the trusted root in a file, if one is named, or the public instance's, which is kept
-    below `state`."""
+    """Checks bundles in threads, against the trusted root in a file, if one is named, or the public
+    instance's, which is kept below `state`."""
 
     def __init__(self, state: Path, trusted_root: str = "") -> None:
         self._state, self._trusted_root = state, trusted_root
@@ -62,7 +62,7 @@ class SigstoreVerifier:
         return CheckedSignature(verified, BUNDLE).document()
 
     async def verify_data(self, digest: str, bundle: bytes) -> VerifiedSignature:
-        """Whatever it is that was signed. Raises `CrozeError`."""
+        """Who signed what has this digest, whatever it is. Raises `CrozeError`."""
         return await in_thread(self._verified, digest, bundle)
 
     def _verified(self, digest: str, bundle: bytes) -> VerifiedSignature:

@@ -24,7 +24,8 @@ _MOST_SUBJECTS, _MOST_DIGESTS = 1024, 32
 
 
 class VerifiedSignature(Struct, frozen=True):
-    """`signer` by the fields of `identity.signer`; `predicate_type` of a statement."""
+    """A signature that was checked. `signer` by the fields of `identity.signer`; `predicate_type`
+    of a statement."""
 
     signer: dict[str, str]
     witnesses: tuple[Witness, ...]
@@ -32,10 +33,8 @@ class VerifiedSignature(Struct, frozen=True):
 
 
 def verify(signed: Signed, digest: str, trust: TrustedRoot) -> VerifiedSignature:
-    """Somebody with a certificate signed what has this digest (`sha256:...`).
-
-    Raises `NotVerified`.
-    """
+    """See that somebody with a certificate signed what has this digest (`sha256:...`); who it was.
+    Raises `NotVerified`."""
     certificate = signed.certificate
     if certificate is None:
         raise NotVerified("no certificate: signatures by keys prove no identity")
@@ -51,7 +50,7 @@ def verify(signed: Signed, digest: str, trust: TrustedRoot) -> VerifiedSignature
 def verify_by_key(
     signed: Signed, digest: str, trust: TrustedRoot, key: PublicKey, *, witnessed: bool
 ) -> VerifiedSignature:
-    """The owner of a known key signed it. Raises `NotVerified`."""
+    """See that the owner of a known key signed what has this digest. Raises `NotVerified`."""
     witnesses = _witnesses(signed, key, trust) if witnessed else []
     return VerifiedSignature({}, tuple(witnesses), check_signature(signed, key, digest))
 
@@ -68,7 +67,8 @@ def _witnesses(signed: Signed, key: PublicKey, trust: TrustedRoot) -> list[Witne
 
 
 def check_signature(signed: Signed, key: PublicKey, digest: str) -> str:
-    """The type of the statement's predicate, if there is one. Raises `NotVerified`."""
+    """See that `key` made the signature over this digest; the type of the statement's predicate, if
+    there is one. Raises `NotVerified`."""
     algorithm, _, value = digest.partition(":")
     try:
         expected = bytes.fromhex(value)

@@ -55,8 +55,8 @@ _IO = {
 
 
 def sample(cgroup: Path) -> Sample:
-    """All that the cgroup's directory tells now. Raises OSError or ValueError where it can't be
-    read."""
+    """What the processes of the cgroup use now, and have used. Raises OSError or ValueError where
+    it can't be read."""
     sampled: Sample = {"timestamp": timestamp()}
     for name, read in (("cpuStat", _cpu), ("memoryStat", _memory), ("ioStat", _io)):
         if (values := read(cgroup)) is not None:

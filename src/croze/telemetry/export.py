@@ -33,7 +33,7 @@ class TelemetryDelivery:
     async def send(
         self, request: otlp_pb2.ExportTraceServiceRequest | otlp_pb2.ExportMetricsServiceRequest
     ) -> None:
-        """Never raises."""
+        """Send one request. Never raises."""
         try:
             await self._sender.send(request)
         except (CrozeError, OSError) as error:
@@ -48,7 +48,7 @@ class TelemetryDelivery:
 
 
 class SpanBatches:
-    """A `SpanExporter`. Leave by cancelling `run`: the rest is sent then."""
+    """A `SpanExporter` that sends in batches. Cancelling `run` has the rest sent."""
 
     def __init__(self, sender: RequestSender, delay_s: float) -> None:
         self._delivery = TelemetryDelivery(sender, "traces")

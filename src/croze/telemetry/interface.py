@@ -20,7 +20,7 @@ _NAME = re.compile(r"[^/\s]{1,15}")
 
 
 class Counters:
-    """Counts on the interface `name`, from now on. They count as the machine sees it: what a
+    """What went through the interface `name` since this was made, as the machine sees it: what a
     container receives, its end on the machine sends."""
 
     def __init__(self, name: str, sysfs: Path = SYSFS) -> None:

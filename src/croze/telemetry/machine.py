@@ -46,7 +46,7 @@ class SharedSamples:
         self._taken_s = float("-inf")
 
     def sample(self, max_age_s: float) -> Sample | None:
-        """One that is no older. None where the kernel tells nothing."""
+        """A sample that is no older than `max_age_s`. None where the kernel tells nothing."""
         now_s = time.monotonic()
         if now_s - self._taken_s > max_age_s:
             self._latest, self._taken_s = _sample_or_none(), now_s
@@ -127,6 +127,6 @@ def _values(words: Sequence[str]) -> dict[str, float]:
 
 
 def plain(value: float) -> float:
-    """To the thousandth, and a whole number as Go writes one."""
+    """A number to the thousandth, and a whole one as Go writes one."""
     value = round(value, 3)
     return int(value) if value.is_integer() else value

@@ -16,7 +16,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class InstrumentationScope(Struct, frozen=True):
-    """What measures, as OpenTelemetry has it."""
+    """The part of a program that measures something, as OpenTelemetry calls it."""
 
     name: str
     version: str = ""

@@ -37,12 +37,12 @@ class Sampler:
             self._timer = None
 
     def samples(self) -> list[Sample]:
-        """What was sampled so far, and now."""
+        """All samples so far, and one of now."""
         now, samples = self._take(), self.kept()
         return samples if now is None or now in samples[-1:] else [*samples, now]
 
     def kept(self) -> list[Sample]:
-        """What was sampled so far."""
+        """All samples so far."""
         samples: list[Sample] = []
         last = -self._interval_s
         for when, each in self._samples:

@@ -109,4 +109,4 @@ class HttpSender:
             await client.close()
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Nothing to do: no connection is kept open."""

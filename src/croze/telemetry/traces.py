@@ -33,7 +33,7 @@ class RecordedSpan(Struct, frozen=True):
 
 
 class SpanExporter(Protocol):
-    """Takes spans out of the house. Never blocks and never raises."""
+    """Sends spans out of the process. Never blocks and never raises."""
 
     def put(self, spans: Sequence[RecordedSpan]) -> None: ...
 
@@ -45,7 +45,8 @@ class _Trace(Struct):
 
 
 class Traces:
-    """One for the daemon."""
+    """All spans of the daemon: those of its builds and those that clients send. One for the
+    daemon."""
 
     def __init__(self, resource: otlp_pb2.Resource, exporter: SpanExporter | None = None) -> None:
         self._resource = resource
@@ -70,12 +71,12 @@ class Traces:
         return list(trace.spans) if trace is not None else []
 
     def add(self, spans: Iterable[Span]) -> None:
-        """The daemon's own."""
+        """Take in spans of the daemon's own."""
         self._add([RecordedSpan(span, self._scope, self._resource) for span in spans])
 
     def receive(self, request: otlp_pb2.ExportTraceServiceRequest) -> None:
-        """A client's, or those of a step of a build, which may be of anything: what is too much is
-        dropped."""
+        """Take in spans of a client, or of a step of a build, which may be of anything: what is too
+        much is dropped."""
         self._forget(time.monotonic())
         size = request.ByteSize()
         if self._received_bytes + size > KEEP_RECEIVED_BYTES:

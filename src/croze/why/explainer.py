@@ -46,7 +46,7 @@ def explain(
     compare: CompareFiles,
     gone: Gone,
 ) -> ExplainedStep:
-    """One step; for several see `Explainer`."""
+    """Why one step missed; for several see `Explainer`."""
     return Explainer(build, earlier, compare, gone).explain(step)
 
 

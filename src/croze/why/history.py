@@ -79,7 +79,7 @@ class FileLists:
 
     @property
     def want_trimming(self) -> bool:
-        """They take too much room, or may: nobody has looked yet."""
+        """Whether the lists take too much room, or may: nobody has looked yet."""
         return self._size_bytes is None or self._size_bytes > KEEP_BYTES
 
     def keep(self, result: Result | None) -> str:
@@ -105,7 +105,7 @@ class FileLists:
         return self._folder / name
 
     def drop(self, name: str) -> None:
-        """Nobody names it any more. Idempotent."""
+        """Delete a list that no record names any more. Idempotent."""
         path = self._folder / name
         with contextlib.suppress(OSError):
             size = path.stat().st_size

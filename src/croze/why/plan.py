@@ -64,7 +64,7 @@ class PlannedSteps(msgspec.Struct, frozen=True):
 
 
 class Rules:
-    """`ProbeWorld`: only directories of the client are brought in."""
+    """`ProbeWorld` of a plan: of sources, only directories of the client are brought in."""
 
     def may_run(self, vertex: Vertex) -> bool:
         op = vertex.op
@@ -76,7 +76,7 @@ class Rules:
 
 
 async def plan(recorder: Recorder, job: Job, parts: Sequence[PlatformEdge]) -> Mapping[str, bytes]:
-    """The answer to the request."""
+    """The answer to the request: `result.json` and `result.txt`."""
     planned: dict[str, Planned] = {}
     for part in parts:
         for digest, step in await _plan_part(recorder, job, part):

@@ -49,7 +49,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Pair(Struct, frozen=True):
-    """A step now and then, each with its build."""
+    """A step now and the one that it is compared with, each with its build."""
 
     step: RecordedStep
     build: RecordedBuild
@@ -67,8 +67,8 @@ class Pair(Struct, frozen=True):
 
 
 class Contents:
-    """What results held when somebody asked. Who found a result by definition did not ask: what
-    was said of the same result before is true of it still."""
+    """The digests of what results held when somebody asked. Who found a result by definition did
+    not ask: what was said of the same result before is true of it still."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int, str, bytes], StepInput] = {}
@@ -236,7 +236,7 @@ def origin(below: RecordedStep) -> str:
 
 
 def parent(below: RecordedStep) -> Iterator[Reason]:
-    """What stands on a step that ran anew."""
+    """The reason for a step whose input ran anew: that one."""
     if missed(below) and below.kind != "source":
         yield Reason(PARENT, below.name)
 

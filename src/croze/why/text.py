@@ -21,7 +21,7 @@ _FIXED: Final = {
 
 
 def short(reasons: Sequence[Reason]) -> str:
-    """All in one line."""
+    """The reasons on one line."""
     return "; ".join(dict.fromkeys(_short(reason) for reason in reasons))
 
 
@@ -75,7 +75,7 @@ def _count(reason: Reason) -> str:
 
 
 def title(reason: Reason) -> str:
-    """What changed, as a noun."""
+    """What changed, in a few words."""
     subject = reason.subject
     match reason.kind:
         case "argument":
@@ -94,7 +94,7 @@ def title(reason: Reason) -> str:
 
 
 def full(reason: Reason) -> Iterator[str]:
-    """All that is known, line by line."""
+    """All that is known of a reason, line by line."""
     if reason.kind == "parent":
         yield f"follows {clip(reason.subject)}"
     elif reason.kind == "files" and reason.files:

@@ -67,7 +67,8 @@ class Interpolation:
         return value or ""
 
     def braced(self, source: str, start: int, depth: int) -> tuple[str, int]:
-        """What stands in braces that open before `start`, and where the text goes on."""
+        """The text that stands for what is in the braces which open before `start`, and where the
+        text goes on behind them."""
         name_match = _NAME.match(source, start)
         if name_match is None:
             raise _InvalidError(source)

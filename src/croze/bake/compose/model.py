@@ -24,7 +24,7 @@ class ComposeError(Exception):
 
 
 class WholeMessageError(ComposeError):
-    """One whose message is shown as it is."""
+    """A `ComposeError` whose message is shown as it is."""
 
 
 class FileOrigin(Struct, frozen=True):

@@ -22,7 +22,7 @@ class SchemaProblem(Struct, frozen=True):
 
 class DataSchema(Protocol):
     def problems(self, value: Data, where: Path) -> Iterator[SchemaProblem]:
-        """What is wrong with a value that stands at `where`."""
+        """All that is wrong with a value that stands at `where`."""
         ...
 
 
@@ -83,7 +83,7 @@ class ItemsSchema(Struct, frozen=True):
 
 
 class MappingSchema(Struct, frozen=True):
-    """A mapping: members by name, then by pattern, and nothing else."""
+    """A mapping with members by name, then by pattern, and nothing else."""
 
     members: Mapping[str, DataSchema] = field(default_factory=dict)
     patterns: Mapping[str, DataSchema] = field(default_factory=dict)

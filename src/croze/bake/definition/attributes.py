@@ -146,7 +146,7 @@ def _texts(value: Value, null: bool) -> dict[str, str | None]:
 
 
 def group_value(group: Group) -> Value:
-    """What `group.name` is in expressions."""
+    """The value that `group.name` has in expressions."""
     return object_value(
         {
             "name": string(group.name),
@@ -157,7 +157,7 @@ def group_value(group: Group) -> Value:
 
 
 def target_value(target: Target, fields: Mapping[str, str]) -> Value:
-    """What `target.name` is in expressions: all attributes, null where there is none."""
+    """The value that `target.name` has in expressions: all attributes, null where there is none."""
     members = {"name": string(target.name)}
     for name, field in fields.items():
         members[name] = _shown(name, getattr(target, field))

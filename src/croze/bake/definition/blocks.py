@@ -38,7 +38,7 @@ class Blocks(NameResolver):
     """The resolver that knows blocks, too: `target.name.attribute` is a name like any other."""
 
     def start(self) -> None:
-        """From here on `target` and `group` are names of blocks."""
+        """Let `target` and `group` be names of blocks in expressions from here on."""
         self._instances: dict[AnyBlock, list[Instance]] = {}
         self._by_name: dict[str, dict[str, list[AnyBlock]]] = {}
         self._contents: dict[AnyBlock, BodyContent] = {}

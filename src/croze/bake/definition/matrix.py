@@ -20,7 +20,7 @@ _MOST_TARGETS = 100_000
 
 
 def check_name(name: str) -> None:
-    """What targets and groups may be called."""
+    """See that targets and groups may be called so. Raises `BakeError`."""
     if not _NAME.fullmatch(name):
         raise BakeError(f'only "{_NAME.pattern}" are allowed')
 
@@ -60,7 +60,8 @@ def scopes_of(
 
 
 def name_of(block: AnyBlock, scope: Scope, load: Callable[[Expression, Scope], None]) -> str:
-    """What the block is called in one of its scopes."""
+    """The name of the block's target in one of its scopes. Raises `BakeError`, and `HclError` for
+    an expression that is wrong."""
     label = block.labels[0]
     matrix, name = _attributes(block)
     if block.type == "group":

@@ -28,7 +28,7 @@ class AnyBody(Protocol):
 
     @property
     def missing_range(self) -> SourceRange:
-        """Where messages say that something is missing."""
+        """The place that messages give for something that is missing."""
         ...
 
     def content(self, schema: BodySchema, problems: list[Diagnostic]) -> BodyContent: ...

@@ -11,7 +11,8 @@ from croze.bake.values.value import Value
 
 
 class Evaluation(Protocol):
-    """One evaluation: where problems go, and how to get at the value of a subexpression."""
+    """What the parts of the evaluator share: where problems go, and how to get at the value of a
+    subexpression."""
 
     problems: list[Diagnostic]
 

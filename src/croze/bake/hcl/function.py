@@ -26,7 +26,8 @@ class ArgumentError(CallError):
 
 
 class Parameter(Struct, frozen=True):
-    """What is passed is converted to the type first; null and unknown only if they are allowed."""
+    """What a function takes at one place. An argument is converted to the type first; null and
+    unknown ones are passed only if they are allowed."""
 
     name: str
     type: Type = DYNAMIC
@@ -48,7 +49,8 @@ LazyImplementation = Callable[[Sequence[Closure]], Value]
 
 
 class Function(Struct, frozen=True):
-    """Exactly one of `call` and `call_lazily` is given; both raise CallError or HclError."""
+    """A function that expressions can call. Exactly one of `call` and `call_lazily` is given; both
+    raise CallError or HclError."""
 
     parameters: tuple[Parameter, ...]
     returns: Type

@@ -16,7 +16,7 @@ class JsonString(Whole):
 
     @property
     def inner_start(self) -> Pos:
-        """Where the template begins: behind the quote."""
+        """The place at which the string's template begins: behind the quote."""
         start = self.range.start
         return Pos(start.line, start.column + 1, start.offset + 1)
 

@@ -32,7 +32,7 @@ def follow(value: Value, steps: list[Step], problems: list[Diagnostic]) -> Value
 
 
 def attribute(value: Value, name: str, where: SourceRange, problems: list[Diagnostic]) -> Value:
-    """`value.name`"""
+    """The value of `value.name`; one that is not there is a problem."""
     if value.is_null:
         detail = "This value is null, so it does not have any attributes."
         return _fail("Attempt to get attribute from null value", detail, where, problems)
@@ -69,7 +69,7 @@ def _why_no_attribute(value: Value, name: str) -> str:
 
 
 def index(value: Value, key: Value, where: SourceRange, problems: list[Diagnostic]) -> Value:
-    """`value[key]`"""
+    """The value of `value[key]`; one that is not there is a problem."""
     if value.is_null:
         detail = "This value is null, so it does not have any indices."
         return _fail("Attempt to index null value", detail, where, problems)

@@ -95,7 +95,7 @@ class Stretch(SourceRange):
     __slots__ = ("first", "last", "source")
 
     def __init__(self, source: SourceText, first: int, last: int) -> None:
-        """Offsets in the source's own text."""
+        """`first` and `last` are offsets in the source's own text."""
         self.source = source
         self.first = first
         self.last = last

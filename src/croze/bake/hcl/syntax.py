@@ -31,7 +31,7 @@ class _HasOpenRange(Protocol):
 
 
 class Whole(msgspec.Struct):
-    """Messages point at all of it, unless a kind says otherwise."""
+    """An expression of which messages point at all, unless a kind says otherwise."""
 
     @property
     def start_range(self: _HasRange) -> SourceRange:
@@ -39,7 +39,7 @@ class Whole(msgspec.Struct):
 
 
 class Opened(msgspec.Struct):
-    """What begins with a bracket of its own: messages point at that."""
+    """An expression that begins with a bracket of its own: messages point at that."""
 
     @property
     def start_range(self: _HasOpenRange) -> SourceRange:
@@ -47,14 +47,14 @@ class Opened(msgspec.Struct):
 
 
 class Attr(msgspec.Struct):
-    """`.name`"""
+    """A step `.name` behind an expression."""
 
     name: str
     range: SourceRange
 
 
 class LiteralIndex(msgspec.Struct):
-    """`[key]` with a literal key, or `.0`"""
+    """A step `[key]` with a literal key, or `.0`, behind an expression."""
 
     key: Value
     range: SourceRange
@@ -78,7 +78,7 @@ class Variable(Whole):
 
 
 class Relative(Whole):
-    """Literal steps behind an expression."""
+    """An expression with literal steps behind it."""
 
     source: Expression
     steps: list[Step]
@@ -155,7 +155,7 @@ class ObjectExpression(Opened):
 
 
 class For(Opened):
-    """Makes an object if there is a key, else a tuple."""
+    """A `for` expression: an object if there is a key, else a tuple."""
 
     key_name: str
     value_name: str
@@ -289,7 +289,7 @@ class Body(msgspec.Struct):
 
     @property
     def missing_range(self) -> SourceRange:
-        """Where messages say that something is missing."""
+        """The place that messages give for something that is missing."""
         return self.range.at_start()
 
 

@@ -107,11 +107,11 @@ class SshEntry(Struct, frozen=True):
 
 class OptionEntry(Protocol):
     def plain(self) -> Mapping[str, object]:
-        """What is printed: plain data."""
+        """The entry as plain data, which is printed."""
         ...
 
     def value(self) -> Value:
-        """What expressions see."""
+        """The entry as expressions see it."""
         ...
 
 

@@ -10,7 +10,7 @@ from croze.gotypes.quote import quote
 
 
 def message(got: Type, want: Type) -> str:
-    """What would have been right."""
+    """What would have been right in place of a value that can't be converted."""
     if got.kind == "object" and want.kind == "object":
         return _objects(got, want)
     if want.is_collection and want.element.kind == "dynamic":

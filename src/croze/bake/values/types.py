@@ -66,7 +66,7 @@ class Type:
         return self.kind in _COLLECTION
 
     def name(self, constraint: bool = False) -> str:
-        """How messages call the type; as a constraint, what is dynamic is `any type`."""
+        """What messages call the type; as a constraint, what is dynamic is `any type`."""
         if self.kind in _COLLECTION:
             inner = self.element.name(constraint)
             if constraint and self.element.kind == "dynamic":

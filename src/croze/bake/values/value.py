@@ -26,7 +26,7 @@ from croze.gotypes.quote import quote
 
 
 class UnknownValue:
-    """What stands where a value could not be found because of an error."""
+    """The value that stands where none could be found because of an error."""
 
     __slots__ = ()
 

@@ -58,9 +58,9 @@ class _Step(Struct):
 
 
 class CacheMetrics:
-    """What one build says of the cache. `place` is a file, which is emptied at once, `stdout` or
-    `stderr`; nothing is written where it is empty. Raises `OSError` for a file that can't be
-    opened."""
+    """Counts what one build says of the cache. `place` is a file, which is emptied at once,
+    `stdout` or `stderr`; nothing is written where it is empty. Raises `OSError` for a file that
+    can't be opened."""
 
     def __init__(self, place: str) -> None:
         self._started_s = time.monotonic()

@@ -27,7 +27,8 @@ _DIRECTORY = (("ca.pem", "cert.pem", "key.pem"), ("ca.crt", "tls.crt", "tls.key"
 
 
 class ConnectionSettings(Struct, frozen=True):
-    """What the flags say of the daemon. With no `timeout_s` it is waited for."""
+    """The daemon that the flags name, and how it is spoken to. With no `timeout_s` it is waited
+    for."""
 
     common: Common
     flag_texts: Mapping[str, str]
@@ -61,7 +62,7 @@ class ConnectionSettings(Struct, frozen=True):
         )
 
     def changed(self, args: argparse.Namespace) -> ConnectionSettings:
-        """With what more flags say. Raises `UsageError`."""
+        """The settings with what more flags say. Raises `UsageError`."""
         values = {name: getattr(args, name, None) for name in _FLAGS}
         more = {
             name: "true" if value is True else value or ""

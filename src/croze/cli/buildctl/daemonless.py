@@ -33,7 +33,8 @@ _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
-    """The exit code: that of `buildctl` with these words, if it came to that."""
+    """Run a daemon, and one `buildctl` command with it; the exit code is that command's, if it came
+    to that."""
     for number in _ENDINGS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _leave)

@@ -54,13 +54,13 @@ GLOBAL OPTIONS:
 
 
 class BuildctlCommand(Protocol):
-    """What a command's module holds: the name is told to modules of several."""
+    """A command's function: it is told the name, as a module may hold several."""
 
     def run(self, name: str, argv: Sequence[str], connection: ConnectionSettings) -> int: ...
 
 
 def main(argv: Sequence[str]) -> int:
-    """The exit code."""
+    """Run one command line of `buildctl`; its exit code."""
     from croze.errors import os_message
 
     common = Common()

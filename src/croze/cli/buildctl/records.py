@@ -26,7 +26,7 @@ _HEADER = "TYPE\tREF\tCREATED\tCOMPLETED\tGENERATION"
 
 
 def run(name: str, argv: Sequence[str], connection: ConnectionSettings) -> int:
-    """`prune-histories`: every record that is not pinned goes."""
+    """`prune-histories`: remove every record that is not pinned."""
     flags = ConnectionFlags(f"buildctl {name}", "clean up build histories")
     flags.text("--format", help=FORMAT)
     args, connection = flags.take(argv, connection)

@@ -31,13 +31,13 @@ def aligned(text: str) -> str:
 
 
 def moment(stamp: Timestamp) -> str:
-    """As JSON has it."""
+    """A time as JSON has it."""
     fraction = f".{stamp.nanos:09d}".rstrip("0") if stamp.nanos else ""
     return f"{second(stamp).removesuffix('Z')}{fraction}Z"
 
 
 def second(stamp: Timestamp) -> str:
-    """RFC 3339 without a fraction."""
+    """A time as RFC 3339 without a fraction."""
     return datetime.fromtimestamp(stamp.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

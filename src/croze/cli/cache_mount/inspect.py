@@ -17,7 +17,7 @@ COMMAND = "croze cache-mount inspect"
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """As JSON, a list: a private mount may have several directories."""
+    """Print a mount as JSON, a list: a private mount may have several directories."""
     flags = Flags(COMMAND, "Show everything about cache mounts", "ID [ID...]")
     flags.some_arguments("names", metavar="ID")
     args = flags.read(argv, common)

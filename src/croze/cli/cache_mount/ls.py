@@ -36,7 +36,7 @@ HEADERS = {
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """All mounts, those used last first."""
+    """Print all mounts, those used last first."""
     flags = Flags(COMMAND, "List cache mounts", "[OPTIONS]")
     flags.text("--format", help="Format the output")
     flags.switch("-q", "--quiet", help="Only print ids")

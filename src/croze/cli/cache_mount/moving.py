@@ -22,5 +22,5 @@ def parse_cache(text: str, command: str) -> CacheSpec:
 
 
 def say(text: str, warning: bool) -> None:
-    """To standard error: standard output may be the file."""
+    """Print a text to standard error: standard output may be the file."""
     print(f"WARNING: {text}" if warning else text, file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ COMMAND = "croze cache-mount rm"
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """The next step that uses them starts with empty ones."""
+    """Remove mounts: the next step that uses them starts with empty ones."""
     flags = Flags(COMMAND, "Remove cache mounts", "[OPTIONS] [ID...]")
     flags.switch("--all", help="Remove all cache mounts")
     flags.add_argument("names", metavar="ID", nargs="*")

@@ -61,7 +61,8 @@ _FAMILIES = ("vcs:", "build-arg:", "label:", "context:", "attest:")
 
 
 class About(Struct, frozen=True):
-    """`members` are buildx's, by name, those that say nothing left out; `failure` is told apart."""
+    """A build's record as `inspect` tells it. `members` are buildx's, by name, those that say
+    nothing left out; `failure` is told apart."""
 
     members: Mapping[str, object]
     failure: BuildFailure | None
@@ -71,7 +72,7 @@ class About(Struct, frozen=True):
         return gojson.marshal_indent_as_is(self._ordered()).decode()
 
     def fields(self) -> Fields:
-        """For templates: a member that is left out is empty."""
+        """The members for templates: one that is left out is empty."""
         empty: dict[str, object] = dict.fromkeys(MEMBERS, "")
         config = self.members["Config"]
         assert isinstance(config, dict)

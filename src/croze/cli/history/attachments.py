@@ -42,7 +42,8 @@ class _Index(msgspec.Struct, frozen=True):
 
 
 class Attachment(Struct, frozen=True):
-    """`platform` is empty for what is of the whole build; `type` a predicate's or a media type."""
+    """Something that is kept with a record. `platform` is empty for what is of the whole build;
+    `type` a predicate's or a media type."""
 
     digest: str
     platform: str

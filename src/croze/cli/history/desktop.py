@@ -41,12 +41,13 @@ def details_text(records: Mapping[str, str], *, is_terminal: bool) -> str:
 
 
 def print_details(records: Mapping[str, str]) -> None:
-    """To standard error."""
+    """Print to standard error where builds can be seen, if they can."""
     sys.stderr.write(details_text(records, is_terminal=sys.stderr.isatty()))
 
 
 def open_url(url: str) -> None:
-    """In the user's browser, or whatever else is for such addresses. Raises `CrozeError`."""
+    """Open an address in the user's browser, or whatever else is for such addresses. Raises
+    `CrozeError`."""
     import shutil  # a build needs neither
     import subprocess
 

@@ -17,8 +17,8 @@ _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class BuildFailure(Struct, frozen=True):
-    """`code` is gRPC's; `sources` the excerpt; `step` the name of what failed, `log` its last
-    lines."""
+    """A recorded build's error. `code` is gRPC's; `sources` the excerpt; `step` the name of what
+    failed, `log` its last lines."""
 
     code: int
     message: str
@@ -28,14 +28,14 @@ class BuildFailure(Struct, frozen=True):
 
     @property
     def status(self) -> str:
-        """Empty when the daemon recorded details and no error."""
+        """`canceled` or `failed`; empty when the daemon recorded details and no error."""
         if not self.code:
             return ""
         return "canceled" if _NAMES.get(self.code) == "CANCELLED" else "failed"
 
     @property
     def code_name(self) -> str:
-        """As Go has it: `InvalidArgument`."""
+        """The code as Go calls it: `InvalidArgument`."""
         name = _NAMES.get(self.code, f"CODE({self.code})")
         return (
             "Canceled" if name == "CANCELLED" else name.replace("_", " ").title().replace(" ", "")
@@ -54,7 +54,7 @@ class BuildFailure(Struct, frozen=True):
 
 
 async def failure(channel: grpc.aio.Channel, record: history.Record) -> BuildFailure | None:
-    """None for a build that did not fail. Raises `CrozeError`."""
+    """Why a build failed; None for one that did not. Raises `CrozeError`."""
     if not record.HasField("error") and not record.HasField("externalError"):
         return None
     sources, step = "", ""

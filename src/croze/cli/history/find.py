@@ -58,7 +58,8 @@ async def queried(
 async def found(
     nodes: Sequence[ConnectedNode], ref: str, *, completed: bool = False
 ) -> tuple[history.Record, ConnectedNode, float]:
-    """The newest of what a reference means. Raises `NotFound` and `InvalidRequest`."""
+    """The newest record of those that a reference means, with its node and that node's clock.
+    Raises `NotFound` and `InvalidRequest`."""
     records = await queried(nodes, ref, completed=completed)
     if not records:
         raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")

@@ -48,7 +48,7 @@ TOP = {
 
 
 def pretty(about: About, *, with_ref: bool, debug: bool) -> str:
-    """`with_ref`: the reference is shown, since nobody named it."""
+    """The text of `inspect`. `with_ref`: the reference is shown, since nobody named it."""
     members = about.members
     top = {key: value for key, value in TOP.items() if with_ref or key != "Ref"}
     sections = [

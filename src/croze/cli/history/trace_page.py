@@ -34,7 +34,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 
 
 class SpanNode(Struct, frozen=True):
-    """A span in its place. Times in nanoseconds; `depth` below the top."""
+    """A span in its trace. Times in nanoseconds; `depth` below the top."""
 
     span: Span
     depth: int
@@ -85,7 +85,7 @@ def _by_start(nodes: list[SpanNode]) -> list[SpanNode]:
 
 
 def page(trace: SpanTrace) -> str:
-    """One build: each span as a bar in time."""
+    """The page of one build: each span as a bar in time."""
     total = trace.duration_ns or 1
     rows = "\n".join(_row(node, trace.start_ns, total) for node in trace.nodes)
     about = f"{len(trace.nodes)} spans, {_seconds(trace.duration_ns)}"
@@ -120,7 +120,8 @@ def _details(span: Span) -> str:
 
 
 def comparison(before: SpanTrace, after: SpanTrace) -> str:
-    """Two builds: how long each kind of span took in all, the largest differences first."""
+    """The page of two builds: how long each kind of span took in all, the largest differences
+    first."""
     sums = _sums(before), _sums(after)
     names = sorted(
         sums[0].keys() | sums[1].keys(),

@@ -20,7 +20,8 @@ _HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-in
 
 
 async def serve(traces: Sequence[SpanTrace], address: str) -> None:
-    """One trace, or two to compare. Says where, and opens a browser if there is one."""
+    """Serve one trace, or two to compare, until interrupted. Says where, and opens a browser if
+    there is one."""
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
         raise InvalidRequest(f"listen tcp: address {address}: missing port in address")

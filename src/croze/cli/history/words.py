@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def rfc3339(stamp: Timestamp) -> str:
-    """UTC with the fraction's digits that say something."""
+    """A time in UTC, with the fraction's digits that say something."""
     second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(stamp.seconds))
     fraction = f".{stamp.nanos:09d}".rstrip("0").rstrip(".") if stamp.nanos else ""
     return f"{second}{fraction}Z"
 
 
 def go_seconds(seconds: float) -> str:
-    """`0.3s`, `2m  5s`."""
+    """A span of time such as `0.3s`, `2m 5s`."""
     if seconds < 60:
         return f"{seconds:.1f}s"
     return f"{int(seconds // 60)}m {int(seconds) % 60:2d}s"

@@ -23,7 +23,7 @@ def flags() -> Flags:
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    """The exit code is 1 if a test fails."""
+    """Run the tests; the exit code is 1 if one fails."""
     from croze.client.policy_commands import test
 
     args = flags().read(argv, common)

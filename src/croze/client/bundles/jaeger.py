@@ -113,7 +113,7 @@ def _text(key: str, value: str) -> Json:
 
 
 def nanoseconds(text: str) -> int:
-    """Since the epoch, of RFC 3339. Raises `InvalidRequest`."""
+    """An RFC 3339 time in nanoseconds since the epoch. Raises `InvalidRequest`."""
     head, dot, tail = text.partition(".")
     digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
     zone = tail[len(digits) :]

@@ -42,8 +42,8 @@ class ImportedRecord(Struct, frozen=True):
 
 
 class RecordBundle:
-    """Unpacked into a folder of the caller's, which must outlive it. Raises `InvalidRequest` for
-    what is no bundle, or one whose parts are not what they should be."""
+    """A bundle that is unpacked into a folder of the caller's, which must outlive it. Raises
+    `InvalidRequest` for what is no bundle, or one whose parts are not what they should be."""
 
     def __init__(self, source: BinaryIO, folder: Path) -> None:
         self._folder = folder
@@ -84,7 +84,7 @@ class RecordBundle:
             raise InvalidRequest(f"blob sha256:{hexadecimal} is not what its digest says")
 
     def path(self, digest: str) -> Path:
-        """Where a blob is. Raises `InvalidRequest` if the bundle lacks it."""
+        """The file with a blob. Raises `InvalidRequest` if the bundle lacks it."""
         path = self._folder / digest.removeprefix("sha256:")
         if not digest.startswith("sha256:") or not path.exists():
             raise InvalidRequest(f"the bundle lacks {digest}")

@@ -98,7 +98,7 @@ class _Record(_Struct, kw_only=True):
 
 
 class Remembered(msgspec.Struct, frozen=True):
-    """What a bundle knows of a record besides."""
+    """What the client's machine knew of a record besides: the build's paths, and its group."""
 
     platform: str = ""
     """The node's own."""
@@ -107,7 +107,7 @@ class Remembered(msgspec.Struct, frozen=True):
 
 
 def encoded(record: control_pb2.BuildHistoryRecord, local: Remembered) -> bytes:
-    """Byte for byte as buildx writes it."""
+    """The JSON of a record, byte for byte as buildx writes it."""
     value = _Record(
         Ref=record.Ref,
         Frontend=record.Frontend,

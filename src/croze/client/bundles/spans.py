@@ -23,7 +23,7 @@ _GITHUB = re.compile(r"(?:ghu|ghs)_[A-Za-z0-9]{36}|github_pat_\w{82}", re.ASCII)
 
 
 class Context(msgspec.Struct, frozen=True):
-    """Which span of which trace."""
+    """The ids of a span and of its trace."""
 
     TraceID: str = "0" * 32
     SpanID: str = "0" * 16
@@ -33,7 +33,7 @@ class Context(msgspec.Struct, frozen=True):
 
 
 class AttributeValue(msgspec.Struct, frozen=True):
-    """`Type` is `STRING`, `INT64`, `BOOL`, `FLOAT64`, or one of these and `SLICE`."""
+    """A value and its `Type`: `STRING`, `INT64`, `BOOL`, `FLOAT64`, or one of these and `SLICE`."""
 
     Type: str
     Value: object
@@ -58,7 +58,7 @@ class SpanLink(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """`Code` is 0 (unset), 1 (error) or 2 (OK); some write it as a word."""
+    """How a span ended. `Code` is 0 (unset), 1 (error) or 2 (OK); some write it as a word."""
 
     Code: int | str = 0
     Description: str = ""
@@ -76,7 +76,7 @@ class SpanScope(msgspec.Struct, frozen=True):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Times as RFC 3339."""
+    """One span of a build's trace. Times as RFC 3339."""
 
     Name: str = ""
     SpanContext: Context = Context()
@@ -178,5 +178,5 @@ def _time(text: str) -> str:
 
 
 def attributes(listed: Sequence[SpanAttribute] | None) -> dict[str, object]:
-    """By key."""
+    """The values of attributes by key."""
     return {one.Key: one.Value.Value for one in listed or ()}

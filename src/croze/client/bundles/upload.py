@@ -27,8 +27,8 @@ _ANSWER_BYTES = 1 << 20
 
 
 async def import_bundle(channel: grpc.aio.Channel, source: BinaryIO) -> list[ImportedRecord]:
-    """The records, which the daemon has now, if it had not before. Raises `InvalidRequest` for what
-    is no bundle, and `Unsupported` from a daemon of another kind."""
+    """Hand a bundle's records to the daemon, which may have had some before. Raises
+    `InvalidRequest` for what is no bundle, and `Unsupported` from a daemon of another kind."""
     with temporary_directory(prefix="croze-bundle-") as folder:
         bundle = await abandonable(lambda: RecordBundle(source, Path(folder)))
         records = await in_thread(lambda: list(bundle.records()))

@@ -55,7 +55,8 @@ class _Contents(Struct):
 
 
 async def write(exported: Sequence[ExportedRecord], out: BinaryIO) -> None:
-    """Nothing is written before all records have been found whole. Raises `CrozeError`."""
+    """Write a bundle of records. Nothing is written before all of them have been found whole.
+    Raises `CrozeError`."""
     contents = _Contents()
     try:
         top = await _top(exported, contents)

@@ -12,7 +12,8 @@ PERIOD_S = 10.0
 
 
 class FlightRecorder:
-    """Status codes and texts are BuildKit's (`cmd/buildkitd/debug_flight.go`)."""
+    """Samples of the last seconds, kept while it runs. Status codes and texts are BuildKit's
+    (`cmd/buildkitd/debug_flight.go`)."""
 
     def __init__(self) -> None:
         self._sampler = StackSampler(PERIOD_S)

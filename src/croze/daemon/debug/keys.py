@@ -22,7 +22,7 @@ DIGEST = re.compile(r"(random|sha256):[0-9a-f]{64}")
 
 
 class KeyRecord(Struct):
-    """One cache key."""
+    """A cache key, numbered, with the links that lead to it."""
 
     id: int
     name: str
@@ -42,7 +42,7 @@ class KeyRecord(Struct):
 
 
 class KeyGraph:
-    """Records by name, numbered as they come."""
+    """Cache keys by name, numbered as they come."""
 
     def __init__(self) -> None:
         self._records: dict[str, KeyRecord] = {}
@@ -69,7 +69,7 @@ def _nothing(digests: Iterable[str]) -> list[TextRecord]:
 
 
 def as_json(records: Iterable[KeyRecord], texts_of: Known = _nothing) -> list[Json]:
-    """For `Accept: application/json`."""
+    """The records as JSON, for `Accept: application/json`."""
     return [_object(record, texts_of) for record in records]
 
 
@@ -107,7 +107,7 @@ def _parent(link: KeyLink, above: KeyRecord) -> Json:
 
 
 def as_text(records: Iterable[KeyRecord], texts_of: Known = _nothing) -> Iterator[str]:
-    """For people."""
+    """The records as text for people, line by line."""
     for record in records:
         yield f"ID: {record.id}{' (random)' if record.random else ''}\n"
         if record.digest:

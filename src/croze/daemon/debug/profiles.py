@@ -28,7 +28,7 @@ _LONGEST_S = 600.0
 
 
 def seconds_of(request: web.Request, default: float) -> float:
-    """How long to look. Raises `InvalidRequest`."""
+    """The seconds for which to look. Raises `InvalidRequest`."""
     text = request.query.get("seconds", "")
     try:
         seconds = float(text) if text else default
@@ -40,7 +40,7 @@ def seconds_of(request: web.Request, default: float) -> float:
 
 
 async def index(request: web.Request) -> web.Response:
-    """What there is."""
+    """`/debug/pprof/`: the list of profiles."""
     rows = "".join(
         f"<tr><td><a href='{name}'>{name}</a></td><td>{(handler.__doc__ or '').splitlines()[0]}"
         "</td></tr>"
@@ -128,7 +128,7 @@ async def objects(request: web.Request) -> web.Response:
 
 
 async def symbol(request: web.Request) -> web.Response:
-    """No symbols: all names are in the profiles."""
+    """`/debug/pprof/symbol`: there are no symbols, as all names are in the profiles."""
     return web.Response(text="num_symbols: 0\n")
 
 

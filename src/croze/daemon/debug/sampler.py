@@ -32,7 +32,7 @@ class StackSampler:
         return self._thread is not None
 
     def start(self) -> None:
-        """Begin anew. Not while it runs."""
+        """Begin anew to take samples. Not to be called while it runs."""
         self._samples.clear()
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="croze-sampler", daemon=True)
@@ -46,7 +46,7 @@ class StackSampler:
             thread.join()
 
     def folded(self) -> str:
-        """What was sampled."""
+        """The samples as text: a line for each stack, with how often it was met."""
         counts = Counter(stack for _, stack in tuple(self._samples))
         return "".join(f"{stack} {count}\n" for stack, count in sorted(counts.items()))
 
@@ -65,7 +65,7 @@ class StackSampler:
 
 @contextmanager
 def sampling(period_s: float) -> Iterator[StackSampler]:
-    """Runs inside."""
+    """A sampler that runs inside, and keeps the last `period_s`."""
     sampler = StackSampler(period_s)
     sampler.start()
     try:

@@ -32,7 +32,7 @@ _EVENTS = 1000
 
 
 class LogEvents(logging.Handler):
-    """The last lines of the log."""
+    """Keeps the last lines of the log."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class LogEvents(logging.Handler):
 
 
 class DebugPages:
-    """What is served."""
+    """The pages of the debug address."""
 
     def __init__(self, engine: Engine, events: LogEvents) -> None:
         self._engine = engine

@@ -29,8 +29,8 @@ class TextRecord(Struct):
 
 
 def find(texts: DigestTexts | None, digest: str, levels: int = DEEPEST) -> TextRecord | None:
-    """None if nothing is known of the digest. What is in a text and not known is left out, as is
-    what lies so many levels below."""
+    """The record of a digest; None if nothing is known of it. What is in a text and not known is
+    left out, as is what lies so many levels below."""
     text = _ALWAYS.get(digest) or (texts.get(digest) if texts is not None else None)
     if text is None:
         return None
@@ -60,7 +60,7 @@ def digests_in(text: DigestText) -> Iterator[str]:
 
 
 def as_json(record: TextRecord) -> dict[str, object]:
-    """As Go's encoder has it: frames are data (2) or say how much was left out (3)."""
+    """The record as Go's encoder has it: frames are data (2) or say how much was left out (3)."""
     frames = [
         {"type": 2, "data": frame}
         if isinstance(frame, bytes)
@@ -76,7 +76,7 @@ def as_json(record: TextRecord) -> dict[str, object]:
 
 
 def as_text(record: TextRecord) -> Iterator[str]:
-    """For people."""
+    """The record as text for people, line by line."""
     yield f"{record.digest} ({record.text.kind}):\n"
     for each in record.below:
         yield f"  {each.digest} ({each.text.kind}):\n"

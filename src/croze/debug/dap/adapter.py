@@ -38,7 +38,7 @@ from croze.rpc.held import HeldBuild
 
 
 class Launch(Struct, frozen=True):
-    """What the editor says of the build; what it leaves out, the command line says."""
+    """The editor's words on what to build; what it leaves out, the command line says."""
 
     dockerfile: str = ""
     context: str = ""
@@ -159,7 +159,7 @@ class Adapter:
             self._building.cancel()
 
     async def end(self, code: int) -> None:
-        """Tell that it is over."""
+        """Tell the editor that the build is over, with this exit code."""
         await self._shell.close()
         self.event("terminated")
         self.event("exited", {"exitCode": code})

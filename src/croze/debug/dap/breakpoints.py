@@ -56,14 +56,15 @@ class Breakpoint(Struct):
 
 
 class Breakpoints:
-    """Paths count whatever their case: what the right one is, only the build knows."""
+    """The breakpoints of all files. Paths count whatever their case: what the right one is, only
+    the build knows."""
 
     def __init__(self) -> None:
         self._by_path: dict[str, list[Breakpoint]] = {}
         self._ids = itertools.count(1)
 
     def put(self, path: str, requests: Sequence[Message]) -> list[Breakpoint]:
-        """All of a file; one that was there before stays what it was."""
+        """Set all breakpoints of a file; one that was there before stays what it was."""
         before = self._by_path.get(path.lower(), [])
         now = []
         for each in requests:
@@ -74,7 +75,7 @@ class Breakpoints:
         return now
 
     def found_in(self, source: ops_pb2.Source, changed: Changed) -> dict[str, int]:
-        """The digests of ops that have a breakpoint, and its id."""
+        """The ids of breakpoints by the digests of the ops that they are on."""
         lines: dict[str, int] = {}
         for digest, locations in source.locations.items():
             hit = self._hit(source, locations, changed)

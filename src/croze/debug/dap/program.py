@@ -23,7 +23,7 @@ COMMAND = "com.docker.dockerfile.v1.command"
 
 
 class Frame(Struct):
-    """What is told of an op, as the protocol has it."""
+    """A stack frame of the protocol: one op, with its name and its place."""
 
     id: int
     op: ops_pb2.Op
@@ -99,7 +99,7 @@ class Program(Struct):
             self.entry = self._branch(self.head, None)
 
     def up_to(self, target: ops_pb2.Input) -> ops_pb2.Definition:
-        """What makes one input."""
+        """A definition of what one input needs, with that for its result."""
         definition = ops_pb2.Definition()
         definition.CopyFrom(self.definition)
         getattr(definition, "def")[-1] = ops_pb2.Op(inputs=[target]).SerializeToString()

@@ -22,11 +22,11 @@ LIMIT_BYTES = 64 << 20
 
 
 class RequestRefused(CrozeError):
-    """A request's answer: why not."""
+    """A request is answered with a no, and why."""
 
 
 class DapConnection:
-    """To one client."""
+    """The messages to and from one client."""
 
     def __init__(self, keyboard: Keyboard, write: Callable[[bytes], None]) -> None:
         self._keyboard = keyboard
@@ -36,7 +36,8 @@ class DapConnection:
         self._asked: dict[int, asyncio.Future[Message]] = {}
 
     async def receive(self) -> Message | None:
-        """A request; nothing at the end. Answers go to who has asked. Raises `InvalidRequest`."""
+        """The next request of the client; None at the end. What comes that answers a request of
+        ours goes to whoever asked. Raises `InvalidRequest`."""
         while True:
             header = await self._until(b"\r\n\r\n")
             if header is None:
@@ -126,13 +127,13 @@ def _is_object(value: object) -> TypeGuard[Message]:
 
 
 def part(message: Message, name: str) -> Message:
-    """An object in one; empty if there is none."""
+    """The object in a message's member; empty if there is none."""
     value = message.get(name)
     return value if _is_object(value) else {}
 
 
 def parts(message: Message, name: str) -> list[Message]:
-    """Objects in one."""
+    """The objects in a message's member that is a list."""
     values = message.get(name)
     return [each for each in values if _is_object(each)] if isinstance(values, list) else []
 

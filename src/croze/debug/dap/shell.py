@@ -70,7 +70,7 @@ class TerminalShell:
         self._turn = asyncio.Lock()
 
     async def listen(self) -> str:
-        """Where a terminal may connect."""
+        """Begin to wait for a terminal; the path at which it may connect."""
         if self._server is None:
             self._folder = tempfile.mkdtemp(prefix="croze-dap-exec")
             # In a directory of the user's own, for one terminal.
@@ -185,14 +185,14 @@ def _mount_of(mounts: list[ops_pb2.Mount], path: str) -> tuple[int, str]:
 
 
 def attach_words(path: str) -> list[str]:
-    """What an editor is to run in a terminal."""
+    """The command line that an editor is to run in a terminal."""
     docker = os.environ.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND", "")
     own = [docker, Path(sys.argv[0]).name.removeprefix("docker-")] if docker else [sys.argv[0]]
     return [*own, "dap", "attach", path]
 
 
 async def attach(path: str) -> None:
-    """The terminal's side."""
+    """Be the terminal's side: what `dap attach` does."""
     from croze.debug import terminal
     from croze.debug.terminal import Keyboard
 

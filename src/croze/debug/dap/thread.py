@@ -34,7 +34,7 @@ class StepAction(Enum):
 
 
 class Desk(Protocol):
-    """What threads share."""
+    """What the threads of one debugging session share."""
 
     breakpoints: Breakpoints
     frame_ids: Iterator[int]
@@ -43,17 +43,17 @@ class Desk(Protocol):
     def event(self, name: str, body: Message) -> None: ...
 
     def source(self, path: str, data: bytes) -> None:
-        """A file that the build is of."""
+        """Tell of a file that the build is made from."""
 
     def file_of(self, name: str) -> str:
-        """Where a file is here that the build names."""
+        """The path here of a file that the build names."""
 
     async def serve_shell(self, bridge: HeldBuild, outcome: BuildOutcome, line: int) -> None:
         """Run shells, for those who ask for one, in what the build came to; until cancelled."""
 
 
 class StopPoint(Struct):
-    """Where a thread has come to, and what there is."""
+    """The place that a thread has come to, and what there is to look at."""
 
     step: ProgramStep | None = None
     root: str = ""
@@ -85,7 +85,8 @@ class Thread:
         self._paused: asyncio.Future[StepAction] | None = None
 
     async def evaluate(self) -> None:
-        """To the end. Raises what the build fails with, when the user has seen it."""
+        """Step through the build to its end. Raises what it fails with, when the user has seen
+        it."""
         for info in self._program.definition.Source.infos:
             self._desk.source(info.filename, info.data)
         action, stop = StepAction.CONTINUE, StopPoint()

@@ -18,7 +18,7 @@ class BrowsableTree(Protocol):
     async def list(self, path: str) -> Sequence[stat_pb2.Stat]: ...
 
     async def read(self, path: str, offset: int, length: int) -> bytes:
-        """From an offset; all that follows if no length is given."""
+        """The bytes of a file from an offset on, all of them if no length is given."""
 
 
 class ResultTree:
@@ -43,7 +43,7 @@ class ResultTree:
 
 
 class Opening:
-    """A container that is opened when somebody looks."""
+    """Opens a container when somebody first looks into it."""
 
     def __init__(self, open: Callable[[], Awaitable[DebugContainer]]) -> None:
         self._open = open

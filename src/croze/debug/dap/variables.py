@@ -215,7 +215,7 @@ def mode_text(mode: int) -> str:
 
 
 def is_binary(data: bytes) -> bool:
-    """More than three in ten bytes are no text, or one is zero."""
+    """Whether bytes are no text: more than three in ten are not, or one is zero."""
     if b"\x00" in data:
         return True
     text = data.decode("utf-8", "replace")

@@ -124,7 +124,7 @@ class KubernetesApi:
     async def exec(
         self, pod: str, container: str, command: Sequence[str]
     ) -> aiohttp.ClientWebSocketResponse:
-        """A command's streams, in one of `PROTOCOLS`; to be closed."""
+        """Run a command in a pod; its streams, in one of `PROTOCOLS`, to be closed."""
         import aiohttp
 
         query = [("container", container), *(("command", word) for word in command)]
@@ -198,7 +198,8 @@ class KubernetesApi:
 
 @asynccontextmanager
 async def kubernetes_api(cluster: Cluster, namespace: str = "") -> AsyncIterator[KubernetesApi]:
-    """Nothing is dialled before the first call; an empty namespace is the cluster's default."""
+    """The calls to a cluster, in a namespace; an empty one is the cluster's default. Nothing is
+    dialled before the first call."""
     from croze.http.daemon import HttpClient
 
     who = await identity(cluster)

@@ -286,7 +286,7 @@ def _pem(data: str, path: str) -> bytes:
 
 
 def in_cluster(folder: Path = ACCOUNT_DIR) -> Cluster | None:
-    """None outside a pod."""
+    """The cluster that this process runs in, by the account of its pod; None outside a pod."""
     host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
     port = os.environ.get("KUBERNETES_SERVICE_PORT", "")
     token = folder / "token"

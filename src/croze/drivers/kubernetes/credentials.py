@@ -39,15 +39,16 @@ class _Credential(msgspec.Struct, rename="camel"):
 
 
 class Identity(Struct, frozen=True):
-    """`ssl` is None for a server that is spoken to in the clear."""
+    """The headers and certificates that say who we are to a cluster. `ssl` is None for a server
+    that is spoken to in the clear."""
 
     headers: Mapping[str, str]
     ssl: ssl.SSLContext | None
 
 
 async def identity(cluster: Cluster) -> Identity:
-    """Runs the program that the kubeconfig names, if it names one. Raises `InvalidRequest`, and
-    `PermissionDenied` when that fails."""
+    """Who we are to a cluster. Runs the program that the kubeconfig names, if it names one. Raises
+    `InvalidRequest`, and `PermissionDenied` when that fails."""
     token, certificate, key = cluster.token, cluster.certificate, cluster.key
     if cluster.token_file:
         token = _token(cluster.token_file)

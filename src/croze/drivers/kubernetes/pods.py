@@ -18,7 +18,7 @@ from croze.errors import Unavailable
 
 
 def running(pods: Iterable[Pod]) -> list[Pod]:
-    """By name; those that are being ended not."""
+    """The pods that run, by name, without those that are being ended."""
     names = (
         pod
         for pod in pods

@@ -95,8 +95,8 @@ class Input:
         return self._socket.protocol == V5
 
     def write_eof(self) -> None:
-        """Sent with the next `drain`."""
+        """End the input, with the next `drain`."""
         self._eof = True
 
     def close(self) -> None:
-        """The socket is closed by whoever opened it."""
+        """Nothing happens: whoever opened the socket closes it."""

@@ -72,7 +72,7 @@ def missing(path: str, name: str) -> NotFound:
 
 
 async def head(request: web.Request, services: Services) -> web.StreamResponse:
-    """What there is at a path, in a header."""
+    """`HEAD /containers/NAME/archive`: what there is at a path, in a header."""
     one, path = _asked(request, services)
     async with services.containers.reaching(one, _request(one, path)) as reached:
         status = await _found(reached, path, request.match_info["name"])
@@ -107,7 +107,7 @@ async def _sent(
 
 
 async def export(request: web.Request, services: Services) -> web.StreamResponse:
-    """All files of a container, without those of its mounts."""
+    """`GET /containers/NAME/export`: all files of a container, without those of its mounts."""
     one = services.containers.find(request.match_info["name"])
     rooted = msgspec.structs.replace(_request(one, "/"), op="export", binds=[])
     async with services.containers.reaching(one, rooted) as reached:
@@ -117,7 +117,8 @@ async def export(request: web.Request, services: Services) -> web.StreamResponse
 
 
 async def put(request: web.Request, services: Services) -> web.StreamResponse:
-    """The body is an archive, compressed or not, for the directory at `path`."""
+    """`PUT /containers/NAME/archive`: the body is an archive, compressed or not, for the directory
+    at `path`."""
     one, path = _asked(request, services)
     query = UrlQuery(request.query.items())
     rooted = msgspec.structs.replace(

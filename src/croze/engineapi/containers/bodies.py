@@ -24,7 +24,7 @@ async def read_body(request: web.Request) -> bytes:
 
 
 def read_size(request: web.Request) -> tuple[int, int]:
-    """A terminal's rows and columns. Raises `InvalidRequest`."""
+    """The rows and columns of a terminal, in a request's parameters. Raises `InvalidRequest`."""
     size = [request.query.get(key, "") for key in ("h", "w")]
     if not all(each.isdecimal() and len(each) < 6 and int(each) <= SIZE_MOST for each in size):
         raise InvalidRequest(f"invalid size h={size[0]} w={size[1]}")

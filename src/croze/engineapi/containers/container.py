@@ -32,7 +32,8 @@ COPY_PATIENCE_S = 2.0
 
 
 class StoredState(msgspec.Struct):
-    """On disk. `status` is `created`, `running` or `exited`; times in nanoseconds since 1970."""
+    """A container's state as it is on disk. `status` is `created`, `running` or `exited`; times in
+    nanoseconds since 1970."""
 
     id: str
     name: str
@@ -53,7 +54,7 @@ class StoredState(msgspec.Struct):
 
 
 class OneContainer:
-    """Started at most once at a time."""
+    """A container and its runs, of which there is one at a time."""
 
     def __init__(self, state: StoredState, folder: Path) -> None:
         self.state = state
@@ -100,7 +101,7 @@ class OneContainer:
 
     @property
     def removes_itself(self) -> bool:
-        """When it ends."""
+        """Whether the container is removed when it ends."""
         return self.spec.host_config.auto_remove and not self._restarting
 
     @contextmanager
@@ -118,21 +119,24 @@ class OneContainer:
 
     @property
     def process(self) -> Running:
-        """While it runs. Raises `AlreadyExists` in Docker's words, which make it a conflict."""
+        """The container as it runs. Raises `AlreadyExists` if it does not, in Docker's words, which
+        make it a conflict."""
         if self._running is None or not self.running:
             raise AlreadyExists(f"container {self.id} is not running")
         return self._running
 
     def save(self) -> None:
-        """Whatever happens afterwards, this is known. Raises `ResourceExhausted` on a full disk."""
+        """Write the state to disk: whatever happens afterwards, this is known. Raises
+        `ResourceExhausted` on a full disk."""
         with disk_errors("failed to write the container's state"):
             write_atomically(self.folder / "state.json", msgspec.json.encode(self.state), 0o600)
 
     # -- running --
 
     def begin(self) -> asyncio.Future[None]:
-        """About to run: a future that tells when its process is there, or why it never will be.
-        Raises `ResourceExhausted` if that can't be written down; then nothing has changed."""
+        """Note that the container is about to run; a future that tells when its process is there,
+        or why it never will be. Raises `ResourceExhausted` if that can't be written down; then
+        nothing has changed."""
         before = msgspec.structs.replace(self.state)
         self.state.status = "running"
         self.state.started_ns = time.time_ns()
@@ -148,7 +152,7 @@ class OneContainer:
         return self._up
 
     async def run(self, spec: ContainerSpec, executor: Executor) -> None:
-        """To its end."""
+        """Run the container to its end."""
         process = specs.process_of(self.spec, self.state.config, self.hostname)
         stdio = Stdio(
             stdout=self.output.stdout,
@@ -191,7 +195,8 @@ class OneContainer:
             ended.set()
 
     async def end_copies(self) -> None:
-        """They are not cut off at once."""
+        """Let reads and writes of the container's files come to their end, and cut off those that
+        take long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(COPY_PATIENCE_S):
                 for ended in list(self._copies.values()):
@@ -233,7 +238,8 @@ class OneContainer:
             await self._running.kill(number)
 
     def keep(self, one: OneExec) -> None:
-        """One more process for it. Of those that don't run only the last are remembered."""
+        """Remember one more process of the container. Of those that don't run only the last are
+        remembered."""
         self.execs[one.id] = one
         idle = [each.id for each in self.execs.values() if not each.running]
         for id in idle[:-EXECS_KEPT]:
@@ -242,7 +248,7 @@ class OneContainer:
     # -- what clients send --
 
     async def type_in(self, data: bytes) -> None:
-        """Standard input; empty for its end."""
+        """Write to standard input; nothing stands for its end."""
         await self._stdin.put(data)
 
     def resize(self, rows: int, columns: int) -> None:

@@ -28,7 +28,8 @@ def _key(name: str, text: str) -> int:
 
 
 class Escape:
-    """What is typed, without the keys. What may be their beginning waits for what follows."""
+    """Takes the keys that leave a terminal out of what is typed. What may be their beginning waits
+    for what follows."""
 
     def __init__(self, keys: bytes) -> None:
         self._keys = keys

@@ -27,7 +27,8 @@ async def create(request: web.Request, services: Services) -> web.StreamResponse
 
 
 async def start(request: web.Request, services: Services) -> web.StreamResponse:
-    """With `Detach` the answer comes once it runs; without, the stream is the process's."""
+    """`POST /exec/ID/start`: with `Detach` the answer comes once it runs; without, the stream is
+    the process's."""
     start_spec = read_struct(await read_body(request) or b"{}", ExecStart)
     container, one = services.containers.find_exec(request.match_info["id"])
     if (size := start_spec.console_size or one.asked.console_size) is not None and one.asked.tty:

@@ -61,7 +61,8 @@ def read_create(data: bytes) -> ExecCreate:
 
 
 class OneExec:
-    """Run at most once. `exit_code` is None before its end, `pid` 0 while it is not there."""
+    """One more process of a container, which runs at most once. `exit_code` is None before its end,
+    `pid` 0 while it is not there."""
 
     def __init__(self, spec: ExecCreate) -> None:
         self.id = secrets.token_hex(32)
@@ -91,7 +92,7 @@ class OneExec:
 
     @contextmanager
     def listening(self) -> Iterator[Listener]:
-        """To what it says from now on; what nobody listens to is lost."""
+        """A listener to what the process says from now on; what nobody listens to is lost."""
         listener = self._listener = Listener(self._backlog, self.streams)
         try:
             yield listener
@@ -101,7 +102,8 @@ class OneExec:
             self._backlog.lift()
 
     async def run(self, container: Running, process: Process) -> None:
-        """To its end, once it has begun. What it fails with is told to who listens, or waits."""
+        """Run the process to its end, once it has begun. What it fails with is told to who listens,
+        or waits."""
         stdio = Stdio(
             stdout=lambda data: self._said(STDOUT, data),
             stderr=self._complain,
@@ -156,7 +158,7 @@ class OneExec:
             self._listener.put(None)
 
     async def up(self) -> str:
-        """Waits until its process is there, or has ended: why there was none."""
+        """Wait until the process is there, or has ended: why there was none, empty if there was."""
         return await asyncio.shield(self._up)
 
     def _said(self, stream: int, data: bytes) -> None:
@@ -166,11 +168,11 @@ class OneExec:
     # -- what clients send --
 
     async def type_in(self, data: bytes) -> None:
-        """Standard input; empty for its end."""
+        """Write to standard input; nothing stands for its end."""
         await self._stdin.put(data)
 
     def resize(self, rows: int, columns: int) -> None:
-        """Before it runs, too."""
+        """Set the size of the process's terminal; before it runs, too."""
         self._sizes.put(rows, columns)
 
     async def _input(self) -> AsyncIterator[bytes]:

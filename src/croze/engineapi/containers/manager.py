@@ -43,7 +43,8 @@ OpenImage = Callable[[str, str], Awaitable[tuple[RunConfig, ImmutableRef | None]
 
 
 class Containers:
-    """`running` is entered once, and left when the daemon stops: what runs then is killed."""
+    """All containers of a daemon. `running` is entered once, and left when the daemon stops: what
+    runs then is killed."""
 
     def __init__(
         self,
@@ -116,14 +117,14 @@ class Containers:
     # -- look-up --
 
     def all(self) -> list[OneContainer]:
-        """The newest first."""
+        """All containers, the newest first."""
         return sorted(self._all.values(), key=lambda one: -one.created_ns)
 
     def using(self, image_id: str) -> list[OneContainer]:
         return [one for one in self.all() if one.state.image_id == image_id]
 
     def find(self, text: str) -> OneContainer:
-        """By name, id, or the beginning of one. Raises `NotFound`."""
+        """The container of a name or an id, or of the beginning of one. Raises `NotFound`."""
         bare = text.removeprefix("/")
         for one in self._all.values():
             if bare in (one.id, one.state.name):
@@ -273,7 +274,7 @@ class Containers:
         return await self._refs.new(ref, description=description, record_type="internal")
 
     async def written_bytes(self, one: OneContainer) -> int:
-        """What it has written takes on disk."""
+        """The bytes on disk of what a container has written."""
         layer = self._written.get(one.id) or self._layers.get(one.id)
         return await layer.usage() if layer is not None else 0
 
@@ -369,7 +370,7 @@ class Containers:
         self.tell(one, "exec_die", **about, exitCode=str(new.exit_code))
 
     async def stop(self, one: OneContainer, number: int, patience_s: float) -> None:
-        """Ask it to end; kill it if it does not in time."""
+        """Ask a container to end, and kill it if it does not in time."""
         await one.kill(number)
         try:
             async with asyncio.timeout(patience_s):

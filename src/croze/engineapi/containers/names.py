@@ -52,7 +52,7 @@ def check(name: str) -> None:
 
 
 def fresh(names: Collection[str]) -> str:
-    """Such as `quiet_cooper`."""
+    """A name that no other has, such as `quiet_cooper`."""
     while True:
         name = f"{secrets.choice(HOW)}_{secrets.choice(WHO)}"
         for candidate in (name, f"{name}{secrets.randbelow(10000)}"):

@@ -29,7 +29,7 @@ READ_BYTES = 1 << 18
 
 
 class LogEntry(msgspec.Struct, omit_defaults=True):
-    """A piece of output. `raw` is base64 of what is no UTF-8."""
+    """A piece of output, as it is in the file. `raw` is base64 of what is no UTF-8."""
 
     stream: int
     time_ns: int
@@ -49,7 +49,7 @@ def entry_of(stream: int, data: bytes) -> LogEntry:
 
 
 def framed(entry: LogEntry, *, tty: bool, timestamps: bool = False) -> bytes:
-    """As it goes to a client."""
+    """A piece of output as it goes to a client."""
     data = entry.data
     if timestamps:
         data = rfc3339(entry.time_ns).encode() + b" " + data
@@ -82,7 +82,7 @@ class Listener:
             self._backlog.shrank(size)
 
     def close(self) -> None:
-        """Nobody reads what waits."""
+        """Drop what waits: nobody reads it."""
         self._backlog.shrank(self._waiting)
         self._waiting = 0
 
@@ -98,7 +98,7 @@ class ContainerOutput:
         self._file = -1
 
     def open(self) -> None:
-        """A container has started."""
+        """Open the file: a container has started."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         with disk_errors("failed to open the container's log"):
             self._file = os.open(self.path, flags, 0o600)
@@ -128,7 +128,7 @@ class ContainerOutput:
 
     @contextmanager
     def listening(self, streams: Sequence[int]) -> Iterator[Listener]:
-        """To what comes from now on."""
+        """A listener to what comes from now on."""
         listener = Listener(self.backlog, streams)
         self._listening.add(listener)
         try:
@@ -138,7 +138,7 @@ class ContainerOutput:
             listener.close()
 
     async def kept(self, limit_bytes: int) -> AsyncIterator[LogEntry]:
-        """What was said so far: the file's first bytes."""
+        """The pieces of output so far, which are the first bytes of the file."""
         rest, at = b"", 0
         while at < limit_bytes:
             data = await in_thread(_read_at, self.path, at, min(READ_BYTES, limit_bytes - at))

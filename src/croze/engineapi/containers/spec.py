@@ -58,7 +58,7 @@ class Limit(msgspec.Struct, rename="pascal"):
 
 
 class BindRequest(msgspec.Struct, rename="pascal"):
-    """One of `Mounts`."""
+    """An entry of `Mounts`."""
 
     type: str
     source: str = ""
@@ -270,7 +270,7 @@ def process_of(spec: Create, image: RunConfig, hostname: str = "") -> Process:
 
 
 def process_in(spec: Create, image: RunConfig, exec_spec: ExecCreate, hostname: str) -> Process:
-    """One more process of a container."""
+    """The process that an exec asks for, in a container with this specification."""
     return Process(
         args=exec_spec.cmd,
         env=environment(spec, image, hostname, more=exec_spec.env, tty=exec_spec.tty),
@@ -288,7 +288,7 @@ def environment(
     more: Sequence[str] = (),
     tty: bool = False,
 ) -> list[str]:
-    """Later ones win; a name without `=` takes the variable away."""
+    """The process's variables; later ones win, and a name without `=` takes the variable away."""
     merged = {"PATH": DEFAULT_PATH}
     merged |= {"HOSTNAME": hostname} if hostname else {}
     merged |= {"TERM": "xterm"} if tty else {}
@@ -302,7 +302,8 @@ def environment(
 
 
 def shown_environment(spec: Create, image: RunConfig) -> list[str]:
-    """As it was given: a name without `=` is shown, and takes the variable away."""
+    """The variables as `inspect` shows them: a name without `=` is shown, and takes the variable
+    away."""
     shown = {"PATH": f"PATH={DEFAULT_PATH}"}
     for pair in (*image.env, *(spec.env or ())):
         shown[pair.partition("=")[0]] = pair

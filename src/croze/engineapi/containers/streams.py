@@ -26,7 +26,7 @@ TAIL_MOST = 10**6
 
 
 def stream_type(request: web.Request, *, tty: bool) -> str:
-    """The media type of what a process says."""
+    """The media type of a process's output."""
     return MULTIPLEXED if at_least(request, "1.42") and not tty else RAW
 
 
@@ -43,7 +43,8 @@ def _streams(query: UrlQuery) -> list[int]:
 
 
 async def wait(request: web.Request, services: Services) -> web.StreamResponse:
-    """The answer begins at once: clients wait for that before they start the container."""
+    """`POST /containers/NAME/wait`. The answer begins at once: clients wait for that before they
+    start the container."""
     one = services.containers.find(request.match_info["name"])
     condition = request.query.get("condition", "")
     if condition not in CONDITIONS:

@@ -29,7 +29,8 @@ Json = dict[str, object]
 
 
 async def stats(request: web.Request, services: Services) -> web.StreamResponse:
-    """Once a second while it runs, or once; the first of a stream has nothing before it."""
+    """`GET /containers/NAME/stats`: once a second while it runs, or once; the first of a stream has
+    nothing before it."""
     one = services.containers.find(request.match_info["name"])
     query = UrlQuery(request.query.items())
     stream = "stream" not in request.query or query.is_set("stream")
@@ -151,7 +152,8 @@ def _blkio(stats: Stats) -> Json:
 
 
 async def top(request: web.Request, services: Services) -> web.StreamResponse:
-    """What `ps` says of its processes: of this machine's ps, with the options asked for."""
+    """`GET /containers/NAME/top`: what `ps` says of its processes: this machine's ps, with the
+    options asked for."""
     one = services.containers.find(request.match_info["name"])
     words = (request.query.get("ps_args") or "-ef").split()
     if any("\0" in word for word in words):

@@ -36,7 +36,7 @@ ENDPOINT: Mapping[str, object] = {
 
 
 def image_text(one: OneContainer) -> str:
-    """As the client named it."""
+    """The image as the client named it."""
     return one.spec.image or reference.familiar(one.state.image_name)
 
 
@@ -61,7 +61,8 @@ def row(one: OneContainer) -> dict[str, object]:
 
 
 def status_text(one: OneContainer) -> str:
-    """`Up 3 seconds`, `Exited (1) 2 minutes ago`, `Created`."""
+    """How a container is, in Docker's words: `Up 3 seconds`, `Exited (1) 2 minutes ago`,
+    `Created`."""
     state = one.state
     if state.status == "running":
         return f"Up {_span(state.started_ns)}"

@@ -25,7 +25,8 @@ class AskedChecksum(Struct, frozen=True):
 
 
 class InputDocument(Struct):
-    """One of `image`, `git`, `http` and `local` says what kind of source it is."""
+    """A source as a policy sees it: one of `image`, `git`, `http` and `local` says of what kind it
+    is."""
 
     kind: str = ""
     fields: dict[str, object] = field(default_factory=dict)
@@ -38,13 +39,14 @@ class InputDocument(Struct):
     asked_checksum: AskedChecksum | None = None
 
     def unknowns(self, prefix: str = "input") -> Iterator[str]:
-        """Full names, those of materials too."""
+        """The full names of what is not known, those of materials too."""
         yield from (f"{prefix}.{name}" for name in self.unknown)
         for index, material in enumerate(self.materials):
             yield from material.unknowns(f"{prefix}.image.provenance.materials[{index}]")
 
     def plain(self, env: PolicyEnv | None = None, *, caps: bool = False, depth: int = 0) -> _Plain:
-        """As JSON has it, in buildx's order; without `env`, it tells nothing of the build."""
+        """The document as JSON has it, in buildx's order; without `env`, it tells nothing of the
+        build."""
         out: _Plain = {} if env is None else {"env": _env(env, caps, depth)}
         if not self.kind:
             return out
@@ -72,5 +74,5 @@ def _env(env: PolicyEnv, caps: bool, depth: int) -> _Plain:
 
 
 def given(fields: Mapping[str, object]) -> _Plain:
-    """Without what is empty, as Go leaves it out."""
+    """The fields that are not empty, as Go leaves those out."""
     return {key: value for key, value in fields.items() if value not in ("", False, None, [], {})}

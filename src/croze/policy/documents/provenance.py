@@ -116,7 +116,7 @@ Provenance = tuple[dict[str, object], list[Material]]
 
 
 def provenance_of(chain: gateway_pb2.AttestationChain, log: Log) -> Provenance | None:
-    """The first that can be read."""
+    """The first provenance of a chain that can be read; None if there is none."""
     for digest in sorted(chain.Blobs):
         blob = chain.Blobs[digest]
         kind = blob.descriptor.annotations.get(_ANNOTATION, "")

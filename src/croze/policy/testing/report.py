@@ -25,7 +25,7 @@ class TestResult(Struct, frozen=True):
     """Kinds of sources that would have to be asked for that."""
 
     def lines(self) -> Iterator[str]:
-        """As `policy test` prints it."""
+        """The test's outcome as `policy test` prints it."""
         allow = "n/a" if self.allow is None else json.dumps(self.allow)
         reasons = f", deny_msg={'; '.join(self.deny_messages)}" if self.deny_messages else ""
         yield f"{self.name}: {'PASS' if self.passed else 'FAIL'} (allow={allow}{reasons})"

@@ -23,7 +23,7 @@ TO_LINE_END, TO_SCREEN_END = "\x1b[K", "\x1b[J"
 
 
 def size_of(out: BinaryIO) -> tuple[int, int]:
-    """Columns and rows; 80 by 24 of what is no terminal or does not know."""
+    """The terminal's columns and rows; 80 by 24 of what is no terminal or does not know."""
     try:
         size = os.get_terminal_size(out.fileno())
     except (OSError, ValueError):
@@ -98,7 +98,8 @@ class Painter:
                 return
 
     def frame(self, lines: Sequence[str], columns: int) -> str:
-        """What makes these lines of those that are shown, with the cursor left below them."""
+        """The text that makes these lines of those that are shown, with the cursor left below
+        them."""
         if self._was_stopped:
             self._was_stopped, self._shown = False, []
         parts = [BEGIN, HIDE, "\r", self._to_top(columns)]

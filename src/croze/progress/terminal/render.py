@@ -81,7 +81,7 @@ def signs() -> Signs:
 
 
 class Style(Struct, frozen=True):
-    """How everything looks."""
+    """Makes lines of rows: marks, times and colours, as this terminal can show them."""
 
     colors: Mapping[str, str]
     signs: Signs
@@ -89,7 +89,7 @@ class Style(Struct, frozen=True):
     def lines(
         self, rows: Sequence[TerminalRow], columns: int, now: int, elapsed_s: float
     ) -> list[str]:
-        """`now` in nanoseconds by the daemon's clock."""
+        """The rows as lines of the terminal. `now` in nanoseconds by the daemon's clock."""
         spinner = self.signs.spinner[int(elapsed_s / SPINNER_S) % len(self.signs.spinner)]
         return [self._line(row, columns, now, spinner) for row in rows]
 
@@ -134,7 +134,7 @@ _COLOR_OF = {
 
 
 def spelt(text: str, signs: Signs) -> str:
-    """With nothing that the character set lacks."""
+    """The text without characters that the terminal lacks."""
     if signs is UNICODE or text.isascii():
         return text
     return text.encode("ascii", "replace").decode()

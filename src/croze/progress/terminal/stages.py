@@ -62,7 +62,7 @@ class StageProgress(Struct):
 
     @property
     def intervals(self) -> Sequence[Interval]:
-        """When at least one of its steps ran."""
+        """The times in which at least one of the steps ran."""
         return merge(interval for step in self.steps for interval in step.vertex.merged)
 
 

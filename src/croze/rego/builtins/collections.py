@@ -100,7 +100,7 @@ def union(sets: Value) -> Value:
 
 
 def object_get(value: Value, key: Value, default: Value) -> Value:
-    """A key, or an array of keys one below the other."""
+    """The value at a key, or at an array of keys one below the other; else the default."""
     at: Value = obj(value)
     for each in key if isinstance(key, tuple) else (key,):
         below = step(at, each)

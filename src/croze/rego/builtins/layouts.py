@@ -65,7 +65,8 @@ def format_time(ns: int, zone: tzinfo, layout: str) -> str:
 
 
 def at(ns: int, zone: tzinfo) -> datetime:
-    """The time in whole seconds. Raises `FunctionError` when it is too far away."""
+    """The whole second in which a time lies, in a zone. Raises `FunctionError` when it is too far
+    away."""
     try:
         return (_EPOCH + timedelta(seconds=ns // 10**9)).astimezone(zone)
     except (OverflowError, ValueError):
@@ -127,7 +128,7 @@ def _offset(part: str, moment: datetime) -> str:
 
 
 def parse_time(layout: str, text: str) -> int:
-    """Nanoseconds since 1970. Raises `FunctionError`."""
+    """The nanoseconds since 1970 that a text says. Raises `FunctionError`."""
     match = re.fullmatch(_expression(layout), text, re.ASCII)
     if match is None:
         raise FunctionError(f'parsing time "{text}" as "{layout}"')

@@ -82,7 +82,7 @@ def remainder(left: Value, right: Value) -> Value:
 
 
 def rounded(value: Value) -> Value:
-    """Half away from zero."""
+    """The nearest whole number; half goes away from zero."""
     x = num(value)
     return int(_decimal(x) + (Decimal("0.5") if x >= 0 else Decimal("-0.5")))
 
@@ -142,7 +142,7 @@ def numbers_range(first: Value, last: Value) -> Value:
 
 
 def numbers_range_step(first: Value, last: Value, by: Value) -> Value:
-    """Up or down, both ends included."""
+    """The numbers from first to last, up or down, both ends included."""
     x, y, step = integer(first), integer(last), integer(by)
     if step <= 0:
         raise FunctionError("numbers.range_step: step must be a positive integer")
@@ -183,7 +183,7 @@ def format_int(value: Value, base: Value) -> Value:
 
 
 def parse_units(text: Value) -> Value:
-    """Amounts such as `10K`, `1Gi`, `200m`."""
+    """The number that an amount such as `10K`, `1Gi`, `200m` stands for."""
     amount, unit = _amount(text)
     if unit == "m":
         return _exact(amount / 1000)
@@ -191,7 +191,7 @@ def parse_units(text: Value) -> Value:
 
 
 def parse_bytes(text: Value) -> Value:
-    """Amounts of memory, such as `10KB` or `1GiB`; whole bytes."""
+    """The whole bytes that an amount such as `10KB` or `1GiB` stands for."""
     amount, unit = _amount(text)
     plain = unit.lower()
     return int(amount * _factor(plain.removesuffix("b") if plain != "b" else plain, unit))

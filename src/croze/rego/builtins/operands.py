@@ -57,6 +57,6 @@ def strings(value: Value) -> list[str]:
 
 
 def small(size: int) -> None:
-    """Not more than anybody needs."""
+    """See that so many items are no more than anybody needs. Raises `FunctionError`."""
     if size > MOST_ITEMS:
         raise FunctionError("it would be too large")

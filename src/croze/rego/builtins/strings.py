@@ -61,7 +61,7 @@ def _not_empty(part: str) -> str:
 
 
 def substring(value: Value, begin: Value, length: Value) -> Value:
-    """To the end, if the length is negative."""
+    """The part of a text from `begin` on, to its end if the length is negative."""
     text, first, count = string(value), integer(begin), integer(length)
     if first < 0:
         raise FunctionError("negative offset")
@@ -81,7 +81,7 @@ def replace(value: Value, old: Value, new: Value) -> Value:
 
 
 def replace_n(patterns: Value, value: Value) -> Value:
-    """The first pattern that fits at a place, in the order of the patterns."""
+    """The text with each pattern replaced: at a place, the first one that fits, in their order."""
     pairs = [(string(key), string(each)) for key, each in obj(patterns).sorted_items()]
     return _replaced(string(value), pairs)
 
@@ -115,7 +115,7 @@ def trim_right(text: str, chars: str) -> Value:
 
 
 def lower(text: str) -> str:
-    """Letter by letter, as Go does it."""
+    """The text in lower case, letter by letter, as Go does it."""
     return "".join(low if len(low := char.lower()) == 1 else char for char in text)
 
 
@@ -136,7 +136,7 @@ def sprintf(pattern: Value, values: Value) -> Value:
 
 
 def render_template(template: Value, fields: Value) -> Value:
-    """Go's text/template."""
+    """A template of Go's text/template, filled in."""
     from croze.gotypes.template.evaluate import render
 
     try:

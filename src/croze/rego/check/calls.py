@@ -28,7 +28,7 @@ PRINT = "print"
 def call_problems(
     root: RuleNode, lent: Mapping[str, FunctionType], deprecated: frozenset[str]
 ) -> list[Problem]:
-    """In the order of the rules in their files."""
+    """The calls that are wrong, in the order of the rules in their files."""
     checker = _Calls(CheckContext(root, lent), deprecated)
     problems = [p for node in root.below() for rule in node.rules for p in checker.rule(rule)]
     return sorted(problems, key=lambda each: (each.at.file, each.at.row, each.at.col))

@@ -44,7 +44,7 @@ class Matching:
         self._known: dict[int, MaybeType] = {}
 
     def type_of(self, term: Term, scope: BodyScope) -> MaybeType:
-        """None if it isn't known."""
+        """A term's type; None if it isn't known."""
         return bounded(self._type_of(term, scope))
 
     def _type_of(self, term: Term, scope: BodyScope) -> MaybeType:
@@ -159,7 +159,7 @@ class Matching:
         return True
 
     def bind_all(self, term: Term, scope: BodyScope) -> None:
-        """Nothing is known of the variables in a term."""
+        """Give all variables in a term a type that isn't known."""
         match term:
             case Var(name):
                 scope.put(name, ANY)
@@ -174,7 +174,7 @@ class Matching:
     # -- two terms --
 
     def match(self, left: Term, right: Term, scope: BodyScope) -> bool:
-        """Whether both may be the same."""
+        """Whether two terms may be equal; their variables have the types that follow."""
         one, other = self.type_of(left, scope), self.type_of(right, scope)
         match is_open(one), is_open(other):
             case True, False:

@@ -93,7 +93,7 @@ class ReferenceCheck(Matching):
 
 
 def nothing_in(domain: Term, type_: MaybeType) -> Problem:
-    """`some x in` what has no members."""
+    """The problem of `some x in` with what has no members."""
     path = (Var("_#", domain.at),)
     return _unsupported(RefTerm(domain, path, domain.at), 0, type_)
 

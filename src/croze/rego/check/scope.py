@@ -20,7 +20,7 @@ from croze.rego.compile.tree import RuleNode
 
 
 class CheckContext(Struct):
-    """What all rules see."""
+    """What is known while rules are checked, the same for all of them."""
 
     root: RuleNode
     lent: Mapping[str, FunctionType]
@@ -36,7 +36,7 @@ class CheckContext(Struct):
         return object_type(fields, (STRING, ANY))
 
     def function(self, name: str) -> FunctionType | None:
-        """None if there is none, or nothing is known of it."""
+        """The type of a function; None if there is none, or nothing is known of it."""
         if not name.startswith("data."):
             return self.builtin(name)
         node = self.root.find(tuple(name.split(".")[1:]))

@@ -19,7 +19,7 @@ MOST_PARTS = 1000
 
 
 class Basic(Struct, frozen=True):
-    """null, boolean, number or string."""
+    """The type of null, booleans, numbers or strings."""
 
     name: str
     rank: int
@@ -195,7 +195,7 @@ def _contains(type_: MaybeType, other: Type) -> bool:
 
 
 def either(one: MaybeType, other: MaybeType) -> MaybeType:
-    """What is one or the other."""
+    """The type of what may be of one type or the other."""
     if one is None or other is None:
         return one if other is None else other
     if isinstance(one, FunctionType) or isinstance(other, FunctionType):

@@ -61,7 +61,7 @@ def with_imports(modules: Iterable[Module], load: Load) -> list[Module]:
 
 
 def compiled(modules: Iterable[Module], functions: Builtins) -> RuleNode:
-    """The tree. Raises `RegoError`."""
+    """The tree of all rules of the modules. Raises `RegoError`."""
     try:
         return _compiled(list(modules), functions)
     except RecursionError:

@@ -42,7 +42,7 @@ ROOTS = ("input", "data")
 
 
 class Names(Struct, frozen=True):
-    """What a module sees."""
+    """What the names in one module stand for."""
 
     package: tuple[str, ...]
     rules: frozenset[str]

@@ -12,7 +12,7 @@ from croze.rego.syntax import Rule, Scalar
 
 
 class RuleNode(Struct, eq=False):
-    """A place: rules stand here, or places below."""
+    """A place below `data`, where rules stand, or further places."""
 
     path: tuple[str, ...]
     """Below `data`."""
@@ -48,7 +48,7 @@ def insert(root: RuleNode, package: tuple[str, ...], rule: Rule) -> None:
 
 
 def absorb(node: RuleNode) -> None:
-    """Where rules with keys stand, those below are rules with keys, too."""
+    """Turn rules below a place that has rules with keys into rules with keys of that place."""
     for child in node.children.values():
         absorb(child)
     if not node.rules or not node.children:

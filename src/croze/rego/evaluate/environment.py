@@ -36,5 +36,5 @@ class Environment:
             self.assumed.pop()
 
     def since(self, mark: int) -> frozenset[str]:
-        """What has been assumed since there were `mark` assumptions."""
+        """The assumptions that were made since there were `mark` of them."""
         return frozenset(ref for each in self.assumed[mark:] for ref in each.refs)

@@ -35,7 +35,8 @@ class FixedValue(Struct, frozen=True):
 
 
 class Terms(ABC):
-    """Each method is a generator of values, and of bindings while it stands at one of them."""
+    """Finds the values of terms: each method is a generator of them, and of bindings while it
+    stands at one."""
 
     def __init__(self, functions: Functions, surroundings: RegoSurroundings) -> None:
         self._functions = functions
@@ -319,7 +320,7 @@ def children(value: Found) -> Iterator[tuple[Found, Found]]:
 
 
 def shown(value: Value) -> str:
-    """As `print` shows it: texts without quotes."""
+    """The value as `print` shows it: texts without quotes."""
     return value if isinstance(value, str) else text(value)
 
 

@@ -27,7 +27,7 @@ class Cursor:
 
     @property
     def last(self) -> RegoToken:
-        """The word before."""
+        """The word before the present one."""
         return self._words[max(0, self._pos - 1)]
 
     def advance(self) -> RegoToken:
@@ -40,7 +40,7 @@ class Cursor:
         return self.token.kind == "keyword" and self.token.text in words
 
     def take(self, kind: str) -> RegoToken | None:
-        """The word, if it is of this kind."""
+        """Pass over the word and return it, if it is of this kind."""
         return self.advance() if self.token.kind == kind else None
 
     def take_keyword(self, word: str) -> bool:
@@ -50,7 +50,7 @@ class Cursor:
         return True
 
     def touches(self) -> bool:
-        """No space stands between the last word and this one."""
+        """Whether no space stands between the last word and this one."""
         return self.token.begin == self.last.end
 
     def same_row(self) -> bool:
@@ -69,7 +69,7 @@ class Cursor:
         return token
 
     def unexpected(self, what: str = "") -> Problem:
-        """What stands here can't stand here."""
+        """The problem that what stands here can't stand here."""
         token = self.token
         if token.kind == "end":
             shown = "eof token"

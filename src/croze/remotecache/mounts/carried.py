@@ -12,7 +12,7 @@ from croze.errors import CrozeError
 from croze.job_values import JobKey
 from croze.remotecache.beside import OpenedCache
 from croze.remotecache.mounts.listing import LIMIT_BYTES, Listing, decode, find_listing
-from croze.remotecache.mounts.merging import Brought, MountOffer, bring_if_new
+from croze.remotecache.mounts.merging import Brought, MountOffer, bring
 from croze.remotecache.mounts.options import MountOptions, shown
 from croze.remotecache.mounts.services import MERGED, MountServices
 from croze.solver.contract import OpContext
@@ -24,7 +24,7 @@ MountKey = tuple[str, str]
 
 
 class CarriedCache(Struct, frozen=True):
-    """An imported cache."""
+    """An imported cache that has cache mounts beside it."""
 
     listing: Listing
     fetcher: BlobFetcher
@@ -54,7 +54,7 @@ class BuildMounts(Struct):
     async def look_into(
         self, cache: OpenedCache, options: MountOptions, sessions: Sequence[str]
     ) -> None:
-        """What lies beside an imported cache. Raises `CrozeError`."""
+        """Find out which cache mounts lie beside an imported cache. Raises `CrozeError`."""
         listing = find_listing(cache.beside)
         if listing is None or cache.fetcher is None:
             return
@@ -109,7 +109,7 @@ class BuildMounts(Struct):
         name = shown(id)
         try:
             async with step(ctx.progress, f"importing cache mount {name}"):
-                brought = await bring_if_new(
+                brought = await bring(
                     self.services,
                     offer,
                     base,

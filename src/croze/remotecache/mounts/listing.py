@@ -55,7 +55,7 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 def encode(mounts: Iterable[ListedMount]) -> bytes:
-    """By id and base, whatever their order."""
+    """The listing's bytes, sorted by id and base, whatever the order of `mounts`."""
     return gojson.marshal(Listing(tuple(sorted(mounts, key=lambda m: (m.id, m.base)))))
 
 

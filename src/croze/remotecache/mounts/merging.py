@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 
@@ -16,7 +17,8 @@ from croze.store.contract import BlobFetcher, ImmutableRef, Sharing
 
 
 class Brought(Struct, frozen=True):
-    """`moved_bytes` came over the wire; `merged` is what they were."""
+    """What a merge has brought into a mount. `moved_bytes`: of the blobs that were fetched;
+    `merged`: what was in them."""
 
     moved_bytes: int
     merged: MergedBundle
@@ -39,41 +41,26 @@ async def bring(
     sessions: Sequence[str],
     description: str = "",
 ) -> Brought | None:
-    """Merge the offer into the mount of its id and this base: the newest of each file. None if the
-    mount has all of it already. Raises `InvalidRequest` while others use it, so that it can't be
-    replaced, and what fetching and `fs.bundle` raise; then the mount is as it was."""
+    """Merge the offer into the mount of its id and this base: the newest of each file. None, with
+    nothing fetched, if this very offer was merged before. Raises `InvalidRequest` while others use
+    the mount, so that it can't be replaced, and what fetching and `fs.bundle` raise; then it is as
+    it was."""
     mount = offer.mount
-    async with services.store.replacing(
-        mount.id, base, sharing, description=description
-    ) as replacement:
-        if replacement is None:
-            raise InvalidRequest("it is in use by another step or build")
-        old = replacement.old
-        if old is not None and mount.index.digest in merged_into(old.ref):
-            raise _Known
-        return await _merge(services, offer, replacement, sessions)
+    with suppress(_Known):
+        async with services.store.replacing(
+            mount.id, base, sharing, description=description
+        ) as replacement:
+            if replacement is None:
+                raise InvalidRequest("it is in use by another step or build")
+            old = replacement.old
+            if old is not None and mount.index.digest in merged_into(old.ref):
+                raise _Known
+            return await _merge(services, offer, replacement, sessions)
+    return None
 
 
 class _Known(Exception):
     """There is nothing to do: the replacement is given up."""
-
-
-async def bring_if_new(
-    services: MountServices,
-    offer: MountOffer,
-    base: ImmutableRef | None,
-    sharing: Sharing,
-    *,
-    sessions: Sequence[str],
-    description: str = "",
-) -> Brought | None:
-    """`bring`, with nothing done for what is known."""
-    try:
-        return await bring(
-            services, offer, base, sharing, sessions=sessions, description=description
-        )
-    except _Known:
-        return None
 
 
 async def _merge(

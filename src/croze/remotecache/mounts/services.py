@@ -49,7 +49,8 @@ class MountServices(Struct, frozen=True):
         return self.refs.blobs
 
     def limit(self, wanted_bytes: int | None) -> int:
-        """In bytes."""
+        """How much the contents of all mounts may hold, in bytes: what is wanted, within the
+        daemon's own limit."""
         return self.max_bytes if wanted_bytes is None else min(wanted_bytes, self.max_bytes)
 
     async def digest_of_base(self, base_id: str) -> str:
@@ -97,7 +98,7 @@ class MountServices(Struct, frozen=True):
 
 
 def sweep_spools(scratch: Path) -> None:
-    """At start: what a killed daemon left."""
+    """Remove, at start, what a killed daemon left."""
     for path in scratch.glob(f"{_SPOOL}*"):
         try_remove_tree(path)
 
@@ -108,11 +109,11 @@ def merged_into(ref: MutableRef) -> list[str]:
 
 
 def note_merged(ref: MutableRef, *digests: str) -> None:
-    """The mount has all of these, too."""
+    """Note that the mount has all that indexes with these digests describe, too."""
     earlier = [d for d in merged_into(ref) if d not in digests]
     ref.set_meta(**{MERGED: " ".join([*earlier, *digests][-REMEMBERED:])})
 
 
 def rfc3339(moment: datetime) -> str:
-    """To the microsecond, UTC: texts are in the order of the times."""
+    """A time to the microsecond in UTC: texts are in the order of the times."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -82,7 +82,7 @@ class _Committed2(msgspec.Struct, frozen=True):
 
 @dataclasses.dataclass(frozen=True)
 class FoundEntry:
-    """Found. `key`: the whole."""
+    """An entry of the service that was found by its key, which is here as a whole."""
 
     key: str
     url: str = dataclasses.field(repr=False)
@@ -91,7 +91,7 @@ class FoundEntry:
 
 @dataclasses.dataclass(frozen=True)
 class ReservedPlace:
-    """Reserved: where the bytes go."""
+    """Where the bytes of a new entry go."""
 
     key: str
     id: int = 0
@@ -99,7 +99,7 @@ class ReservedPlace:
 
 
 class ActionsApi(Struct, frozen=True):
-    """All raise `CrozeError`."""
+    """One version of the service's API. Everything raises `CrozeError`."""
 
     options: GhaOptions
     api: ObjectSender
@@ -112,7 +112,7 @@ class ActionsApi(Struct, frozen=True):
     # -- entries -----------------------------------------------------------------------------
 
     async def find(self, key: str) -> FoundEntry | None:
-        """The newest entry whose key begins so."""
+        """The newest entry whose key begins with `key`; None if there is none."""
         if self.options.version == 2:
             request = {"key": key, "restore_keys": [key], "version": _VERSION}
             entry = await self._call("GetCacheEntryDownloadURL", request, _Found2)
@@ -145,7 +145,7 @@ class ActionsApi(Struct, frozen=True):
         return ReservedPlace(key, id=id)
 
     async def commit(self, place: ReservedPlace, size: int) -> None:
-        """Now it is found."""
+        """End a new entry, which is found from now on. `size`: bytes that were written."""
         if self.options.version == 2:
             request = {"key": place.key, "size_bytes": size, "version": _VERSION}
             committed = await self._call("FinalizeCacheEntryUpload", request, _Committed2)
@@ -159,11 +159,11 @@ class ActionsApi(Struct, frozen=True):
             raise err.wrap(f"error committing cache {place.id}") from None
 
     async def save(self, key: str, body: Path | bytes, size: int) -> None:
-        """A new entry. Raises `AlreadyExists`."""
+        """Write a new entry as a whole. Raises `AlreadyExists`."""
         await self.write(await self.reserve(key), body, size)
 
     async def write(self, place: ReservedPlace, body: Path | bytes, size: int) -> None:
-        """The bytes of what was reserved, which is then there."""
+        """Write the bytes of an entry that was reserved, and end it."""
         if self.options.version == 2:
             if isinstance(body, Path):
                 await self.blobs.upload(place.url, body, size, over=True)

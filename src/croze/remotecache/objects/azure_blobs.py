@@ -38,7 +38,7 @@ Authorize = Callable[[str, str, Mapping[str, str]], Awaitable[Mapping[str, str]]
 
 
 async def as_it_is(method: str, url: str, headers: Mapping[str, str]) -> Mapping[str, str]:
-    """For URLs that are signed."""
+    """The headers unchanged, for URLs that are signed: in place of `SharedKey.signed`."""
     return headers
 
 
@@ -77,14 +77,14 @@ class BlobRequests(Struct, frozen=True):
         return ObjectRequest(method, url, await self.authorize(method, url, full), body)
 
     async def put(self, url: str, body: Piece | bytes, *, over: bool) -> None:
-        """A whole blob. Unless `over`, one that is there stays."""
+        """Write a blob as a whole. Unless `over`, one that is there stays."""
         headers = {"x-ms-blob-type": "BlockBlob"} | ({} if over else {"If-None-Match": "*"})
         answer = await self.ask("PUT", url, headers=headers, body=body)
         if not answer.ok and (over or not is_there(answer)):
             raise failure("PUT", url, answer)
 
     async def upload(self, url: str, file: Path, size: int, *, over: bool = False) -> None:
-        """A file, in blocks if it is large."""
+        """Write a blob from a file, in blocks if it is large."""
         if size <= BLOCK_BYTES:
             await self.put(url, Piece(file, 0, size), over=over)
             return

@@ -58,7 +58,7 @@ def parse(kind: str, attrs: Mapping[str, str]) -> Options:
 
 
 class ObjectCaches:
-    """One for the daemon. Close it at the end."""
+    """The caches in object storage that the daemon's builds have opened. Close it at the end."""
 
     def __init__(self, signatures: Signatures) -> None:
         """`signatures`: of what is in GitHub's cache."""

@@ -61,7 +61,8 @@ class Pace:
         return (1 - self._tokens) / self._per_s
 
     def answered(self, *, throttled: bool) -> None:
-        """A request has been answered, or not at all."""
+        """Take note of an answer, or that there was none: `throttled` if the storage said that it
+        was too fast."""
         self._measure()
         now = self._clock()
         if throttled:

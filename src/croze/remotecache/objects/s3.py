@@ -39,7 +39,7 @@ _PARTS_AT_ONCE = 5
 
 
 class S3Cache(Struct, frozen=True):
-    """`ObjectCache`."""
+    """`ObjectCache` in an S3 bucket."""
 
     requests: S3Requests
     uploads: asyncio.Semaphore

@@ -52,7 +52,8 @@ class StoredPart(Struct, frozen=True):
 
 
 class S3Requests(Struct, frozen=True):
-    """All raise `CrozeError`; `NotFound` where an object is asked for that is not there."""
+    """Sends signed requests about one bucket. All raise `CrozeError`; `NotFound` where an object is
+    asked for that is not there."""
 
     options: S3Options
     identity: AwsIdentity
@@ -75,7 +76,7 @@ class S3Requests(Struct, frozen=True):
         return self._check("GetObject", answer).body
 
     async def put(self, key: str, body: Piece | bytes) -> None:
-        """An object as a whole, over what is there."""
+        """Write an object as a whole, over what is there."""
         self._check("PutObject", await self._ask("PutObject", "PUT", key, body=body))
 
     async def touch(self, key: str) -> None:
@@ -134,12 +135,12 @@ class S3Requests(Struct, frozen=True):
         await self._ask("AbortMultipartUpload", "DELETE", key, query=query)
 
     async def reading(self, key: str, offset: int) -> ObjectRequest:
-        """Asks for an object from a place on."""
+        """The request for an object's bytes from `offset` on."""
         headers = {"range": f"bytes={offset}-"} if offset else {}
         return await self._request("GET", key, "", headers, b"")
 
     def unreadable(self, answer: ObjectAnswer) -> CrozeError:
-        """What `reading` was refused with."""
+        """The error for an answer with which `reading` was refused."""
         return failure("GetObject", answer)
 
     def _source(self, key: str) -> str:

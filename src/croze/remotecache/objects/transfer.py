@@ -85,7 +85,7 @@ def pieces(path: Path, size: int, piece_bytes: int) -> list[Piece]:
 
 
 class ObjectRequest(Struct, frozen=True):
-    """`headers`: all that go along, credentials too."""
+    """A request that can be sent. `headers`: all that go along, credentials too."""
 
     method: str
     url: str
@@ -99,7 +99,7 @@ Prepare = Callable[[], Awaitable[ObjectRequest]]
 
 
 class ObjectAnswer(Struct, frozen=True):
-    """`headers`: names in lower case."""
+    """A whole answer. `headers`: names in lower case."""
 
     status: int
     reason: str
@@ -122,7 +122,8 @@ class ObjectRetry(Struct, frozen=True):
     codes: frozenset[str] = frozenset()
 
     def wait_s(self, attempt: int, answer: ObjectAnswer | None) -> float:
-        """Before the attempt after number `attempt`, which counts from 1."""
+        """The seconds to wait before the attempt that follows number `attempt`, which counts from
+        1."""
         asked_s = retry_after_s(answer) if answer is not None else None
         if asked_s is not None:
             return min(asked_s, _MOST_WAIT_S)
@@ -147,7 +148,7 @@ def retry_after_s(answer: ObjectAnswer) -> float | None:
 
 
 class NoAnswer(Unavailable):
-    """Nothing came, or it broke off."""
+    """No answer came, or it broke off."""
 
     def __init__(self, message: str, again: bool) -> None:
         super().__init__(message)
@@ -361,8 +362,9 @@ async def _limited(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
 
 
 def no_answer(request: ObjectRequest, error: Exception) -> NoAnswer:
-    """Nothing of the query is shown: it may be a signature. Whoever refuses a connection may be
-    starting, or be one of many; what is wrong with a certificate or an address stays so."""
+    """The error for a request without an answer. Nothing of the query is shown: it may be a
+    signature. Whoever refuses a connection may be starting, or be one of many; what is wrong with a
+    certificate or an address stays so."""
     failure = failures.no_answer(f'{request.method.capitalize()} "{shown(request.url)}"', error)
     lasting = isinstance(
         error,
