@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src" / "croze"
 
 SHARED = {
-    "Result": "of an op (BuildKit's word, in half of the engine), and `croze.Result`, of a build",
+    "Result": "of an op (BuildKit's word, in half of the engine); `croze.Result` of a build, and "
+    "`guest.Result` of a frontend, as programs see them",
     "Edge": "output `index` of a vertex: of `croze.llb`, which anybody may import, and of a solve",
 }
 """Names that may be used twice, and why."""

@@ -28,7 +28,7 @@ from croze.image import config as images
 DEFAULT_FILENAME = "Packfile"
 
 
-async def build(gateway: guest.Gateway) -> guest.GuestResult:
+async def build(gateway: guest.Gateway) -> guest.Result:
     """See `guest.main`."""
     name = gateway.opts.get("filename", DEFAULT_FILENAME)
     source = llb.local("dockerfile", include=[name], session=gateway.session)
@@ -48,7 +48,7 @@ async def build(gateway: guest.Gateway) -> guest.GuestResult:
     config = images.parse(image.config)
     settings = replace(config.config, cmd=tuple(pack.get("cmd", ())))
     metadata = {"containerimage.config": images.marshal(replace(config, config=settings))}
-    return guest.GuestResult(await gateway.solve(state), metadata=metadata)
+    return guest.Result(await gateway.solve(state), metadata=metadata)
 
 
 def arguments(gateway: guest.Gateway) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The files of builders below `~/.docker/buildx`, and the lock that buildx takes on them.
 
-    instances/NAME          a builder (`model.Builder`, JSON)
+    instances/NAME          a builder (`model.BuilderInstance`, JSON)
     current                 {"Key": endpoint, "Name": builder, "Global": bool}
     defaults/HASH           the default builder of an endpoint; HASH is the first 20 hex digits of
                             the endpoint's SHA-256

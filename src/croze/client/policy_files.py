@@ -25,7 +25,7 @@ _CONTEXT_FILE = "context"
 
 
 class PolicyFiles:
-    """`policy.contract.Files`."""
+    """`policy.contract.PolicyFileReader`."""
 
     def __init__(self, place: PolicyPlace, sources: SourceResolver | None) -> None:
         self._place = place

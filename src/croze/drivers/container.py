@@ -222,7 +222,7 @@ class ContainerDriver:
 
 
 class _Held:
-    """Bytes that are there already, as a `Reader`."""
+    """Bytes that are there already, as a `tunnel.TunnelReader`."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

@@ -1,4 +1,12 @@
 """File-tree algorithms over paths: walk, match, copy, checksum, diff, tar in, tar out, compress.
+Plain functions of plain values that can be pickled: `workers.pool.WorkerPool` runs them in worker
+processes.
 
-Plain functions of plain values, so that they can run in worker processes.
+Paths are `str`, with bytes that are not UTF-8 as surrogate escapes, as `os.fsdecode` has them.
+Roots are host paths, and may be `/proc/self/fd/N`. Times are in nanoseconds, and -1 leaves what
+there is; `mode` is the Unix `st_mode` unless it is called `go_mode`.
+
+What all shelves stand on lies here: `entry`, `paths`, `root`, `owner`, `failures`, `filecopy`,
+`remove`, `userns`. Each shelf imports those before it alone: `match`, `tree`, `tar`, `content`,
+`copy`, `sync`, `bundle`.
 """

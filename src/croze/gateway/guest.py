@@ -73,7 +73,7 @@ class GuestImage(Struct, frozen=True):
     config: bytes
 
 
-class GuestResult(Struct, frozen=True):
+class Result(Struct, frozen=True):
     """Either `ref`, or `refs` by platform. `metadata` such as `containerimage.config` says what the
     exported image is like."""
 
@@ -107,7 +107,7 @@ class Gateway(Struct, frozen=True):
         )
         return Ref(self, result.ref.id)
 
-    async def frontend(self, name: str, opts: Mapping[str, str]) -> GuestResult:
+    async def frontend(self, name: str, opts: Mapping[str, str]) -> Result:
         """The result of another frontend, such as `dockerfile.v0`."""
         result = await self._solve(
             gateway_pb2.SolveRequest(Frontend=name, FrontendOpt=to_attrs(opts))
@@ -115,8 +115,8 @@ class Gateway(Struct, frozen=True):
         metadata = dict(result.metadata)
         if result.WhichOneof("result") == "refs":
             refs = {key: Ref(self, ref.id) for key, ref in result.refs.refs.items()}
-            return GuestResult(refs=refs, metadata=metadata)
-        return GuestResult(Ref(self, result.ref.id), metadata=metadata)
+            return Result(refs=refs, metadata=metadata)
+        return Result(Ref(self, result.ref.id), metadata=metadata)
 
     async def resolve_image(self, name: str) -> GuestImage:
         request = gateway_pb2.ResolveImageConfigRequest(Ref=name)
@@ -139,7 +139,7 @@ class Gateway(Struct, frozen=True):
         return (await self.ask("Solve", request, gateway_pb2.SolveResponse)).result
 
 
-Build = Callable[[Gateway], Awaitable[GuestResult]]
+Build = Callable[[Gateway], Awaitable[Result]]
 
 
 def main(build: Build) -> None:

@@ -30,7 +30,7 @@ Counter = Callable[[int], None]
 async def resolve(repo: Repository) -> Descriptor:
     """What the reference's tag (or digest) names now, by a HEAD request where possible.
 
-    Raises `NotFound` (`<ref>: not found`), `failures.Refused` (`pull access denied, ...`).
+    Raises `NotFound` (`<ref>: not found`), `failures.AccessRefused` (`pull access denied, ...`).
     """
     ref = repo.ref.tagged()
     hosts = repo.endpoints()

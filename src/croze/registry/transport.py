@@ -64,7 +64,7 @@ class Transport:
         self, endpoint: Endpoint, request: RegistryRequest
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer, whatever its status, once authorisation has been tried. Raises
-        `failures.Refused` and `failures.RequestFailed`."""
+        `failures.AccessRefused` and `failures.RequestFailed`."""
         response = await self._answer(endpoint, request)
         try:
             yield response

@@ -66,7 +66,7 @@ class CacheInput(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 class ConfigRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A record of the config: results under a key. `inputs`: for each input all that it may be. See
-    `solver.keying.record_digest`."""
+    `cachekeys.names.record_digest`."""
 
     layers: tuple[LayerResult, ...] = ()
     chains: tuple[ChainResult, ...] = ()

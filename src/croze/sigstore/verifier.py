@@ -34,7 +34,7 @@ class SigstoreVerifier:
     async def verify_image(
         self, chain: gateway_pb2.AttestationChain, platform: str
     ) -> Mapping[str, object] | None:
-        """See `croze.policy.contract.Verifier`."""
+        """See `croze.policy.contract.SignatureVerifier`."""
         return await in_thread(self._image, chain, platform)
 
     def _image(
@@ -46,7 +46,7 @@ class SigstoreVerifier:
         return verified.document() if verified is not None else None
 
     async def verify_artifact(self, digest: str, bundle: bytes) -> Mapping[str, object]:
-        """See `croze.policy.contract.Verifier`: the bundle holds provenance of the file."""
+        """See `croze.policy.contract.SignatureVerifier`: the bundle holds the file's provenance."""
         return await in_thread(self._artifact, digest, bundle)
 
     def _artifact(self, digest: str, bundle: bytes) -> Mapping[str, object]:

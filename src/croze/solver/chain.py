@@ -1,7 +1,7 @@
 """What an exporter of caches writes: the cache records of an edge and of all below it.
 
 A record stands for one output of a vertex under one of its cache maps, or for the content of an
-input. It is told by its digest and by what leads to it (see `keying.record_digest`).
+input. It is told by its digest and by what leads to it (see `cachekeys.names.record_digest`).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from croze.fs.copy import links
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
 
 CHECKSUMS: Final = "checksums"
-"""The side file of a ref that holds its `fs.content.checksum.Index`."""
+"""The side file of a ref that holds its `fs.content.index.ContentIndex`."""
 STATE: Final = "sync-state"
 """The side file with what the last run noted of the directory."""
 MOST: Final = 8

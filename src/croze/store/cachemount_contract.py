@@ -31,7 +31,7 @@ class CacheMountInfo(Struct, frozen=True):
     last_used_at: datetime
     usage_count: int
     notes: Mapping[str, str]
-    """What `Ref.set_meta` was told of it."""
+    """What `CommonRef.set_meta` was told of it."""
 
 
 class CacheMountDir(Struct, frozen=True):
@@ -60,7 +60,7 @@ class CacheMountStore(Protocol):
         """Where a directory's own files are, to be looked at. Raises `NotFound`."""
 
     def side_file(self, ref_id: str, name: str) -> Path:
-        """See `Ref.side_file`. Raises `NotFound`."""
+        """See `CommonRef.side_file`. Raises `NotFound`."""
 
     def reading(
         self, id: str, base_id: str, sharing: Sharing

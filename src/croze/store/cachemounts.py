@@ -61,7 +61,7 @@ class CacheHandle(MutableHandle):
         self._path = ""
 
     async def mounts(self, *, readonly: bool, sessions: Sequence[str] = ()) -> Sequence[MountSpec]:
-        """See `Ref.mounts`."""
+        """See `CommonRef.mounts`."""
         if not self._path:
             self._path = str(self._stack.enter_context(hold_mount(self._core, self.record)))
         return (MountSpec("bind", self._path, ("rbind", "ro" if readonly else "rw")),)

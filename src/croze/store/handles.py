@@ -47,22 +47,22 @@ class Handle:
         return self._record
 
     def set_meta(self, **values: str) -> None:
-        """See `Ref.set_meta`."""
+        """See `CommonRef.set_meta`."""
         record = self.record
         self._core.table.change(record, meta=record.data.meta | values)
 
     def get_meta(self, key: str) -> str | None:
-        """See `Ref.get_meta`."""
+        """See `CommonRef.get_meta`."""
         return self._record.data.meta.get(key)
 
     async def mounts(self, *, readonly: bool, sessions: Sequence[str] = ()) -> Sequence[MountSpec]:
-        """See `Ref.mounts`."""
+        """See `CommonRef.mounts`."""
         return await mounts_of(self._core, self.record, readonly=readonly, sessions=sessions)
 
     def mounted(
         self, *, readonly: bool, sessions: Sequence[str] = ()
     ) -> AbstractAsyncContextManager[Path]:
-        """See `Ref.mounted`."""
+        """See `CommonRef.mounted`."""
         if not readonly and not self.record.data.mutable:
             raise InvalidRequest(f"ref {self.id} is immutable")
         return self._mounted(sessions)
@@ -74,7 +74,7 @@ class Handle:
             yield path
 
     def side_file(self, name: str) -> Path:
-        """See `Ref.side_file`."""
+        """See `CommonRef.side_file`."""
         directory = self._core.side_dir(self.record)
         directory.mkdir(exist_ok=True)
         return directory / name
@@ -84,7 +84,7 @@ class Handle:
         return await record_size(self._core, self.record)
 
     async def release(self) -> None:
-        """See `Ref.release`. Idempotent."""
+        """See `CommonRef.release`. Idempotent."""
         if self._released:
             return
         self._let_go()

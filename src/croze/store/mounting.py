@@ -16,7 +16,7 @@ from croze.store.unpack import unlazy
 async def mounts_of(
     core: Core, record: RefRecord, *, readonly: bool, sessions: Sequence[str] = ()
 ) -> Sequence[MountSpec]:
-    """See `Ref.mounts`."""
+    """See `CommonRef.mounts`."""
     await unlazy(core, record, sessions)
     readonly = readonly or not record.data.mutable
     if record.mount_users and not readonly:

@@ -59,9 +59,10 @@ class Receiver:
     """Makes `dest` equal to what a sender lists. Call from one thread at a time.
 
     With `state_file` the directory is ours alone: what it holds is known from the last time, and
-    with `differ="metadata"` unchanged files are not asked for again. `index_file` gets its checksum
-    `Index`. Without `state_file` everything is asked for, and `merge` keeps what is there besides
-    (a client's export); `merge=False` removes it at the end. `owner` overrides the entries'.
+    with `differ="metadata"` unchanged files are not asked for again. `index_file` gets its
+    `ContentIndex`. Without `state_file` everything is asked for, and `merge` keeps what is there
+    besides (a client's export); `merge=False` removes it at the end. `owner` overrides the
+    entries'.
     """
 
     def __init__(

@@ -81,7 +81,8 @@ def layer_writer(
 
 
 class EStargzWriter:
-    """Like `blob.BlobWriter`. The tar is read, compressed and hashed in a thread of its own."""
+    """Like `blob.CompressedWriter`, for eStargz. The tar is read, compressed and hashed in a thread
+    of its own."""
 
     def __init__(self, fd: int, level: int | None = None) -> None:
         self._members = _Members(fd, gzip_level(level))
