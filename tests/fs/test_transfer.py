@@ -34,7 +34,7 @@ def transfer(source: Path, dest: Path, batch: int = 2, **options: Any) -> SyncRe
     told, some, at = _told_again(entries, batch, options)
     if told is not None and not some and told.is_same:
         return SyncResult(0, 0, 0, told.count)
-    receiver = Receiver(str(dest), told=told, **options)
+    receiver = Receiver(str(dest), replay=told, **options)
     wanted = []
     while some:
         packets = _packets(some)

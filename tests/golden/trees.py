@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from croze.dockerfile.directives import detect_syntax
 from croze.dockerfile.location import DockerfileError, Ranges, locations
-from croze.dockerfile.parser import Node, parse
+from croze.dockerfile.parser import InstructionNode, parse
 from tests.golden.case import Case
 from tests.golden.difference import differences
 
@@ -60,7 +60,7 @@ def spans(ranges: Ranges) -> list[list[int]]:
     return [[r.start.line, r.start.character, r.end.line, r.end.character] for r in ranges]
 
 
-def _node(node: Node) -> dict[str, Any]:
+def _node(node: InstructionNode) -> dict[str, Any]:
     following: list[dict[str, Any]] = [{"value": arg} for arg in node.args]
     if node.trigger is not None:
         following = [{"value": "", "children": [_node(node.trigger)]}]

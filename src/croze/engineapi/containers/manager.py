@@ -141,8 +141,7 @@ class Containers:
     async def create(
         self, spec: Create, name: str, image_id: str, image_name: str, platform: str
     ) -> OneContainer:
-        """Make a container, which does not run yet. Raises `AlreadyExists` for a name that is
-        taken."""
+        """Make a container, not to run yet. Raises `AlreadyExists` for a name that is taken."""
         self.check_free(name)
         config, ref = await self._open_image(image_name, platform)
         try:
@@ -339,8 +338,7 @@ class Containers:
     # -- more processes --
 
     def new_exec(self, one: OneContainer, spec: ExecCreate) -> OneExec:
-        """Note one more process for a container. Raises `AlreadyExists` if the container does not
-        run."""
+        """Note one more process for a container. Raises `AlreadyExists` if that does not run."""
         _ = one.process
         process = OneExec(spec)
         one.keep(process)

@@ -234,9 +234,7 @@ class Http2Connection(ABC, Generic[S]):
         self._window = CONNECTION_WINDOW_BYTES
 
     def _on_frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
-        if self._block is not None and (
-            kind != frames.CONTINUATION or number != self._block.number
-        ):
+        if self._block is not None and (kind, number) != (frames.CONTINUATION, self._block.number):
             raise ConnectionBroken(Code.PROTOCOL_ERROR, "a header block is not continued")
         if not self._greeted and (kind != frames.SETTINGS or flags & frames.ACK):
             raise ConnectionBroken(Code.PROTOCOL_ERROR, "it does not begin with SETTINGS")
@@ -287,9 +285,8 @@ class Http2Connection(ABC, Generic[S]):
             if len(fragment) < 5:
                 raise ConnectionBroken(Code.FRAME_SIZE_ERROR, "a priority that is cut off")
             fragment = fragment[5:]
-        self._block = HeaderBlock(
-            number, self._headers_limit, end_stream=bool(flags & frames.END_STREAM)
-        )
+        is_last = bool(flags & frames.END_STREAM)
+        self._block = HeaderBlock(number, self._headers_limit, end_stream=is_last)
         self._on_continuation(flags, fragment)
 
     def _on_continuation(self, flags: int, fragment: bytes) -> None:
