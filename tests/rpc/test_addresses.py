@@ -19,7 +19,7 @@ from croze.aio.streams import listening, on_sockets, serving
 from croze.rpc import addresses
 from croze.rpc.channel import Channel
 from croze.rpc.server import Server
-from croze.rpc.tls import Tls, secure
+from croze.rpc.tls import Secure, Tls, secure
 from tests.rpc.shapes import Service
 from tests.support.certificates import encrypted, make_certificate
 
@@ -45,7 +45,7 @@ async def test_tls(tmp_path: Path) -> None:
             (Tls(cert), ""),
             (Tls(cert, server_name="other.example"), "certificate verify failed: hostname"),
             (Tls(), "certificate verify failed: "),
-            (None, "socket closed"),
+            (None, "error reading from server: EOF"),
         ):
             async with Channel(address, None if tls is None else secure(tls)) as opened:
                 echo = opened.unary_unary("/test.S/echo", bytes, bytes)
@@ -131,3 +131,19 @@ async def test_addresses() -> None:
     ):
         with pytest.raises(addresses.NotConnected, match=why):
             await addresses.connect(address, None, asyncio.Protocol)
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "expected"),
+    [
+        ("tcp://host.example:1234", None, "host.example:1234"),
+        ("tcp://host.example:1234", "", "host.example:1234"),
+        ("tcp://host.example:1234", "host.example", "host.example:1234"),
+        ("tcp://10.0.0.1:1234", "host.example", "host.example"),
+        ("unix:///run/x", None, "localhost"),
+        ("unix:///run/x", "host.example", "host.example"),
+    ],
+)
+def test_whom_calls_are_for(address: str, name: str | None, expected: str) -> None:
+    safe = None if name is None else Secure(ssl.create_default_context(), name)
+    assert addresses.authority(address, safe) == expected

@@ -136,7 +136,18 @@ def test_a_message_that_is_refused_ends_its_call_alone() -> None:
     assert (peer.cancelled, one.ended is None, other.ended) == ([1], False, None)
     ((_, number, headers),) = peer.told()
     assert (number, headers["grpc-status"]) == (1, "13")
-    assert headers["grpc-message"] == "grpc: received message with unknown encoding 1"
+    told = "grpc: compressed flag set with identity or empty encoding"
+    assert headers["grpc-message"] == told
+
+
+def test_a_message_in_an_encoding_that_nobody_knows() -> None:
+    peer = Peer()
+    peer.http.receive(peer.headers(1, {**CALL, "grpc-encoding": "snappy"}))
+    assert peer.calls == []
+    ((_, number, headers),) = peer.told()
+    assert (number, headers["grpc-status"]) == (1, "12")
+    told = 'grpc: Decompressor is not installed for grpc-encoding "snappy"'
+    assert headers["grpc-message"] == told
 
 
 def test_messages_that_are_compressed() -> None:

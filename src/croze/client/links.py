@@ -40,11 +40,16 @@ def links(plan: SolvePlan) -> dict[str, list[str]]:
     return linked
 
 
-def link(plan: SolvePlan, target: str, attrs: list[str], result: gateway_pb2.Result) -> None:
-    """Build on another target's result where the attributes name it."""
+def link(
+    plan: SolvePlan, target: str, attrs: list[str], result: gateway_pb2.Result, node: int
+) -> None:
+    """Build on another target's result where the attributes name it. The input is called what
+    buildx calls it, for provenance tells of it: the node's number is in front."""
     for attr in attrs:
         del plan.frontend_attrs[attr]
-    contexts, inputs = inputs_of(target, result, attrs)
+    contexts, inputs = inputs_of(f"{node}-{target}", result, attrs)
+    if not inputs:
+        raise errors.InvalidRequest(f"target {target} has no result to build on")
     plan.frontend_attrs.update(contexts)
     plan.frontend_inputs.update(inputs)
 
@@ -52,7 +57,7 @@ def link(plan: SolvePlan, target: str, attrs: list[str], result: gateway_pb2.Res
 def inputs_of(
     name: str, result: gateway_pb2.Result, attrs: list[str]
 ) -> tuple[dict[str, str], dict[str, bytes]]:
-    """The attributes and inputs with which a build uses the result of the target `name` as the
+    """The attributes and inputs with which a build uses a result, as inputs called `name`, as the
     contexts that `attrs` name (`context:NAME`)."""
     import base64
     import json
@@ -60,8 +65,6 @@ def inputs_of(
     refs = {f"::{platform}": ref for platform, ref in sorted(result.refs.refs.items())}
     if result.WhichOneof("result") == "ref":
         refs = {"": result.ref}
-    if not refs:
-        raise errors.InvalidRequest(f"target {name} has no result to build on")
     contexts: dict[str, str] = {}
     inputs: dict[str, bytes] = {}
     for suffix, ref in refs.items():

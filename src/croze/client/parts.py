@@ -35,10 +35,11 @@ DESCRIPTOR = "containerimage.descriptor"
 
 
 class BuildNode(Struct, frozen=True, eq=False):
-    """A daemon, and what a plan must know of it."""
+    """A daemon, what a plan must know of it, and its number among the builder's."""
 
     client: Client
     builder: BuilderTraits
+    number: int = 0
 
 
 class NodePart(Struct, frozen=True):
@@ -78,7 +79,7 @@ async def parted(
     copies = await _copies(options, len(shares))
     return [
         NodePart(
-            BuildNode(node.client, replace(node.builder, many_nodes=True)),
+            replace(node, builder=replace(node.builder, many_nodes=True)),
             replace(options, platforms=[format_all(p) for p in platforms], stdin=stdin),
             stdin if stdin is not options.stdin else None,
         )

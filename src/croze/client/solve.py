@@ -29,8 +29,9 @@ from croze.client.cache_reset import reset, wants_reset
 from croze.client.lending import Lending
 from croze.client.plan import CacheSpec, SolvePlan, ToDocker, ToLayout
 from croze.files.settings import parse_json
-from croze.rpc.channel import Channel
+from croze.rpc.channel import LOST, Channel
 from croze.rpc.held import Work, solve_held
+from croze.rpc.http2.client import DRAINING
 from croze.rpc.status import from_rpc_error
 from croze.session.directories import make_directory
 from croze.session.provider import LentService
@@ -165,18 +166,17 @@ async def _solve_and_follow(
     return response
 
 
-_LOST = ("Socket closed", "the connection is draining")
+_LOST = (LOST, DRAINING)
 """How it is said that the other side went away in the middle of a call, or as it was made."""
-
-
 _WITHOUT_SESSION = ("no active session", "error reading from server: EOF")
 """How a daemon says that the session is not there, or not any more: here it is known why."""
 
 
 def _failure(error: grpc.RpcError, session: LentSession) -> errors.CrozeError:
     failure = from_rpc_error(error)
-    if isinstance(failure, errors.Unavailable) and any(text in str(failure) for text in _LOST):
-        return errors.Unavailable("lost the connection to the daemon: has it been stopped?")
+    if isinstance(error, grpc.aio.AioRpcError) and error.details() in _LOST:
+        told = f"{failure} (lost the connection to the daemon: has it been stopped?)"
+        return errors.Unavailable(told).wrap("failed to solve")
     if session.failure is not None and any(text in str(failure) for text in _WITHOUT_SESSION):
         failure = session.failure
     return failure.wrap("failed to solve")

@@ -170,7 +170,7 @@ class _Targets:
         show = self._shows(piece.target)
         for base, attrs in piece.bases.items():
             answer = await self._stages[piece.on(base)].answer()
-            links.link(piece.plan, base, attrs, answer)
+            links.link(piece.plan, base, attrs, answer, piece.node.number)
         is_linked = bool(piece.bases) or piece.key in self._users
         work = self._work(piece) if is_linked else None
         client, plan = piece.node.client, piece.plan

@@ -31,11 +31,13 @@ def not_connected(address: str) -> str:
 
 
 def authority(address: str, secure: Secure | None) -> str:
-    """The `:authority` of calls to an address: the name on its certificate, else its host and port,
-    `localhost` for a socket file."""
-    if secure is not None and secure.server_name:
-        return secure.server_name
-    return parse_url(address).netloc if address.startswith("tcp:") else LOCALHOST
+    """Whom calls to an address are for: proxies choose by it. With the port, but for another name
+    than the one that is dialled."""
+    url = parse_url(address) if address.startswith("tcp:") else None
+    name = "" if secure is None else secure.server_name
+    if name and (url is None or name != url.hostname):
+        return name
+    return LOCALHOST if url is None else url.netloc
 
 
 async def connect(address: str, secure: Secure | None, protocol: Callable[[], P]) -> P:

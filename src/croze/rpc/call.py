@@ -18,8 +18,8 @@ from croze.rpc.http2.messages import (
     INTERNAL,
     OK,
     RESOURCE_EXHAUSTED,
-    Packed,
     StreamBroken,
+    Unpacking,
     prefixed,
 )
 from croze.rpc.http2.server import ServerConnection, ServerStream, encoded
@@ -56,8 +56,7 @@ class ServerCall:
         self.outcome: status_pb2.Status | None = None
         """What it is to end with, once that is known."""
         self.trailers: Metadata = ()
-        self._packed: deque[bytes] = deque()
-        """Messages that have come, of which some are compressed."""
+        self._unpacking = Unpacking(stream.incoming.limit_bytes)
 
     # -- what handlers call --
 
@@ -130,7 +129,7 @@ class ServerCall:
     async def receive(self) -> Sequence[bytes]:
         """The messages that have come, at least one; none at their end. Raises `CallBroken`."""
         stream = self.stream
-        while not (stream.incoming.whole or self._packed):
+        while not (stream.incoming.whole or self._unpacking.waiting):
             if stream.heard_all and stream.incoming.is_cut:
                 raise CallBroken(status(INTERNAL, "unexpected EOF"))
             if stream.heard_all:
@@ -139,21 +138,14 @@ class ServerCall:
                 raise CallBroken(stream.ended)
             self._news.clear()
             await self._news.wait()
-        messages = [] if self._packed else self._http.take(stream)
+        messages = [] if self._unpacking.waiting else self._http.take(stream)
         self._wake()
         if not stream.incoming.may_be_packed:
             return messages
-        self._packed.extend(messages)
-        return self._unpack()
-
-    def _unpack(self) -> Sequence[bytes]:
-        """At least one message, and as many as one may be large: a few kilobytes unpack to that."""
-        messages: list[bytes] = []
-        remaining_bytes = limit = self.stream.incoming.limit_bytes
-        while self._packed and remaining_bytes > 0:
-            messages.append(_unpacked(self._packed.popleft(), limit))
-            remaining_bytes -= len(messages[-1])
-        return messages
+        try:
+            return self._unpacking.unpacked(messages)
+        except StreamBroken as error:
+            raise CallBroken(error.status) from None
 
     async def finish(self) -> None:
         """Send the call's status, as soon as the peer has read enough of what came before."""
@@ -216,15 +208,6 @@ def read(deserialize: Callable[[bytes], Q], data: bytes) -> Q:
 
 def _unreadable(error: DecodeError) -> CallBroken:
     return CallBroken(status(INTERNAL, f"grpc: error unmarshalling request: {error}"))
-
-
-def _unpacked(data: bytes, limit_bytes: int) -> bytes:
-    if not isinstance(data, Packed):
-        return data
-    try:
-        return data.inflated(limit_bytes)
-    except StreamBroken as error:
-        raise CallBroken(error.status) from None
 
 
 def _binary(value: str) -> bytes:

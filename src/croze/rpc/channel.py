@@ -45,7 +45,9 @@ GREETING_S: Final = 20.0
 """How long a daemon may take to say what it speaks."""
 REST_S: Final = 1.0
 """For how long it counts, at most, that there was no connection."""
-_LOST: Final = "Socket closed"
+_ATTEMPTS: Final = 2
+LOST: Final = "error reading from server: EOF"
+"""What is said of calls whose connection has ended."""
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -87,11 +89,16 @@ class Channel(_Base):
     async def open(
         self, method: str, metadata: Metadata = (), timeout_s: float | None = None
     ) -> ClientCall:
-        """Begin a call of any kind; to be closed. Raises `grpc.aio.AioRpcError`."""
-        link = self._link
-        if link is None or link.http.leaving:
-            link = await self._connected()
-        return await link.caller.open(method, metadata, timeout_header(timeout_s))
+        """Begin a call of any kind; to be closed. A daemon may leave a connection just then: there
+        is another attempt. Raises `grpc.aio.AioRpcError`."""
+        for _ in range(_ATTEMPTS):
+            link = self._link
+            if link is None or link.http.leaving:
+                link = await self._connected()
+            call = await link.caller.open_if_taken(method, metadata, timeout_header(timeout_s))
+            if call is not None:
+                return call
+        raise call_error(status(UNAVAILABLE, LOST))
 
     async def socket(self) -> asyncio.trsock.TransportSocket | None:
         """The connection's own, if it is a Unix socket; None if there is no connection."""
@@ -173,7 +180,7 @@ class _Link(asyncio.Protocol):
         self.caller = Caller(
             self.http,
             self._wake,
-            gone=_LOST,
+            gone=LOST,
             agent=f"croze/{VERSION}",
             scheme="http" if secure is None else "https",
             authority=authority(channel.address, secure),
@@ -222,14 +229,14 @@ class _Link(asyncio.Protocol):
         if isinstance(exc, OSError) and not self.http.greeted:
             self._end(reason(exc))
         else:
-            self._end(_LOST)
+            self._end(LOST)
 
     def close(self) -> None:
         """Now; what is to be said is."""
         if self._transport is not None:
             self._flush()
             self._transport.close()
-        self._end(_LOST)
+        self._end(LOST)
 
     def _give_up(self) -> None:
         self._end("timed out before it said what it speaks")
@@ -245,6 +252,9 @@ class _Link(asyncio.Protocol):
 
     def _wake(self) -> None:
         """What is added until the loop's next turn is written at once with it."""
+        if self.http.is_done and self._transport is not None:
+            self.close()
+            return
         is_due = self.http.pending_bytes and not self._is_flushing and not self._is_paused
         if is_due and self._transport is not None:
             self._is_flushing = True

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze import errors
 from croze.rpc.http2.client import ClientConnection, ClientStream
-from croze.rpc.http2.messages import OK, UNAVAILABLE, prefixed
+from croze.rpc.http2.messages import OK, UNAVAILABLE, StreamBroken, Unpacking, prefixed
 from croze.rpc.http2.stream import Headers
 from croze.rpc.status import from_status, status
+
+_LONGEST_MS: Final = 10**8 - 1
+"""A header has eight digits at most."""
 
 Failure = Callable[[status_pb2.Status], Exception]
 """What is raised for a call that has failed."""
@@ -52,12 +56,21 @@ class Caller:
     ) -> ClientCall:
         """Begin a call; to be closed. Waits until the peer takes one more. Raises the failure of a
         peer that takes none, and `errors.InvalidRequest` for metadata that can't be sent."""
+        call = await self.open_if_taken(method, metadata, more)
+        if call is None:
+            raise self._failure(status(UNAVAILABLE, self._gone))
+        return call
+
+    async def open_if_taken(
+        self, method: str, metadata: Iterable[tuple[str, str]] = (), more: Headers = ()
+    ) -> ClientCall | None:
+        """The same; None of a peer that takes none, who has heard nothing of it."""
         sent = [_header(key, value) for key, value in metadata]
         headers = [*self._before, (":path", method), *self._behind, *more, *sent]
         while not self._http.has_room and not self._http.leaving:
             await self._room()
         if self._http.leaving:
-            raise self._failure(status(UNAVAILABLE, self._gone))
+            return None
         call = ClientCall(self._http, self._http.open(headers), self._wake, self._failure)
         self._wake()
         return call
@@ -78,7 +91,9 @@ class Caller:
 
 def timeout_header(seconds: float | None) -> Headers:
     """What tells the peer how long an answer is waited for."""
-    return () if seconds is None else (("grpc-timeout", f"{max(1, int(seconds * 1000))}m"),)
+    if seconds is None:
+        return ()
+    return (("grpc-timeout", f"{min(max(1, int(seconds * 1000)), _LONGEST_MS)}m"),)
 
 
 class ClientCall:
@@ -98,6 +113,7 @@ class ClientCall:
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._unsent = memoryview(b"")
+        self._unpacking = Unpacking(stream.incoming.limit_bytes)
         stream.on_news = self._news.set
         stream.on_room = self._on_room
 
@@ -130,12 +146,17 @@ class ClientCall:
         """All messages that have come, at least one; none when the peer has ended the call well.
         From one task at a time, and may be cancelled without losing any. Raises the failure that
         the peer has ended it with."""
-        while not self.stream.incoming.whole:
+        while not self._has_some:
             if self._is_over():
                 return ()
             self._news.clear()
             await self._news.wait()
         return self._take()
+
+    @property
+    def is_unseen(self) -> bool:
+        """See `ClientStream.is_unseen`."""
+        return self.stream.is_unseen
 
     async def push(self, take: Callable[[Sequence[bytes]], None]) -> None:
         """Hand over messages as soon as they come, until the end; instead of `receive`, and raises
@@ -147,7 +168,7 @@ class ClientCall:
             if ended.done():
                 return
             try:
-                if self.stream.incoming.whole:
+                while self._has_some:
                     take(self._take())
             except Exception as error:
                 ended.set_exception(error)
@@ -173,10 +194,22 @@ class ClientCall:
         self._http.forget(self.stream)
         self._wake()
 
+    @property
+    def _has_some(self) -> bool:
+        return bool(self.stream.incoming.whole or self._unpacking.waiting)
+
     def _take(self) -> Sequence[bytes]:
-        messages = self._http.take(self.stream)
-        self._wake()
-        return messages
+        if self._unpacking.waiting:
+            messages: list[bytes] = []
+        else:
+            messages = self._http.take(self.stream)
+            self._wake()
+        if not self.stream.incoming.may_be_packed:
+            return messages
+        try:
+            return self._unpacking.unpacked(messages)
+        except StreamBroken as error:
+            raise self._failure(error.status) from None
 
     def _is_over(self) -> bool:
         ended = self.stream.ended

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -68,7 +68,7 @@ class Method(Generic[Q, R]):
         assert isinstance(data, bytes)
         if len(data) > MESSAGE_LIMIT_BYTES:
             sizes = f"({len(data)} vs. {MESSAGE_LIMIT_BYTES})"
-            message = f"grpc: trying to send message larger than max {sizes}"
+            message = f"trying to send message larger than max {sizes}"
             raise call_error(status(RESOURCE_EXHAUSTED, message))
         return data
 
@@ -139,7 +139,16 @@ class UnaryUnary(Generic[Q, R]):
             pause_s = min(pause_s * _SLOWER, _MOST_RETRY_S)
 
     async def _ask(self, data: bytes, metadata: Metadata | None, timeout_s: float | None) -> R:
+        """What the peer has not looked at is asked again, once."""
         call = await self._method.open(metadata, timeout_s)
+        try:
+            return await self._answer(call, data)
+        except grpc.aio.AioRpcError:
+            if not call.is_unseen:
+                raise
+        return await self._answer(await self._method.open(metadata, timeout_s), data)
+
+    async def _answer(self, call: ClientCall, data: bytes) -> R:
         try:
             await _send_last(call, data)
             return await self._method.only_answer(call)
@@ -216,21 +225,29 @@ class Answers(Generic[R]):
         self._call: ClientCall | None = None
         self._sending: asyncio.Future[None] | None = None
         self._ready: deque[bytes] = deque()
+        self._may_ask_again = send is None
 
     def __aiter__(self) -> AsyncIterator[R]:
         return self
 
     async def __anext__(self) -> R:
         if not self._ready:
-            call = await self._begun()
-            try:
-                self._ready.extend(await call.receive())
-            except grpc.aio.AioRpcError:
-                self._raise_why_not_sent()
-                raise
+            self._ready.extend(await self._received())
         if not self._ready:
             raise StopAsyncIteration
         return self._read(self._ready.popleft())
+
+    async def _received(self) -> Sequence[bytes]:
+        """A question that the peer has not looked at is asked again, once."""
+        call = await self._begun()
+        try:
+            return await call.receive()
+        except grpc.aio.AioRpcError:
+            self._raise_why_not_sent()
+            if not (call.is_unseen and self._may_ask_again):
+                raise
+        self._call, self._may_ask_again = None, False
+        return await (await self._begun()).receive()
 
     async def initial_metadata(self) -> Headers:
         """The headers of the answer, as soon as they come."""

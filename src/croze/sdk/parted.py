@@ -48,10 +48,10 @@ async def build_parted(
         shares = (await nodes.shares({ONLY: platforms}))[ONLY]
         clients = await nodes.clients([share.node for share in shares])
         if len(shares) == 1:
-            node = shares[0].node
-            options = remembered(options, there[node])
-            builder = client_builder(there[node])
-            client = clients[node]
+            (share,) = shares
+            options = remembered(options, there[share.node])
+            builder = client_builder(there[share.node])
+            client = clients[share.node]
             return await run_build(client, options, display, builder=builder, on_close=on_close)
         clear_files(options)
         parts = []
@@ -59,7 +59,8 @@ async def build_parted(
             options = remembered(options, there[share.node])
             builder = client_builder(there[share.node])
             traits = await met(clients[share.node], builder, options)
-            parts.append((BuildNode(clients[share.node], traits or builder), share.platforms))
+            node = BuildNode(clients[share.node], traits or builder, share.node)
+            parts.append((node, share.platforms))
         results = await build_targets(
             {ONLY: await parted(options, parts)},
             display,
@@ -91,7 +92,7 @@ async def build_all(
         shares = await nodes.shares(platforms_of, linked(builds))
         chosen = sorted({share.node for its in shares.values() for share in its})
         clients = await nodes.clients(chosen)
-        build_nodes = {node: await _known(clients[node], there[node], builds) for node in chosen}
+        build_nodes = {node: await _known(node, clients, there, builds) for node in chosen}
         parts: dict[str, Sequence[NodePart]] = {}
         for name, options in builds.items():
             for share in shares[name]:
@@ -105,9 +106,14 @@ async def build_all(
         )
 
 
-async def _known(client: Client, there: Reach, builds: Mapping[str, BuildOptions]) -> BuildNode:
-    builder = client_builder(there)
-    return BuildNode(client, await met_for(client, builder, builds) or builder)
+async def _known(
+    number: int,
+    clients: Mapping[int, Client],
+    there: Sequence[Reach],
+    builds: Mapping[str, BuildOptions],
+) -> BuildNode:
+    client, builder = clients[number], client_builder(there[number])
+    return BuildNode(client, await met_for(client, builder, builds) or builder, number)
 
 
 def linked(builds: Mapping[str, BuildOptions]) -> list[list[str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import string
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -97,17 +97,22 @@ async def lend(
     session = LentSession(id or new_id())
     with _announced(providers) as more:
         headers = (*_headers(session.id, name, shared_key, providers), *more)
-        try:
+
+        async def begin() -> ClientCall:
             call = await channel.open(SESSION_METHOD, headers)
+            session.begin(call)
+            return call
+
+        try:
+            call = await begin()
         except grpc.RpcError as error:
             session.failure = from_rpc_error(error)
             session.mark_closed()
             yield session
             return
-        session.begin(call)
         failed: BaseException | None = None
         async with asyncio.TaskGroup() as group:
-            carrying = group.create_task(_carry(session, call, _server(providers)))
+            carrying = group.create_task(_carry(session, call, begin, _server(providers)))
             try:
                 yield session
             except BaseException as error:  # raised below: not to come out as a group
@@ -180,15 +185,32 @@ def _joined(messages: Sequence[bytes]) -> bytes:
     return b"".join([control_pb2.BytesMessage.FromString(each).data for each in messages])
 
 
-async def _carry(session: LentSession, call: ClientCall, server: Server) -> None:
-    """Serve until the daemon or this client ends it."""
+async def _carry(
+    session: LentSession,
+    call: ClientCall,
+    begin_again: Callable[[], Awaitable[ClientCall]],
+    server: Server,
+) -> None:
+    """Serve until the daemon or this client ends it. A call that the daemon has not looked at is
+    made again, once."""
+    try:
+        session.failure = await _serve(call, server)
+        if call.is_unseen:
+            session.failure = await _serve(await begin_again(), server)
+    except grpc.RpcError as error:
+        session.failure = from_rpc_error(error)
+    finally:
+        session.mark_closed()
+
+
+async def _serve(call: ClientCall, server: Server) -> CrozeError | None:
+    """Why the daemon has ended it, if it has said so."""
     stream = _ServedCall(call)
     try:
         await server.serve(stream)
     finally:
-        session.failure = stream.failure
-        session.mark_closed()
         call.close()
+    return stream.failure
 
 
 # -- the server ------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
+from croze.gotypes.quote import quote
 from croze.rpc.http2 import frames
 from croze.rpc.http2.blocks import NO_TABLE, header_block, header_frames
 from croze.rpc.http2.connection import HEADERS_LIMIT_BYTES, Http2Connection
@@ -32,12 +33,19 @@ from croze.rpc.http2.stream import Headers, Http2Stream
 from croze.rpc.status import DETAILS_KEY, status
 
 STREAMS_UNTOLD: Final = 100
-"""How many calls at once, before the peer has said what it takes."""
+"""How many calls at once, before the peer has said what it takes; who then says nothing takes any
+number."""
+DRAINING: Final = "the connection is draining"
+"""What is said of calls that the peer has not looked at when it left."""
+_ANY_NUMBER: Final = 1 << 32
+_FOREIGN_BYTES: Final = 1024
+"""How much is message of an answer that is no gRPC."""
 
 _CODES = {code.value: code for code in Code}
 _OF_RESETS = {
     Code.REFUSED_STREAM: UNAVAILABLE,
     Code.CANCEL: CANCELLED,
+    Code.FLOW_CONTROL_ERROR: RESOURCE_EXHAUSTED,
     Code.ENHANCE_YOUR_CALM: RESOURCE_EXHAUSTED,
     Code.INADEQUATE_SECURITY: PERMISSION_DENIED,
 }
@@ -60,57 +68,113 @@ class ClientStream(Http2Stream):
         super().__init__(number, may_send)
         self.headers: Headers | None = None
         """The headers of the answer, once it has begun."""
+        self.is_unseen = False
+        """It has ended without anybody having looked at it: the same may be asked again."""
+        self._foreign: _Foreign | None = None
 
     def take_in(self, piece: bytes) -> int:
         """See `Http2Stream.take_in`."""
+        if self._foreign is not None:
+            if self._foreign.is_whole_with(piece):
+                raise self._foreign.refusal()
+            return len(piece)
         if self.headers is None:
             raise StreamBroken(Code.PROTOCOL_ERROR, status(INTERNAL, "data before headers"))
         return super().take_in(piece)
 
     def on_headers(self, headers: Headers, *, end: bool) -> None:
         """Headers or, if they end the stream, trailers. Raises `StreamBroken`."""
+        if self._foreign is not None:
+            if end:
+                raise self._foreign.refusal()
+            return
         by_name = dict(headers)
         if self.headers is not None:
             if not end:
-                raise StreamBroken(
-                    Code.PROTOCOL_ERROR, status(INTERNAL, "more headers amid the answer")
-                )
+                message = "a HEADERS frame cannot appear in the middle of a stream"
+                raise StreamBroken(Code.PROTOCOL_ERROR, status(INTERNAL, message))
             self.end(status_of(by_name))
-            return
-        code = by_name.get(":status", "")
-        if code.startswith("1") and not end:
-            return
-        self.headers = headers
-        if "grpc-status" in by_name and end:
-            self.end(status_of(by_name))
-        elif code != "200" or not by_name.get("content-type", "").startswith("application/grpc"):
-            kind = by_name.get("content-type", "")
-            message = f"unexpected HTTP status code {code!r} and content type {kind!r}"
-            raise StreamBroken(Code.CANCEL, status(_OF_ANSWERS.get(code, UNKNOWN), message))
-        elif end:
-            self.end(status_of(by_name))
+        elif not _is_grpc(by_name.get("content-type", "")):
+            self._on_foreign(by_name, end=end)
         else:
-            self.on_news()
+            self.headers = headers
+            self.incoming.encoding = by_name.get("grpc-encoding", "")
+            if end:
+                self.end(status_of(by_name))
+            else:
+                self.on_news()
+
+    def _on_foreign(self, headers: dict[str, str], *, end: bool) -> None:
+        """An answer of somebody who does not speak gRPC, such as a proxy."""
+        if headers.get(":status", "").startswith("1") and not end:
+            return  # it only says that it is there
+        foreign = _Foreign(headers)
+        if end:
+            raise foreign.refusal()
+        self._foreign = foreign
 
     def on_end_of_data(self) -> None:
-        self.end(status(INTERNAL, "server closed the stream without sending trailers"))
+        if self._foreign is not None:
+            self.end(self._foreign.refusal().status)
+        else:
+            self.end(status(INTERNAL, "server closed the stream without sending trailers"))
 
     def on_reset(self, code: int) -> None:
         known_code = _CODES.get(code)
-        name = known_code.name if known_code is not None else str(code)
+        name = f"unknown error code 0x{code:x}" if known_code is None else known_code.name
         message = f"stream terminated by RST_STREAM with error code: {name}"
-        self.end(
-            status(
-                _OF_RESETS.get(known_code, INTERNAL) if known_code is not None else UNKNOWN, message
-            )
-        )
+        self.is_unseen = known_code is Code.REFUSED_STREAM and self.headers is None
+        number = UNKNOWN if known_code is None else _OF_RESETS.get(known_code, INTERNAL)
+        self.end(status(number, message))
+
+
+class _Foreign:
+    """An answer that is no gRPC, and the beginning of what it says: mostly that tells why."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self._headers = headers
+        self._data = b""
+
+    def is_whole_with(self, piece: bytes) -> bool:
+        """Whether there is enough of it with this piece."""
+        self._data = (self._data + piece[:_FOREIGN_BYTES])[:_FOREIGN_BYTES]
+        return len(self._data) == _FOREIGN_BYTES
+
+    def refusal(self) -> StreamBroken:
+        code = self._headers.get(":status", "")
+        message = "malformed header: missing HTTP status"
+        if code:
+            message = f"unexpected HTTP status code received from server: {code} ({_phrase(code)})"
+        kind = self._headers.get("content-type")
+        if kind is None:
+            message += "; malformed header: missing HTTP content-type"
+        else:
+            message += f"; transport: received unexpected content-type {quote(kind)}"
+        if self._data:
+            message += f"\ndata: {quote(self._data.decode(errors='surrogateescape'))}"
+        number = _OF_ANSWERS.get(code, UNKNOWN) if code else INTERNAL
+        return StreamBroken(Code.PROTOCOL_ERROR, status(number, message))
+
+
+def _phrase(code: str) -> str:
+    from http import HTTPStatus  # hardly ever wanted
+
+    try:
+        return HTTPStatus(int(code)).phrase
+    except ValueError:
+        return ""
+
+
+def _is_grpc(content_type: str) -> bool:
+    name = "application/grpc"
+    return content_type.startswith(name) and content_type[len(name) : len(name) + 1] in "+;"
 
 
 class ClientConnection(Http2Connection[ClientStream]):
     """`on_room` also tells that a call may be opened."""
 
     def __init__(self, headers_limit_bytes: int = HEADERS_LIMIT_BYTES, unmet: str = "") -> None:
-        """`unmet` begins what calls are told of a peer that has never said what it speaks."""
+        """`unmet` begins what calls are message of a peer that has never said what it speaks."""
         super().__init__({frames.ENABLE_PUSH: 0}, headers_limit_bytes)
         self._out.insert(0, frames.PREFACE)
         self.pending_bytes += len(frames.PREFACE)
@@ -124,6 +188,11 @@ class ClientConnection(Http2Connection[ClientStream]):
         """Whether the peer takes one more call now."""
         return len(self._streams) < self._max_streams
 
+    @property
+    def is_done(self) -> bool:
+        """No call is under way, and there are to be no more: nobody needs it."""
+        return self._leaving and not self._streams
+
     def open(self, headers: Headers) -> ClientStream:
         """Begin a call; `has_room` must be true."""
         number, self._next = self._next, self._next + 2
@@ -134,8 +203,8 @@ class ClientConnection(Http2Connection[ClientStream]):
         return stream
 
     def close(self, why: str) -> None:
-        """See `Http2Connection.close`."""
-        super().close(f"{self._unmet}{why.lower()}" if self._unmet and not self._greeted else why)
+        """See `Connection.close`."""
+        super().close(f"{self._unmet}{why}" if self._unmet and not self._greeted else why)
 
     def forget(self, stream: ClientStream) -> None:
         """Nobody waits for this call any more: end it if it has not ended."""
@@ -171,9 +240,15 @@ class ClientConnection(Http2Connection[ClientStream]):
     def _on_goaway(self, last: int) -> None:
         self._leaving = True
         for stream in [each for each in self._streams.values() if each.number > last]:
-            stream.end(status(UNAVAILABLE, "the connection is draining"))
+            stream.is_unseen = stream.headers is None
+            stream.end(status(UNAVAILABLE, DRAINING))
             self._drop(stream)
         self.on_room()
+
+    def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
+        if not self._greeted:
+            self._max_streams = _ANY_NUMBER
+        super()._on_settings(flags, number, payload)
 
     def _set_more(self, name: int, value: int) -> None:
         match name:
@@ -191,13 +266,16 @@ def status_of(trailers: dict[str, str]) -> status_pb2.Status:
     if not code:
         return status(INTERNAL, "server closed the stream without sending trailers")
     number = int(code) if code.isascii() and code.isdecimal() and len(code) <= 2 else UNKNOWN
-    message = status(number, unquote(trailers.get("grpc-message", ""), errors="replace"))
+    message = unquote(trailers.get("grpc-message", ""), errors="replace")
     details = trailers.get(DETAILS_KEY)
     if details is None:
-        return message
+        return status(number, message)
     try:
         value = base64.b64decode(details + "=" * (-len(details) % 4), validate=True)
         detailed = status_pb2.Status.FromString(value)
     except (binascii.Error, ValueError, DecodeError):
-        return message
+        return status(number, message)
+    if detailed.code != number:
+        message = f"grpc-status={number}, grpc-message={quote(message)}"
+        return status(INTERNAL, f"{DETAILS_KEY} mismatch: {message}")
     return detailed

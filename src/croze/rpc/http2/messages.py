@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
+from croze.gotypes.quote import quote
 from croze.rpc.http2.frames import Code
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import status
@@ -43,6 +46,11 @@ def prefixed(*messages: bytes) -> bytes:
     return b"".join(pieces)
 
 
+def no_decompressor(encoding: str) -> str:
+    """What is said of an encoding that nobody knows here."""
+    return f"grpc: Decompressor is not installed for grpc-encoding {quote(encoding)}"
+
+
 class Packed(bytes):
     """A message that is compressed."""
 
@@ -55,21 +63,48 @@ class Packed(bytes):
             message = f"grpc: failed to decompress the received message: {error}"
             raise StreamBroken(Code.CANCEL, status(INTERNAL, message)) from None
         if len(data) > limit_bytes:
-            message = f"grpc: message after decompression larger than max {limit_bytes}"
+            message = f"grpc: received message after decompression larger than max {limit_bytes}"
             raise StreamBroken(Code.CANCEL, status(RESOURCE_EXHAUSTED, message))
         return data
 
 
+class Unpacking:
+    """Messages of which some are compressed, unpacked little by little: a few kilobytes may stand
+    for megabytes."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self.waiting: deque[bytes] = deque()
+
+    def unpacked(self, more: Iterable[bytes]) -> list[bytes]:
+        """Of those that wait, and `more`: at least one, and as many as one may be large. Raises
+        `StreamBroken`."""
+        self.waiting.extend(more)
+        messages: list[bytes] = []
+        remaining_bytes = self._limit_bytes
+        while self.waiting and remaining_bytes > 0:
+            message = self.waiting.popleft()
+            if isinstance(message, Packed):
+                message = message.inflated(self._limit_bytes)
+            messages.append(message)
+            remaining_bytes -= len(message)
+        return messages
+
+
 class Messages:
-    """Puts together what comes in pieces. With `may_be_packed` some may be `Packed`."""
+    """Puts together what comes in pieces. Of an `encoding` that is known, some may be `Packed`."""
 
     def __init__(self) -> None:
         self.limit_bytes = MESSAGE_LIMIT_BYTES
         """The largest message."""
-        self.may_be_packed = False
+        self.encoding = ""
         self.whole: list[bytes] = []
         self._partial = bytearray()
         self._need = 0
+
+    @property
+    def may_be_packed(self) -> bool:
+        return self.encoding in ENCODINGS
 
     @property
     def is_cut(self) -> bool:
@@ -90,7 +125,7 @@ class Messages:
             begin = at + PREFIX_BYTES
             flag, length = unpack(piece, at)
             if length > self.limit_bytes or (flag and not (flag == 1 and self.may_be_packed)):
-                raise _refused(flag, length, self.limit_bytes)
+                raise self._refused(flag, length)
             if begin + length > size:
                 begun, self._need = length, PREFIX_BYTES + length
                 break
@@ -109,10 +144,15 @@ class Messages:
         """Nothing more comes; what is cut off is of no use."""
         self._partial.clear()
 
-
-def _refused(flag: int, length: int, limit: int) -> StreamBroken:
-    if flag and length <= limit:
-        message = f"grpc: received message with unknown encoding {flag}"
-        return StreamBroken(Code.CANCEL, status(INTERNAL, message))
-    message = f"grpc: received message larger than max ({length} vs. {limit})"
-    return StreamBroken(Code.CANCEL, status(RESOURCE_EXHAUSTED, message))
+    def _refused(self, flag: int, length: int) -> StreamBroken:
+        number = INTERNAL
+        if length > self.limit_bytes:
+            number = RESOURCE_EXHAUSTED
+            message = f"grpc: received message larger than max ({length} vs. {self.limit_bytes})"
+        elif flag != 1:
+            message = f"grpc: received unexpected payload format {flag}"
+        elif self.encoding in ("", "identity"):
+            message = "grpc: compressed flag set with identity or empty encoding"
+        else:
+            message = no_decompressor(self.encoding)
+        return StreamBroken(Code.CANCEL, status(number, message))

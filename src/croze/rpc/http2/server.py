@@ -25,7 +25,9 @@ from croze.rpc.http2.messages import (
     ENCODINGS,
     PREFIX_BYTES,
     RESOURCE_EXHAUSTED,
+    UNIMPLEMENTED,
     StreamBroken,
+    no_decompressor,
 )
 from croze.rpc.http2.stream import Headers, Http2Stream, nothing
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
@@ -230,14 +232,16 @@ class ServerConnection(Http2Connection[ServerStream]):
         stream = self._streams[number] = ServerStream(number, self._initial, headers)
         stream.heard_all = end
         stream.incoming.limit_bytes = self._message_limit
-        stream.incoming.may_be_packed = dict(headers).get("grpc-encoding") in ENCODINGS
+        stream.incoming.encoding = dict(headers).get("grpc-encoding", "")
         if refusal := _refusal(headers):
             block = header_block(((":status", refusal), ("content-length", "0")))
             self._answer(header_frames(number, block, self._max_frame, end_stream=True))
             stream.sent_all = end
             self._reset(stream, Code.NO_ERROR)
-            return
-        self._on_call(stream)
+        elif (encoding := stream.incoming.encoding) not in ("", "identity", *ENCODINGS):
+            self.finish(stream, status(UNIMPLEMENTED, no_decompressor(encoding)))
+        else:
+            self._on_call(stream)
 
     def _on_end_of_data(self, stream: ServerStream) -> None:
         stream.heard_all = True

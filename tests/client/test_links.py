@@ -1,0 +1,46 @@
+"""What targets give to those that are built on them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from croze.api import gateway_pb2
+from croze.client.links import link, links
+from croze.client.plan import SolvePlan
+from croze.errors import InvalidRequest
+
+CONFIG = "containerimage.config"
+
+
+def test_inputs_are_called_what_buildx_calls_them() -> None:
+    plan = SolvePlan(frontend_attrs={"context:base": "target:lib", "context:more": "target:lib"})
+    ((target, attrs),) = links(plan).items()
+    result = gateway_pb2.Result(metadata={CONFIG: b"{}"})
+    result.ref.CopyFrom(gateway_pb2.Ref(id="1"))
+    link(plan, target, attrs, result, 1)
+    assert plan.frontend_attrs == {
+        "context:base": "input:1-lib",
+        "context:more": "input:1-lib",
+        "input-metadata:1-lib": json.dumps({CONFIG: "e30="}),
+    }
+    assert list(plan.frontend_inputs) == ["1-lib"]
+
+
+def test_inputs_of_several_platforms() -> None:
+    plan = SolvePlan(frontend_attrs={"context:base": "target:lib"})
+    result = gateway_pb2.Result()
+    for platform in ("linux/arm64", "linux/amd64"):
+        result.refs.refs[platform].id = "1"
+    link(plan, "lib", ["context:base"], result, 0)
+    assert plan.frontend_attrs == {
+        f"context:base::linux/{each}": f"input:0-lib::linux/{each}" for each in ("amd64", "arm64")
+    }
+    assert len(plan.frontend_inputs) == 2
+
+
+def test_a_target_without_a_result() -> None:
+    plan = SolvePlan(frontend_attrs={"context:base": "target:lib"})
+    with pytest.raises(InvalidRequest, match="target lib has no result to build on"):
+        link(plan, "lib", ["context:base"], gateway_pb2.Result(), 0)
