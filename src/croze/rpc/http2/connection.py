@@ -28,8 +28,7 @@ details."""
 PENDING_BYTES: Final = 256 << 10
 """How much waits to be written before who sends has to wait."""
 CONTROL_FRAMES: Final = 16_384
-"""Answers that the peer may leave unread, and frames that say nothing, in a row. In what is read at
-once there may be some 15,000 PINGs, whose answers nobody had a chance to read."""
+"""Answers that the peer may leave unread (more than fit in one read), and idle frames in a row."""
 
 S = TypeVar("S", bound=Http2Stream)
 

@@ -77,7 +77,7 @@ class Unpacking:
         self.waiting: deque[bytes] = deque()
 
     def unpacked(self, more: Iterable[bytes]) -> list[bytes]:
-        """Of those that wait, and `more`: at least one, and as many as one may be large. Raises
+        """At least one of those that wait and of `more`, and as many as one may be large. Raises
         `StreamBroken`."""
         self.waiting.extend(more)
         messages: list[bytes] = []
