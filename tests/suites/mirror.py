@@ -142,7 +142,9 @@ def _layer(*, alpine: bool) -> bytes:
         pairs = [pair.split(":") for pair in _IDS.split()]
         users = "".join(f"{n}:x:{i}:{i}:{n}:/{n}:/bin/sh\n" for n, i in pairs)
         _add(archive, "etc/passwd", users.encode())
-        _add(archive, "etc/group", "".join(f"{n}:x:{i}:\n" for n, i in pairs).encode())
+        members = {"wheel": "root"}
+        groups = "".join(f"{n}:x:{i}:{members.get(n, '')}\n" for n, i in pairs)
+        _add(archive, "etc/group", groups.encode())
         if alpine:
             for name in ("sbin", "etc/ssl", "etc/ssl/certs"):
                 _add(archive, name, kind=tarfile.DIRTYPE, mode=0o755)

@@ -175,8 +175,8 @@ _WITHOUT_SESSION = ("no active session", "error reading from server: EOF")
 def _failure(error: grpc.RpcError, session: LentSession) -> errors.CrozeError:
     failure = from_rpc_error(error)
     if isinstance(error, grpc.aio.AioRpcError) and error.details() in _LOST:
-        told = f"{failure} (lost the connection to the daemon: has it been stopped?)"
-        return errors.Unavailable(told).wrap("failed to solve")
+        message = f"{failure} (lost the connection to the daemon: has it been stopped?)"
+        return errors.Unavailable(message).wrap("failed to solve")
     if session.failure is not None and any(text in str(failure) for text in _WITHOUT_SESSION):
         failure = session.failure
     return failure.wrap("failed to solve")

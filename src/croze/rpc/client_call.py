@@ -64,7 +64,7 @@ class Caller:
     async def open_if_taken(
         self, method: str, metadata: Iterable[tuple[str, str]] = (), more: Headers = ()
     ) -> ClientCall | None:
-        """The same; None of a peer that takes none, who has heard nothing of it."""
+        """See `open`. None of a peer that takes no calls, who has heard nothing of this one."""
         sent = [_header(key, value) for key, value in metadata]
         headers = [*self._before, (":path", method), *self._behind, *more, *sent]
         while not self._http.has_room and not self._http.leaving:
