@@ -27,12 +27,12 @@ class SnapshotterSuite:
         with at(snapshotter, "base") as root:
             (root / "kept").write_text("1")
             (root / "gone").write_text("2")
-        await snapshotter.commit("base")
+        snapshotter.commit("base")
         await snapshotter.prepare("child", "base")
         with at(snapshotter, "child") as root:
             (root / "gone").unlink()
             (root / "new").write_text("3")
-        await snapshotter.commit("child")
+        snapshotter.commit("child")
         with at(snapshotter, "child") as root:
             assert sorted(p.name for p in root.iterdir()) == ["kept", "new"]
         with at(snapshotter, "base") as root:
@@ -42,7 +42,7 @@ class SnapshotterSuite:
         await snapshotter.prepare("base", None)
         with at(snapshotter, "base") as root:
             root.chmod(0o1777)
-        await snapshotter.commit("base")
+        snapshotter.commit("base")
         await snapshotter.prepare("child", "base")
         with at(snapshotter, "child") as root:
             assert root.stat().st_mode & 0o7777 == 0o1777
@@ -53,8 +53,8 @@ class SnapshotterSuite:
         await snapshotter.prepare("a", None)
         assert "rw" in snapshotter.mounts("a")[-1].options
         assert "ro" in snapshotter.mounts("a", readonly=True)[-1].options
-        await snapshotter.commit("a")
-        await snapshotter.commit("a")
+        snapshotter.commit("a")
+        snapshotter.commit("a")
         assert "ro" in snapshotter.mounts("a")[-1].options
         await snapshotter.prepare("b", "a")
         with at(snapshotter, "b") as root:
@@ -76,7 +76,7 @@ class SnapshotterSuite:
 
     async def test_removal(self, snapshotter: Snapshotter) -> None:
         await snapshotter.prepare("a", None)
-        await snapshotter.commit("a")
+        snapshotter.commit("a")
         await snapshotter.prepare("b", "a")
         with pytest.raises(InvalidRequest):
             await snapshotter.remove("a")
@@ -90,14 +90,14 @@ class SnapshotterSuite:
         with at(snapshotter, "a") as root:
             (root / "x").write_bytes(bytes(range(256)) * 400)
             (root / "y").hardlink_to(root / "x")
-        await snapshotter.commit("a")
+        snapshotter.commit("a")
         assert 102_400 <= await snapshotter.usage("a") < 130_000
 
     async def test_the_upper_has_only_own_changes(self, snapshotter: Snapshotter) -> None:
         await snapshotter.prepare("a", None)
         with at(snapshotter, "a") as root:
             (root / "x").touch()
-        await snapshotter.commit("a")
+        snapshotter.commit("a")
         await snapshotter.prepare("b", "a")
         with at(snapshotter, "b") as root:
             (root / "x").unlink()

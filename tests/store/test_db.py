@@ -66,6 +66,28 @@ def test_transactions_are_whole_and_nest(db: Database) -> None:
     assert settings(db) == ["a", "b", "d", "e"]
 
 
+def test_what_comes_to_nothing_is_undone_in_memory_too(db: Database) -> None:
+    """The last first; what was done in a transaction that took effect stays."""
+    undone: list[str] = []
+
+    def write(name: str) -> None:
+        with db.transaction():
+            db.write("INSERT INTO settings VALUES (?, '')", name)
+            db.on_rollback(lambda: undone.append(name))
+
+    def write_twice_and_fail() -> None:
+        with db.transaction():
+            write("b")
+            write("c")
+            write("a")
+
+    write("a")
+    with pytest.raises(sqlite3.IntegrityError):
+        write_twice_and_fail()
+    assert undone == ["c", "b"]
+    assert settings(db) == ["a"]
+
+
 def test_the_log_is_folded_in_the_background(tmp_path: Path) -> None:
     db = Database(tmp_path / "db", Ballast(tmp_path))
     for number in range(1200):

@@ -88,6 +88,7 @@ async def test_metadata_alone_can_not_fill_the_disk(small: Path) -> None:
     with pytest.raises(ResourceExhausted, match="no space left"):
         await make()
     assert await store.verify() == []
+    assert sum(not r.mutable for r in await store.refs.disk_usage()) == made, "as on the disk"
     await asyncio.wait_for(store.close(), 10)
     store = await open_store(root, ThreadPool(), snapshotter="overlayfs")
     assert await store.verify() == []

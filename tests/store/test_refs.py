@@ -13,6 +13,7 @@ from croze.store.open import Store
 from tests.conformance.ref_stores import RefStoreSuite
 from tests.store.conftest import Opener
 from tests.store.trees import make_ref, read_tree, tree_of, write_tree
+from tests.support.work import told_statements
 
 
 class TestRefs(RefStoreSuite):
@@ -52,6 +53,26 @@ async def test_what_was_not_committed_is_swept(opener: Opener) -> None:
         assert not store.refs.exists(ref.id)
         assert await store.verify() == []
         assert os.listdir(snapshots) == before
+
+
+async def test_what_is_being_written_is_written_down_once(opener: Opener) -> None:
+    """When it is committed, or is to be kept: until then nobody needs to find it."""
+    with told_statements() as told:
+        async with opener() as store:
+            base = await make_ref(store.refs, None, {"a": "1"})
+            for retain in (False, True):
+                told.clear()
+                ref = await store.refs.new(base)
+                async with ref.mounted(readonly=False) as root:
+                    write_tree(root, {"b": "2"})
+                assert not told
+                committed = await ref.commit(retain=retain)
+                assert told.count("COMMIT") == 1
+                await committed.release()
+            told.clear()
+            await (await store.refs.new(base)).release()
+            assert not told
+            await base.release()
 
 
 async def test_retained_refs_are_given_out_again(opener: Opener) -> None:

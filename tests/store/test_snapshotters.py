@@ -46,7 +46,7 @@ class TestOverlay(SnapshotterSuite):
             with at(snapshotter, key) as root:
                 (root / key).touch()
                 (root / "last").write_text(key)
-            await snapshotter.commit(key)
+            snapshotter.commit(key)
         await snapshotter.stack("stack", ["c", "a", "b"])
         with at(snapshotter, "stack") as root:
             assert sorted(p.name for p in root.iterdir()) == ["a", "b", "c", "last"]
@@ -61,14 +61,14 @@ class TestOverlay(SnapshotterSuite):
         for key in ("a", "b"):
             with at(snapshotter, key) as root:
                 (root / key).touch()
-        await snapshotter.commit("a")
-        await snapshotter.commit("b", rebase="a")
+        snapshotter.commit("a")
+        snapshotter.commit("b", rebase="a")
         with at(snapshotter, "b") as root:
             assert sorted(p.name for p in root.iterdir()) == ["a", "b"]
 
     async def test_new_directories_are_not_opaque(self, snapshotter: OverlaySnapshotter) -> None:
         await snapshotter.prepare("a", None)
-        await snapshotter.commit("a")
+        snapshotter.commit("a")
         await snapshotter.prepare("b", "a")
         with at(snapshotter, "b") as root:
             (root / "d").mkdir()
@@ -93,7 +93,7 @@ class TestNative(SnapshotterSuite):
             os.chown(root / "f", 7, 8)
             (root / "f").chmod(0o4750)
             os.utime(root / "f", ns=(5, 1_000_000_007))
-        await snapshotter.commit("a")
+        snapshotter.commit("a")
         await snapshotter.prepare("b", "a")
         with at(snapshotter, "b") as root:
             stat = (root / "f").stat()

@@ -46,6 +46,22 @@ class Steps:
 
 
 @contextmanager
+def told_statements() -> Iterator[list[str]]:
+    """What SQLite is told on all connections that are opened inside."""
+    told: list[str] = []
+    connect = sqlite3.connect
+
+    def connecting(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*args, **kwargs)
+        connection.set_trace_callback(told.append)
+        return connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite3, "connect", connecting)
+        yield told
+
+
+@contextmanager
 def counted_steps() -> Iterator[Steps]:
     """Of all connections that are opened inside."""
     steps, connect = Steps(), sqlite3.connect

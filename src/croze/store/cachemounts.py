@@ -211,7 +211,7 @@ class CacheMounts:
             before = self._directory(old) if old else None
             yield Replacement(before, self._directory(new))
             meta = new.record.data.meta | {KEY: name}
-            self._core.table.change(new.record, meta=meta, retained=True)
+            self._core.retain(new.record, meta=meta)
             if old is not None:
                 self._forget(old.record)
         finally:
@@ -283,7 +283,7 @@ class CacheMounts:
 
     async def _fresh(self, key: str, base: ImmutableRef | None, description: str) -> MutableHandle:
         ref = await self._make(base, description=description, record_type="exec.cachemount")
-        self._core.table.change(ref.record, meta={KEY: key}, retained=True)
+        self._core.retain(ref.record, meta={KEY: key})
         return ref
 
     async def _release(self, key: _Key, ref: MutableHandle, sharing: Sharing) -> None:

@@ -137,8 +137,8 @@ class Snapshotter(Protocol):
     async def prepare(self, key: str, parent: str | None) -> None:
         """Make a writable snapshot over `parent`."""
 
-    async def commit(self, key: str) -> None:
-        """Make it immutable under the same key."""
+    def commit(self, key: str) -> None:
+        """Make it immutable under the same key. Until then nobody finds it after a restart."""
 
     def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]: ...
 

@@ -49,7 +49,10 @@ class LayerSnapshotter(Snapshotter, Protocol):
     def directories(self) -> Set[str]:
         """Names of all directories in `snapshots/` that are in use."""
 
-    async def commit(self, key: str, *, rebase: str | None = None) -> None: ...
+    def commit(self, key: str, *, rebase: str | None = None) -> None: ...
+
+    def save(self, key: str) -> None:
+        """Let it be found after a restart as it is now, not committed."""
 
     async def stack(self, key: str, layers: Sequence[str]) -> None: ...
 
@@ -150,6 +153,18 @@ class Core(Struct):
             return record.unfetched or self.fetcher(record).spent
         except NotFound:
             return True
+
+    def commit(self, record: RefRecord, key: str, **values: object) -> None:
+        """The record is what is in this snapshot, which is finished; `values` change with it."""
+        with self.table.transaction():
+            self.snapshots.commit(key)
+            self.table.change(record, snapshot=key, **values)
+
+    def retain(self, record: RefRecord, **values: object) -> None:
+        """A mutable record outlives its handles from now on; `values` change with it."""
+        with self.table.transaction():
+            self.snapshots.save(self.snapshot(record))
+            self.table.change(record, retained=True, **values)
 
     async def drop_snapshot(self, key: str | None) -> None:
         """Remove a snapshot that no record stands on any more."""

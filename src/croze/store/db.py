@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class Database:
         self._path = path
         self._ballast = ballast
         self._depth = 0
+        self._undo: list[Callable[[], None]] = []
         self._commits = 0
         self._folder = ThreadPoolExecutor(1, "croze-db")
         with disk_errors("failed to open the store's database"):
@@ -59,8 +60,19 @@ class Database:
                 with transaction(self._connection):
                     yield
                 self._count_commit()
+        except BaseException:
+            for undo in reversed(self._undo):
+                undo()
+            raise
         finally:
             self._depth = 0
+            self._undo.clear()
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        """What to call if nothing comes of the transaction that is open: whoever keeps in memory
+        what it writes."""
+        if self._depth:
+            self._undo.append(undo)
 
     def _count_commit(self) -> None:
         self._commits += 1

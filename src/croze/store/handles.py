@@ -152,8 +152,7 @@ class MutableHandle(Handle):
     async def _freeze(self) -> ImmutableHandle:
         record = self.record
         self._check_alone(record)
-        await self._core.snapshots.commit(self._core.snapshot(record))
-        self._core.table.change(record, mutable=False, retained=False)
+        self._core.commit(record, self._core.snapshot(record), mutable=False, retained=False)
         return self._swap(record)
 
     async def _retain(self) -> ImmutableHandle:

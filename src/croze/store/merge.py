@@ -86,7 +86,7 @@ async def computed_diff(
                 os.fspath(target),
                 overlay=core.snapshots.layered,
             )
-        await core.snapshots.commit(key)
+        core.snapshots.commit(key)
         return core.table.add(
             RecordData(
                 id=new_id(),

@@ -45,11 +45,15 @@ class NativeSnapshotter:
         """Refused with `Unsupported`: there are no separate layers here."""
         raise Unsupported(f"the native snapshotter can't stack layers for {key} ({len(layers)})")
 
-    async def commit(self, key: str, *, rebase: str | None = None) -> None:
+    def commit(self, key: str, *, rebase: str | None = None) -> None:
         """See `Snapshotter.commit`."""
         if rebase is not None:
             raise Unsupported("the native snapshotter can't rebase")
         self._table.set_committed(key)
+
+    def save(self, key: str) -> None:
+        """Let it be found after a restart as it is now."""
+        self._table.save(key)
 
     def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]:
         """See `Snapshotter.mounts`."""

@@ -76,12 +76,16 @@ class OverlaySnapshotter:
             self._table.layers_of(layer)
         self._table.add(key, tuple(layers), directory=False, committed=True)
 
-    async def commit(self, key: str, *, rebase: str | None = None) -> None:
+    def commit(self, key: str, *, rebase: str | None = None) -> None:
         """See `Snapshotter.commit`. `rebase` puts a layer that was prepared on nothing over other
         layers."""
         row = self._table.get(key)
         lowers = row.lowers if rebase is None else self._table.layers_of(rebase)
         self._table.set_committed(key, lowers)
+
+    def save(self, key: str) -> None:
+        """Let it be found after a restart as it is now."""
+        self._table.save(key)
 
     def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]:
         """See `Snapshotter.mounts`. A lone layer on nothing needs no overlay."""

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct, field
@@ -22,6 +23,8 @@ from croze.errors import NotFound, ResourceExhausted
 from croze.image.descriptor import Descriptor
 from croze.store.contract import BlobFetcher, MountSpec, RecordType
 from croze.store.db import Database
+
+K = TypeVar("K")
 
 FLUSH_DELAY_S = 2.0
 
@@ -97,6 +100,19 @@ class RefRecord(Struct, eq=False):
         return self.handles > 0 or self.children > 0
 
 
+def _leave(index: dict[K, set[str]], key: K, id: str) -> None:
+    """Nothing is left of a key that nobody has."""
+    if (ids := index.get(key)) is not None:
+        ids.discard(id)
+        if not ids:
+            del index[key]
+
+
+def _lasts(data: RecordData) -> bool:
+    """Whether it is there after a restart: what is being written is not, and never was on disk."""
+    return data.retained or not data.mutable
+
+
 def new_id() -> str:
     """25 characters of base 36, as BuildKit's ids look."""
     number = int.from_bytes(secrets.token_bytes(17), "big")
@@ -114,7 +130,8 @@ def utc(ns: int) -> datetime:
 
 
 class RecordTable:
-    """All records with their indexes. Counts children; keeps usage, written in batches."""
+    """All records with their indexes, on disk those that last. Counts children; keeps usage,
+    written in batches."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -167,9 +184,9 @@ class RecordTable:
     def _unindex(self, record: RefRecord) -> None:
         data = record.data
         for item in data.meta.items():
-            self._by_meta[item].discard(data.id)
-        self._by_chain[data.chain_id].discard(data.id)
-        self._by_blob_chain[data.blob_chain_id].discard(data.id)
+            _leave(self._by_meta, item, data.id)
+        _leave(self._by_chain, data.chain_id, data.id)
+        _leave(self._by_blob_chain, data.blob_chain_id, data.id)
         if data.twin:
             self._twins.pop(data.twin, None)
         self.doubted.discard(data.id)
@@ -219,17 +236,29 @@ class RecordTable:
         """How many records stand on a snapshot."""
         return self._snapshot_users.get(key, 0)
 
+    def transaction(self) -> contextlib.AbstractContextManager[None]:
+        """See `Database.transaction`. What comes to nothing is as before in memory, too."""
+        return self._db.transaction()
+
     def add(self, data: RecordData) -> RefRecord:
         """Store a new record over existing parents."""
         parents = [self.get(p) for p in data.parents]
         data.created_ns = data.created_ns or time.time_ns()
         record = RefRecord(data, time.time_ns())
-        self._write(data)
+        if not _lasts(data):
+            self._add(record, parents)
+            return record
+        with self._db.transaction():
+            self._write(data)
+            self._add(record, parents)
+            self._db.on_rollback(lambda: self._forget(record))
+        return record
+
+    def _add(self, record: RefRecord, parents: Sequence[RefRecord]) -> None:
         self._index(record)
         self._write_later(record)
         for parent in parents:
             parent.children += 1
-        return record
 
     def change(self, record: RefRecord, **values: object) -> None:
         """Replace fields of a record, on disk and then in memory. No-op for a deleted record.
@@ -239,12 +268,26 @@ class RecordTable:
         old, new = record.data, msgspec.structs.replace(record.data, **values)
         if new == old:
             return
-        self._write(new)
+        with self._db.transaction():
+            if _lasts(new):
+                self._write(new)
+            elif _lasts(old):
+                self._db.write("DELETE FROM records WHERE id = ?", record.id)
+            self._replace(record, new)
+            self._db.on_rollback(lambda: self._replace(record, old))
+
+    def _replace(self, record: RefRecord, data: RecordData) -> None:
+        before = record.data
         self._unindex(record)
-        record.data = new
+        record.data = data
         self._index(record)
-        for parent in set(old.parents) - set(new.parents):
-            self._records[parent].children -= 1
+        if before.parents != data.parents:
+            for parent in before.parents:
+                self._records[parent].children -= 1
+            for parent in data.parents:
+                self._records[parent].children += 1
+        if not _lasts(before):
+            self._write_later(record)
 
     def _write(self, data: RecordData) -> None:
         self._db.write(
@@ -254,19 +297,21 @@ class RecordTable:
     def remove(self, records: Iterable[RefRecord]) -> None:
         """Forget records in one transaction; their snapshots and blobs are the caller's."""
         chosen = [r for r in records if not r.gone]
-        ids = [(r.id,) for r in chosen]
-        self._db.make_room()
-        with self._db.transaction():
-            self._db.write_many("DELETE FROM records WHERE id = ?", ids)
-            self._db.write_many("DELETE FROM usage WHERE id = ?", ids)
+        if ids := [(r.id,) for r in chosen if _lasts(r.data)]:
+            self._db.make_room()
+            with self._db.transaction():
+                self._db.write_many("DELETE FROM records WHERE id = ?", ids)
+                self._db.write_many("DELETE FROM usage WHERE id = ?", ids)
         for record in chosen:
-            self._unindex(record)
-            self._stale_usage.discard(record.id)
-            record.gone = True
-        for record in chosen:
-            for parent in record.data.parents:
-                if parent in self._records:
-                    self._records[parent].children -= 1
+            self._forget(record)
+
+    def _forget(self, record: RefRecord) -> None:
+        self._unindex(record)
+        self._stale_usage.discard(record.id)
+        record.gone = True
+        for parent in record.data.parents:
+            if parent in self._records:
+                self._records[parent].children -= 1
 
     def restore_ballast(self) -> bool:
         """After deletions: keep room for the next ones."""
@@ -304,7 +349,8 @@ class RecordTable:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        records = [self._records[i] for i in self._stale_usage if i in self._records]
+        stale = [self._records[i] for i in self._stale_usage if i in self._records]
+        records = [record for record in stale if _lasts(record.data)]
         self._db.write_many(
             "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)",
             [(r.id, r.last_used_ns, r.usage_count, r.snapshot_size) for r in records],

@@ -39,7 +39,8 @@ def make_root(path: Path) -> None:
 
 
 class SnapshotTable:
-    """The rows in memory and in the database, and the directories `snapshots/<number>/`."""
+    """The rows in memory and in the database, and the directories `snapshots/<number>/`. What is
+    not committed, nor to be kept as it is, need not survive: it is in memory alone."""
 
     def __init__(self, root: Path, db: Database, trash: Trash) -> None:
         self.dir = root / "snapshots"
@@ -49,6 +50,7 @@ class SnapshotTable:
         self._db = db
         self._trash = trash
         self._rows: dict[str, Snapshot] = {}
+        self._unsaved: set[str] = set()
         self._children: Counter[str] = Counter()
         self._load()
         self._sweep()
@@ -127,7 +129,12 @@ class SnapshotTable:
             raise AlreadyExists(f"snapshot {key} already exists")
         number = self._next if directory else None
         self._next += 1
-        self._save(Snapshot(key, number, lowers, committed))
+        row = Snapshot(key, number, lowers, committed)
+        if committed:
+            self._save(row)
+        else:
+            self._unsaved.add(key)
+            self._keep(row)
         return self.dir / str(number)
 
     def set_committed(self, key: str, lowers: tuple[str, ...] | None = None) -> None:
@@ -137,15 +144,31 @@ class SnapshotTable:
             below = row.lowers if lowers is None else lowers
             self._save(Snapshot(row.key, row.number, below, True))
 
+    def save(self, key: str) -> None:
+        """It may be found again as it is, although it is not committed. Idempotent."""
+        if key in self._unsaved:
+            self._save(self.get(key))
+
     def _save(self, row: Snapshot) -> None:
-        self._db.write(
-            "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)",
-            row.key,
-            row.number,
-            json.dumps(row.lowers),
-            int(row.committed),
-        )
-        self._keep(row)
+        with self._db.transaction():
+            self._db.write(
+                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)",
+                row.key,
+                row.number,
+                json.dumps(row.lowers),
+                int(row.committed),
+            )
+            before, unsaved = self._rows.get(row.key), row.key in self._unsaved
+            self._db.on_rollback(lambda: self._restore(row.key, before, unsaved=unsaved))
+            self._unsaved.discard(row.key)
+            self._keep(row)
+
+    def _restore(self, key: str, row: Snapshot | None, *, unsaved: bool) -> None:
+        self._forget(key)
+        if row is not None:
+            self._keep(row)
+        if unsaved:
+            self._unsaved.add(key)
 
     def remove(self, key: str) -> None:
         """Row first, then the directory. Idempotent. Raises `InvalidRequest` for one that has
@@ -154,7 +177,10 @@ class SnapshotTable:
             return
         if self._children[key] > 0:
             raise InvalidRequest(f"snapshot {key} has children")
-        self._db.write("DELETE FROM snapshots WHERE key = ?", key)
+        if key in self._unsaved:
+            self._unsaved.discard(key)
+        else:
+            self._db.write("DELETE FROM snapshots WHERE key = ?", key)
         row = self._forget(key)
         if row and row.number is not None:
             self._trash.discard(self.dir / str(row.number))

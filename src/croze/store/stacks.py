@@ -67,7 +67,7 @@ async def _remake(core: Core, layer: RefRecord, key: str) -> str:
             upper = os.fspath(core.snapshots.upper(twin) or "")
             await replay(core, layer, upper, overlay=True)
             await core.pool.run(mark_whiteouts, upper)
-            await core.snapshots.commit(twin)
+            core.snapshots.commit(twin)
         except BaseException:
             await core.snapshots.remove(twin)
             raise
@@ -84,7 +84,7 @@ async def _replay(core: Core, layers: Sequence[RefRecord]) -> str:
         target = core.snapshots.mounts(key)[0].source
         for layer in rest if whole else layers:
             await replay(core, layer, target, overlay=False)
-        await core.snapshots.commit(key)
+        core.snapshots.commit(key)
     except BaseException:
         await core.snapshots.remove(key)
         raise

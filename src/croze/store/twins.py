@@ -9,18 +9,19 @@ from croze.store.records import RecordData, RefRecord, new_id
 
 def retain(core: Core, record: RefRecord) -> RefRecord:
     """A new read-only record over a mutable one, which stays."""
-    core.table.change(record, retained=True)
-    data = record.data
-    twin = core.table.add(
-        RecordData(
-            id=new_id(),
-            parents=data.parents,
-            snapshot=data.snapshot,
-            twin=data.id,
-            record_type=data.record_type,
-            description=data.description,
+    with core.table.transaction():
+        core.retain(record)
+        data = record.data
+        twin = core.table.add(
+            RecordData(
+                id=new_id(),
+                parents=data.parents,
+                snapshot=data.snapshot,
+                twin=data.id,
+                record_type=data.record_type,
+                description=data.description,
+            )
         )
-    )
     twin.usage_count = record.usage_count
     return twin
 
@@ -49,7 +50,7 @@ async def finalize(core: Core, record: RefRecord) -> None:
         below = core.table.twin_of(record) if record.data.twin else None
         if below is None:
             return
-        await core.snapshots.commit(core.snapshot(record))
+        core.snapshots.commit(core.snapshot(record))
         # It is a layer like others now, and goes with them.
         core.table.change(record, twin="", side=below.id, record_type="regular")
         core.table.remove([below])

@@ -164,7 +164,7 @@ async def _unpack_arriving(core: Core, record: RefRecord, blob: Blob, fetch: _Fe
         if arrival.attempts != 1:
             return False
         _check(blob, diff_id)
-        await _commit(core, record, key)
+        core.commit(record, key, doubted=False)
         return True
 
 
@@ -182,7 +182,7 @@ async def _prove(core: Core, record: RefRecord, blob: Blob, same: str) -> None:
 async def _unpack(core: Core, record: RefRecord, blob: Blob) -> None:
     async with _new_snapshot(core, record) as key:
         _check(blob, await _apply(core, key, blob))
-        await _commit(core, record, key)
+        core.commit(record, key, doubted=False)
 
 
 @asynccontextmanager
@@ -195,11 +195,6 @@ async def _new_snapshot(core: Core, record: RefRecord) -> AsyncIterator[str]:
         yield key
     finally:
         await core.drop_snapshot(key)
-
-
-async def _commit(core: Core, record: RefRecord, key: str) -> None:
-    await core.snapshots.commit(key)
-    core.table.change(record, snapshot=key, doubted=False)
 
 
 def _check(blob: Blob, diff_id: str) -> None:
