@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
 import pytest
 
-from croze.sources.local_kept import KeptDir
+from croze.fs.sync.replay import Replay
+from croze.sources import local_compare
+from croze.sources.local_kept import MOST, KeptCandidate, KeptDir
 from croze.store.contract import ImmutableRef, RefStore
+from tests.sources.ahead import Bench
 from tests.sources.workshop import Workshop
 
 pytestmark = pytest.mark.root
@@ -45,3 +52,34 @@ async def test_what_was_chosen_and_not_given_is_let_go(workshop: Workshop) -> No
         (candidate,) = kept_dir.candidates()
         await kept_dir.choose(candidate)
     assert not any(record.in_use for record in await refs.disk_usage())
+
+
+async def test_one_of_many_that_the_client_does_not_tell_apart(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, the notes of two are read, and nothing is written."""
+    benches = []
+    for number in range(MOST + 2):
+        context = tmp_path / f"context{number}"
+        context.mkdir()
+        (context / "a").write_text(str(number))
+        benches.append(Bench(workshop, context, "transfer"))
+    async with AsyncExitStack() as sessions:
+        for bench in benches:
+            await sessions.enter_async_context(bench.client())
+        refs = [await bench.bring(bench.request()) for bench in benches]
+        for ref in refs:
+            await ref.release()
+        read, replay = [], local_compare._replay
+
+        def counted(candidate: KeptCandidate) -> Replay | None:
+            read.append(candidate)
+            return replay(candidate)
+
+        monkeypatch.setattr(local_compare, "_replay", counted)
+        again = await asyncio.gather(*(bench.bring(bench.request()) for bench in benches))
+        assert [ref.id for ref in again] == [ref.id for ref in refs]
+        assert len(read) <= 2 * len(benches)
+        for ref in again:
+            await ref.release()
+    assert await benches[0].kept() == (len(benches), 0)

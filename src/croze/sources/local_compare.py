@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ from croze.api import wire_pb2
 from croze.fs.content import digest
 from croze.fs.sync.mirror import MirroredEntry, SyncResult, read_mirrored
 from croze.fs.sync.receive import Receiver
-from croze.fs.sync.replay import Replay
+from croze.fs.sync.replay import FEW_BYTES, Replay, fingerprint
 from croze.session.messages import decode
 from croze.session.transfer import Sink
 from croze.sources.local_kept import KeptCandidate, KeptDir, KeptTarget
@@ -28,6 +29,8 @@ LARGE_BYTES: Final = 256 << 10
 """Notes that would hold up the event loop."""
 
 
+_STAT: Final = b"\x12"
+"""What the packet of an entry begins with (protobuf's encoding): the tag of its `stat`."""
 HELD_BYTES: Final = 1 << 20
 """How much is held of contents that may be what is there already."""
 
@@ -44,13 +47,17 @@ class _Compared:
 
     @cached_property
     def known(self) -> Sequence[MirroredEntry]:
-        """The entries that the directory has. Raises `msgspec.DecodeError`."""
+        """Raises `msgspec.DecodeError`."""
         return read_mirrored(self.replay.notes)
 
 
 class AsBefore:
     """`session.transfer.Expected`: one of the kept directories is told again. Nothing is written
-    before the directory `is_wanted`."""
+    before the directory `is_wanted`.
+
+    Where there are several, what comes is held once it is not what was told of the first of them,
+    until the list ends, or is too long for that: a whole list tells which of any number it is.
+    """
 
     def __init__(
         self,
@@ -58,48 +65,103 @@ class AsBefore:
         is_wanted: asyncio.Event,
         first: _Compared | None,
         others: Iterator[KeptCandidate],
+        *,
+        may_hold: bool,
     ) -> None:
         self._kept = kept_dir
         self._wanted = is_wanted
         self._near = first
         self._others = others
         """Each is looked at once: of two that are alike up to here, one is as good as the other."""
+        self._may_hold = may_hold
+        self._held: list[bytes] | None = None
+        """All that has come, from when it may be any directory's."""
+        self._held_bytes = 0
         self._ended = False
 
     @classmethod
-    async def of(cls, kept_dir: KeptDir, is_wanted: asyncio.Event) -> AsBefore:
+    async def of(
+        cls, kept_dir: KeptDir, is_wanted: asyncio.Event, *, may_hold: bool = False
+    ) -> AsBefore:
         """Compare with the first candidate, which is likely to be the one, and with the others
         where it is not."""
         candidates = kept_dir.candidates()
-        first = next(candidates, None)
-        if first is None:
-            return cls(kept_dir, is_wanted, None, candidates)
-        is_large = _size_bytes(first) > LARGE_BYTES
-        replay = await in_thread(_replay, first) if is_large else _replay(first)
-        compared = _Compared(first, replay) if replay is not None else None
-        return cls(kept_dir, is_wanted, compared, candidates)
+        first, second = next(candidates, None), next(candidates, None)
+        others = candidates if second is None else chain((second,), candidates)
+        compared = None
+        if first is not None:
+            is_large = _size_bytes(first) > LARGE_BYTES
+            replay = await in_thread(_replay, first) if is_large else _replay(first)
+            compared = _Compared(first, replay) if replay is not None else None
+        may_hold = may_hold and second is not None
+        return cls(kept_dir, is_wanted, compared, others, may_hold=may_hold)
 
     def same_again(self, packets: Sequence[bytes]) -> int:
         """See `Expected.same_again`."""
-        count = self._near.replay.same_again(packets) if self._near is not None else 0
-        if count < len(packets) and not self._ends(packets[count:]):
-            count += self._look_further(packets[count:])
+        count = 0
+        if self._held is None:
+            count = self._near.replay.same_again(packets) if self._near is not None else 0
+            if count < len(packets) and not self._ends(packets[count:]):
+                if self._may_hold:
+                    self._held = self._as_told()
+                    self._held_bytes = sum(map(len, self._held))
+                else:
+                    count += self._look_further(packets[count:])
+        if self._held is not None:
+            count += self._hold(packets[count:])
         self._ended = self._ends(packets[count:])
         return count + self._ended
 
+    def _as_told(self) -> list[bytes]:
+        """What has come, as long as nothing is held."""
+        return self._near.replay.notes.packets[: self._near.replay.count] if self._near else []
+
     def _ends(self, packets: Sequence[bytes]) -> bool:
         """Whether the list is over, and all of it was told that is known."""
-        return [*packets] == [b""] and self._near is not None and self._near.replay.is_same
+        if self._held is not None or [*packets] != [b""]:
+            return False
+        return self._near is not None and self._near.replay.is_same
 
     def wanted(self) -> Sequence[int]:
         """See `Expected.wanted`."""
         return ()
 
+    def _hold(self, packets: Sequence[bytes]) -> int:
+        """How many of these are held, or are what was told of the directory that it turns out to
+        be."""
+        assert self._held is not None
+        for count, packet in enumerate(packets):
+            self._held_bytes += len(packet)
+            if not packet.startswith(_STAT) or self._held_bytes > FEW_BYTES:
+                return count + self._decide(packets[count:])
+            self._held.append(packet)
+        return len(packets)
+
+    def _decide(self, packets: Sequence[bytes]) -> int:
+        """These are not held any more; how many of them are as told."""
+        assert self._held is not None
+        if [*packets] == [b""] and self._is_known(self._held):
+            return 0
+        held, before = self._held, len(self._as_told())
+        further = before + self._look_further([*held[before:], *packets]) - len(held)
+        if further < 0:
+            return 0
+        self._held, self._may_hold = None, False
+        return further
+
+    def _is_known(self, held: list[bytes]) -> bool:
+        """Whether this is all that was told of some directory."""
+        for candidate in self._kept.alike(fingerprint(held)):
+            replay = _replay(candidate)
+            if replay is not None and replay.same_again(held) == len(held) and replay.is_same:
+                self._near, self._held = _Compared(candidate, replay), None
+                return True
+        return False
+
     def _look_further(self, packets: Sequence[bytes]) -> int:
         """How many of these packets come next in another directory that was told as this one is up
         to here: the one that goes on for longest."""
-        before = self._near.replay.notes.packets[: self._near.replay.count] if self._near else []
-        longest = 0
+        before, longest = self._as_told(), 0
         for candidate in self._others:
             replay = _replay(candidate) if _size_bytes(candidate) <= LARGE_BYTES else None
             if replay is None or replay.same_again(before) < len(before):
@@ -124,15 +186,23 @@ class AsBefore:
 
     async def differs(self) -> tuple[Sink[Came], Sequence[bytes]]:
         """See `Expected.differs`."""
-        near, target = self._near, await self.writable()
-        replay = near.replay if near is not None and near.candidate.id == target.id else None
-        sink = _receiver(target, "metadata", replay)
-        replayed = near.replay.notes.packets[: near.replay.count] if near and replay is None else ()
-        return sink, replayed
+        target = await self.writable()
+        replay = self._near.replay if self._near and target.id == self.near_id else None
+        return _receiver(target, "metadata", replay), self.replayed(target.id)
+
+    def replayed(self, id: str) -> list[bytes]:
+        """What has come that was not told of the directory of this id."""
+        came = self._as_told() if self._held is None else self._held
+        return came[self._near.replay.count :] if self._near and id == self.near_id else came
+
+    @property
+    def near_id(self) -> str:
+        """The id of the directory that it is, or is most like; empty for none."""
+        return self._near.candidate.id if self._near is not None else ""
 
     async def writable(self) -> KeptTarget:
         await self._wanted.wait()
-        return await self._kept.writable(self._near.candidate.id if self._near is not None else "")
+        return await self._kept.writable(self.near_id)
 
     def known(self) -> MirroredEntry | None:
         """What is known of the entry that was told last."""

@@ -8,7 +8,7 @@ another one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,8 @@ MOST: Final = 8
 """How many are looked at: clients that tell nothing apart have one key for all directories."""
 
 _SHARED_KEY: Final = "local_shared_key"
+_FINGERPRINT: Final = "local_fingerprint"
+"""The key of the list of it in short: finds it among any number of others."""
 
 
 class KeptCandidate(Struct, frozen=True):
@@ -59,6 +61,7 @@ class KeptDir:
         self._held: dict[str, ImmutableRef] = {}
         self._mutable: MutableRef | None = None
         self._chosen: ImmutableRef | None = None
+        self._fingerprint: str | None = None
         self._mount = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -88,8 +91,17 @@ class KeptDir:
     def candidates(self) -> Iterator[KeptCandidate]:
         """What is there, that which was used last first. Each is held as it comes, so that nobody
         else writes to it, until one is chosen, or written to."""
-        for id in self._refs.find(**{_SHARED_KEY: self._shared_key})[:MOST]:
-            ref = self._refs.get_retained(id, uses=False)
+        yield from self._found(self._refs.find(**{_SHARED_KEY: self._shared_key})[:MOST])
+
+    def alike(self, fingerprint: str) -> Iterator[KeptCandidate]:
+        """Directories of which the same was told the last time; held like `candidates`."""
+        if fingerprint:
+            meta = {_SHARED_KEY: self._shared_key, _FINGERPRINT: fingerprint}
+            yield from self._found(self._refs.find(**meta))
+
+    def _found(self, ids: Sequence[str]) -> Iterator[KeptCandidate]:
+        for id in ids:
+            ref = self._held.get(id) or self._refs.get_retained(id, uses=False)
             if ref is not None:
                 self._held[id] = ref
                 yield KeptCandidate(id, str(ref.side_file(STATE)), str(ref.side_file(CHECKSUMS)))
@@ -108,9 +120,10 @@ class KeptDir:
         return KeptTarget(ref.id, dest, str(ref.side_file(STATE)), str(ref.side_file(CHECKSUMS)))
 
     async def _take(self, near: str) -> MutableRef | None:
-        """A directory that an earlier build left, unless another one is using it."""
+        """A directory that an earlier build left, unless another one is using it: if it is not this
+        one, then one that nobody has wanted for long."""
         ids = self._refs.find(**{_SHARED_KEY: self._shared_key})
-        for id in sorted(ids, key=lambda id: id != near):
+        for id in [near, *(id for id in reversed(ids) if id != near)][:MOST]:
             try:
                 return await self._refs.get_mutable(id)
             except (NotFound, AlreadyExists):
@@ -124,6 +137,10 @@ class KeptDir:
         ref.side_file(links.SIDE_FILE).touch()  # its files are never written in place
         return ref
 
+    def written(self, fingerprint: str) -> None:
+        """What was told of the directory that was open for writing."""
+        self._fingerprint = fingerprint
+
     async def give(self) -> ImmutableRef:
         """What was chosen, or what was written, which is complete now."""
         chosen, self._chosen = self._chosen, None
@@ -132,8 +149,11 @@ class KeptDir:
         ref = self._mutable
         assert ref is not None, "choose one, or write to one"
         await self._mount.aclose()
-        if ref.get_meta(_SHARED_KEY) != self._shared_key:
-            ref.set_meta(**{_SHARED_KEY: self._shared_key})
+        meta = {_SHARED_KEY: self._shared_key}
+        if self._fingerprint is not None:
+            meta[_FINGERPRINT] = self._fingerprint
+        if any(ref.get_meta(key) != value for key, value in meta.items()):
+            ref.set_meta(**meta)
         committed = await ref.commit(retain=True)
         self._mutable = None
         return committed

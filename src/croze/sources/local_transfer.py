@@ -96,11 +96,14 @@ class DirectoryTransfer:
             return await kept_dir.give()
 
     async def _receive(self, session: Session, kept_dir: KeptDir) -> None:
-        before = await AsBefore.of(kept_dir, self.wanted)
-        expected = ReadAgain(before) if self._options.differ == "none" else before
+        reread = self._options.differ == "none"
+        before = await AsBefore.of(kept_dir, self.wanted, may_hold=not reread)
+        expected = ReadAgain(before) if reread else before
         came = await receive_expected_dir(session, self._request(), expected, self.meter.count)
         if isinstance(came, KeptCandidate):
             await kept_dir.choose(came)
+        else:
+            kept_dir.written(came.fingerprint)
 
     async def _sync(self, handle: HostDir, kept_dir: KeptDir) -> int:
         """The client is on this host: make our copy equal to its directory."""

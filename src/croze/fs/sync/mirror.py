@@ -29,6 +29,8 @@ class SyncResult(msgspec.Struct, frozen=True):
     """Content that was copied or received."""
     files: int = 0
     """Entries in the tree now."""
+    fingerprint: str = ""
+    """What tells the list of it from others (`fs.sync.replay`); empty where nobody told one."""
 
 
 class MirroredEntry(msgspec.Struct, array_like=True, gc=False):

@@ -33,7 +33,7 @@ from croze.fs.sync.mirror import (
     save_state,
     set_attributes,
 )
-from croze.fs.sync.replay import Replay
+from croze.fs.sync.replay import Replay, fingerprint
 from croze.fs.tree.walk import walk_stats
 
 _HELD_BYTES = 1 << 20
@@ -309,14 +309,19 @@ class Receiver:
         if self._changing is None:
             if self._packets != self._told and all(self._packets):
                 self._save()  # the next time they need not be read
-            return SyncResult(0, 0, self._counts[2], len(self._entries))
+            return self._result()
         times = {entry.path: entry.mtime_ns for entry in self._entries if entry.is_dir}
         self._changing.finish(times)
         if self._index_file and self._index is not None:
             index = self._index if self._entries else ContentIndex()
             index.save(self._index_file)
         self._save()
-        return SyncResult(self._counts[0], self._counts[1], self._counts[2], len(self._entries))
+        return self._result()
+
+    def _result(self) -> SyncResult:
+        changed, removed, size_bytes = self._counts
+        tells = "" if self._state_file is None else fingerprint(self._packets)
+        return SyncResult(changed, removed, size_bytes, len(self._entries), tells)
 
     def _save(self) -> None:
         if self._state_file is None:

@@ -6,15 +6,28 @@ changed, and none of them needs to be read.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from itertools import islice
-from typing import Self
+from typing import Final, Self
+
+import msgspec
 
 from croze.fs.sync.mirror import SyncNotes, load_notes
 
+FEW_BYTES: Final = 256 << 10
+"""As much of packets is held as can be read without a thread."""
 _NOTHING_KNOWN = b"\x90"
 """An empty list in MessagePack."""
+
+
+def fingerprint(packets: Sequence[bytes]) -> str:
+    """Tells whole lists apart that are short enough to be held; empty for others, and for what
+    nobody told in packets."""
+    if not all(packets) or sum(map(len, packets)) > FEW_BYTES:
+        return ""
+    return hashlib.sha256(msgspec.msgpack.encode(packets)).hexdigest()
 
 
 class Replay:
