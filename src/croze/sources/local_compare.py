@@ -47,7 +47,7 @@ class _Compared:
 
     @cached_property
     def known(self) -> Sequence[MirroredEntry]:
-        """Raises `msgspec.DecodeError`."""
+        """The entries that the directory has. Raises `msgspec.DecodeError`."""
         return read_mirrored(self.replay.notes)
 
 

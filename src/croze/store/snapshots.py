@@ -145,7 +145,7 @@ class SnapshotTable:
             self._save(Snapshot(row.key, row.number, below, True))
 
     def save(self, key: str) -> None:
-        """It may be found again as it is, although it is not committed. Idempotent."""
+        """Let it be found again as it is, although it is not committed. Idempotent."""
         if key in self._unsaved:
             self._save(self.get(key))
 
