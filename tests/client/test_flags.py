@@ -8,7 +8,7 @@ from croze.client.flags_output import OutputFlag, parse_output, parse_outputs
 from croze.client.flags_session import AllowedPrivileges, SecretFlag, SshFlag
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
-from croze.gotypes.units import parse_bytes
+from croze.gotypes.sizes import parse_bytes
 
 
 @pytest.mark.parametrize(

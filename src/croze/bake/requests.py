@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import Attest, CacheEntry, OutputEntry, SecretEntry, SshEntry
-from croze.bake.options.sizes import parse_bytes
 from croze.bake.paths import is_git, is_remote
 from croze.bake.select import Selection
 from croze.bake.target import Target
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
+from croze.gotypes.sizes import parse_bytes
 from croze.image import platform as platforms
 from croze.policy.options import PolicyOption
 
@@ -230,7 +230,7 @@ def _shm_size(target: Target) -> int:
         return 0
     try:
         return parse_bytes(target.shm_size)
-    except BakeError:
+    except InvalidRequest:
         raise BakeError(f"invalid value {target.shm_size} for membytes key shm-size") from None
 
 

@@ -13,10 +13,10 @@ from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_table
 from croze.cli.table import age
 from croze.errors import InvalidRequest
+from croze.gotypes.sizes import human_size as size
 from croze.gotypes.tabwriter import align
 from croze.gotypes.template import Fields
 from croze.gotypes.template.functions import FUNCTIONS
-from croze.gotypes.units import human_size as size
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from croze.cli.daemon import with_client
 from croze.cli.flags import Flags
 from croze.cli.table import age, table
-from croze.gotypes.units import human_size as size
+from croze.gotypes.sizes import human_size as size
 
 if TYPE_CHECKING:
     from croze.cli.common import Common

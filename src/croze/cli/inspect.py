@@ -11,11 +11,11 @@ from croze.builders.model import BuilderInstance, format_in_groups
 from croze.cli.boot import boot as bring_up
 from croze.cli.builder import add_timeout, named, timeout_s
 from croze.cli.flags import Flags
-from croze.cli.table import binary_size
 from croze.drivers.contract import NodeStatus
 from croze.drivers.nodes import NodeState, load
 from croze.gotypes.duration import format_duration
 from croze.gotypes.quote import quote
+from croze.gotypes.sizes import binary_size
 from croze.gotypes.tabwriter import align
 
 if TYPE_CHECKING:

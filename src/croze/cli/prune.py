@@ -12,7 +12,7 @@ from croze.cli.daemon import with_clients
 from croze.cli.du import aligned_by_tabs, created, last_used
 from croze.cli.flags import Flags, UsageError
 from croze.errors import CrozeError
-from croze.gotypes.units import human_size as size
+from croze.gotypes.sizes import human_size as size
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -80,7 +80,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 def _limit(flag: str, text: str) -> int:
     """Bytes; 0 for no limit. Raises `UsageError`."""
-    from croze.gotypes.units import parse_bytes
+    from croze.gotypes.sizes import parse_bytes
 
     try:
         return parse_bytes(text) if text else 0

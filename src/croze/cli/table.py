@@ -17,17 +17,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-_BINARY_SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-
-
-def binary_size(value: float) -> str:
-    """Powers of 1024 with four significant digits, as go-units prints them: `1.5GiB`."""
-    step = 0
-    while value >= 1024 and step < len(_BINARY_SIZES) - 1:
-        value, step = value / 1024, step + 1
-    return f"{value:.4g}{_BINARY_SIZES[step]}"
-
-
 def age(seconds: float) -> str:
     """How long ago that is: `3 minutes ago`."""
     return f"{human_duration(seconds)} ago"

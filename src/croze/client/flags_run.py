@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from croze.errors import InvalidRequest
 from croze.gotypes.quote import quote
+from croze.gotypes.sizes import parse_bytes
 from croze.gotypes.ulimits import parse_ulimit
-from croze.gotypes.units import parse_bytes
 
 
 def parse_ulimits(values: Iterable[str]) -> str:

@@ -18,13 +18,12 @@ from msgspec import Struct, field
 from croze.client.plan import LocalDir, SolvePlan
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.redact import redact
+from croze.fs.tar.recognize import begins_archive
 from croze.gotypes.booleans import parse_bool
 from croze.policy.options import PolicyPlace, WantedFile
 
 HEADER_BYTES = 1024
 _QUERY_AS_INPUT = "BUILDX_SEND_GIT_QUERY_AS_INPUT"
-
-_COMPRESSED = (b"BZh", b"\x1f\x8b\x08", b"\xfd7zXZ\0")
 
 
 class Inputs(Struct, frozen=True):
@@ -126,7 +125,7 @@ class _Loader:
         header = file.peek(HEADER_BYTES)
         if not header:
             return
-        if is_archive(header):
+        if begins_archive(header):
             id = os.urandom(13).hex()
             self.plan.uploads[id] = file
             self.plan.frontend_attrs["context"] = f"http://buildkit-session/{id}"
@@ -327,19 +326,6 @@ class _RawInput(io.RawIOBase):
         data = read1(len(view))
         view[: len(data)] = data
         return len(data)
-
-
-def is_archive(header: bytes) -> bool:
-    """Whether a file that begins like this is a tar, or something compressed that may hold one."""
-    if header.startswith(_COMPRESSED):
-        return True
-    import tarfile
-
-    try:
-        tarfile.TarInfo.frombuf(header[:512], "utf-8", "surrogateescape")
-    except tarfile.HeaderError:
-        return False
-    return True
 
 
 def _spelled(folder: str, name: str) -> str:

@@ -27,7 +27,7 @@ from croze.client.plan import AgentFrom, CacheSpec, Export, SecretFrom, SolvePla
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.gotypes.booleans import parse_bool
-from croze.gotypes.units import parse_bytes
+from croze.gotypes.sizes import parse_bytes
 from croze.policy.contract import PolicyEnv
 from croze.policy.options import plan_policies
 

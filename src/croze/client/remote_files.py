@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from croze import llb
-from croze.client.inputs import is_archive, is_git
+from croze.client.inputs import is_git
 from croze.client.plan import AgentFrom, SecretFrom, SolvePlan
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.redact import redact
+from croze.fs.tar.recognize import begins_archive
 from croze.llb.gitref import git_state, parse_git_ref
 from croze.llb.giturl import parse_git_url
 
@@ -86,7 +87,7 @@ class _Reading(Struct, frozen=True):
     async def web(self, url: str, ref: str) -> RemoteFiles:
         size = await self.bridge.size(ref, _FILE)
         head = await self.bridge.read(ref, _FILE, HEADER_BYTES)
-        if is_archive(head):
+        if begins_archive(head):
             unpacking = llb.copy(self.state, _FILE, "/", llb.CopyOptions(unpack=True))
             unpacked = llb.scratch().file(unpacking)
             result = await self.bridge.solve(unpacked.marshal())

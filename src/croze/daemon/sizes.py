@@ -6,15 +6,12 @@ time.ParseDuration.
 
 from __future__ import annotations
 
-import re
-
 from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
+from croze.gotypes.sizes import parse_bytes
 
-_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
-_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?(b?|[kmgtp](?:i?b)?)", re.IGNORECASE)
 _UNKNOWN_DISK_BYTES = 2 * 10**9
 
 
@@ -48,13 +45,10 @@ class DiskSpace:
         text = str(value)
         if text.endswith("%"):
             return cls(percent=_integer(text[:-1]))
-        match = _SIZE.fullmatch(text)
-        if text and match is None:
-            raise InvalidRequest(f"invalid disk space {text}")
-        if match is None:
-            return cls()
-        unit = match.group(2).lower().rstrip("b").rstrip("i")
-        return cls(int(float(match.group(1)) * _UNITS[unit]))
+        try:
+            return cls(parse_bytes(text)) if text else cls()
+        except InvalidRequest as error:
+            raise InvalidRequest(f"invalid disk space {text}: {error}") from None
 
     def of(self, disk_bytes: int) -> int:
         """Bytes on a disk of this size. BuildKit rounds percentages up, to what it calls GB."""

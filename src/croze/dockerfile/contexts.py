@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import posixpath
 import re
-import tarfile
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -20,6 +19,7 @@ from croze.dockerfile.options import DockerfileOptions
 from croze.dockerfile.resolver import DockerfileAccess, Resolver
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound, Unsupported
 from croze.fs.match.ignore import read_ignore_file
+from croze.fs.tar.recognize import begins_archive
 from croze.gotypes.booleans import parse_bool
 from croze.llb.definition import definition_to_state
 from croze.llb.fileop import CopyOptions, copy
@@ -34,7 +34,6 @@ DOCKERFILE: Final = "dockerfile"
 DEFAULT_FILENAME: Final = "Dockerfile"
 IGNORE_FILENAME: Final = ".dockerignore"
 _HTTP = re.compile(r"https?://")
-_ARCHIVES = (b"BZh", b"\x1f\x8b\x08", b"\xfd7zXZ\x00")
 _SNIFF_BYTES = 1024
 
 
@@ -152,7 +151,7 @@ class FileContexts:
             head = await self.files.read_file(state.marshal(), CONTEXT, limit_bytes=_SNIFF_BYTES)
         except CrozeError as err:
             raise err.wrap("failed to read downloaded context") from None
-        if not is_archive(head[:_SNIFF_BYTES]):
+        if not begins_archive(head[:_SNIFF_BYTES]):
             return MainContext(CONTEXT, main.dockerfile_name, state, state, state)
         unpacked = scratch().file(copy(state, f"/{CONTEXT}", "/", CopyOptions(unpack=True)))
         return MainContext(main.filename, main.dockerfile_name, unpacked, unpacked, state)
@@ -270,17 +269,6 @@ def git_context_state(
         mtime=git.mtime or ("commit" if commit_times else ""),
         options={"name": internal_name(f"load git source {address}")},
     )
-
-
-def is_archive(head: bytes) -> bool:
-    """Whether a file that starts like this is an archive that can be unpacked."""
-    if head.startswith(_ARCHIVES):
-        return True
-    try:
-        tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
-    except tarfile.HeaderError:
-        return False
-    return True
 
 
 def _lower_case(filename: str) -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from croze.errors import InvalidRequest
 from croze.gotypes.booleans import checked_bool
 from croze.gotypes.numbers import parse_int
-from croze.gotypes.sizes import parse_memory
+from croze.gotypes.sizes import parse_bytes
 
 DEFAULT_RESTART_POLICY = "unless-stopped"
 ENV = "env."
@@ -63,11 +63,11 @@ def parse_options(texts: Mapping[str, str]) -> ContainerOptions:
 
 
 def _swap(text: str) -> int:
-    return -1 if text == "-1" else parse_memory(text)
+    return -1 if text == "-1" else parse_bytes(text)
 
 
 _LIMITS: Mapping[str, tuple[str, Callable[[str], int | str]]] = {
-    "memory": ("Memory", parse_memory),
+    "memory": ("Memory", parse_bytes),
     "memory-swap": ("MemorySwap", _swap),
     "cpu-period": ("CpuPeriod", parse_int),
     "cpu-quota": ("CpuQuota", parse_int),

@@ -20,7 +20,6 @@ from croze.dockerfile.contexts import (
     DOCKERFILE,
     IGNORE_FILENAME,
     FileContexts,
-    is_archive,
 )
 from croze.dockerfile.options import parse_options
 from croze.engineapi.bridged import BridgeFiles, ref_of
@@ -35,6 +34,7 @@ from croze.engineapi.steps import StepLines, steps_of
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound
 from croze.fs.match.ignore import read_ignore_file
 from croze.fs.match.patterns import PatternMatcher
+from croze.fs.tar.recognize import begins_archive
 from croze.image import reference
 from croze.llb.fileop import CopyOptions, copy
 from croze.llb.state import State, scratch
@@ -131,7 +131,7 @@ def check_archive(head: bytes, dockerfile: str) -> None:
     `InvalidRequest`."""
     if not head.strip(b"\0"):
         raise InvalidRequest(f"Cannot locate specified Dockerfile: {dockerfile}")
-    if not is_archive(head):
+    if not begins_archive(head):
         raise InvalidRequest("archive/tar: invalid tar header")
 
 

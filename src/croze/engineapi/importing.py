@@ -18,7 +18,6 @@ from croze.dockerfile.contexts import (
     DEFAULT_FILENAME,
     DOCKERFILE,
     FileContexts,
-    is_archive,
 )
 from croze.dockerfile.instructions import parse_command
 from croze.dockerfile.options import parse_options
@@ -30,6 +29,7 @@ from croze.engineapi.lines import Lines
 from croze.engineapi.query import UrlQuery
 from croze.engineapi.solving import context_of, solve
 from croze.errors import CrozeError, InvalidRequest, Unsupported
+from croze.fs.tar.recognize import begins_archive
 from croze.image import reference
 from croze.llb.fileop import mkfile
 from croze.llb.state import scratch
@@ -83,7 +83,7 @@ async def _imported(
     async with AsyncExitStack() as stack:
         if (address := query.first("fromSrc")) == "-":
             body = RequestBody(request.content)
-            if not is_archive(await body.peek()):
+            if not begins_archive(await body.peek()):
                 raise InvalidRequest("archive/tar: invalid tar header")
             address = await stack.enter_async_context(context_of(body, services))
         elif not address.startswith(("http://", "https://")):

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from croze.engineapi.lines import Line, Lines
-from croze.gotypes.units import human_size
+from croze.gotypes.sizes import human_size
 from croze.status import Silent
 
 BAR = 50

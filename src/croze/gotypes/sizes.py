@@ -1,7 +1,4 @@
-"""Amounts of memory as the Docker CLI's options have them.
-
-Source: docker/go-units `size.go`, RAMInBytes: units are powers of 1024.
-"""
+"""Sizes as docker/go-units reads them (`RAMInBytes`) and writes them (`HumanSize`, `BytesSize`)."""
 
 from __future__ import annotations
 
@@ -10,24 +7,51 @@ import re
 from croze.errors import InvalidRequest
 from croze.gotypes.quote import quote
 
-_DIGITS = re.compile(r"(?s:(.*)[0-9. ])")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)\Z")
-_SUFFIX = re.compile(r"(?:b|([kmgtpezy])(?:i?b)?)?\Z", re.IGNORECASE)
-_POWERS = " kmgtpezy"
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
 
 
-def parse_memory(text: str) -> int:
-    """Bytes: `64m`, `1.5GiB`, `100`. Raises `InvalidRequest` in go-units' words."""
-    match = _DIGITS.match(text)
-    if match is None:
+def human_size(value: float) -> str:
+    """Decimal units with four significant digits: `1.98MB`."""
+    return _in_units(value, 1000, _DECIMAL)
+
+
+def binary_size(value: float) -> str:
+    """Powers of 1024 with four significant digits: `1.5GiB`."""
+    return _in_units(value, 1024, _BINARY)
+
+
+def _in_units(value: float, base: int, units: tuple[str, ...]) -> str:
+    step = 0
+    while value >= base and step < len(units) - 1:
+        value, step = value / base, step + 1
+    return f"{value:.4g}{units[step]}"
+
+
+def parse_bytes(text: str) -> int:
+    """The bytes that `64m`, `1.5 GiB` or `100` stand for; units are powers of 1024. Raises
+    `InvalidRequest` in go-units' words."""
+    end = max((text.rfind(c) for c in "0123456789. "), default=-1) + 1
+    if not end:
         raise InvalidRequest(f"invalid size: '{text}'")
-    at = match.end()
-    number, suffix = text[:at].removesuffix(" "), text[at:]
+    number, suffix = text[:end].removesuffix(" "), text[end:]
     if not _NUMBER.match(number):
         raise InvalidRequest(f"strconv.ParseFloat: parsing {quote(number)}: invalid syntax")
-    if float(number) < 0:
+    size = float(number)
+    if size < 0:
         raise InvalidRequest(f"invalid size: '{text}'")
-    unit = _SUFFIX.match(suffix)
-    if unit is None:
-        raise InvalidRequest(f"invalid suffix: '{suffix.lower()}'")
-    return int(float(number) * 1024 ** _POWERS.index((unit[1] or " ").lower()))
+    if size * _UNITS["p"] == float("inf"):
+        raise InvalidRequest(f"strconv.ParseFloat: parsing {quote(number)}: value out of range")
+    return int(size * _multiplier(suffix))
+
+
+def _multiplier(suffix: str) -> int:
+    low = suffix.lower()
+    if low in ("", "b"):
+        return 1
+    unit = _UNITS.get(low[0])
+    if unit is None or low[1:] not in ("", "b", "ib"):
+        raise InvalidRequest(f"invalid suffix: '{low if len(low) <= 3 else suffix}'")
+    return unit

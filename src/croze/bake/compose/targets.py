@@ -21,8 +21,9 @@ from croze.bake.options.entries import (
     SshEntry,
     canonical_attest,
 )
-from croze.bake.options.sizes import bytes_text, parse_bytes
 from croze.bake.target import Target
+from croze.errors import InvalidRequest
+from croze.gotypes.sizes import binary_size, parse_bytes
 from croze.gotypes.ulimits import ULIMITS
 
 _LIMITS = ULIMITS | {"as"}
@@ -73,9 +74,9 @@ def _size(service: str, value: Data) -> str | None:
     text = plain_text(value)
     try:
         size = parse_bytes(text)
-    except BakeError:
-        raise _undecodable(service, "shm_size", f"invalid size: '{text}'") from None
-    return bytes_text(size) if size > 0 else None
+    except InvalidRequest as error:
+        raise _undecodable(service, "shm_size", str(error)) from None
+    return binary_size(size) if size > 0 else None
 
 
 def _text(value: Data) -> str | None:

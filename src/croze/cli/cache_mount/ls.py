@@ -10,9 +10,9 @@ from croze.cli.daemon import with_client
 from croze.cli.flags import Flags
 from croze.cli.format import formatted
 from croze.cli.table import age
+from croze.gotypes.sizes import human_size as size
 from croze.gotypes.template import Fields
 from croze.gotypes.template.functions import FUNCTIONS
-from croze.gotypes.units import human_size as size
 
 if TYPE_CHECKING:
     from croze.cli.common import Common

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from croze.cli.table import binary_size
+from croze.gotypes.sizes import binary_size
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from croze.errors import InvalidRequest
-from croze.gotypes.units import parse_bytes
+from croze.gotypes.sizes import parse_bytes
 
 MOUNTS: Final = "mounts"
 MAX_SIZE: Final = "mounts-max-size"
