@@ -31,6 +31,20 @@ async def test_results_errors_and_context() -> None:
             await run(divmod, 1, 0)
 
 
+def test_chunks_that_nobody_reads_to_the_end(tmp_path: Path) -> None:
+    """The loop closes what is left, and has nothing to complain of."""
+    (tmp_path / "file").write_bytes(b"ab")
+    problems: list[object] = []
+    pieces = chunks(tmp_path / "file", 1)
+
+    async def begin() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, about: problems.append(about))
+        assert await anext(pieces) == b"a"
+
+    asyncio.run(begin())
+    assert problems == []
+
+
 async def turns() -> None:
     """What the loop has to do by itself is done."""
     for _ in range(10):

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import tarfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from io import BytesIO
 from pathlib import Path
@@ -269,7 +269,7 @@ async def test_a_layout_gets_its_index(daemon: Daemon, tmp_path: Path) -> None:
     blob = b"{}"
     digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 
-    async def pieces() -> AsyncIterator[bytes]:
+    async def pieces() -> AsyncGenerator[bytes, None]:
         yield blob
 
     async def work(session: Session, request: control_pb2.SolveRequest) -> dict[str, str]:

@@ -193,6 +193,8 @@ SUITES = (
     "store/test_layers.py",
     "store/test_refs.py",
     "runtime/test_conformance.py",
+    "sources/test_conformance.py",
+    "export/test_conformance.py",
 )
 IN_A_NAMESPACE = """\
 import os, sys
@@ -202,7 +204,7 @@ os.execv(sys.executable, [sys.executable, "-m", "pytest", *sys.argv[1:]])
 """
 
 
-def test_the_suites_of_store_and_runtime(own: Sandbox, shared: Path) -> None:
+def test_the_suites_of_contracts(own: Sandbox, shared: Path) -> None:
     """As the root of a user's namespace they run as they do for root."""
     words = [*own.prefix, *own.python, "-c", IN_A_NAMESPACE, "-q", "-p", "no:cacheprovider"]
     words += [f"--basetemp={own.path}/tmp", *(f"tests/{name}" for name in SUITES)]

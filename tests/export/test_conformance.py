@@ -1,4 +1,5 @@
-"""The contract of exporters, on every type there is."""
+"""The contract of exporters, on every type there is; for an ordinary user, too, where the
+end-to-end tests run this file in a user namespace."""
 
 from __future__ import annotations
 
@@ -11,12 +12,19 @@ from croze.session.hostdir import HostDirProvider, LocalTarget
 from croze.session.provide_content import ContentProvider
 from croze.session.provide_targets import DirTarget, FileOutput, FileTarget, TargetsProvider
 from croze.session.provider import LentService
+from croze.store.contract import SnapshotterName
 from tests.conformance.exporters import Delivery, ExporterSuite
 from tests.sources.workshop import Workshop
 
 pytestmark = pytest.mark.root
 
 EPOCH = {"source-date-epoch": "1600000050"}
+
+
+@pytest.fixture(params=["overlayfs", "native"])
+def snapshotter(request: pytest.FixtureRequest) -> SnapshotterName:
+    """Each suite on a store of each kind."""
+    return "native" if request.param == "native" else "overlayfs"
 
 
 class TestImage(ExporterSuite):

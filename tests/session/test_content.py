@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-async def pieces(data: bytes) -> AsyncIterator[bytes]:
+async def pieces(data: bytes) -> AsyncGenerator[bytes, None]:
     for start in range(0, len(data), 700_000):
         yield data[start : start + 700_000]
 
@@ -32,7 +32,9 @@ async def test_a_layout_is_written_and_read(lending: Lend, tmp_path: Path) -> No
         with pytest.raises(errors.NotFound):
             await store.info(digest)
         await store.write(digest, len(data), pieces(data))
-        await store.write(digest, len(data), pieces(data))  # it is there: nothing happens
+        unread = pieces(data)
+        await store.write(digest, len(data), unread)  # it is there: nothing happens
+        assert await anext(unread, None) is None, "closed all the same"
         assert (await store.info(digest)).size == len(data)
         assert [b.digest for b in await store.list()] == [digest]
         assert await store.read_all(digest) == data

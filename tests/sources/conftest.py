@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from croze.store.contract import SnapshotterName
 from croze.store.mount import enter_private_namespace
 from tests.registry.blobs import Folder
 from tests.registry.servers import docker_registry
 from tests.session.conftest import Daemon, Hasty, Lend, lending
 from tests.sources.workshop import Workshop, open_workshop
 
-__all__ = ["content", "daemon", "host", "lending", "private_namespace", "workshop"]
+__all__ = ["content", "daemon", "host", "lending", "private_namespace", "snapshotter", "workshop"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,6 +43,13 @@ def content(tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
-async def workshop(tmp_path: Path, daemon: Daemon, lending: Lend) -> AsyncIterator[Workshop]:
-    async with open_workshop(tmp_path / "root", daemon, lending) as shop:
+def snapshotter() -> SnapshotterName:
+    return "auto"
+
+
+@pytest.fixture
+async def workshop(
+    tmp_path: Path, daemon: Daemon, lending: Lend, snapshotter: SnapshotterName
+) -> AsyncIterator[Workshop]:
+    async with open_workshop(tmp_path / "root", daemon, lending, snapshotter) as shop:
         yield shop

@@ -1,4 +1,5 @@
-"""The contract of sources, on every kind there is."""
+"""The contract of sources, on every kind there is; for an ordinary user, too, where the end-to-end
+tests run this file in a user namespace."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from croze.sources.http import HttpSources
 from croze.sources.image import ImageSources
 from croze.sources.local import LocalSources
 from croze.sources.request import SourceRequest
+from croze.store.contract import SnapshotterName
 from tests.conformance.sources import Place, SourceSuite
 from tests.registry.blobs import Folder
 from tests.registry.servers import serve
@@ -32,6 +34,12 @@ __all__ = ["remote", "server", "sources"]
 pytestmark = pytest.mark.root
 
 FILES = {"a": b"one", "sub/b": b"two" * 1000}
+
+
+@pytest.fixture(params=["overlayfs", "native"])
+def snapshotter(request: pytest.FixtureRequest) -> SnapshotterName:
+    """Each suite on a store of each kind."""
+    return "native" if request.param == "native" else "overlayfs"
 
 
 class TestLocal(SourceSuite):

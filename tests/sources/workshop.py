@@ -24,7 +24,7 @@ from croze.session.provider import LentService
 from croze.sources.content import Access, Locks, fetcher_of
 from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.images import Images
-from croze.store.contract import ImmutableRef
+from croze.store.contract import ImmutableRef, SnapshotterName
 from croze.store.open import Store, open_store
 from tests.registry.blobs import Folder
 from tests.session.conftest import Daemon, Lend
@@ -99,12 +99,16 @@ class Workshop:
 
 
 @asynccontextmanager
-async def open_workshop(root: Path, daemon: Daemon, lend: Lend) -> AsyncIterator[Workshop]:
+async def open_workshop(
+    root: Path, daemon: Daemon, lend: Lend, snapshotter: SnapshotterName = "auto"
+) -> AsyncIterator[Workshop]:
     """Everything is left clean, or the test fails."""
     pool = ThreadPool()
     registry = Registry(retry=Retry(first_s=0.001, limit_s=0.008))
     access = Access(registry, daemon.sessions, Locks())
-    store = await open_store(root, pool, fetchers=partial(fetcher_of, access))
+    store = await open_store(
+        root, pool, snapshotter=snapshotter, fetchers=partial(fetcher_of, access)
+    )
     try:
         images = Images(access, store.blobs, store.images)
         shop = Workshop(store, registry, daemon, lend, images, pool)

@@ -15,7 +15,7 @@ import contextvars
 import functools
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import BinaryIO, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -105,8 +105,11 @@ async def opened(path: str | os.PathLike[str], mode: str = "rb") -> AsyncIterato
         yield await in_thread(enter)
 
 
-async def chunks(path: str | os.PathLike[str], size_bytes: int) -> AsyncIterator[bytes]:
-    """A file's bytes, read piece by piece in threads."""
-    async with opened(path) as file:
+async def chunks(path: str | os.PathLike[str], size_bytes: int) -> AsyncGenerator[bytes, None]:
+    """A file's bytes, read piece by piece in threads. To be closed (`contextlib.aclosing`) by who
+    does not come to the end of them."""
+    # No generator within another: the end of the loop closes all that are left, at once.
+    with contextlib.ExitStack() as stack:
+        file = await in_thread(lambda: stack.enter_context(open(path, "rb")))
         while data := await in_thread(file.read, size_bytes):
             yield data

@@ -59,8 +59,9 @@ async def stream(members: Sequence[ArchiveMember]) -> AsyncGenerator[bytes, None
         if isinstance(part, bytes):
             yield part
         else:
-            async for data in chunks(part.path, _CHUNK_BYTES):
-                yield data
+            async with aclosing(chunks(part.path, _CHUNK_BYTES)) as pieces:
+                async for data in pieces:
+                    yield data
 
 
 async def send(members: Sequence[ArchiveMember], file: FileWriter, pool: Pool) -> None:

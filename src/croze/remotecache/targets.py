@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Protocol
 
 from msgspec import Struct
@@ -90,10 +91,11 @@ class LentTarget(Struct, frozen=True):
         await self.store.write(manifest.digest, manifest.size, _once(data))
 
 
-async def _chunks(bring: Bring) -> AsyncIterator[bytes]:
-    async for data in chunks(await bring(), CHUNK_BYTES):
-        yield data
+async def _chunks(bring: Bring) -> AsyncGenerator[bytes, None]:
+    async with aclosing(chunks(await bring(), CHUNK_BYTES)) as pieces:
+        async for data in pieces:
+            yield data
 
 
-async def _once(data: bytes) -> AsyncIterator[bytes]:
+async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
     yield data

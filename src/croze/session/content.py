@@ -6,7 +6,8 @@ target of an `oci` export with tar=false, `local:<dir>` for a local cache.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, suppress
 
 from msgspec import Struct, field
 
@@ -92,14 +93,14 @@ class LentStore:
         return answer.status.offset
 
     async def write(
-        self, digest: str, size: int, chunks: AsyncIterator[bytes], *, ref: str = ""
+        self, digest: str, size: int, chunks: AsyncGenerator[bytes, None], *, ref: str = ""
     ) -> None:
-        """Store a blob; nothing happens if it is there already. The client checks the digest."""
-        try:
-            async with self._session.calls.stream(f"{_SERVICE}/Write", self._metadata) as call:
-                await _write(call, digest, size, chunks, ref or f"layer-{digest}")
-        except errors.AlreadyExists:
-            return
+        """Store a blob; nothing happens if it is there already. The client checks the digest.
+        `chunks` is closed, whether it was read or not."""
+        async with aclosing(chunks):
+            with suppress(errors.AlreadyExists):
+                async with self._session.calls.stream(f"{_SERVICE}/Write", self._metadata) as call:
+                    await _write(call, digest, size, chunks, ref or f"layer-{digest}")
 
 
 def _blob_info(info: content_pb2.Info) -> BlobInfo:
