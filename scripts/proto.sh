@@ -12,3 +12,6 @@ cd src
   --plugin=protoc-gen-mypy_grpc=../.venv/bin/protoc-gen-mypy_grpc \
   --mypy_out="readable_stubs,quiet:$out" --mypy_grpc_out="quiet:$out" \
   croze/api/*.proto
+# gRPC's library is not loaded for its names (src/croze/rpc/library.py).
+sed -i -e 's/^import grpc$/from croze.rpc.library import grpc/' -e '/^import warnings$/d' \
+  -e '/^GRPC_GENERATED_VERSION = /,/^    )$/d' "$out"/croze/api/*_pb2_grpc.py

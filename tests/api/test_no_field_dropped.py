@@ -31,7 +31,7 @@ HANDLED_IN = {
     f"{CONTROL}.ListWorkersRequest": ("daemon/control.py",),
     f"{CONTROL}.StatusRequest": ("daemon/control.py",),
     f"{CONTROL}.UpdateBuildHistoryRequest": ("daemon/control.py",),
-    f"{CONTROL}.BytesMessage": ("session/manager.py",),
+    f"{CONTROL}.BytesMessage": ("session/messages.py",),
     f"{CONTROL}.BuildHistoryRequest": ("history/history.py",),
     f"{CONTROL}.SolveRequest": (
         "daemon/build.py",

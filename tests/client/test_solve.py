@@ -22,7 +22,7 @@ from croze.client.build import BuildResult, build_async, clearer
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.client.plan import CacheSpec, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
-from croze.rpc.call import Requests
+from croze.rpc.call import Requests, ServerCall
 from croze.rpc.server import Server
 from croze.rpc.servers import Context, aborting
 from croze.session import content, filesend, filesync, secrets, upload
@@ -112,7 +112,7 @@ class Daemon:
         await context.write(vertex("a", "step", 0, 1))
 
     async def _session(
-        self, incoming: Requests[control_pb2.BytesMessage], context: Context
+        self, incoming: Requests[control_pb2.BytesMessage], context: ServerCall
     ) -> None:
         async with aborting(context):
             await self.sessions.handle(incoming, context)

@@ -1,16 +1,30 @@
-"""Connections that another process makes for the daemon."""
+"""Connections that another process makes for the daemon, whose containers it watches over."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import select
+import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from croze.aio.streams import readable
-from croze.daemon.outside import CONNECTED, FAILED, Outside
+from croze.daemon.outside import Outside
+from croze.runtime.beside import CONNECT, CONNECTED, FAILED, LARGEST_BYTES, init_pid
+from croze.session.packets import fresh_name
+from tests.runtime.conftest import BUSYBOX, make_rootfs, runtimes
+from tests.store.conftest import root_only
+
+PRIVATE_KB = 4096
+"""It would be three times as much with the daemon's modules."""
 
 
 @pytest.fixture
@@ -25,7 +39,9 @@ def other() -> Iterator[tuple[Outside, socket.socket]]:
 async def answer(orders: socket.socket) -> bytes:
     """Hand over a socket on which the name stands that was asked for."""
     await readable(orders)
-    name = orders.recv(100)
+    order = orders.recv(LARGEST_BYTES)
+    assert order[:1] == CONNECT
+    name = order[1:]
     mine, handed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with mine, handed:
         mine.send(name)
@@ -65,3 +81,84 @@ async def test_what_can_not_be_reached(other: tuple[Outside, socket.socket]) -> 
     orders.send(FAILED)
     with pytest.raises(ConnectionRefusedError, match="could not connect to nobody"):
         await outside.dial("nobody")
+
+
+async def test_the_process_itself() -> None:
+    """It connects, says what it can't reach, is in nobody's way at a terminal, and small."""
+    outside = Outside.start()
+    name = fresh_name()
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(f"\0{name}")
+            listener.listen()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                os.kill(outside.pid, number)
+            with await outside.dial(name) as sock, listener.accept()[0] as peer:
+                sock.send(b"here")
+                assert peer.recv(10) == b"here"
+            fields = Path(f"/proc/{outside.pid}/smaps_rollup").read_text().split()
+            assert int(fields[fields.index("Pss_Anon:") + 1]) < PRIVATE_KB
+        with pytest.raises(ConnectionRefusedError, match="could not connect"):
+            await outside.dial(name)
+    finally:
+        outside.close()
+    outside.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(outside.pid, 0)
+
+
+def test_it_ends_with_the_daemon() -> None:
+    """Which watched over no containers yet."""
+    started = "from croze.daemon.outside import Outside; print(Outside.start().pid)"
+    done = subprocess.run([sys.executable, "-c", started], capture_output=True, check=True)
+    with suppress(ProcessLookupError):
+        process = os.pidfd_open(int(done.stdout))
+        try:
+            assert select.select([process], [], [], 10)[0], "it is still there"
+        finally:
+            os.close(process)
+
+
+DAEMON = """
+import asyncio, sys
+from pathlib import Path
+from croze.daemon.outside import Outside
+from croze.runtime.contract import ContainerSpec, Process, Stdio
+from croze.runtime.oci import OciConfig, OciExecutor
+from croze.store.contract import MountSpec
+from croze.store.mount import enter_private_namespace
+
+outside = Outside.start()
+enter_private_namespace()
+state, rootfs = Path(sys.argv[1]), sys.argv[2]
+executor = OciExecutor(OciConfig(state, private_mounts=True))
+spec = ContainerSpec(root=[MountSpec("bind", rootfs)], network="host")
+say = lambda data: print(data.decode(), end="", flush=True)
+process = Process(args=["/bin/sh", "-c", "echo up; sleep 1000"], env=["PATH=/bin"])
+
+async def run():
+    outside.watch(executor.pids)
+    await executor.run(spec, process, Stdio(say, say), id="victim")
+
+asyncio.run(run())
+"""
+
+
+@pytest.mark.root
+@root_only
+@pytest.mark.skipif(not runtimes(), reason="needs crun or runc")
+@pytest.mark.skipif(not BUSYBOX.exists(), reason="needs /bin/busybox (busybox-static)")
+def test_containers_die_with_the_daemon(tmp_path: Path) -> None:
+    state, rootfs = tmp_path / "state", make_rootfs(tmp_path / "rootfs")
+    argv = [sys.executable, "-c", DAEMON, str(state), str(rootfs)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as daemon:
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline() == b"up\n"
+        file = state / "pid/victim"
+        while not init_pid(str(file)):  # written a moment after the process runs
+            time.sleep(0.01)
+        daemon.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while init_pid(str(file)):
+        assert time.monotonic() < deadline, "the container is still there"
+        time.sleep(0.01)

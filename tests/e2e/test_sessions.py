@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import grpc
-import grpc.aio
 import pytest
 
 from croze import llb
@@ -17,6 +15,7 @@ from croze.aio.threads import in_thread
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.rpc.channel import Channel
+from croze.rpc.stand_ins import AioRpcError
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provider import LentService
@@ -117,7 +116,7 @@ def test_a_session_that_comes_back_serves_the_rest(sandbox: Sandbox, busybox: Pa
 
 def test_a_session_that_stays_away(sandbox: Sandbox, busybox: Path) -> None:
     """One error that says so, and the daemon goes on."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
+    with pytest.raises(AioRpcError) as caught:
         asyncio.run(interrupted(sandbox, busybox, back=False))
     assert "no active session" in str(caught.value.details())
     context = sandbox.context("next", {"Dockerfile": "FROM base\nRUN true\n"})

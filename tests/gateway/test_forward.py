@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc.aio
 import pytest
 
 from croze.api import gateway_pb2 as pb
@@ -18,15 +17,16 @@ from croze.errors import CrozeError, InvalidRequest, NotFound, Unsupported
 from croze.gateway.contract import Bridge
 from croze.gateway.forward import BUILD_ID_KEY, GatewayForwarder
 from croze.gateway.serve import ServedBuild
+from croze.rpc.channel import Channel
 from croze.rpc.clients import translated
 from croze.rpc.server import Server
+from croze.rpc.stand_ins import AioRpcError, RpcError, StatusCode
 from croze.rpc.status import to_status
 from croze.solver.solver import Job
 from croze.status import VertexWarning
 from croze.workers.shares import sharing
 from tests.gateway.echo import Echo
 from tests.gateway.world import World, local
-from tests.rpc.grpc_client import open_channel
 from tests.rpc.served import served
 
 METADATA = ((BUILD_ID_KEY, "build"),)
@@ -63,7 +63,7 @@ async def serving(
     server.add(gateway_pb2_grpc.add_LLBBridgeServicer_to_server, forwarder.servicer())
     async with (
         served(server, tmp_path / "bridge.sock") as address,
-        open_channel(address) as channel,
+        Channel(address) as channel,
     ):
         yield gateway_pb2_grpc.LLBBridgeStub(channel)
 
@@ -106,7 +106,7 @@ async def test_solve_read_and_return(tmp_path: Path) -> None:
         assert found is not None
         assert found.id == ref.id
         assert got.attestations["linux/amd64"][0].ref is found
-        with translated(), pytest.raises(grpc.RpcError, match="already set"):
+        with translated(), pytest.raises(RpcError, match="already set"):
             await c.stub.Return(pb.ReturnRequest(result=result), metadata=METADATA)
     assert world.ran == ["ctx"]
 
@@ -127,9 +127,9 @@ async def test_errors_have_no_code_that_clients_would_print(tmp_path: Path) -> N
             c.stub.ReleaseContainer(pb.ReleaseContainerRequest(ContainerID="x"), metadata=METADATA),
             c.stub.Ping(pb.PingRequest()),
         ):
-            with pytest.raises(grpc.aio.AioRpcError) as failed:
+            with pytest.raises(AioRpcError) as failed:
                 await call
-            assert failed.value.code() is grpc.StatusCode.UNKNOWN, failed.value.details()
+            assert failed.value.code() is StatusCode.UNKNOWN, failed.value.details()
         with pytest.raises(NotFound, match=r"^open nope: no such file"), translated():
             await c.stub.ReadFile(read, metadata=METADATA)
         await c.stub.Return(pb.ReturnRequest(), metadata=METADATA)
@@ -194,9 +194,9 @@ async def test_errors_come_back_and_forth(tmp_path: Path) -> None:
             await c.stub.ReadFile(pb.ReadFileRequest(Ref="x"), metadata=METADATA)
         with pytest.raises(Unsupported, match="containers"), translated():
             await c.stub.NewContainer(pb.NewContainerRequest(), metadata=METADATA)
-        with pytest.raises(grpc.aio.AioRpcError, match="forwarding Ping: no such job") as caught:
+        with pytest.raises(AioRpcError, match="forwarding Ping: no such job") as caught:
             await c.stub.Ping(pb.PingRequest(), metadata=((BUILD_ID_KEY, "other"),))
-        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        assert caught.value.code() is StatusCode.NOT_FOUND
         with pytest.raises(InvalidRequest, match="no buildid found"), translated():
             await c.stub.Ping(pb.PingRequest())
         error = to_status(CrozeError("the client gave up"))

@@ -9,8 +9,6 @@ import ssl
 import threading
 from pathlib import Path
 
-import grpc
-import grpc.aio
 import pytest
 from msgspec.structs import replace
 
@@ -19,6 +17,7 @@ from croze.aio.streams import listening, on_sockets, serving
 from croze.rpc import addresses
 from croze.rpc.channel import Channel
 from croze.rpc.server import Server
+from croze.rpc.stand_ins import AioRpcError
 from croze.rpc.tls import Secure, Tls, secure
 from tests.rpc.shapes import Service
 from tests.support.certificates import encrypted, make_certificate
@@ -52,7 +51,7 @@ async def test_tls(tmp_path: Path) -> None:
                 if not why:
                     assert await echo(b"x") == b"x"
                     continue
-                with pytest.raises(grpc.aio.AioRpcError, match=f"failed to connect to .*: {why}"):
+                with pytest.raises(AioRpcError, match=f"failed to connect to .*: {why}"):
                     await echo(b"x")
     with pytest.raises(errors.InvalidRequest, match=r"could not read ca certificate .*/none: "):
         secure(Tls(tmp_path / "none"))
@@ -108,7 +107,7 @@ async def test_a_daemon_that_wants_a_certificate(tmp_path: Path) -> None:
                 return ours
 
             patch.setattr(addresses, "dialled", dialled)
-            with pytest.raises(grpc.aio.AioRpcError, match=r"failed .* certificate required"):
+            with pytest.raises(AioRpcError, match=r"failed .* certificate required"):
                 await made.unary_unary("/test.S/echo", bytes, bytes)(b"x")
     told.set()
     thread.join()

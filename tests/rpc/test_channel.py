@@ -22,6 +22,7 @@ from croze.rpc.clients import translated
 from croze.rpc.http2 import frames
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.server import Server
+from croze.rpc.stand_ins import AioRpcError, StatusCode
 from tests.rpc.served import served
 from tests.rpc.shapes import LONG, Service
 
@@ -66,7 +67,7 @@ async def test_calls_of_every_shape(serve: Serve, tmp_path: Path) -> None:
     ):
         echo = made.unary_unary("/test.S/echo", bytes, bytes)
         assert await echo(LONG) == LONG
-        with pytest.raises(grpc.aio.AioRpcError, match="larger than max"):
+        with pytest.raises(AioRpcError, match="larger than max"):
             await echo(bytes(MESSAGE_LIMIT_BYTES + 1))
         counting = made.unary_stream("/test.S/count", bytes, bytes)(b"5000")
         assert ("who", "me") in await counting.initial_metadata()
@@ -101,9 +102,9 @@ async def test_calls_end_with_who_waits_for_them(tmp_path: Path) -> None:
             await waits(b"")
 
         for timeout_s in (0.2, 2, 20):  # one is enough to begin in, however busy the machine is
-            with pytest.raises(grpc.aio.AioRpcError, match="deadline exceeded") as caught:
+            with pytest.raises(AioRpcError, match="deadline exceeded") as caught:
                 await waits(b"", timeout=timeout_s)
-            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
             if service.begun.is_set():
                 break
         await service.cancelled.wait()
@@ -145,9 +146,9 @@ async def test_a_daemon_that_comes_back(tmp_path: Path) -> None:
     async with asyncio.timeout(30), Channel(f"unix:{tmp_path}/s") as made:
         echo = made.unary_unary("/test.S/echo", bytes, bytes)
         for _ in range(2):
-            with pytest.raises(grpc.aio.AioRpcError, match="failed to connect to unix:") as caught:
+            with pytest.raises(AioRpcError, match="failed to connect to unix:") as caught:
                 await echo(b"x")
-            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert caught.value.code() is StatusCode.UNAVAILABLE
 
             async def patient() -> bytes:
                 return await echo(b"x", wait_for_ready=True)
@@ -192,9 +193,9 @@ async def test_peers_that_speak_something_else(
             await stream.read()
 
     async with peer(tmp_path / "s", say) as made:
-        with pytest.raises(grpc.aio.AioRpcError, match=f"failed to connect to .*: {why}") as caught:
+        with pytest.raises(AioRpcError, match=f"failed to connect to .*: {why}") as caught:
             await made.unary_unary("/test.S/echo", bytes, bytes)(b"")
-        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert caught.value.code() is StatusCode.UNAVAILABLE
 
 
 async def test_a_peer_that_hangs_up(tmp_path: Path) -> None:
@@ -203,7 +204,7 @@ async def test_a_peer_that_hangs_up(tmp_path: Path) -> None:
         await stream.read()
 
     async with peer(tmp_path / "s", say) as made:
-        with pytest.raises(grpc.aio.AioRpcError, match="error reading from server: EOF"):
+        with pytest.raises(AioRpcError, match="error reading from server: EOF"):
             await made.unary_unary("/test.S/echo", bytes, bytes)(b"")
 
 
@@ -245,7 +246,7 @@ async def test_what_takes_long_to_fail_does_not_for_each_call(
         echo = made.unary_unary("/test.S/echo", bytes, bytes)
 
         async def fail() -> None:
-            with pytest.raises(grpc.aio.AioRpcError, match=r"failed to connect .* timed out"):
+            with pytest.raises(AioRpcError, match=r"failed to connect .* timed out"):
                 await echo(b"x")
 
         await asyncio.gather(fail(), fail(), fail())
@@ -282,5 +283,5 @@ def test_answers_that_are_none() -> None:
     method: Method[bytes, control_pb2.InfoResponse] = Method(
         Channel.__new__(Channel), "/m", None, control_pb2.InfoResponse.FromString
     )
-    with pytest.raises(grpc.aio.AioRpcError, match="failed to unmarshal"):
+    with pytest.raises(AioRpcError, match="failed to unmarshal"):
         method.answer(b"\xff")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.runtime.sweep import init_pid
+from croze.runtime.beside import init_pid
 from tests.store.conftest import root_only
 
 pytestmark = [pytest.mark.root, root_only]
@@ -31,11 +31,11 @@ def file(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_the_pid_file_is_younger_than_the_process(file: Path) -> None:
-    assert init_pid(file) == int(file.read_text())
+    assert init_pid(str(file)) == int(file.read_text())
     os.utime(file, (1, 1))
-    assert init_pid(file) == 0
+    assert init_pid(str(file)) == 0
 
 
 def test_a_process_that_is_no_containers(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text(str(os.getpid()))
-    assert init_pid(tmp_path / "victim") == 0
+    assert init_pid(str(tmp_path / "victim")) == 0

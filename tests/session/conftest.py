@@ -11,10 +11,10 @@ import grpc.aio
 import pytest
 
 from croze.api import control_pb2
-from croze.rpc.call import Requests
+from croze.rpc.call import Requests, ServerCall
 from croze.rpc.channel import Channel
 from croze.rpc.server import Server
-from croze.rpc.servers import Context, aborting
+from croze.rpc.servers import aborting
 from croze.session.contract import Session
 from croze.session.manager import Sessions
 from croze.session.provider import LentService
@@ -46,7 +46,7 @@ class Daemon:
         self._server.add_methods("moby.buildkit.v1.Control", {"Session": handler})
 
     async def _session(
-        self, incoming: Requests[control_pb2.BytesMessage], context: Context
+        self, incoming: Requests[control_pb2.BytesMessage], context: ServerCall
     ) -> None:
         async with aborting(context):
             await self.sessions.handle(incoming, context)

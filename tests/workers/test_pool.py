@@ -14,7 +14,8 @@ from croze.aio.threads import in_thread
 from croze.errors import CrozeError, ExitError, InvalidRequest, NotFound, VertexDetail
 from croze.fs.tree.usage import usage
 from croze.workers import pool as pool_module
-from croze.workers.pool import TooMuchWork, WorkerDied, WorkerPool
+from croze.workers.nursery import Nursery
+from croze.workers.pool import FILE_WORK, TooMuchWork, WorkerDied, WorkerPool
 from croze.workers.shares import Shares, sharing
 from tests.workers import calls
 
@@ -69,6 +70,22 @@ async def test_a_nursery_that_died_is_replaced_and_with_it_its_workers() -> None
         first = await pool.run(os.getpid)
         await killed(parent(first), until=first)
         assert await pool.run(os.getpid) != first
+
+
+async def test_pools_with_one_nursery() -> None:
+    nursery = Nursery(FILE_WORK)
+    try:
+        async with WorkerPool(1, nursery=nursery) as one, WorkerPool(1, nursery=nursery) as other:
+            first, second = await one.run(os.getpid), await other.run(os.getpid)
+            assert first != second
+            assert parent(first) == parent(second)
+            await one.close()
+            assert await other.run(os.getpid) == second
+            await killed(parent(second), until=second)
+            assert await other.run(os.getpid) != second
+    finally:
+        nursery.close()
+    nursery.close()
 
 
 async def test_workers_share_what_is_loaded() -> None:

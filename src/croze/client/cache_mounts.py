@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeAlias
 
-import grpc
-import grpc.aio
-
 from croze.api import cachemounts_pb2 as wire
 from croze.api.attrs import to_attrs
 from croze.api.cachemounts_pb2_grpc import CacheMountsStub
@@ -15,6 +12,7 @@ from croze.client.plan import CacheSpec, SolvePlan
 from croze.client.solve import finish_caches, lent, prepare_caches
 from croze.errors import CrozeError, NotFound, Unsupported
 from croze.rpc.channel import Channel
+from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error
 
 Mount = wire.CacheMount

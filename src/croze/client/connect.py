@@ -6,9 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
-import grpc
-import grpc.aio
-
 from croze import errors
 from croze.api import control_pb2, worker_pb2
 from croze.api.control_pb2_grpc import ControlStub
@@ -19,6 +16,7 @@ from croze.files.peers import has_our_root
 from croze.rpc.channel import Channel
 from croze.rpc.clients import translated
 from croze.rpc.held import Work
+from croze.rpc.library import grpc
 from croze.rpc.tls import Tls, secure
 
 if TYPE_CHECKING:

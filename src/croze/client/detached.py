@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-import grpc.aio
 from msgspec.structs import replace
 
 from croze.api import builds_pb2, control_pb2
@@ -33,6 +32,7 @@ from croze.client.planning import planned
 from croze.client.solve import SolveResult, finish_caches, lent, new_id
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable, Unsupported
 from croze.rpc.clients import translated
+from croze.rpc.library import grpc
 
 if TYPE_CHECKING:
     from croze.client.connect import Client, Dial

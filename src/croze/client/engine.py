@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import grpc
-import grpc.aio
 from msgspec import Struct
 
 from croze.api import engine_pb2
 from croze.api.engine_pb2_grpc import EngineStub
 from croze.errors import InvalidRequest, Unsupported
 from croze.image.reference import parse
+from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error
 
 

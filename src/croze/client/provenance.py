@@ -9,8 +9,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import grpc.aio
-
 from croze.api import content_pb2, control_pb2
 from croze.api.content_pb2_grpc import ContentStub
 from croze.api.control_pb2_grpc import ControlStub
@@ -18,6 +16,7 @@ from croze.errors import Unsupported
 from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
 from croze.rpc.clients import translated
+from croze.rpc.library import grpc
 
 Mode = Literal["min", "max", "disabled"]
 

@@ -6,7 +6,6 @@ import io
 import socket
 from collections.abc import AsyncIterator
 
-import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from croze.aio.streams import on_sockets, serving
@@ -14,7 +13,8 @@ from croze.api import control_pb2
 from croze.client.connect import connect
 from croze.client.plan import SolvePlan
 from croze.progress.display import make_display, running
-from croze.rpc.call import Requests
+from croze.rpc.call import Requests, ServerCall
+from croze.rpc.library import grpc
 from croze.rpc.server import Server
 from croze.rpc.servers import Context
 from croze.session.manager import HEALTH_CHECK, Sessions
@@ -45,8 +45,8 @@ class _RehearsedDaemon:
     def __init__(self) -> None:
         self._sessions = Sessions()
 
-    async def session(self, requests: Requests[control_pb2.BytesMessage], context: Context) -> None:
-        await self._sessions.handle(requests, context)
+    async def session(self, requests: Requests[control_pb2.BytesMessage], call: ServerCall) -> None:
+        await self._sessions.handle(requests, call)
 
     async def solve(
         self, request: control_pb2.SolveRequest, context: Context

@@ -14,8 +14,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import grpc
-import grpc.aio
 from msgspec import Struct, field
 
 from croze import errors
@@ -32,6 +30,7 @@ from croze.files.settings import parse_json
 from croze.rpc.channel import LOST, Channel
 from croze.rpc.held import Work, solve_held
 from croze.rpc.http2.client import DRAINING
+from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error
 from croze.session.directories import make_directory
 from croze.session.provider import LentService

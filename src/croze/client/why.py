@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import grpc
-import grpc.aio
-
 from croze.api import why_pb2
 from croze.api.why_pb2_grpc import WhyStub
 from croze.errors import Unsupported
+from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error
 
 Explanation = why_pb2.ExplainResponse

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from croze.api import ops_pb2
 from croze.daemon.caches import opener
 from croze.daemon.config import Config
-from croze.daemon.content import ContentServices
 from croze.daemon.executing import Sources
 from croze.daemon.workers import Worker
-from croze.dockerfile.asking import CPU_S
+from croze.dockerfile.work import CPU_S
 from croze.gateway.contract import BridgeServices, Frontend
 from croze.gateway.dockerfile_frontend import NAME as DOCKERFILE
 from croze.gateway.frontends import builtin_frontends
@@ -24,6 +23,7 @@ from croze.solver.contract import Edge, OpContext
 from croze.solver.solver import Job
 from croze.sources.attestation_chain import AttestationChain, resolve_chain
 from croze.sources.facts import FactsWanted, SourceFacts, ask
+from croze.sources.images import Images
 from croze.sources.request import SourceRequest
 from croze.why.plan import PlatformEdge, plan
 from croze.why.recorder import Recorder
@@ -31,7 +31,7 @@ from croze.why.recorder import Recorder
 
 def bridges(
     config: Config,
-    content: ContentServices,
+    images: Images,
     sources: Sources,
     services: OpServices,
     worker: Worker,
@@ -52,9 +52,7 @@ def bridges(
         predicate_types: Sequence[str],
         ctx: OpContext,
     ) -> AttestationChain | None:
-        return await resolve_chain(
-            content.images, ref, platform, mode, predicate_types, ctx.sessions()
-        )
+        return await resolve_chain(images, ref, platform, mode, predicate_types, ctx.sessions())
 
     async def planner(
         job: Job, parts: Sequence[tuple[str, Edge, ops_pb2.Definition]]
@@ -63,7 +61,7 @@ def bridges(
 
     return BridgeServices(
         frontends=_frontends(config, readers),
-        images=content.images,
+        images=images,
         platforms=worker.platforms,
         worker=worker.record,
         source_meta=source_meta,

@@ -22,7 +22,6 @@ from croze.daemon.build_sources import (
     source_verifier,
 )
 from croze.daemon.caches import BuildCaches
-from croze.daemon.engine import Engine
 from croze.daemon.entitlements import Entitlements
 from croze.daemon.platform_check import platform_warnings
 from croze.daemon.provenance import BuildProvenance
@@ -30,6 +29,7 @@ from croze.daemon.recording import Recording, recording
 from croze.daemon.results import export_source
 from croze.daemon.sboms import with_own_sboms
 from croze.daemon.why_service import build_info
+from croze.daemon.workshop import Workshop
 from croze.dockerfile import LANGUAGE_VERSION
 from croze.errors import InvalidRequest
 from croze.export.contract import ExportContext, Exporter, ExportSource, InlineCache
@@ -69,22 +69,23 @@ class BuildPlan(Struct, frozen=True):
     compatibility: int
 
     @classmethod
-    async def of(cls, engine: Engine, request: control_pb2.SolveRequest) -> Self:
+    async def of(cls, workshop: Workshop, request: control_pb2.SolveRequest) -> Self:
         """Check a request, and read what it asks for. Raises `InvalidRequest`, and
         `PermissionDenied` for an entitlement that is not granted."""
         if not request.Ref:
             raise InvalidRequest("a solve needs a ref")
         compatibility = compatibility_version(request)
+        engine = workshop.engine
         granted = Entitlements.granted(
             request.Entitlements, engine.settings.entitlements, engine.worker.devices
         )
-        exports = wanted_exports(engine, request)
+        exports = wanted_exports(workshop, request)
         cache_exports = caches.wanted_exports(request.Cache)
-        await caches.check_exports(engine.cache_services, cache_exports)
+        await caches.check_exports(workshop.cache_services, cache_exports)
         for each in caches.wanted_imports(request.Cache):
             caches.wanted_mounts(each)
         options = LoadOptions(
-            caps=engine.bridges.llb_caps,
+            caps=workshop.bridges.llb_caps,
             check=granted.check,
             proxied=request.ProxyNetwork or engine.settings.config.proxy_network,
         )
@@ -95,24 +96,24 @@ class BuildPlan(Struct, frozen=True):
         return cls(exports, cache_exports, options, attests, facts, sessions, compatibility)
 
 
-async def run(engine: Engine, request: control_pb2.SolveRequest) -> dict[str, str]:
+async def run(workshop: Workshop, request: control_pb2.SolveRequest) -> dict[str, str]:
     """Solve and export. Bad requests are refused before anything is built."""
     request = with_own_frontend(request)
-    plan = await BuildPlan.of(engine, request)
+    plan = await BuildPlan.of(workshop, request)
     async with (
-        recording(engine.history, engine.telemetry, request) as record,
-        engine.local_sources.prefetching() as prefetch,
-        engine.solver.job(request.Ref, sessions=plan.sessions) as job,
+        recording(workshop.engine.history, workshop.engine.telemetry, request) as record,
+        workshop.local_sources.prefetching() as prefetch,
+        workshop.solver.job(request.Ref, sessions=plan.sessions) as job,
     ):
         record.begin(job)
-        response = await solve_and_export(engine, request, plan, job, record, prefetch)
+        response = await solve_and_export(workshop, request, plan, job, record, prefetch)
         # Who was told that the build is done may pull the plug.
-        engine.keys.flush()
+        workshop.engine.keys.flush()
         return response
 
 
 async def solve_and_export(
-    engine: Engine,
+    workshop: Workshop,
     request: control_pb2.SolveRequest,
     plan: BuildPlan,
     job: Job,
@@ -120,38 +121,38 @@ async def solve_and_export(
     prefetch: Prefetch,
 ) -> dict[str, str]:
     """The work of the job; the answer to the client."""
-    others = plan.cache_exports.others
-    mounts = BuildMounts(engine.mount_services, exported=any(each.mounts for each in others))
+    others, sessions = plan.cache_exports.others, workshop.engine.sessions
+    mounts = BuildMounts(workshop.mount_services, exported=any(each.mounts for each in others))
     job.set_value(CARRIED, mounts)
     job.set_value(BUILD_MOUNTS, mounts)
     async with (
         build_sources(job, plan.compatibility, prefetch),
         open_bridge(
-            engine.bridges,
+            workshop.bridges,
             job,
             session=request.Session,
             load_options=plan.options,
             policies=source_policies(request),
-            verifier=source_verifier(engine.sessions, request),
+            verifier=source_verifier(sessions, request),
             root=root_request(request),
         ) as bridge,
-        engine.recorder.watching(job, lambda: build_info(engine, request), bridge.definitions),
-        solved(engine, bridge, request) as result,
+        workshop.recorder.watching(job, lambda: build_info(sessions, request), bridge.definitions),
+        solved(workshop, bridge, request) as result,
     ):
         await evaluate(result)
         build_caches = BuildCaches(
-            engine.cache_services,
+            workshop.cache_services,
             plan.cache_exports,
             job,
             request.Session,
             mounts,
             bridge.definitions,
         )
-        return await deliver(engine, request, plan, bridge, record, result, build_caches)
+        return await deliver(workshop, request, plan, bridge, record, result, build_caches)
 
 
 async def deliver(
-    engine: Engine,
+    workshop: Workshop,
     request: control_pb2.SolveRequest,
     plan: BuildPlan,
     bridge: BuildBridge,
@@ -160,12 +161,13 @@ async def deliver(
     build_caches: BuildCaches,
 ) -> dict[str, str]:
     """Export an evaluated result, and its caches; the answer to the client."""
-    provenance = BuildProvenance.of(engine, bridge.job, result, plan.facts, record.usage)
+    results = workshop.cache_services.results
+    provenance = BuildProvenance.of(results, bridge.job, result, plan.facts, record.usage)
     result = await plan.attests.scanned(bridge, result)
     exported = await export_source(result, plan.sessions)
-    exported = with_own_sboms(exported, engine.export_services.pool, plan.sessions)
+    exported = with_own_sboms(exported, workshop.export_services.pool, plan.sessions)
     source = provenance.attach(exported, plan.attests.provenance)
-    more = await session_exports(engine, request, result, first_id=len(plan.exports))
+    more = await session_exports(workshop, request, result, first_id=len(plan.exports))
     exports, warnings = [*plan.exports, *more], warnings_of(request, source)
     for text in () if exports else warnings:
         bridge.warn(VertexWarning("", 1, text))
@@ -185,7 +187,7 @@ async def deliver(
     for answer in answers:
         response.update(answer)
     if request.EnableSessionExporter:
-        await finalize_export(await engine.sessions.get(request.Session), response)
+        await finalize_export(await workshop.engine.sessions.get(request.Session), response)
     return response
 
 
@@ -221,9 +223,9 @@ def warnings_of(request: control_pb2.SolveRequest, source: ExportSource) -> Sequ
     )
 
 
-def wanted_exports(engine: Engine, request: control_pb2.SolveRequest) -> list[WantedExport]:
+def wanted_exports(workshop: Workshop, request: control_pb2.SolveRequest) -> list[WantedExport]:
     """The request's exporters, opened."""
-    return opened(engine, asked_exports(request), first_id=0)
+    return opened(workshop, asked_exports(request), first_id=0)
 
 
 def asked_exports(request: control_pb2.SolveRequest) -> list[tuple[str, dict[str, str]]]:
@@ -240,30 +242,30 @@ def asked_exports(request: control_pb2.SolveRequest) -> list[tuple[str, dict[str
 
 
 async def session_exports(
-    engine: Engine, request: control_pb2.SolveRequest, result: BridgeResult, *, first_id: int
+    workshop: Workshop, request: control_pb2.SolveRequest, result: BridgeResult, *, first_id: int
 ) -> list[WantedExport]:
     """What the client adds when it knows the result."""
     if not request.EnableSessionExporter:
         return []
-    session = await engine.sessions.get(request.Session)
+    session = await workshop.engine.sessions.get(request.Session)
     refs = [ref.id for ref in result.by_key().values() if ref is not None]
     exporters = await find_exporters(session, result.metadata, refs)
-    return opened(engine, [(e.Type, of_attrs(e.Attrs)) for e in exporters], first_id=first_id)
+    return opened(workshop, [(e.Type, of_attrs(e.Attrs)) for e in exporters], first_id=first_id)
 
 
 def opened(
-    engine: Engine, exporters: Sequence[tuple[str, Mapping[str, str]]], *, first_id: int
+    workshop: Workshop, exporters: Sequence[tuple[str, Mapping[str, str]]], *, first_id: int
 ) -> list[WantedExport]:
     """Exporters of these types and attributes, numbered."""
     return [
-        WantedExport(str(first_id + number), open_exporter(kind, attrs, engine.export_services))
+        WantedExport(str(first_id + number), open_exporter(kind, attrs, workshop.export_services))
         for number, (kind, attrs) in enumerate(exporters)
     ]
 
 
 @asynccontextmanager
 async def solved(
-    engine: Engine, bridge: BuildBridge, request: control_pb2.SolveRequest
+    workshop: Workshop, bridge: BuildBridge, request: control_pb2.SolveRequest
 ) -> AsyncIterator[BridgeResult]:
     """Run the frontend here, or let the client drive the bridge from its side, which it then may
     go on to do while inside."""
@@ -279,7 +281,7 @@ async def solved(
             )
         )
         return
-    async with engine.forwarder.serving(request.Ref, bridge, frontend_inputs(request)) as served:
+    async with workshop.forwarder.serving(request.Ref, bridge, frontend_inputs(request)) as served:
         yield await served.result()
 
 

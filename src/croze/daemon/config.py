@@ -17,7 +17,7 @@ import msgspec
 
 from croze.daemon.config_keys import canonical, remarks
 from croze.daemon.sizes import DiskSpace, Duration
-from croze.dockerfile.asking import CPU_S
+from croze.dockerfile.work import CPU_S
 from croze.errors import InvalidRequest
 
 Toml = dict[str, Any]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -12,19 +14,18 @@ from croze.daemon.config import RegistrySection
 from croze.daemon.config_keys import snapshotter_named
 from croze.daemon.outside import Outside
 from croze.daemon.settings import Settings
-from croze.registry.client import Registry
-from croze.registry.hosts import RegistryConfig
-from croze.remotecache.objects.gha_signatures import SignatureRules, Signatures
-from croze.remotecache.objects.opened import KINDS as OBJECT_KINDS
-from croze.remotecache.objects.opened import ObjectCaches
 from croze.session.manager import Sessions
-from croze.sigstore.environment import TRUSTED_ROOT
-from croze.sigstore.verifier import SigstoreVerifier
-from croze.sources.content import Access, Locks, fetcher_of
-from croze.sources.images import Images
 from croze.store.contract import BlobFetcher
 from croze.store.open import Store, open_store
 from croze.workers.pool import WorkerPool
+
+if TYPE_CHECKING:
+    from croze.registry.client import Registry
+    from croze.registry.hosts import RegistryConfig
+    from croze.remotecache.objects.gha_signatures import Signatures
+    from croze.remotecache.objects.opened import ObjectCaches
+    from croze.sources.content import Access
+    from croze.sources.images import Images
 
 
 class ContentServices(Struct, frozen=True):
@@ -32,42 +33,83 @@ class ContentServices(Struct, frozen=True):
 
     store: Store
     sessions: Sessions
-    registry: Registry
-    images: Images
-    objects: ObjectCaches
+    elsewhere: Elsewhere
+
+    def images(self) -> Images:
+        """Images by name, here or in registries."""
+        from croze.sources.images import Images
+
+        return Images(self.elsewhere.access, self.store.blobs, self.store.images)
+
+
+class Elsewhere:
+    """Registries and caches of objects, each loaded and opened when something wants it."""
+
+    def __init__(self, settings: Settings, sessions: Sessions) -> None:
+        self._settings = settings
+        self._sessions = sessions
+
+    @cached_property
+    def registry(self) -> Registry:
+        from croze.registry.client import Registry
+
+        config = self._settings.config
+        return Registry(
+            registry_configs(config.registry),
+            max_concurrency=config.system.max_registry_concurrency,
+        )
+
+    @cached_property
+    def access(self) -> Access:
+        from croze.sources.content import Access, Locks
+
+        return Access(self.registry, self._sessions, Locks())
+
+    @cached_property
+    def objects(self) -> ObjectCaches:
+        from croze.remotecache.objects.opened import ObjectCaches
+
+        return ObjectCaches(_signatures(self._settings))
+
+    def fetcher(self, origin: Mapping[str, str]) -> BlobFetcher:
+        """What fetches a lazy blob that came from there."""
+        from croze.remotecache.objects.opened import KINDS
+        from croze.sources.content import fetcher_of
+
+        if origin.get("kind") in KINDS:
+            return self.objects.fetcher(origin)
+        return fetcher_of(self.access, origin)
+
+    async def close(self) -> None:
+        opened = vars(self)
+        if "objects" in opened:
+            await self.objects.close()
+        if "registry" in opened:
+            await self.registry.close()
 
 
 async def open_content(
     settings: Settings, pool: WorkerPool, outside: Outside, stack: AsyncExitStack
 ) -> ContentServices:
-    config = settings.config
     sessions = Sessions(outside.dial)
-    registry = Registry(
-        registry_configs(config.registry), max_concurrency=config.system.max_registry_concurrency
-    )
-    stack.push_async_callback(registry.close)
-    access = Access(registry, sessions, Locks())
-    objects = ObjectCaches(_signatures(settings))
-    stack.push_async_callback(objects.close)
-
-    def fetcher(origin: Mapping[str, str]) -> BlobFetcher:
-        if origin.get("kind") in OBJECT_KINDS:
-            return objects.fetcher(origin)
-        return fetcher_of(access, origin)
-
+    elsewhere = Elsewhere(settings, sessions)
+    stack.push_async_callback(elsewhere.close)
     store = await open_store(
         settings.root,
         pool,
-        snapshotter=snapshotter_named(config.worker.oci.snapshotter),
-        fetchers=fetcher,
+        snapshotter=snapshotter_named(settings.config.worker.oci.snapshotter),
+        fetchers=elsewhere.fetcher,
     )
     stack.push_async_callback(store.close)
-    images = Images(access, store.blobs, store.images)
-    return ContentServices(store, sessions, registry, images, objects)
+    return ContentServices(store, sessions, elsewhere)
 
 
 def _signatures(settings: Settings) -> Signatures:
     """How caches in GitHub's service are signed."""
+    from croze.remotecache.objects.gha_signatures import SignatureRules, Signatures
+    from croze.sigstore.environment import TRUSTED_ROOT
+    from croze.sigstore.verifier import SigstoreVerifier
+
     gha = settings.config.cache.gha
     policy = gha.verify.policy
     return Signatures(
@@ -81,6 +123,8 @@ def _signatures(settings: Settings) -> Signatures:
 
 def registry_configs(configured: Mapping[str, RegistrySection]) -> dict[str, RegistryConfig]:
     """The file's `[registry."host"]` tables, for the client."""
+    from croze.registry.hosts import RegistryConfig
+
     return {
         host: RegistryConfig(
             mirrors=tuple(entry.mirrors),

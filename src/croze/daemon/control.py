@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from croze.api import control_pb2, control_pb2_grpc
 from croze.api.detached import DETACHED
-from croze.daemon import build, workers
+from croze.daemon import workers
 from croze.daemon.engine import Engine
+from croze.daemon.opening import WorkshopOpening
 from croze.daemon.status import responses, timestamp
 from croze.dockerfile import LANGUAGE_VERSION
 from croze.errors import UnknownJob
-from croze.rpc.call import Requests
+from croze.rpc.call import Requests, ServerCall
 from croze.rpc.servers import Context, aborting, unary
-from croze.solver.solver import Job
 from croze.store.contract import PrunePolicy, UsageRecord
 from croze.store.filters import parse
 from croze.workers.shares import sharing
+
+if TYPE_CHECKING:
+    from croze.solver.solver import Job, Solver
 
 CLOCK_HEADER = "buildkit-current-timestamp"
 STATUS_PAUSE_S = 0.005
@@ -27,8 +31,9 @@ STATUS_PAUSE_S = 0.005
 class ControlService(control_pb2_grpc.ControlServicer):
     """The `Control` service; everything it needs is in the engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, opening: WorkshopOpening) -> None:
         self._engine = engine
+        self._opening = opening
 
     async def Solve(
         self, request: control_pb2.SolveRequest, context: Context
@@ -41,14 +46,18 @@ class ControlService(control_pb2_grpc.ControlServicer):
                     detached=DETACHED in (context.invocation_metadata() or ()),
                 )
             except Exception:
-                self._engine.solver.refuse(request.Ref)  # where it came to no job
+                workshop = await self._opening.workshop()
+                workshop.solver.refuse(request.Ref)  # where it came to no job
                 raise
             return control_pb2.SolveResponse(ExporterResponse=response)
         raise AssertionError("aborting always raises")
 
     async def _build(self, request: control_pb2.SolveRequest) -> dict[str, str]:
         with self._engine.activity.one(), self._engine.builds.one(), sharing(request.Ref):
-            response = await build.run(self._engine, request)
+            workshop = await self._opening.workshop()
+            from croze.daemon import build
+
+            response = await build.run(workshop, request)
         self._engine.gc.nudge()
         return response
 
@@ -62,31 +71,31 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def _status(self, ref: str) -> AsyncIterator[control_pb2.StatusResponse]:
         """The status of a build that runs, is about to, or is on record."""
-        solver, history = self._engine.solver, self._engine.history
+        solver, history = (await self._opening.workshop()).solver, self._engine.history
         record = await history.find(ref) if not solver.has_job(ref) else None
         if record is not None:
             for response in history.log_of(record):
                 yield response
             return
-        job = await self._find_job(ref)
+        job = await self._find_job(solver, ref)
         if job is None:
             return  # Why is the answer of Solve; an error here could overtake it.
         async for batch in job.events(pause_s=STATUS_PAUSE_S):
             for response in responses(batch):
                 yield response
 
-    async def _find_job(self, ref: str) -> Job | None:
+    async def _find_job(self, solver: Solver, ref: str) -> Job | None:
         """A Solve that has arrived is waited for as long as it takes to begin: what comes before
         the job takes time on a busy machine."""
         while True:
             try:
-                return await self._engine.solver.find_job(ref)
+                return await solver.find_job(ref)
             except UnknownJob:
                 if not self._engine.running.has(ref):
                     raise
 
     async def Session(  # type: ignore[override]  # answers through `context.write`
-        self, request_iterator: Requests[control_pb2.BytesMessage], context: Context
+        self, request_iterator: Requests[control_pb2.BytesMessage], context: ServerCall
     ) -> None:
         async with aborting(context):
             with self._engine.activity.one():
@@ -123,7 +132,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         async with aborting(context):
             async for record in self._engine.store.refs.prune([prune_policy(request)]):
                 yield usage(record)
-            await self._engine.solver.forget_lost()
+            await self._opening.forget_lost()
 
     async def ListenBuildHistory(
         self, request: control_pb2.BuildHistoryRequest, context: Context

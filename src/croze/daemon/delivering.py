@@ -6,12 +6,10 @@ import shutil
 from contextlib import AsyncExitStack
 
 from croze.aio.threads import in_thread
-from croze.daemon.config import HistoryLimits
 from croze.daemon.content import ContentServices
 from croze.daemon.settings import Settings
 from croze.export.contract import ExportServices
 from croze.fs.content.checksum import Query
-from croze.history.history import Expiry
 from croze.ops.results import RefResults, ref_of
 from croze.ops.services import OpServices
 from croze.remotecache.exporter import CacheServices
@@ -29,8 +27,8 @@ def cache_services(content: ContentServices, results: RefResults) -> CacheServic
         refs=content.store.refs,
         blobs=content.store.blobs,
         sessions=content.sessions,
-        registry=content.registry,
-        objects=content.objects,
+        registry=content.elsewhere.registry,
+        objects=content.elsewhere.objects,
     )
 
 
@@ -59,13 +57,9 @@ def export_services(content: ContentServices, pool: WorkerPool) -> ExportService
         blobs=content.store.blobs,
         images=content.store.images,
         sessions=content.sessions,
-        registry=content.registry,
+        registry=content.elsewhere.registry,
         pool=pool,
     )
-
-
-def expiry(limits: HistoryLimits | None) -> Expiry:
-    return Expiry(limits.max_age.seconds, limits.max_entries) if limits else Expiry()
 
 
 def open_recorder(settings: Settings, stack: AsyncExitStack) -> Recorder:

@@ -18,12 +18,10 @@ import msgspec
 
 from croze.aio.threads import in_thread
 from croze.daemon.engine import Engine
-from croze.daemon.inner import own_channel
 from croze.daemon.listen import own_socket
-from croze.daemon.run_image import open_image
+from croze.daemon.opening import WorkshopOpening
 from croze.daemon.sockets import bind_tcp, passed_sockets, tls_context
 from croze.errors import InvalidRequest
-from croze.rpc.channel import Channel
 from croze.rpc.server import Server
 
 log = logging.getLogger(__name__)
@@ -31,11 +29,15 @@ log = logging.getLogger(__name__)
 CONTAINERS = "containers"
 
 if TYPE_CHECKING:
+    from croze.daemon.workshop import Workshop
     from croze.engineapi.contract import Services
+    from croze.rpc.channel import Channel
 
 
 @asynccontextmanager
-async def docker_api(engine: Engine, server: Server) -> AsyncIterator[None]:
+async def docker_api(
+    engine: Engine, opening: WorkshopOpening, server: Server
+) -> AsyncIterator[None]:
     """Serve inside. Raises `InvalidRequest` if the address can't be had."""
     if not engine.settings.docker_api:
         yield
@@ -43,7 +45,7 @@ async def docker_api(engine: Engine, server: Server) -> AsyncIterator[None]:
     with _bound(engine) as (sock, context):
         failed: BaseException | None = None
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(_serve(engine, server, sock, context))
+            task = group.create_task(_serve(engine, opening, server, sock, context))
             try:
                 yield
             except BaseException as error:  # raised below: not to come out as a group
@@ -94,7 +96,11 @@ def _passed(address: str) -> Iterator[socket.socket]:
 
 
 async def _serve(
-    engine: Engine, server: Server, sock: socket.socket, context: ssl.SSLContext | None
+    engine: Engine,
+    opening: WorkshopOpening,
+    server: Server,
+    sock: socket.socket,
+    context: ssl.SSLContext | None,
 ) -> None:
     """From the first client on, until cancelled."""
     sock.setblocking(False)
@@ -103,7 +109,7 @@ async def _serve(
     try:
         async with AsyncExitStack() as stack:
             with engine.activity.one():  # somebody waits for it
-                await _enter(stack, engine, server, sock, context)
+                await _enter(stack, await opening.workshop(), server, sock, context)
             await asyncio.Event().wait()
     except Exception:  # the daemon builds on for its other clients
         log.exception("Docker's API is no longer served")
@@ -111,17 +117,18 @@ async def _serve(
 
 async def _enter(
     stack: AsyncExitStack,
-    engine: Engine,
+    workshop: Workshop,
     server: Server,
     sock: socket.socket,
     context: ssl.SSLContext | None,
 ) -> None:
     """Load what serves the API, which takes a while, and serve on the socket."""
+    from croze.daemon.inner import own_channel
     from croze.engineapi.app import serving
 
-    folder = engine.settings.root / "inner"
+    folder = workshop.engine.settings.root / "inner"
     channel = await stack.enter_async_context(own_channel(server, folder))
-    services = _services(engine, server, channel)
+    services = _services(workshop, server, channel)
     await stack.enter_async_context(services.containers.running())
     await stack.enter_async_context(serving(sock, services, context))
 
@@ -143,13 +150,15 @@ async def _somebody(sock: socket.socket) -> None:
         loop.remove_reader(sock)
 
 
-def _services(engine: Engine, server: Server, channel: Channel) -> Services:
+def _services(workshop: Workshop, server: Server, channel: Channel) -> Services:
+    from croze.daemon.run_image import open_image
     from croze.engineapi.containers.manager import Containers
     from croze.engineapi.contract import DaemonInfo, Services
     from croze.engineapi.events import EventLog
     from croze.engineapi.running import NamedBuilds
     from croze.engineapi.uploads import Uploads
 
+    engine = workshop.engine
     settings, store = engine.settings, engine.store
     events = EventLog(store.images)
     return Services(
@@ -165,7 +174,7 @@ def _services(engine: Engine, server: Server, channel: Channel) -> Services:
         images=store.images,
         refs=store.refs,
         sessions=engine.sessions,
-        access=engine.images.access,
+        access=workshop.images.access,
         serve=server.serve,
         channel=channel,
         running=NamedBuilds(),
@@ -176,7 +185,7 @@ def _services(engine: Engine, server: Server, channel: Channel) -> Services:
             store.refs,
             engine.executor,
             events,
-            lambda name, platform: open_image(engine, name, platform),
+            lambda name, platform: open_image(workshop, name, platform),
             engine.activity.one,
             engine.worker.host_gateway,
         ),

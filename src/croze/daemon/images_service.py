@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from croze.api import engine_pb2, engine_pb2_grpc
-from croze.daemon import run_image
 from croze.daemon.engine import Engine
+from croze.daemon.opening import WorkshopOpening
 from croze.daemon.status import timestamp
 from croze.errors import NotFound
 from croze.image import platform as platforms
@@ -20,8 +20,9 @@ from croze.store.present import present_blobs, present_manifests
 class EngineService(engine_pb2_grpc.EngineServicer):
     """What `crozed` offers beyond BuildKit's services."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, opening: WorkshopOpening) -> None:
         self._engine = engine
+        self._opening = opening
 
     @unary
     async def ListImages(
@@ -49,10 +50,13 @@ class EngineService(engine_pb2_grpc.EngineServicer):
         self, request_iterator: AsyncIterator[engine_pb2.RunRequest], context: Context
     ) -> None:
         async with aborting(context):
+            workshop = await self._opening.workshop()
+            from croze.daemon import run_image
+
             outgoing = run_image.RunOutput()
             with self._engine.activity.one():
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(run_image.run(self._engine, request_iterator, outgoing))
+                    group.create_task(run_image.run(workshop, request_iterator, outgoing))
                     await outgoing.pump(context.write)
 
 

@@ -59,16 +59,8 @@ def set_up_logging(settings: Settings) -> None:
     root.addHandler(handler)
     level = settings.config.log.level.upper() or "INFO"
     root.setLevel("DEBUG" if settings.debug else LEVELS.get(level, level))
-    for name in ("asyncio", "grpc._cython.cygrpc", "hpack"):  # hpack tells the values of headers
+    for name in ("asyncio", "hpack"):  # hpack tells the values of headers
         logging.getLogger(name).setLevel("INFO")
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_of_ours)
-
-
-def _is_of_ours(record: logging.LogRecord) -> bool:
-    """grpc tells as an error, with its traceback, that a peer has gone before it could be told how
-    its call ended."""
-    failed = record.exc_info and record.exc_info[0]
-    return not failed or failed.__name__ != "ExecuteBatchError"
 
 
 def program() -> str:
@@ -127,7 +119,6 @@ def run(settings: Settings) -> int:
 
     outside = Outside.start()
     from croze.daemon.server import serve
-    from croze.workers.pool import WorkerPool
 
     os.umask(0o077)  # what an image's files are like, those who make them say
     take_all_descriptors()
@@ -135,8 +126,7 @@ def run(settings: Settings) -> int:
         log.warning("%s", warning)
     own_state_dir(settings.root)
     take_private_mounts()
-    pool = WorkerPool(settings.workers)
-    asyncio.run(serve(settings, pool, outside))
+    asyncio.run(serve(settings, outside))
     return 0
 
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from croze.daemon.config import OciWorker
 from croze.errors import InvalidRequest
-from croze.runtime.cni import CniNetwork
 from croze.runtime.cni_config import (
     DEBIAN_PLUGINS,
     DEFAULT_CONFIG,
@@ -21,7 +21,9 @@ from croze.runtime.cni_config import (
 )
 from croze.runtime.contract import NetworkMode
 from croze.runtime.network import NetworkProvider, NoNetwork, default_networks
-from croze.runtime.slirp import SlirpNetwork
+
+if TYPE_CHECKING:
+    from croze.runtime.cni import CniNetwork
 
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 
@@ -64,6 +66,8 @@ async def networks(
         case "none":
             return {**providers, "sandbox": NoNetwork()}
         case "slirp4netns":
+            from croze.runtime.slirp import SlirpNetwork
+
             slirp = SlirpNetwork(folder)
             stack.push_async_callback(slirp.close)
             return {**providers, "sandbox": slirp}
@@ -88,6 +92,8 @@ def _config(worker: OciWorker, mode: str) -> NetworkConfig:
 async def _cni(
     config: NetworkConfig, worker: OciWorker, folder: Path, stack: AsyncExitStack
 ) -> CniNetwork:
+    from croze.runtime.cni import CniNetwork
+
     attached = folder / "networks"
     attached.mkdir(mode=0o700, exist_ok=True)
     network = CniNetwork(

@@ -6,16 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 
-import grpc
 from msgspec import Struct, field
 
-from croze.api import control_pb2
+from croze.api import control_pb2, otlp_pb2
 from croze.daemon.calls import WatchedCalls
+from croze.rpc.library import grpc
 from croze.telemetry import environment
 from croze.telemetry.export import MetricReader, SpanBatches
 from croze.telemetry.machine import SharedSamples
 from croze.telemetry.metrics import Instrument, InstrumentationScope, Metrics
-from croze.telemetry.send import METRICS_METHOD, TRACES_METHOD, sender
 from croze.telemetry.traces import Traces
 
 SERVICE_NAME = "buildkitd"
@@ -92,20 +91,32 @@ async def measuring(env: Mapping[str, str]) -> AsyncIterator[Telemetry]:
     """Telemetry that sends what the environment asks for, also the last of it on the way out.
     Raises `InvalidRequest` for an exporter or a protocol that there is none of."""
     resource = environment.resource(env, SERVICE_NAME)
-    loops: list[Callable[[], Coroutine[None, None, None]]] = []
-    metrics, spans = Metrics(), None
-    if (target := environment.traces_target(env)) is not None:
-        delay_s = environment.milliseconds(env, "OTEL_BSP_SCHEDULE_DELAY", 5.0)
-        spans = SpanBatches(sender(target, TRACES_METHOD), delay_s)
-        loops.append(spans.run)
-    if (target := environment.metrics_target(env)) is not None:
-        interval_s = environment.milliseconds(env, "OTEL_METRIC_EXPORT_INTERVAL", 60.0)
-        loops.append(
-            MetricReader(sender(target, METRICS_METHOD), metrics, resource, interval_s).run
-        )
+    metrics = Metrics()
+    spans, loops = _exporting(env, metrics, resource)
     traces = Traces(resource, spans)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(loop()) for loop in loops]
         yield Telemetry(metrics, build_metrics(metrics), WatchedCalls(metrics, traces), traces)
         for task in tasks:
             task.cancel()
+
+
+def _exporting(
+    env: Mapping[str, str], metrics: Metrics, resource: otlp_pb2.Resource
+) -> tuple[SpanBatches | None, list[Callable[[], Coroutine[None, None, None]]]]:
+    """What is sent, by loops to be run."""
+    spans, loops = None, list[Callable[[], Coroutine[None, None, None]]]()
+    traces_to, metrics_to = environment.traces_target(env), environment.metrics_target(env)
+    if traces_to is None and metrics_to is None:
+        return spans, loops
+    from croze.telemetry.send import METRICS_METHOD, TRACES_METHOD, sender
+
+    if traces_to is not None:
+        delay_s = environment.milliseconds(env, "OTEL_BSP_SCHEDULE_DELAY", 5.0)
+        spans = SpanBatches(sender(traces_to, TRACES_METHOD), delay_s)
+        loops.append(spans.run)
+    if metrics_to is not None:
+        interval_s = environment.milliseconds(env, "OTEL_METRIC_EXPORT_INTERVAL", 60.0)
+        reader = MetricReader(sender(metrics_to, METRICS_METHOD), metrics, resource, interval_s)
+        loops.append(reader.run)
+    return spans, loops

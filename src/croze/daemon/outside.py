@@ -1,11 +1,12 @@
-"""A small process of the daemon's that stays in the mount namespace that the daemon was started in.
+"""A small process of the daemon's that stays in the mount namespace that the daemon was started in,
+and outlives it long enough to kill its containers.
 
-The daemon itself leaves for one of its own. Clients on the same machine lend it directories
+The daemon itself leaves for a namespace of its own. Clients on the same machine lend it directories
 (`croze.session.hostdir`), but only to a process that has the very files before it that they have:
 in a mount namespace of its own, a daemon could be any container's. So this process makes the
 connections, of which the kernel remembers who made them, and hands them over.
 
-It is forked before anything is opened, and ends with the daemon.
+What it does there is in `runtime.beside`.
 """
 
 from __future__ import annotations
@@ -14,34 +15,65 @@ import asyncio
 import os
 import signal
 import socket
-from contextlib import ExitStack, suppress
-from typing import NoReturn
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
 
 from croze.aio.descriptors import receive_fd
 from croze.aio.streams import readable
 from croze.aio.threads import finish
+from croze.runtime import beside
 
-CONNECTED, FAILED = b"y", b"n"
-LARGEST_NAME_BYTES = 256
+_PATIENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends the daemon, and may be sent to all its processes, does not end this one."""
 
 
 class Outside:
     """The daemon's end of the process that stayed outside."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, child: subprocess.Popen[bytes] | None = None) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self._child = child
         self._lock = asyncio.Lock()
 
     @classmethod
     def start(cls) -> Outside:
-        """Fork the process. To be called before there are threads."""
+        """Start the process, before there are threads. Nobody waits until it is there."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        if os.fork() == 0:
-            ours.close()
-            _run(theirs)
-        theirs.close()
-        return cls(ours)
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, _PATIENT)  # a child inherits that
+        try:
+            with theirs:
+                child = subprocess.Popen(
+                    [sys.executable, "-I", "-S", beside.__file__, str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                    cwd="/",
+                )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        return cls(ours, child)
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
+    def watch(self, pids: Path) -> None:
+        """From now on the containers whose pid files are there, named after them, die with the
+        daemon. For one that is alone on its state directory."""
+        self._sock.send(beside.WATCH + os.fsencode(os.path.abspath(pids)))
+
+    def close(self) -> None:
+        """End it without its doing anything. Idempotent."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+        self._sock.close()
 
     async def dial(self, name: str) -> socket.socket:
         """See `session.contract.Dial`."""
@@ -53,36 +85,9 @@ class Outside:
                 return sock
 
     async def _dial(self, name: str, unwanted: ExitStack) -> socket.socket:
-        self._sock.send(name.encode())
+        self._sock.send(beside.CONNECT + name.encode())
         await readable(self._sock)
         answer, fd = receive_fd(self._sock, 1)
-        if answer != CONNECTED or fd is None:
+        if answer != beside.CONNECTED or fd is None:
             raise ConnectionRefusedError(f"could not connect to {name}")
         return unwanted.enter_context(socket.socket(fileno=fd))
-
-
-def _run(orders: socket.socket) -> NoReturn:
-    """In the process itself, until the daemon's end is closed."""
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        # What the daemon was given, such as sockets and pipes that others wait on, is the daemon's.
-        for fd in map(int, os.listdir("/proc/self/fd")):
-            if fd > 2 and fd != orders.fileno():
-                with suppress(OSError):
-                    os.close(fd)
-        while name := orders.recv(LARGEST_NAME_BYTES):
-            _connect(orders, name)
-    finally:
-        os._exit(0)
-
-
-def _connect(orders: socket.socket, name: bytes) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
-        sock.setblocking(False)
-        try:
-            sock.connect(b"\0" + name)
-        except (OSError, ValueError):
-            orders.send(FAILED)
-        else:
-            socket.send_fds(orders, [CONNECTED], [sock.fileno()])

@@ -19,7 +19,6 @@ from croze.attest.provenance import (
     marshalled,
 )
 from croze.cachekeys.contract import StoredResult
-from croze.daemon.engine import Engine
 from croze.daemon.recording import Recording
 from croze.daemon.results import result_platforms
 from croze.export.contract import Attestation, ExportSource, PlatformResult
@@ -44,7 +43,7 @@ class BuildProvenance(Struct):
     @classmethod
     def of(
         cls,
-        engine: Engine,
+        results: ResultStore,
         job: Job,
         result: BridgeResult,
         facts: BuildFacts,
@@ -52,7 +51,7 @@ class BuildProvenance(Struct):
     ) -> Self:
         """The provenance of a result that was evaluated; what went into it is looked up now."""
         went_in = accounts(job, result, result_platforms(result))
-        return cls(job, engine.cache_services.results, facts, result, went_in, usage)
+        return cls(job, results, facts, result, went_in, usage)
 
     def attach(self, source: ExportSource, options: ProvenanceOptions | None) -> ExportSource:
         """The result with an attestation for each platform, if it is to have any. Raises when what

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import get_args
 
 from croze.api import engine_pb2
-from croze.daemon.engine import Engine
+from croze.daemon.workshop import Workshop
 from croze.errors import InvalidRequest
 from croze.image import config as configs
 from croze.image import platform as platforms
@@ -20,7 +20,7 @@ from croze.runtime.errors import StartError
 from croze.sources.contract import SourceContext
 from croze.sources.request import SourceRequest
 from croze.status import Silent
-from croze.store.contract import ImmutableRef, MutableRef
+from croze.store.contract import ImmutableRef, MutableRef, RefStore
 
 Incoming = AsyncIterator[engine_pb2.RunRequest]
 Write = Callable[[engine_pb2.RunResponse], Awaitable[None]]
@@ -60,14 +60,14 @@ def _size(response: engine_pb2.RunResponse) -> int:
     return len(response.stdout) + len(response.stderr)
 
 
-async def run(engine: Engine, incoming: Incoming, outgoing: RunOutput) -> None:
+async def run(workshop: Workshop, incoming: Incoming, outgoing: RunOutput) -> None:
     """Serve one `Run` call: the last message carries the exit code. Raises `NotFound` for an
     unknown image and what `Executor.run` raises."""
     start = await _first(incoming)
-    config, ref = await open_image(engine, reference.normalize(start.image), start.platform)
+    config, ref = await open_image(workshop, reference.normalize(start.image), start.platform)
     spec_network = network_mode(start.network)
     process = process_of(start, config)
-    async with _writable(engine, ref) as root:
+    async with _writable(workshop.engine.store.refs, ref) as root:
         spec = ContainerSpec(
             root=await root.mounts(readonly=False),
             hostname=start.hostname or "croze",
@@ -84,7 +84,7 @@ async def run(engine: Engine, incoming: Incoming, outgoing: RunOutput) -> None:
             backlog=outgoing.backlog,
         )
         async with (
-            engine.executor.start(spec, process, stdio) as container,
+            workshop.engine.executor.start(spec, process, stdio) as container,
             asyncio.TaskGroup() as group,
         ):
             feeding = group.create_task(_feed(incoming, stdin, resize, container.kill))
@@ -113,27 +113,27 @@ async def _first(incoming: Incoming) -> engine_pb2.RunStart:
 
 
 async def open_image(
-    engine: Engine, name: str, target: str
+    workshop: Workshop, name: str, target: str
 ) -> tuple[RunConfig, ImmutableRef | None]:
     """An image's settings and its (lazy) filesystem, by its full name and a platform or none."""
     platform = platforms.normalize(
         platforms.parse(target) if target else platforms.default_platform()
     )
-    resolved = await engine.images.resolve_config(name, platform, "local", ())
+    resolved = await workshop.images.resolve_config(name, platform, "local", ())
     request = SourceRequest(
         f"docker-image://{name}", {"image.resolvemode": "local"}, platform=platform
     )
-    source = engine.image_sources.open(request)
+    source = workshop.image_sources.open(request)
     context = SourceContext(sessions=(), progress=Silent())
     await source.key(context, 0)
     return configs.parse(resolved.config).config, await source.snapshot(context)
 
 
 @asynccontextmanager
-async def _writable(engine: Engine, ref: ImmutableRef | None) -> AsyncIterator[MutableRef]:
+async def _writable(refs: RefStore, ref: ImmutableRef | None) -> AsyncIterator[MutableRef]:
     """A throw-away layer over the image."""
     try:
-        layer = await engine.store.refs.new(ref, description="container", record_type="internal")
+        layer = await refs.new(ref, description="container", record_type="internal")
     finally:
         if ref is not None:
             await ref.release()

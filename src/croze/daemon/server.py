@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -14,16 +13,15 @@ from pathlib import Path
 
 from croze.api import (
     builds_pb2_grpc,
-    cachemounts_pb2_grpc,
+    cachemounts_pb2,
     content_pb2_grpc,
     control_pb2_grpc,
     engine_pb2_grpc,
-    gateway_pb2_grpc,
+    gateway_pb2,
     history_pb2_grpc,
-    why_pb2_grpc,
+    why_pb2,
 )
 from croze.daemon.builds_service import BuildsService
-from croze.daemon.cache_mounts_service import CacheMountsService
 from croze.daemon.content_service import ContentService
 from croze.daemon.control import ControlService
 from croze.daemon.docker_api import docker_api
@@ -31,13 +29,13 @@ from croze.daemon.engine import Engine, running
 from croze.daemon.history_service import HistoryService
 from croze.daemon.images_service import EngineService
 from croze.daemon.listen import Listeners, listening
+from croze.daemon.opening import WorkshopOpening
 from croze.daemon.outside import Outside
 from croze.daemon.settings import Settings
 from croze.daemon.trace_service import collecting, trace_methods
-from croze.daemon.why_service import WhyService
+from croze.rpc.late import add_late
 from croze.rpc.server import Patience, Server
 from croze.session.health import health_methods
-from croze.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 
@@ -49,17 +47,20 @@ ADDRESSES = "crozed.addresses"
 """Name of the file below the root that says where the daemon listens; `drivers.local` reads it."""
 
 
-async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
+async def serve(settings: Settings, outside: Outside) -> None:
     """Run until a signal or, if so set, until idle; then until no build is under way any more."""
-    stop = Shutdown()
+    stop, opening = Shutdown(), WorkshopOpening()
     with stop.on_signals():
-        async with running(settings, pool, outside) as engine, asyncio.TaskGroup() as group:
-            server = make_server(engine)
+        async with (
+            running(settings, outside, opening.forget_lost) as engine,
+            asyncio.TaskGroup() as group,
+        ):
+            server = make_server(engine, opening)
             async with (
                 engine.running.open(),
-                docker_api(engine, server),
+                docker_api(engine, opening, server),
                 collecting(engine.telemetry.traces, settings.trace_socket),
-                debug_address(engine, settings.config.grpc.debug_address),
+                debug_address(engine, opening, settings.config.grpc.debug_address),
                 listening(server, settings.addresses, settings.config.grpc) as listeners,
             ):
                 loops = [
@@ -67,10 +68,9 @@ async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
                     group.create_task(engine.history.run()),
                 ]
                 leaving = group.create_task(leave_when_idle(engine, settings, stop))
-                settle_memory()
                 with announced(settings):
-                    for each in engine.pools:
-                        each.start()
+                    engine.pools.start()
+                    keeping = group.create_task(opening.keep(engine))
                     await stop.wanted.wait()
                 log.info("stopping server")
                 notify_systemd(b"STOPPING=1")
@@ -78,18 +78,21 @@ async def serve(settings: Settings, pool: WorkerPool, outside: Outside) -> None:
                 for loop in loops:
                     loop.cancel()
                 leaving.cancel()
+            keeping.cancel()
     log.info("stopped")
 
 
 @asynccontextmanager
-async def debug_address(engine: Engine, address: str) -> AsyncIterator[None]:
+async def debug_address(
+    engine: Engine, opening: WorkshopOpening, address: str
+) -> AsyncIterator[None]:
     """Serve what developers look at, if there is an address for it."""
     if not address:
         yield
         return
     from croze.daemon.debug.server import debugging
 
-    async with debugging(engine, address):
+    async with debugging(engine, opening, address):
         yield
 
 
@@ -151,18 +154,20 @@ async def stop_serving(
         await server.stop(0 if stop.forced.is_set() else STOP_GRACE_S)
 
 
-def make_server(engine: Engine) -> Server:
+def make_server(engine: Engine, opening: WorkshopOpening) -> Server:
     """All services on one server."""
     server = Server(engine.telemetry.calls.watching, patience=Patience())
-    server.add(control_pb2_grpc.add_ControlServicer_to_server, ControlService(engine))
+    server.add(control_pb2_grpc.add_ControlServicer_to_server, ControlService(engine, opening))
     server.add(content_pb2_grpc.add_ContentServicer_to_server, ContentService(engine.store.blobs))
     server.add_methods(*trace_methods(engine.telemetry.traces))
-    server.add(engine_pb2_grpc.add_EngineServicer_to_server, EngineService(engine))
+    server.add(engine_pb2_grpc.add_EngineServicer_to_server, EngineService(engine, opening))
     server.add(history_pb2_grpc.add_HistoryServicer_to_server, HistoryService(engine))
     server.add(builds_pb2_grpc.add_BuildsServicer_to_server, BuildsService(engine))
-    server.add(why_pb2_grpc.add_WhyServicer_to_server, WhyService(engine))
-    server.add(cachemounts_pb2_grpc.add_CacheMountsServicer_to_server, CacheMountsService(engine))
-    server.add(gateway_pb2_grpc.add_LLBBridgeServicer_to_server, engine.forwarder.servicer())
+    add_late(server, why_pb2.DESCRIPTOR.services_by_name["Why"], opening.why)
+    add_late(
+        server, cachemounts_pb2.DESCRIPTOR.services_by_name["CacheMounts"], opening.cache_mounts
+    )
+    add_late(server, gateway_pb2.DESCRIPTOR.services_by_name["LLBBridge"], opening.bridge)
     server.add_methods(*health_methods())
     return server
 
@@ -174,19 +179,6 @@ async def leave_when_idle(engine: Engine, settings: Settings, stop: Shutdown) ->
         await engine.activity.wait_idle(settings.idle_timeout_s)
         log.info("nobody needs me any more")
         stop.ask()
-
-
-def settle_memory() -> None:
-    """What is loaded now stays: keep Python's collector, which has been off until now, from going
-    through it again and again.
-
-    A build leaves some hundred objects to the collector, however large it is (its graph comes apart
-    when it ends, `solver.vertex`), and they are found while they are young. A look at all there is
-    takes a build of 10,000 vertices a third of its time, and more than in proportion as builds
-    grow: there is one when millions of objects have come to stay."""
-    gc.freeze()
-    gc.enable()
-    gc.set_threshold(5_000, 200, 10)
 
 
 @contextmanager

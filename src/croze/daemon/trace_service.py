@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
-import grpc
-
 from croze.aio.share import TimeShare
 from croze.aio.streams import listening, on_sockets, serving
 from croze.api import otlp_pb2
@@ -16,6 +14,7 @@ from croze.daemon.sockets import make_way
 from croze.errors import InvalidRequest
 from croze.rpc.call import read
 from croze.rpc.http2.server import Allowance
+from croze.rpc.library import grpc
 from croze.rpc.server import Patience, Server
 from croze.rpc.servers import Context
 from croze.telemetry.traces import Traces

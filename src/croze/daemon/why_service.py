@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 
 from croze.api import control_pb2, why_pb2, why_pb2_grpc
 from croze.api.attrs import of_attrs
-from croze.daemon.engine import Engine
 from croze.daemon.status import timestamp
 from croze.errors import NotFound
 from croze.gotypes.strings import shown
 from croze.rpc.servers import Context, unary
+from croze.session.contract import SessionManager
 from croze.why import text
 from croze.why.explainer import ExplainedStep
 from croze.why.reasons import Reason
 from croze.why.record import RecordedBuild, RecordedStep
-from croze.why.recorder import LISTED_FILES, BuildInfo, scope_of
+from croze.why.recorder import LISTED_FILES, BuildInfo, Recorder, scope_of
 
 WARN_ARG = "build-arg:CROZE_WHY"
 """Set to 0 or false, a build has no warnings of cache misses."""
@@ -24,15 +24,15 @@ WARN_ARG = "build-arg:CROZE_WHY"
 class WhyService(why_pb2_grpc.WhyServicer):
     """The `Why` service: answers from the records of past builds."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
 
     @unary
     async def Explain(
         self, request: why_pb2.ExplainRequest, context: Context
     ) -> why_pb2.ExplainResponse:
         limit = request.files or LISTED_FILES
-        explanation = await self._engine.recorder.explain(request.ref, limit=limit)
+        explanation = await self._recorder.explain(request.ref, limit=limit)
         if explanation is None:
             what = f"no build {request.ref} is" if request.ref else "no builds are"
             raise NotFound(f"{what} on record")
@@ -81,10 +81,10 @@ def _reason(reason: Reason) -> why_pb2.Reason:
     )
 
 
-def build_info(engine: Engine, request: control_pb2.SolveRequest) -> BuildInfo:
+def build_info(sessions: SessionManager, request: control_pb2.SolveRequest) -> BuildInfo:
     """What a solve request is of."""
     attrs = {k: shown(v) for k, v in of_attrs(request.FrontendAttrs).items()}
-    session = engine.sessions.current(request.Session)
+    session = sessions.current(request.Session)
     shared_key = session.shared_key if session is not None else ""
     file = attrs.get("filename") or "Dockerfile"
     return BuildInfo(

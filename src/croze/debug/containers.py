@@ -10,14 +10,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
-import grpc.aio
-
 from croze import errors
 from croze.api import gateway_pb2, stat_pb2
 from croze.debug.failure import BuildOutcome
 from croze.debug.invocation import Invocation
 from croze.rpc.clients import translated
 from croze.rpc.held import HeldBuild
+from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error, from_status
 from croze.session.serve import new_id
 

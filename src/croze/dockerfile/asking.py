@@ -8,7 +8,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -27,14 +27,6 @@ from croze.status import VertexWarning
 
 Ask = Callable[[object], Awaitable[object]]
 T = TypeVar("T")
-IMPORTED_BY_WORKERS: Final = (
-    "croze.dockerfile.asking",
-    "croze.dockerfile.frontend",
-    "croze.dockerfile.named_contexts",
-)
-CPU_S: Final = 30
-"""How long the frontend may compute for one request, in seconds. The largest of Dockerfiles takes
-one or two."""
 
 
 class Facts(Struct, frozen=True):

@@ -6,9 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-import grpc
-import grpc.aio
-
 from croze.aio.threads import finish
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
@@ -16,6 +13,7 @@ from croze.engineapi.contract import Services
 from croze.engineapi.lent import RequestBody
 from croze.errors import CrozeError
 from croze.rpc.held import Work, solve_held
+from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error
 from croze.sources.http import DESCRIPTION
 

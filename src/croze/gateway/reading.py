@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from croze.dockerfile import asking
 from croze.dockerfile.asking import Ask, Facts, Forwarded
 from croze.dockerfile.resolver import FrontendResult, Syntax
+from croze.dockerfile.work import CPU_S
 from croze.errors import CrozeError, ResourceExhausted
 from croze.gateway.contract import Bridge
 from croze.gateway.conversions import Conversions
@@ -30,7 +31,7 @@ async def _no_forward(syntax: Syntax) -> Forwarded:
 class Readers:
     """Reads in a worker of `workers`, or here without them; `cpu_s` seconds at most."""
 
-    def __init__(self, workers: Conversations | None = None, cpu_s: int = asking.CPU_S) -> None:
+    def __init__(self, workers: Conversations | None = None, cpu_s: int = CPU_S) -> None:
         self._workers = workers
         self._cpu_s = cpu_s
         self._conversions = Conversions()

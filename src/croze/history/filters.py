@@ -17,7 +17,6 @@ from croze.api import control_pb2
 from croze.api.attrs import of_attrs
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
-from croze.llb.giturl import parse_git_url
 from croze.store import filters as containerd
 
 Record = control_pb2.BuildHistoryRecord
@@ -152,6 +151,9 @@ def status(record: Record) -> str:
 def _repository(attrs: Mapping[str, str]) -> str | None:
     if "vcs:source" in attrs:
         return attrs["vcs:source"]
+
+    from croze.llb.giturl import parse_git_url  # with which all of `llb` comes
+
     try:
         return parse_git_url(attrs.get("context", "")).remote
     except InvalidRequest:

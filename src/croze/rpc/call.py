@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Generic, NoReturn, TypeAlias, TypeVar
 
-import grpc
-import grpc.aio
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
@@ -21,8 +19,10 @@ from croze.rpc.http2.messages import (
     StreamBroken,
     Unpacking,
     prefixed,
+    prefixed_pieces,
 )
 from croze.rpc.http2.server import ServerConnection, ServerStream, encoded
+from croze.rpc.library import grpc
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import NUMBERS, status
 
@@ -114,8 +114,11 @@ class ServerCall:
 
     async def send(self, *messages: bytes) -> None:
         """Write messages that are serialised already, as `write` does."""
+        await self._send(prefixed(*messages))
+
+    async def _send(self, data: bytes) -> None:
         self._http.answer(self.stream)
-        rest = memoryview(prefixed(*messages))
+        rest = memoryview(data)
         while self.stream.ended is None:
             self._room.clear()
             sent = self._http.send(self.stream, rest)
@@ -125,6 +128,10 @@ class ServerCall:
                 return
             await self._room.wait()
         raise ConnectionResetError("the client has gone")
+
+    async def send_pieces(self, *pieces: bytes | memoryview) -> None:
+        """One message that is serialised, in pieces. See `write`."""
+        await self._send(prefixed_pieces(pieces))
 
     async def receive(self) -> Sequence[bytes]:
         """The messages that have come, at least one; none at their end. Raises `CallBroken`."""
@@ -185,6 +192,10 @@ class Requests(Generic[Q]):
         if not self._ready:
             raise StopAsyncIteration
         return self._ready.popleft()
+
+    async def raw(self) -> Sequence[bytes]:
+        """All that have come, at least one, as they are; none at the end. In place of others."""
+        return await self._call.receive()
 
     async def batch(self) -> Sequence[Q]:
         """All that have come, at least one; none at the end."""

@@ -13,9 +13,6 @@ from socket import AF_UNIX
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import grpc
-import grpc.aio
-
 from croze.aio.dialling import reason
 from croze.rpc.addresses import NotConnected, authority, connect, not_connected
 from croze.rpc.client_call import Caller, ClientCall, timeout_header
@@ -23,6 +20,7 @@ from croze.rpc.clients import call_error
 from croze.rpc.http2.client import ClientConnection
 from croze.rpc.http2.frames import ConnectionBroken
 from croze.rpc.http2.messages import UNAVAILABLE
+from croze.rpc.library import grpc
 from croze.rpc.limits import HEADERS_LIMIT_BYTES
 from croze.rpc.methods import (
     Metadata,

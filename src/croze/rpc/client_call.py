@@ -10,7 +10,14 @@ from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze import errors
 from croze.rpc.http2.client import ClientConnection, ClientStream
-from croze.rpc.http2.messages import OK, UNAVAILABLE, StreamBroken, Unpacking, prefixed
+from croze.rpc.http2.messages import (
+    OK,
+    UNAVAILABLE,
+    StreamBroken,
+    Unpacking,
+    prefixed,
+    prefixed_pieces,
+)
 from croze.rpc.http2.stream import Headers
 from croze.rpc.status import from_status, status
 
@@ -121,6 +128,10 @@ class ClientCall:
         """Waits while the peer does not take them. From one task at a time. Raises the failure that
         the peer has ended the call with, and `errors.Unavailable` if it has ended it well."""
         await self._send(prefixed(*messages))
+
+    async def send_pieces(self, *pieces: bytes | memoryview) -> None:
+        """One message that is in pieces. See `send`."""
+        await self._send(prefixed_pieces(pieces))
 
     async def send_last(self, message: bytes) -> None:
         """One message, and the end of them."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import grpc
-import grpc.aio
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
+from croze.rpc.library import grpc
 from croze.rpc.status import DETAILS_KEY, NUMBERS, from_rpc_error
 
 

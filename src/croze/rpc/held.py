@@ -11,15 +11,13 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-import grpc
-import grpc.aio
-
 from croze import errors
 from croze.aio.parallel import all_of
 from croze.api import control_pb2, gateway_pb2, ops_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.api.gateway_pb2_grpc import LLBBridgeStub
 from croze.rpc.clients import translated
+from croze.rpc.library import grpc
 from croze.rpc.status import to_status
 
 if TYPE_CHECKING:

@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
 
-import grpc
-import grpc.aio
 from google.protobuf.message import DecodeError
 
 from croze.errors import Unavailable
@@ -21,6 +19,7 @@ from croze.rpc.client_call import ClientCall
 from croze.rpc.clients import call_error
 from croze.rpc.http2.messages import INTERNAL, RESOURCE_EXHAUSTED
 from croze.rpc.http2.stream import Headers
+from croze.rpc.library import grpc
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import status
 

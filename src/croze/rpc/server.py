@@ -15,8 +15,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, nullcontext
 from typing import Any, Final, TypeVar
 
-import grpc
-import grpc.aio
 from msgspec import Struct
 
 from croze.aio.share import TimeShare
@@ -26,13 +24,14 @@ from croze.rpc.http2.connection import HEADERS_LIMIT_BYTES
 from croze.rpc.http2.frames import ConnectionBroken
 from croze.rpc.http2.messages import INTERNAL, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN
 from croze.rpc.http2.server import STREAMS, Allowance, ServerConnection, ServerStream
+from croze.rpc.library import grpc
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import status
 
 log = logging.getLogger(__name__)
 
 FAREWELL_S: Final = 1.0
-_WRITE_BYTES: Final = 256 << 10
+_WRITE_BYTES: Final = 512 << 10
 _TURN_BYTES: Final = 16 << 10
 _DEADLINE_EXCEEDED: Final = 4
 

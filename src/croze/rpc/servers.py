@@ -9,12 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
 
-import grpc
-import grpc.aio
-
 from croze import errors
 from croze.aio.parallel import root_cause
 from croze.rpc.call import CallBroken, ServerCall
+from croze.rpc.library import grpc
 from croze.rpc.status import DETAILS_KEY, NUMBERS, to_status
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,6 @@ import asyncio
 import errno
 import json
 
-import grpc
-import grpc.aio
 from google.protobuf import any_pb2
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
@@ -24,6 +22,7 @@ from croze.aio.parallel import root_cause
 from croze.files.redact import redact_text
 from croze.gotypes.strings import shown
 from croze.rpc.details import decode, encode, load
+from croze.rpc.library import grpc
 from croze.rpc.limits import HEADERS_LIMIT_BYTES
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -174,7 +173,7 @@ def from_rpc_error(error: grpc.RpcError) -> errors.CrozeError:
 def status_of(error: grpc.RpcError) -> status_pb2.Status:
     """The status of a failed call, with details if the peer sent any."""
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
-    if not isinstance(error, grpc.aio.AioRpcError | grpc.Call):
+    if not isinstance(error, grpc.aio.AioRpcError):
         return status
     code = error.code() or grpc.StatusCode.UNKNOWN
     status = status_pb2.Status(code=code.value[0], message=error.details() or "")

@@ -1,5 +1,5 @@
 """What a killed daemon left: found by its pid files, bundles and the runtime's state, then killed
-and removed. Plain functions that block; used at start and by the watchdog."""
+and removed. Plain functions that block; used at start."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 
 from croze.fs.remove import try_remove_tree
+from croze.runtime.beside import init_pid
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
-BOOT_TIME_SLACK_S = 1.0
-"""The kernel tells the time of the boot in whole seconds."""
 MOUNTINFO = Path("/proc/self/mountinfo")
 
 
@@ -26,39 +25,10 @@ def leftovers(*folders: Path) -> list[str]:
     return sorted(n for n in names if not n.startswith("."))
 
 
-def init_pid(file: Path) -> int:
-    """The first process of the container that the pid file is named after, if it is alive, else 0.
-    A pid that was given to another process since is told by its not being pid 1 of a namespace, in
-    the container's cgroup; or, as a rootless container has no cgroup of its own, by its having
-    started later."""
-    try:
-        pid = int(file.read_text("ascii"))
-        status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
-        cgroup = Path(f"/proc/{pid}/cgroup").read_text("utf-8", "replace")
-    except (OSError, ValueError):
-        return 0
-    nspid = next((line for line in status.splitlines() if line.startswith("NSpid:")), "")
-    ours = file.name in cgroup or _started_before(pid, file)
-    return pid if nspid.split()[-1:] == ["1"] and ours else 0
-
-
-def _started_before(pid: int, file: Path) -> bool:
-    """Whether a process is older than what a file says (proc_pid_stat(5), proc_stat(5))."""
-    try:
-        lines = Path("/proc/stat").read_text("ascii").splitlines()
-        boot = next(int(line.split()[1]) for line in lines if line.startswith("btime"))
-        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-        ticks = int(stat.rpartition(")")[2].split()[19])
-        started = boot + ticks / os.sysconf("SC_CLK_TCK")
-        return started <= file.stat().st_mtime + BOOT_TIME_SLACK_S
-    except (OSError, ValueError, IndexError, StopIteration):
-        return False
-
-
 def kill_init(file: Path, patience_s: float = 5.0) -> None:
     """Kill the container's first process, and so all of it, and wait for its end."""
     deadline = time.monotonic() + patience_s
-    while (pid := init_pid(file)) and time.monotonic() < deadline:
+    while (pid := init_pid(str(file))) and time.monotonic() < deadline:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.005)

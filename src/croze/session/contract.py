@@ -39,6 +39,9 @@ class MessageStream(Protocol):
         `CrozeError` that the client has ended the call with, and `errors.Unavailable` if it has
         ended it well."""
 
+    async def send_pieces(self, *pieces: bytes | memoryview) -> None:
+        """One message, in pieces. See `send`."""
+
     async def done_sending(self) -> None:
         """There is nothing more to send. Nothing happens if the client has ended the call."""
 

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from croze import errors
-from croze.api import filesync_pb2
 from croze.session.contract import MessageStream, Session
 from croze.session.hostdir import HostFile, open_file
+from croze.session.messages import bytes_head
 from croze.session.sending import send_tree
 from croze.session.transfer import OnBytes, SentTree
 
@@ -37,8 +37,8 @@ class FileWriter:
     async def write(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         for start in range(0, len(view), CHUNK_BYTES):
-            message = filesync_pb2.BytesMessage(data=bytes(view[start : start + CHUNK_BYTES]))
-            await self._call.send(message.SerializeToString())
+            piece = view[start : start + CHUNK_BYTES]
+            await self._call.send_pieces(bytes_head(len(piece)), piece)
 
     async def wait_written(self) -> None:
         """Wait until the client has all that was written."""

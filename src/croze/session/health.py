@@ -10,8 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import grpc
-import grpc.aio
+from croze.rpc.library import grpc
 
 SERVING = b"\x08\x01"
 """`HealthCheckResponse{status: SERVING}`"""

@@ -14,8 +14,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import grpc
-import grpc.aio
 from google.protobuf.empty_pb2 import Empty
 from msgspec import Struct
 
@@ -23,9 +21,12 @@ from croze import errors
 from croze.aio.parallel import root_cause
 from croze.api import control_pb2
 from croze.rpc.bytestream import ByteStream
-from croze.rpc.servers import Context
+from croze.rpc.call import ServerCall
+from croze.rpc.call import read as parsed
+from croze.rpc.library import grpc
 from croze.rpc.status import as_croze_error
 from croze.session import contract, packets
+from croze.session.messages import bytes_head, carried
 from croze.version import VERSION
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ class Sessions:
 
     # -- the stream --
 
-    async def handle(self, incoming: Incoming, context: Context) -> None:
+    async def handle(self, incoming: Incoming, context: ServerCall) -> None:
         """The whole of a `Control.Session` call; returns when the session is over."""
         headers = Headers.of((k, v) for k, v in context.invocation_metadata() or ())
         # For clients that wait for them.
@@ -237,24 +238,29 @@ def _bare(id: str) -> str:
 class Incoming(Protocol):
     """The messages of a session's call: `rpc.call.Requests`."""
 
-    async def batch(self) -> Sequence[control_pb2.BytesMessage]: ...
+    async def raw(self) -> Sequence[bytes]: ...
 
 
 class _CallStream:
     """The call's messages as a `ByteStream`."""
 
-    def __init__(self, incoming: Incoming, context: Context) -> None:
+    def __init__(self, incoming: Incoming, context: ServerCall) -> None:
         self._incoming = incoming
         self._context = context
 
     async def read(self) -> bytes:
-        while messages := await self._incoming.batch():
-            if data := b"".join([each.data for each in messages]):
+        while messages := await self._incoming.raw():
+            if data := b"".join([carried(each, _parsed) for each in messages]):
                 return data
         return b""
 
     async def write(self, data: bytes) -> None:
-        await self._context.write(control_pb2.BytesMessage(data=data))
+        await self._context.send_pieces(bytes_head(len(data)), data)
+
+
+def _parsed(message: bytes) -> control_pb2.BytesMessage:
+    """The message, or `CallBroken` for what is none."""
+    return parsed(control_pb2.BytesMessage.FromString, message)
 
 
 async def _carry(session: OpenSession, tunnel: SessionTunnel, policy: HealthPolicy) -> None:

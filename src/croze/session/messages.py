@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from google.protobuf.message import DecodeError
 
+from croze.api import control_pb2
 from croze.rpc.status import from_status, status
 from croze.session.contract import R
 
@@ -18,3 +21,43 @@ def decode(kind: type[R], data: bytes) -> R:
     except DecodeError as error:
         message = f"failed to unmarshal the received message: {kind.__name__}: {error}"
         raise from_status(status(_INTERNAL, message)) from None
+
+
+_BYTES = b"\x0a"
+"""The tag of the only field of a `BytesMessage` (protobuf's encoding), control's and filesync's."""
+
+
+def bytes_head(length: int) -> bytes:
+    """What is in front of so many bytes in a `BytesMessage`."""
+    return _BYTES + _encoded(length)
+
+
+def carried(
+    message: bytes, parse: Callable[[bytes], control_pb2.BytesMessage]
+) -> bytes | memoryview:
+    """The bytes that a `BytesMessage` carries, in place; `parse` is for one that is written in any
+    other way than all do. There is one for each few kilobytes of all that a session carries."""
+    if message.startswith(_BYTES):
+        size, at = varint(message, len(_BYTES))
+        if at + size == len(message):
+            return memoryview(message)[at:]
+    return parse(message).data
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number of up to 32 bits, and where it ends; beyond the end of the data if it has none."""
+    value = 0
+    for shift, byte in zip(range(0, 35, 7), data[at : at + 5], strict=False):
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at + shift // 7 + 1
+    return value, len(data) + 1
+
+
+def _encoded(value: int) -> bytes:
+    """The number as a varint."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*encoded, value))

@@ -10,11 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-import grpc
-import grpc.aio
 from google.protobuf.message import Message
 
 from croze.rpc.call import Requests, ServerCall
+from croze.rpc.library import grpc
 from croze.rpc.servers import Context, aborting
 from croze.session.transfer import ReadPackets, WritePackets
 

@@ -11,7 +11,7 @@ from croze.aio.parallel import first_error
 from croze.aio.threads import in_thread
 from croze.api import wire_pb2
 from croze.gotypes.strings import from_bytes
-from croze.session.messages import decode
+from croze.session.messages import decode, varint
 from croze.session.transfer import (
     BATCH_ENTRIES,
     BUFFER_BYTES,
@@ -226,18 +226,8 @@ def content_of(packet: bytes) -> tuple[int, memoryview] | None:
         return None
     id, at = 0, len(_DATA_TYPE)
     if packet[at : at + 1] == _ID:
-        id, at = _varint(packet, at + 1)
+        id, at = varint(packet, at + 1)
     if packet[at : at + 1] != _DATA:
         return None
-    size, at = _varint(packet, at + 1)
+    size, at = varint(packet, at + 1)
     return (id, memoryview(packet)[at:]) if at + size == len(packet) else None
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of up to 32 bits, and where it ends; beyond the end of the data if it has none."""
-    value = 0
-    for shift, byte in zip(range(0, 35, 7), data[at : at + 5], strict=False):
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at + shift // 7 + 1
-    return value, len(data) + 1

@@ -13,17 +13,17 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import grpc
-
 from croze.api import control_pb2
 from croze.errors import CrozeError, Unavailable
 from croze.gotypes.strings import to_bytes
 from croze.rpc.client_call import ClientCall
+from croze.rpc.library import grpc
 from croze.rpc.limits import HEADERS_LIMIT_BYTES
 from croze.rpc.server import Server
 from croze.rpc.status import from_rpc_error
 from croze.session import manager
 from croze.session.health import health_methods
+from croze.session.messages import bytes_head, carried
 from croze.session.provider import Announcing, LentService
 
 if TYPE_CHECKING:
@@ -172,17 +172,18 @@ class _ServedCall:
         return self._call.is_clear
 
     def write_now(self, data: bytes) -> None:
-        self._call.send_now(control_pb2.BytesMessage(data=data).SerializeToString())
+        self._call.send_now(bytes_head(len(data)) + data)
 
     async def write(self, data: bytes) -> None:
         try:
-            await self._call.send(control_pb2.BytesMessage(data=data).SerializeToString())
+            await self._call.send_pieces(bytes_head(len(data)), data)
         except (grpc.RpcError, Unavailable):
             raise ConnectionResetError("the daemon has ended it") from None
 
 
 def _joined(messages: Sequence[bytes]) -> bytes:
-    return b"".join([control_pb2.BytesMessage.FromString(each).data for each in messages])
+    parse = control_pb2.BytesMessage.FromString
+    return b"".join([carried(each, parse) for each in messages])
 
 
 async def _carry(

@@ -26,7 +26,8 @@ from croze.session.messages import decode
 _DEADLINE_EXCEEDED = 4
 _GONE = "error reading from server: EOF"
 _FAREWELL_S = 1.0
-_WRITE_BYTES = 256 << 10
+_WRITE_BYTES = 512 << 10
+"""More than waits to be written of messages, heads of frames and all: they go in one piece."""
 
 
 class SessionTunnel:

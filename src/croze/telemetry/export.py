@@ -7,12 +7,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from croze.api import otlp_pb2
 from croze.errors import CrozeError
 from croze.telemetry.metrics import Metrics
-from croze.telemetry.send import RequestSender
 from croze.telemetry.traces import RecordedSpan
+
+if TYPE_CHECKING:
+    from croze.telemetry.send import RequestSender
 
 log = logging.getLogger(__name__)
 

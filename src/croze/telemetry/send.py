@@ -21,8 +21,8 @@ from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
 from croze.http.redirects import RedirectRefused
 from croze.http.urls import parse_url
-from croze.rpc.clients import translated
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
+from croze.rpc.status import from_status, status
 from croze.telemetry.environment import OtlpTarget
 
 TRACES_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -61,8 +61,10 @@ class GrpcSender:
 
     async def send(self, request: Message) -> None:
         headers = tuple((key.lower(), value) for key, value in self._target.headers.items())
-        with translated():
+        try:
             await self._call(request, timeout=self._target.timeout_s, metadata=headers)
+        except grpc.aio.AioRpcError as error:
+            raise from_status(status(error.code().value[0], error.details() or "")) from None
 
     async def close(self) -> None:
         await self._channel.close(None)

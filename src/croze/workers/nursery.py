@@ -33,7 +33,44 @@ _CODE: Final = struct.Struct(">i")
 
 
 class Nursery:
-    """The daemon's end. To be started from the main thread: everybody dies with who started it."""
+    """The daemon's end: of one process at a time, and another when that has died. Several pools may
+    have one together. To be used from the main thread: everybody dies with who started it."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._modules = modules
+        self._process: _Process | None = None
+
+    def fork(self) -> Newborn:
+        """A worker. Nobody waits until it is there: what is sent is read then. Raises `CrozeError`
+        if the nursery dies meanwhile."""
+        if self._process is None or not self._process.is_alive:
+            self.close()
+            self._process = _Process(self._modules)
+        return self._process.fork()
+
+    def close(self) -> None:
+        """Kill it, and with it whoever is left. Idempotent."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+
+class Newborn:
+    """A worker that was asked for. `connection` is our end of what it listens to."""
+
+    def __init__(self, parent: _Process, number: int, connection: socket.socket) -> None:
+        self._parent = parent
+        self._number = number
+        self.connection = connection
+
+    def end(self) -> int:
+        """Kill it, and wait until it runs no more; what it ended with, negative for a signal.
+        Once."""
+        return self._parent.end(self._number)
+
+
+class _Process:
+    """One process that forks."""
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -52,9 +89,7 @@ class Nursery:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def fork(self) -> tuple[int, socket.socket]:
-        """A worker's number and our end of its connection. Nobody waits until it is there: what is
-        sent is read then. Raises `CrozeError` if the nursery has died."""
+    def fork(self) -> Newborn:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -63,11 +98,9 @@ class Nursery:
                 ours.close()
                 raise CrozeError("the nursery of worker processes has died") from error
         self._count += 1
-        return self._count - 1, ours
+        return Newborn(self, self._count - 1, ours)
 
     def end(self, number: int) -> int:
-        """Kill a worker and wait until it runs no more; what it ended with, negative for a signal.
-        Once for each."""
         with suppress(OSError):
             self._orders.send(_END.pack(number))
             if code := self._orders.recv(_CODE.size):
@@ -75,7 +108,6 @@ class Nursery:
         return -signal.SIGKILL  # with the nursery
 
     def close(self) -> None:
-        """Kill it, and with it whoever is left."""
         self._orders.close()
         self._process.kill()
         self._process.wait()

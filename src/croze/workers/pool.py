@@ -37,7 +37,7 @@ from croze.workers.messages import (
     pack,
     unpack,
 )
-from croze.workers.nursery import Nursery
+from croze.workers.nursery import Newborn, Nursery
 from croze.workers.shares import Shares
 
 P = ParamSpec("P")
@@ -86,12 +86,11 @@ class TooMuchWork(CrozeError):
 class _Worker:
     """One process and our end of its socket."""
 
-    def __init__(self, nursery: Nursery) -> None:
-        self._nursery = nursery
-        self._number, ours = nursery.fork()
+    def __init__(self, newborn: Newborn) -> None:
+        self._newborn = newborn
         self._code: int | None = None
-        ours.setblocking(False)
-        self.socket = ours
+        self.socket = newborn.connection
+        self.socket.setblocking(False)
         self._writing = asyncio.Lock()
         self.torn = False
         """A message may have been sent in part."""
@@ -128,7 +127,7 @@ class _Worker:
         doing. Idempotent."""
         if self._code is None:
             self.socket.close()
-            self._code = self._nursery.end(self._number)
+            self._code = self._newborn.end()
         return self._code
 
 
@@ -137,12 +136,19 @@ class WorkerPool:
     begin at once. Use as `async with`, or `start` and `close`."""
 
     def __init__(
-        self, size: int = 2, *, spare: int | None = None, modules: Sequence[str] = FILE_WORK
+        self,
+        size: int = 2,
+        *,
+        spare: int | None = None,
+        modules: Sequence[str] = FILE_WORK,
+        nursery: Nursery | None = None,
     ) -> None:
+        """Workers have `modules` loaded, or come from a `nursery` that its owner closes, after the
+        pools."""
         size = max(1, size)
         self._spare = size if spare is None else spare
-        self._modules = modules
-        self._nursery: Nursery | None = None
+        self._nursery = Nursery(modules) if nursery is None else nursery
+        self._is_nursery_ours = nursery is None
         self._idle: deque[_Worker] = deque()
         self._workers: set[_Worker] = set()
         self._shares = Shares(size, 4 * size)
@@ -205,10 +211,7 @@ class WorkerPool:
         return ended.value
 
     def _add(self) -> None:
-        if self._nursery is None or not self._nursery.is_alive:
-            self._close_nursery()
-            self._nursery = Nursery(self._modules)
-        worker = _Worker(self._nursery)
+        worker = _Worker(self._nursery.fork())
         self._workers.add(worker)
         self._idle.append(worker)
 
@@ -255,10 +258,7 @@ class WorkerPool:
             self._leaving.cancel()
         for worker in list(self._workers):
             self._discard(worker)
-        self._close_nursery()
-
-    def _close_nursery(self) -> None:
-        if self._nursery is not None:
+        if self._is_nursery_ours:
             self._nursery.close()
 
 

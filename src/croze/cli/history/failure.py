@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import re
 
-import grpc.aio
 from msgspec import Struct
 
 from croze.client import history
 from croze.errors import SourceDetail, VertexDetail
 from croze.progress.errors import excerpt
+from croze.rpc.library import grpc
 
 LAST_LINES = 16
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import grpc.aio
 import msgspec
 
 from croze.aio.threads import abandonable, in_thread
@@ -21,6 +20,7 @@ from croze.errors import CrozeError, Unsupported
 from croze.fs.remove import temporary_directory
 from croze.gotypes import gojson
 from croze.rpc.clients import translated
+from croze.rpc.library import grpc
 
 _CHUNK_BYTES = 1 << 20
 _ANSWER_BYTES = 1 << 20

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-import grpc.aio
 import msgspec
 from msgspec import Struct, field
 
@@ -28,6 +27,7 @@ from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Index, Manifest
 from croze.rpc.clients import translated
+from croze.rpc.library import grpc
 
 REFERENCE = "vnd.buildkit.history.reference"
 ORIGINAL_TYPE = "vnd.export-build.descriptor.mediatype"

@@ -21,6 +21,7 @@ from croze.daemon.calls import WatchedCall
 from croze.daemon.debug import keys, profiles, texts
 from croze.daemon.debug.flight import FlightRecorder
 from croze.daemon.engine import Engine
+from croze.daemon.opening import WorkshopOpening
 from croze.errors import InvalidRequest
 from croze.gotypes.strings import to_bytes
 from croze.telemetry import prometheus
@@ -54,8 +55,9 @@ class LogEvents(logging.Handler):
 class DebugPages:
     """The pages of the debug address."""
 
-    def __init__(self, engine: Engine, events: LogEvents) -> None:
+    def __init__(self, engine: Engine, opening: WorkshopOpening, events: LogEvents) -> None:
         self._engine = engine
+        self._opening = opening
         self._events = events
 
     def add_routes(self, app: web.Application) -> None:
@@ -76,6 +78,7 @@ class DebugPages:
 
     async def _vars(self, request: web.Request) -> web.Response:
         usage = resource.getrusage(resource.RUSAGE_SELF)
+        solver = (await self._opening.workshop()).solver
         return _json(
             {
                 "cmdline": sys.orig_argv,
@@ -85,7 +88,7 @@ class DebugPages:
                     "NumGC": sum(stat["collections"] for stat in gc.get_stats()),
                 },
                 "tasks": len(asyncio.all_tasks()),
-                "vertices": self._engine.solver.active_count(),
+                "vertices": solver.active_count(),
             }
         )
 
@@ -181,11 +184,11 @@ async def _bad_requests(request: web.Request, handler: profiles.Handler) -> web.
 
 
 @asynccontextmanager
-async def debugging(engine: Engine, address: str) -> AsyncIterator[None]:
+async def debugging(engine: Engine, opening: WorkshopOpening, address: str) -> AsyncIterator[None]:
     """Serve inside. Raises `InvalidRequest` if the address can't be had."""
     events, flight = LogEvents(), FlightRecorder()
     app = web.Application(client_max_size=CACHE_CONFIG_LIMIT_BYTES, middlewares=[_bad_requests])
-    DebugPages(engine, events).add_routes(app)
+    DebugPages(engine, opening, events).add_routes(app)
     profiles.add_routes(app)
     flight.add_routes(app)
     runner = web.AppRunner(app, access_log=None)

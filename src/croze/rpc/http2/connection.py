@@ -14,7 +14,7 @@ from hpack.exceptions import HPACKError
 
 from croze.rpc.http2 import frames
 from croze.rpc.http2.blocks import HeaderBlock, unpadded
-from croze.rpc.http2.frames import Code, ConnectionBroken
+from croze.rpc.http2.frames import SMALL_BYTES, Code, ConnectionBroken
 from croze.rpc.http2.headers import HeaderDecoder
 from croze.rpc.http2.messages import UNAVAILABLE, StreamBroken
 from croze.rpc.http2.stream import WINDOW_BYTES, Headers, Http2Stream, nothing
@@ -110,11 +110,10 @@ class Http2Connection(ABC, Generic[S]):
             room = min(stream.may_send, self._may_send, PENDING_BYTES - self.pending_bytes)
             piece = data[sent : sent + max(0, min(room, self._max_frame))]
             last = sent + len(piece) == len(data)
-            if not piece and not (last and end):
+            if not (piece or (last and end)):
                 return sent
             flags = frames.END_STREAM if last and end else 0
-            head = frames.head.pack(len(piece) << 8 | frames.DATA, flags, stream.number)
-            self._queue(head)
+            self._queue(frames.head.pack(len(piece) << 8 | frames.DATA, flags, stream.number))
             self._queue(piece)
             sent += len(piece)
             stream.may_send -= len(piece)
@@ -156,19 +155,23 @@ class Http2Connection(ABC, Generic[S]):
         """Work off what has come. Raises `ConnectionBroken`, once and for all; what tells the peer
         is in `outgoing`."""
         try:
-            data = self._rest + data if self._rest else data
-            self._rest = data[self._work_off(data) :]
+            at = 0
+            if self._rest:
+                cut, at = frames.completed(self._rest, data)
+                self._rest = cut[self._work_off(cut, 0) :]
+            if at < len(data):
+                self._rest = data[self._work_off(data, at) :]
         except ConnectionBroken as error:
             self._queue(frames.goaway(self._last, error.code, str(error)))
             self.close(f"invalid HTTP/2: {error}")
             raise
 
-    def _work_off(self, data: bytes) -> int:
-        """All whole frames; where what is left begins. Frames of DATA that follow one another in
-        one stream are taken in as one: there may be one for each file of a tree."""
-        at, size = 0, len(data)
+    def _work_off(self, data: bytes, at: int) -> int:
+        """All whole frames from there on; where what is left begins. Frames of DATA that follow one
+        another in one stream are taken in as one: there may be one for each file of a tree."""
+        size, view = len(data), memoryview(data)
         unpack, streams = frames.head.unpack_from, self._streams
-        pieces: list[bytes] = []
+        pieces: list[bytes | memoryview] = []
         of = -1
         while size - at >= frames.HEAD_BYTES:
             length_kind, flags, number = unpack(data, at)
@@ -181,23 +184,21 @@ class Http2Connection(ABC, Generic[S]):
             at = end
             is_data = not flags and not length_kind & 0xFF and begin != end  # DATA is 0
             if is_data and number == of:
-                pieces.append(data[begin:end])
+                pieces.append(data[begin:end] if end - begin < SMALL_BYTES else view[begin:end])
                 continue
             if pieces:
                 self._on_pieces(of, pieces)
                 pieces, of = [], -1
             if is_data and number in streams and self._block is None:
-                pieces, of = [data[begin:end]], number
+                pieces, of = [view[begin:end]], number
             else:
-                payload = data[begin:end]
-                self._on_frame(length_kind & 0xFF, flags, number & 0x7FFFFFFF, payload)
+                self._on_frame(length_kind & 0xFF, flags, number & 0x7FFFFFFF, data[begin:end])
         if pieces:
             self._on_pieces(of, pieces)
         return at
 
-    def _on_pieces(self, number: int, pieces: list[bytes]) -> None:
-        piece = b"".join(pieces)  # of a single one it makes no copy
-        self._on_data(self._streams[number], len(piece), piece)
+    def _on_pieces(self, number: int, pieces: list[bytes | memoryview]) -> None:
+        self._on_data(self._streams[number], sum(map(len, pieces)), b"".join(pieces))
 
     def _on_data(self, stream: S, length: int, piece: bytes) -> None:
         """`length` is with the padding, which counts."""
@@ -207,8 +208,7 @@ class Http2Connection(ABC, Generic[S]):
             message = "more data than the stream's window allows"
             raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, message)
         if not piece:
-            self._count_idle()
-            return
+            return self._count_idle()
         self._idle_frames = 0
         try:
             lent = stream.take_in(piece)

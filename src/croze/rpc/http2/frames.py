@@ -26,6 +26,8 @@ DEFAULT_WINDOW: Final = 65_535
 LARGEST_WINDOW: Final = 2**31 - 1
 DEFAULT_FRAME: Final = 16_384
 LARGEST_FRAME: Final = 2**24 - 1
+SMALL_BYTES: Final = 2048
+"""Payloads of fewer are copied sooner than looked at in place."""
 
 head: Final = struct.Struct(">IBI")
 """Length (24 bits) and type (8), flags, stream."""
@@ -87,3 +89,17 @@ def rst_stream(stream: int, code: Code) -> bytes:
 def goaway(last_stream: int, code: Code, message: str) -> bytes:
     debug_data = message.encode(errors="replace")[:256]
     return frame(GOAWAY, 0, 0, word.pack(last_stream) + word.pack(code) + debug_data)
+
+
+def completed(cut: bytes, data: bytes) -> tuple[bytes, int]:
+    """A frame that was cut off, with what there is of its rest at the beginning of `data`; and
+    where the next frame begins there. What is behind is not copied."""
+    at = 0
+    if len(cut) < HEAD_BYTES:
+        at = min(HEAD_BYTES - len(cut), len(data))
+        cut += data[:at]
+    if len(cut) >= HEAD_BYTES:
+        length = head.unpack_from(cut)[0] >> 8
+        begin, at = at, min(at + HEAD_BYTES + length - len(cut), len(data))
+        cut += data[begin:at]
+    return cut, at

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
@@ -49,6 +49,11 @@ def prefixed(*messages: bytes) -> bytes:
 def no_decompressor(encoding: str) -> str:
     """What is said of an encoding that nobody knows here."""
     return f"grpc: Decompressor is not installed for grpc-encoding {quote(encoding)}"
+
+
+def prefixed_pieces(pieces: Sequence[bytes | memoryview]) -> bytes:
+    """One message, not compressed, that is in pieces."""
+    return b"".join((prefix.pack(0, sum(map(len, pieces))), *pieces))
 
 
 class Packed(bytes):
@@ -114,18 +119,17 @@ class Messages:
     def add(self, piece: bytes) -> int:
         """How long the message is that has begun with this piece and is not whole, if there is one.
         Raises `StreamBroken`."""
+        at = begun = 0
         if self._partial:
-            self._partial += piece
-            if len(self._partial) < self._need:
-                return 0
-            piece, self._partial = bytes(self._partial), bytearray()
-        at, size, begun, unpack = 0, len(piece), 0, prefix.unpack_from
+            at, begun = self._complete(piece)
+        size, unpack = len(piece), prefix.unpack_from
+        if at == size:
+            return begun
         self._need = PREFIX_BYTES
         while size - at >= PREFIX_BYTES:
             begin = at + PREFIX_BYTES
             flag, length = unpack(piece, at)
-            if length > self.limit_bytes or (flag and not (flag == 1 and self.may_be_packed)):
-                raise self._refused(flag, length)
+            self._check(flag, length)
             if begin + length > size:
                 begun, self._need = length, PREFIX_BYTES + length
                 break
@@ -134,6 +138,32 @@ class Messages:
         if at < size:
             self._partial += piece[at:]
         return begun
+
+    def _complete(self, piece: bytes) -> tuple[int, int]:
+        """The message that was cut off goes on: where the next one begins in this piece, and its
+        length, if that is told by this piece and not all is there."""
+        partial, at, length = self._partial, 0, 0
+        while True:
+            end = at + self._need - len(partial)
+            partial += piece[at:end]
+            if end > len(piece):
+                return len(piece), length
+            at = end
+            flag, size = prefix.unpack_from(partial)
+            if self._need == PREFIX_BYTES and size:
+                self._check(flag, size)
+                self._need += size
+                length = size
+                continue
+            self._check(flag, size)
+            message = bytes(memoryview(partial)[PREFIX_BYTES:])
+            self.whole.append(Packed(message) if flag else message)
+            self._partial = bytearray()
+            return at, 0
+
+    def _check(self, flag: int, length: int) -> None:
+        if length > self.limit_bytes or (flag and not (flag == 1 and self.may_be_packed)):
+            raise self._refused(flag, length)
 
     def take(self) -> list[bytes]:
         """All that are whole."""

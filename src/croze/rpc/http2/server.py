@@ -162,15 +162,15 @@ class ServerConnection(Http2Connection[ServerStream]):
 
     # -- what comes --
 
-    def _work_off(self, data: bytes) -> int:
+    def _work_off(self, data: bytes, at: int) -> int:
         if self._begun:
-            return super()._work_off(data)
+            return super()._work_off(data, at)
         if not frames.PREFACE.startswith(data[: len(frames.PREFACE)]):
             raise ConnectionBroken(Code.PROTOCOL_ERROR, "it does not begin with the preface")
         if len(data) < len(frames.PREFACE):
             return 0
         self._begun = True
-        return len(frames.PREFACE) + super()._work_off(data[len(frames.PREFACE) :])
+        return super()._work_off(data, len(frames.PREFACE))
 
     def _on_data(self, stream: ServerStream, length: int, piece: bytes) -> None:
         self._unread += len(piece)

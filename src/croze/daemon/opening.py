@@ -1,0 +1,108 @@
+"""How the workshop is opened (`daemon.workshop`), once the daemon answers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from croze.daemon.engine import Engine
+
+if TYPE_CHECKING:
+    from croze.daemon.workshop import Workshop
+
+PAUSE_S: Final = 0.3
+"""For how long others go first, unless somebody wants to build: who has waited for the daemon has
+something to ask, and has yet to connect."""
+PARTS: Final = (
+    "croze.llb",
+    "croze.session.filesync",
+    "croze.fs.sync.local",
+    "croze.sources.local",
+    "croze.ops.exec",
+    "croze.ops.resolver",
+    "croze.solver.solver",
+    "croze.registry.client",
+    "croze.sources.images",
+    "croze.attest.capture",
+    "croze.gateway.contract",
+    "croze.gateway.dockerfile_frontend",
+    "croze.remotecache.exporter",
+    "croze.sources.git",
+    "croze.sources.http",
+    "croze.gateway.frontends",
+    "croze.why.plan",
+    "croze.daemon.bridging",
+    "croze.remotecache.mounts.services",
+    "croze.daemon.workshop",
+    "croze.daemon.provenance",
+    "croze.daemon.sboms",
+    "croze.daemon.build",
+)
+"""What is loaded one after the other, so that the event loop has its turns in between."""
+
+
+class WorkshopOpening:
+    """Waited for by those who want to build."""
+
+    def __init__(self) -> None:
+        self._wanted = asyncio.Event()
+        self._workshop: asyncio.Future[Workshop] = asyncio.get_running_loop().create_future()
+
+    async def workshop(self) -> Workshop:
+        """As soon as it is there."""
+        self._wanted.set()
+        return await asyncio.shield(self._workshop)
+
+    async def forget_lost(self) -> None:
+        """See `Solver.forget_lost`."""
+        await (await self.workshop()).solver.forget_lost()
+
+    # -- services of which nothing is needed before --
+
+    async def why(self) -> object:
+        workshop = await self.workshop()
+        from croze.daemon.why_service import WhyService
+
+        return WhyService(workshop.recorder)
+
+    async def cache_mounts(self) -> object:
+        workshop = await self.workshop()
+        from croze.daemon.cache_mounts_service import CacheMountsService
+
+        return CacheMountsService(workshop)
+
+    async def bridge(self) -> object:
+        return (await self.workshop()).forwarder.servicer()
+
+    # -- the opening itself --
+
+    async def keep(self, engine: Engine) -> None:
+        """Open it, and close it when this is cancelled. Raises what prevents it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PAUSE_S):
+                await self._wanted.wait()
+        for name in PARTS:
+            importlib.import_module(name)
+            await asyncio.sleep(0)
+        from croze.daemon.workshop import opened_workshop
+
+        async with opened_workshop(engine) as workshop:
+            settle_memory()
+            self._workshop.set_result(workshop)
+            await asyncio.Event().wait()
+
+
+def settle_memory() -> None:
+    """What is loaded now stays: keep Python's collector, which has been off until now, from going
+    through it again and again.
+
+    A build leaves some hundred objects to the collector, however large it is (its graph comes apart
+    when it ends, `solver.vertex`), and they are found while they are young. A look at all there is
+    takes a build of 10,000 vertices a third of its time, and more than in proportion as builds
+    grow: there is one when millions of objects have come to stay."""
+    gc.freeze()
+    gc.enable()
+    gc.set_threshold(5_000, 200, 10)

@@ -1,0 +1,94 @@
+"""What builds are made with: put together once the daemon answers, when the first build comes or a
+moment later. It is more than half of all that the daemon loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from msgspec import Struct
+
+from croze.daemon.bridging import bridges, cpu_limit_s
+from croze.daemon.delivering import (
+    cache_services,
+    export_services,
+    mount_services,
+    open_recorder,
+)
+from croze.daemon.engine import Engine
+from croze.daemon.executing import op_services, open_sources
+from croze.export.contract import ExportServices
+from croze.gateway.contract import BridgeServices
+from croze.gateway.forward import GatewayForwarder
+from croze.gateway.reading import Readers
+from croze.ops.resolver import LoadedOpResolver
+from croze.ops.results import RefResult, RefResults
+from croze.remotecache.exporter import CacheServices
+from croze.remotecache.importer import Importer
+from croze.remotecache.mounts.services import MountServices
+from croze.solver.solver import Solver
+from croze.sources.image import ImageSources
+from croze.sources.images import Images
+from croze.sources.local import LocalSources
+from croze.why.recorder import Recorder
+
+
+class Workshop(Struct, frozen=True):
+    """The rest of a daemon's parts."""
+
+    engine: Engine
+    images: Images
+    image_sources: ImageSources
+    local_sources: LocalSources
+    solver: Solver
+    bridges: BridgeServices
+    forwarder: GatewayForwarder
+    export_services: ExportServices
+    cache_services: CacheServices
+    mount_services: MountServices
+    importer: Importer
+    recorder: Recorder
+
+
+@asynccontextmanager
+async def opened_workshop(engine: Engine) -> AsyncIterator[Workshop]:
+    """Inside, builds can be made. To be left by the task that has entered it."""
+    settings, content = engine.settings, engine.content
+    elsewhere, refs = content.elsewhere, content.store.refs
+    async with AsyncExitStack() as stack:
+        images = content.images()
+        sources = open_sources(content, images, engine.pools.files, stack)
+        services = op_services(engine, sources)
+        recorder = open_recorder(settings, stack)
+        results = RefResults(refs)
+        solver = Solver(engine.keys, results, LoadedOpResolver(services), observer=recorder)
+        await stack.enter_async_context(solver)
+        await solver.forget_lost()
+        importer = Importer(elsewhere.access, elsewhere.objects, refs, RefResult)
+        readers = Readers(engine.pools.readers, cpu_limit_s(settings.config))
+        forwarder = GatewayForwarder()
+        stack.push_async_callback(forwarder.wait_idle)
+        yield Workshop(
+            engine=engine,
+            images=images,
+            image_sources=sources.image,
+            local_sources=sources.local,
+            solver=solver,
+            bridges=bridges(
+                settings.config,
+                images,
+                sources,
+                services,
+                engine.worker,
+                recorder,
+                readers,
+                importer,
+            ),
+            forwarder=forwarder,
+            export_services=export_services(content, engine.pools.files),
+            cache_services=cache_services(content, results),
+            mount_services=await mount_services(settings, content, services),
+            importer=importer,
+            recorder=recorder,
+        )

@@ -1,0 +1,48 @@
+"""Services of which there is only the description as yet: what serves them is asked for with their
+first call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from croze.rpc.call import ServerCall
+from croze.rpc.server import ServedMethod, Server
+
+Servicer = Callable[[], Awaitable[object]]
+
+
+def add_late(server: Server, service: ServiceDescriptor, servicer: Servicer) -> None:
+    """Serve all methods of a service, by those of the same names that `servicer` gives, which
+    generated code would take."""
+    server.services.add(service.full_name)
+    for method in service.methods:
+        served = _served(service.full_name, method, servicer)
+        server.methods[f"/{served.name}"] = served
+
+
+def _served(service: str, method: MethodDescriptor, servicer: Servicer) -> ServedMethod:
+    async def behavior(request: object, call: ServerCall) -> object:
+        answer = getattr(await servicer(), method.name)(request, call)
+        if not isinstance(answer, AsyncIterator):
+            return await answer
+        async for each in answer:
+            await call.write(each)
+        return None
+
+    return ServedMethod(
+        f"{service}/{method.name}",
+        behavior,
+        not method.client_streaming,
+        not method.server_streaming,
+        GetMessageClass(method.input_type).FromString,
+        _bytes_of,
+    )
+
+
+def _bytes_of(message: object) -> bytes:
+    assert isinstance(message, Message)
+    return message.SerializeToString()
