@@ -44,3 +44,12 @@ def test_a_target_without_a_result() -> None:
     plan = SolvePlan(frontend_attrs={"context:base": "target:lib"})
     with pytest.raises(InvalidRequest, match="target lib has no result to build on"):
         link(plan, "lib", ["context:base"], gateway_pb2.Result(), 0)
+
+
+def test_the_answer_to_a_call() -> None:
+    attrs = {"context:base": "target:lib", "requestid": "frontend.lint"}
+    plan = SolvePlan(frontend_attrs=dict(attrs))
+    result = gateway_pb2.Result()
+    result.ref.CopyFrom(gateway_pb2.Ref())
+    link(plan, "lib", ["context:base"], result, 0)
+    assert (plan.frontend_attrs, plan.frontend_inputs) == (attrs, {})

@@ -282,5 +282,5 @@ def test_what_is_no_message(desk: Sandbox) -> None:
 
 
 def test_words(desk: Sandbox) -> None:
-    assert "requires build, or attach and a path" in desk.croze("dap", check=False).output
+    assert "requires build, or attach and a path" in desk.croze("dap", "nosuch", check=False).output
     assert "no such file" in desk.croze("dap", "attach", "/nowhere/s", check=False).output

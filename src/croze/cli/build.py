@@ -101,6 +101,21 @@ def _add_legacy(flags: Flags) -> None:
     )
 
 
+def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
+    """The command line. Raises `UsageError`."""
+    parser = flags()
+    args = parser.read(argv, common)
+    if args.context is None:
+        raise UsageError("'croze build' requires 1 argument", "croze build")
+    if args.ulimit or args.shm_size:
+        from croze.gotypes.ulimits import parse_ulimit
+        from croze.gotypes.units import parse_bytes
+
+        parser.check("--ulimit", args.ulimit, parse_ulimit)
+        parser.check("--shm-size", [args.shm_size] if args.shm_size else [], parse_bytes)
+    return args
+
+
 def run(argv: Sequence[str], common: Common) -> int:
     """Build; the exit code is 0, or what a subrequest's result says."""
     from croze.client.build import NotWritten
@@ -108,9 +123,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     from croze.errors import CrozeError
     from croze.progress.warnings import print_warnings
 
-    args = flags().read(argv, common)
-    if args.context is None:
-        raise UsageError("'croze build' requires 1 argument", "croze build")
+    args = _read(argv, common)
     call = parse_call(args.call)
     mode = progress_mode(args.progress, quiet=args.quiet)
     interrupt_on_sigterm()

@@ -35,7 +35,10 @@ def run(argv: Sequence[str], common: Common) -> int:
 
             asyncio.run(attach(path))
             return 0
-    flags().read(argv, common)
+    parser = flags()
+    if parser.read(argv, common).what is None:
+        print(parser.format_help(), end="")
+        return 0
     raise UsageError("'croze dap' requires build, or attach and a path", "croze dap")
 
 

@@ -15,6 +15,8 @@ from croze.cli.stdio import stdio
 from croze.drivers.parting import NodeOffer, Nodes
 from croze.drivers.reach import drivers_of
 from croze.drivers.tunnel import carry
+from croze.errors import InvalidRequest
+from croze.gotypes.quote import quote
 from croze.progress.display import make_display, running
 from croze.progress.own import own_step
 
@@ -39,12 +41,19 @@ def run(argv: Sequence[str], common: Common) -> int:
     if args.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
     mode = progress_mode(args.progress, command=COMMAND)
-    platforms = parse_platforms(tuple(args.platform or default_platform()))
+    platforms = _platforms(tuple(args.platform or default_platform()))
     name, nodes = drivers_of(common.builder)
     text, terminal = f"builder: {name}", f"builder:{name}"
     display = make_display(mode, sys.stderr.buffer, text_desc=text, tty_desc=terminal)
     asyncio.run(_proxy(nodes, platforms, display))
     return 0
+
+
+def _platforms(texts: tuple[str, ...]) -> tuple[Platform, ...]:
+    try:
+        return parse_platforms(texts)
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid platform {quote(texts[-1])}") from None
 
 
 async def _proxy(

@@ -15,7 +15,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, NoReturn
 
 from croze.cli.common import BUILDER, DEBUG, Common, UsageError
+from croze.errors import CrozeError
 from croze.gotypes.argv import PFLAG, BadFlag, CommandLine, FlagNames, Grammar
+from croze.gotypes.quote import quote
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -176,9 +178,10 @@ class Flags(argparse.ArgumentParser):
         return args
 
     def _refuse_unexpected(self, words: Sequence[str]) -> None:
-        unexpected = [word for word in words if word != "--"]
-        if unexpected and self._grammar is PFLAG:
-            raise UsageError(f"unexpected argument: {unexpected[0]}", self.prog)
+        if self._grammar is PFLAG and any(word != "--" for word in words):
+            count = sum(not action.option_strings for action in self._actions)
+            arguments = "1 argument" if count == 1 else f"{count} arguments"
+            raise UsageError(f"'{self.prog}' requires {arguments}", self.prog)
 
     def _count_arguments(self, args: argparse.Namespace) -> None:
         for name in self._optional:
@@ -204,6 +207,15 @@ class Flags(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise argparse's complaint of a value, for the user."""
         raise UsageError(message, self.prog)
+
+    def check(self, name: str, texts: Sequence[str], read: Callable[[str], object]) -> None:
+        """See that a flag's values can be read. Raises `UsageError` for one that can't."""
+        for text in texts:
+            try:
+                read(text)
+            except CrozeError as error:
+                shown = f"invalid argument {quote(text)} for {quote(name)} flag"
+                raise UsageError(f"{shown}: {error}", self.prog) from None
 
 
 def _word(flag: FlagNames, value: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from croze.cli.common import UsageError, take_common
+from croze.gotypes.quote import quote
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -48,7 +49,7 @@ class CommandGroup(Struct, frozen=True):
             print(_HELP.format(name=self.name, about=self.about, commands="\n".join(rows)))
             return 0
         if words[0] not in self.commands:
-            raise UsageError(f"unknown command: {self.name} {words[0]}", self.name)
+            raise UsageError(f"unknown command: {quote(words[0])}", self.name)
         module, _ = self.commands[words[0]]
         command: SubCommand = importlib.import_module(f"{self.package}.{module}")
         return command.run(words[1:], common)

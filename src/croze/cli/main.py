@@ -86,9 +86,11 @@ def _run(argv: Sequence[str]) -> int:
     if name not in COMMANDS and name not in HIDDEN:
         import difflib
 
+        from croze.gotypes.quote import quote
+
         close = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f", did you mean {close[0]}?" if close else ""
-        return usage(f"unknown command: {name}{hint}", "croze")
+        return usage(f"unknown command: {quote(name)}{hint}", "croze")
     return guarded(name, words[1:], common)
 
 

@@ -11,6 +11,7 @@ from croze.builders.known import StoredBuilders, known
 from croze.cli.builder import named
 from croze.cli.flags import Flags
 from croze.errors import InvalidRequest
+from croze.files.docker_config import buildx_dir
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -47,4 +48,7 @@ def _chosen(here: StoredBuilders, name: str) -> str:
         raise InvalidRequest("run `docker context use default` to switch to default context")
     if here.contexts.find(name) is not None:
         raise InvalidRequest(f"run `docker context use {name}` to switch to context {name}")
-    raise InvalidRequest(f'failed to find instance "{name}": no such builder')
+    path = buildx_dir() / "instances" / name
+    raise InvalidRequest(
+        f'failed to find instance "{name}": open {path}: no such file or directory'
+    )

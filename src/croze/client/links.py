@@ -44,7 +44,10 @@ def link(
     plan: SolvePlan, target: str, attrs: list[str], result: gateway_pb2.Result, node: int
 ) -> None:
     """Build on another target's result where the attributes name it. The input is called what
-    buildx calls it, for provenance tells of it: the node's number is in front."""
+    buildx calls it, for provenance tells of it: the node's number is in front. The answer to a call
+    has nothing to build on, and nothing is."""
+    if "requestid" in plan.frontend_attrs and not (result.ref.id or result.refs.refs):
+        return
     for attr in attrs:
         del plan.frontend_attrs[attr]
     contexts, inputs = inputs_of(f"{node}-{target}", result, attrs)

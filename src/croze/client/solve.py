@@ -28,7 +28,7 @@ from croze.client.lending import Lending
 from croze.client.plan import CacheSpec, SolvePlan, ToDocker, ToLayout
 from croze.files.settings import parse_json
 from croze.rpc.channel import LOST, Channel
-from croze.rpc.held import Work, solve_held
+from croze.rpc.held import Work, ask_frontend, is_call, solve_held
 from croze.rpc.http2.client import DRAINING
 from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error
@@ -141,6 +141,8 @@ async def _solve_and_follow(
     following = _Following(channel, request.Ref, on_status or (lambda _: None))
     failed: BaseException | None = None
     response: dict[str, str] = {}
+    if work is None and is_call(request):
+        work = ask_frontend
     async with asyncio.TaskGroup() as group:
         task = group.create_task(following.run())
         try:

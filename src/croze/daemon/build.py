@@ -325,10 +325,10 @@ async def export_all(
 
 
 def text_metadata(metadata: Mapping[str, bytes]) -> dict[str, str]:
-    """What of a frontend's metadata goes to the client: what it has to say to it (`frontend.*`),
-    and the answer to a call (`result.json` and the like, in a `version`)."""
+    """What of a frontend's metadata goes to the client, as in BuildKit: what it has to say to it.
+    The answer to a call is asked of the gateway."""
     return {
         key: value.decode("utf-8", "replace")
         for key, value in metadata.items()
-        if key.startswith(("frontend.", "result.")) or key == "version"
+        if key.startswith("frontend.")
     }

@@ -23,6 +23,7 @@ from croze.rpc.status import to_status
 if TYPE_CHECKING:
     from croze.api.gateway_pb2_grpc import LLBBridgeAsyncStub
 
+_CALL = b"requestid"
 _BUILD_ID = "buildkit-controlapi-buildid"
 
 
@@ -110,6 +111,16 @@ Work = Callable[[HeldBuild], Awaitable[gateway_pb2.Result]]
 """The client's part of a build; the build ends, and exports what it gives, when this has ended."""
 
 
+def is_call(request: control_pb2.SolveRequest) -> bool:
+    """Whether the frontend is to say something of a build instead of making it."""
+    return any(attr.key == _CALL for attr in request.FrontendAttrs)
+
+
+async def ask_frontend(bridge: HeldBuild) -> gateway_pb2.Result:
+    """The whole of a build whose result is what its frontend answers."""
+    return await bridge.ask_frontend()
+
+
 async def solve_held(
     channel: grpc.aio.Channel,
     request: control_pb2.SolveRequest,
@@ -117,11 +128,13 @@ async def solve_held(
     metadata: tuple[tuple[str, str], ...],
 ) -> control_pb2.SolveResponse:
     """Call Control's `Solve`, and have `work` done on the build while the daemon holds it. Raises
-    what either of them does."""
+    what either of them does. What a frontend says that was called is in the response, where
+    daemons put little of it."""
     failed: BaseException | None = None
     answer = control_pb2.SolveResponse()
     async with asyncio.TaskGroup() as group:
-        driving = group.create_task(_drive(HeldBuild(channel, request), work))
+        ending = gateway_pb2.ReturnRequest()
+        driving = group.create_task(_drive(HeldBuild(channel, request), work, ending))
         try:
             answer = await ControlStub(channel).Solve(_without_frontend(request), metadata=metadata)
         except BaseException as error:  # raised below: not to come out as a group
@@ -129,6 +142,9 @@ async def solve_held(
         driving.cancel()
     if failed is not None:
         raise failed
+    if is_call(request):
+        for key, value in ending.result.metadata.items():
+            answer.ExporterResponse[key] = value.decode("utf-8", "replace")
     return answer
 
 
@@ -140,8 +156,7 @@ def _without_frontend(request: control_pb2.SolveRequest) -> control_pb2.SolveReq
     return own
 
 
-async def _drive(bridge: HeldBuild, work: Work) -> None:
-    ending = gateway_pb2.ReturnRequest()
+async def _drive(bridge: HeldBuild, work: Work, ending: gateway_pb2.ReturnRequest) -> None:
     try:
         ending.result.CopyFrom(await work(bridge))
     except errors.CrozeError as error:
