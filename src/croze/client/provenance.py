@@ -12,7 +12,7 @@ from typing import Literal
 from croze.api import content_pb2, control_pb2
 from croze.api.content_pb2_grpc import ContentStub
 from croze.api.control_pb2_grpc import ControlStub
-from croze.errors import Unsupported
+from croze.errors import Unavailable, Unsupported
 from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
 from croze.rpc.clients import translated
@@ -39,13 +39,14 @@ def metadata_mode() -> Mode:
 
 
 async def recorded(channel: grpc.aio.Channel, ref: str) -> list[control_pb2.BuildHistoryRecord]:
-    """What the daemon has recorded of a build; none from a daemon without a history."""
+    """What the daemon has recorded of a build; none from a daemon without a history, or one that
+    has left meanwhile: the build is done."""
     request = control_pb2.BuildHistoryRequest(Ref=ref, EarlyExit=True)
     try:
         with translated():
             events = ControlStub(channel).ListenBuildHistory(request)
             return [event.record async for event in events]
-    except Unsupported:
+    except (Unsupported, Unavailable):
         return []
 
 
