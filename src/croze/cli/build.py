@@ -108,8 +108,8 @@ def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
     if args.context is None:
         raise UsageError("'croze build' requires 1 argument", "croze build")
     if args.ulimit or args.shm_size:
-        from croze.gotypes.ulimits import parse_ulimit
         from croze.gotypes.sizes import parse_bytes
+        from croze.gotypes.ulimits import parse_ulimit
 
         parser.check("--ulimit", args.ulimit, parse_ulimit)
         parser.check("--shm-size", [args.shm_size] if args.shm_size else [], parse_bytes)
