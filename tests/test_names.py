@@ -158,15 +158,30 @@ def j():
     ]
 
 
-def docstrings(source: str) -> Iterator[tuple[int, str, bool]]:
-    """Texts of modules, classes and functions, and those below names; and whether it is one of a
-    class or function."""
+def docstrings(source: str) -> Iterator[tuple[int, str, ast.AST | None]]:
+    """Texts of modules, classes and functions, and those below names; and the class or function
+    that it is of, if it is of one."""
     for node in ast.walk(parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             for place, statement in enumerate(node.body):
                 match statement:
                     case ast.Expr(value=ast.Constant(value=str(text)), lineno=line):
-                        yield line, text, place == 0 and not isinstance(node, ast.Module)
+                        is_own = place == 0 and not isinstance(node, ast.Module)
+                        yield line, text, node if is_own else None
+
+
+def is_second(text: str, definition: ast.AST) -> bool:
+    """Whether it begins with what may come second, one of its own fields or parameters, too; but
+    `__init__` has these alone to speak of."""
+    if _SECOND.match(text):
+        return True
+    field = re.match(r"`(\w+)`(:| is | are | None)", text)
+    if field is None or getattr(definition, "name", "").startswith("__"):
+        return False
+    return any(
+        field[1] in (getattr(node, "arg", None), getattr(getattr(node, "target", None), "id", None))
+        for node in ast.walk(definition)
+    )
 
 
 _RIDDLE = re.compile(r"(Of|Those|All of (it|them))\b")
@@ -181,11 +196,17 @@ def test_docstrings_name_what_they_are_about() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line}: {text.splitlines()[0]}"
         for path in files("src")
-        for line, text, is_definition in docstrings(path.read_text("utf-8"))
-        if _RIDDLE.match(text) or (is_definition and _SECOND.match(text))
+        for line, text, definition in docstrings(path.read_text("utf-8"))
+        if _RIDDLE.match(text) or (definition is not None and is_second(text, definition))
     ]
     assert not wrong, "begin with the thing itself:\n" + "\n".join(wrong)
-    source = 'X = 1\n"""Of x."""\ndef f():\n    """Raises E."""\n    y = 1\n    """Its y."""\n'
-    assert list(docstrings(source)) == [
-        *((2, "Of x.", False), (4, "Raises E.", True), (6, "Its y.", False))
-    ]
+
+
+def test_what_may_come_second_is_seen() -> None:
+    texts = ["Raises E.", "`y`: a number.", "`y` is a number.", "`z`: in quotes.", "A sum of `y`."]
+    source = "".join(
+        f'def f(y):\n    """{text}"""\n    x = 1\n    """Its x."""\n' for text in texts
+    )
+    found = [each for each in docstrings(f'X = 1\n"""Of x."""\n{source}') if each[2] is not None]
+    assert [text for _, text, of in found if of is not None and is_second(text, of)] == texts[:3]
+    assert (2, "Of x.", None) in docstrings(f'X = 1\n"""Of x."""\n{source}')

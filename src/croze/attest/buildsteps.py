@@ -25,8 +25,8 @@ _EXACT = 1 << 53
 
 
 class BuildSteps(Struct, frozen=True):
-    """`definition`: steps, inputs first, ending with the one that only points at the result.
-    `numbers`: of ops, by digest."""
+    """A definition as numbered steps. `definition`: steps, inputs first, ending with the one that
+    only points at the result. `numbers`: of ops, by digest."""
 
     definition: list[dict[str, object]] = field(default_factory=list)
     numbers: Mapping[str, int] = field(default_factory=dict)
@@ -41,8 +41,8 @@ class BuildSteps(Struct, frozen=True):
 def build_steps(
     definition: ops_pb2.Definition | None, usage: Mapping[str, ResourceUsage] | None = None
 ) -> BuildSteps:
-    """`usage`: what steps used of the machine, by digest. Raises `InvalidRequest` for what is no
-    definition."""
+    """The steps of a definition. `usage`: what steps used of the machine, by digest. Raises
+    `InvalidRequest` for what is no definition."""
     blobs = op_blobs(definition) if definition is not None else []
     if not blobs:
         return BuildSteps()

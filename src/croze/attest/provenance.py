@@ -130,7 +130,8 @@ class Account(Struct, frozen=True):
         finished: datetime,
         usage: Sequence[Mapping[str, object]] = (),
     ) -> Predicate:
-        """`usage`: samples of the machine. Raises `InvalidRequest` for what is no definition."""
+        """The provenance of the result. `usage`: samples of the machine. Raises `InvalidRequest`
+        for what is no definition."""
         predicate = self._base(facts, options, finished)
         predicate = replace(predicate, metadata={**predicate.metadata, **_network(self.used)})
         samples: dict[str, object] = {"sysUsage": list(usage)} if usage else {}

@@ -24,8 +24,9 @@ GROUPS = "__group__"
 
 
 class LocalState(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
-    """`local_path` is the context, absolute or remote, `-` for standard input; `dockerfile_path`
-    absolute, or relative to a remote context; `group_ref` the Bake call that a build is of."""
+    """The paths that a build was made from. `local_path` is the context, absolute or remote, `-`
+    for standard input; `dockerfile_path` absolute, or relative to a remote context; `group_ref` the
+    Bake call that a build is of."""
 
     target: str = ""
     local_path: str = ""

@@ -107,7 +107,7 @@ def _dirty(folder: str) -> bool:
 
 
 def _below(root: str, path: str) -> str:
-    """`path` as seen from `root`; empty if it is not below."""
+    """The path as seen from `root`; empty if it is not below."""
     relative = os.path.relpath(path, root)
     return "" if relative.startswith("..") else relative
 

@@ -25,7 +25,7 @@ _CONTEXT_FILE = "context"
 
 
 class PolicyFiles:
-    """`policy.contract.PolicyFileReader`."""
+    """Reads files for policies: the `policy.contract.PolicyFileReader` of clients."""
 
     def __init__(self, place: PolicyPlace, sources: SourceResolver | None) -> None:
         self._place = place

@@ -35,7 +35,7 @@ class TlsSection(msgspec.Struct, frozen=True):
 
 
 class Grpc(msgspec.Struct, frozen=True, rename="camel"):
-    """`[grpc]`. `uid` and `gid` own the Unix sockets."""
+    """The section `[grpc]`. `uid` and `gid` own the Unix sockets."""
 
     address: list[str] = []
     debug_address: str = ""
@@ -61,7 +61,7 @@ class GcPolicy(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class OciWorker(msgspec.Struct, frozen=True, rename="camel"):
-    """`[worker.oci]`."""
+    """The section `[worker.oci]`."""
 
     enabled: bool = True
     labels: dict[str, str] = {}
@@ -97,7 +97,7 @@ class KeyPair(msgspec.Struct, frozen=True):
 
 
 class RegistrySection(msgspec.Struct, frozen=True):
-    """`[registry."host"]`."""
+    """A section `[registry."host"]`."""
 
     mirrors: list[str] = []
     http: bool | None = None
@@ -108,8 +108,8 @@ class RegistrySection(msgspec.Struct, frozen=True):
 
 
 class FrontendSection(msgspec.Struct, frozen=True, rename="camel"):
-    """`[frontend."name"]`. `allowed_repositories` is for `gateway.v0`; `max_cpu_time`, Croze's own,
-    is for `dockerfile.v0`: how long it may compute for one request."""
+    """A section `[frontend."name"]`. `allowed_repositories` is for `gateway.v0`; `max_cpu_time`,
+    Croze's own, is for `dockerfile.v0`: how long it may compute for one request."""
 
     enabled: bool = True
     allowed_repositories: list[str] = []
@@ -165,7 +165,8 @@ class GhaVerify(msgspec.Struct, frozen=True):
 
 
 class GhaSection(msgspec.Struct, frozen=True):
-    """`[cache.gha]`: signed indexes. `sign` counts by being there: what is signed is kept apart."""
+    """The section `[cache.gha]`: signed indexes. `sign` counts by being there: what is signed is
+    kept apart."""
 
     sign: GhaSign | None = None
     verify: GhaVerify = GhaVerify()
@@ -176,7 +177,7 @@ class CachesSection(msgspec.Struct, frozen=True):
 
 
 class System(msgspec.Struct, frozen=True, rename="camel"):
-    """`[system]`. A negative `platforms_cache_max_age` never looks again."""
+    """The section `[system]`. A negative `platforms_cache_max_age` never looks again."""
 
     platforms_cache_max_age: Duration = Duration(20)
     max_registry_concurrency: int = 4
@@ -193,23 +194,23 @@ class Cdi(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class HistoryLimits(msgspec.Struct, frozen=True, rename="camel"):
-    """`[history]`."""
+    """The section `[history]`: how many records stay, and for how long."""
 
     max_age: Duration = Duration()
     max_entries: int = 0
 
 
 class Why(msgspec.Struct, frozen=True, rename="camel"):
-    """`[why]`: records of past builds, Croze's own. `warnings`: of steps that miss the cache;
-    `builds`: how many are remembered of each Dockerfile, 0 for none."""
+    """The section `[why]`, Croze's own: records of past builds. `warnings`: of steps that miss the
+    cache; `builds`: how many are remembered of each Dockerfile, 0 for none."""
 
     warnings: bool = False
     builds: int = 20
 
 
 class CacheMountsSection(msgspec.Struct, frozen=True, rename="camel"):
-    """`[cacheMounts]`: contents of cache mounts that travel, Croze's own. `max_size`: how much the
-    files of all mounts of one cache may hold, read or written."""
+    """The section `[cacheMounts]`, Croze's own: contents of cache mounts that travel. `max_size`:
+    how much the files of all mounts of one cache may hold, read or written."""
 
     max_size: DiskSpace = DiskSpace(10 << 30)
 

@@ -118,7 +118,7 @@ def remarks(
 
 
 def _judge(name: str, value: object, *, is_known: bool, inside: bool = False) -> Iterator[str]:
-    """`inside`: of a table that is not ours as a whole."""
+    """What is to be said of a key; `inside`: of a table that is not ours as a whole."""
     refusal, reason = _note(name, REFUSED), _note(name, INERT)
     if refusal and value:
         raise Unsupported(f"config: {name} is not supported: {refusal}")

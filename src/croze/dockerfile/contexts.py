@@ -43,10 +43,9 @@ def internal_name(name: str) -> str:
 
 
 class MainContext(Struct, frozen=True):
-    """`context` None is the client's local directory; `dockerfile` None its Dockerfile directory.
-
-    `origin` is the git or http source itself, of which dates can be asked.
-    """
+    """The main context of a build. `context` None is the client's local directory; `dockerfile`
+    None its Dockerfile directory. `origin` is the git or http source itself, of which dates can be
+    asked."""
 
     filename: str = DEFAULT_FILENAME
     dockerfile_name: str = DOCKERFILE

@@ -20,8 +20,8 @@ BOM = b"\xef\xbb\xbf"
 
 
 class Directive(Struct, frozen=True):
-    """`value` is all of it; `head` its first word: of `syntax` the frontend image, of `check` all
-    that counts."""
+    """A parser directive. `value` is all of it; `head` its first word: of `syntax` the frontend
+    image, of `check` all that counts."""
 
     name: str
     value: str

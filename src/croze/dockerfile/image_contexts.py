@@ -54,7 +54,7 @@ class ImageContexts(Struct, frozen=True):
         return state.with_image_config(config), undated(config)
 
     async def load_layout(self, spec: str) -> Loaded:
-        """`spec`: `store[:tag]@digest`."""
+        """The files and the config of an image in a layout, which is named `store[:tag]@digest`."""
         store, digest = _parse(spec)
         session = self.resolver.session
         # The store says where to look; what is shown is the context's own name.

@@ -15,7 +15,8 @@ _DOCS = "https://docs.docker.com/go/dockerfile/rule/"
 
 
 class LintRule(Struct, frozen=True):
-    """`page` is the last part of the rule's documentation address, empty if it has none."""
+    """A rule, and what is said of where it is broken. `page` is the last part of its
+    documentation's address, empty if it has none."""
 
     name: str
     description: str

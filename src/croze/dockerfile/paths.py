@@ -22,7 +22,7 @@ def is_absolute(path: str, os: str) -> bool:
 
 
 def normalize_path(parent: str, path: str, os: str, *, keep_slash: bool = False) -> str:
-    """`path` seen from `parent`: absolute, with slashes, without a drive letter. A final `/` or
+    """The path seen from `parent`: absolute, with slashes, without a drive letter. A final `/` or
     `/.` can be kept."""
     original = path = to_slash(path, os)
     parent = _strip_for(to_slash(parent, os) or "/", os, keep_slash)

@@ -44,7 +44,8 @@ class ImageQuestion(Struct, frozen=True):
 
 
 class ResolvedImage(Struct, frozen=True):
-    """`ref` may differ from the one asked for (a policy converted it); `digest` may be empty."""
+    """An image's config. `ref` may differ from the one asked for (a policy converted it); `digest`
+    may be empty."""
 
     ref: str
     digest: str

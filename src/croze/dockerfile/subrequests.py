@@ -203,7 +203,7 @@ def _target_name(target: StageTarget) -> str:
 
 
 def lint_reply(report: LintReport, source: ops_pb2.SourceInfo) -> Reply:
-    """`source` is the Dockerfile, as in a source map."""
+    """The reply to `frontend.lint`; `source` is the Dockerfile, as in a source map."""
     value: dict[str, object] = {
         "warnings": [
             _given(ruleName=warning.rule)

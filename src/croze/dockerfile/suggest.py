@@ -47,7 +47,7 @@ def likely_first(options: Iterable[str], value: str) -> list[str]:
 def with_suggestion(
     message: str, value: str, options: Iterable[str], *, case_sensitive: bool
 ) -> str:
-    """`message`, with ` (did you mean NAME?)` where there is a near name."""
+    """The message, with ` (did you mean NAME?)` where there is a near name."""
     suggestion = suggest(value, options, case_sensitive=case_sensitive)
     return f"{message} (did you mean {suggestion}?)" if suggestion else message
 

@@ -69,7 +69,7 @@ def _decoded(text: str, kind: type[T], header: str) -> T:
 
 
 class OneHost:
-    """`registry.credentials.Credentials`: a login for one registry, and for nobody else."""
+    """A login for one registry, and for nobody else: `registry.credentials.Credentials`."""
 
     def __init__(self, domain: str, login: Login) -> None:
         self._hosts = {domain, HUB_HOST} if domain == DEFAULT_DOMAIN else {domain}

@@ -84,7 +84,8 @@ def _parsed(header: bytes) -> tarfile.TarInfo:
 
 
 async def _small(reader: ByteReader, size: int, all_bytes: int) -> bytes:
-    """`all_bytes`: of the headers before one member."""
+    """The content of a header that has some, with its padding read over; `all_bytes`: of the
+    headers before one member. Raises `InvalidRequest` for very many."""
     if all_bytes > LARGEST_HEADER_BYTES:
         raise InvalidRequest(f"a header of {all_bytes} bytes in the archive")
     data = await reader.readexactly(size)

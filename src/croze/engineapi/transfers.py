@@ -94,7 +94,7 @@ async def telling(lines: Lines) -> AsyncIterator[Teller]:
 
 
 class LayerProgress(Silent):
-    """`status.Progress` of layers that are fetched."""
+    """Shows layers that are fetched: a `status.Progress`."""
 
     def __init__(self, teller: Teller) -> None:
         self._teller = teller

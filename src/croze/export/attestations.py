@@ -34,7 +34,7 @@ PREDICATE_TYPE = "in-toto.io/predicate-type"
 
 
 class _Statement(msgspec.Struct, frozen=True):
-    """`predicate` is JSON already and stays as it is."""
+    """An in-toto statement. `predicate` is JSON already and stays as it is."""
 
     type: str = msgspec.field(name="_type")
     predicate_type: str = msgspec.field(name="predicateType")

@@ -43,7 +43,7 @@ _PIPE_BYTES = 1 << 20
 
 
 class FilesOptions(Struct, frozen=True):
-    """`platform_split` None: only if there are several platforms."""
+    """What the attributes say. `platform_split` None: only if there are several platforms."""
 
     epoch: Epoch | None = None
     attestation_prefix: str = ""

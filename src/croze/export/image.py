@@ -31,7 +31,8 @@ MOBY: Final = {
 
 
 class ImageExportOptions(Struct, frozen=True):
-    """`type=image`'s own attributes. `store` None: unless the image is pushed."""
+    """What the attributes of `type=image` say besides `CommitOptions`. `store` None: unless the
+    image is pushed."""
 
     commit: CommitOptions
     push: bool = False

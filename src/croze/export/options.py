@@ -19,7 +19,7 @@ EPOCH_KEY = "source.date.epoch"
 
 
 class Epoch(Struct, frozen=True):
-    """`source-date-epoch` as an attribute; None in it switches the frontend's off."""
+    """The attribute `source-date-epoch`; None in it switches the frontend's off."""
 
     value: datetime | None
 

@@ -24,7 +24,7 @@ def platform_of(message: ops_pb2.Platform) -> Platform:
 
 
 def result_message(result: BridgeResult, *, ref_arrays: bool) -> gateway_pb2.Result:
-    """`ref_arrays`: the client knows refs that carry their definition."""
+    """A result as a message; `ref_arrays`: the client knows refs that carry their definition."""
     message = gateway_pb2.Result(metadata=result.metadata)
     if result.refs is not None and ref_arrays:
         message.refs.SetInParent()

@@ -37,8 +37,8 @@ class FlagNames(Struct, frozen=True):
 
 
 class CommandLine(Struct, frozen=True):
-    """`values` are the flags that were given, in order, each with its value; a switch's is `true`
-    or `false`. `words` is all the rest."""
+    """A command line that was read. `values` are the flags that were given, in order, each with its
+    value; a switch's is `true` or `false`. `words` is all the rest."""
 
     values: Sequence[tuple[FlagNames, str]]
     words: Sequence[str]
@@ -58,8 +58,8 @@ class Grammar(ABC):
         *,
         until: Callable[[str], bool] = _never,
     ) -> CommandLine:
-        """`until` tells of a word that is no flag whether it ends them, as a command's name does;
-        it is the first of the words that are left then. Raises `BadFlag`."""
+        """Tell flags from words. `until` tells of a word that is no flag whether it ends them, as a
+        command's name does; it is the first of the words that are left then. Raises `BadFlag`."""
         reading = _Reading(deque(argv), {name: flag for flag in flags for name in flag.names})
         while reading.rest:
             word = self._trimmed(reading.rest.popleft())

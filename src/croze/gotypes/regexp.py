@@ -118,7 +118,7 @@ class Regexp:
         return [*out, data[last:].decode()]
 
     def replace(self, text: str, make: Callable[[Match], str]) -> str:
-        """`text` with what `make` gives for each match in its place. An empty match right behind
+        """The text with what `make` gives for each match in its place. An empty match right behind
         another one doesn't count."""
         return b"".join(self._pieces(_encode(text), make)).decode()
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 def align(
     text: str, *, min_width: int = 0, tab_width: int = 8, padding: int = 1, pad: str = " "
 ) -> str:
-    """`text` has its cells ended by tabs. With `pad` a tab, columns are multiples of `tab_width`
-    and filled with tabs."""
+    """Align the columns of a text, whose cells are ended by tabs. With `pad` a tab, columns are
+    multiples of `tab_width` and filled with tabs."""
     lines = [line.split("\t") for line in text.split("\n")]
     _Columns(lines, min_width, tab_width, padding, pad).align(0, len(lines), 0)
     return "\n".join("".join(line) for line in lines)

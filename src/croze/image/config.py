@@ -33,7 +33,8 @@ class Healthcheck(msgspec.Struct, frozen=True, omit_defaults=True, rename="pasca
 
 
 class RunConfig(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal"):
-    """`config`: how a container of the image runs. Empty values are left out of the JSON."""
+    """The member `config` of an image config: how a container of the image runs. Empty values are
+    left out of the JSON."""
 
     user: str = ""
     exposed_ports: dict[str, dict[str, str]] = {}

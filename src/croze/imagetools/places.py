@@ -61,8 +61,8 @@ async def opened(
 
 
 class DockerLogins:
-    """`registry.credentials.Credentials` out of the Docker CLI's configuration. A token that the
-    configuration holds for a registry is used as it is."""
+    """Logins out of the Docker CLI's configuration: `registry.credentials.Credentials`. A token
+    that the configuration holds for a registry is used as it is."""
 
     def __init__(self) -> None:
         self._logins = Logins()

@@ -133,7 +133,7 @@ def diff(lower: State, upper: State, **options: Unpack[OpOptions]) -> State:
 
 
 def requires(state: State, id: str, others: Sequence[State], **options: Unpack[OpOptions]) -> State:
-    """`state`, once `others` are built too. `id` tells it from other such steps."""
+    """The state, once `others` are built too. `id` tells it from other such steps."""
     outputs = [s.output for s in (state, *others) if s.output is not None]
     if not others or state.output is None:
         return state

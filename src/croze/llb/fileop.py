@@ -142,7 +142,7 @@ class CopyOptions(Struct, frozen=True):
 
 
 class CopyAction(Struct, frozen=True, eq=False):
-    """`source` is a filesystem, or the state between two actions of another chain."""
+    """Copies files. `source` is a filesystem, or the state between two actions of another chain."""
 
     source: Output | FileAction | None
     source_dir: str
@@ -299,7 +299,7 @@ def copy(
 
 
 def destination(dir: str, path: str, *, keep_slash: bool = False) -> str:
-    """`path` seen from `dir`, absolute. A final `/` or `/.` can be kept: it means a directory."""
+    """The path seen from `dir`, absolute. A final `/` or `/.` can be kept: it means a directory."""
     cleaned = clean_path(path)
     if not cleaned.startswith("/"):
         cleaned = join_path("/", dir, cleaned)

@@ -23,8 +23,8 @@ _FLAGS = ("submodules", "keep-git-dir", "fetch-by-commit")
 
 
 class GitRef(Struct, frozen=True):
-    """`maybe_local` is true for `github.com/...`, which can also be a path; only contexts take it
-    for an address."""
+    """What a git address asks for. `maybe_local` is true for `github.com/...`, which can also be a
+    path; only contexts take it for an address."""
 
     remote: str
     ref: str = ""

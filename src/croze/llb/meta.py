@@ -43,7 +43,7 @@ class Meta(msgspec.Struct, frozen=True):
 
 
 def join_dir(parent: str, path: str) -> str:
-    """`path` seen from the directory `parent`."""
+    """The path seen from the directory `parent`."""
     if path.startswith("/"):
         return path
     return clean_path(f"{parent or '/'}/{path}")

@@ -19,7 +19,7 @@ _PLATFORM_SPECIFIC = ("docker-image://", "oci-layout://")
 
 
 class SourceVertex(OpVertex):
-    """`identifier` is `scheme://rest`."""
+    """A source op. `identifier` is `scheme://rest`."""
 
     def __init__(self, identifier: str, attrs: Mapping[str, str], constraints: Constraints) -> None:
         if not identifier:

@@ -28,7 +28,8 @@ class ActionChain(Struct, frozen=True):
 
 
 class FilePlan(Struct, frozen=True):
-    """`chains` in an order in which each finds what it needs; `outputs` are states."""
+    """What a file op does. `chains` in an order in which each finds what it needs; `outputs` are
+    states."""
 
     chains: tuple[ActionChain, ...]
     outputs: tuple[int, ...]

@@ -54,8 +54,8 @@ class LoadedOp(Struct, frozen=True, eq=False):
 
 
 class LoadOptions(Struct, frozen=True):
-    """`caps` are those this daemon has; None checks nothing. `check` may refuse an op
-    (entitlements)."""
+    """What a daemon takes of definitions. `caps` are those it has; None checks nothing. `check` may
+    refuse an op (entitlements)."""
 
     caps: frozenset[str] | None = None
     check: Callable[[ops_pb2.Op], None] | None = None

@@ -30,8 +30,9 @@ NestedSolve = Callable[[ops_pb2.Definition, OpContext], Awaitable[Result]]
 
 
 class OpServices(Struct, frozen=True):
-    """`sources` by scheme (`docker-image`); `parallelism` bounds how many ops work at once;
-    `scratch_dir` is for what lives as long as one step (secrets, sockets)."""
+    """What all ops of a daemon work with. `sources` by scheme (`docker-image`); `parallelism`
+    bounds how many ops work at once; `scratch_dir` is for what lives as long as one step (secrets,
+    sockets)."""
 
     refs: RefStore
     executor: Executor

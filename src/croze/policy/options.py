@@ -105,7 +105,7 @@ def _level(text: str) -> int:
 
 
 class WantedFile(Struct, frozen=True):
-    """`text` is None until it is read; an optional file may be missing."""
+    """A file of a policy. `text` is None until it is read; an optional file may be missing."""
 
     name: str
     optional: bool = False

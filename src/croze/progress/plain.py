@@ -26,7 +26,7 @@ NAME_LENGTH = 72
 
 
 class PlainDisplay:
-    """`desc` is printed first, as step 0."""
+    """Prints lines as things happen. `desc` is printed first, as step 0."""
 
     def __init__(self, out: BinaryIO, desc: str = "") -> None:
         self._out = for_terminals(out)

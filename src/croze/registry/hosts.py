@@ -20,7 +20,8 @@ from croze.http.keypairs import show
 
 
 class RegistryConfig(Struct, frozen=True):
-    """`[registry."host"]`. None where nothing was said. Paths are PEM files."""
+    """A section `[registry."host"]` of the configuration. None where nothing was said. Paths are
+    PEM files."""
 
     mirrors: tuple[str, ...] = ()
     http: bool | None = None

@@ -23,7 +23,7 @@ from croze.remotecache.config import (
 
 
 class ResultLayers(Struct, frozen=True):
-    """`blobs`: digests of the layers, base first."""
+    """The layers of one result. `blobs`: their digests, base first."""
 
     blobs: tuple[str, ...]
     created_at: datetime
@@ -53,7 +53,8 @@ class Chains:
         inputs: Sequence[Sequence[tuple[PendingRecord, str]]],
         result: ResultLayers | None,
     ) -> PendingRecord:
-        """`inputs`: for each, the records that lead here and their selectors; never none."""
+        """Add a record. `inputs`: for each, the records that lead here and their selectors; never
+        none."""
         item = self._find(digest, inputs)
         if item is None:
             item = PendingRecord(digest, [{} for _ in inputs])

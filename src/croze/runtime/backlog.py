@@ -27,11 +27,11 @@ class Backlog:
         return self._bytes >= self._limit
 
     def grew(self, count: int) -> None:
-        """`count` more bytes wait."""
+        """Count so many bytes that wait."""
         self._bytes += count
 
     def shrank(self, count: int) -> None:
-        """`count` bytes were passed on."""
+        """Count so many bytes that were passed on."""
         self._bytes -= count
         if not self.full:
             self._let_in()

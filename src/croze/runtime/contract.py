@@ -30,7 +30,7 @@ NetworkMode = Literal["sandbox", "host", "none"]
 
 
 class ContainerMount(Struct, frozen=True):
-    """`mount` appears at `dest` inside. `selector` picks a path below the mount's root, resolved
+    """A mount in a container, at `dest`. `selector` picks a path below the mount's root, resolved
     without leaving it."""
 
     dest: str

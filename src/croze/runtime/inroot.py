@@ -65,7 +65,8 @@ class Bind(msgspec.Struct, frozen=True):
 
 
 class RootedRequest(msgspec.Struct, frozen=True):
-    """`root`: where the container's own files are, on the host."""
+    """A request for a container's files. `root`: where the container's own files are, on the
+    host."""
 
     op: Literal["stat", "get", "put", "export"]
     root: str
@@ -89,7 +90,7 @@ class PathStat(msgspec.Struct, frozen=True, rename={"link_target": "linkTarget"}
 
 
 class InRootReply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`kind` is the name of an error's class in `croze.errors`."""
+    """The answer's head. `kind` is the name of an error's class in `croze.errors`."""
 
     stat: PathStat | None = None
     kind: str = ""

@@ -52,8 +52,9 @@ log = logging.getLogger(__name__)
 
 
 class OciConfig(Struct, frozen=True):
-    """`binary` empty chooses crun, else runc. `state_dir` is best on a tmpfs. `private_mounts` says
-    that this process has a mount namespace of its own, which may be arranged as crun needs it."""
+    """How containers are run. `binary` empty chooses crun, else runc. `state_dir` is best on a
+    tmpfs. `private_mounts` says that this process has a mount namespace of its own, which may be
+    arranged as crun needs it."""
 
     state_dir: Path
     binary: str = ""

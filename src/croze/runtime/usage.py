@@ -31,7 +31,8 @@ _OF_THE_INNER = ("nrPeriods", "nrThrottled", "throttledNanos")
 
 
 class ResourceUsage(Struct, frozen=True):
-    """`machine`: the seconds that all CPUs of the machine spent meanwhile, by what they did."""
+    """What a container has used. `machine`: the seconds that all CPUs of the machine spent
+    meanwhile, by what they did."""
 
     samples: tuple[Sample, ...] = ()
     machine: dict[str, float] | None = None

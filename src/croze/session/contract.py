@@ -92,7 +92,8 @@ class Session(Protocol):
         """See `Dial`."""
 
     def serves(self, method: str) -> bool:
-        """`method` is a full gRPC path such as `/moby.filesync.v1.FileSync/DiffCopy`."""
+        """Whether the client serves a method, by its full gRPC path such as
+        `/moby.filesync.v1.FileSync/DiffCopy`."""
 
     @property
     def calls(self) -> Calls:

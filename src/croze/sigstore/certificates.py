@@ -64,7 +64,8 @@ def _path(
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate, below: int) -> bool:
-    """`below`: how many issuers stand between the leaf and this one."""
+    """Whether `issuer` issued a certificate, and might; `below`: how many issuers stand between the
+    leaf and it."""
     if certificate.issuer != issuer.subject or not is_authority(issuer):
         return False
     try:

@@ -19,15 +19,15 @@ from croze.solver.views import EdgeView, GraphView
 
 
 class ChainLink(Struct, frozen=True):
-    """`record`: the place of the record that leads here."""
+    """A way to a record. `record`: the place of the one that leads here."""
 
     record: int
     selector: str
 
 
 class ChainRecord(Struct, frozen=True):
-    """`inputs`: for every input what it may be, never nothing. `result`: what is there to export,
-    unless the vertex says that it should not be."""
+    """A cache record. `inputs`: for every input what it may be, never nothing. `result`: what is
+    there to export, unless the vertex says that it should not be."""
 
     digest: str
     inputs: tuple[tuple[ChainLink, ...], ...] = ()

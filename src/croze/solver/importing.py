@@ -30,7 +30,7 @@ async def adopt(edge: EdgeView, record: ResultRecord, result: Result) -> str:
 
 
 def _not_own(top: EdgeView) -> list[EdgeView]:
-    """`top` and the edges below it of which only imports have keys, inputs first."""
+    """The edge `top` and those below it of which only imports have keys, inputs first."""
     order: list[EdgeView] = []
     entered: set[EdgeView] = set()
     stack = [(top, False)]

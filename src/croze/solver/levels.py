@@ -94,7 +94,8 @@ class WantedLevels(Generic[W]):
         self._counts = [0, 0, 0, 0]
 
     def want(self, who: W, level: Level) -> bool:
-        """`who` wants `level` from now on, or leaves with NOTHING. Whether `most` has changed."""
+        """Note that `who` wants `level` from now on, or leaves with NOTHING. Whether `most` has
+        changed."""
         old = self.by.get(who, NOTHING)
         if old is level:
             return False

@@ -130,7 +130,8 @@ def _take_happening(edge: EdgeState, event: Happened, effects: list[Effect]) -> 
 
 
 def _match(edge: EdgeState, item: InputState, targets: Sequence[str]) -> None:
-    """`item` leads to `targets`; a key that all inputs lead to is a key of this edge."""
+    """Take in that an input leads to `targets`; a key that all inputs lead to is a key of this
+    edge."""
     for target in targets:
         if target not in item.matches:
             item.matches.add(target)

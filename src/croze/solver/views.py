@@ -81,7 +81,7 @@ class EdgeView(Protocol):
         """The edge of another vertex that it takes its result from."""
 
     def want(self, who: Wanter, level: Level) -> None:
-        """`who` wants this edge at `level` from now on; NOTHING to leave."""
+        """Note that `who` wants this edge at `level` from now on; NOTHING to leave."""
 
     def name(self, key: str) -> None:
         """Give the edge one more key, by which it is known in the daemon's own cache."""
@@ -156,7 +156,7 @@ class VertexView(Protocol):
         """Look for results in these caches, too."""
 
     def named_error(self, err: Exception, prefix: str = "") -> CrozeError:
-        """`err` as an error that names this vertex."""
+        """The error as one that names this vertex."""
 
     # What its edges have it do; each names itself by its index.
 

@@ -59,8 +59,9 @@ class SourceContext(Struct, frozen=True):
 
 
 class SourceKey(Struct, frozen=True):
-    """`key` is hashed by the op into its cache digest; `session:` keys are private to the daemon.
-    `pin` is what the mutable name resolved to (a digest, a commit), for provenance."""
+    """What a source's content is known by. `key` is hashed by the op into its cache digest;
+    `session:` keys are private to the daemon. `pin` is what the mutable name resolved to (a digest,
+    a commit), for provenance."""
 
     key: str
     pin: str = ""

@@ -32,7 +32,8 @@ NOTHING_MORE = FactsWanted()
 
 
 class GitFacts(Struct, frozen=True):
-    """`commit` is empty unless `checksum` is of a tag object. Objects are as git stores them."""
+    """What a git repository says. `commit` is empty unless `checksum` is of a tag object. Objects
+    are as git stores them."""
 
     ref: str
     checksum: str

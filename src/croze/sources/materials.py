@@ -11,7 +11,7 @@ from croze.image.platform import Platform
 
 
 class ImageMaterial(Struct, frozen=True):
-    """`ref` is normalised; `local` is an image in a client's OCI layout."""
+    """An image. `ref` is normalised; `local` is an image in a client's OCI layout."""
 
     ref: str
     platform: Platform | None
@@ -20,7 +20,7 @@ class ImageMaterial(Struct, frozen=True):
 
 
 class BlobMaterial(Struct, frozen=True):
-    """`ref` is `name@digest`."""
+    """A blob of a repository. `ref` is `name@digest`."""
 
     ref: str
     digest: str
@@ -28,7 +28,8 @@ class BlobMaterial(Struct, frozen=True):
 
 
 class GitMaterial(Struct, frozen=True):
-    """`url` is the remote with `#ref`. `bundle`: the blob that stood in for the remote."""
+    """A commit. `url` is the remote with `#ref`. `bundle`: the blob that stood in for the
+    remote."""
 
     url: str
     commit: str

@@ -18,8 +18,8 @@ from croze.store.trash import Trash
 
 
 class Snapshot(Struct, frozen=True):
-    """`number` names the directory (None for a pure stack); `lowers` the keys of the layers under
-    it, base first."""
+    """A snapshot's row. `number` names the directory (None for a pure stack); `lowers` the keys of
+    the layers under it, base first."""
 
     key: str
     number: int | None

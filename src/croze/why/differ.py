@@ -19,7 +19,8 @@ _NETWORKS = {ops_pb2.UNSET: "default", ops_pb2.HOST: "host", ops_pb2.NONE: "none
 
 
 class Difference(Struct, frozen=True):
-    """`kind` as in `reasons.Reason`; `subject` is what changed (a variable's name)."""
+    """One thing that differs. `kind` as in `reasons.Reason`; `subject` is what changed (a
+    variable's name)."""
 
     kind: str
     subject: str

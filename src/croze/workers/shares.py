@@ -31,7 +31,7 @@ def current_share() -> str:
 
 
 class Shares:
-    """`size` at once, or one of each share beyond that, up to `most`."""
+    """Who may have a worker: `size` at once, or one of each share beyond that, up to `most`."""
 
     def __init__(self, size: int, most: int) -> None:
         self._size, self._most = size, most

@@ -21,7 +21,7 @@ _PREFIXES: Final = {"b": "0b", "o": "0", "x": "0x", "X": "0X"}
 
 
 class Verb(Struct, frozen=True):
-    """`%[flags][width][.precision][index]mode` at an offset of the format."""
+    """One verb of a format, `%[flags][width][.precision][index]mode`, and its offset there."""
 
     raw: str
     offset: int

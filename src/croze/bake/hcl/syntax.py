@@ -86,7 +86,7 @@ class Relative(Whole):
 
 
 class Lookup(Opened):
-    """`collection[key]` with a key that is computed."""
+    """An index that is computed: `collection[key]`."""
 
     collection: Expression
     key: Expression

@@ -34,7 +34,7 @@ class ForPiece(msgspec.Struct):
 
 
 class EndPiece(msgspec.Struct):
-    """`else`, `endif` or `endfor`, or the end of the template."""
+    """What ends a part of a template: `else`, `endif` or `endfor`, or the template's own end."""
 
     name: Literal["else", "endif", "endfor", ""]
     range: SourceRange

@@ -13,7 +13,8 @@ _MODE = re.compile(rf"{_CLAUSE}(?:,{_CLAUSE})*\Z")
 
 
 class Chmod(Struct, frozen=True):
-    """`text` is set for a symbolic mode, `mode` for a number; neither leaves modes alone."""
+    """What `--chmod` says: `text` for a symbolic mode, `mode` for a number; with neither modes
+    stay."""
 
     mode: int | None = None
     text: str = ""

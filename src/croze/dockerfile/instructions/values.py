@@ -28,7 +28,7 @@ class Instruction(Struct, frozen=True, kw_only=True):
 
 
 class KeyValue(Struct, frozen=True):
-    """`key=value`. `legacy` is true for the form with a space instead of `=`."""
+    """A pair such as `key=value`. `legacy` is true for the form with a space instead of `=`."""
 
     key: str
     value: str
@@ -39,7 +39,8 @@ class KeyValue(Struct, frozen=True):
 
 
 class ArgPair(Struct, frozen=True):
-    """`key` or `key=value`; `doc` is the description in the comment above."""
+    """An argument that ARG declares, `key` or `key=value`; `doc` is the description in the comment
+    above."""
 
     key: str
     value: str | None = None
@@ -66,7 +67,7 @@ class ShellFile(Struct, frozen=True):
 
 
 class SourcesAndDest(Struct, frozen=True):
-    """`sources dest` of COPY and ADD; heredocs are in `contents`."""
+    """The sources and the destination of COPY and ADD; heredocs are in `contents`."""
 
     dest: str
     paths: tuple[str, ...] = ()
@@ -155,7 +156,7 @@ class Add(Instruction, frozen=True, kw_only=True):
 
 
 class Onbuild(Instruction, frozen=True, kw_only=True):
-    """`expression` is the trigger with its heredocs, as stored in the image config."""
+    """ONBUILD. `expression` is the trigger with its heredocs, as stored in the image config."""
 
     expression: str
 

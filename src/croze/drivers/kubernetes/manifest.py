@@ -52,7 +52,8 @@ Object = dict[str, object]
 
 
 class Manifests(Struct, frozen=True):
-    """`kind` is where the workload is, in Kubernetes' paths; `selector` finds its pods."""
+    """The objects of one node. `kind` is where the workload is, in Kubernetes' paths; `selector`
+    finds its pods."""
 
     name: str
     kind: str

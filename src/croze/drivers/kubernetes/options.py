@@ -22,8 +22,8 @@ ENV = "env."
 
 
 class KubernetesOptions(Struct, frozen=True):
-    """`resources` are the amounts as they were given, by option; `namespace` is empty for the
-    cluster's own default."""
+    """What `--driver-opt` says. `resources` are the amounts as they were given, by option;
+    `namespace` is empty for the cluster's own default."""
 
     image: str = BUILDKIT_IMAGE
     namespace: str = ""

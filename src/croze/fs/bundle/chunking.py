@@ -35,7 +35,8 @@ def chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _end_of_chunk(data: bytes, start: int) -> int:
-    """`data` has a largest chunk from `start` on, or ends with the file."""
+    """Where the chunk that begins at `start` ends; `data` has a largest chunk from there on, or
+    ends with the file."""
     limit = min(start + MAX_BYTES, len(data))
     bits = data[start + MIN_BYTES - _WINDOW : limit].translate(_BITS)
     at = bits.find(_MARK)

@@ -50,7 +50,7 @@ class BundleNode(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """`digest`: SHA-256 of its `length` bytes."""
+    """A piece of content. `digest`: SHA-256 of its `length` bytes."""
 
     digest: bytes
     length: int

@@ -26,7 +26,7 @@ _KINDS: Final = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
 
 
 class _Seen(Struct, frozen=True):
-    """`link` is a symbolic link's."""
+    """An entry of the tree. `link` is a symbolic link's."""
 
     path: bytes
     stat: os.stat_result

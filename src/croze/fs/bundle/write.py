@@ -36,7 +36,7 @@ _TRIES: Final = 3
 
 
 class BundleBlob(Struct, frozen=True):
-    """`path`: where its bytes are; empty for what need not be written."""
+    """A blob of a bundle. `path`: where its bytes are; empty for what need not be written."""
 
     digest: str
     size: int

@@ -55,7 +55,7 @@ class Pipeline(Struct, frozen=True):
 
 
 class TemplateBlock(Struct, frozen=True):
-    """`if`, `with` or `range`: what is done once, never, or for each."""
+    """A block of `if`, `with` or `range`: what is done once, never, or for each."""
 
     kind: str
     pipeline: Pipeline
@@ -64,7 +64,7 @@ class TemplateBlock(Struct, frozen=True):
 
 
 class Jump(Struct, frozen=True):
-    """`break` or `continue`."""
+    """The action `break` or `continue`."""
 
     kind: str
 

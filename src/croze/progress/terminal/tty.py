@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 class TtyDisplay:
-    """`desc` stands at the right of the first line; `phase` at its left."""
+    """Draws stages over themselves. `desc` stands at the right of the first line; `phase` at its
+    left."""
 
     def __init__(self, out: BinaryIO, desc: str = "", phase: str = "Building") -> None:
         self._out = out

@@ -29,7 +29,8 @@ class Basic(Struct, frozen=True):
 
 
 class ArrayType(Struct, frozen=True):
-    """`static` are the types of the first items, `dynamic` that of those after them."""
+    """The type of arrays: `static` are the types of the first items, `dynamic` that of those after
+    them."""
 
     static: tuple[MaybeType, ...]
     dynamic: MaybeType = None
@@ -52,7 +53,8 @@ class SetType(Struct, frozen=True):
 
 
 class ObjectType(Struct, frozen=True):
-    """`static` are the types below known keys, in order; `dynamic` the types of all others."""
+    """The type of objects: `static` are the types below known keys, in order; `dynamic` the types
+    of all others."""
 
     static: tuple[tuple[Value, MaybeType], ...]
     dynamic: tuple[MaybeType, MaybeType] | None = None

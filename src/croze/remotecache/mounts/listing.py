@@ -21,7 +21,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class ListedBlob(msgspec.Struct, frozen=True):
-    """`size` in bytes."""
+    """A blob that lies beside a cache; `size` in bytes."""
 
     digest: str
     size: int

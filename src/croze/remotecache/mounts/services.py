@@ -35,7 +35,8 @@ BaseDigest = Callable[[ImmutableRef], Awaitable[str]]
 
 
 class MountServices(Struct, frozen=True):
-    """`max_bytes`: the daemon's limit on the contents of all mounts of one cache."""
+    """What contents are read from and written to. `max_bytes`: the daemon's limit on the contents
+    of all mounts of one cache."""
 
     refs: RefStore
     store: CacheMountStore

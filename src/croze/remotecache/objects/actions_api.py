@@ -302,7 +302,7 @@ def _text(body: bytes) -> str:
 def open_api(
     options: GhaOptions, http: HttpClient, limit: RateLimit, blobs: ObjectRetry = BLOBS
 ) -> ActionsApi:
-    """`limit`: shared by all who ask the service."""
+    """The API in the version that the options name. `limit`: shared by all who ask the service."""
     secrets = (options.token.text, options.rest_token)
     storage = BlobRequests(
         ObjectSender(http, blobs, azure_blobs.code_of, secrets), azure_blobs.as_it_is

@@ -162,6 +162,7 @@ def _authorizer(options: AzblobOptions, own: DefaultIdentity) -> azure_blobs.Aut
 def open_azblob(
     options: AzblobOptions, own: DefaultIdentity, http: HttpClient, retry: ObjectRetry = RETRY
 ) -> AzblobCache:
-    """`own`: the daemon's identity, for options without a key. `AzblobCache.open` comes next."""
+    """The cache in a container. `own`: the daemon's identity, for options without a key.
+    `AzblobCache.open` comes next."""
     sender = ObjectSender(http, retry, azure_blobs.code_of)
     return AzblobCache(options, BlobRequests(sender, _authorizer(options, own)))

@@ -18,8 +18,8 @@ _ENV = "BUILDKIT_AZURE_STORAGE"
 
 @dataclasses.dataclass(frozen=True)
 class AzblobOptions:
-    """`account_url`: as it was said, but for the query, which may be a signature (`query`). `key`:
-    None for the daemon's own identity."""
+    """What the attributes say. `account_url`: as it was said, but for the query, which may be a
+    signature (`query`). `key`: None for the daemon's own identity."""
 
     kind: ClassVar[Literal["azblob"]] = "azblob"
     account_url: str

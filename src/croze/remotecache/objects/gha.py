@@ -211,6 +211,6 @@ def open_gha(
     patience: IndexPatience | None = None,
     blobs: ObjectRetry = BLOBS,
 ) -> GhaCache:
-    """`limit`: shared by all such caches."""
+    """The cache that the options name. `limit`: shared by all such caches."""
     api = open_api(options, http, limit, blobs)
     return GhaCache(options, api, signatures, patience or IndexPatience())

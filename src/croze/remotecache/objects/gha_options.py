@@ -25,8 +25,9 @@ _REST_URL = "https://api.github.com"
 
 @dataclasses.dataclass(frozen=True)
 class GhaOptions:
-    """`version`: of the service's API. `timeout_s`: how long requests are tried that the service
-    has no time for. `rest_token` and `repository`: to ask GitHub for all keys at once."""
+    """What the attributes say. `version`: of the service's API. `timeout_s`: how long requests are
+    tried that the service has no time for. `rest_token` and `repository`: to ask GitHub for all
+    keys at once."""
 
     kind: ClassVar[Literal["gha"]] = "gha"
     url: str

@@ -30,8 +30,8 @@ class SignatureRules(Struct, frozen=True):
 
 
 class Signatures(Struct, frozen=True):
-    """`command` signs: an index goes in, a bundle comes out. Empty for none. `apart`: signed
-    indexes have names of their own."""
+    """Signs indexes, and checks those of others. `command` signs: an index goes in, a bundle comes
+    out. Empty for none. `apart`: signed indexes have names of their own."""
 
     verifier: SigstoreVerifier
     apart: bool = False

@@ -168,7 +168,7 @@ class S3Cache(Struct, frozen=True):
 def open_s3(
     options: S3Options, own: AwsIdentity, http: HttpClient, retry: ObjectRetry | None = None
 ) -> S3Cache:
-    """`own`: the daemon's identity, for options without credentials."""
+    """The cache in a bucket. `own`: the daemon's identity, for options without credentials."""
     credentials = options.credentials
     retry = retry or ObjectRetry(attempts=options.attempts, codes=RETRIED_CODES)
     secrets = (credentials.secret_access_key, credentials.session_token) if credentials else ()

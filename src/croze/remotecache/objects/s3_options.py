@@ -41,9 +41,9 @@ _LABEL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 @dataclasses.dataclass(frozen=True)
 class S3Options:
-    """`touch_refresh_ns`: blobs that were not written for so long are renewed. `credentials`: None
-    for the daemon's own. `disable_accept_encoding` is not here: what it takes out of signatures was
-    never in ours."""
+    """What the attributes say. `touch_refresh_ns`: blobs that were not written for so long are
+    renewed. `credentials`: None for the daemon's own. `disable_accept_encoding` is not here: what
+    it takes out of signatures was never in ours."""
 
     kind: ClassVar[Literal["s3"]] = "s3"
     bucket: str

@@ -112,8 +112,9 @@ class ObjectAnswer(Struct, frozen=True):
 
 
 class ObjectRetry(Struct, frozen=True):
-    """`attempts` in all; waits of `first_s`, doubled up to `limit_s`, with some chance in them.
-    `statuses` are asked for again, and `codes`: what the storage calls its error."""
+    """When requests are tried again: `attempts` in all; waits of `first_s`, doubled up to
+    `limit_s`, with some chance in them. `statuses` are asked for again, and `codes`: what the
+    storage calls its error."""
 
     attempts: int = 3
     first_s: float = 0.5

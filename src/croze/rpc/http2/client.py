@@ -171,7 +171,7 @@ def _is_grpc(content_type: str) -> bool:
 
 
 class ClientConnection(Http2Connection[ClientStream]):
-    """`on_room` also tells that a call may be opened."""
+    """The client's side of a connection. `on_room` also tells that a call may be opened."""
 
     def __init__(self, headers_limit_bytes: int = HEADERS_LIMIT_BYTES, unmet: str = "") -> None:
         """`unmet` begins what calls are message of a peer that has never said what it speaks."""

@@ -201,7 +201,7 @@ class Http2Connection(ABC, Generic[S]):
         self._on_data(self._streams[number], sum(map(len, pieces)), b"".join(pieces))
 
     def _on_data(self, stream: S, length: int, piece: bytes) -> None:
-        """`length` is with the padding, which counts."""
+        """Take in a stream's data. `length` is with the padding, which counts."""
         self._count_window(length)
         stream.window -= length
         if stream.window < 0:

@@ -83,7 +83,8 @@ class ServerStream(Http2Stream):
 
 
 class ServerConnection(Http2Connection[ServerStream]):
-    """`on_call` is called for each call that begins, once its headers are there."""
+    """The server's side of a connection. `on_call` is called for each call that begins, once its
+    headers are there."""
 
     def __init__(
         self,
