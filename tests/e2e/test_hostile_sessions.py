@@ -14,7 +14,7 @@ from hpack import Decoder, Encoder
 
 from croze.api import control_pb2
 from croze.rpc.http2 import frames
-from croze.rpc.http2.blocks import header_frames
+from croze.rpc.http2.blocks import header_block, header_frames
 from croze.rpc.http2.frames import frame
 from croze.rpc.http2.messages import prefixed
 from tests.e2e.sandbox import Sandbox
@@ -226,6 +226,21 @@ def calls(numbers: Iterable[int]) -> Iterator[bytes]:
         yield header_frames(number, encoder.encode(headers), 16_384)
 
 
+def bombs() -> Iterator[bytes]:
+    """Calls that never go on, each with headers of a quarter of a megabyte in sixty bytes."""
+    plain = header_block(
+        [
+            (":method", "POST"),
+            (":path", "/moby.buildkit.v1.Control/DiskUsage"),
+            ("content-type", "application/grpc"),
+        ]
+    )
+    large = b"\x40\x01k\x7f\xa1\x1e" + b"x" * 4000  # into the table, as its newest entry
+    yield header_frames(3, plain + large, 16_384)
+    for number in range(5, 8_000, 2):
+        yield header_frames(number, plain + b"\xbe" * 60, 16_384)
+
+
 def resets() -> Iterator[bytes]:
     numbers = range(3, 6_000, 2)
     for number, call in zip(numbers, calls(numbers), strict=True):
@@ -234,7 +249,17 @@ def resets() -> Iterator[bytes]:
 
 @pytest.mark.parametrize(
     "attack",
-    [pings, windows, endless_headers, empty_data, beyond_the_window, torn_messages, resets, ghosts],
+    [
+        pings,
+        windows,
+        endless_headers,
+        empty_data,
+        beyond_the_window,
+        torn_messages,
+        resets,
+        ghosts,
+        bombs,
+    ],
 )
 def test_floods_beside_a_session(daemon: Sandbox, attack: Callable[[], Iterator[bytes]]) -> None:
     """Of a client that never reads: what it sends is refused, or not taken any more."""

@@ -120,7 +120,7 @@ def test_what_is_sent_keeps_to_windows_and_frames() -> None:
     peer.http.receive(frames.window_update(0, 100_000))
     assert peer.http.send(one, body) == 5
     peer.http.receive(frames.settings({frames.INITIAL_WINDOW_SIZE: 0}))
-    assert one.may_send == -40_000
+    assert one.widened == -40_000
     assert peer.http.send(one, body) == 0
     peer.http.receive(frames.window_update(one.number, 40_010))
     assert peer.http.send(one, body[:10], end=True) == 10

@@ -64,8 +64,8 @@ _OF_ANSWERS = {
 class ClientStream(Http2Stream):
     """A call of this side."""
 
-    def __init__(self, number: int, may_send: int) -> None:
-        super().__init__(number, may_send)
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
         self.headers: Headers | None = None
         """The headers of the answer, once it has begun."""
         self.is_unseen = False
@@ -199,7 +199,7 @@ class ClientConnection(Http2Connection[ClientStream]):
         block, self._table_update = self._table_update + header_block(headers), b""
         self._queue(header_frames(number, block, self._max_frame))
         self._idle_frames = 0
-        stream = self._streams[number] = ClientStream(number, self._initial)
+        stream = self._streams[number] = ClientStream(number)
         return stream
 
     def close(self, why: str) -> None:

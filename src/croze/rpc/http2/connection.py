@@ -18,6 +18,7 @@ from croze.rpc.http2.frames import SMALL_BYTES, Code, ConnectionBroken
 from croze.rpc.http2.headers import HeaderDecoder
 from croze.rpc.http2.messages import UNAVAILABLE, StreamBroken
 from croze.rpc.http2.stream import WINDOW_BYTES, Headers, Http2Stream, nothing
+from croze.rpc.http2.windows import Windows
 from croze.rpc.status import status
 
 FRAME_BYTES: Final = 64 << 10
@@ -42,8 +43,8 @@ class Http2Connection(ABC, Generic[S]):
         self._headers_limit = headers_limit_bytes
         self._streams: dict[int, S] = {}
         self._max_frame = frames.DEFAULT_FRAME
-        self._initial = frames.DEFAULT_WINDOW
-        self._may_send = frames.DEFAULT_WINDOW
+        self._windows = Windows()
+        self._has_room_news = False
         self._window = CONNECTION_WINDOW_BYTES
         self._rest = b""
         self._last = 0
@@ -107,7 +108,7 @@ class Http2Connection(ABC, Generic[S]):
         carried out with the last of it. `data` is not copied: it must not change."""
         sent = 0
         while True:
-            room = min(stream.may_send, self._may_send, PENDING_BYTES - self.pending_bytes)
+            room = min(self._windows.room(stream), PENDING_BYTES - self.pending_bytes)
             piece = data[sent : sent + max(0, min(room, self._max_frame))]
             last = sent + len(piece) == len(data)
             if not (piece or (last and end)):
@@ -116,8 +117,7 @@ class Http2Connection(ABC, Generic[S]):
             self._queue(frames.head.pack(len(piece) << 8 | frames.DATA, flags, stream.number))
             self._queue(piece)
             sent += len(piece)
-            stream.may_send -= len(piece)
-            self._may_send -= len(piece)
+            self._windows.spend(stream, len(piece))
             if last:
                 stream.sent_all = end
                 return sent
@@ -161,6 +161,9 @@ class Http2Connection(ABC, Generic[S]):
                 self._rest = cut[self._work_off(cut, 0) :]
             if at < len(data):
                 self._rest = data[self._work_off(data, at) :]
+            if self._has_room_news:  # once, however many frames were about it
+                self._has_room_news = False
+                self._tell_room()
         except ConnectionBroken as error:
             self._queue(frames.goaway(self._last, error.code, str(error)))
             self.close(f"invalid HTTP/2: {error}")
@@ -355,16 +358,12 @@ class Http2Connection(ABC, Generic[S]):
         for at in range(0, len(payload), 6):
             self._set(*frames.setting.unpack_from(payload, at))
         self._answer(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        self._tell_room()
+        self._has_room_news = True
 
     def _set(self, name: int, value: int) -> None:
         match name:
             case frames.INITIAL_WINDOW_SIZE:
-                if value > frames.LARGEST_WINDOW:
-                    raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, f"a window of {value}")
-                for stream in self._streams.values():
-                    stream.widen(value - self._initial)
-                self._initial = value
+                self._windows.set_each(value, self._streams.values())
             case frames.MAX_FRAME_SIZE:
                 if not frames.DEFAULT_FRAME <= value <= frames.LARGEST_FRAME:
                     raise ConnectionBroken(Code.PROTOCOL_ERROR, f"frames of {value} bytes")
@@ -385,12 +384,10 @@ class Http2Connection(ABC, Generic[S]):
         if not more:
             raise ConnectionBroken(Code.PROTOCOL_ERROR, "a window that grows by nothing")
         if number == 0:
-            self._may_send += more
-            if self._may_send > frames.LARGEST_WINDOW:
-                raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, "a window beyond all bounds")
-            self._tell_room()
+            self._windows.widen_all(more)
+            self._has_room_news = True
         elif (stream := self._stream(number)) is not None:
-            stream.widen(more)
+            self._windows.widen(stream, more)
             stream.on_room()
 
     def _tell_room(self) -> None:

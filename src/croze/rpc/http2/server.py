@@ -37,18 +37,23 @@ STREAMS: Final = 4096
 """Calls at once on a connection."""
 UNREAD_BYTES: Final = 256 << 20
 """How much of messages that are not whole yet: sixteen of the largest."""
+HEADERS_BYTES: Final = 16 << 20
+"""How much of headers of calls that are under way, where eight of the largest lists are not more:
+a header that has come before comes again as a byte."""
 ANSWERS_BYTES: Final = 4 << 20
 """How much of answers to calls that are over as soon as they begin. Who sends more has to wait."""
 
 _ANSWER: Final = ((":status", "200"), ("content-type", "application/grpc"))
 _ANSWER_BLOCK: Final = header_block(_ANSWER)
 _WELL_BLOCK: Final = header_block((("grpc-status", "0"),))
+_PAIR_BYTES: Final = 160
+"""What a header takes besides its text."""
 _SAFE = frozenset(range(0x20, 0x7F)) - {ord("%")}
 
 
 class Allowance:
-    """How many bytes of messages may wait until somebody takes them, on one connection, or on
-    several together."""
+    """How many bytes of messages that wait until somebody takes them, and of headers of calls under
+    way, on one connection, or on several together."""
 
     def __init__(self, most_bytes: int = UNREAD_BYTES) -> None:
         self.most_bytes = most_bytes
@@ -62,13 +67,14 @@ class Allowance:
 class ServerStream(Http2Stream):
     """A call of the peer's. `on_cancel` is called when the peer wants no answer any more."""
 
-    def __init__(self, number: int, may_send: int, headers: Headers) -> None:
-        super().__init__(number, may_send)
+    def __init__(self, number: int, headers: Headers) -> None:
+        super().__init__(number)
         self.headers = headers
         self.heard_all = False
         """The peer sends nothing more."""
         self.answered = False
         self.unread_bytes = 0
+        self.headers_bytes = sum(len(key) + len(value) + _PAIR_BYTES for key, value in headers)
         self.on_cancel: Callable[[], None] = nothing
 
     def on_reset(self, code: int) -> None:
@@ -103,6 +109,8 @@ class ServerConnection(Http2Connection[ServerStream]):
         self._begun = False
         self._unread = 0
         """Bytes of calls that nobody has taken."""
+        self._headers_bytes = 0
+        self._most_headers_bytes = max(HEADERS_BYTES, 8 * headers_limit_bytes)
         self._whole: set[int] = set()
         """The calls that have something to take."""
         self._allowance = allowance or Allowance()
@@ -159,6 +167,7 @@ class ServerConnection(Http2Connection[ServerStream]):
         """See `Http2Connection.close`."""
         for stream in self._streams.values():
             self._forget_unread(stream, stream.unread_bytes)
+            self._forget_headers(stream)
         super().close(why)
 
     # -- what comes --
@@ -203,6 +212,7 @@ class ServerConnection(Http2Connection[ServerStream]):
         self._whole.discard(stream.number)
         if stream.number in self._streams:
             self._forget_unread(stream, stream.unread_bytes)
+            self._forget_headers(stream)
         super()._drop(stream)
 
     def _stream(self, number: int) -> ServerStream | None:
@@ -230,7 +240,9 @@ class ServerConnection(Http2Connection[ServerStream]):
         if self._leaving or len(self._streams) >= self._most:
             self._answer(frames.rst_stream(number, Code.REFUSED_STREAM))
             return
-        stream = self._streams[number] = ServerStream(number, self._initial, headers)
+        stream = self._streams[number] = ServerStream(number, headers)
+        self._headers_bytes += stream.headers_bytes
+        self._allowance.used_bytes += stream.headers_bytes
         stream.heard_all = end
         stream.incoming.limit_bytes = self._message_limit
         stream.incoming.encoding = dict(headers).get("grpc-encoding", "")
@@ -241,8 +253,17 @@ class ServerConnection(Http2Connection[ServerStream]):
             self._reset(stream, Code.NO_ERROR)
         elif (encoding := stream.incoming.encoding) not in ("", "identity", *ENCODINGS):
             self.finish(stream, status(UNIMPLEMENTED, no_decompressor(encoding)))
+        elif self._headers_bytes > self._most_headers_bytes or self._allowance.is_exceeded:
+            outcome = status(RESOURCE_EXHAUSTED, "too many headers at once on a connection")
+            self._break(stream, StreamBroken(Code.ENHANCE_YOUR_CALM, outcome))
         else:
             self._on_call(stream)
+
+    def _forget_headers(self, stream: ServerStream) -> None:
+        """What the headers of a call that is over took is free. Idempotent."""
+        size, stream.headers_bytes = stream.headers_bytes, 0
+        self._headers_bytes -= size
+        self._allowance.used_bytes -= size
 
     def _on_end_of_data(self, stream: ServerStream) -> None:
         stream.heard_all = True

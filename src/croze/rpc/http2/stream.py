@@ -7,8 +7,6 @@ from typing import Final
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
-from croze.rpc.http2 import frames
-from croze.rpc.http2.frames import Code, ConnectionBroken
 from croze.rpc.http2.messages import INTERNAL, OK, PREFIX_BYTES, Messages
 from croze.rpc.status import status
 
@@ -26,9 +24,10 @@ class Http2Stream:
     """What has come and what may go. `on_news` and `on_room` are called when there is more to take
     or the end, and when there may be room to send."""
 
-    def __init__(self, number: int, may_send: int) -> None:
+    def __init__(self, number: int) -> None:
         self.number = number
-        self.may_send = may_send
+        self.widened = 0
+        """By how much what the peer takes is more, or less, than what it takes of any stream."""
         self.window = WINDOW_BYTES
         self.incoming = Messages()
         self.ended: status_pb2.Status | None = None
@@ -37,14 +36,6 @@ class Http2Stream:
         self.on_room: Callable[[], None] = nothing
         self._loan = 0
         self._taken_bytes = 0
-
-    def widen(self, by: int) -> None:
-        """Change the window by so many bytes, more or less, as the peer says. Raises
-        `ConnectionBroken`."""
-        self.may_send += by
-        if self.may_send > frames.LARGEST_WINDOW:
-            message = "a stream's window beyond all bounds"
-            raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, message)
 
     def take_in(self, piece: bytes) -> int:
         """Some of the messages' bytes; how much more than the window the peer may send now, for a
