@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct
@@ -46,8 +47,24 @@ class FilesProvider:
             exclude=(*lent.exclude, *request.exclude),
             follow_paths=request.follow_paths,
         )
-        sender = Sender(os.fspath(lent.path), options, reset_owner=True)
-        await send_tree(sender, *packets_of(messages, context))
+        root = os.fspath(lent.path)
+        with _opened(root) as root_fd:
+            sender = Sender(root, options, reset_owner=True, root_fd=root_fd)
+            await send_tree(sender, *packets_of(messages, context))
+
+
+@contextmanager
+def _opened(root: str) -> Iterator[int | None]:
+    """A directory; None for what is none, as the walk will say."""
+    try:
+        fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield None
+        return
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 async def _tar_stream(messages: Requests[bytes], context: ServerCall) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from croze.errors import InvalidRequest
 from croze.fs.entry import Entry
+from croze.fs.root import open_beneath
 from croze.fs.tree.walk import WalkOptions, walk
 
 _CHUNK = 32 << 10
@@ -25,8 +26,12 @@ class Sender:
         *,
         reset_owner: bool = False,
         mtime_ns: int | None = None,
+        root_fd: int | None = None,
     ) -> None:
+        """`root_fd`: `root`, open, of a tree in which others may put links while it is read: files
+        are looked for below that alone. The caller closes it, afterwards."""
         self._root = root.rstrip("/")
+        self._root_fd = root_fd
         self._options = options
         self._reset_owner = reset_owner
         self._mtime_ns = mtime_ns
@@ -49,9 +54,8 @@ class Sender:
         path = self._files.pop(number, None)
         if path is None:
             raise InvalidRequest(f"invalid file id {number}")
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
-            fd = os.open(f"{self._root}/{path}", flags)
+            fd = self._open(path)
         except OSError:
             return
         try:
@@ -59,3 +63,9 @@ class Sender:
                 yield data
         finally:
             os.close(fd)
+
+    def _open(self, path: str) -> int:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        if self._root_fd is None:
+            return os.open(f"{self._root}/{path}", flags)
+        return open_beneath(self._root_fd, path, flags)
