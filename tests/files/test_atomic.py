@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.files.atomic import appearing, replaced, write_atomically
+from croze.files.atomic import NewFile, appearing, replaced, write_atomically
 
 
 def fail(path: Path) -> None:
@@ -30,6 +30,32 @@ def test_a_file_that_appears_when_it_is_whole(tmp_path: Path) -> None:
     with appearing(Path("/dev/null")) as file:
         file.write(b"x")
     assert not Path("/dev/null").is_file()
+
+
+@pytest.mark.parametrize("is_nameless", [True, False])
+def test_what_is_not_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_nameless: bool
+) -> None:
+    """Nobody can clean up after who is killed."""
+    if not is_nameless:
+        monkeypatch.setattr("os.O_TMPFILE", os.O_DIRECTORY)  # as where there are none
+    for _ in range(2):
+        new = NewFile(tmp_path / "file")
+        os.write(new.fd, b"x")
+        assert [p.name for p in tmp_path.iterdir() if p.name != "file"] == [] or not is_nameless
+        new.take_place()
+        assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    given_up = NewFile(tmp_path / "file")
+    for _ in range(2):
+        given_up.discard()
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"x"
+    umask = os.umask(0o027)
+    try:
+        NewFile(tmp_path / "file").take_place()
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 
 
 def test_nothing_takes_the_place_of_a_device_or_a_pipe(tmp_path: Path) -> None:

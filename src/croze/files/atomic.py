@@ -52,6 +52,53 @@ def umasked(mode: int) -> int:
     return mode & ~umask
 
 
+class NewFile:
+    """A file without a name, that takes the place of `target` when it is complete. Of one that is
+    given up, or whose writer is killed, nothing is left; where a file system knows no such files,
+    one with a name of its own stands in, beside the target. Raises `OSError`."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._name = ""
+        try:
+            flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
+            self.fd = os.open(target.parent, flags, 0o600)
+        except OSError:
+            import tempfile  # slow to import, and seldom needed
+
+            self.fd, self._name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+
+    def take_place(self) -> None:
+        """With the umask's mode. What goes wrong leaves nothing."""
+        try:
+            os.fchmod(self.fd, umasked(0o666))
+            os.fsync(self.fd)  # may be where a disk turns out to be full
+            self._name = self._name or self._named()
+            os.rename(self._name, self._target)
+        except BaseException:
+            self.discard()
+            raise
+        self._close()
+
+    def _named(self) -> str:
+        name = self._target.with_name(f".{self._target.name}.{os.urandom(6).hex()}")
+        # Given a descriptor, it takes the call that follows the link.
+        os.link(f"/proc/self/fd/{self.fd}", name, src_dir_fd=self.fd, follow_symlinks=True)
+        return str(name)
+
+    def discard(self) -> None:
+        """Give it up. Idempotent."""
+        self._close()
+        if self._name:
+            with suppress(OSError):
+                os.unlink(self._name)
+
+    def _close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+        self.fd = -1
+
+
 @contextmanager
 def appearing(path: Path) -> Iterator[BinaryIO]:
     """A file to write to that gets its name when the block has ended well; with the umask's mode.
@@ -61,17 +108,11 @@ def appearing(path: Path) -> Iterator[BinaryIO]:
         with open(path, "wb") as file:
             yield file
         return
-    import tempfile  # slow to import, and most who import this module write nothing
-
-    fd, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    new = NewFile(target)
     try:
-        with os.fdopen(fd, "wb") as file:
+        with os.fdopen(new.fd, "wb", closefd=False) as file:
             yield file
-            file.flush()
-            os.fchmod(fd, umasked(0o666))
-            os.fsync(fd)
-        os.rename(name, target)
+        new.take_place()
     except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
+        new.discard()
         raise

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +16,7 @@ from msgspec import Struct
 from croze import errors
 from croze.aio.threads import abandonable, in_thread
 from croze.api import filesync_pb2
-from croze.files.atomic import replaced, umasked
+from croze.files.atomic import NewFile, replaced
 from croze.fs.sync.receive import Receiver
 from croze.rpc.call import Requests, ServerCall
 from croze.session.directories import make_directory
@@ -162,19 +161,19 @@ class FileOutput:
 
     def __init__(self, path: Path) -> None:
         target = replaced(path)
-        self._path = target or path
-        self._fd, self._temporary = -1, ""
+        self._path = path
+        self._fd = -1
+        self._new: NewFile | None = None
         self.waits = target is None
         if target is not None:
             make_directory(target.parent, 0o755)
-            self._fd, self._temporary = tempfile.mkstemp(
-                prefix=f".{target.name}.", suffix=".tmp", dir=target.parent
-            )
+            self._new = NewFile(target)
+            self._fd = self._new.fd
 
     @property
     def descriptor(self) -> int:
         """The descriptor of the file that others may write in our place; -1 for what is no file."""
-        return self._fd if self._temporary else -1
+        return self._new.fd if self._new is not None else -1
 
     def write(self, data: bytes, /) -> None:
         if self._fd < 0:  # not before: to open a pipe waits for its reader
@@ -184,21 +183,14 @@ class FileOutput:
             view = view[os.write(self._fd, view) :]
 
     def commit(self) -> None:
-        if self._temporary:
-            try:
-                os.fchmod(self._fd, umasked(0o666))
-                os.fsync(self._fd)  # may be where a disk turns out to be full
-                os.rename(self._temporary, self._path)
-            except OSError:
-                self.abort()
-                raise
-        if self._fd >= 0:
+        if self._new is not None:
+            self._new.take_place()
+        elif self._fd >= 0:
             os.close(self._fd)
 
     def abort(self) -> None:
-        if self._temporary:
-            os.close(self._fd)
-            os.unlink(self._temporary)
+        if self._new is not None:
+            self._new.discard()
 
 
 class FdOutput:
