@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from croze.compatibility import BUILDKIT_0_13
 from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.fs.remove import remove_tree
+from croze.sources import git_checkout
 from croze.sources.git import GitSources
 from croze.sources.git_cli import Git
 from croze.sources.git_fetch import prepare
@@ -131,6 +137,28 @@ async def test_submodules(
     assert [r for r in await workshop.store.refs.disk_usage() if r.in_use] == []
 
 
+async def test_a_submodule_that_was_another_repository(
+    workshop: Workshop, sources: GitSources, remote: Remote, server: tuple[Path, str]
+) -> None:
+    """Any branch, of anybody's, can give a name to a repository that lacks what others want."""
+    base, url = server
+    for name in ("mine", "yours"):
+        Remote(base / name, f"{url}/{name}").commit({"m": name})
+    remote.commit({"a": "1"})
+    remote.git("checkout", "-q", "-b", "hostile")
+    remote.git("submodule", "add", "-q", f"{url}/yours", "mod")
+    remote.git("commit", "-q", "-m", "hostile")
+    remote.git("checkout", "-q", "--force", "main")
+    remove_tree(remote.folder / "mod")
+    remove_tree(remote.folder / ".git/modules")
+    remote.git("config", "--remove-section", "submodule.mod")
+    remote.git("submodule", "add", "-q", f"{url}/mine", "mod")
+    remote.git("commit", "-q", "-m", "honest")
+    for ref, content in (("hostile", "yours"), ("main", "mine"), ("hostile", "yours")):
+        snapshot = await source(sources, remote, f"#{ref}").snapshot(workshop.source_context())
+        assert (await files(snapshot))["mod/m"] == content
+
+
 async def test_modes_as_before_buildkit_0_15(
     workshop: Workshop, sources: GitSources, remote: Remote
 ) -> None:
@@ -144,6 +172,26 @@ async def test_modes_as_before_buildkit_0_15(
         async with ref.mounted(readonly=True) as root:
             assert tuple((root / n).stat().st_mode & 0o777 for n in ("a", "run")) == modes
         await ref.release()
+
+
+async def test_trees_of_any_size_hold_up_nobody(
+    workshop: Workshop, sources: GitSources, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes through a whole tree does not do so where all builds are served."""
+    loops, called = threading.get_ident(), []
+    for name in ("_lift", "_let_all_write", "_set_times"):
+
+        def watched(*args: object, whole: Callable[..., object]) -> object:
+            called.append(threading.get_ident() != loops)
+            return whole(*args)
+
+        whole = getattr(git_checkout, name)
+        monkeypatch.setattr(git_checkout, name, partial(watched, whole=whole))
+    remote.commit({"sub/a": "1", "b": "2"})
+    ctx = workshop.source_context(compatibility=BUILDKIT_0_13)
+    found = source(sources, remote, "#main:sub", {"mtime": "commit"})
+    assert await files(await found.snapshot(ctx)) == {"a": "1"}
+    assert called == [True] * 3
 
 
 async def test_checksums(workshop: Workshop, sources: GitSources, remote: Remote) -> None:

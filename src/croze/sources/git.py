@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from croze import compatibility
-from croze.aio.threads import in_thread
+from croze.aio.threads import in_thread, in_thread_if_many
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unsupported
 from croze.fs.remove import temporary_directory
 from croze.http.urls import parse_url
@@ -162,7 +162,8 @@ class GitSources:
                 out = await git.run("ls-remote", "--", options.shown, ref, f"{ref}^{{}}")
             except GitFailed as err:
                 raise err.wrap(f"failed to fetch remote {options.shown}") from err
-        return choose(ref, out)
+        # A remote may have a million names that end so.
+        return await in_thread_if_many(out.count("\n"), choose, ref, out)
 
     async def _resolve_bundled(self, options: GitOptions, ctx: SourceContext) -> GitCommit:
         checksum = options.checksum

@@ -9,6 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
+from croze.aio.threads import in_thread
 from croze.errors import CrozeError
 from croze.fs.remove import temporary_directory
 from croze.sources.git_cli import Git, GitFailed, is_commit
@@ -86,7 +87,7 @@ async def write_bundle(git: Git, options: GitOptions, object: str, target: Path)
             await own.run("bundle", "create", bundle, name)
         except GitFailed as err:
             raise err.wrap(f"failed to create git bundle for {object}") from err
-        shutil.copyfile(bundle, target / _FILE)
+        await in_thread(shutil.copyfile, bundle, target / _FILE)
 
 
 def _bundled_name(ref: str) -> str:

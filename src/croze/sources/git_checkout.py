@@ -8,6 +8,7 @@ import secrets
 import stat
 import tempfile
 
+from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest, NotFound
 from croze.fs.remove import remove_tree
 from croze.sources.git_cli import Git, GitFailed, is_commit
@@ -34,12 +35,12 @@ async def check_out(
     if not options.skip_submodules and os.path.exists(os.path.join(place, ".gitmodules")):
         await _update_submodules(used, options.shown)
     if options.subdir:
-        _lift(place, options.subdir, target)
+        await in_thread(_lift, place, options.subdir, target)
     if writable:
-        _let_all_write(target)
+        await in_thread(_let_all_write, target)
     if options.mtime == "commit":
         seconds = int(await git.run("show", "-s", "--format=%ct", f"{object}^{{commit}}"))
-        _set_times(target, seconds)
+        await in_thread(_set_times, target, seconds)
 
 
 async def _clone(git: Git, target: str, ref: str, object: str, shown: str) -> Git:
@@ -90,9 +91,24 @@ def _remove(path: str) -> None:
 
 async def _update_submodules(git: Git, shown: str) -> None:
     try:
-        await git.run("submodule", "update", "--init", "--recursive", "--depth=1")
+        await _bring_submodules(git)
     except GitFailed as err:
         raise err.wrap(f"failed to update submodules for {shown}") from err
+
+
+async def _bring_submodules(git: Git) -> None:
+    update = ("submodule", "update", "--init", "--recursive", "--depth=1")
+    modules = os.path.join(git.git_dir, "modules")
+    if not os.path.exists(modules):
+        await git.run(*update)
+        return
+    try:
+        await git.run(*update)
+    except GitFailed:
+        # git goes by names: another commit, of anybody's, may have called another repository so.
+        await git.run("submodule", "deinit", "--all", "--force")
+        await in_thread(remove_tree, modules)
+        await git.run(*update)
 
 
 def _lift(place: str, subdir: str, target: str) -> None:

@@ -121,7 +121,8 @@ class Git(Struct, frozen=True, eq=False):
             raise ResourceExhausted(f"git {args[0]} answers with more than {_ANSWER_BYTES} bytes")
         shown = redact_text(from_bytes(complaint))
         if self.log is not None:
-            answer = redact_text(from_bytes(out)) if _ANSWERS.intersection(args[:3]) else ""
+            beginning = out[:_COMPLAINT_BYTES] if _ANSWERS.intersection(args[:3]) else b""
+            answer = redact_text(from_bytes(beginning))
             if shown or answer:
                 self.log(to_bytes(shown + answer))
         if process.returncode:

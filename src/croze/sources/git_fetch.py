@@ -20,7 +20,7 @@ async def prepare(git: Git, options: GitOptions, *, sha256: bool) -> None:
         return
     kind = ["--object-format=sha256"] if sha256 else []
     await git.run("-c", "init.defaultBranch=master", "init", "--bare", *kind)
-    await git.run("remote", "add", "origin", options.shown)
+    await git.run("remote", "add", "--", "origin", options.shown)
 
 
 def _is_whole(git_dir: str) -> bool:

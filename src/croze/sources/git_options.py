@@ -25,6 +25,7 @@ _SIGNATURE_ATTRS = (
     "git.sig.ignoresignedtag",
 )
 _BLOB_SCHEMES = ("docker-image+blob", "oci-layout+blob")
+_QUOTED_CHARS = 10_000
 
 
 class SignaturePolicy(Struct, frozen=True):
@@ -241,6 +242,8 @@ def choose(ref: str, listing: str) -> GitCommit:
 
 
 def _quoted(text: str) -> str:
+    if len(text) > _QUOTED_CHARS:
+        text = f"{text[:_QUOTED_CHARS]}..."
     return '"' + text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t") + '"'
 
 
