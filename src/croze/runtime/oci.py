@@ -17,7 +17,7 @@ import functools
 import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -150,10 +150,10 @@ class OciExecutor:
             else:
                 network = await stack.enter_async_context(provider.open(id, spec.hostname))
                 place = _Place(network, provider.shares_host)
-            bundle = await self._enter_bundle(stack, id)
-            stack.callback((self.pids / id).unlink, missing_ok=True)
-            container = OciContainer(self.program, self.host, id, bundle, spec)
-            stack.push_async_callback(in_thread, container.remove_stubs)
+            container = OciContainer(
+                self.program, self.host, id, OciBundle(self._bundles / id), spec
+            )
+            stack.push_async_callback(in_thread, self._clear_away, container)
             cgroup = self._cgroup_parent(spec).path(id)
             meter = self._meter(stack, spec, cgroup, place.network.interface)
             place = replace(place, cgroup=meter.inner if meter is not None else cgroup)
@@ -201,10 +201,12 @@ class OciExecutor:
         stack.callback(meter.stop)
         return meter
 
-    async def _enter_bundle(self, stack: AsyncExitStack, id: str) -> OciBundle:
-        bundle = OciBundle(self._bundles / id)
-        stack.push_async_callback(in_thread, bundle.close)
-        return bundle
+    def _clear_away(self, container: OciContainer) -> None:
+        """Nothing is left of a container that has ended, whatever goes wrong with a part."""
+        with ExitStack() as stack:
+            stack.callback(container.bundle.close)
+            stack.callback((self.pids / container.id).unlink, missing_ok=True)
+            container.remove_stubs()
 
     def _prepare(self, container: OciContainer, process: Process, place: _Place) -> None:
         """Everything on disk that the runtime needs: in a thread."""

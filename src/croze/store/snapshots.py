@@ -17,7 +17,6 @@ from croze.store.db import Database
 from croze.store.disk import spread_out
 from croze.store.trash import Trash
 
-
 ROOT_MODE: Final = 0o755
 """The mode of an image's root directory, as all the world has it, whatever the umask."""
 _PLACES: Final = 4
