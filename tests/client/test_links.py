@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from croze.api import gateway_pb2
@@ -23,7 +21,7 @@ def test_inputs_are_called_what_buildx_calls_them() -> None:
     assert plan.frontend_attrs == {
         "context:base": "input:1-lib",
         "context:more": "input:1-lib",
-        "input-metadata:1-lib": json.dumps({CONFIG: "e30="}),
+        "input-metadata:1-lib": '{"containerimage.config":"e30="}',
     }
     assert list(plan.frontend_inputs) == ["1-lib"]
 

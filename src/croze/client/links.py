@@ -77,5 +77,6 @@ def inputs_of(
         config = f"containerimage.config{suffix.replace('::', '/')}"
         if config in result.metadata:
             value = base64.b64encode(result.metadata[config]).decode()
-            contexts[f"input-metadata:{key}"] = json.dumps({"containerimage.config": value})
+            of_image = {"containerimage.config": value}
+            contexts[f"input-metadata:{key}"] = json.dumps(of_image, separators=(",", ":"))
     return contexts, inputs
