@@ -45,7 +45,7 @@ def test_paths_are_on_disk_before_a_build_has_ended(
     there = Reach(nowhere)  # type: ignore[arg-type]
     with remembering(BuildOptions(context=str(tmp_path)), there) as remembered:
         ref = remembered.options.ref
-        remembered.wait()
+        remembered.write()
         assert (tmp_path / "refs" / there.place / ref).is_file()
     with remembering(BuildOptions(context=".", call="check"), there) as remembered:
         assert not remembered.options.ref

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from croze.api import worker_pb2
-from croze.client.build import met, run_build
+from croze.client.build import met
 from croze.client.builder import BuilderTraits, crozed
 from croze.client.connect import Client
 from croze.client.options import BuildOptions
-from croze.client.plan import SolvePlan
 from croze.client.planning import make_plan
-from croze.client.solve import NotCrozed, OnStatus, SolveResult
 from croze.client.unreachable import clearer
 from croze.errors import Unavailable, Unsupported
-from croze.progress.quiet import QuietDisplay
 from croze.rpc.channel import Channel
-from croze.rpc.held import Work
-from croze.session import serve
+from croze.rpc.server import Server
+from tests.rpc.served import served
 
 
 class Daemon(Client):
@@ -66,65 +62,19 @@ async def test_a_crozed(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.text == ""
 
 
-class Near(Daemon):
-    """One on this machine, which says what it is when it takes the session."""
-
-    def __init__(self, package: str) -> None:
-        super().__init__(package)
-        self.solves: list[tuple[list[str], bool]] = []
-        self.asked = 0
-
-    async def beside_us(self) -> bool:
-        return True
-
-    async def info(self) -> worker_pb2.BuildkitVersion:
-        self.asked += 1
-        return await super().info()
-
-    async def solve(
-        self,
-        plan: SolvePlan,
-        on_status: OnStatus | None = None,
-        *,
-        work: Work | None = None,
-        only_crozed: bool = False,
-    ) -> SolveResult:
-        self.solves.append(([export.type for export in plan.exports], only_crozed))
-        if only_crozed and self.package != "croze":
-            raise NotCrozed
-        return SolveResult(plan.ref)
-
-
-async def test_who_takes_the_session_need_not_be_asked(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
-    options = BuildOptions(context=str(tmp_path))
-    near = Near("croze")
-    await run_build(near, options, QuietDisplay(), builder=crozed(sure=False))
-    assert (near.asked, near.solves) == (0, [(["image"], True)])
-    assert caplog.text == ""
-    near = Near("github.com/moby/buildkit")
-    await run_build(near, options, QuietDisplay(), builder=crozed(sure=False))
-    assert (near.asked, near.solves) == (1, [(["image"], True), ([], False)])
-    assert "No output specified with remote driver." in caplog.text
-
-
-async def test_a_daemon_that_says_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may have nothing to say before it asks something of the session."""
-    asked = asyncio.Event()
-
-    class Silent:
-        async def initial_metadata(self) -> None:
-            asked.set()
-            await asyncio.Event().wait()
-
-    monkeypatch.setattr(serve, "SAYS_SO_S", 0.01)
-    session = serve.LentSession("id")
-    assert not await session.of_crozed()
-    session.begin(Silent())  # type: ignore[arg-type]
-    assert not await session.of_crozed()
-    assert asked.is_set()
+async def test_a_crozed_says_so_first_of_all(tmp_path: Path) -> None:
+    """Nobody need ask it: these servers have nothing to answer with."""
+    for is_crozed in (True, False):
+        server, path = Server(is_crozed=is_crozed), tmp_path / str(is_crozed)
+        async with served(server, path) as address, Channel(address) as channel:
+            assert await channel.of_crozed() is is_crozed
+            if is_crozed:
+                assert await Client(channel).is_crozed()
+            else:
+                with pytest.raises(Unsupported):
+                    await Client(channel).is_crozed()
+    async with Channel(f"unix:{tmp_path}/nowhere") as channel:
+        assert not await channel.of_crozed()
 
 
 def test_whose_connection_failed() -> None:

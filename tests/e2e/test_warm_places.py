@@ -32,9 +32,9 @@ def stdin_of(pid: int) -> str:
         return ""
 
 
-def has_loaded_grpc(pid: int) -> bool:
+def has_loaded_the_client(pid: int) -> bool:
     try:
-        return "cygrpc" in Path(f"/proc/{pid}/maps").read_text()
+        return "/msgspec/" in Path(f"/proc/{pid}/maps").read_text()
     except OSError:
         return False
 
@@ -65,7 +65,7 @@ def runner(process: subprocess.Popen[bytes], warm: subprocess.Popen[bytes]) -> i
 
     def runners() -> list[int]:
         found = [child for child in children(warm.pid) if stdin_of(child) == ours]
-        return found or [0 for pid in family(process.pid) if has_loaded_grpc(pid)]
+        return found or [0 for pid in family(process.pid) if has_loaded_the_client(pid)]
 
     return eventually(runners, process=process)[0]
 

@@ -11,6 +11,7 @@ import pytest
 
 from croze.api import control_pb2
 from croze.errors import CrozeError
+from croze.history import history as history_module
 from croze.history.history import BuildHistory, Finalizer
 from tests.history.conftest import Open, build, record
 
@@ -54,6 +55,42 @@ async def test_a_listener_hears_what_happens(opened: Open) -> None:
         await history.delete("a")
         assert await following(events) == (control_pb2.DELETED, "a")
         await events.aclose()  # type: ignore[attr-defined]
+
+
+async def test_records_are_written_when_nobody_waits_for_an_answer(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not while builds begin and end; but some time, and at once for who asks."""
+    monkeypatch.setattr(history_module, "LULL_S", 60.0)
+    monkeypatch.setattr(history_module, "LATEST_S", 60.0)
+    async with opened() as history:
+        written: list[str] = []
+
+        async def complete(ref: str) -> control_pb2.BuildHistoryRecord:
+            written.append(ref)
+            return record(ref)
+
+        async def over(*refs: str) -> None:
+            for ref in refs:
+                history.start(control_pb2.BuildHistoryRecord(Ref=ref))
+                history.finish(ref, complete(ref), AsyncExitStack())
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+        await over("a", "b")
+        assert written == []
+        await history.settled()
+        assert sorted(written) == ["a", "b"]
+        monkeypatch.setattr(history_module, "LATEST_S", 0.0)
+        await over("c")
+        async with asyncio.timeout(5):
+            while "c" not in written:
+                await asyncio.sleep(0)
+        monkeypatch.setattr(history_module, "LATEST_S", 60.0)
+        await history.settled()
+        await over("d")
+        assert "d" not in written
+    assert "d" in written, "who leaves waits for it"
 
 
 async def test_listing_waits_for_what_is_being_written(opened: Open) -> None:

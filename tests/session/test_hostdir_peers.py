@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.session import hostdir
+from croze.session import hostdir, visit
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root: becomes other users")
 
@@ -32,7 +32,7 @@ async def ask(context: Path, *prefix: str, then: str = "") -> str:
     with hostdir.HostDirProvider({"context": context}).announced() as headers:
         words = [*prefix, sys.executable, "-c", ASK.format(then=then)]
         process = await asyncio.create_subprocess_exec(
-            *words, *headers[hostdir.HEADER].split(" "), stdout=asyncio.subprocess.PIPE
+            *words, *headers[visit.HEADER].split(" "), stdout=asyncio.subprocess.PIPE
         )
         out, _ = await process.communicate()
         assert process.returncode == 0

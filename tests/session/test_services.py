@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import threading
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -16,7 +15,7 @@ from croze import errors
 from croze.aio.threads import in_thread
 from croze.fs.entry import Entry
 from croze.fs.sync.send import Sender
-from croze.session import filesend, filesync, hostdir, secrets, upload
+from croze.session import filesend, filesync, hostdir, secrets, upload, visit
 from croze.session.filesync import DirRequest
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provide_secrets import SecretSource, SecretsProvider
@@ -248,7 +247,7 @@ async def test_a_file_on_this_host_is_written_in_place(lending: Lend, tmp_path: 
         async with filesend.file_writer(session, 1) as writer:
             assert writer.lent is None
         for exporter, error in ((2, errors.AlreadyExists), (3, errors.CrozeError)):
-            async with asyncio.timeout(hostdir.TIMEOUT_S):
+            async with asyncio.timeout(visit.TIMEOUT_S):
                 with pytest.raises(error):
                     async with filesend.file_writer(session, exporter) as writer:
                         assert writer.lent is None
@@ -339,51 +338,6 @@ async def test_an_unwanted_file(lending: Lend) -> None:
             async with filesend.file_writer(session, 0) as writer:
                 for _ in range(100):
                     await writer.write(bytes(1 << 20))
-
-
-# -- directories by handle -------------------------------------------------------------------
-
-
-async def test_a_directory_by_handle(lending: Lend, tree: Path, tmp_path: Path) -> None:
-    provider = hostdir.HostDirProvider(
-        {"context": tree}, {2: hostdir.LocalTarget(tmp_path / "made/out", delete_extra=True)}
-    )
-    async with lending([provider]) as session:
-        opened = await hostdir.open_dir(session, "context")
-        assert opened is not None
-        with opened:
-            assert (Path(opened.path) / "ünï").read_text() == "x"
-        assert await hostdir.open_dir(session, "other") is None
-        target = await hostdir.open_target(session, 2)
-        assert target is not None
-        with target:
-            assert target.delete_extra
-            (Path(target.path) / "result").write_text("y")
-    assert (tmp_path / "made/out/result").read_text() == "y"
-
-
-async def test_a_stranger_gets_no_handle(
-    lending: Lend, tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hostdir, "is_own_or_roots", lambda sock: False)
-    async with lending([hostdir.HostDirProvider({"context": tree})]) as session:
-        assert await hostdir.open_dir(session, "context") is None
-
-
-async def test_no_handle_without_the_token(tree: Path) -> None:
-    with hostdir.HostDirProvider({"context": tree}).announced() as headers:
-        name = headers[hostdir.HEADER].partition(" ")[0]
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
-            stranger.setblocking(False)
-            stranger.connect(f"\0{name}")
-            stranger.send(bytes(hostdir.TOKEN_BYTES) + b"dcontext")
-            assert await asyncio.get_running_loop().sock_recv(stranger, 1) == b""
-
-
-async def test_no_handles_from_other_clients(lending: Lend) -> None:
-    async with lending([]) as session:
-        assert await hostdir.open_dir(session, "context") is None
-        assert await hostdir.open_target(session, 0) is None
 
 
 async def test_archives_are_announced_and_refused(lending: Lend, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import hashlib
 import os
 import pwd
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -71,10 +71,17 @@ class BuilderFiles:
         if self._owner is not None:
             os.chown(path, *self._owner, follow_symlinks=False)
 
-    def write(self, relative: str, data: bytes, mode: int = 0o600) -> None:
-        """Write the whole file or nothing: a reader never sees half a file."""
+    def write(
+        self,
+        relative: str,
+        data: bytes,
+        mode: int = 0o600,
+        sync: Callable[[int], None] | None = None,
+    ) -> None:
+        """Write the whole file or nothing: a reader never sees half a file. `sync` as of
+        `write_atomically`."""
         path = self.directory / relative
-        write_atomically(path, data, mode)
+        write_atomically(path, data, mode, sync)
         self._give(path)
 
 

@@ -9,7 +9,7 @@ Source: docker/buildx `localstate/localstate.go`, `util/history/name.go`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -51,9 +51,16 @@ def read_group(directory: Path, ref: str) -> StateGroup:
         raise InvalidRequest(f"{path}: {error}") from None
 
 
-def save(files: BuilderFiles, builder: str, node: str, ref: str, state: LocalState) -> None:
+def save(
+    files: BuilderFiles,
+    builder: str,
+    node: str,
+    ref: str,
+    state: LocalState,
+    sync: Callable[[int], None] | None = None,
+) -> None:
     """Write what is remembered of a build, as a whole; no lock is needed, since nobody changes
-    it."""
+    it. `sync` as of `write_atomically`."""
     members = {
         "Target": state.target,
         "LocalPath": state.local_path,
@@ -62,7 +69,7 @@ def save(files: BuilderFiles, builder: str, node: str, ref: str, state: LocalSta
     if state.group_ref:
         members["GroupRef"] = state.group_ref
     files.make_directory(f"refs/{builder}/{node}")
-    files.write(f"refs/{builder}/{node}/{ref}", gojson.marshal(members), 0o644)
+    files.write(f"refs/{builder}/{node}/{ref}", gojson.marshal(members), 0o644, sync)
 
 
 def save_group(files: BuilderFiles, id: str, targets: Sequence[str], refs: Sequence[str]) -> None:

@@ -214,7 +214,7 @@ def _on_one(
     with remembering(build_options, there) as remembered:
 
         def on_result(result: BuildResult) -> None:
-            remembered.wait()
+            remembered.write()
             if tell is not None:
                 tell(result)
 

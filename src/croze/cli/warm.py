@@ -29,6 +29,7 @@ from croze.cli.warm_children import Children
 from croze.drivers.places import WARM_PREFIX, runtime_dir, warm_socket
 from croze.files.locks import locked
 from croze.files.own import own_dir
+from croze.files.watching import DirWatch
 
 IDLE_TIMEOUT_S = 900.0
 LOOK_EVERY_S = 60.0
@@ -62,6 +63,40 @@ def unchanged(code: list[tuple[str, int]]) -> bool:
         return all(stat(path).st_mtime_ns == changed for path, changed in code)
     except OSError:
         return False
+
+
+class Installed:
+    """The installation that this process has loaded, looked at for every caller: as a whole by the
+    kernel's word, where that is to be had, and file by file when the kernel has seen something, or
+    nobody waits."""
+
+    def __init__(self) -> None:
+        self._watch = self._watched()
+        self._code = loaded_code()
+        self._place = self._found()
+
+    def _watched(self) -> DirWatch | None:
+        try:
+            return DirWatch({os.path.dirname(path) for path, _ in loaded_code()})
+        except OSError:
+            return None  # there are too many of them already
+
+    def _found(self) -> tuple[int, int]:
+        """What is at the package's path: nothing stirs in a directory above which one is moved."""
+        status = os.stat(os.path.dirname(os.path.dirname(__file__)))
+        return status.st_dev, status.st_ino
+
+    def is_current(self) -> bool:
+        """Whether it is as it was."""
+        try:
+            is_calm = self._watch is not None and not self._watch.stirred()
+            return (is_calm and self._found() == self._place) or self.is_the_same()
+        except OSError:
+            return False
+
+    def is_the_same(self) -> bool:
+        """Whether it is as it was, by a look at each file."""
+        return unchanged(self._code)
 
 
 class Lately:
@@ -139,18 +174,23 @@ def main() -> int:
     if listener is None:
         return 0
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    inode, code = os.stat(path).st_ino, loaded_code()
-    look = Lately(lambda: _still_ours(path, inode) and unchanged(code))
+    inode, installed = os.stat(path).st_ino, Installed()
+    look = Lately(lambda: _still_ours(path, inode) and installed.is_current())
     try:
-        answer_callers(listener, look.current)
+        answer_callers(
+            listener, look.current, lambda: _still_ours(path, inode) and installed.is_the_same()
+        )
     finally:
         if _still_ours(path, inode):
             os.unlink(path)
     return 0
 
 
-def answer_callers(listener: socket.socket, current: Callable[[], bool]) -> None:
-    """Hand callers to children until nobody came for long, or until we are out of date."""
+def answer_callers(
+    listener: socket.socket, current: Callable[[], bool], current_by_each_file: Callable[[], bool]
+) -> None:
+    """Hand callers to children until nobody came for long, or until we are out of date. By each
+    file that is found out when nobody waits for it."""
     children = Children(listener)
     children.make_spares()
     last_s = time.monotonic()
@@ -158,13 +198,13 @@ def answer_callers(listener: socket.socket, current: Callable[[], bool]) -> None
         watched = [listener.fileno(), *children.fds()]
         is_short = children.is_short
         ready, _, _ = select.select(watched, [], [], QUIET_S if is_short else LOOK_EVERY_S)
+        if not ready and not current_by_each_file():
+            return
         if not ready and is_short:
             children.make_spares()
             continue
         if not ready:
             children.want_few()
-            if not current():
-                return
         # The listener last: what it takes on may get a descriptor that has just been closed.
         for fd in sorted(ready, key=listener.fileno().__eq__):
             last_s = time.monotonic()

@@ -50,12 +50,12 @@ class BadRequest(Exception):
     """A request that is not our thin start's, or from another installation or another place."""
 
 
-def check_caller(connection: socket.socket) -> None:
-    """See that the caller is of our user, in our surroundings. Raises `BadRequest` if not, and
-    `OSError` when it may not be looked into."""
+def check_caller(connection: socket.socket, ours: bytes) -> None:
+    """See that the caller is of our user, in `ours`, which are our own surroundings. Raises
+    `BadRequest` if not, and `OSError` when it may not be looked into."""
     if not is_own(connection):
         raise BadRequest("from another user")
-    if looked_into(connection, surroundings) != surroundings():
+    if looked_into(connection, surroundings) != ours:
         raise BadRequest("from somewhere else")
 
 
@@ -157,13 +157,14 @@ class WaitingCaller:
         self._orders.close()
 
 
-def serve(connection: socket.socket, orders: socket.socket) -> None:
-    """In a child: one caller's command, from the request to the exit code."""
+def serve(connection: socket.socket, orders: socket.socket, ours: bytes) -> None:
+    """In a child: one caller's command, from the request to the exit code. `ours`: see
+    `check_caller`."""
     from croze.cli.asking import has_terminal, may_ask
 
     connection.settimeout(REQUEST_TIMEOUT_S)
     try:
-        check_caller(connection)
+        check_caller(connection, ours)
         request = read_request(connection)
         if not orders.recv(1):
             return  # the warm process has found itself out of date
@@ -217,9 +218,10 @@ def child(orders: socket.socket, *, ahead: bool) -> NoReturn:
         os.setsid()
         if ahead:
             preload.rehearse()
+        ours = surroundings()
         _, fds, _, _ = socket.recv_fds(orders, 1, 1)
         if fds:
-            serve(socket.socket(fileno=fds[0]), orders)
+            serve(socket.socket(fileno=fds[0]), orders, ours)
         code = 0
     finally:
         os._exit(code)

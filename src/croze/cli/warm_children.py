@@ -34,6 +34,11 @@ class Busy(Struct):
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGCONT)
 
+    def told(self) -> int:
+        """The child has told its caller how the command ended, or died; the caller's pidfd."""
+        self.orders.close()
+        return self.caller
+
     def close(self) -> None:
         self.orders.close()
         self._forget_caller()
@@ -57,13 +62,15 @@ class Children:
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
         self._busy: dict[int, Busy] = {}
+        self._leaving: set[int] = set()
+        """Pidfds of callers who know how their commands ended, and end now."""
         self._spares: list[Spare] = []
         self._wanted = 1
 
     def fds(self) -> list[int]:
         """Descriptors that are readable when a child or its caller has ended."""
         callers = [busy.caller for busy in self._busy.values() if busy.caller >= 0]
-        return [*self._busy, *callers]
+        return [*self._busy, *callers, *self._leaving]
 
     @property
     def is_short(self) -> bool:
@@ -91,6 +98,8 @@ class Children:
                 busy.close()
             for spare in self._spares:
                 spare.orders.close()
+            for caller in self._leaving:
+                os.close(caller)
             self._listener.close()
             ours.close()
             child(theirs, ahead=not is_awaited)
@@ -124,13 +133,24 @@ class Children:
         return True
 
     def ended(self, fd: int) -> None:
-        """Forget a child, and have the next one ready unless others are at work; or see to it that
-        a child whose caller has ended does not stay stopped."""
+        """Forget a child, and have the next one ready when its caller has ended, too, unless others
+        are at work; or see to it that a child whose caller has ended does not stay stopped."""
         if fd in self._busy:
-            self._busy.pop(fd).close()
-            if not self._busy and not self._spares:
-                self._fork()
+            caller = self._busy.pop(fd).told()
+            if caller >= 0:
+                self._leaving.add(caller)
+            else:
+                self._have_one_ready()
+            return
+        if fd in self._leaving:
+            self._leaving.remove(fd)
+            os.close(fd)
+            self._have_one_ready()
             return
         for busy in self._busy.values():
             if busy.caller == fd:
                 busy.go_on()
+
+    def _have_one_ready(self) -> None:
+        if not self._busy and not self._spares:
+            self._fork()

@@ -137,23 +137,14 @@ async def run_build(
     """Build with a client and a display of one's own. The display is closed at the end.
 
     `work` is given what the frontend answers, and the build waits for its end."""
-    from croze.client.solve import NotCrozed
     from croze.progress.display import running
 
     status = _ShownStatus(display, on_status)
     clear_files(options)
-    guessing = await may_guess(client, builder, options)
-    traits = await met(client, builder, options, guessing=guessing)
-    plan = await planned(options, traits)
+    traits, plan = await planned_for(client, builder, options)
     try:
         async with running(display):
-            try:
-                solved = await client.solve(plan, status.show, work=work, only_crozed=guessing)
-            except NotCrozed:
-                plan.close()
-                traits = await met(client, builder, options)
-                plan = await planned(options, traits)
-                solved = await client.solve(plan, status.show, work=work)
+            solved = await client.solve(plan, status.show, work=work)
             provenance = await metadata_provenance(client, options, solved.ref, display.update)
     except CrozeError as error:
         raise clearer(error).of_record(history_ref(builder, plan, plan.ref)) from None
@@ -192,6 +183,27 @@ class _ShownStatus(Struct):
             self.on_status(status)
 
 
+async def planned_for(
+    client: Client, builder: BuilderTraits | None, options: BuildOptions
+) -> tuple[BuilderTraits | None, SolvePlan]:
+    """The builder as it turns out to be, and the plan for it. While a daemon of which nothing is
+    known says what it is, the plan is made as for a `crozed`."""
+    is_sure = builder is None or builder.sure
+    if is_sure or reads_stdin(options.context, options.dockerfile) or not await client.beside_us():
+        traits = await met(client, builder, options)
+        return traits, await planned(options, traits)
+    plan = await planned(options, builder)
+    try:
+        traits = await met(client, builder, options)
+    except BaseException:
+        plan.close()
+        raise
+    if traits is not builder:
+        plan.close()
+        plan = await planned(options, traits)
+    return traits, plan
+
+
 def history_ref(builder: BuilderTraits | None, plan: SolvePlan, ref: str) -> str:
     """How the history knows a build; empty for one that it doesn't."""
     if plan.internal:
@@ -207,22 +219,11 @@ def clear_files(options: BuildOptions) -> None:
             path.unlink(missing_ok=True)
 
 
-async def may_guess(client: Client, builder: BuilderTraits | None, options: BuildOptions) -> bool:
-    """Whether a daemon of which nothing is known is taken for a `crozed` until it takes the
-    session: it says so then, at once, and need not be asked first."""
-    unknown = builder is not None and not builder.sure
-    if not unknown or reads_stdin(options.context, options.dockerfile):
-        return False
-    return await client.beside_us()
-
-
 async def met(
-    client: Client, builder: BuilderTraits | None, options: BuildOptions, *, guessing: bool = False
+    client: Client, builder: BuilderTraits | None, options: BuildOptions
 ) -> BuilderTraits | None:
     """What the builder turns out to be once it is connected, with a warning if it keeps nothing of
     the build."""
-    if guessing and builder is not None:
-        builder = structs.replace(builder, sure=True)
     return await met_for(client, builder, {"default": options})
 
 
@@ -241,7 +242,7 @@ async def met_for(
     if builder is None or builder.sure:
         return builder
     try:
-        if (await client.info()).package == "croze":
+        if await client.is_crozed():
             return builder
     except Unsupported:
         pass  # a BuildKit of before 2022

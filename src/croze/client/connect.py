@@ -10,7 +10,7 @@ from croze import errors
 from croze.api import control_pb2, worker_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.client.plan import SolvePlan
-from croze.client.solve import NotCrozed, SolveResult, lent, solve
+from croze.client.solve import SolveResult, lent, solve
 from croze.client.unreachable import clearer
 from croze.files.peers import has_our_root
 from croze.rpc.channel import Channel
@@ -75,6 +75,11 @@ class Client:
             self._is_beside_us = sock is not None and has_our_root(sock)
         return self._is_beside_us
 
+    async def is_crozed(self) -> bool:
+        """Whether it is a `crozed`. Others are asked, and so is one from before it said so by
+        itself."""
+        return await self.channel.of_crozed() or (await self.info()).package == OWN_PACKAGE
+
     def _stub(self) -> ControlAsyncStub:
         return ControlStub(self.channel)
 
@@ -84,25 +89,14 @@ class Client:
         on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
         *,
         work: Work | None = None,
-        only_crozed: bool = False,
     ) -> SolveResult:
         """Lend a session, solve, and follow the status. Cancel the task to cancel the build.
 
-        `work` is given what the frontend answers, and the build waits for its end. With
-        `only_crozed` raises `NotCrozed` before anything is asked of another daemon."""
+        `work` is given what the frontend answers, and the build waits for its end."""
         await self._refuse_lost_mounts(plan)
         beside_us = await self.beside_us()
         if plan.policy is None:
-            return await solve(
-                self.channel,
-                plan,
-                on_status,
-                beside_us=beside_us,
-                work=work,
-                only_crozed=only_crozed,
-            )
-        if only_crozed:
-            raise NotCrozed  # who decides about sources is asked before there is a session
+            return await solve(self.channel, plan, on_status, beside_us=beside_us, work=work)
         from croze.client.policies import in_force
 
         async with in_force(self.channel, plan, on_status) as policies:

@@ -56,10 +56,6 @@ class PolicySession(Struct, frozen=True):
     """Steps reach the network by a proxy that the policies are asked about."""
 
 
-class NotCrozed(Exception):
-    """A plan that was made for a `crozed` has come to a daemon that does not say that it is one."""
-
-
 class SolveResult(Struct, frozen=True):
     ref: str
     exporter_response: dict[str, str] = field(default_factory=dict)
@@ -73,15 +69,13 @@ async def solve(
     beside_us: bool = False,
     work: Work | None = None,
     policies: PolicySession | None = None,
-    only_crozed: bool = False,
 ) -> SolveResult:
     """Lend a session, solve the plan, and follow its status. Cancelling the task cancels the build;
     the last of its status is still reported.
 
     To a daemon `beside_us` directories are offered by descriptor. With `work` the build is held
-    until that has ended. With `only_crozed` nothing is asked of a daemon that does not say that it
-    is one when it takes the session: raises `NotCrozed`. Raises `errors.CrozeError`, worded `failed
-    to solve: …`, with the details the daemon gave."""
+    until that has ended. Raises `errors.CrozeError`, worded `failed to solve: …`, with the details
+    the daemon gave."""
     ref = plan.ref = plan.ref or new_id()
     if any(isinstance(export.to, ToDocker) for export in plan.exports):
         from croze.client.engine_layers import with_known_layers
@@ -93,8 +87,6 @@ async def solve(
     id = plan.session_id
     async with lent(channel, plan, beside_us=beside_us, id=id, more=more) as session:
         request = solve_request(plan, ref, session.id)
-        if only_crozed and not await session.of_crozed():
-            raise NotCrozed
         if policies is not None:
             request.SourcePolicySession = session.id
             request.ProxyNetwork |= policies.proxy_network

@@ -76,7 +76,7 @@ class Outside:
         self._sock.close()
 
     async def dial(self, name: str) -> socket.socket:
-        """See `session.contract.Dial`."""
+        """See `session.packets.Dial`."""
         async with self._lock:
             with ExitStack() as unwanted:
                 # To the end: an answer that nobody took would be the next one's.

@@ -156,7 +156,7 @@ async def stop_serving(
 
 def make_server(engine: Engine, opening: WorkshopOpening) -> Server:
     """All services on one server."""
-    server = Server(engine.telemetry.calls.watching, patience=Patience())
+    server = Server(engine.telemetry.calls.watching, patience=Patience(), is_crozed=True)
     server.add(control_pb2_grpc.add_ControlServicer_to_server, ControlService(engine, opening))
     server.add(content_pb2_grpc.add_ContentServicer_to_server, ContentService(engine.store.blobs))
     server.add_methods(*trace_methods(engine.telemetry.traces))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -19,11 +19,15 @@ def replaced(path: Path) -> Path | None:
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
-def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
+def write_atomically(
+    path: Path, data: bytes, mode: int = 0o644, sync: Callable[[int], None] | None = None
+) -> None:
     """Write a small file under its name at once: temporary, fsync, rename.
 
     `mode` is the file's whatever the umask; until it is complete nobody else can read it. What must
-    not be replaced (see `replaced`) is written to as it is.
+    not be replaced (see `replaced`) is written to as it is. `sync` may put off the wait for the
+    disk, of what is worth nothing without something that is there later: a machine that fails
+    before then may leave an empty file.
     """
     target = replaced(path)
     if target is None:
@@ -37,7 +41,7 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
             file.write(data)
             file.flush()
             os.fchmod(fd, mode)
-            os.fsync(fd)
+            (sync or os.fsync)(fd)
         os.rename(name, target)
     except BaseException:
         with suppress(OSError):

@@ -257,14 +257,13 @@ def _result(result: FrontendResult, change: SessionChange) -> FrontendResult:
 
 
 def _lent(conversation: _Conversation, result: FrontendResult) -> list[ops_pb2.SourceOp]:
-    """The client's directories that were wanted, but for the one that is asked for at once."""
+    """The client's directories that were wanted, in that order."""
     files_asked = [
         op_blobs(q.definition) for q in conversation.questions if isinstance(q, FileAsked)
     ]
     definitions = [*files_asked, *map(op_blobs, result.definitions.values())]
     lent = dict.fromkeys(blob for blobs in definitions for blob in blobs if _LOCAL in blob)
-    at_once = files_asked[0] if files_asked else ()
-    sources = [ops_pb2.Op.FromString(blob).source for blob in lent if blob not in at_once]
+    sources = [ops_pb2.Op.FromString(blob).source for blob in lent]
     return [source for source in sources if source.identifier.startswith(_LOCAL.decode())]
 
 

@@ -27,6 +27,11 @@ Event = control_pb2.BuildHistoryEvent
 Record = control_pb2.BuildHistoryRecord
 
 EXPIRE_EVERY_S = 120.0
+LULL_S = 0.03
+"""When no build has begun or ended for so long, there is time to write down what has become of
+those that have."""
+LATEST_S = 0.5
+"""After so long they are written down, whatever else goes on."""
 
 
 class Expiry(Struct, frozen=True):
@@ -50,6 +55,10 @@ class BuildHistory:
         self._watched: Counter[str] = Counter()
         self._doomed: set[str] = set()
         """Deleted while somebody listens to them alone: gone once nobody does."""
+        self._lull = asyncio.Event()
+        """Builds that are over may be written down."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting_since_s = 0.0
         self._tasks = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -57,6 +66,7 @@ class BuildHistory:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        self._hurry()
         for finalizer in self._finalizers.values():
             finalizer.wanted.set()
         await self._tasks.__aexit__(None, None, None)
@@ -66,6 +76,7 @@ class BuildHistory:
     def start(self, record: Record) -> None:
         """Note that a build began."""
         self._active[record.Ref] = record
+        self._put_off()
         self._send(Event(type=control_pb2.STARTED, record=record))
 
     def finish(
@@ -73,13 +84,34 @@ class BuildHistory:
     ) -> None:
         """A build is over: `complete` makes its record, with all blobs that it names. What is
         `leased` stays until the record holds them."""
+        if not self._writing:
+            self._waiting_since_s = asyncio.get_running_loop().time()
         self._writing[ref] = self._tasks.create_task(self._finish(ref, complete, leased))
+        self._lull.clear()
+        self._put_off()
+
+    def _put_off(self) -> None:
+        """Let those go first who wait for the answer of a build."""
+        if not self._writing:
+            return
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        at_s = min(loop.time() + LULL_S, self._waiting_since_s + LATEST_S)
+        self._timer = loop.call_at(at_s, self._lull.set)
+
+    def _hurry(self) -> None:
+        """Somebody waits for the records."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._lull.set()
 
     async def _finish(
         self, ref: str, complete: Coroutine[None, None, Record], leased: AsyncExitStack
     ) -> None:
         try:
             async with leased:
+                await self._lull.wait()
                 record = await complete
                 self.records.put(record)
         except (CrozeError, OSError) as error:
@@ -89,6 +121,7 @@ class BuildHistory:
         else:
             self._send(Event(type=control_pb2.COMPLETE, record=record))
         finally:
+            complete.close()  # it may not have begun
             self._active.pop(ref, None)
             self._writing.pop(ref, None)
 
@@ -119,6 +152,7 @@ class BuildHistory:
     async def settled(self) -> None:
         """Wait until whatever was over when this was called is on disk."""
         if self._writing:
+            self._hurry()
             await asyncio.wait(set(self._writing.values()))
 
     # What clients ask

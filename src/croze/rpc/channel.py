@@ -106,6 +106,16 @@ class Channel(_Base):
             return None
         return link.socket()
 
+    async def of_crozed(self) -> bool:
+        """Whether the server says that it is a `crozed`, which it does first of all; False if there
+        is no connection."""
+        try:
+            link = await self._connected()
+        except grpc.RpcError:
+            return False
+        await link.met.wait()
+        return link.http.of_crozed
+
     async def _connected(self) -> _Link:
         async with self._connecting:
             if self._is_closed:
@@ -188,6 +198,8 @@ class _Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._is_paused = self._is_flushing = False
         self._greeting: asyncio.TimerHandle | None = None
+        self.met = asyncio.Event()
+        """Set when the peer has said what it speaks, or will not."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -206,6 +218,7 @@ class _Link(asyncio.Protocol):
         if self._greeting is not None and self.http.greeted:
             self._greeting.cancel()
             self._greeting = None
+            self.met.set()
         self._wake()
 
     def socket(self) -> asyncio.trsock.TransportSocket | None:
@@ -244,6 +257,7 @@ class _Link(asyncio.Protocol):
     def _end(self, why: str) -> None:
         if self._greeting is not None:
             self._greeting.cancel()
+        self.met.set()
         self._transport = None
         self._channel.count_link(self, is_there=False)
         self.http.close(why)

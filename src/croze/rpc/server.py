@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, nullcontext
@@ -73,10 +72,11 @@ class Server:
         message_limit_bytes: int = MESSAGE_LIMIT_BYTES,
         together: Allowance | None = None,
         share: TimeShare | None = None,
+        is_crozed: bool = False,
     ) -> None:
         """`streams` calls at once on a connection, whose headers and messages have so many bytes at
         most. `together` is for all connections; without it each has its own. With a `share`, which
-        is for strangers, what comes is worked off within that."""
+        is for strangers, what comes is worked off within that. One that `is_crozed` says so."""
         self.watch = watch
         self.patience = patience
         self.streams = streams
@@ -84,6 +84,7 @@ class Server:
         self.message_limit_bytes = message_limit_bytes
         self.together = together
         self.share = share
+        self.is_crozed = is_crozed
         self.methods: dict[str, ServedMethod] = {}
         self.services: set[str] = set()
         self.is_stopping = False
@@ -172,6 +173,7 @@ class _Peer:
             headers_limit_bytes=server.headers_limit_bytes,
             message_limit_bytes=server.message_limit_bytes,
             allowance=server.together,
+            is_crozed=server.is_crozed,
         )
         self._calls: dict[asyncio.Task[None], ServerCall] = {}
         self._group = asyncio.TaskGroup()
@@ -303,7 +305,7 @@ class _Peer:
         self._hurry_not()
         task = self._group.create_task(self._serve(method, call))
         self._calls[task] = call
-        stream.on_cancel = functools.partial(_cancel, task)
+        stream.on_cancel = task.cancel
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -364,10 +366,6 @@ class _Peer:
             if timer is not None:
                 timer.cancel()
         await call.finish()
-
-
-def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
 
 
 def _expire(call: ServerCall, task: asyncio.Task[None]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from croze.drivers.reach import Reach
 
 
+SOON_S = 0.002
+"""When a build has begun, its client is asked for directories first."""
 ONLY = "default"
 """What the target of a build is called that has but one."""
 
@@ -38,37 +40,62 @@ def remembered(
 
 
 class Remembering:
-    """A build whose paths are to be written down beside it."""
+    """A build whose paths are to be written down beside it.
+
+    They are of use with the daemon's record of the build, which it writes when it has answered: so
+    they are there when the build has ended, and the disk is waited for after that."""
 
     def __init__(self, options: BuildOptions, there: Reach) -> None:
         is_call = bool(call_name(options.call))
         self.options = options if is_call else replace(options, ref=options.ref or new_id())
-        args = (self.options, there, ONLY, "")
-        self._writing = None if is_call else threading.Thread(target=_write, args=args)
+        self._there = there
+        self._is_due = not is_call
+        self._timer: asyncio.TimerHandle | None = None
+        self._unsynced: list[int] = []
 
     def begin(self) -> None:
-        """Begin to write: the daemon is at work, and there is time. Idempotent."""
-        if self._writing is not None and self._writing.ident is None:
-            self._writing.start()
+        """Write soon: the daemon is at work, and there will be time. Idempotent."""
+        if self._is_due and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SOON_S, self.write)
 
-    def wait(self) -> None:
-        """Wait until the paths have been written down."""
-        self.begin()
-        if self._writing is not None:
-            self._writing.join()
+    def write(self) -> None:
+        """Write them down, unless that has been done. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._is_due:
+            self._is_due = False
+            _write(self.options, self._there, ONLY, "", self._put_off)
+
+    def _put_off(self, fd: int) -> None:
+        self._unsynced.append(os.dup(fd))
+
+    def settle(self) -> None:
+        """Write them down, and wait until they are on the disk."""
+        self.write()
+        while self._unsynced:
+            fd = self._unsynced.pop()
+            with suppress(OSError):
+                os.fsync(fd)
+            os.close(fd)
 
 
 @contextmanager
 def remembering(options: BuildOptions, there: Reach) -> Iterator[Remembering]:
-    """As `remembered`, but the disk is waited for at the end, or when `wait` is called."""
+    """As `remembered`, but only at the end is it certain."""
     remembered = Remembering(options, there)
     try:
         yield remembered
     finally:
-        remembered.wait()
+        remembered.settle()
 
 
-def _write(options: BuildOptions, there: Reach, target: str, group: str) -> None:
+def _write(
+    options: BuildOptions,
+    there: Reach,
+    target: str,
+    group: str,
+    sync: Callable[[int], None] | None = None,
+) -> None:
     context, dockerfile = options.context, options.dockerfile
     if os.path.isdir(context):
         context = os.path.abspath(context)
@@ -76,7 +103,7 @@ def _write(options: BuildOptions, there: Reach, target: str, group: str) -> None
             dockerfile = os.path.abspath(dockerfile)
     state = LocalState(target, context, dockerfile, group)
     with suppress(OSError):  # a home that can't be written to: `history` knows no paths then
-        save(BuilderFiles(buildx_dir()), there.builder, there.node, options.ref, state)
+        save(BuilderFiles(buildx_dir()), there.builder, there.node, options.ref, state, sync)
 
 
 def remembered_group(group: str, names: Sequence[str], builds: Sequence[BuildOptions]) -> None:

@@ -12,12 +12,13 @@ gRPC methods it serves.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
+
+from croze.session.visit import HostVisit
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Message)
@@ -25,10 +26,6 @@ R = TypeVar("R", bound=Message)
 
 Metadata: TypeAlias = Sequence[tuple[str, str]]
 """Lower-case keys, and values of printable ASCII."""
-
-Dial = Callable[[str], Awaitable[socket.socket]]
-"""Connects to an abstract socket (SOCK_SEQPACKET) of a client on this machine, from the mount
-namespace that the daemon was started in. Raises `OSError`."""
 
 
 class MessageStream(Protocol):
@@ -88,8 +85,9 @@ class Session(Protocol):
     def header(self, name: str) -> str:
         """What the client said of itself under this lower-case name; empty if nothing."""
 
-    async def dial(self, name: str) -> socket.socket:
-        """See `Dial`."""
+    @property
+    def host(self) -> HostVisit:
+        """Where it lends what is open, if it is on this machine: see `hostdir`."""
 
     def serves(self, method: str) -> bool:
         """Whether the client serves a method, by its full gRPC path such as

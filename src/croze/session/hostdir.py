@@ -1,7 +1,8 @@
 """Lend directories and files by handle to a daemon on the same host, both ends. Croze's own.
 
 When it opens the session, the client names an abstract Unix socket and a token in a header. The
-daemon connects, shows the token, asks for a directory or a file and is handed it open.
+daemon connects at once (`session.visit`), and asks there for directories and files as builds want
+them: it shows the token, and is handed what it asks for, open.
 
 Each end asks the kernel who the other is. From an open directory one can climb to the root that it
 is below: so the client hands it only to its own user or root, and only to a process in its own
@@ -35,17 +36,14 @@ from typing import Protocol, Self
 
 from msgspec import Struct
 
-from croze.aio.descriptors import receive_fd
-from croze.aio.streams import readable
 from croze.aio.threads import in_thread
-from croze.files.peers import is_own_or_roots, sees_our_files
+from croze.files.peers import sees_our_files
 from croze.session.contract import Session
 from croze.session.directories import make_directory
 from croze.session.packets import fresh_name
 from croze.session.provider import Handler
+from croze.session.visit import HEADER, Answer
 
-HEADER = "x-croze-host-dirs"
-TIMEOUT_S = 5.0
 TOKEN_BYTES = 16
 PACKET_BYTES = 4096
 
@@ -104,7 +102,11 @@ async def open_target(session: Session, exporter_id: int) -> HostDir | None:
 async def open_file(session: Session, exporter_id: int) -> AsyncIterator[HostFile | None]:
     """The file of an exporter whose call has begun, empty, inside; None if it can't be had this
     way."""
-    lent = await _ask(session, f"f{exporter_id}")
+    visit = session.host.another()  # it is only opened when the client is asked for its target
+    try:
+        lent = _lent(await visit.ask(f"f{exporter_id}"))
+    finally:
+        visit.close()
     if lent is None:
         yield None
         return
@@ -124,25 +126,15 @@ def _may_be_written(fd: int) -> bool:
 
 
 async def _open_dir(session: Session, question: str) -> HostDir | None:
-    lent = await _ask(session, question)
+    lent = _lent(await session.host.ask(question))
     return HostDir(lent[0], lent[1] == LENT_TO_DELETE) if lent is not None else None
 
 
-async def _ask(session: Session, question: str) -> tuple[int, bytes] | None:
+def _lent(answer: Answer | None) -> tuple[int, bytes] | None:
     """The descriptor and the letter."""
-    name, _, token = session.header(HEADER).partition(" ")
-    if not token:
+    if answer is None or answer[1] is None:
         return None
-    with suppress(OSError, ValueError), await session.dial(name) as sock:
-        sock.setblocking(False)
-        if not is_own_or_roots(sock):
-            return None
-        sock.send(bytes.fromhex(token) + question.encode())
-        async with asyncio.timeout(TIMEOUT_S):
-            await readable(sock)
-        answer, fd = receive_fd(sock, 1)
-        return (fd, answer) if fd is not None else None
-    return None
+    return answer[1], answer[0]
 
 
 def _packets() -> socket.socket:
@@ -199,10 +191,10 @@ class HostDirProvider:
             with _Visitors(listener, partial(self._answered, token)).admitted():
                 yield {HEADER: f"{name} {token.hex()}"}
 
-    def _answered(self, token: bytes, sock: socket.socket, lend: Lend) -> bool:
+    def _answered(self, token: bytes, sock: socket.socket, packet: bytes, lend: Lend) -> bool:
         """Whether all is said; what is still to be opened, `lend` hands over later. Raises
         `OSError` and `ValueError`."""
-        question = _question(sock, token)
+        question = _question(packet, token)
         if question.startswith("f") and self._files is not None:
             self._files.opened(int(question[1:])).add_done_callback(partial(lend, sock))
             return False
@@ -215,7 +207,11 @@ class HostDirProvider:
         if target is None:
             sock.send(REFUSED)
             return
-        fd = os.open(target.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = os.open(target.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            sock.send(REFUSED)
+            return
         try:
             socket.send_fds(sock, [LENT_TO_DELETE if target.delete_extra else LENT], [fd])
         finally:
@@ -232,10 +228,11 @@ class HostDirProvider:
 
 
 class _Visitors:
-    """Whoever asks on a socket, one question each, if it sees our files."""
+    """Whoever asks on a socket, if it sees our files: as much as it likes, up to a file, which is
+    the last that it is lent."""
 
     def __init__(
-        self, listener: socket.socket, answer: Callable[[socket.socket, Lend], bool]
+        self, listener: socket.socket, answer: Callable[[socket.socket, bytes, Lend], bool]
     ) -> None:
         self._listener = listener
         self._answer = answer
@@ -251,7 +248,6 @@ class _Visitors:
         finally:
             self._loop.remove_reader(self._listener)
             for sock in tuple(self._asking):
-                self._loop.remove_reader(sock)
                 self._leave(sock)
 
     def _accept(self) -> None:
@@ -265,10 +261,15 @@ class _Visitors:
             self._loop.add_reader(sock, self._hear, sock)
 
     def _hear(self, sock: socket.socket) -> None:
-        self._loop.remove_reader(sock)
-        with suppress(OSError, ValueError):
-            if not self._answer(sock, self._lend):
-                return
+        try:
+            while packet := sock.recv(PACKET_BYTES):
+                if not self._answer(sock, packet, self._lend):
+                    self._loop.remove_reader(sock)
+                    return
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            pass
         self._leave(sock)
 
     def _lend(self, sock: socket.socket, file: asyncio.Future[int]) -> None:
@@ -279,12 +280,12 @@ class _Visitors:
 
     def _leave(self, sock: socket.socket) -> None:
         self._asking.remove(sock)
+        self._loop.remove_reader(sock)
         sock.close()
 
 
-def _question(sock: socket.socket, token: bytes) -> str:
+def _question(packet: bytes, token: bytes) -> str:
     """What the daemon asks for. Raises `ValueError` for who does not know the token."""
-    packet = sock.recv(PACKET_BYTES)
     if not hmac.compare_digest(packet[:TOKEN_BYTES], token):
         raise ValueError
     return packet[TOKEN_BYTES:].decode()

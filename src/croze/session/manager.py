@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -27,7 +26,9 @@ from croze.rpc.library import grpc
 from croze.rpc.status import as_croze_error
 from croze.session import contract, packets
 from croze.session.messages import bytes_head, carried
-from croze.version import VERSION
+from croze.session.packets import Dial
+from croze.session.visit import HEADER as HEADER_HOST
+from croze.session.visit import HostVisit
 
 if TYPE_CHECKING:
     from croze.session.tunnel import SessionTunnel
@@ -38,8 +39,6 @@ HEADER_ID = "x-docker-expose-session-uuid"
 HEADER_NAME = "x-docker-expose-session-name"
 HEADER_SHARED_KEY = "x-docker-expose-session-sharedkey"
 HEADER_METHOD = "x-docker-expose-session-grpc-method"
-HEADER_DAEMON = "x-crozed-version"
-"""A `crozed` says in it at once that it is one, where nothing else is sent before."""
 HEADER_HEALTH_TIMEOUT = "x-buildkit-session-health-custom-timeout"
 
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
@@ -88,9 +87,9 @@ class Headers(Struct, frozen=True):
 class OpenSession:
     """One client's open session: what `contract.Session` promises."""
 
-    def __init__(self, headers: Headers, calls: contract.Calls, dial: contract.Dial) -> None:
+    def __init__(self, headers: Headers, calls: contract.Calls, dial: Dial) -> None:
         self._headers = headers
-        self._dial = dial
+        self.host = HostVisit(headers.first(HEADER_HOST), dial)
         self._methods = frozenset(m.lower() for m in headers.all(HEADER_METHOD))
         self._calls = calls
         self._closed = asyncio.Event()
@@ -121,9 +120,6 @@ class OpenSession:
     def header(self, name: str) -> str:
         return self._headers.first(name)
 
-    async def dial(self, name: str) -> socket.socket:
-        return await self._dial(name)
-
     def serves(self, method: str) -> bool:
         return method.lower() in self._methods
 
@@ -132,12 +128,13 @@ class OpenSession:
 
     def mark_closed(self) -> None:
         self._closed.set()
+        self.host.close()
 
 
 class Sessions:
     """All sessions that are open now: what `contract.SessionManager` promises."""
 
-    def __init__(self, dial: contract.Dial | None = None) -> None:
+    def __init__(self, dial: Dial | None = None) -> None:
         """Without `dial` this process makes the connections."""
         self._dial = dial or packets.connect
         self._open: dict[str, OpenSession] = {}
@@ -193,8 +190,7 @@ class Sessions:
     async def handle(self, incoming: Incoming, context: ServerCall) -> None:
         """The whole of a `Control.Session` call; returns when the session is over."""
         headers = Headers.of((k, v) for k, v in context.invocation_metadata() or ())
-        # For clients that wait for them.
-        await context.send_initial_metadata(((HEADER_DAEMON, VERSION),))
+        await context.send_initial_metadata(())  # for clients that wait for them
         await self.serve(headers, _CallStream(incoming, context))
 
     async def serve(self, headers: Headers, connection: ByteStream) -> None:
@@ -268,12 +264,13 @@ async def _carry(session: OpenSession, tunnel: SessionTunnel, policy: HealthPoli
     `errors.InvalidRequest` for what is no HTTP/2."""
     try:
         async with asyncio.TaskGroup() as group:
+            visiting = group.create_task(session.host.begin())
             work = (
                 group.create_task(tunnel.run()),
                 group.create_task(_watch_health(session, tunnel, policy)),
             )
             await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-            for each in work:
+            for each in (visiting, *work):
                 each.cancel()
     except BaseExceptionGroup as failed:
         cause = root_cause(failed)

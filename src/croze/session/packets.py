@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Awaitable, Callable
+
+Dial = Callable[[str], Awaitable[socket.socket]]
+"""Connects to an abstract socket (SOCK_SEQPACKET) of a client on this machine, from the mount
+namespace that the daemon was started in. Raises `OSError`."""
 
 
 def fresh_name() -> str:

@@ -29,8 +29,6 @@ from croze.session.provider import Announcing, LentService
 if TYPE_CHECKING:
     from croze.rpc.channel import Channel
 
-SAYS_SO_S = 2.0
-"""How long a daemon may take to say that it is a `crozed`, before it is asked."""
 SESSION_METHOD = "/moby.buildkit.v1.Control/Session"
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -49,24 +47,6 @@ class LentSession:
         self.failure: CrozeError | None = None
         """Why the daemon ended it, if it said so."""
         self._closed = asyncio.Event()
-        self._call: ClientCall | None = None
-
-    async def of_crozed(self) -> bool:
-        """Whether a `crozed` says that it has it. One may not say so, and others may say nothing
-        before they have something to ask."""
-        if self._call is None:
-            return False
-        try:
-            async with asyncio.timeout(SAYS_SO_S):
-                metadata = await self._call.initial_metadata()
-        except TimeoutError:
-            return False
-        except grpc.RpcError:
-            return False
-        return any(key == manager.HEADER_DAEMON for key, _ in metadata)
-
-    def begin(self, call: ClientCall) -> None:
-        self._call = call
 
     @property
     def closed(self) -> bool:
@@ -99,9 +79,7 @@ async def lend(
         headers = (*_headers(session.id, name, shared_key, providers), *more)
 
         async def begin() -> ClientCall:
-            call = await channel.open(SESSION_METHOD, headers)
-            session.begin(call)
-            return call
+            return await channel.open(SESSION_METHOD, headers)
 
         try:
             call = await begin()

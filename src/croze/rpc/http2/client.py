@@ -181,6 +181,8 @@ class ClientConnection(Http2Connection[ClientStream]):
         self._unmet = unmet
         self._next = 1
         self._max_streams = STREAMS_UNTOLD
+        self.of_crozed = False
+        """The peer has said that it is a `crozed`."""
         self._table_update = b""
 
     @property
@@ -256,6 +258,8 @@ class ClientConnection(Http2Connection[ClientStream]):
                 raise ConnectionBroken(Code.PROTOCOL_ERROR, "a server that would be pushed to")
             case frames.MAX_CONCURRENT_STREAMS:
                 self._max_streams = value
+            case frames.CROZED:
+                self.of_crozed = True
             case frames.HEADER_TABLE_SIZE if value < frames.DEFAULT_TABLE:
                 self._table_update = NO_TABLE
 

@@ -19,6 +19,9 @@ WITH_PRIORITY: Final = 0x20
 
 HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS = 1, 2, 3
 INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 4, 5, 6
+CROZED: Final = 0xF0C2
+"""A setting of our own: the server is a `crozed`. Its number is of those for experiments (RFC 7540,
+section 11.3); who does not know it passes over it (section 6.5.2)."""
 
 HEAD_BYTES: Final = 9
 DEFAULT_TABLE: Final = 4096

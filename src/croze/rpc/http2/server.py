@@ -75,7 +75,7 @@ class ServerStream(Http2Stream):
         self.answered = False
         self.unread_bytes = 0
         self.headers_bytes = sum(len(key) + len(value) + _PAIR_BYTES for key, value in headers)
-        self.on_cancel: Callable[[], None] = nothing
+        self.on_cancel: Callable[[], object] = nothing
 
     def on_reset(self, code: int) -> None:
         """See `Http2Stream.on_reset`."""
@@ -100,9 +100,12 @@ class ServerConnection(Http2Connection[ServerStream]):
         headers_limit_bytes: int = HEADERS_LIMIT_BYTES,
         message_limit_bytes: int = MESSAGE_LIMIT_BYTES,
         allowance: Allowance | None = None,
+        is_crozed: bool = False,
     ) -> None:
-        """`streams` calls at once. Without an `allowance` the connection has one of its own."""
-        super().__init__({frames.MAX_CONCURRENT_STREAMS: streams}, headers_limit_bytes)
+        """`streams` calls at once. Without an `allowance` the connection has one of its own. One of
+        a `crozed` says so."""
+        ours = {frames.MAX_CONCURRENT_STREAMS: streams, **({frames.CROZED: 1} if is_crozed else {})}
+        super().__init__(ours, headers_limit_bytes)
         self._on_call = on_call
         self._most = streams
         self._message_limit = message_limit_bytes
