@@ -148,8 +148,8 @@ target "asked" {
     assert found["warned"]["buildx.build.ref"].startswith("croze/croze/")
     assert "buildx.build.ref" not in found["asked"]
     assert found["buildx.build.warnings"][0]["range"]
-    refused = desk.croze("bake", "--metadata-file=/nope/m.json", cwd=folder, check=False)
-    message = "ERROR: invalid output path: stat /nope: no such file or directory"
+    refused = desk.croze("bake", "--metadata-file=/proc/nope/m.json", cwd=folder, check=False)
+    message = "ERROR: invalid output path: stat /proc/nope: no such file or directory"
     assert (refused.code, refused.stderr.splitlines()[-1]) == (1, message)
     (folder / "m.json").unlink()
     desk.croze("bake", "--metadata-file=m.json", "--print", cwd=folder)
@@ -173,10 +173,10 @@ def test_progress_tells_of_reading_and_building(desk: Sandbox) -> None:
     assert "#1 DONE 0.0s\nERROR: open no.hcl: no such file or directory\n" in missing.stderr
     none = desk.croze("bake", "--set=*.contexts.x=oci-layout:///no", cwd=folder, check=False)
     assert "[internal] load local bake definitions\n#1 reading" in none.stderr
-    gone = {"CROZE_HOST": "unix:///nope.sock"}
+    gone = {"CROZE_HOST": "unix:///proc/nope.sock"}
     alone = desk.croze("bake", cwd=folder, env=gone, check=False).stderr
     assert alone.count("#1 DONE") == 1
-    (folder / "compose.yaml").symlink_to("/nope")
+    (folder / "compose.yaml").symlink_to("/proc/nope")
     assert "compose.yaml" not in desk.croze("bake", "--print", cwd=folder).stderr
     endless = desk.croze("bake", "-f", "/dev/zero", cwd=folder, check=False)
     assert endless.stderr.endswith("a definition may have up to 64 MiB\n")

@@ -174,13 +174,13 @@ def test_warnings_in_the_metadata_file(desk: Sandbox, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--metadata-file", "invalid output path: stat /nope: no such file or directory"),
-        ("--iidfile", "writing image ID file: open /nope/x: no such file or directory"),
+        ("--metadata-file", "invalid output path: stat /proc/nope: no such file or directory"),
+        ("--iidfile", "writing image ID file: open /proc/nope/x: no such file or directory"),
     ],
 )
 def test_files_that_cannot_be_written(desk: Sandbox, flag: str, message: str) -> None:
     context = desk.context("files", FILES)
-    done = desk.croze("build", "--progress=quiet", flag, "/nope/x", context, check=False)
+    done = desk.croze("build", "--progress=quiet", flag, "/proc/nope/x", context, check=False)
     assert (done.code, done.stderr) == (1, f"ERROR: {message}\n")
 
 
@@ -212,10 +212,10 @@ def test_other_files_that_are_not_as_wanted(desk: Sandbox, tmp_path: Path) -> No
     program += "; sys.stdout.buffer.write(s.marshal().SerializeToString())"
     definition = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     for words, message in (
-        (["dump", "/nope"], "/nope: no such file or directory"),
+        (["dump", "/proc/nope"], "/proc/nope: no such file or directory"),
         (
-            ["build", "--metadata-file", "/nope/x"],
-            "writing metadata file: open /nope/x: no such file or directory",
+            ["build", "--metadata-file", "/proc/nope/x"],
+            "writing metadata file: open /proc/nope/x: no such file or directory",
         ),
     ):
         done = desk.croze("llb", *words, stdin=definition.stdout, check=False)

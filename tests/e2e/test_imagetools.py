@@ -313,8 +313,8 @@ def test_bad_places_to_write(shop: Shop) -> None:
         (("-t", "", "HOST/a:single"), "ERROR: invalid reference format"),
         (("-t", "oci-layout:///proc/nope/x", "HOST/a:single"), "write /proc/nope"),
         (
-            ("--metadata-file", "/nope/x", "-t", "HOST/same:2", "HOST/a:multi"),
-            "ERROR: invalid output path: stat /nope: no such file or directory",
+            ("--metadata-file", "/proc/nope/x", "-t", "HOST/same:2", "HOST/a:multi"),
+            "ERROR: invalid output path: stat /proc/nope: no such file or directory",
         ),
     ):
         refused = shop.croze("create", *words)

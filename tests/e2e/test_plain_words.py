@@ -39,8 +39,8 @@ def client(tmp_path: Path) -> Sandbox:
 
 @pytest.mark.parametrize("words", [["du"], ["build", "-q", "."], ["images"]])
 def test_no_daemon_there(client: Sandbox, words: list[str]) -> None:
-    found = elsewhere(client, "unix:///nope/x.sock", *words)
-    assert found == "there is no daemon at unix:///nope/x.sock: is crozed running there?"
+    found = elsewhere(client, "unix:///proc/nope/x.sock", *words)
+    assert found == "there is no daemon at unix:///proc/nope/x.sock: is crozed running there?"
     dead = client.path / "dead.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(dead))
