@@ -83,6 +83,8 @@ class Sandbox:
     daemon: subprocess.Popen[bytes] | None = None
     is_guarded: bool = False
     """Somebody sees to the end of what is started."""
+    is_measured: bool = True
+    """By `make coverage`; not where work is counted."""
     extra_env: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     """Words before every command, which make it another user's."""
@@ -110,7 +112,11 @@ class Sandbox:
 
     @property
     def env(self) -> dict[str, str]:
-        keep = {k: v for k, v in os.environ.items() if k in KEPT or k.startswith("COVERAGE_")}
+        keep = {
+            name: value
+            for name, value in os.environ.items()
+            if name in KEPT or (self.is_measured and name.startswith("COVERAGE_"))
+        }
         return {
             **keep,
             "HOME": str(self.path),

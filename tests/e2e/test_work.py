@@ -31,6 +31,7 @@ class Counting:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self._file = sandbox.path / "counts"
+        sandbox.is_measured = False
         sandbox.python = (sys.executable, COUNTING, self._file)
         sandbox.start()
 
