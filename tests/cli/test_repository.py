@@ -1,0 +1,43 @@
+"""Whose builds `croze history ls --local` lists: those of this repository."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from croze.cli.history.repository import remote_url
+from croze.errors import InvalidRequest
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q", "-b", "main")
+    return tmp_path
+
+
+def git(*words: str) -> None:
+    subprocess.run(["git", *words], check=True, capture_output=True)
+
+
+def test_the_remote_of_the_branch_counts_most(repository: Path) -> None:
+    git("remote", "add", "lone", "https://example.com/lone.git")
+    assert remote_url() == "https://example.com/lone.git"
+    git("remote", "add", "origin", "https://example.com/origin.git")
+    assert remote_url() == "https://example.com/origin.git"
+    git("config", "branch.main.remote", "lone")
+    assert remote_url() == "https://example.com/lone.git"
+
+
+def test_without_a_remote_there_is_no_answer(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidRequest, match="could not find git repository for local filter"):
+        remote_url()
+    monkeypatch.setenv("PATH", str(repository))
+    with pytest.raises(InvalidRequest, match="git was not found in the system"):
+        remote_url()
