@@ -15,11 +15,13 @@ from croze.client.engine import EngineClient
 from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox
 from tests.e2e.workload import Workload, write_context
+from tests.support.processes import ran_s
 
 ROUNDS = int(os.environ.get("CROZE_KILLS", "200"))
 SEED = int(os.environ.get("CROZE_SEED", "20240229"))
 """Fixed, so that a failure can be had again; `CROZE_SEED=0` draws one."""
-LONGEST_S = 0.7
+LONGEST_S = 0.25
+"""Of the daemon's own work: on a busy machine nothing is done sooner than that."""
 
 
 @pytest.mark.timeout(900)
@@ -38,7 +40,7 @@ def test_killed_at_random_instants(stopped: Sandbox, busybox: Path, local_regist
         )
         stopped.start("--file-workers=1")
         after = chance.uniform(0, LONGEST_S)
-        where = f"seed {seed}, round {number}, killed after {after:.3f} s"
+        where = f"seed {seed}, round {number}, killed after {after:.3f} s of work"
         problems = asyncio.run(_round(stopped, work, after))
         assert problems == [], f"{where}: {problems}\n{stopped.log_text()[-4000:]}"
         finished += work.done
@@ -57,7 +59,10 @@ async def _round(stopped: Sandbox, work: Workload, after_s: float) -> list[str]:
     await work.build("type=cacheonly")
     async with asyncio.TaskGroup() as group:
         working = group.create_task(work.run())
-        await asyncio.wait((working,), timeout=after_s)
+        assert stopped.daemon is not None
+        begun_s = ran_s(stopped.daemon.pid)
+        while ran_s(stopped.daemon.pid) < begun_s + after_s and not working.done():
+            await asyncio.sleep(0.002)
         work.daemon_is_gone = True
         stopped.stop(signal.SIGKILL)
         working.cancel()

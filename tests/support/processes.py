@@ -56,6 +56,12 @@ def worked_s(pid: int) -> float:
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
+def ran_s(pid: int) -> float:
+    """The processor's seconds that its first thread took, to the nanosecond (proc_pid_schedstat in
+    the kernel's sched-stats)."""
+    return int((_read(pid, "schedstat").split() or ["0"])[0]) / 1e9
+
+
 def sleepers() -> list[int]:
     """Those that sleep for `NAP_S`, in containers or not."""
     pids = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
