@@ -21,6 +21,12 @@ patch =
     subprocess
     _exit
     execv
+[paths]
+# Some tests run copies, or see the project in another place.
+source =
+    src/croze
+    */repo/src/croze
+    */other/croze
 END
 status=0
 .venv/bin/python -m coverage run --rcfile="$out/coveragerc" -m pytest -q -p no:cacheprovider --timeout=600 "$@" || status=$?
