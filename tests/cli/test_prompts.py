@@ -39,7 +39,12 @@ def test_a_node_leaves_its_builder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("BUILDX_CONFIG", str(tmp_path))
-    node = {"Endpoint": "tcp://127.0.0.1:1", "Platforms": None, "Flags": None, "DriverOpts": {}}
+    node: dict[str, object] = {
+        "Endpoint": "tcp://127.0.0.1:1",
+        "Platforms": None,
+        "Flags": None,
+        "DriverOpts": {},
+    }
     nodes = [{**node, "Name": name, "Endpoint": f"tcp://{name}:1"} for name in ("b0", "b1")]
     stored = tmp_path / "instances/b"
     stored.parent.mkdir()
