@@ -1,8 +1,8 @@
 """A daemon that counts what it does: `python counting.py COUNTS -m croze.daemon ...`.
 
 On SIGUSR2 the file COUNTS gets, as JSON, how much of each kind there was since the last time:
-SQLite statements and commits, calls of the gRPC server, work given to threads and to worker
-processes, processes started, files synchronized, objects left to Python's collector; with
+SQLite statements and commits, calls of the gRPC server, HTTP requests, work given to threads and to
+worker processes, processes started, files synchronized, objects left to Python's collector; with
 CROZE_COUNT_FUNCTIONS also the functions that the main thread called; and what the kernel counts of
 the process (proc_pid_io(5)).
 """
@@ -27,6 +27,7 @@ from typing import Any
 
 from croze.daemon.calls import WatchedCalls
 from croze.fs.tree.usage import usage
+from croze.http.daemon import HttpClient
 from croze.workers.messages import WorkerCall
 from croze.workers.pool import WorkerPool
 
@@ -86,6 +87,7 @@ def main() -> None:
     counted(os, "fsync", "fsyncs")
     counted(WorkerPool, "_hold", "workers", but=is_measuring)
     counted(WatchedCalls, "watching", "calls")
+    counted(HttpClient, "_once", "requests")
     gc.callbacks.append(garbage)
     if os.environ.get("CROZE_COUNT_FUNCTIONS"):
         sys.setprofile(function)

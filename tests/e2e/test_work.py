@@ -117,6 +117,43 @@ def test_six_builds(counting: Counting, busybox: Path) -> None:
     assert not more, f"more than was recorded (found, recorded): {more}"
 
 
+def test_a_registry_is_asked_no_more_than_it_takes(
+    counting: Counting, busybox: Path, local_registry: str
+) -> None:
+    sandbox = counting.sandbox
+    context = sandbox.context("asked", {"Dockerfile": f"{PARTS}FROM scratch\n{COPIES}", **FILES})
+    above = sandbox.context("above", {"Dockerfile": f"FROM {local_registry}/asked\nCOPY . /\n"})
+    words = ["build", "-q", *base(busybox)]
+    nothing, ref = "--output=type=cacheonly", f"ref={local_registry}/asked/cache"
+
+    def asked(*more: str | Path, cold: bool = False) -> int:
+        if cold:
+            sandbox.croze("prune", "--all", "--force")
+        return counting.work(lambda: sandbox.croze(*words, *more))["requests"]
+
+    exported = (nothing, f"--cache-to=type=registry,mode=max,{ref}", context)
+    pushed = (f"--output=type=image,push=true,name={local_registry}/asked", context)
+    found = {
+        "a cache is exported": asked(*exported),
+        "the same again": asked(*exported),
+        "from the cache": asked(nothing, f"--cache-from=type=registry,{ref}", context, cold=True),
+        "an image is pushed": asked(*pushed),
+        "the same image again": asked(*pushed),
+        "an image is pulled": asked("--output=type=tar,dest=/dev/null", above, cold=True),
+        "the image is there": asked("--output=type=tar,dest=/dev/null", above),
+    }
+    layers, parts = 10, 3
+    assert found == {
+        "a cache is exported": 3 * (layers + 1) + 1,
+        "the same again": layers + 1 + 1,
+        "from the cache": 2,
+        "an image is pushed": 2 * parts + 3 + 1,  # the cache's repository lends the layers
+        "the same image again": parts + 1 + 1,
+        "an image is pulled": 1 + parts,  # its config is in the record of the build that made it
+        "the image is there": 1,
+    }
+
+
 def test_what_a_cached_graph_costs_grows_with_it(tmp_path: Path) -> None:
     """No faster; and none of it is left to Python's collector."""
     small, large = 150, 600

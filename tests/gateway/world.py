@@ -16,6 +16,7 @@ from croze.cachekeys.memory import MemoryKeys
 from croze.errors import CrozeError, NotFound
 from croze.gateway.bridge import BuildBridge, open_bridge
 from croze.gateway.contract import BridgeServices, Frontend
+from croze.gateway.imports import CacheOpener
 from croze.image.platform import Platform
 from croze.ops.load import LoadedOp
 from croze.ops.results import RefResult
@@ -67,6 +68,7 @@ class World:
     shares: list[str] = field(default_factory=list)
     """Whose work it was, what has run."""
     handles: int = 0
+    caches: CacheOpener | None = None
 
     @asynccontextmanager
     async def bridge(self) -> AsyncIterator[tuple[BuildBridge, Job]]:
@@ -86,6 +88,7 @@ class World:
             platforms=[AMD64],
             worker=lambda: worker_pb2.WorkerRecord(ID="worker"),
             source_meta=source_meta,
+            caches=self.caches,
         )
 
     def resolve(self, vertex: Vertex) -> Op:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+from croze.errors import NotFound
 from croze.fs.content.checksum import Query
 from croze.fs.sync.local import SyncOptions, sync
 from croze.ops.content import SIDE_FILE, ContentDigests
@@ -38,3 +40,26 @@ async def test_a_client_s_directory_that_has_not_changed(
     assert (a, mounted) == (first[0], 2)
     assert d != first[1]
     assert await build(3) == ([a, d], 0)
+
+
+async def test_questions_at_once_are_one_look(tmp_path: Path, contents: ContentDigests) -> None:
+    """What is wrong with one of them is told to who asked it."""
+    root, side = tmp_path / "root", tmp_path / "side"
+    for each in (root, side):
+        each.mkdir()
+    for name in ("a", "b", "c"):
+        (root / name).write_text(name)
+    ref = TreeRef(root, side)
+
+    async def ask(path: str) -> str:
+        try:
+            return (await contents.of(ref, [Query(path)], ()))[0]  # type: ignore[arg-type]
+        except NotFound:
+            return "not found"
+
+    first = await asyncio.gather(*map(ask, ("/a", "/b", "/c")))
+    assert len({*first}) == 3
+    assert ref.mounted_times == 1
+    again = await asyncio.gather(*map(ask, ("/a", "/gone", "/b/", "/c")))
+    assert again[::3] == first[::2]
+    assert again[1] == "not found"

@@ -12,6 +12,8 @@ from croze.image.descriptor import Descriptor
 from croze.image.manifest import Index, Manifest
 from croze.image.platform import Platform
 
+BLOB = bytes(range(256)) * 8192
+
 
 class Folder:
     """What a push reads from: blobs by digest."""

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from croze.registry.transport import Retry
 from tests.support.waiting import PATIENCE_S, free_port
 
+FAST = Retry(first_s=0.001, limit_s=0.008)
 HTPASSWD = "user:$2b$04$Q4BVT3c8GlXdssV/wXctmuMiDaKL65.ZrVU4IUWUCeYzBSjq5Jcjy\n"
 """Logs in `user` with `secret`."""
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,16 +18,14 @@ from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import check_supported
 from croze.registry import failures, pull, push
-from croze.registry.client import Registry, Repository
+from croze.registry.client import Registry
 from croze.registry.credentials import Anonymous
 from croze.registry.hosts import RegistryConfig
 from croze.registry.transport import Retry
-from tests.registry.blobs import Folder
-from tests.registry.servers import make_certificate, serve
+from tests.registry.blobs import BLOB, Folder
+from tests.registry.pushing import repository
+from tests.registry.servers import FAST, make_certificate, serve
 from tests.support.waiting import free_port
-
-FAST = Retry(first_s=0.001, limit_s=0.008)
-BLOB = bytes(range(256)) * 8192
 
 
 class Faulty:
@@ -69,22 +66,6 @@ class Faulty:
             return response
         await response.write(body + bytes(10 if plan == "long" else 0))
         return response
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Registry]:
-    registry = Registry(retry=FAST)
-    yield registry
-    await registry.close()
-
-
-def repository(client: Registry, name: str) -> Repository:
-    return client.repository(reference.parse(name), Anonymous())
-
-
-@pytest.fixture
-def blob(tmp_path: Path) -> Descriptor:
-    return Folder(tmp_path).add(BLOB, media.OCI_LAYER_GZIP)
 
 
 async def fetch(client: Registry, server: Faulty, blob: Descriptor) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable
 from typing import TypeVar
 
 from croze.errors import Canceled, CrozeError
@@ -21,6 +21,40 @@ async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
     async with first_error(), asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(each)) for each in work]
     return [task.result() for task in tasks]
+
+
+class Meanwhile:
+    """Begins work that goes on beside a block: see `meanwhile`."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    def begin(self, work: Coroutine[object, object, object]) -> None:
+        """Begin this work, which must not fail."""
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def meanwhile() -> AsyncIterator[Meanwhile]:
+    """What is begun in the block may be of use to it: what is not done at its end is cancelled, and
+    over when this is left. What the block raises comes out as it is."""
+    failed: BaseException | None = None
+    async with first_error(), asyncio.TaskGroup() as group:
+        beside = Meanwhile(group)
+        try:
+            yield beside
+        except BaseException as error:  # raised below: not to come out as a group
+            failed = error
+        beside.stop()
+    if failed is not None:
+        raise failed
 
 
 @contextlib.asynccontextmanager

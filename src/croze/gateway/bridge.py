@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from copy import copy
 from typing import TypeVar
 
 from msgspec.structs import replace
 
-from croze.aio.parallel import all_of
+from croze.aio.parallel import Meanwhile, all_of, meanwhile
 from croze.api import ops_pb2, policy_pb2
-from croze.errors import (
-    InvalidRequest,
-    Unsupported,
-)
+from croze.errors import CrozeError, InvalidRequest, Unsupported
 from croze.gateway.containers import GatewayContainers
 from croze.gateway.contract import BridgeServices
 from croze.gateway.imports import CacheImports
@@ -33,6 +30,7 @@ from croze.gateway.source_resolution import SourceResolution, SourceServices
 from croze.gateway.verify import DecisionVerifier
 from croze.ops.carried import CARRIED
 from croze.ops.failed import FAILED_STEPS, FailedSteps
+from croze.ops.lent import is_lent, lent_below
 from croze.ops.load import LoadOptions, fresh_cache_mounts, load
 from croze.ops.proxied import PROXIED
 from croze.ops.source import BUILD_SOURCES
@@ -59,6 +57,8 @@ class BuildBridge:
         policies: SourcePolicies,
         verifier: DecisionVerifier | None = None,
         root: BridgeRequest | None = None,
+        *,
+        beside: Meanwhile,
     ) -> None:
         self.services = services
         self.scope = RequestScope(services.producers, root=root)
@@ -71,7 +71,7 @@ class BuildBridge:
             source_services, job, session, self.scope, policies, verifier
         )
         self._load_options = load_options
-        self.imports = CacheImports(job, session, services.caches)
+        self.imports = CacheImports(job, session, services.caches, beside)
         self._failed_steps = FailedSteps()
         self._refs = OwnedRefs()
 
@@ -129,8 +129,19 @@ class BuildBridge:
             await self.services.ops.refs.forget_cache_mounts(ids)
             for each in self.job.values_of(CARRIED):
                 each.start_fresh(ids)
-        await self.imports.look_into()
-        return await self.job.build(await self._load(definition, policies))
+        edge = await self._load(definition, policies)
+        if is_lent(edge.vertex):  # no cache has what is of one session
+            return await self.job.build(edge)
+        async with meanwhile() as beside:
+            for vertex in () if self.imports.are_open else lent_below(edge.vertex):
+                beside.begin(self._bring(Edge(vertex)))
+            await self.imports.look_into()
+            return await self.job.build(edge)
+
+    async def _bring(self, edge: Edge) -> None:
+        """What goes wrong is told to whoever needs it."""
+        with suppress(CrozeError):
+            await (await self.job.build(edge)).release()
 
     async def _load(
         self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()
@@ -227,10 +238,12 @@ async def open_bridge(
     """A bridge for one build. Inside, results may be used; leaving releases them. `root` is what
     the client asked of the daemon, for provenance."""
     options = load_options or LoadOptions(caps=services.llb_caps)
-    bridge = BuildBridge(services, job, session, options, SourcePolicies(policies), verifier, root)
-    if options.proxied:
-        job.set_value(PROXIED, bridge.sources.ask_in_place)
-    try:
-        yield bridge
-    finally:
-        await bridge.close()
+    rules = SourcePolicies(policies)
+    async with meanwhile() as beside:
+        bridge = BuildBridge(services, job, session, options, rules, verifier, root, beside=beside)
+        if options.proxied:
+            job.set_value(PROXIED, bridge.sources.ask_in_place)
+        try:
+            yield bridge
+        finally:
+            await bridge.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import logging
@@ -12,6 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from croze.aio.once import Once
+from croze.aio.parallel import Meanwhile
 from croze.errors import CrozeError
 from croze.solver.caches import CacheSource
 from croze.solver.contract import OpContext
@@ -46,27 +46,35 @@ class CacheOpener(Protocol):
 
 class CacheImports:
     """The caches that one build imports. One that can't be had is shown as failed, and the build
-    goes on without it."""
+    goes on without it. They are opened beside the work of who wants them, by `beside`."""
 
-    def __init__(self, job: Job, session: str, opener: CacheOpener | None) -> None:
+    def __init__(
+        self, job: Job, session: str, opener: CacheOpener | None, beside: Meanwhile
+    ) -> None:
         self._job = job
         self._session = session
         self._opener = opener
+        self._beside = beside
         self._wanted: dict[str, Once[Sequence[CacheSource]]] = {}
 
     def want(self, imports: Iterable[CacheImport]) -> None:
-        """Import these, too; they are looked into after those that were named before."""
+        """Import these, too, beginning now; they are looked into after those that were named
+        before."""
         for each in imports:
             if each.id not in self._wanted:
-                self._wanted[each.id] = self._once(each)
+                once = self._wanted[each.id] = self._once(each)
+                self._beside.begin(once.get())
+
+    @property
+    def are_open(self) -> bool:
+        """Whether `look_into` has nothing to wait for."""
+        return all(once.value is not None for once in self._wanted.values())
 
     async def look_into(self) -> None:
-        """Open what is not open yet, and let the job know."""
-        if not self._wanted:
-            return
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(once.get()) for once in self._wanted.values()]
-        self._job.look_into([source for task in tasks for source in task.result()])
+        """Let the job know them all, when they are open."""
+        sources = [source for once in self._wanted.values() for source in await once.get()]
+        if sources:
+            self._job.look_into(sources)
 
     def _once(self, cache: CacheImport) -> Once[Sequence[CacheSource]]:
         async def open_it() -> Sequence[CacheSource]:

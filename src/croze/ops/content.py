@@ -45,6 +45,8 @@ class ContentDigests:
         self._known: OrderedDict[tuple[str, Query], str] = OrderedDict()
         self._by_index: OrderedDict[Written, dict[Query, str]] = OrderedDict()
         self._locks: dict[str, asyncio.Lock] = {}
+        self._waiting: dict[str, dict[Query, None]] = {}
+        """What is to be learnt of refs by those who wait for their turn."""
 
     async def of(
         self, ref: ImmutableRef | None, queries: Sequence[Query], sessions: Sequence[str]
@@ -53,15 +55,35 @@ class ContentDigests:
         if ref is None:
             return [_of_nothing(q) for q in queries]
         lock = self._locks.setdefault(ref.id, asyncio.Lock())
+        waiting = self._waiting.setdefault(ref.id, {})
+        waiting.update(dict.fromkeys(queries))
         try:
             async with lock:
-                await self._learn(
-                    ref, [q for q in queries if (ref.id, q) not in self._known], sessions
-                )
+                if self._unknown(ref.id, queries):
+                    await asyncio.sleep(0)  # steps that begin at once have their questions, too
+                    await self._learn_at_once(ref, queries, [*waiting], sessions)
                 return [self._recall(ref.id, q) for q in queries]
         finally:
             if not lock.locked():
                 self._locks.pop(ref.id, None)
+                self._waiting.pop(ref.id, None)
+
+    def _unknown(self, id: str, queries: Sequence[Query]) -> list[Query]:
+        return [query for query in queries if (id, query) not in self._known]
+
+    async def _learn_at_once(
+        self,
+        ref: ImmutableRef,
+        queries: Sequence[Query],
+        waiting: Sequence[Query],
+        sessions: Sequence[str],
+    ) -> None:
+        """What others wait for, too: it is one look at the index. What is wrong with theirs is for
+        them to be told."""
+        try:
+            await self._learn(ref, self._unknown(ref.id, waiting), sessions)
+        except CrozeError:
+            await self._learn(ref, self._unknown(ref.id, queries), sessions)
 
     async def _learn(
         self, ref: ImmutableRef, queries: Sequence[Query], sessions: Sequence[str]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from croze.aio.threads import finish, start_in_thread
 from croze.errors import Corrupted, CrozeError, NotFound
@@ -18,6 +19,7 @@ from croze.registry.hosts import Endpoint
 
 MAX_MANIFEST_BYTES = 8 << 20
 _WRITE_BYTES = 1 << 20
+T = TypeVar("T")
 
 ACCEPT = ", ".join(
     [media.DOCKER_MANIFEST, media.DOCKER_INDEX, media.OCI_MANIFEST, media.OCI_INDEX, "*/*"]
@@ -32,12 +34,24 @@ async def resolve(repo: Repository) -> Descriptor:
 
     Raises `NotFound` (`<ref>: not found`), `failures.AccessRefused` (`pull access denied, ...`).
     """
+    return await _first_of(repo, _resolve_at)
+
+
+async def fetch_root(repo: Repository) -> tuple[Descriptor, bytes]:
+    """What the reference names now, with its bytes, in one request: for who wants both."""
+    return await _first_of(repo, _fetch_root_at)
+
+
+async def _first_of(
+    repo: Repository, ask: Callable[[Repository, Endpoint, bool], Awaitable[T]]
+) -> T:
+    """The first answer of a host; or the error that says most. `ask` is told of the last host."""
     ref = repo.ref.tagged()
     hosts = repo.endpoints()
     ranked: tuple[int, CrozeError] = (0, failures.not_found(ref))
     for endpoint in hosts:
         try:
-            return await _resolve_at(repo, endpoint, last=endpoint is hosts[-1])
+            return await ask(repo, endpoint, endpoint is hosts[-1])
         except failures.RequestFailed as err:
             ranked = max(ranked, (1, err), key=lambda pair: pair[0])
         except failures.AccessRefused as err:
@@ -51,7 +65,7 @@ async def resolve(repo: Repository) -> Descriptor:
     raise ranked[1]
 
 
-async def _resolve_at(repo: Repository, endpoint: Endpoint, *, last: bool) -> Descriptor:
+async def _resolve_at(repo: Repository, endpoint: Endpoint, last: bool) -> Descriptor:
     ref = repo.ref.tagged()
     url = repo.url(endpoint, f"manifests/{ref.digest or ref.tag}")
     headers = {"Accept": ACCEPT}
@@ -62,11 +76,23 @@ async def _resolve_at(repo: Repository, endpoint: Endpoint, *, last: bool) -> De
             size = response.headers.get("Content-Length", "")
             if digest and size.isdecimal():
                 return Descriptor(_media_type(response), check_digest(digest), int(size))
-    data, media_type = await _get_manifest(repo, endpoint, ref.digest or ref.tag)
-    descriptor = manifests.describe(data, media_type)
-    if ref.digest and descriptor.digest != ref.digest:
+    return (await _fetch_root_at(repo, endpoint, last))[0]
+
+
+async def _fetch_root_at(
+    repo: Repository, endpoint: Endpoint, last: bool
+) -> tuple[Descriptor, bytes]:
+    ref = repo.ref.tagged()
+    url = repo.url(endpoint, f"manifests/{ref.digest or ref.tag}")
+    headers = {"Accept": ACCEPT}
+    async with repo.send(endpoint, "GET", url, headers=headers, last_host=last) as response:
+        await _check(response, ref)
+        data = await _read(response, url)
+        descriptor = manifests.describe(data, _media_type(response))
+        expected = ref.digest or response.headers.get("Docker-Content-Digest", "")
+    if expected and check_digest(expected) != descriptor.digest:
         raise Corrupted(f"unexpected digest {descriptor.digest} of {ref}")
-    return descriptor
+    return descriptor, data
 
 
 async def fetch_manifest(repo: Repository, descriptor: Descriptor) -> bytes:
@@ -103,14 +129,9 @@ def _verified(data: bytes, descriptor: Descriptor) -> bytes:
     computed = manifests.digest_of(data)
     if computed != descriptor.digest:
         raise Corrupted(f"unexpected digest {computed} of content {descriptor.digest}")
+    if len(data) != descriptor.size:
+        raise Corrupted(f"failed size validation: {len(data)} != {descriptor.size}")
     return data
-
-
-async def _get_manifest(repo: Repository, endpoint: Endpoint, name: str) -> tuple[bytes, str]:
-    url = repo.url(endpoint, f"manifests/{name}")
-    async with repo.send(endpoint, "GET", url, headers={"Accept": ACCEPT}) as response:
-        await _check(response, repo.ref.tagged())
-        return await _read(response, url), _media_type(response)
 
 
 async def get_small(repo: Repository, endpoint: Endpoint, path: str) -> bytes:

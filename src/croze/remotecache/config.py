@@ -102,6 +102,10 @@ def parse_records(data: bytes, layers: Sequence[str]) -> CacheConfig:
 
 def _decoded(data: bytes, type: type[_T]) -> _T:
     try:
+        return gojson.unmarshal(data, type=type)
+    except (msgspec.MsgspecError, RecursionError):
+        pass  # it may have nulls, or be wrong
+    try:
         plain = gojson.drop_nulls(gojson.unmarshal(data))
         return msgspec.convert(plain, type)
     except (msgspec.MsgspecError, RecursionError) as err:

@@ -94,32 +94,42 @@ class CacheExporter(Struct, frozen=True):
             for layer in used.values():
                 lease.hold(layer.descriptor.digest)
                 group.create_task(self._send_layer(target, layer, gone, progress))
+            if not isinstance(target, ObjectTarget):
+                sent = group.create_task(self._try_config(target, config, lease, progress))
         if gone:
             config = configs.without(config, gone)
         if isinstance(target, ObjectTarget):
-            described = annotated(config, used, beside)
-            await target.cache.write_configs(configs.marshal(described), progress)
+            noted = annotated(config, used, beside)
+            await target.cache.write_configs(configs.marshal(noted), progress)
             return {}
         if not (config.layers or beside):
             return await self._skip(progress)
-        return await self._name(target, config, used, beside, lease, progress)
+        described = sent.result()
+        if gone:
+            described = await self._send_config(target, config, lease, progress)
+        if isinstance(described, CrozeError):
+            raise described
+        listed = manifests.listed_layers(config, {b: e.descriptor for b, e in used.items()})
+        return await self._send_manifest(target, described, [*listed, *beside], progress)
 
-    async def _name(
-        self,
-        target: ManifestTarget,
-        config: CacheConfig,
-        layers: Mapping[str, GatheredLayer],
-        beside: Sequence[Descriptor],
-        lease: Lease,
-        progress: Progress,
-    ) -> Mapping[str, str]:
+    async def _try_config(
+        self, target: BlobTarget, config: CacheConfig, lease: Lease, progress: Progress
+    ) -> Descriptor | CrozeError:
+        """Beside the layers; what is wrong with those says more."""
+        try:
+            return await self._send_config(target, config, lease, progress)
+        except CrozeError as err:
+            return err
+
+    async def _send_config(
+        self, target: BlobTarget, config: CacheConfig, lease: Lease, progress: Progress
+    ) -> Descriptor:
         data = configs.marshal(config)
         described = manifests.describe_config(data)
         lease.hold(described.digest)
         async with step(progress, f"writing config {described.digest}"):
             await self._send_data(target, described, data)
-        listed = manifests.listed_layers(config, {b: e.descriptor for b, e in layers.items()})
-        return await self._send_manifest(target, described, [*listed, *beside], progress)
+        return described
 
     async def _skip(self, progress: Progress) -> Mapping[str, str]:
         async with step(progress, "skipping cache export for empty result"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from croze.aio.parallel import first_error
+from croze.aio.threads import in_thread, in_thread_if_many
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gotypes import gojson
 from croze.image import config as images
@@ -31,7 +33,13 @@ from croze.sources.content import Access, ImageContents, LentProvider, RegistryP
 from croze.status import Progress, step
 from croze.store.contract import BlobFetcher, ImmutableRef, LayerBlob, LazyLayer, RefStore
 
+T = TypeVar("T")
+
+LARGE_BYTES: Final = 128 << 10
+"""A config that would hold up the event loop."""
 _MAX_CONFIG_BYTES = 1 << 20
+_MAX_IMAGES = 1000
+"""Below one manifest; those of real ones are for some dozens of platforms."""
 _DESCRIPTION = "buildkit/description"
 
 MakeResult = Callable[[ImmutableRef | None], Result]
@@ -71,13 +79,13 @@ class Importer(Struct, frozen=True):
             return await self._objects(kind, attrs, progress)
         try:
             provider = self._provider(kind, attrs, session)
-            root = await provider.resolve(sessions)
+            root, data = await provider.root(sessions)
         except CrozeError as err:
             raise err.wrap(f"failed to configure {kind} cache importer") from None
         async with step(progress, f"inferred cache manifest type: {root.media_type}"):
-            cache = await _Reader(provider, sessions).read(root)
+            cache = await _Reader(provider, sessions).read(data)
         fetcher = provider.fetcher(None)
-        return [self._opened(each, fetcher) for each in cache]
+        return [await self._opened(each, fetcher) for each in cache]
 
     async def _objects(
         self, kind: str, attrs: Mapping[str, str], progress: Progress
@@ -88,13 +96,14 @@ class Importer(Struct, frozen=True):
         except CrozeError as err:
             raise err.wrap(f"failed to configure {kind} cache importer") from None
         fetcher = ObjectFetcher(self.objects, cache.origin, cache)
-        configs = [annotated.parse(data) for data in await cache.read_configs(progress)]
+        datas = await cache.read_configs(progress)
+        configs = [await _if_large(data, annotated.parse) for data in datas]
         for each in configs if kind == AZBLOB else ():
             async with step(progress, f"found {len(each.layers)} layers in cache"):
                 pass
 
         presence = Presence(cache)
-        return [self._opened(each, fetcher, presence.check) for each in configs]
+        return [await self._opened(each, fetcher, presence.check) for each in configs]
 
     def _provider(self, kind: str, attrs: Mapping[str, str], session: str) -> ImageContents:
         if kind == REGISTRY:
@@ -107,12 +116,13 @@ class Importer(Struct, frozen=True):
         ref = reference.parse(f"cache@{attrs['digest']}")
         return LentProvider(self.access, ref, attrs["src"], session, LOCAL)
 
-    def _opened(
-        self, configs: FoundCache, fetcher: BlobFetcher, check: Check | None = None
+    async def _opened(
+        self, cache: FoundCache, fetcher: BlobFetcher, check: Check | None = None
     ) -> OpenedCache:
-        keys = ImportedKeys(configs.config, frozenset(configs.layers), configs.name)
-        results = ImportedResults(self.refs, self.make_result, configs, keys.found, fetcher, check)
-        return OpenedCache(CacheSource(keys, results), configs.beside, fetcher)
+        config, blobs = cache.config, frozenset(cache.layers)
+        keys = await in_thread_if_many(len(config.records), ImportedKeys, config, blobs, cache.name)
+        results = ImportedResults(self.refs, self.make_result, cache, keys.found, fetcher, check)
+        return OpenedCache(CacheSource(keys, results), cache.beside, fetcher)
 
 
 class ImportedResults(Struct, frozen=True):
@@ -143,6 +153,11 @@ class ImportedResults(Struct, frozen=True):
         return self.make_result(await self.refs.from_layers(layers))
 
 
+async def _if_large(data: bytes, parse: Callable[[bytes], T]) -> T:
+    """What is parsed soon is parsed here; the rest in a thread, so that nobody has to wait."""
+    return parse(data) if len(data) <= LARGE_BYTES else await in_thread(parse, data)
+
+
 def _lazy(layer: Descriptor, fetcher: BlobFetcher) -> LazyLayer:
     notes = layer.annotations
     diff_id = notes.get(media.UNCOMPRESSED_ANNOTATION, "")
@@ -166,8 +181,8 @@ class _Reader(Struct, frozen=True):
     provider: ImageContents
     sessions: Sequence[str]
 
-    async def read(self, root: Descriptor) -> list[FoundCache]:
-        data = await self.provider.read(root, self.sessions)
+    async def read(self, data: bytes) -> list[FoundCache]:
+        """All caches of a manifest."""
         kind = manifests.detect_media_type(data)
         if kind in media.INDEX_TYPES:
             entries = manifests.parse_index(data).manifests
@@ -187,7 +202,8 @@ class _Reader(Struct, frozen=True):
             raise InvalidRequest(
                 f"blob {config.digest} is too large ({config.size} > {_MAX_CONFIG_BYTES})"
             )
-        parsed = configs.parse(await self.provider.read(config, self.sessions))
+        data = await self.provider.read(config, self.sessions)
+        parsed = await _if_large(data, configs.parse)
         beside = tuple(layer for layer in layers if travels_beside(layer))
         noted = {e.digest: self._noted(e, {}) for e in layers if not travels_beside(e)}
         return FoundCache(config.digest, parsed, noted, beside)
@@ -207,6 +223,8 @@ class _Reader(Struct, frozen=True):
         while True:
             if manifests.detect_media_type(data) in media.INDEX_TYPES:
                 rest += reversed(_new_images(manifests.parse_index(data).manifests, seen))
+                if len(seen) > _MAX_IMAGES:
+                    raise InvalidRequest(f"more than {_MAX_IMAGES} images in one cache")
             else:
                 caches += await self._inline_of_image(data)
             if not rest:
@@ -219,7 +237,7 @@ class _Reader(Struct, frozen=True):
         if not layers:
             return []
         config = await self.provider.read(manifest.config, self.sessions)
-        cache = inline_of(config, layers)
+        cache = await _if_large(config, lambda data: inline_of(data, layers))
         if cache is None:
             return []
         parsed, notes = cache

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
 from croze.cachekeys.contract import KeyLink, StoredResult
 from croze.cachekeys.names import IMPORTED, record_digest
-from croze.remotecache.config import CacheConfig, ConfigRecord, time_of
+from croze.remotecache.config import (
+    NO_PARENT,
+    CacheConfig,
+    ChainResult,
+    ConfigRecord,
+    LayerResult,
+    time_of,
+)
 
 
 class ImportedResult(Struct, frozen=True):
-    """A result in an imported cache. `layers`: indexes into the config's layers, base first."""
+    """A result that a config says there is."""
 
-    stored: StoredResult
-    layers: tuple[int, ...]
+    config: CacheConfig
+    claim: LayerResult | ChainResult
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Indexes into the config's layers, base first. Put together when somebody asks: those of
+        all results may be many more than the config has."""
+        if isinstance(self.claim, LayerResult):
+            return self.config.chain(self.claim.layer)
+        return self.claim.layers or ()
 
 
 class ImportedKeys:
@@ -28,9 +43,10 @@ class ImportedKeys:
         self._into: dict[str, list[tuple[str, KeyLink]]] = {}
         self._results: dict[str, list[StoredResult]] = {}
         self.found: dict[str, ImportedResult] = {}
+        there = _There(config, blobs)
         for place, record in enumerate(config.records):
             self._add_links(self._ids[place], record)
-            self._add_results(config, f"{IMPORTED}{name}:{place}", self._ids[place], record, blobs)
+            self._add_results(config, f"{IMPORTED}{name}:{place}", self._ids[place], record, there)
         self._known = {key[0] for key in self._targets} | set(self._ids)
 
     def exists(self, key_id: str) -> bool:
@@ -66,18 +82,39 @@ class ImportedKeys:
         name: str,
         key: str,
         record: ConfigRecord,
-        blobs: frozenset[str],
+        there: _There,
     ) -> None:
-        chains = [(config.chain(r.layer), r.created_at) for r in record.layers]
-        chains += [(r.layers or (), r.created_at) for r in record.chains]
-        for number, (layers, created) in enumerate(chains):
-            if not layers or any(config.layers[i].blob not in blobs for i in layers):
+        claims: list[LayerResult | ChainResult] = [*record.layers, *record.chains]
+        for number, claim in enumerate(claims):
+            if not there.has(claim):
                 continue
-            stored = StoredResult(f"{name}:{number}", time_of(created))
-            self.found[stored.id] = ImportedResult(stored, layers)
+            stored = StoredResult(f"{name}:{number}", time_of(claim.created_at))
+            self.found[stored.id] = ImportedResult(config, claim)
             self._results.setdefault(key, []).append(stored)
         if key in self._results:
             self._results[key].sort(key=lambda r: (r.created_at, r.id), reverse=True)
+
+
+class _There:
+    """Which results have all their blobs among `blobs`."""
+
+    def __init__(self, config: CacheConfig, blobs: Collection[str]) -> None:
+        self._alone = {i for i, layer in enumerate(config.layers) if layer.blob in blobs}
+        self._whole: set[int] = set()
+        """Layers whose parents are there, too."""
+        above: dict[int, list[int]] = {}
+        for place in self._alone:
+            above.setdefault(config.layers[place].parent, []).append(place)
+        stack = above.get(NO_PARENT, [])
+        while stack:
+            place = stack.pop()
+            self._whole.add(place)
+            stack += above.get(place, ())
+
+    def has(self, claim: LayerResult | ChainResult) -> bool:
+        if isinstance(claim, LayerResult):
+            return claim.layer in self._whole
+        return bool(claim.layers) and self._alone.issuperset(claim.layers or ())
 
 
 def _id(name: str, place: int, record: ConfigRecord) -> str:

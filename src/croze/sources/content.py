@@ -48,6 +48,9 @@ class ImageContents(Protocol):
     async def resolve(self, sessions: Sequence[str]) -> Descriptor:
         """What the reference names. Raises `NotFound`."""
 
+    async def root(self, sessions: Sequence[str]) -> tuple[Descriptor, bytes]:
+        """What the reference names, with its bytes; in one question where that is possible."""
+
     async def read(self, descriptor: Descriptor, sessions: Sequence[str]) -> bytes:
         """A manifest or config, verified."""
 
@@ -108,6 +111,9 @@ class RegistryProvider(Struct, frozen=True):
 
     async def resolve(self, sessions: Sequence[str]) -> Descriptor:
         return await pull.resolve(self.access.repository(self.ref, sessions, self.insecure))
+
+    async def root(self, sessions: Sequence[str]) -> tuple[Descriptor, bytes]:
+        return await pull.fetch_root(self.access.repository(self.ref, sessions, self.insecure))
 
     async def read(self, descriptor: Descriptor, sessions: Sequence[str]) -> bytes:
         return await pull.fetch_manifest(
@@ -171,6 +177,9 @@ class LentProvider(Struct, frozen=True):
         return {}
 
     async def resolve(self, sessions: Sequence[str]) -> Descriptor:
+        return (await self.root(sessions))[0]
+
+    async def root(self, sessions: Sequence[str]) -> tuple[Descriptor, bytes]:
         digest = self.ref.digest
         if not digest:
             raise InvalidRequest(f'reference "{self.ref}" must have digest')
@@ -182,8 +191,8 @@ class LentProvider(Struct, frozen=True):
             data = await _in_session(self.access, self.session, sessions, look)
         except NotFound as err:
             raise err.wrap("unable to get info about digest") from err
-        kind = manifests.detect_media_type(data)
-        return manifests.describe(verified(data, digest), kind)
+        kind = manifests.detect_media_type(verified(data, digest))
+        return manifests.describe(data, kind), data
 
     async def read(self, descriptor: Descriptor, sessions: Sequence[str]) -> bytes:
         async def look(session: Session) -> bytes:

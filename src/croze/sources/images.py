@@ -63,6 +63,8 @@ class Images:
         self.blobs = blobs
         self._store = store
         self._seen: set[tuple[str, str]] = set()
+        self._latest: dict[str, str] = {}
+        """Digests of what references named the last time."""
 
     async def resolve_config(
         self, ref: str, platform: Platform | None, mode: str, sessions: Sequence[str]
@@ -120,8 +122,12 @@ class Images:
         root: Descriptor | None,
     ) -> PulledImage:
         provider = self.provider(ref)
+        if root is None and self.blobs.has(self._latest.get(str(ref), "")):
+            # It is likely to be the same still, and a registry counts whose manifests it is asked.
+            root = await provider.resolve(sessions)
         image = await pull_manifests(provider, self.blobs, platform, sessions, root)
         self._seen.add((ref.name, image.root.digest))
+        self._latest[str(ref)] = image.root.digest
         return image
 
     def provider(self, ref: Reference) -> ImageContents:

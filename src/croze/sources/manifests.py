@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
+from croze.aio.parallel import first_error
 from croze.errors import CrozeError, InvalidRequest
 from croze.image import config as configs
 from croze.image import descriptor as media
@@ -33,18 +35,30 @@ class PulledImage(Struct, frozen=True):
 
 
 class _ManifestReader(Struct, frozen=True):
-    """Reads small contents through the blob store."""
+    """Reads small contents through the blob store. They are written, by `writes`, while it is asked
+    for the next."""
 
     provider: ImageContents
     blobs: BlobStore
     sessions: Sequence[str]
+    writes: asyncio.TaskGroup
+    read_now: dict[str, bytes] = field(default_factory=dict)
+
+    async def root(self) -> Descriptor:
+        root, data = await self.provider.root(self.sessions)
+        manifests.check_supported(root.media_type)
+        self._keep(root, data)
+        return root
 
     async def read(self, descriptor: Descriptor) -> bytes:
-        if self.blobs.has(descriptor.digest):
-            return self.blobs.read(descriptor.digest)
-        data = await self.provider.read(descriptor, self.sessions)
-        await self.blobs.put(data)
-        return data
+        digest = descriptor.digest
+        if digest not in self.read_now and not self.blobs.has(digest):
+            self._keep(descriptor, await self.provider.read(descriptor, self.sessions))
+        return self.read_now[digest] if digest in self.read_now else self.blobs.read(digest)
+
+    def _keep(self, descriptor: Descriptor, data: bytes) -> None:
+        self.read_now[descriptor.digest] = data
+        self.writes.create_task(self.blobs.put(data))
 
 
 async def pull_manifests(
@@ -56,12 +70,12 @@ async def pull_manifests(
 ) -> PulledImage:
     """Everything about an image that is not a layer; what is in the blob store is not asked for
     again. `root` saves resolving the name."""
-    if root is None:
-        root = await provider.resolve(sessions)
-    manifests.check_supported(root.media_type)
-    reader = _ManifestReader(provider, blobs, sessions)
-    manifest, config = await _select(reader, root, platforms.only(platform), set())
-    parsed = manifests.parse_manifest(await reader.read(manifest))
+    async with first_error(), asyncio.TaskGroup() as writes:
+        reader = _ManifestReader(provider, blobs, sessions, writes)
+        root = root or await reader.root()
+        manifests.check_supported(root.media_type)
+        manifest, config = await _select(reader, root, platforms.only(platform), set())
+        parsed = manifests.parse_manifest(await reader.read(manifest))
     image = configs.parse(config)
     layers = parsed.layers or ()
     if len(image.diff_ids) != len(layers):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import Struct
 
-from croze.aio.parallel import first_error
+from croze.aio.parallel import all_of
 from croze.errors import Corrupted, NotFound
 from croze.fs.tar.compress import BlobSums
 from croze.fs.tar.estargz import TOC_ANNOTATION, is_estargz
@@ -71,6 +71,23 @@ def blob_chain_id(blobs: Sequence[LayerBlob]) -> str:
     return chain_id([chain_id([b.descriptor.digest, b.diff_id]) for b in blobs])
 
 
+class LayerChain(Struct, frozen=True):
+    """What a stack of layers is known by: `chain_id` by what is in them, `blob_chain_id` by their
+    blobs."""
+
+    chain_id: str = ""
+    blob_chain_id: str = ""
+
+    def also(self, blob: LayerBlob) -> LayerChain:
+        """With one more on top."""
+        own = chain_id([blob.descriptor.digest, blob.diff_id])
+        if not self.chain_id:
+            return LayerChain(blob.diff_id, own)
+        return LayerChain(
+            chain_id([self.chain_id, blob.diff_id]), chain_id([self.blob_chain_id, own])
+        )
+
+
 def rfc3339_nano(ns: int) -> str:
     """A time as Go writes it: UTC, no trailing zeros in the fraction."""
     fraction = f"{ns % 1_000_000_000:09d}".rstrip("0")
@@ -83,14 +100,13 @@ async def layer_blobs(
 ) -> Sequence[LayerBlob]:
     """See `ImmutableRef.layers`."""
     chain = core.layers(record)
-    async with first_error(), asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_ensure(core, r, compression, sessions, fetch)) for r in chain]
+    blobs = [r.data.blob for r in chain if r.data.blob is not None]
+    if fetch or compression.force or len(blobs) < len(chain):
+        blobs = await all_of(_ensure(core, r, compression, sessions, fetch) for r in chain)
     for layer in chain:
         identify(core, layer)
     identify(core, record)
-    return [
-        _described(r, t.result(), compression.oci_types) for r, t in zip(chain, tasks, strict=True)
-    ]
+    return [_described(r, b, compression.oci_types) for r, b in zip(chain, blobs, strict=True)]
 
 
 def known_layers(core: Core, record: RefRecord) -> Sequence[LayerBlob] | None:

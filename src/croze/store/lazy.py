@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.errors import InvalidRequest
-from croze.store.contract import LayerBlob, LazyLayer, RecordType
+from croze.store.contract import LazyLayer, RecordType
 from croze.store.core import Core
-from croze.store.layer_blobs import blob_chain_id, chain_id
+from croze.store.layer_blobs import LayerChain
 from croze.store.records import Blob, RecordData, RefRecord, new_id
 
 
@@ -16,54 +16,51 @@ def chain_records(
 ) -> RefRecord | None:
     """The record of the topmost layer, found or made along the chain. None for no layers."""
     record: RefRecord | None = None
-    below: list[LayerBlob] = []
+    chain = LayerChain()
     for layer in layers:
         if not layer.blob.diff_id:
             raise InvalidRequest(f"layer {layer.blob.descriptor.digest} has no diff ID")
-        below.append(layer.blob)
-        record = _find(core, blob_chain_id(below), layer) or _add(
-            core, record, layer, below, record_type
-        )
+        chain = chain.also(layer.blob)
+        record = _find(core, chain, layer) or _add(core, record, layer, chain, record_type)
     return record
 
 
 def refresh(core: Core, layers: Sequence[LazyLayer]) -> bool:
     """See `RefStore.refresh_layers`. Others that are said to be the same, and were not unpacked
     yet, are not taken for them."""
-    below: list[LayerBlob] = []
+    chain = LayerChain()
     is_known = True
     for layer in layers:
-        below.append(layer.blob)
-        _doubt(core, below)
-        is_known = is_known and _find(core, blob_chain_id(below), layer) is not None
-    return not below or _is_certain(core, below)
+        chain = chain.also(layer.blob)
+        _doubt(core, chain)
+        is_known = is_known and _find(core, chain, layer) is not None
+    return not layers or _is_certain(core, chain)
 
 
-def _is_certain(core: Core, layers: Sequence[LayerBlob]) -> bool:
+def _is_certain(core: Core, chain: LayerChain) -> bool:
     """Whether all who are said to have the contents of these layers have them: there are no others,
     or each has been unpacked."""
-    chain, identity = chain_id([b.diff_id for b in layers]), blob_chain_id(layers)
-    core.claims.add(chain, identity)
-    records = core.table.by_chain(chain)
-    claimants = {*core.claims.of(chain), *(record.data.blob_chain_id for record in records)}
+    core.claims.add(chain.chain_id, chain.blob_chain_id)
+    records = core.table.by_chain(chain.chain_id)
+    claims = core.claims.of(chain.chain_id)
+    claimants = {*claims, *(record.data.blob_chain_id for record in records)}
     proven = {r.data.blob_chain_id for r in records if r.data.snapshot is not None}
-    return claimants == {identity} or claimants <= proven
+    return claimants == {chain.blob_chain_id} or claimants <= proven
 
 
-def _doubt(core: Core, layers: Sequence[LayerBlob]) -> bool:
+def _doubt(core: Core, chain: LayerChain) -> bool:
     """Whether others are said to have the contents of these layers. Those that were not unpacked
     are doubted from now on, whoever of them came first."""
-    chain, identity = chain_id([b.diff_id for b in layers]), blob_chain_id(layers)
-    same = core.table.by_chain(chain)
-    rivals = any(record.data.blob_chain_id != identity for record in same)
+    same = core.table.by_chain(chain.chain_id)
+    rivals = any(record.data.blob_chain_id != chain.blob_chain_id for record in same)
     for record in same if rivals else ():
         if record.data.snapshot is None and not record.data.doubted:
             core.table.change(record, doubted=True)
     return rivals
 
 
-def _find(core: Core, identity: str, layer: LazyLayer) -> RefRecord | None:
-    for record in core.table.by_blob_chain(identity):
+def _find(core: Core, chain: LayerChain, layer: LazyLayer) -> RefRecord | None:
+    for record in core.table.by_blob_chain(chain.blob_chain_id):
         if not record.data.mutable:
             # The newest fetcher has credentials that live; old ones may have lost their session.
             record.fetcher, record.unfetched = layer.fetcher, False
@@ -77,7 +74,7 @@ def _add(
     core: Core,
     parent: RefRecord | None,
     layer: LazyLayer,
-    below: Sequence[LayerBlob],
+    chain: LayerChain,
     record_type: RecordType,
 ) -> RefRecord:
     record = core.table.add(
@@ -89,9 +86,9 @@ def _add(
             created_ns=layer.created_ns,
             blob=Blob(layer.blob.descriptor, layer.blob.diff_id),
             origin=dict(layer.fetcher.origin),
-            chain_id=chain_id([b.diff_id for b in below]),
-            blob_chain_id=blob_chain_id(below),
-            doubted=_doubt(core, below),
+            chain_id=chain.chain_id,
+            blob_chain_id=chain.blob_chain_id,
+            doubted=_doubt(core, chain),
         )
     )
     record.fetcher = layer.fetcher

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from croze.aio.threads import in_thread
 from croze.api import ops_pb2
-from croze.ops.load import LoadedOp
+from croze.ops.lent import is_lent
 from croze.ops.results import RefResult
 from croze.solver.contract import Edge, Result, Vertex
 from croze.solver.observe import Outcome
@@ -67,8 +67,7 @@ class Rules:
     """`ProbeWorld` of a plan: of sources, only directories of the client are brought in."""
 
     def may_run(self, vertex: Vertex) -> bool:
-        op = vertex.op
-        return isinstance(op, LoadedOp) and op.op.source.identifier.startswith("local://")
+        return is_lent(vertex)
 
     def at_hand(self, result: Result) -> bool:
         ref = result.ref if isinstance(result, RefResult) else None

@@ -1,0 +1,61 @@
+"""Work beside a block."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from croze.aio.parallel import meanwhile
+from croze.errors import NotFound
+
+
+async def test_what_is_not_done_ends_with_the_block() -> None:
+    seen: list[str] = []
+
+    async def work(name: str, go: asyncio.Event) -> None:
+        try:
+            await go.wait()
+            seen.append(f"{name} is done")
+        except asyncio.CancelledError:
+            seen.append(f"{name} is cancelled")
+            raise
+
+    one, other = asyncio.Event(), asyncio.Event()
+
+    async def block() -> None:
+        async with meanwhile() as beside:
+            beside.begin(work("one", one))
+            beside.begin(work("other", other))
+            one.set()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            raise NotFound("nothing")
+
+    with pytest.raises(NotFound, match="nothing"):
+        await block()
+    assert seen == ["one is done", "other is cancelled"]
+
+
+async def test_a_cancelled_block_takes_its_work_along() -> None:
+    begun, ended = asyncio.Event(), False
+
+    async def work() -> None:
+        nonlocal ended
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended = True
+
+    async def block() -> None:
+        async with meanwhile() as beside:
+            beside.begin(work())
+            await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(block())
+        await begun.wait()
+        task.cancel()
+    assert task.cancelled()
+    assert ended
