@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.app import APP, base
 from tests.e2e.cached_steps import COLD, NOTHING, STEPS, cached, ran
 from tests.e2e.peers import Client, buildkitd, buildkitd_binary, buildx
-from tests.e2e.sandbox import CROZE, Sandbox, execute
+from tests.e2e.sandbox import CROZE, Done, Sandbox, execute
 from tests.support.actions_cache import READ, WRITE, Service, actions_cache
 from tests.support.clouds import ACCOUNT, ACCOUNT_KEY, BUCKET, REGION, Moto
 from tests.support.files import below
@@ -290,3 +291,46 @@ def test_a_cache_that_lies(desk: Sandbox, busybox: Path, app: Path) -> None:
         done = desk.croze("build", *flags, "--cache-from", flag, *NOTHING, app)
         assert "cache layer with missing diffid" in done.stderr
         assert ran(done.stderr) == set(STEPS)
+
+
+def test_caches_that_are_made_to_hurt(desk: Sandbox, busybox: Path, app: Path) -> None:
+    """What is wrong with them is told, and the build goes on without, or fails: at once."""
+    flags = [*base(busybox), "--progress=plain"]
+    with actions_cache() as service:
+        flag = f"type=gha,url_v2={service.url},token={service.token(('x', READ | WRITE))}"
+        desk.croze("build", *flags, *NOTHING, "--cache-to", f"{flag},mode=max", app)
+        index = next(entry for entry in service.entries if "index" in entry.key)
+        made = json.loads(index.data or b"")
+        layer, record = made["layers"][0], next(e for e in made["records"] if "layers" in e)
+
+        def build(config: dict[str, object], *more: str) -> Done:
+            desk.croze(*COLD)
+            index.data = json.dumps(config).encode()
+            return desk.croze("build", *flags, "--cache-from", flag, *more, app, check=False)
+
+        deep = [{**layer, "parent": place - 1} for place in range(3000)]
+        many = [{"layer": 2999, "createdAt": "2026-01-01T00:00:00Z"}] * 30_000
+        for config, words in (
+            ({**made, "layers": [{**layer, "parent": 0}]}, "invalid layer index in record"),
+            ({"layers": [{**layer, "parent": 0}]}, "invalid looping record"),
+            ({"records": [{"digest": "x", "inputs": [[{"link": 0}]]}]}, "invalid looping record"),
+            ({"layers": [_sized(layer, -1)]}, "invalid size -1 of cache layer"),
+            ({"layers": deep, "records": [{**record, "layers": many}]}, "DONE"),
+        ):
+            done = build(config, *NOTHING)
+            assert done.code == 0
+            assert words in done.stderr
+            assert ran(done.stderr) == set(STEPS)
+        longer = {**made, "layers": [_sized(e, _size(e) + 1) for e in made["layers"]]}
+        failed = build(longer, "-o", f"type=local,dest={desk.path}/longer")
+        assert failed.code == 1
+        assert "short read: expected" in failed.stderr
+
+
+def _size(layer: dict[str, Any]) -> int:
+    size: int = layer["annotations"]["size"]
+    return size
+
+
+def _sized(layer: dict[str, Any], size: int) -> dict[str, Any]:
+    return {**layer, "annotations": {**layer["annotations"], "size": size}}

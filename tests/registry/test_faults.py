@@ -46,6 +46,8 @@ class Faulty:
         start = int(request.headers.get("Range", "bytes=0-")[6:-1])
         if plan == "ignore range":
             start = 0
+        if plan == "short":
+            return web.Response(body=BLOB[:-10])
         body = BLOB[start:] if plan != "corrupt" else bytes(len(BLOB))
         response = web.StreamResponse(status=206 if start else 200)
         response.content_length = len(body) + (10 if plan == "long" else 0)
@@ -178,6 +180,15 @@ async def test_it_gives_up_in_the_end(client: Registry, blob: Descriptor) -> Non
 async def test_other_refusals_are_final(client: Registry, blob: Descriptor) -> None:
     server = Faulty("400")
     with pytest.raises(failures.UnexpectedStatus, match="400 Bad Request"):
+        await fetch(client, server, blob)
+    assert len(server.requests) == 1
+
+
+async def test_too_few_bytes(client: Registry, blob: Descriptor) -> None:
+    """It is all there is: asking again would bring the same."""
+    server = Faulty("short")
+    size = len(BLOB)
+    with pytest.raises(Corrupted, match=f"short read: expected {size} bytes but got {size - 10}: "):
         await fetch(client, server, blob)
     assert len(server.requests) == 1
 

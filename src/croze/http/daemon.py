@@ -36,6 +36,12 @@ async def read_all(answer: aiohttp.ClientResponse, limit_bytes: int, what: str) 
     return b"".join(pieces)
 
 
+def is_delimited(answer: aiohttp.ClientResponse) -> bool:
+    """Whether the body of an answer says where it ends: what has not broken off is all of it."""
+    chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
+    return chunked or "Content-Length" in answer.headers
+
+
 def reason(error: Exception) -> str:
     """Why there is no answer, in Go's words in place of aiohttp's."""
     from aiohttp.client_exceptions import UnixClientConnectorError

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from croze.aio.threads import finish, start_in_thread
 from croze.errors import Corrupted, CrozeError, NotFound
+from croze.http.daemon import is_delimited
+from croze.http.encodings import decoded, decoders
 from croze.http.lazy import aiohttp
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
@@ -19,6 +21,7 @@ from croze.registry.hosts import Endpoint
 
 MAX_MANIFEST_BYTES = 8 << 20
 _WRITE_BYTES = 1 << 20
+_BROKEN_OFF_MOST = 3
 T = TypeVar("T")
 
 ACCEPT = ", ".join(
@@ -74,12 +77,24 @@ async def _resolve_at(repo: Repository, endpoint: Endpoint, last: bool) -> Descr
             await _check(response, ref)
             digest = ref.digest or response.headers.get("Docker-Content-Digest", "")
             size = response.headers.get("Content-Length", "")
-            if digest and size.isdecimal():
+            if digest and size.isdecimal() and not _encoding(response):
                 return Descriptor(_media_type(response), check_digest(digest), int(size))
     return (await _fetch_root_at(repo, endpoint, last))[0]
 
 
 async def _fetch_root_at(
+    repo: Repository, endpoint: Endpoint, last: bool
+) -> tuple[Descriptor, bytes]:
+    """An answer that breaks off is asked for again, soon: it was about to come."""
+    for _ in range(_BROKEN_OFF_MOST):
+        try:
+            return await _try_root_at(repo, endpoint, last)
+        except _BrokenOff:
+            pass
+    return await _try_root_at(repo, endpoint, last)
+
+
+async def _try_root_at(
     repo: Repository, endpoint: Endpoint, last: bool
 ) -> tuple[Descriptor, bytes]:
     ref = repo.ref.tagged()
@@ -142,16 +157,31 @@ async def get_small(repo: Repository, endpoint: Endpoint, path: str) -> bytes:
         return await _read(response, url)
 
 
+class _BrokenOff(failures.RequestFailed):
+    """An answer that has begun, and does not end."""
+
+
 async def _read(response: aiohttp.ClientResponse, url: str) -> bytes:
     data = bytearray()
     try:
-        async for chunk in response.content.iter_any():
+        async for chunk in _body(response):
             data += chunk
             if len(data) > MAX_MANIFEST_BYTES:
                 raise NotFound(f"rejecting manifest over {MAX_MANIFEST_BYTES} bytes: {url}")
     except (aiohttp.ClientError, OSError) as err:
-        raise failures.failed("GET", url, err) from err
+        failure = failures.failed("GET", url, err)
+        raise _BrokenOff(str(failure), again=failure.again) from err
     return bytes(data)
+
+
+def _body(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """What is sent, as it was before somebody encoded it for the way."""
+    chunks, steps = response.content.iter_any(), decoders(_encoding(response))
+    return decoded(chunks, steps) if steps else chunks
+
+
+def _encoding(response: aiohttp.ClientResponse) -> str:
+    return response.headers.get("Content-Encoding", "")
 
 
 async def _check(response: aiohttp.ClientResponse, what: object) -> None:
@@ -218,6 +248,8 @@ class _Progress:
     ) -> None:
         self.descriptor = descriptor
         self.done = 0
+        self.is_encoded = False
+        """What was sent last was encoded: a part of that is of no use."""
         self._write = write
         self._counter = counter
         self._writing: asyncio.Future[None] | None = None
@@ -248,26 +280,41 @@ class _Progress:
 async def _stream(repo: Repository, endpoint: Endpoint, progress: _Progress) -> None:
     descriptor = progress.descriptor
     url = repo.url(endpoint, f"blobs/{descriptor.digest}")
-    headers = {"Range": f"bytes={progress.done}-"} if progress.done else {}
+    is_part = progress.done and not progress.is_encoded
+    headers = {"Range": f"bytes={progress.done}-"} if is_part else {}
     async with repo.send(endpoint, "GET", url, headers=headers) as response:
         await _check(response, f"content at {url}")
+        progress.is_encoded = bool(decoders(_encoding(response)))
+        if progress.is_encoded and response.status == 206:
+            trouble = "unhandled part of an encoded body"
+            raise failures.RequestFailed(
+                f'failed to do request: Get "{url}": {trouble}', again=True
+            )
         skip = progress.done if response.status != 206 else 0
         try:
             await _copy(response, progress, skip, url)
         finally:
             await progress.settle()
+        is_all = is_delimited(response)
     if progress.done != descriptor.size:
+        if is_all:
+            raise short_read(descriptor, progress.done)
         raise failures.RequestFailed(
             f'failed to do request: Get "{url}": unexpected EOF', again=True
         )
 
 
+def short_read(descriptor: Descriptor, size_bytes: int) -> Corrupted:
+    """The error for a blob that is all there, and smaller than it was said to be."""
+    sizes = f"expected {descriptor.size} bytes but got {size_bytes}"
+    return Corrupted(f"short read: {sizes}: unexpected EOF")
+
+
 async def _copy(response: aiohttp.ClientResponse, progress: _Progress, skip: int, url: str) -> None:
     """What was received before a connection broke still counts."""
     buffer = bytearray()
-    chunks = response.content.iter_any()
     try:
-        async for chunk in chunks:
+        async for chunk in _body(response):
             fresh = chunk[skip:] if skip else chunk
             skip = max(0, skip - len(chunk))
             buffer += fresh

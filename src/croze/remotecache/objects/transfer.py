@@ -26,10 +26,11 @@ from croze.errors import (
     os_message,
 )
 from croze.files.redact import MASK, redact
-from croze.http.daemon import HttpClient
+from croze.http.daemon import HttpClient, is_delimited
 from croze.http.lazy import aiohttp
 from croze.image.descriptor import Descriptor
 from croze.registry import failures
+from croze.registry.pull import short_read
 from croze.remotecache.objects.contract import Take
 from croze.remotecache.objects.pace import THROTTLED, Pace
 
@@ -291,7 +292,10 @@ class ObjectSender(Struct, frozen=True):
                 await reading.take(data[skip:] if skip else data)
                 skip = max(0, skip - len(data))
             await reading.end()
+            is_all = is_delimited(response)
         if reading.done != reading.blob.size:
+            if is_all:
+                raise short_read(reading.blob, reading.done)
             raise NoAnswer("unexpected EOF", again=True)
         return None
 
