@@ -301,22 +301,24 @@ def test_caches_that_are_made_to_hurt(desk: Sandbox, busybox: Path, app: Path) -
         desk.croze("build", *flags, *NOTHING, "--cache-to", f"{flag},mode=max", app)
         index = next(entry for entry in service.entries if "index" in entry.key)
         made = json.loads(index.data or b"")
-        layer, record = made["layers"][0], next(e for e in made["records"] if "layers" in e)
+        layer = {**made["layers"][0], "parent": -1}
+        record = next(each for each in made["records"] if "layers" in each)
 
-        def build(config: dict[str, object], *more: str) -> Done:
+        def build(config: Mapping[str, object], *more: str) -> Done:
             desk.croze(*COLD)
             index.data = json.dumps(config).encode()
             return desk.croze("build", *flags, "--cache-from", flag, *more, app, check=False)
 
         deep = [{**layer, "parent": place - 1} for place in range(3000)]
         many = [{"layer": 2999, "createdAt": "2026-01-01T00:00:00Z"}] * 30_000
-        for config, words in (
+        hurtful: list[tuple[Mapping[str, object], str]] = [
             ({**made, "layers": [{**layer, "parent": 0}]}, "invalid layer index in record"),
             ({"layers": [{**layer, "parent": 0}]}, "invalid looping record"),
             ({"records": [{"digest": "x", "inputs": [[{"link": 0}]]}]}, "invalid looping record"),
             ({"layers": [_sized(layer, -1)]}, "invalid size -1 of cache layer"),
             ({"layers": deep, "records": [{**record, "layers": many}]}, "DONE"),
-        ):
+        ]
+        for config, words in hurtful:
             done = build(config, *NOTHING)
             assert done.code == 0
             assert words in done.stderr

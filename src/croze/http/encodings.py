@@ -15,7 +15,7 @@ from croze.errors import Corrupted, CrozeError
 PIECE_BYTES: Final = 1 << 20
 """The most that is decoded at once."""
 _ZSTD_BYTES: Final = 256
-"""Of what is encoded with zstd: four bytes may stand for 128 KiB."""
+"""How much of what is encoded with zstd is decoded at once: four bytes may stand for 128 KiB."""
 _GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
@@ -87,14 +87,14 @@ _DECODERS: Mapping[str, Callable[[], Decoder]] = {
 def decoders(encoding: str) -> list[Decoder]:
     """What undoes a `Content-Encoding`, first things first; nothing for a body that is as it is.
     Raises `CrozeError` for an unknown one."""
-    made = []
+    steps = []
     for name in reversed(encoding.replace(",", " ").lower().split()):
         if name == "identity":
             continue
         if name not in _DECODERS:
             raise CrozeError(f"unsupported Content-Encoding algorithm: {name}")
-        made.append(_DECODERS[name]())
-    return made
+        steps.append(_DECODERS[name]())
+    return steps
 
 
 async def decoded(chunks: AsyncIterator[bytes], steps: list[Decoder]) -> AsyncIterator[bytes]:
