@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
 from croze import errors
@@ -170,6 +170,7 @@ class _Receiving(Generic[T]):
     def _apply(self, sink: Sink[T], batch: list[bytes]) -> list[int]:
         """Work a batch off; the indexes of contents to ask for."""
         numbers: list[int] = []
+        pieces = _Gathered()
         at = 0
         while at < len(batch):
             if not self._all_stats:
@@ -179,18 +180,23 @@ class _Receiving(Generic[T]):
             data = batch[at]
             at += 1
             if (content := content_of(data)) is not None:
-                self._on_data(sink, *content)
+                id, piece = content
+                for whole in pieces.add(id, piece):
+                    self._on_data(sink, id, whole)
                 continue
             packet = decode(wire_pb2.Packet, data)
             match packet.type:
                 case wire_pb2.Packet.PACKET_STAT:
                     self._on_stat(sink, packet, data, numbers)
                 case wire_pb2.Packet.PACKET_DATA:
-                    self._on_data(sink, packet.ID, packet.data)
+                    for whole in pieces.add(packet.ID, memoryview(packet.data)):
+                        self._on_data(sink, packet.ID, whole)
                 case wire_pb2.Packet.PACKET_ERR:
                     self._peer_failed = True
                     message = from_bytes(packet.data)
                     raise errors.CrozeError(f"error from sender: {message}")
+        for id, whole in pieces.rest():
+            self._on_data(sink, id, whole)
         return numbers
 
     def _on_stat(
@@ -215,6 +221,33 @@ class _Receiving(Generic[T]):
             self._open.discard(id)
 
 
+class _Gathered:
+    """The contents of one batch, file by file in large pieces: hashing and writing let the event
+    loop have its turn each time, and that costs more than to put the pieces together."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, list[memoryview]] = {}
+
+    def add(self, id: int, piece: memoryview) -> Iterator[bytes | memoryview]:
+        """What there is to work off now: an empty piece is the end of a file."""
+        if piece:
+            pieces = self._pieces.setdefault(id, [])
+            pieces.append(piece)
+            if len(pieces) >= _MOST_PIECES:
+                yield b"".join(self._pieces.pop(id))
+            return
+        if pieces := self._pieces.pop(id, []):
+            yield pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        yield b""
+
+    def rest(self) -> Iterator[tuple[int, bytes]]:
+        """What is there of files that go on."""
+        for id, pieces in self._pieces.items():
+            yield id, b"".join(pieces)
+
+
+_MOST_PIECES = 32
+"""Of 32 KiB: one megabyte."""
 _DATA_TYPE, _ID, _DATA = b"\x08\x02", b"\x18", b"\x22"
 """What is in a packet (protobuf's encoding): that it is DATA, and the tags of index and content."""
 
