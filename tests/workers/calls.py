@@ -9,6 +9,8 @@ import signal
 from croze.errors import InvalidRequest, NotFound, VertexDetail
 from croze.workers.pool import Ask
 
+_KEPT: list[bytes] = []
+
 
 class Awkward(Exception):
     """Can be pickled, but not read back."""
@@ -19,6 +21,14 @@ class Awkward(Exception):
 
 def echo(data: bytes) -> bytes:
     return data
+
+
+def leave_memory() -> int:
+    """Free 20 MB, below something that stays."""
+    pieces = [bytearray(100_000) for _ in range(200)]
+    _KEPT.append(bytes(100_000))
+    pieces.clear()
+    return os.getpid()
 
 
 def fail(message: str) -> None:

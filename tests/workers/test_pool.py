@@ -98,6 +98,19 @@ async def test_workers_share_what_is_loaded() -> None:
             assert private * 2 < int(fields[fields.index("Rss:") + 1])
 
 
+def resident_mb(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+async def test_what_work_has_left_over_is_given_back() -> None:
+    async with WorkerPool(1) as pool:
+        before = resident_mb(await pool.run(os.getpid))
+        pid = await pool.run(calls.leave_memory)
+        async with asyncio.timeout(10):
+            while resident_mb(pid) > before + 10:
+                await asyncio.sleep(0)
+
+
 async def test_what_a_crowd_has_left_over_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "LINGER_S", 0.0)
     asked: set[object] = set()

@@ -22,7 +22,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 
 from croze.errors import CrozeError, ResourceExhausted
-from croze.workers.memory import bounded_memory
+from croze.workers.memory import SpareMemory, bounded_memory
 from croze.workers.messages import (
     LENGTH,
     CallOutcome,
@@ -66,10 +66,12 @@ def serve(connection: socket.socket) -> None:
     # A daemon that was killed may end the connection at any byte: there is nobody to tell.
     with contextlib.suppress(ConnectionError), connection, asyncio.Runner() as runner:
         link = ParentLink(connection)
+        spare = SpareMemory()
         runner.get_loop()
         while (message := link.receive()) is not None:
             if isinstance(message, WorkerCall):  # an answer may come too late to be heard
                 link.send(_serve(message, link, runner))
+                spare.give_back()
 
 
 class ParentLink:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 from croze.errors import ResourceExhausted
 
 _PAGE: Final = resource.getpagesize()
+_MANY_PAGES: Final = 256
 _DATA_FIELD: Final = 5
 """The field of /proc/self/statm (proc(5)): data and stacks, in pages; what `RLIMIT_DATA` counts."""
 
@@ -34,3 +36,19 @@ def bounded_memory(more_bytes: int) -> Iterator[None]:
     finally:
         if not limited:
             resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+class SpareMemory:
+    """Memory that work has left over: the C library keeps what was freed, megabytes of it after
+    something was compressed, for as long as there is no more work."""
+
+    def __init__(self) -> None:
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+        self._faults = 0
+
+    def give_back(self) -> None:
+        """Let the kernel have it, if there may be much: a look through it takes a while."""
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        if self._trim is not None and faults - self._faults > _MANY_PAGES:
+            self._trim(0)
+        self._faults = faults
