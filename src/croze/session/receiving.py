@@ -247,7 +247,7 @@ class _Gathered:
 
 
 _MOST_PIECES = 32
-"""Of 32 KiB: one megabyte."""
+"""So many pieces of 32 KiB are one megabyte."""
 _DATA_TYPE, _ID, _DATA = b"\x08\x02", b"\x18", b"\x22"
 """What is in a packet (protobuf's encoding): that it is DATA, and the tags of index and content."""
 
