@@ -65,6 +65,7 @@ async def test_what_is_being_written_is_written_down_once(opener: Opener) -> Non
                 ref = await store.refs.new(base)
                 async with ref.mounted(readonly=False) as root:
                     write_tree(root, {"b": "2"})
+                ref.set_meta(color="red")
                 assert not told
                 committed = await ref.commit(retain=retain)
                 assert told.count("COMMIT") == 1

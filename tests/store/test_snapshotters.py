@@ -82,12 +82,12 @@ def test_a_directory_is_made_where_that_is_quick(
     table: SnapshotTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As told by the processor's time: elsewhere ext4 looks past what was deleted lately."""
-    spent_ns = iter([10, 900, 900, 10, 900, 900, 900, 900])
+    spent_us = iter([90, 2000, 2000, 200, 2000, 2000, 2000, 2000])
     now_ns = 0
 
     def clock_ns() -> int:
         nonlocal now_ns
-        now_ns += next(spent_ns) if len(os.listdir(table.dir)) > before else 0
+        now_ns += 1000 * next(spent_us) if len(os.listdir(table.dir)) > before else 0
         return now_ns
 
     monkeypatch.setattr(time, "thread_time_ns", clock_ns)

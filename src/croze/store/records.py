@@ -268,10 +268,13 @@ class RecordTable:
         old, new = record.data, msgspec.structs.replace(record.data, **values)
         if new == old:
             return
+        if not (_lasts(old) or _lasts(new)):
+            self._replace(record, new)
+            return
         with self._db.transaction():
             if _lasts(new):
                 self._write(new)
-            elif _lasts(old):
+            else:
                 self._db.write("DELETE FROM records WHERE id = ?", record.id)
             self._replace(record, new)
             self._db.on_rollback(lambda: self._replace(record, old))

@@ -23,6 +23,8 @@ _PLACES: Final = 4
 """How many places are tried for a directory."""
 _SLOW: Final = 5
 """How much longer than elsewhere it takes to make a directory where it is slow."""
+_LEAST_NS: Final = 100_000
+"""What is quicker is quick, whatever a directory takes elsewhere."""
 
 
 class Snapshot(Struct, frozen=True):
@@ -155,7 +157,7 @@ class SnapshotTable:
                 os.mkdir(f"{path}/{part}", 0o700)
             spent_ns = (time.thread_time_ns() - began_ns) // (1 + len(parts))
             self._quickest_ns = min(self._quickest_ns, spent_ns)
-            if not more or spent_ns <= _SLOW * self._quickest_ns:
+            if not more or spent_ns <= max(_SLOW * self._quickest_ns, _LEAST_NS):
                 break
             for part in parts:
                 os.rmdir(f"{path}/{part}")
