@@ -36,9 +36,14 @@ class Counting:
         sandbox.start()
 
     def work(self, build: Build) -> Counter[str]:
-        """What the daemon did for a build, up to when it has nothing more to do."""
-        self._read()
+        """What the daemon did for a build, up to when it has nothing more to do, as it has before:
+        an earlier build is written down a little later."""
+        self._rest()
         build()
+        return self._rest()
+
+    def _rest(self) -> Counter[str]:
+        """What it still does, since the last time."""
         found: Counter[str] = Counter()
         quiet = 0
         while quiet < 2:  # on a busy machine it may have had no turn the first time
