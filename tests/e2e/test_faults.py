@@ -43,8 +43,9 @@ def is_sound(sandbox: Sandbox) -> None:
 
 
 def test_pulls_are_tried_again(sandbox: Sandbox, pulls: Path, faulty: Faulty) -> None:
-    for what in ("503", "reset", "truncate"):
-        faulty.faults = [Fault(what), Fault("503", "HEAD", "/manifests/")]
+    # Of an image that nothing is here of the manifest is fetched without a question before.
+    for what, method in (("503", "GET"), ("reset", "HEAD"), ("truncate", "HEAD")):
+        faulty.faults = [Fault(what), Fault("503", method, "/manifests/")]
         sandbox.croze("build", "--pull", pulls)
         assert [fault.times for fault in faulty.faults] == [0, 0], what
         is_sound(sandbox)

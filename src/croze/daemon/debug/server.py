@@ -73,6 +73,7 @@ class DebugPages:
         app.router.add_post("/debug/cache/load", self._cache_load)
 
     async def _metrics(self, request: web.Request) -> web.Response:
+        await self._engine.history.settled()  # builds that are over are counted with their records
         text = prometheus.render(self._engine.telemetry.metrics)
         return web.Response(body=text.encode(), headers={"Content-Type": prometheus.CONTENT_TYPE})
 
