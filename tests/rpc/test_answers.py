@@ -6,8 +6,6 @@ import asyncio
 import zlib
 from pathlib import Path
 
-import grpc
-import grpc.aio
 import pytest
 
 from croze.aio.streams import Socket
@@ -17,6 +15,7 @@ from croze.rpc.http2.client import STREAMS_UNTOLD, ClientConnection
 from croze.rpc.http2.frames import Code
 from croze.rpc.http2.messages import prefixed
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
+from croze.rpc.stand_ins import AioRpcError, StatusCode
 from croze.rpc.status import status
 from tests.rpc.raw_frames import data, parsed
 from tests.rpc.scripted import HELLO, LEAVING, answering, block, peers
@@ -124,7 +123,7 @@ async def test_compressed_answers(tmp_path: Path) -> None:
 async def test_what_can_not_be_unpacked(message: bytes, why: str, tmp_path: Path) -> None:
     said = block(1, GZIP) + data(1, message) + block(1, WELL, end=True)
     async with peers(tmp_path / "s", answering(said)) as made:
-        with pytest.raises(grpc.aio.AioRpcError, match=why):
+        with pytest.raises(AioRpcError, match=why):
             await made.unary_unary("/test.S/m", bytes, bytes)(b"")
 
 
@@ -142,9 +141,9 @@ async def test_what_a_leaving_peer_has_not_seen_is_asked_again(shape: str, tmp_p
     async with peers(tmp_path / "s", answering(LEAVING), WELL_DONE) as made:
         assert await ask(made, shape) == b"x"
     async with peers(tmp_path / "t", answering(LEAVING), answering(LEAVING)) as made:
-        with pytest.raises(grpc.aio.AioRpcError, match="draining") as caught:
+        with pytest.raises(AioRpcError, match="draining") as caught:
             await ask(made, shape)
-        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert caught.value.code() is StatusCode.UNAVAILABLE
 
 
 @pytest.mark.parametrize("shape", ["unary", "stream"])
