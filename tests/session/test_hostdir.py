@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,101 @@ async def test_one_visit_for_all_directories(
         again.close()
         assert len(os.listdir("/proc/self/fd")) == before
     assert len(visits) == 2
+
+
+class Places:
+    """Ends of connections to places that lend; what a visit dials."""
+
+    def __init__(self) -> None:
+        self.theirs: list[socket.socket] = []
+        self.may_dial = asyncio.Event()
+        self.may_dial.set()
+
+    async def dial(self, _name: str) -> socket.socket:
+        await self.may_dial.wait()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.setblocking(False)
+        self.theirs.append(theirs)
+        return ours
+
+    async def question(self, number: int) -> bytes:
+        """What is asked on that connection, when it is."""
+        while len(self.theirs) <= number:
+            await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        return await loop.sock_recv(self.theirs[number], hostdir.PACKET_BYTES)
+
+    def close(self) -> None:
+        for each in self.theirs:
+            each.close()
+
+
+@pytest.fixture
+async def places() -> AsyncIterator[Places]:
+    places = Places()
+    yield places
+    places.close()
+
+
+async def test_an_answer_that_comes_as_who_asked_leaves(places: Places) -> None:
+    """Nobody has what is lent then."""
+
+    class Hasty(visit.HostVisit):
+        def _give(self, answer: bytes, fd: int | None) -> None:
+            super()._give(answer, fd)
+            asking.cancel()
+
+    host = Hasty("place 00", places.dial)
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(host.ask("dcontext"))
+        await places.question(0)
+        before = len(os.listdir("/proc/self/fd"))
+        socket.send_fds(places.theirs[0], [hostdir.LENT], [places.theirs[0].fileno()])
+    assert asking.cancelled()
+    assert len(os.listdir("/proc/self/fd")) == before
+    host.close()
+
+
+async def test_a_session_that_ends_while_its_place_is_dialled(places: Places) -> None:
+    places.may_dial.clear()
+    host = visit.HostVisit("place 00", places.dial)
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(host.ask("dcontext"))
+        await asyncio.sleep(0)
+        host.close()
+        places.may_dial.set()
+    assert asking.result() is None
+    assert await places.question(0) == b""
+
+
+async def test_who_hears_late_of_a_connection_leaves_the_next_one_alone(places: Places) -> None:
+    host = visit.HostVisit("place 00", places.dial)
+
+    async def ask_twice() -> list[visit.Answer | None]:
+        return [await host.ask("da"), await host.ask("db")]
+
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(ask_twice()) for _ in range(2)]
+        await places.question(0)
+        places.theirs[0].close()
+        for _ in asking:
+            assert await places.question(1) == b"\0db"
+            places.theirs[1].send(hostdir.REFUSED)
+    refused = (hostdir.REFUSED, None)
+    assert [each.result() for each in asking] == [[None, refused]] * 2
+    host.close()
+
+
+async def test_who_takes_no_answer_is_not_waited_for(
+    lending: Lend, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(socket, "send_fds", full)
+    async with lending([hostdir.HostDirProvider({"context": tree})]) as session:
+        async with asyncio.timeout(visit.TIMEOUT_S / 2):
+            assert await hostdir.open_dir(session, "context") is None
 
 
 async def test_a_stranger_gets_no_handle(

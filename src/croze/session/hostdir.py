@@ -261,13 +261,14 @@ class _Visitors:
             self._loop.add_reader(sock, self._hear, sock)
 
     def _hear(self, sock: socket.socket) -> None:
+        """Who takes no answers gets none."""
         try:
-            while packet := sock.recv(PACKET_BYTES):
+            while packet := _received(sock):
                 if not self._answer(sock, packet, self._lend):
                     self._loop.remove_reader(sock)
                     return
-        except BlockingIOError:
-            return
+            if packet is None:
+                return
         except (OSError, ValueError):
             pass
         self._leave(sock)
@@ -282,6 +283,14 @@ class _Visitors:
         self._asking.remove(sock)
         self._loop.remove_reader(sock)
         sock.close()
+
+
+def _received(sock: socket.socket) -> bytes | None:
+    """A packet; empty at the end, None if there is none yet. Raises `OSError`."""
+    try:
+        return sock.recv(PACKET_BYTES)
+    except BlockingIOError:
+        return None
 
 
 def _question(packet: bytes, token: bytes) -> str:

@@ -54,27 +54,34 @@ class HostVisit:
         """What the client says. None if it can't be asked, or is nobody to take something from."""
         if not self._token:
             return None
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        sock: socket.socket | None = None
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 sock = await self._connected()
-                answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
                 sock.send(self._token + question.encode())
                 self._waiting.append(answer)
                 return await answer
         except (OSError, TimeoutError, ValueError):
-            self._hang_up()  # an answer that comes after all would be taken for the next one's
+            _drop(answer)
+            self._hang_up(sock)  # an answer that comes after all would be taken for the next one's
             return None
+        except asyncio.CancelledError:
+            _drop(answer)
+            raise
 
     def close(self) -> None:
         """There are no more answers, for those who wait for one either. Idempotent."""
         self._token = b""
-        self._hang_up()
+        self._hang_up(self._sock)
 
-    def _hang_up(self) -> None:
-        sock, self._sock = self._sock, None
-        if sock is not None:
-            asyncio.get_running_loop().remove_reader(sock)
-            sock.close()
+    def _hang_up(self, sock: socket.socket | None) -> None:
+        """End this connection, unless that has been done: there may be another by now."""
+        if sock is None or sock is not self._sock:
+            return
+        self._sock = None
+        asyncio.get_running_loop().remove_reader(sock)
+        sock.close()
         while self._waiting:
             answer = self._waiting.popleft()
             if not answer.done():
@@ -85,13 +92,22 @@ class HostVisit:
         async with self._connecting:
             if self._sock is None:
                 sock = await self._dial(self._name)
-                if not is_own_or_roots(sock):
+                try:
+                    self._check(sock)
+                except OSError:
                     sock.close()
-                    raise PermissionError("it lends what is not its own")
+                    raise
                 sock.setblocking(False)
                 self._sock = sock
                 asyncio.get_running_loop().add_reader(sock, self._hear, sock)
             return self._sock
+
+    def _check(self, sock: socket.socket) -> None:
+        """Raises `OSError` for one that nothing is to be asked on."""
+        if not self._token:
+            raise ConnectionAbortedError("the session has ended meanwhile")
+        if not is_own_or_roots(sock):
+            raise PermissionError("it lends what is not its own")
 
     def _hear(self, sock: socket.socket) -> None:
         try:
@@ -106,11 +122,19 @@ class HostVisit:
             return
         except OSError:
             pass
-        self._hang_up()
+        self._hang_up(sock)
 
     def _give(self, answer: bytes, fd: int | None) -> None:
         waiting = self._waiting.popleft()
         if not waiting.done():
             waiting.set_result((answer, fd))
         elif fd is not None:
+            os.close(fd)
+
+
+def _drop(answer: asyncio.Future[Answer]) -> None:
+    """Nobody takes it any more, though it may have come just now."""
+    if answer.done() and not answer.cancelled() and answer.exception() is None:
+        _, fd = answer.result()
+        if fd is not None:
             os.close(fd)
