@@ -17,8 +17,8 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.parent.mkdir(parents=True)
     path.write_text("one = 1\n")
 
-    def loaded() -> list[tuple[str, int]]:
-        return [(str(path), path.stat().st_mtime_ns)]
+    def loaded() -> list[tuple[str, warm.FileMark]]:
+        return [(str(path), warm.mark(str(path)))]
 
     monkeypatch.setattr(warm, "loaded_code", loaded)
     return path
@@ -31,9 +31,9 @@ def test_a_change_is_seen_and_nothing_is_looked_at_without_one(
     looked: list[object] = []
     unchanged = warm.unchanged
 
-    def counted(code_times: list[tuple[str, int]]) -> bool:
-        looked.append(code_times)
-        return unchanged(code_times)
+    def counted(marks: list[tuple[str, warm.FileMark]]) -> bool:
+        looked.append(marks)
+        return unchanged(marks)
 
     monkeypatch.setattr(warm, "unchanged", counted)
     for _ in range(3):
@@ -76,3 +76,17 @@ def test_an_installation_in_whose_place_another_one_is(
     code.write_text("two = 2\n")
     os.utime(code, ns=(1, 1))
     assert not installed.is_current()
+
+
+def test_a_file_in_whose_place_another_one_of_the_same_time_and_size_is(code: Path) -> None:
+    """Archives that are made alike give all versions the same time."""
+    installed = warm.Installed()
+    status = code.stat()
+    other = code.with_name("other")
+    other.write_text("two = 2\n")
+    other.replace(code)
+    os.utime(code, ns=(status.st_atime_ns, status.st_mtime_ns))
+    while code.stat().st_ctime_ns == status.st_ctime_ns:  # its clock goes in steps
+        os.utime(code, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not installed.is_current()
+    assert not installed.is_the_same()

@@ -55,3 +55,9 @@ def test_what_can_not_be_watched(tmp_path: Path) -> None:
         with pytest.raises(OSError, match=r"No such file|Not a directory"):
             DirWatch([str(tmp_path), str(tmp_path / name)])
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_changes_without_the_kernels_knowledge_is_not_watched() -> None:
+    """As what other machines change does, which /proc stands for."""
+    with pytest.raises(OSError, match="not supported"):
+        DirWatch(["/proc/self"])

@@ -22,6 +22,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 from croze.cli.surroundings import short_name, surroundings
 from croze.cli.warm_child import INSTALLATION
@@ -45,22 +46,32 @@ MOST_WARM_PROCESSES = 4
 """As many as one user has: each has some 60 MB."""
 
 
-def loaded_code() -> list[tuple[str, int]]:
-    """The files of this installation that are loaded, and when each was last changed."""
-    times = []
+FileMark: TypeAlias = tuple[int, int, int]
+"""What tells a file from one in its place: two versions of an installation may have their times
+from the same archive, but nobody sets a ctime."""
+
+
+def mark(path: str) -> FileMark:
+    """The mark of a file as it is. Raises `OSError`."""
+    status = os.stat(path)
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def loaded_code() -> list[tuple[str, FileMark]]:
+    """The files of this installation that are loaded, and how each is marked."""
+    marks = []
     for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None)
         if path and name.partition(".")[0] == "croze":
             with contextlib.suppress(OSError):
-                times.append((path, os.stat(path).st_mtime_ns))
-    return times
+                marks.append((path, mark(path)))
+    return marks
 
 
-def unchanged(code: list[tuple[str, int]]) -> bool:
+def unchanged(code: list[tuple[str, FileMark]]) -> bool:
     """Whether these files are as they were: by this an upgrade is noticed."""
-    stat = os.stat
     try:
-        return all(stat(path).st_mtime_ns == changed for path, changed in code)
+        return all(mark(path) == marked for path, marked in code)
     except OSError:
         return False
 
@@ -79,7 +90,7 @@ class Installed:
         try:
             return DirWatch({os.path.dirname(path) for path, _ in loaded_code()})
         except OSError:
-            return None  # there are too many of them already
+            return None  # there are too many of them already, or not all would be seen
 
     def _found(self) -> tuple[int, int]:
         """What is at the package's path: nothing stirs in a directory above which one is moved."""
