@@ -136,10 +136,11 @@ async def test_addresses() -> None:
     ("address", "name", "expected"),
     [
         ("tcp://host.example:1234", None, "host.example:1234"),
-        ("tcp://host.example:1234", "", "host.example:1234"),
-        ("tcp://host.example:1234", "host.example", "host.example:1234"),
+        ("tcp://host.example:1234", "", "host.example"),
+        ("tcp://host.example:1234", "host.example", "host.example"),
         ("tcp://10.0.0.1:1234", "host.example", "host.example"),
         ("unix:///run/x", None, "localhost"),
+        ("unix:///run/x", "", "localhost"),
         ("unix:///run/x", "host.example", "host.example"),
     ],
 )

@@ -31,13 +31,14 @@ def not_connected(address: str) -> str:
 
 
 def authority(address: str, secure: Secure | None) -> str:
-    """Whom calls to an address are for: proxies choose by it. With the port, but for another name
-    than the one that is dialled."""
+    """Whom calls to an address are for: proxies choose by it. With TLS it is whose certificate is
+    expected, as with buildctl and buildx, and there is no port."""
     url = parse_url(address) if address.startswith("tcp:") else None
-    name = "" if secure is None else secure.server_name
-    if name and (url is None or name != url.hostname):
-        return name
-    return LOCALHOST if url is None else url.netloc
+    if secure is not None and secure.server_name:
+        return secure.server_name
+    if url is None:
+        return LOCALHOST
+    return url.netloc if secure is None else url.hostname or url.netloc
 
 
 async def connect(address: str, secure: Secure | None, protocol: Callable[[], P]) -> P:

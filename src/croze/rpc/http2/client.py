@@ -39,7 +39,7 @@ DRAINING: Final = "the connection is draining"
 """What is said of calls that the peer has not looked at when it left."""
 _ANY_NUMBER: Final = 1 << 32
 _FOREIGN_BYTES: Final = 1024
-"""How much is message of an answer that is no gRPC."""
+"""How much is told of an answer that is no gRPC."""
 
 _CODES = {code.value: code for code in Code}
 _OF_RESETS = {
@@ -174,7 +174,7 @@ class ClientConnection(Http2Connection[ClientStream]):
     """The client's side of a connection. `on_room` also tells that a call may be opened."""
 
     def __init__(self, headers_limit_bytes: int = HEADERS_LIMIT_BYTES, unmet: str = "") -> None:
-        """`unmet` begins what calls are message of a peer that has never said what it speaks."""
+        """`unmet` begins what calls are told of a peer that has never said what it speaks."""
         super().__init__({frames.ENABLE_PUSH: 0}, headers_limit_bytes)
         self._out.insert(0, frames.PREFACE)
         self.pending_bytes += len(frames.PREFACE)
