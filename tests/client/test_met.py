@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from croze.api import worker_pb2
-from croze.client.build import met
+from croze.client import inputs
+from croze.client.build import met, planned_for
 from croze.client.builder import BuilderTraits, crozed
 from croze.client.connect import Client
 from croze.client.options import BuildOptions
@@ -60,6 +61,27 @@ async def test_a_crozed(caplog: pytest.LogCaptureFixture) -> None:
         assert await exports("croze", options) == ["image"]
         assert await exports("github.com/moby/buildkit", options, sure=True) == ["image"]
     assert caplog.text == ""
+
+
+async def test_what_can_be_had_once_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the daemon turns out to be."""
+    fetched: list[str] = []
+
+    def fetch(url: str) -> bytes:
+        fetched.append(url)
+        return b"FROM scratch"
+
+    async def is_beside_us() -> bool:
+        return True
+
+    monkeypatch.setattr(inputs, "_fetch", fetch)
+    options = BuildOptions("docker-image://base", dockerfile="https://once.example/Dockerfile")
+    daemon = Daemon("github.com/moby/buildkit")
+    monkeypatch.setattr(daemon, "beside_us", is_beside_us)
+    traits, plan = await planned_for(daemon, crozed(sure=False), options)
+    plan.close()
+    assert traits != crozed(sure=False)
+    assert fetched == ["https://once.example/Dockerfile"]
 
 
 async def test_a_crozed_says_so_first_of_all(tmp_path: Path) -> None:
