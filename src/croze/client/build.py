@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from msgspec import Struct, field, structs
 
 from croze.client.builder import BuilderTraits, buildkitd, warn_of_no_output
-from croze.client.inputs import is_http, reads_stdin
+from croze.client.inputs import reads_once
 from croze.client.options import BuildOptions, call_name
 from croze.client.planning import planned
 from croze.errors import CrozeError, Unsupported
@@ -189,8 +189,7 @@ async def planned_for(
     """The builder as it turns out to be, and the plan for it. While a daemon of which nothing is
     known says what it is, the plan is made as for a `crozed`, unless it can be made but once."""
     is_sure = builder is None or builder.sure
-    is_for_once = reads_stdin(options.context, options.dockerfile) or is_http(options.dockerfile)
-    if is_sure or is_for_once or not await client.beside_us():
+    if is_sure or reads_once(options.context, options.dockerfile) or not await client.beside_us():
         traits = await met(client, builder, options)
         return traits, await planned(options, traits)
     plan = await planned(options, builder)

@@ -84,6 +84,11 @@ def reads_stdin(context: str, dockerfile: str) -> bool:
     return "-" in (context, dockerfile)
 
 
+def reads_once(context: str, dockerfile: str) -> bool:
+    """Whether `load` takes what may not be there for it a second time."""
+    return reads_stdin(context, dockerfile) or is_http(dockerfile)
+
+
 class _Loader:
     def __init__(self, inputs: Inputs, plan: SolvePlan) -> None:
         self.inputs = inputs

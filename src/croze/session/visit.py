@@ -103,7 +103,7 @@ class HostVisit:
             return self._sock
 
     def _check(self, sock: socket.socket) -> None:
-        """Raises `OSError` for one that nothing is to be asked on."""
+        """See that something may be asked on a connection. Raises `OSError` if not."""
         if not self._token:
             raise ConnectionAbortedError("the session has ended meanwhile")
         if not is_own_or_roots(sock):
