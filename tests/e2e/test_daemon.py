@@ -64,6 +64,21 @@ def test_what_stops_it_is_one_message(stopped: Sandbox, flags: list[str], messag
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "what"), [("store.db", "the store"), ("why.db", "records of past builds")]
+)
+def test_a_database_that_can_not_be_opened(stopped: Sandbox, name: str, what: str) -> None:
+    """The second is looked at when the daemon answers already."""
+    stopped.root.mkdir(0o700)
+    path = stopped.root / name
+    path.mkdir()
+    flags = ("--root", stopped.root, "--addr", stopped.address)
+    done = execute([*DAEMON, *flags], stopped.env, check=False)
+    assert done.code == 1
+    assert f"{what}, {path}: unable to open database file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_it_takes_all_descriptors_it_may_have(stopped: Sandbox, busybox: Path) -> None:
     """As buildkitd does: containers inherit it there, too."""
     stopped.prefix = ("prlimit", "--nofile=256:4096")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from croze.files.atomic import NewFile, appearing, replaced, write_atomically
+from croze.store.contract import MountSpec
+from croze.store.mount import mount, unmount
+from tests.store.conftest import root_only
 
 
 def fail(path: Path) -> None:
@@ -56,6 +60,84 @@ def test_what_is_not_complete(
     finally:
         os.umask(umask)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("is_nameless", [True, False])
+def test_a_name_as_long_as_names_get(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_nameless: bool
+) -> None:
+    if not is_nameless:
+        monkeypatch.setattr("os.O_TMPFILE", os.O_DIRECTORY)
+    for name in ("n" * 255, "ü" * 127):
+        path = tmp_path / name
+        with appearing(path) as file:
+            file.write(b"1")
+        write_atomically(path, path.read_bytes() + b"2")
+        assert path.read_bytes() == b"12"
+        path.unlink()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_may_have_no_name_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every file system that makes files without names gives them one; AppArmor refuses it."""
+    path = tmp_path / "file"
+    refusal = OSError(errno.EACCES, "Permission denied")
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr("os.link", refuse)
+    with appearing(path) as file:
+        file.write(b"x" * 3_000_000)
+    assert path.read_bytes() == b"x" * 3_000_000
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask()
+    refusal = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space left"), appearing(path) as file:
+        file.write(b"y")
+    assert path.read_bytes() == b"x" * 3_000_000
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def umask() -> int:
+    os.umask(mask := os.umask(0o022))
+    return mask
+
+
+@pytest.mark.root
+@root_only
+def test_a_file_that_is_mounted_is_written_through(tmp_path: Path) -> None:
+    """As single files of the host are in containers."""
+    host, path = tmp_path / "host", tmp_path / "out" / "file"
+    path.parent.mkdir()
+    for file in (host, path):
+        file.write_bytes(b"old, and longer")
+    mount(MountSpec("bind", str(host), ("bind",)), path)
+    try:
+        write_atomically(path, b"1")
+        assert host.read_bytes() == b"1"
+        with appearing(path) as output:
+            output.write(b"22")
+        assert host.read_bytes() == b"22"
+        with appearing(path) as output:
+            output.write(b"3")
+        assert list(path.parent.iterdir()) == [path]
+    finally:
+        unmount(path)
+    assert host.read_bytes() == b"3"
+    assert path.read_bytes() == b"old, and longer"
+
+
+def test_where_there_may_be_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old, and longer")
+    before = path.stat().st_ino
+    monkeypatch.setattr("os.access", lambda *_: False)  # which is never so for root
+    write_atomically(path, b"1")
+    with appearing(path) as file:
+        file.write(b"2")
+    assert path.read_bytes() == b"2"
+    assert path.stat().st_ino == before
+    assert replaced(tmp_path / "none") == tmp_path / "none"  # as whoever makes it will be told
 
 
 def test_nothing_takes_the_place_of_a_device_or_a_pipe(tmp_path: Path) -> None:

@@ -314,6 +314,19 @@ def test_a_file_output_is_all_or_nothing(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_file_output_that_nothing_takes_the_place_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out"
+    path.write_text("old, and longer")
+    monkeypatch.setattr("os.access", lambda *_: False)  # as in another's directory
+    output = FileOutput(path)
+    assert output.descriptor < 0
+    output.write(b"new")
+    output.commit()
+    assert path.read_text() == "new"
+
+
 async def test_a_tree_is_exported(lending: Lend, tree: Path, tmp_path: Path) -> None:
     out, mirror = tmp_path / "made/out", tmp_path / "mirror"
     mirror.mkdir()

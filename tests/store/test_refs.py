@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 
 import pytest
 
-from croze.errors import AlreadyExists
+from croze.errors import AlreadyExists, ResourceExhausted
 from croze.fs.content.checksum import Query, checksum
 from croze.store.contract import PrunePolicy, RefStore, Sharing
+from croze.store.db import Database
 from croze.store.open import Store
 from tests.conformance.ref_stores import RefStoreSuite
 from tests.store.conftest import Opener
@@ -103,6 +105,42 @@ async def test_retained_refs_are_given_out_again(opener: Opener) -> None:
             assert read_tree(root) == {"a": "1"}
         await again.release()
         assert store.refs.exists(ref.id)
+
+
+async def test_what_is_built_on_is_given_up_at_once_or_not_at_all(opener: Opener) -> None:
+    """A kept directory becomes a layer. Where the disk is full it stays what it was."""
+    with told_statements() as told:
+        async with opener() as store:
+            ref = await store.refs.new(None, record_type="source.local")
+            view = await ref.commit(retain=True)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Database, "write_many", full)
+                with pytest.raises(ResourceExhausted):
+                    await store.refs.new(view)
+            await view.release()
+            again = await store.refs.get_mutable(ref.id)
+            async with again.mounted(readonly=False) as root:
+                write_tree(root, {"a": "1"})
+            view = await again.commit(retain=True)
+            told.clear()
+            child = await store.refs.new(view)
+            assert told.count("COMMIT") == 1
+            assert not store.refs.exists(ref.id)
+            for each in (child, view):
+                await each.release()
+
+
+def full(*args: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+async def test_nothing_is_known_of_how_what_is_gone_was_used(opener: Opener) -> None:
+    async with opener() as store, store.refs.cache_mount("id", None, Sharing.SHARED):
+        pass
+    async with opener() as store:
+        assert len(store.db.read("SELECT * FROM usage")) == 1
+        await store.refs.forget_cache_mounts({"id"})
+        assert store.db.read("SELECT * FROM usage") == []
 
 
 async def test_side_files_stay_where_they_are(opener: Opener) -> None:

@@ -15,6 +15,7 @@ from croze.errors import CrozeError, ExitError, InvalidRequest, NotFound, Vertex
 from croze.fs.tree.usage import usage
 from croze.workers import pool as pool_module
 from croze.workers.nursery import Nursery
+from croze.workers.patience import PATIENT
 from croze.workers.pool import FILE_WORK, TooMuchWork, WorkerDied, WorkerPool
 from croze.workers.shares import Shares, sharing
 from tests.workers import calls
@@ -70,6 +71,28 @@ async def test_a_nursery_that_died_is_replaced_and_with_it_its_workers() -> None
         first = await pool.run(os.getpid)
         await killed(parent(first), until=first)
         assert await pool.run(os.getpid) != first
+
+
+async def test_a_nursery_that_dies_as_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks then gets a worker of the next one."""
+    async with WorkerPool(1) as pool:
+        first = await pool.run(os.getpid)
+        await killed(parent(first), until=first)
+        with monkeypatch.context() as patch:
+            patch.setattr("croze.workers.nursery._Process.is_alive", True)
+            assert await pool.run(os.getpid) != first
+
+
+async def test_what_ends_the_daemon_ends_no_work() -> None:
+    """systemd and `timeout` tell all processes at once, of which the daemon waits for builds."""
+    async with WorkerPool(1) as pool:
+        pid = await pool.run(os.getpid)
+        nursery = parent(pid)
+        for number in PATIENT:
+            for each in (nursery, pid):
+                os.kill(each, number)
+            assert await pool.run(os.getpid) == pid
+        assert await pool.run(os.getppid) == nursery
 
 
 async def test_pools_with_one_nursery() -> None:

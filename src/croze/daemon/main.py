@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(help_for_all())
         print(f"Incorrect Usage: {error}\n", file=sys.stderr)
         return explain(error)
-    except (CrozeError, OSError, ExceptionGroup) as error:
+    except Exception as error:
         return explain(error)
 
 
@@ -103,12 +103,18 @@ def help_for_all() -> str:
 
 def explain(error: Exception) -> int:
     """One clear message for what a user can put right; anything else is raised again."""
+    import sqlite3
+
     from croze.aio.parallel import root_cause
 
     cause = root_cause(error)
-    if not isinstance(cause, CrozeError | OSError):
+    text = str(cause)
+    if isinstance(cause, sqlite3.Error):
+        text = ": ".join((*getattr(cause, "__notes__", ()), text))
+    elif isinstance(cause, OSError):
+        text = os_message(cause)
+    elif not isinstance(cause, CrozeError):
         raise error
-    text = os_message(cause) if isinstance(cause, OSError) else cause
     print(f"{program()}: {text}", file=sys.stderr)
     return 1
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -24,9 +23,7 @@ from croze.aio.descriptors import receive_fd
 from croze.aio.streams import readable
 from croze.aio.threads import finish
 from croze.runtime import beside
-
-_PATIENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends the daemon, and may be sent to all its processes, does not end this one."""
+from croze.workers.patience import patient
 
 
 class Outside:
@@ -42,20 +39,16 @@ class Outside:
     def start(cls) -> Outside:
         """Start the process, before there are threads. Nobody waits until it is there."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, _PATIENT)  # a child inherits that
-        try:
-            with theirs:
-                child = subprocess.Popen(
-                    [sys.executable, "-I", "-S", beside.__file__, str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                    cwd="/",
-                )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        with theirs, patient():
+            child = subprocess.Popen(
+                [sys.executable, "-I", "-S", beside.__file__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+            )
         return cls(ours, child)
 
     @property

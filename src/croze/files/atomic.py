@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -9,14 +10,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 _SPECIAL = ("/dev/", "/proc/")
+_NAME_BYTES = 200
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def replaced(path: Path) -> Path | None:
     """The file whose place a new one may take: what a link leads to. None for what is written to as
-    it is, since nothing may take its place: a device, a pipe, `/dev/stdout`."""
+    it is, since nothing may take its place: a device, a pipe, `/dev/stdout`, a file in a directory
+    in which there may be no other."""
     if os.path.abspath(path).startswith(_SPECIAL) or (path.exists() and not path.is_file()):
         return None
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    return target if os.access(target.parent, os.W_OK) or not target.exists() else None
 
 
 def write_atomically(
@@ -33,9 +38,7 @@ def write_atomically(
     if target is None:
         path.write_bytes(data)
         return
-    import tempfile  # slow to import, and most who import this module write nothing
-
-    fd, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    fd, name = _made_beside(target)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
@@ -43,10 +46,31 @@ def write_atomically(
             os.fchmod(fd, mode)
             (sync or os.fsync)(fd)
         os.rename(name, target)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(name)
-        raise
+        if not _is_mounted(error):
+            raise
+        target.write_bytes(data)
+
+
+def _made_beside(target: Path) -> tuple[int, str]:
+    """A new file with a name of its own, and that."""
+    import tempfile  # slow to import, and most who import this module write nothing
+
+    return tempfile.mkstemp(dir=target.parent, prefix=_prefix(target))
+
+
+def _prefix(target: Path) -> str:
+    """What the names of files begin with that are to take a file's place, whose own may be as long
+    as names get."""
+    return f".{os.fsencode(target.name)[:_NAME_BYTES].decode(errors='ignore')}."
+
+
+def _is_mounted(error: BaseException) -> bool:
+    """Whether nothing could take a file's place because it is mounted there, as single files are in
+    containers (rename(2))."""
+    return isinstance(error, OSError) and error.errno == errno.EBUSY
 
 
 def umasked(mode: int) -> int:
@@ -69,27 +93,65 @@ class NewFile:
             flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
             self.fd = os.open(target.parent, flags, 0o600)
         except OSError:
-            import tempfile  # slow to import, and seldom needed
-
-            self.fd, self._name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+            self.fd, self._name = _made_beside(target)
 
     def take_place(self) -> None:
         """With the umask's mode. What goes wrong leaves nothing."""
         try:
-            os.fchmod(self.fd, umasked(0o666))
-            os.fsync(self.fd)  # may be where a disk turns out to be full
-            self._name = self._name or self._named()
+            self._settle()
+            if not (self._name or self._is_named()):
+                self._copy()
+                self._settle()
             os.rename(self._name, self._target)
-        except BaseException:
-            self.discard()
-            raise
+        except BaseException as error:
+            try:
+                if not _is_mounted(error):
+                    raise
+                self._write_through()
+            finally:
+                self.discard()
         self._close()
 
-    def _named(self) -> str:
-        name = self._target.with_name(f".{self._target.name}.{os.urandom(6).hex()}")
-        # Given a descriptor, it takes the call that follows the link.
-        os.link(f"/proc/self/fd/{self.fd}", name, src_dir_fd=self.fd, follow_symlinks=True)
-        return str(name)
+    def _settle(self) -> None:
+        os.fchmod(self.fd, umasked(0o666))
+        os.fsync(self.fd)  # may be where a disk turns out to be full
+
+    def _is_named(self) -> bool:
+        """Give it a name of its own; False where that is refused: some file systems make such files
+        without letting them be linked, and so do some policies (AppArmor's)."""
+        name = os.fspath(self._target.with_name(_prefix(self._target) + os.urandom(6).hex()))
+        try:
+            # Given a descriptor, it takes the call that follows the link.
+            os.link(f"/proc/self/fd/{self.fd}", name, src_dir_fd=self.fd, follow_symlinks=True)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise
+            return False
+        self._name = name
+        return True
+
+    def _copy(self) -> None:
+        """Go on with a copy, which has a name."""
+        fd, self._name = _made_beside(self._target)
+        try:
+            self._copy_to(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(self.fd)
+        self.fd = fd
+
+    def _write_through(self) -> None:
+        """Into the target as it is."""
+        with open(self._target, "wb") as there:
+            self._copy_to(there.fileno())
+
+    def _copy_to(self, fd: int) -> None:
+        import shutil  # slow to import, and seldom needed
+
+        os.lseek(self.fd, 0, os.SEEK_SET)
+        with open(self.fd, "rb", closefd=False) as own, open(fd, "wb", closefd=False) as there:
+            shutil.copyfileobj(own, there, 1 << 20)
 
     def discard(self) -> None:
         """Give it up. Idempotent."""

@@ -3,7 +3,7 @@ first call."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
@@ -16,8 +16,8 @@ Servicer = Callable[[], Awaitable[object]]
 
 
 def add_late(server: Server, service: ServiceDescriptor, servicer: Servicer) -> None:
-    """Serve all methods of a service, by those of the same names that `servicer` gives, which
-    generated code would take."""
+    """Serve all methods of a service, by those of the same names that `servicer` gives: coroutines,
+    which answer with what they return, or through `call.write`."""
     server.services.add(service.full_name)
     for method in service.methods:
         served = _served(service.full_name, method, servicer)
@@ -26,12 +26,8 @@ def add_late(server: Server, service: ServiceDescriptor, servicer: Servicer) -> 
 
 def _served(service: str, method: MethodDescriptor, servicer: Servicer) -> ServedMethod:
     async def behavior(request: object, call: ServerCall) -> object:
-        answer = getattr(await servicer(), method.name)(request, call)
-        if not isinstance(answer, AsyncIterator):
-            return await answer
-        async for each in answer:
-            await call.write(each)
-        return None
+        answer: Awaitable[object] = getattr(await servicer(), method.name)(request, call)
+        return await answer
 
     return ServedMethod(
         f"{service}/{method.name}",

@@ -157,7 +157,8 @@ async def _receive_dir(target: DirTarget, messages: Requests[bytes], context: Se
 
 
 class FileOutput:
-    """A file that appears whole or not at all; a device or a pipe is written to as it is."""
+    """A file that appears whole or not at all; a device or a pipe, or a file that nothing may take
+    the place of, is written to as it is."""
 
     def __init__(self, path: Path) -> None:
         target = replaced(path)
@@ -177,7 +178,7 @@ class FileOutput:
 
     def write(self, data: bytes, /) -> None:
         if self._fd < 0:  # not before: to open a pipe waits for its reader
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view) :]

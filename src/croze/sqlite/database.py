@@ -45,16 +45,21 @@ def open_database(
     """Open or make the file, with the newest schema. Transactions are begun and ended by hand (see
     `transaction`). `what` it is, for messages; `any_thread`: the caller locks.
 
-    Raises `NewerSchema`, and `sqlite3.Error` for a file that is none or a disk that is full."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not any_thread)
+    Raises `NewerSchema`, and `sqlite3.Error`, with the file in a note, for a file that is none or a
+    disk that is full."""
     try:
-        if path != MEMORY:
-            os.chmod(path, 0o600)  # build arguments are in it
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        migrate(connection, steps, what)
-    except BaseException:
-        connection.close()
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not any_thread)
+        try:
+            if path != MEMORY:
+                os.chmod(path, 0o600)  # build arguments are in it
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            migrate(connection, steps, what)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        error.add_note(f"{what}, {path}")
         raise
     return connection
 

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -275,7 +276,7 @@ class RecordTable:
             if _lasts(new):
                 self._write(new)
             else:
-                self._db.write("DELETE FROM records WHERE id = ?", record.id)
+                self._erase([record])
             self._replace(record, new)
             self._db.on_rollback(lambda: self._replace(record, old))
 
@@ -300,13 +301,29 @@ class RecordTable:
     def remove(self, records: Iterable[RefRecord]) -> None:
         """Forget records in one transaction; their snapshots and blobs are the caller's."""
         chosen = [r for r in records if not r.gone]
-        if ids := [(r.id,) for r in chosen if _lasts(r.data)]:
-            self._db.make_room()
-            with self._db.transaction():
-                self._db.write_many("DELETE FROM records WHERE id = ?", ids)
-                self._db.write_many("DELETE FROM usage WHERE id = ?", ids)
-        for record in chosen:
+        if not (lasting := [r for r in chosen if _lasts(r.data)]):
+            self._forget_all(chosen)
+            return
+        with self._db.transaction():
+            self._erase(lasting)
+            self._forget_all(chosen)
+
+    def _erase(self, records: Sequence[RefRecord]) -> None:
+        """Delete all that there is on disk, however full that is."""
+        ids = [(r.id,) for r in records]
+        self._db.make_room()
+        self._db.write_many("DELETE FROM records WHERE id = ?", ids)
+        self._db.write_many("DELETE FROM usage WHERE id = ?", ids)
+
+    def _forget_all(self, records: Sequence[RefRecord]) -> None:
+        for record in records:
             self._forget(record)
+            self._db.on_rollback(partial(self._recall, record))
+
+    def _recall(self, record: RefRecord) -> None:
+        """It has not been forgotten after all."""
+        record.gone = False
+        self._add(record, [self._records[p] for p in record.data.parents if p in self._records])
 
     def _forget(self, record: RefRecord) -> None:
         self._unindex(record)

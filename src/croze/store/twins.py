@@ -50,7 +50,8 @@ async def finalize(core: Core, record: RefRecord) -> None:
         below = core.table.twin_of(record) if record.data.twin else None
         if below is None:
             return
-        core.snapshots.commit(core.snapshot(record))
-        # It is a layer like others now, and goes with them.
-        core.table.change(record, twin="", side=below.id, record_type="regular")
-        core.table.remove([below])
+        with core.table.transaction():
+            core.snapshots.commit(core.snapshot(record))
+            # It is a layer like others now, and goes with them.
+            core.table.change(record, twin="", side=below.id, record_type="regular")
+            core.table.remove([below])

@@ -15,7 +15,6 @@ import math
 import os
 import pickle
 import resource
-import signal
 import socket
 import sys
 import traceback
@@ -45,8 +44,6 @@ likes."""
 
 
 def main() -> None:
-    # The terminal's Ctrl-C is for the daemon, which decides what happens to us.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     os.umask(0)
     sys.setrecursionlimit(_DEEPEST)

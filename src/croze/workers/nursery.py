@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import Final
 
 from croze.errors import CrozeError
+from croze.workers.patience import patient
 
 _PR_SET_PDEATHSIG: Final = 1
 _FORK: Final = b"fork"
@@ -42,10 +43,12 @@ class Nursery:
 
     def fork(self) -> Newborn:
         """A worker. Nobody waits until it is there: what is sent is read then. Raises `CrozeError`
-        if the nursery dies meanwhile."""
-        if self._process is None or not self._process.is_alive:
-            self.close()
-            self._process = _Process(self._modules)
+        if one nursery after another dies."""
+        if self._process is not None and self._process.is_alive:
+            with suppress(CrozeError):  # it has just died
+                return self._process.fork()
+        self.close()
+        self._process = _Process(self._modules)
         return self._process.fork()
 
     def close(self) -> None:
@@ -74,7 +77,7 @@ class _Process:
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with theirs, patient():
             program = [sys.executable, "-P", "-m", "croze.workers.inside", str(theirs.fileno())]
             self._process = subprocess.Popen(
                 [*program, *modules],
