@@ -321,7 +321,7 @@ class RecordTable:
             self._db.on_rollback(partial(self._recall, record))
 
     def _recall(self, record: RefRecord) -> None:
-        """It has not been forgotten after all."""
+        """The record is there after all."""
         record.gone = False
         self._add(record, [self._records[p] for p in record.data.parents if p in self._records])
 
