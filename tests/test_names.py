@@ -210,3 +210,54 @@ def test_what_may_come_second_is_seen() -> None:
     found = [each for each in docstrings(f'X = 1\n"""Of x."""\n{source}') if each[2] is not None]
     assert [text for _, text, of in found if of is not None and is_second(text, of)] == texts[:3]
     assert (2, "Of x.", None) in docstrings(f'X = 1\n"""Of x."""\n{source}')
+
+
+_DOTTED = re.compile(r"`((?:[a-z_]\w*\.)+)([A-Z]\w*)(?:\.\w+)?(?:\(\))?`")
+
+OF_OTHERS = {"shell.Lex", "strings.TrimSpace"}
+"""Names of Go's, in packages that are called as modules here are."""
+
+
+def bound_names(source: str) -> set[str]:
+    """What a module defines, imports or takes from elsewhere."""
+    names: set[str] = set()
+    for node in ast.walk(parse(source)):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.Name(id=name):
+                names.add(name)
+            case ast.alias(name=name, asname=alias):
+                names.add(alias or name)
+    return names
+
+
+def lost_names(texts: dict[str, str], path_of: dict[str, Path]) -> Iterator[str]:
+    """Classes that some text has as `module.Class`, and that module has not."""
+    endings: dict[str, list[str]] = defaultdict(list)
+    for module in path_of:
+        words = module.split(".")
+        for place in range(len(words)):
+            endings[".".join(words[place:])].append(module)
+    for name, text in sorted(texts.items()):
+        for found in _DOTTED.finditer(text):
+            modules = endings.get(found[1].rstrip("."), [])
+            if not modules or found[1] + found[2] in OF_OTHERS:
+                continue
+            if all(found[2] not in bound_names(path_of[m].read_text("utf-8")) for m in modules):
+                yield f"{name}: {found[0]}"
+
+
+def test_classes_are_called_by_their_names() -> None:
+    """In docstrings and pages, too, after a class has got another name."""
+    path_of = {
+        ".".join(path.relative_to(SRC.parent).with_suffix("").parts): path for path in files("src")
+    }
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    texts = {
+        str(path.relative_to(ROOT)): path.read_text("utf-8") for path in [*files("src"), *pages]
+    }
+    assert not list(lost_names(texts, path_of))
+    stale = {"a": "`stores.Own`, `fs.tree.stores.Gone` and `strings.TrimSpace`, `nobody.Knows`"}
+    assert list(lost_names(stale, {"croze.fs.tree.stores": SRC / "store/core.py"})) == [
+        "a: `stores.Own`",
+        "a: `fs.tree.stores.Gone`",
+    ]

@@ -199,3 +199,27 @@ async def test_calls_under_way_go_on_when_the_peer_leaves(tmp_path: Path) -> Non
         asked.set()
         assert [each async for each in answers] == [b"y"]
         await ended.wait()
+
+
+@pytest.mark.parametrize(
+    ("begin", "text"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\nDate: now\r\n", '"HTTP/1.1 400 Bad Request"'),
+        (b"SSH-2.0-x\xff\n", '"SSH-2.0-x\\xff"'),
+        (b"+OK a very long line" * 100, f'"{"+OK a very long line" * 4}"'),
+    ],
+)
+async def test_who_speaks_something_else_is_told(tmp_path: Path, begin: bytes, text: str) -> None:
+    async def say(stream: Socket) -> None:
+        await stream.read()
+        for at in range(0, len(begin), 7):  # a frame's head in two pieces
+            await stream.write(begin[at : at + 7])
+        while await stream.read():
+            pass
+
+    path = tmp_path / "daemon.sock"
+    async with peers(path, say) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.unary_unary("/test.S/echo", bytes, bytes)(b"x")
+    reason = f"invalid HTTP/2: the peer does not speak it, but says {text}"
+    assert caught.value.details() == f"failed to connect to unix:{path}: {reason}"

@@ -226,7 +226,7 @@ async def test_a_session_that_is_no_http2_is_refused(daemon: Daemon) -> None:
     async with by_hand(daemon, b"GET / HTTP/1.1\r\n\r\n") as call:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await to_its_end(call)
-        told = "invalid HTTP/2 in a session: a frame of 4670804 bytes"
+        told = 'invalid HTTP/2 in a session: the peer does not speak it, but says "GET / HTTP/1.1"'
         assert caught.value.details() == told
     assert daemon.sessions.current("hand") is None
 

@@ -50,7 +50,7 @@ def with_client(
     is given up: raises `Unavailable`."""
     import asyncio
 
-    dial = dialler(common)
+    dial = reach(common).once
 
     async def connected() -> T:
         async with dial() as client:
@@ -70,7 +70,7 @@ def with_clients(
 
     from croze.aio.parallel import all_of
 
-    dials = [there.dial for there in reaches(common)]
+    dials = [there.once for there in reaches(common)]
 
     async def one(client: Client) -> T:
         if timeout_s:

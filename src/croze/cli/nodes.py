@@ -44,6 +44,6 @@ async def connected(common: Common) -> AsyncIterator[list[ConnectedNode]]:
     async with AsyncExitStack() as stack:
         nodes = []
         for there in reaches(common):
-            client = await stack.enter_async_context(there.dial())
+            client = await stack.enter_async_context(there.once())
             nodes.append(ConnectedNode(there.builder, there.node, client, there.fixed))
         yield nodes

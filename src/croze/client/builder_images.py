@@ -44,7 +44,7 @@ async def verified_digest(client: Client, ref: Reference, platform: Platform) ->
 
 
 class _Signed:
-    """`Sources`, of a daemon that must know of signatures when it is asked for them."""
+    """`PolicySources`, of a daemon that must know of signatures when it is asked for them."""
 
     def __init__(self, sources: SourceResolver) -> None:
         self._sources = sources

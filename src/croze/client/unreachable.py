@@ -7,6 +7,7 @@ import socket
 
 from croze import errors
 from croze.rpc.addresses import not_connected
+from croze.rpc.http2.frames import INVALID
 
 
 def clearer(error: errors.Unavailable, address: str, *, far: bool = False) -> errors.CrozeError:
@@ -20,12 +21,12 @@ def clearer(error: errors.Unavailable, address: str, *, far: bool = False) -> er
         return errors.Unavailable("the daemon at the other end of the connection answers nothing")
     scheme, _, path = address.partition("://")
     if scheme == "unix":
-        return _socket(address, path)
+        return _socket(address, path, reason)
     return errors.Unavailable(f"cannot connect to the daemon at {address}: {reason}")
 
 
-def _socket(address: str, path: str) -> errors.CrozeError:
-    """Look what it is that is not there, or not for us."""
+def _socket(address: str, path: str, reason: str) -> errors.CrozeError:
+    """Look what it is that is not there, or not for us. `reason` is what became of a connection."""
     if not os.path.exists(path) and _may_look(path):
         return errors.Unavailable(f"there is no daemon at {address}: is crozed running there?")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -37,10 +38,12 @@ def _socket(address: str, path: str) -> errors.CrozeError:
                 "(crozed --group names a group that may use it)"
             )
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            why = (error.strerror or str(error)).lower()
             return errors.Unavailable(
-                f"no daemon listens at {address}: {reason}: is crozed running there?"
+                f"no daemon listens at {address}: {why}: is crozed running there?"
             )
+    if reason.startswith(INVALID):
+        return errors.Unavailable(f"cannot connect to the daemon at {address}: {reason}")
     return errors.Unavailable(f"the daemon at {address} answers nothing")
 
 

@@ -16,11 +16,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import SplitResult, parse_qs
 
-from croze.drivers.tunnel import SocketStreams
+from croze.aio.threads import finish
+from croze.drivers.tunnel import SocketStreams, Streams
 from croze.errors import InvalidRequest, Unavailable, Unsupported
 from croze.http.urls import parse_url
 
 END_PATIENCE_S = 3.0
+_EXIT_PATIENCE_S = 10.0
+_REST_S = 0.2
+_COMPLAINT_BYTES = 4096
 _KUBE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
 
 
@@ -93,15 +97,84 @@ async def process_streams(command: Sequence[str]) -> AsyncIterator[SocketStreams
 
     Raises `Unavailable` when it can't be started.
     """
+    async with _started(command) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdout, process.stdin
+
+
+class CommandFailed(Unavailable):
+    """A command that was to carry a connection has ended with a failure. Another attempt may have
+    more luck: the daemon behind it may be about to start."""
+
+
+@asynccontextmanager
+async def carrying_streams(command: Sequence[str]) -> AsyncIterator[Streams]:
+    """Like `process_streams`, but where the streams end since the command has failed, their reader
+    raises `CommandFailed`, with what it has said on standard error."""
+    async with _started(command, stderr=asyncio.subprocess.PIPE) as process:
+        output = _Output(command, process)
+        listening = asyncio.ensure_future(output.listen())  # noqa: TID251 - owned right here
+        try:
+            assert process.stdin is not None
+            yield output, process.stdin
+        finally:
+            listening.cancel()
+            await finish(asyncio.wait([listening]))
+
+
+class _Output:
+    """What a command says, and at its end whether it has failed (docker/cli `commandconn`)."""
+
+    def __init__(self, command: Sequence[str], process: asyncio.subprocess.Process) -> None:
+        self._command = command
+        self._process = process
+        self._complaint = b""
+        self._has_all = asyncio.Event()
+
+    async def listen(self) -> None:
+        """Remember the last of what it says on standard error."""
+        assert self._process.stderr is not None
+        while data := await self._process.stderr.read(_COMPLAINT_BYTES):
+            self._complaint = (self._complaint + data)[-_COMPLAINT_BYTES:]
+        self._has_all.set()
+
+    async def read(self, n: int = -1, /) -> bytes:
+        """See `TunnelReader`. Raises `CommandFailed`."""
+        assert self._process.stdout is not None
+        if data := await self._process.stdout.read(n):
+            return data
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_EXIT_PATIENCE_S):
+                if code := await self._process.wait():
+                    raise await self._failure(code)
+        return b""
+
+    async def _failure(self, code: int) -> CommandFailed:
+        with contextlib.suppress(TimeoutError):  # who it has left behind may have it open
+            await asyncio.wait_for(self._has_all.wait(), _REST_S)
+        complaint = self._complaint.decode(errors="replace").strip()
+        how = f"exit status {code}" if code > 0 else f"signal {-code}"
+        return CommandFailed(
+            f"command [{' '.join(self._command)}] has exited with {how}, make sure the URL is "
+            f"valid: stderr={complaint}"
+        )
+
+
+@asynccontextmanager
+async def _started(
+    command: Sequence[str], stderr: int | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
     pipe = asyncio.subprocess.PIPE
     try:
-        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=stderr
+        )
     except OSError as error:
         raise Unavailable(f"could not run {command[0]}: {error.strerror}") from None
     assert process.stdin is not None
-    assert process.stdout is not None
     try:
-        yield process.stdout, process.stdin
+        yield process
     finally:
         process.stdin.close()
         await _end(process)

@@ -46,6 +46,18 @@ def answers(path: str) -> bool:
         return True
 
 
+def running_daemon() -> str:
+    """The address of the daemon that `ensure_daemon` would take as it is; empty if none runs.
+    Raises `PermissionDenied` when somebody else has its place."""
+    return _listed(places.default_daemon_state()) or own_daemon()
+
+
+def own_daemon() -> str:
+    """The address of a running daemon that has the user's own state; empty if there is none. Raises
+    as `running_daemon`."""
+    return _running(places.daemon_socket())
+
+
 def ensure_daemon() -> tuple[str, bool]:
     """The address of the user's daemon, and whether this call started it.
 

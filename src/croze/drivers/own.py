@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -13,12 +15,17 @@ from croze.drivers import local, places
 from croze.drivers.contract import NodeStatus, silent
 from croze.drivers.sockets import socket_streams
 from croze.drivers.tunnel import Streams
+from croze.errors import PermissionDenied, Unsupported
 from croze.files.peers import is_own_or_roots, peer_of
 
 if TYPE_CHECKING:
     from croze.builders.model import BuilderNode
     from croze.client.connect import Client
     from croze.drivers.contract import Tell
+
+
+_HEED_S = 10.0
+"""How long the daemon may take to notice that it is to end."""
 
 
 class OwnDriver:
@@ -29,7 +36,7 @@ class OwnDriver:
         return True
 
     async def status(self) -> NodeStatus:
-        return NodeStatus.RUNNING if local.answers(places.daemon_socket()) else NodeStatus.INACTIVE
+        return NodeStatus.RUNNING if local.running_daemon() else NodeStatus.INACTIVE
 
     async def dynamic_nodes(self) -> tuple[BuilderNode, ...]:
         return ()
@@ -41,9 +48,27 @@ class OwnDriver:
         local.ensure_daemon()
 
     async def stop(self) -> None:
-        """Ask the daemon to end: builds that run are cancelled, state is kept."""
-        if pid := _listener(places.daemon_socket()):
+        """Have the daemon end: afterwards it takes no new builds, and leaves with the last of those
+        that run. Raises `Unsupported` for one that has not the user's own state, and
+        `PermissionDenied` for one that is root's."""
+        address = local.own_daemon()
+        if not address and (other := local.running_daemon()):
+            raise Unsupported(
+                f"the daemon at {other} is not one that croze starts: end it as it was started"
+            )
+        path = address.removeprefix("unix://")
+        pid = _listener(path) if address else 0
+        if not pid:
+            return
+        try:
             os.kill(pid, signal.SIGTERM)
+        except PermissionError:
+            message = f"the daemon at {address} is another user's (process {pid})"
+            raise PermissionDenied(message) from None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HEED_S):
+                while _listener(path) == pid:
+                    await asyncio.sleep(local.LOOK_EVERY_S)
 
     async def remove(self, *, state: bool, daemon: bool) -> None:
         """The user's own builder stays: it is there for everybody, always."""
@@ -52,13 +77,18 @@ class OwnDriver:
     async def dial(self) -> AsyncIterator[Client]:
         from croze.client.connect import connect
 
-        async with connect(f"unix://{places.daemon_socket()}") as client:
+        async with connect(_address()) as client:
             yield client
 
     @asynccontextmanager
     async def streams(self) -> AsyncIterator[Streams]:
-        async with socket_streams(f"unix://{places.daemon_socket()}") as opened:
+        async with socket_streams(_address()) as opened:
             yield opened
+
+
+def _address() -> str:
+    """Where the daemon listens, or would."""
+    return local.running_daemon() or f"unix://{places.daemon_socket()}"
 
 
 def _listener(path: str) -> int:

@@ -45,6 +45,12 @@ class Reach(Struct, frozen=True):
         return f"{self.builder}/{self.node}"
 
     @property
+    def once(self) -> Dial:
+        """Dials for whoever builds nothing: a daemon that is somebody else's to start is there, or
+        it is not, and is not waited for."""
+        return self.dial if self.driver is None or self.kind != "remote" else self.driver.dial
+
+    @property
     def offer(self) -> NodeOffer:
         """The daemon as one node among those of its builder."""
         from croze.drivers.parting import NodeOffer

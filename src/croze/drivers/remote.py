@@ -8,6 +8,8 @@ Source: docker/buildx `driver/remote`, docs of the remote driver.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croze.builders.model import BuilderNode
-from croze.drivers.commands import command_for, process_streams
+from croze.drivers.commands import carrying_streams, command_for
 from croze.drivers.contract import NodeStatus, silent
 from croze.drivers.sockets import socket_streams
 from croze.drivers.tunnel import Streams, Tunnel, tunnel
-from croze.errors import CrozeError, InvalidRequest, Unavailable
+from croze.errors import CrozeError, InvalidRequest, Unavailable, Unsupported
 from croze.gotypes.booleans import checked_bool
 from croze.http.urls import parse_url
 from croze.rpc.tls import Tls
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 SCHEMES = ("docker-container", "kube-pod", "npipe", "ssh", "tcp", "unix")
 BOOT_TIMEOUT_S = 20.0
+_QUIET_S = 1.0
+"""A daemon that answers within this time is not seen to be waited for."""
 _PATHS = ("cacert", "cert", "key")
 
 
@@ -108,9 +112,15 @@ class RemoteDriver:
         return ""
 
     async def boot(self, tell: Tell = silent) -> None:
+        from croze.progress.own import own_step
+
         async with self._open() as (client, opened):
-            ready = client.wait_ready(BOOT_TIMEOUT_S)
-            await (ready if opened is None else opened.guarded(ready))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_QUIET_S):
+                    await _ready(client, opened, BOOT_TIMEOUT_S)
+                    return
+            with own_step("[internal] waiting for connection", tell):
+                await _ready(client, opened, BOOT_TIMEOUT_S - _QUIET_S)
 
     async def stop(self) -> None:
         """Nothing happens: the daemon is somebody else's to stop."""
@@ -146,7 +156,14 @@ class RemoteDriver:
         carried = (
             socket_streams(self._endpoint, self._tls())
             if command is None
-            else process_streams(command)
+            else carrying_streams(command)
         )
         async with carried as opened:
             yield opened
+
+
+async def _ready(client: Client, opened: Tunnel | None, patience_s: float) -> None:
+    """Wait until the daemon answers. Raises `CrozeError`."""
+    ready = client.wait_ready(patience_s)
+    with contextlib.suppress(Unsupported):  # an answer, too: of a daemon before BuildKit 0.11
+        await (ready if opened is None else opened.guarded(ready))

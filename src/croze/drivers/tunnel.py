@@ -55,17 +55,19 @@ SocketStreams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Tunnel:
-    """An open tunnel. `error` is why the far end could not be reached, for a caller whose gRPC
-    call only knows that its connection was closed."""
+    """An open tunnel. `error` is why the far end could not be reached, the last time, for a caller
+    whose gRPC call only knows that its connection was closed."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.error: CrozeError | None = None
         self._failed = asyncio.Event()
 
-    def fail(self, error: CrozeError) -> None:
+    def fail(self, error: CrozeError, *, forever: bool) -> None:
+        """The far end could not be reached; `forever`: nor will it be."""
         self.error = error
-        self._failed.set()
+        if forever:
+            self._failed.set()
 
     async def guarded(self, call: Coroutine[None, None, T]) -> T:
         """What `call` gives, which may wait long for an answer; or, at once, the reason why there
@@ -76,11 +78,11 @@ class Tunnel:
             await asyncio.wait((failed, calling), return_when=asyncio.FIRST_COMPLETED)
             failed.cancel()
             calling.cancel()
-        if self.error is not None:
+        if self.error is not None and self._failed.is_set():
             raise self.error
         result = calling.result()
         if isinstance(result, CrozeError):
-            raise result
+            raise self.error or result
         return result
 
 
@@ -95,11 +97,13 @@ async def tunnel(
         opened = Tunnel(f"unix://{path}")
 
         async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            is_there = False
             try:
                 async with connect() as far:
+                    is_there = True
                     await carry((reader, writer), far)
             except CrozeError as error:
-                opened.fail(error)
+                opened.fail(error, forever=not is_there)
 
         async with serving(listening(path), accepted, most=MOST):
             yield opened

@@ -33,7 +33,7 @@ Send = Callable[[gateway_pb2.ExecMessage], Awaitable[None]]
 
 
 class ProcessHost(Protocol):
-    """Runs processes in containers: `containers.Containers`."""
+    """Runs processes in containers: `containers.GatewayContainers`."""
 
     def check(self, id: str) -> None:
         """See that there is a container of this id. Raises `NotFound`."""

@@ -68,7 +68,7 @@ class _Heredoc:
 
 
 class _Text:
-    """The source that tokens stand in (a `Source`)."""
+    """The source that tokens stand in (a `SourceText`)."""
 
     def __init__(self, text: str, filename: str, start: Pos) -> None:
         self.text = text

@@ -2,8 +2,8 @@
 
 The way through: `conversion.convert` parses; `plan` makes the stages and finds out which need
 which; `bases` resolves base images and their triggers; `dispatch` walks the instructions (`run`,
-`copy`, `workdir`, `expose`, `settings`). `build.Build` is what they share, `stage.StageState` what
-they work on.
+`copy`, `workdir`, `expose`, `settings`). `build.PlatformBuild` is what they share,
+`stage.StageState` what they work on.
 """
 
 from croze.dockerfile.convert.conversion import (

@@ -61,7 +61,7 @@ def _of_node(root: str, where: bytes, node: IndexNode) -> Iterator[ContentText]:
 
 
 def _of_dir(node: IndexNode) -> Iterator[bytes]:
-    """As `Scanner` adds it up."""
+    """The pieces of a directory's text, as `index.TreeScanner` adds them up."""
     yield b"\0"
     yield digest.text(node.digest).encode()
     for name, child in node.ordered():

@@ -166,7 +166,7 @@ class Http2Connection(ABC, Generic[S]):
                 self._tell_room()
         except ConnectionBroken as error:
             self._queue(frames.goaway(self._last, error.code, str(error)))
-            self.close(f"invalid HTTP/2: {error}")
+            self.close(f"{frames.INVALID}{error}")
             raise
 
     def _work_off(self, data: bytes, at: int) -> int:
@@ -181,7 +181,7 @@ class Http2Connection(ABC, Generic[S]):
             begin = at + frames.HEAD_BYTES
             end = begin + (length_kind >> 8)
             if end - begin > FRAME_BYTES:
-                raise ConnectionBroken(Code.FRAME_SIZE_ERROR, f"a frame of {end - begin} bytes")
+                raise frames.too_long(end - begin, data, at, greeted=self._greeted)
             if end > size:
                 break
             at = end

@@ -6,6 +6,8 @@ import struct
 from enum import IntEnum
 from typing import Final
 
+from croze.gotypes.quote import quote
+
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
@@ -31,6 +33,9 @@ DEFAULT_FRAME: Final = 16_384
 LARGEST_FRAME: Final = 2**24 - 1
 SMALL_BYTES: Final = 2048
 """Payloads of fewer are copied sooner than looked at in place."""
+INVALID: Final = "invalid HTTP/2: "
+"""Begins the reason why a connection has ended whose peer broke the rules."""
+_LINE_BYTES: Final = 80
 
 head: Final = struct.Struct(">IBI")
 """Length (24 bits) and type (8), flags, stream."""
@@ -63,6 +68,16 @@ class ConnectionBroken(Exception):
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def too_long(size: int, data: bytes, at: int, *, greeted: bool) -> ConnectionBroken:
+    """The error for a frame of that size, which begins at `at`. Of a peer who has not said what it
+    speaks it is none: texts of other protocols (HTTP/1, SSH), read as frames, have megabytes."""
+    if greeted:
+        return ConnectionBroken(Code.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
+    line = data[at : at + _LINE_BYTES].partition(b"\n")[0].rstrip(b"\r")
+    text = quote(line.decode(errors="surrogateescape"))
+    return ConnectionBroken(Code.PROTOCOL_ERROR, f"the peer does not speak it, but says {text}")
 
 
 def number(payload: bytes) -> int:
