@@ -212,7 +212,7 @@ def test_what_may_come_second_is_seen() -> None:
     assert (2, "Of x.", None) in docstrings(f'X = 1\n"""Of x."""\n{source}')
 
 
-_DOTTED = re.compile(r"`((?:[a-z_]\w*\.)+)([A-Z]\w*)(?:\.\w+)?(?:\(\))?`")
+_DOTTED = re.compile(r"`((?:[a-z_]\w*\.)+)([A-Z]+[a-z]\w*)(?:\.\w+)?(?:\(\))?`")
 
 OF_OTHERS = {"shell.Lex", "strings.TrimSpace"}
 """Names of Go's, in packages that are called as modules here are."""
@@ -232,11 +232,13 @@ def bound_names(source: str) -> set[str]:
 
 def lost_names(texts: dict[str, str], path_of: dict[str, Path]) -> Iterator[str]:
     """Classes that some text has as `module.Class`, and that module has not."""
+    packages = {path.parent.name for path in path_of.values()}
     endings: dict[str, list[str]] = defaultdict(list)
     for module in path_of:
         words = module.split(".")
         for place in range(len(words)):
-            endings[".".join(words[place:])].append(module)
+            if words[-1] not in packages:  # which may have it from anywhere
+                endings[".".join(words[place:])].append(module)
     for name, text in sorted(texts.items()):
         for found in _DOTTED.finditer(text):
             modules = endings.get(found[1].rstrip("."), [])

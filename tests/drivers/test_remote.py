@@ -1,9 +1,10 @@
-"""Builders of somebody else's daemon: whether it is waited for, and what is said if it isn't there."""
+"""Builders of somebody else's daemon: whether it is waited for, and what is said for want of it."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TypeAlias
 
 import grpc
 import pytest
@@ -19,6 +20,7 @@ from croze.rpc.server import Server
 from tests.e2e.carrier import CARRIER
 from tests.rpc.served import served
 
+Handler: TypeAlias = "grpc.RpcMethodHandler[control_pb2.InfoRequest, control_pb2.InfoResponse]"
 FAR = BuilderNode("far", "ssh://far")
 REFUSES = "#!/bin/sh\necho x >>{log}\necho no such host >&2\nexit 255\n"
 
@@ -65,7 +67,7 @@ async def test_who_builds_nothing_asks_once(log: Path) -> None:
 
 async def test_a_build_waits_and_shows_it(log: Path) -> None:
     shown: list[control_pb2.StatusResponse] = []
-    with pytest.raises(Unavailable, match="exit status 255.*: stderr=no such host"):
+    with pytest.raises(Unavailable, match=r"exit status 255.*: stderr=no such host"):
         await RemoteDriver(FAR).boot(shown.append)
     assert [v.name for status in shown for v in status.vertexes][:1] == [
         "[internal] waiting for connection"
@@ -85,7 +87,7 @@ async def test_a_program_that_is_not_there_is_not_waited_for(
 
 @pytest.mark.parametrize("methods", [{"Info": INFO}, {}], ids=["new", "before BuildKit 0.11"])
 async def test_a_daemon_that_comes_late(
-    log: Path, monkeypatch: pytest.MonkeyPatch, methods: dict[str, grpc.RpcMethodHandler]
+    log: Path, monkeypatch: pytest.MonkeyPatch, methods: dict[str, Handler]
 ) -> None:
     """Its command fails once. One that can't say its version has answered, too."""
     monkeypatch.setattr(remote, "BOOT_TIMEOUT_S", 60)

@@ -219,7 +219,7 @@ async def test_who_speaks_something_else_is_told(tmp_path: Path, begin: bytes, t
 
     path = tmp_path / "daemon.sock"
     async with peers(path, say) as channel:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
+        with pytest.raises(AioRpcError) as caught:
             await channel.unary_unary("/test.S/echo", bytes, bytes)(b"x")
     reason = f"invalid HTTP/2: the peer does not speak it, but says {text}"
     assert caught.value.details() == f"failed to connect to unix:{path}: {reason}"

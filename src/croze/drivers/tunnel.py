@@ -81,8 +81,10 @@ class Tunnel:
         if self.error is not None and self._failed.is_set():
             raise self.error
         result = calling.result()
-        if isinstance(result, CrozeError):
+        if isinstance(result, Unavailable):
             raise self.error or result
+        if isinstance(result, CrozeError):
+            raise result
         return result
 
 
