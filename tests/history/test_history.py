@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -91,6 +92,31 @@ async def test_records_are_written_when_nobody_waits_for_an_answer(
         await over("d")
         assert "d" not in written
     assert "d" in written, "who leaves waits for it"
+
+
+async def test_whatever_goes_on_a_record_is_written_soon(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that is killed before has forgotten a build that it has answered: that is a tenth of
+    a second, by a clock that goes on whenever it is looked at."""
+    loop = asyncio.get_running_loop()
+    clock = itertools.count(loop.time(), 0.001)
+    async with opened() as history:
+        written = asyncio.Event()
+
+        async def complete() -> control_pb2.BuildHistoryRecord:
+            written.set()
+            return record("a")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(loop, "time", lambda: next(clock))
+            history.start(control_pb2.BuildHistoryRecord(Ref="a"))
+            history.finish("a", complete(), AsyncExitStack())
+            over_s = next(clock)
+            while not written.is_set():
+                history.start(control_pb2.BuildHistoryRecord(Ref="next"))
+                await asyncio.sleep(0)
+            assert 0.05 < next(clock) - over_s < 0.15
 
 
 async def test_listing_waits_for_what_is_being_written(opened: Open) -> None:

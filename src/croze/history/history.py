@@ -30,8 +30,9 @@ EXPIRE_EVERY_S = 120.0
 LULL_S = 0.03
 """When no build has begun or ended for so long, there is time to write down what has become of
 those that have."""
-LATEST_S = 0.5
-"""After so long they are written down, whatever else goes on."""
+LATEST_S = 0.1
+"""After so long they are written down, whatever else goes on: the record of a build that has been
+answered is lost if the daemon is killed before."""
 
 
 class Expiry(Struct, frozen=True):
@@ -95,10 +96,13 @@ class BuildHistory:
         if not self._writing:
             return
         loop = asyncio.get_running_loop()
+        now_s, latest_s = loop.time(), self._waiting_since_s + LATEST_S
+        if now_s >= latest_s:
+            self._hurry()
+            return
         if self._timer is not None:
             self._timer.cancel()
-        at_s = min(loop.time() + LULL_S, self._waiting_since_s + LATEST_S)
-        self._timer = loop.call_at(at_s, self._lull.set)
+        self._timer = loop.call_at(min(now_s + LULL_S, latest_s), self._lull.set)
 
     def _hurry(self) -> None:
         """Somebody waits for the records."""
