@@ -37,6 +37,19 @@ async def test_what_is_not_done_ends_with_the_block() -> None:
     assert seen == ["one is done", "other is cancelled"]
 
 
+async def test_what_is_late_is_not_begun() -> None:
+    """By calls of a frontend, say, that come while its build ends."""
+    seen: list[str] = []
+
+    async def work() -> None:
+        seen.append("begun")
+
+    async with meanwhile() as beside:
+        pass
+    beside.begin(work())
+    assert not seen
+
+
 async def test_a_cancelled_block_takes_its_work_along() -> None:
     begun, ended = asyncio.Event(), False
 

@@ -21,16 +21,24 @@ def raw(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-ENCODED = {
-    "": DATA,
-    "identity": DATA,
-    "gzip": gzip.compress(DATA),
-    "X-GZIP": gzip.compress(DATA[:1000]) + gzip.compress(DATA[1000:]),
-    "deflate": zlib.compress(DATA),
-    "Deflate, identity": raw(DATA),
-    "zstd": zstandard.compress(DATA),
-    "gzip, zstd": zstandard.compress(gzip.compress(DATA)),
-}
+def encodings(data: bytes) -> dict[str, bytes]:
+    """What stands for the data."""
+    one, other = data[:1000], data[1000:]
+    return {
+        "": data,
+        "identity": data,
+        "gzip": gzip.compress(data),
+        "X-GZIP": gzip.compress(one) + gzip.compress(other),
+        "deflate": zlib.compress(data),
+        "Deflate, identity": raw(data),
+        "zstd": zstandard.compress(data),
+        "zstd, identity": zstandard.compress(one) + zstandard.compress(other),
+        "gzip, zstd": zstandard.compress(gzip.compress(data)),
+    }
+
+
+SHORT = DATA[:2000]
+ENCODED, ENCODED_SHORT = encodings(DATA), encodings(SHORT)
 
 
 async def pieces(data: bytes, encoding: str, size: int = 1000) -> AsyncIterator[bytes]:
@@ -42,10 +50,40 @@ async def pieces(data: bytes, encoding: str, size: int = 1000) -> AsyncIterator[
         yield piece
 
 
+@pytest.mark.parametrize("size", [1, 1000])
 @pytest.mark.parametrize("encoding", ENCODED)
-async def test_what_was_encoded(encoding: str) -> None:
-    found = [piece async for piece in pieces(ENCODED[encoding], encoding)]
-    assert b"".join(found) == DATA
+async def test_what_was_encoded(encoding: str, size: int) -> None:
+    data = DATA if size > 1 else SHORT
+    encoded = ENCODED[encoding] if size > 1 else ENCODED_SHORT[encoding]
+    found = [piece async for piece in pieces(encoded, encoding, size)]
+    assert b"".join(found) == data
+
+
+@pytest.mark.parametrize("encoding", sorted(ENCODED_SHORT.keys() - {"", "identity"}))
+async def test_what_breaks_off(encoding: str) -> None:
+    """And says that it is all."""
+    for rest in (1, 5):
+        with pytest.raises(Corrupted, match="failed to decode the body: unexpected EOF"):
+            [piece async for piece in pieces(ENCODED_SHORT[encoding][:-rest], encoding)]
+    with pytest.raises(Corrupted, match="failed to decode the body: unexpected EOF"):
+        [piece async for piece in pieces(ENCODED_SHORT[encoding][:1], encoding)]
+    assert [piece async for piece in pieces(b"", encoding)] == []
+
+
+async def test_what_comes_after_the_end_is_not_kept() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield zlib.compress(DATA)
+        for _ in range(1000):
+            yield bytes(64 << 10)
+
+    tracemalloc.start()
+    try:
+        size = sum([len(piece) async for piece in decoded(endless(), decoders("deflate"))])
+        most_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert size == len(DATA)
+    assert most_bytes < 24 * PIECE_BYTES
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])

@@ -49,6 +49,10 @@ class Faulty:
         if plan == "short":
             return web.Response(body=BLOB[:-10])
         body = BLOB[start:] if plan != "corrupt" else bytes(len(BLOB))
+        if plan == "less":
+            body = body[: len(body) // 2]
+            span = f"bytes {start}-{start + len(body) - 1}/{len(BLOB)}"
+            return web.Response(status=206, body=body, headers={"Content-Range": span})
         response = web.StreamResponse(status=206 if start else 200)
         response.content_length = len(body) + (10 if plan == "long" else 0)
         await response.prepare(request)
@@ -193,6 +197,14 @@ async def test_too_few_bytes(client: Registry, blob: Descriptor) -> None:
     assert len(server.requests) == 1
 
 
+async def test_a_server_that_sends_less_of_a_range_than_was_asked_for(
+    client: Registry, blob: Descriptor
+) -> None:
+    server = Faulty("break", "less", "ok")
+    assert await fetch(client, server, blob) == BLOB
+    assert len(server.requests) == 3
+
+
 async def test_too_many_bytes(client: Registry, blob: Descriptor) -> None:
     with pytest.raises(Corrupted, match="longer than"):
         await fetch(client, Faulty("long"), blob)
@@ -255,7 +267,7 @@ async def test_upload_errors_say_what_the_registry_said(client: Registry, tmp_pa
     content = Folder(tmp_path)
     blob = content.add(b"x", "a/b")
     async with serve(app) as host:
-        with pytest.raises(CrozeError, match=r"413 .*\ntoo big: quota exceeded"):
+        with pytest.raises(CrozeError, match=r"413 .*\nunknown: quota exceeded"):
             await push.push_blob(repository(client, f"{host}/x"), blob, content.path(blob.digest))
 
 

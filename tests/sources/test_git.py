@@ -159,6 +159,38 @@ async def test_a_submodule_that_was_another_repository(
         assert (await files(snapshot))["mod/m"] == content
 
 
+async def test_a_submodule_that_was_to_be_left_out(
+    workshop: Workshop, sources: GitSources, remote: Remote, server: tuple[Path, str]
+) -> None:
+    """Any branch, of anybody's, can say so of a name; of its own modules' modules, too."""
+    base, url = server
+    Remote(base / "inner", f"{url}/inner").commit({"i": "inner"})
+    outer = Remote(base / "outer", f"{url}/outer")
+    outer.git("submodule", "add", "-q", f"{url}/inner", "in")
+    outer.commit({"o": "outer"})
+    outer.git("checkout", "-q", "-b", "hostile")
+    outer.git("config", "--file", ".gitmodules", "submodule.in.update", "none")
+    hostile = outer.commit({})
+    outer.git("checkout", "-q", "main")
+    remote.commit({"a": "1"})
+    remote.git("submodule", "add", "-q", f"{url}/outer", "mod")
+    remote.git("commit", "-q", "-m", "honest")
+    remote.git("checkout", "-q", "-b", "inside")
+    remote.git("-C", "mod", "checkout", "-q", hostile)
+    remote.commit({})
+    remote.git("checkout", "-q", "-b", "outside")
+    remote.git("config", "--file", ".gitmodules", "submodule.mod.update", "none")
+    remote.commit({})
+    expected = {
+        "outside": {"a", ".gitmodules"},
+        "inside": {"a", ".gitmodules", "mod/o", "mod/.gitmodules"},
+        "main": {"a", ".gitmodules", "mod/o", "mod/.gitmodules", "mod/in/i"},
+    }
+    for ref, paths in expected.items():
+        snapshot = await source(sources, remote, f"#{ref}").snapshot(workshop.source_context())
+        assert set(await files(snapshot)) == paths, ref
+
+
 async def test_modes_as_before_buildkit_0_15(
     workshop: Workshop, sources: GitSources, remote: Remote
 ) -> None:

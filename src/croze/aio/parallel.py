@@ -29,14 +29,19 @@ class Meanwhile:
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
         self._tasks: set[asyncio.Task[object]] = set()
+        self._is_over = False
 
     def begin(self, work: Coroutine[object, object, object]) -> None:
-        """Begin this work, which must not fail."""
+        """Begin this work, which must not fail; not if the block is over already."""
+        if self._is_over:
+            work.close()
+            return
         task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def stop(self) -> None:
+        self._is_over = True
         for task in self._tasks:
             task.cancel()
 

@@ -21,6 +21,7 @@ from croze.http.redirects import MOST_REDIRECTS, Hop, RedirectRefused, check_url
 from croze.http.redirects import is_redirect as leads_on
 
 _ENCODED = re.compile("[!-~]*")
+_PART = re.compile(r"bytes [0-9]{1,19}-([0-9]{1,19})/([0-9]{1,19})")
 PING_EVERY_S = 50.0
 """On a WebSocket: what is between forgets connections that say nothing for a minute."""
 
@@ -36,8 +37,14 @@ async def read_all(answer: aiohttp.ClientResponse, limit_bytes: int, what: str) 
     return b"".join(pieces)
 
 
-def is_delimited(answer: aiohttp.ClientResponse) -> bool:
-    """Whether the body of an answer says where it ends: what has not broken off is all of it."""
+def is_all_of(answer: aiohttp.ClientResponse) -> bool:
+    """Whether what has come of an answer, and did not break off, is all there is: the body says
+    where it ends, and nothing comes after it (RFC 9110, section 14.4: servers may send less of a
+    range than was asked for)."""
+    if answer.status == 206:
+        part = _PART.fullmatch(answer.headers.get("Content-Range", ""))
+        if part is None or int(part[1]) + 1 != int(part[2]):
+            return False
     chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
     return chunked or "Content-Length" in answer.headers
 

@@ -16,9 +16,11 @@ import msgspec
 from msgspec import Struct, field
 
 from croze.errors import CrozeError
+from croze.files.redact import redact
 from croze.gotypes import gojson
 from croze.http.daemon import HttpClient, read_all
 from croze.http.lazy import aiohttp
+from croze.http.redirects import RedirectRefused
 from croze.registry import failures
 from croze.registry.credentials import BearerToken, Credentials, Login
 from croze.registry.hosts import Endpoint
@@ -26,6 +28,7 @@ from croze.registry.hosts import Endpoint
 _CLIENT_ID = "buildkit-client"
 _DEFAULT_LIFETIME_S = 60
 _ANSWER_BYTES = 1 << 20
+_CHALLENGES_MOST = 10_000
 _CHALLENGE = re.compile(r'([A-Za-z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
@@ -53,31 +56,37 @@ def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
 
 
 class Authorizer:
-    """Remembers what each host asked for, and tokens until shortly before they run out."""
+    """Remembers what each host asked for, of each repository (behind one name may be several
+    registries), and tokens until shortly before they run out."""
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
-        self._challenges: dict[str, Challenge] = {}
+        self._challenges: dict[tuple[str, str], Challenge] = {}
         self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
 
     async def header(
         self, endpoint: Endpoint, scopes: Sequence[str], who: Credentials
     ) -> str | None:
         """The `Authorization` header for a request, None while the host has not asked."""
-        challenge = self._challenges.get(endpoint.host)
+        challenge = self._challenges.get(_place(endpoint, scopes))
         if challenge is None:
             return None
         if challenge.scheme == "basic":
             return _basic(await who.login(endpoint.host))
         return f"Bearer {await self._token(endpoint, challenge, scopes, who)}"
 
-    def learn(self, endpoint: Endpoint, headers: Sequence[str]) -> Challenge | None:
+    def learn(
+        self, endpoint: Endpoint, scopes: Sequence[str], headers: Sequence[str]
+    ) -> Challenge | None:
         """Take note of what a 401 asks for; None if it asks for nothing we know."""
+        place = _place(endpoint, scopes)
+        while len(self._challenges) >= _CHALLENGES_MOST:
+            del self._challenges[next(iter(self._challenges))]
         challenges = parse_challenges(headers)
         for scheme in ("bearer", "basic"):
             for challenge in challenges:
                 if challenge.scheme == scheme:
-                    self._challenges[endpoint.host] = challenge
+                    self._challenges[place] = challenge
                     return challenge
         return None
 
@@ -141,9 +150,9 @@ class Authorizer:
         basic = _basic(login)
         headers = {"Authorization": basic} if basic else {}
         joint = "&" if "?" in realm else "?"
-        url = f"{realm}{joint}{urlencode(query)}" if query else realm
+        url = f"{realm}{joint}{urlencode(sorted(query))}" if query else realm
         request = self._http.send("GET", url, headers=headers, ssl=endpoint.ssl)
-        return await _read_token("GET", realm, request)
+        return await _read_token("GET", url, request, has_login=bool(login.secret))
 
     async def _post(
         self, endpoint: Endpoint, realm: str, service: str, scopes: Sequence[str], login: Login
@@ -160,20 +169,26 @@ class Authorizer:
         else:
             form |= {"grant_type": "refresh_token", "refresh_token": login.secret}
         request = self._http.send("POST", realm, body=form, ssl=endpoint.ssl)
-        return await _read_token("POST", realm, request)
+        return await _read_token("POST", realm, request, has_login=True)
 
 
 async def _read_token(
-    method: str, realm: str, request: Coroutine[None, None, aiohttp.ClientResponse]
+    method: str,
+    url: str,
+    request: Coroutine[None, None, aiohttp.ClientResponse],
+    *,
+    has_login: bool,
 ) -> BearerToken:
     try:
         async with await request as response:
             if not 200 <= response.status < 400:
-                raise await failures.unexpected(response)
-            body = await read_all(response, _ANSWER_BYTES, f"the token response of {realm}")
+                raise await failures.no_token(response, redact(url), in_detail=has_login)
+            what = f"the token response of {redact(url.partition('?')[0])}"
+            body = await read_all(response, _ANSWER_BYTES, what)
             answer = gojson.unmarshal(body, type=_TokenAnswer)
-    except (aiohttp.ClientError, OSError) as err:
-        raise failures.failed(method, realm, err) from err
+    except (aiohttp.ClientError, OSError, RedirectRefused) as err:
+        request_line = f'{method.capitalize()} "{redact(url)}"'
+        raise failures.no_answer(request_line, err) from err
     except (msgspec.MsgspecError, RecursionError) as err:
         raise CrozeError(f"unable to decode token response: {err}") from err
     value = answer.access_token or answer.token
@@ -182,6 +197,11 @@ async def _read_token(
     if not (value.isascii() and value.isprintable()):
         raise CrozeError("authorization server sent a token that no request can have")
     return BearerToken(value, max(answer.expires_in, 0) or _DEFAULT_LIFETIME_S)
+
+
+def _place(endpoint: Endpoint, scopes: Sequence[str]) -> tuple[str, str]:
+    """The host, and the repository that is asked for first."""
+    return endpoint.host, scopes[0].rpartition(":")[0] if scopes else ""
 
 
 def _basic(login: Login) -> str | None:

@@ -87,6 +87,7 @@ class Repository(Struct, frozen=True):
         push: bool = False,
         also_pull_from: str = "",
         last_host: bool = True,
+        patient: bool = True,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """See `Transport.send`; the token covers this repository."""
         actions = "pull,push" if push else "pull"
@@ -94,7 +95,7 @@ class Repository(Struct, frozen=True):
         if also_pull_from:
             scopes.append(f"repository:{also_pull_from}:pull")
         request = RegistryRequest(
-            method, url, headers or {}, scopes, self.credentials, body, last_host
+            method, url, headers or {}, scopes, self.credentials, body, last_host, patient
         )
         async with self.registry.transport.send(endpoint, request) as response:
             yield response

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import re
+import socket
 import ssl
+from collections.abc import Collection, Mapping
+from pathlib import Path
 
-from croze.errors import CrozeError, NotFound, PermissionDenied, Unavailable
+from croze.errors import Corrupted, CrozeError, NotFound, PermissionDenied, Unavailable
 from croze.files.settings import parse_json
 from croze.http.lazy import aiohttp
 
-_LACKS_BLOBS = "manifest blob unknown"
+RESOLV_CONF = Path("/etc/resolv.conf")
+_NAMESERVER = re.compile(r"^nameserver[ \t]+([0-9a-fA-F.:]+)", re.M)
+_NOT_OPENED = "httpReadSeeker: failed open"
+_BODY_BYTES = 64000
+_SHOWN_BYTES = 256
+_MEANINGS = {
+    "UNKNOWN": "unknown error",
+    "UNSUPPORTED": "The operation is unsupported.",
+    "UNAUTHORIZED": "authentication required",
+    "DENIED": "requested access to the resource is denied",
+    "UNAVAILABLE": "service unavailable",
+    "TOOMANYREQUESTS": "too many requests",
+}
+"""Codes that have a name, with what is not said again of an error that has no more to say
+(containerd `core/remotes/docker/errdesc.go`)."""
+_LACKS_BLOBS = "MANIFEST_BLOB_UNKNOWN"
 """Said of a manifest whose blobs were just taken: by registries that somebody else pushes the same
 blobs to at this moment, or that tell their parts of it late."""
 _X509 = {
@@ -20,63 +40,123 @@ _X509 = {
 
 
 class UnexpectedStatus(CrozeError):
-    """The registry answered with a status that nobody asked for."""
+    """The registry answered with a status that nobody asked for; `codes` are those of the errors in
+    its body."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, codes: Collection[str] = ()) -> None:
         super().__init__(message)
         self.status = status
+        self.codes = codes
 
 
 class AccessRefused(PermissionDenied):
     """The credentials (or none) are not enough."""
 
 
-class RequestFailed(Unavailable):
-    """No answer. `again` says whether asking again may help."""
+class TokenRefused(AccessRefused):
+    """Nor is the token that was given for them."""
 
-    def __init__(self, message: str, *, again: bool, tls: bool = False) -> None:
+
+class RequestFailed(Unavailable):
+    """No answer. `again` says whether asking again may help, `soon` whether that may be at once."""
+
+    def __init__(self, message: str, *, again: bool, tls: bool = False, soon: bool = False) -> None:
         super().__init__(message)
         self.again = again
         self.tls = tls
+        self.soon = soon
+
+
+class BrokenOff(RequestFailed):
+    """An answer that has begun, and does not end."""
 
 
 def retriable(err: BaseException) -> bool:
     """Whether a later attempt may succeed."""
     if isinstance(err, UnexpectedStatus):
-        return err.status >= 500 or _LACKS_BLOBS in str(err)
+        return err.status >= 500 or _LACKS_BLOBS in err.codes
     return isinstance(err, RequestFailed) and err.again
 
 
-async def unexpected(response: aiohttp.ClientResponse) -> CrozeError:
-    """The error for an answer, with what the registry says about it."""
-    url = response.url.with_query(None)
-    text = (
-        f"unexpected status from {response.method} request to {url}: "
-        f"{response.status} {response.reason}"
-    )
-    try:
-        errors = _registry_errors((await response.content.read(64000)).decode("utf-8", "replace"))
-    except (aiohttp.ClientError, OSError):
-        errors = ""
-    text = f"{text}\n{errors}" if errors else text
-    if response.status == 403:
-        return AccessRefused(text)
-    return UnexpectedStatus(text, response.status)
+async def unexpected(response: aiohttp.ClientResponse, body: bytes | None = None) -> CrozeError:
+    """The error for an answer, with what the registry says about it: in its body, or in that of
+    another answer."""
+    text = status_line(response, _shown_url(response))
+    errors = _registry_errors(await body_of(response) if body is None else body)
+    lines = [_registry_error(each) for each in errors]
+    codes = [str(each.get("code") or "") for each in errors]
+    return _of_status("\n".join([text, *_listed(lines)]), response.status, codes)
 
 
-def _registry_errors(body: str) -> str:
-    """`{"errors": [{"code", "message"}]}` (OCI distribution-spec, error codes)."""
+async def no_token(response: aiohttp.ClientResponse, url: str, *, in_detail: bool) -> CrozeError:
+    """The error for an answer of a token server; `in_detail` with what it says, for who has given
+    it a login (BuildKit `util/errutil`)."""
+    text, body = status_line(response, url), await body_of(response)
+    errors = _registry_errors(body)
+    if in_detail and errors:
+        text = "\n".join(_listed([_registry_error(each, in_detail=True) for each in errors]))
+    elif in_detail and body:
+        text = f"{text}: {_details(body)}"
+    return _of_status(text, response.status)
+
+
+def _of_status(text: str, status: int, codes: Collection[str] = ()) -> CrozeError:
+    return AccessRefused(text) if status == 403 else UnexpectedStatus(text, status, codes)
+
+
+def _listed(lines: list[str]) -> list[str]:
+    return ["errors:", *lines, ""] if len(lines) > 1 else lines
+
+
+def _details(body: bytes) -> str:
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+        if details := parse_json(body.decode("utf-8", "replace"))["details"]:
+            return str(details)
+    rest = len(body) - _SHOWN_BYTES
+    more = f"... ({rest} bytes truncated)" if rest > 0 else ""
+    return body[:_SHOWN_BYTES].decode("utf-8", "replace") + more
+
+
+def status_line(response: aiohttp.ClientResponse, url: str) -> str:
+    """What is said of an answer that nobody asked for."""
+    status = f"{response.status} {response.reason}".rstrip()
+    return f"unexpected status from {response.method} request to {url}: {status}"
+
+
+def _shown_url(response: aiohttp.ClientResponse) -> str:
+    """Without its query, which may be somebody's signature, but for what a mirror stands for."""
+    asked = [part for part in response.url.raw_query_string.split("&") if part.startswith("ns=")]
+    return "?".join([str(response.url.with_query(None)), *asked[:1]])
+
+
+async def body_of(response: aiohttp.ClientResponse) -> bytes:
+    """The beginning of what an answer says, as far as it comes."""
+    body = b""
+    with contextlib.suppress(aiohttp.ClientError, OSError):
+        while len(body) < _BODY_BYTES and (
+            piece := await response.content.read(_BODY_BYTES - len(body))
+        ):
+            body += piece
+    return body
+
+
+def _registry_errors(body: bytes) -> list[Mapping[str, object]]:
+    """`{"errors": [{"code", "message", "detail"}]}` (OCI distribution-spec, error codes)."""
     try:
-        listed = parse_json(body)["errors"]
-        lines = [
-            f"{str(e.get('code', 'unknown')).lower().replace('_', ' ')}: {e.get('message', '')}"
-            for e in listed
-        ]
+        listed = parse_json(body.decode("utf-8", "replace"))["errors"]
+        return [each for each in listed if isinstance(each, Mapping)]
     except (ValueError, TypeError, KeyError, AttributeError):
-        return ""
-    if len(lines) < 2:
-        return "".join(lines)
-    return "errors:\n" + "".join(f"{line}\n" for line in lines)
+        return []
+
+
+def _registry_error(error: Mapping[str, object], *, in_detail: bool = False) -> str:
+    code = str(error.get("code") or "")
+    code = code if code in _MEANINGS else "UNKNOWN"
+    message, detail = str(error.get("message") or ""), error.get("detail")
+    if detail is None and message in ("", _MEANINGS[code]):
+        return code.lower()
+    more = f" - {detail}" if in_detail and detail and isinstance(detail, str) else ""
+    return f"{code.lower()}: {message}{more}"
 
 
 def not_found(ref: object) -> NotFound:
@@ -90,25 +170,57 @@ def failed(method: str, url: str, err: Exception) -> RequestFailed:
 
 def no_answer(request_line: str, err: Exception) -> RequestFailed:
     """The error for a request without an answer, which is called by its own line."""
-    return RequestFailed(f"{request_line}: {reason(err)}", again=_again(err), tls=_is_tls(err))
+    soon = isinstance(err, aiohttp.ServerDisconnectedError)
+    text = f"{request_line}: {reason(err)}"
+    return RequestFailed(text, again=_again(err), tls=_is_tls(err), soon=soon)
+
+
+def broken_off(url: str, err: Exception) -> BrokenOff:
+    """The error for an answer that has begun, and does not end."""
+    failure = failed("GET", url, err)
+    return BrokenOff(str(failure), again=failure.again)
+
+
+def not_opened(err: CrozeError) -> CrozeError:
+    """What a content's reader says that got none of it."""
+    has_begun = isinstance(err, BrokenOff | Corrupted)
+    return err if has_begun else err.wrap(_NOT_OPENED)
+
+
+def is_not_opened(err: CrozeError) -> bool:
+    """Whether `not_opened` has made this."""
+    return str(err).startswith(_NOT_OPENED)
 
 
 def reason(err: Exception) -> str:
     if isinstance(err, aiohttp.ClientConnectorDNSError):
-        return f"dial tcp: lookup {err.host}: no such host"
+        return _lookup_failed(err.host, err.os_error)
     if isinstance(err, ssl.SSLError | aiohttp.ClientSSLError):
         if "WRONG_VERSION_NUMBER" in str(err) or "HTTP_REQUEST" in str(err):
             return "http: server gave HTTP response to HTTPS client"
         return f"tls: {_tls_reason(err)}"
     if isinstance(err, aiohttp.ClientConnectorError):
         return f"dial tcp {err.host}:{err.port}: connect: {_errno_text(err.os_error)}"
-    if isinstance(err, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
+    if isinstance(err, aiohttp.ServerDisconnectedError):
+        return "EOF" if isinstance(err.message, str) else "unexpected EOF"
+    if isinstance(err, aiohttp.ClientPayloadError):
         return "unexpected EOF"
     if isinstance(err, TimeoutError):
         return "i/o timeout"
     if isinstance(err, OSError):
         return _errno_text(err)
     return str(err) or type(err).__name__
+
+
+def _lookup_failed(host: str, err: OSError) -> str:
+    """As Go's own resolver tells it, which asks the name server that is named first."""
+    why = "server misbehaving" if err.errno == socket.EAI_AGAIN else "no such host"
+    server = ""
+    with contextlib.suppress(OSError, IndexError):
+        names = _NAMESERVER.findall(RESOLV_CONF.read_text("utf-8", "replace"))
+        server = f"[{names[0]}]" if ":" in names[0] else names[0]
+    asked = f" on {server}:53" if server else ""
+    return f"dial tcp: lookup {host}{asked}: {why}"
 
 
 def _tls_reason(err: Exception) -> str:
@@ -143,6 +255,6 @@ def _again(err: Exception) -> bool:
         return False
     if isinstance(err, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
         return isinstance(err, aiohttp.ClientConnectorError) and (
-            err.os_error.errno in (errno.ECONNRESET, errno.ETIMEDOUT)
+            err.os_error.errno in (errno.ECONNRESET, errno.ETIMEDOUT, socket.EAI_AGAIN)
         )
     return isinstance(err, aiohttp.ClientError | OSError | TimeoutError)

@@ -11,6 +11,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlencode
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -54,7 +55,7 @@ class Endpoint(Struct, frozen=True):
 
     def url(self, path: str) -> str:
         """The URL of `path` below `/v2`, e.g. `library/busybox/manifests/latest`."""
-        query = f"?ns={self.namespace}" if self.namespace else ""
+        query = "?" + urlencode({"ns": self.namespace}) if self.namespace else ""
         return f"{self.scheme}://{self.host}{self.path}/{path}{query}"
 
     def plain(self) -> Endpoint:

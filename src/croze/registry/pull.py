@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from croze.aio.threads import finish, start_in_thread
 from croze.errors import Corrupted, CrozeError, NotFound
-from croze.http.daemon import is_delimited
+from croze.http.daemon import is_all_of
 from croze.http.encodings import decoded, decoders
 from croze.http.lazy import aiohttp
 from croze.image import descriptor as media
@@ -20,8 +21,10 @@ from croze.registry.client import Repository
 from croze.registry.hosts import Endpoint
 
 MAX_MANIFEST_BYTES = 8 << 20
+_MANIFESTS = media.MANIFEST_TYPES | media.INDEX_TYPES
 _WRITE_BYTES = 1 << 20
 _BROKEN_OFF_MOST = 3
+_NO_TOKEN = "failed to authorize"
 T = TypeVar("T")
 
 ACCEPT = ", ".join(
@@ -41,8 +44,16 @@ async def resolve(repo: Repository) -> Descriptor:
 
 
 async def fetch_root(repo: Repository) -> tuple[Descriptor, bytes]:
-    """What the reference names now, with its bytes, in one request: for who wants both."""
-    return await _first_of(repo, _fetch_root_at)
+    """What the reference names now, with its bytes, in one request: for who wants both. Where that
+    fails, as others ask: by HEAD for the name, which registries count less, and for what it names.
+    What is told then has the words that are known for it."""
+    try:
+        return await _first_of(repo, _glance_at)
+    except failures.TokenRefused:
+        raise
+    except (failures.AccessRefused, failures.UnexpectedStatus, failures.RequestFailed):
+        descriptor = await resolve(repo)
+        return descriptor, await fetch_manifest(repo, descriptor)
 
 
 async def _first_of(
@@ -55,16 +66,14 @@ async def _first_of(
     for endpoint in hosts:
         try:
             return await ask(repo, endpoint, endpoint is hosts[-1])
-        except failures.RequestFailed as err:
-            ranked = max(ranked, (1, err), key=lambda pair: pair[0])
-        except failures.AccessRefused as err:
+        except failures.TokenRefused as err:
             denied = "pull access denied, repository does not exist or may require authorization"
-            shown = err if str(err).startswith("unexpected") else err.wrap(denied)
-            ranked = max(ranked, (1, shown), key=lambda pair: pair[0])
+            ranked = max(ranked, (1, err.wrap(denied)), key=lambda pair: pair[0])
         except NotFound:
             ranked = max(ranked, (2, failures.not_found(ref)), key=lambda pair: pair[0])
         except CrozeError as err:
-            ranked = max(ranked, (3, err), key=lambda pair: pair[0])
+            no_answer = isinstance(err, failures.RequestFailed) or str(err).startswith(_NO_TOKEN)
+            ranked = max(ranked, (1 if no_answer else 3, err), key=lambda pair: pair[0])
     raise ranked[1]
 
 
@@ -73,6 +82,8 @@ async def _resolve_at(repo: Repository, endpoint: Endpoint, last: bool) -> Descr
     url = repo.url(endpoint, f"manifests/{ref.digest or ref.tag}")
     headers = {"Accept": ACCEPT}
     async with repo.send(endpoint, "HEAD", url, headers=headers, last_host=last) as response:
+        if response.status == 403:
+            raise await refused(repo, endpoint, response, url)
         if response.status != 405:
             await _check(response, ref)
             digest = ref.digest or response.headers.get("Docker-Content-Digest", "")
@@ -82,25 +93,49 @@ async def _resolve_at(repo: Repository, endpoint: Endpoint, last: bool) -> Descr
     return (await _fetch_root_at(repo, endpoint, last))[0]
 
 
+async def refused(
+    repo: Repository,
+    endpoint: Endpoint,
+    head: aiohttp.ClientResponse,
+    url: str,
+    *,
+    push: bool = False,
+) -> CrozeError:
+    """The error for a refusal to answer HEAD, with what the host says to GET."""
+    body, headers = b"", {"Accept": ACCEPT}
+    with suppress(CrozeError):
+        async with repo.send(
+            endpoint, "GET", url, headers=headers, push=push, last_host=False
+        ) as response:
+            body = await failures.body_of(response) if response.status == 403 else b""
+    return await failures.unexpected(head, body)
+
+
+async def _glance_at(repo: Repository, endpoint: Endpoint, last: bool) -> tuple[Descriptor, bytes]:
+    return await _fetch_root_at(repo, endpoint, last, patient=False)
+
+
 async def _fetch_root_at(
-    repo: Repository, endpoint: Endpoint, last: bool
+    repo: Repository, endpoint: Endpoint, last: bool, *, patient: bool = True
 ) -> tuple[Descriptor, bytes]:
     """An answer that breaks off is asked for again, soon: it was about to come."""
     for _ in range(_BROKEN_OFF_MOST):
         try:
-            return await _try_root_at(repo, endpoint, last)
-        except _BrokenOff:
+            return await _try_root_at(repo, endpoint, last, patient)
+        except failures.BrokenOff:
             pass
-    return await _try_root_at(repo, endpoint, last)
+    return await _try_root_at(repo, endpoint, last, patient)
 
 
 async def _try_root_at(
-    repo: Repository, endpoint: Endpoint, last: bool
+    repo: Repository, endpoint: Endpoint, last: bool, patient: bool
 ) -> tuple[Descriptor, bytes]:
     ref = repo.ref.tagged()
     url = repo.url(endpoint, f"manifests/{ref.digest or ref.tag}")
     headers = {"Accept": ACCEPT}
-    async with repo.send(endpoint, "GET", url, headers=headers, last_host=last) as response:
+    async with repo.send(
+        endpoint, "GET", url, headers=headers, last_host=last, patient=patient
+    ) as response:
         await _check(response, ref)
         data = await _read(response, url)
         descriptor = manifests.describe(data, _media_type(response))
@@ -122,22 +157,29 @@ async def fetch_manifest(repo: Repository, descriptor: Descriptor) -> bytes:
                 error = err if not failures.retriable(error) else error
             except CrozeError as err:
                 error = err
-        raise error
+        raise _not_opened(error, descriptor)
 
     return await repo.registry.transport.with_retries(attempt)
 
 
 async def _small(repo: Repository, endpoint: Endpoint, descriptor: Descriptor) -> bytes:
-    media_types = media.MANIFEST_TYPES | media.INDEX_TYPES
     first, second = ("manifests", "blobs")
-    if descriptor.media_type not in media_types:
+    if descriptor.media_type not in _MANIFESTS:
         first, second = second, first
     try:
         return await get_small(repo, endpoint, f"{first}/{descriptor.digest}")
     except NotFound:
-        if descriptor.media_type in media_types:
+        if descriptor.media_type in _MANIFESTS:
             raise
         return await get_small(repo, endpoint, f"{second}/{descriptor.digest}")
+
+
+def _not_opened(error: CrozeError, descriptor: Descriptor) -> CrozeError:
+    """What is told of a content of which nothing came: a blob that no host has, or why not."""
+    if isinstance(error, NotFound) and descriptor.media_type not in _MANIFESTS:
+        what = f"content descriptor {descriptor.digest} ({descriptor.media_type}) from remote"
+        error = failures.not_found(f"could not fetch {what}")
+    return failures.not_opened(error)
 
 
 def _verified(data: bytes, descriptor: Descriptor) -> bytes:
@@ -153,12 +195,8 @@ async def get_small(repo: Repository, endpoint: Endpoint, path: str) -> bytes:
     """A manifest or the like, as one host has it, not verified. Raises `NotFound`."""
     url = repo.url(endpoint, path)
     async with repo.send(endpoint, "GET", url, headers={"Accept": ACCEPT}) as response:
-        await _check(response, f"content at {url}")
+        await _check(response, f"content at {url} not found")
         return await _read(response, url)
-
-
-class _BrokenOff(failures.RequestFailed):
-    """An answer that has begun, and does not end."""
 
 
 async def _read(response: aiohttp.ClientResponse, url: str) -> bytes:
@@ -169,8 +207,7 @@ async def _read(response: aiohttp.ClientResponse, url: str) -> bytes:
             if len(data) > MAX_MANIFEST_BYTES:
                 raise NotFound(f"rejecting manifest over {MAX_MANIFEST_BYTES} bytes: {url}")
     except (aiohttp.ClientError, OSError) as err:
-        failure = failures.failed("GET", url, err)
-        raise _BrokenOff(str(failure), again=failure.again) from err
+        raise failures.broken_off(url, err) from err
     return bytes(data)
 
 
@@ -225,7 +262,7 @@ async def fetch_blob(
     progress = _Progress(descriptor, write, counter)
 
     async def attempt() -> None:
-        error: CrozeError = failures.not_found(f"could not fetch content {descriptor.digest}")
+        error: CrozeError = failures.not_found("content")
         for endpoint in repo.endpoints():
             try:
                 await _stream(repo, endpoint, progress)
@@ -234,7 +271,8 @@ async def fetch_blob(
                 error = err if not failures.retriable(error) else error
             except CrozeError as err:
                 error = err
-        raise error
+        error = _not_opened(error, descriptor)
+        raise error if isinstance(error, Corrupted) else error.wrap("failed to copy")
 
     async with repo.slot:
         await repo.registry.transport.with_retries(attempt, log)
@@ -283,25 +321,21 @@ async def _stream(repo: Repository, endpoint: Endpoint, progress: _Progress) -> 
     is_part = progress.done and not progress.is_encoded
     headers = {"Range": f"bytes={progress.done}-"} if is_part else {}
     async with repo.send(endpoint, "GET", url, headers=headers) as response:
-        await _check(response, f"content at {url}")
+        await _check(response, f"content at {url} not found")
         progress.is_encoded = bool(decoders(_encoding(response)))
         if progress.is_encoded and response.status == 206:
             trouble = "unhandled part of an encoded body"
-            raise failures.RequestFailed(
-                f'failed to do request: Get "{url}": {trouble}', again=True
-            )
+            raise failures.BrokenOff(f'failed to do request: Get "{url}": {trouble}', again=True)
         skip = progress.done if response.status != 206 else 0
         try:
             await _copy(response, progress, skip, url)
         finally:
             await progress.settle()
-        is_all = is_delimited(response)
+        is_all = is_all_of(response)
     if progress.done != descriptor.size:
         if is_all:
             raise short_read(descriptor, progress.done)
-        raise failures.RequestFailed(
-            f'failed to do request: Get "{url}": unexpected EOF', again=True
-        )
+        raise failures.BrokenOff(f'failed to do request: Get "{url}": unexpected EOF', again=True)
 
 
 def short_read(descriptor: Descriptor, size_bytes: int) -> Corrupted:
@@ -323,5 +357,5 @@ async def _copy(response: aiohttp.ClientResponse, progress: _Progress, skip: int
                 buffer.clear()
     except (aiohttp.ClientError, OSError) as err:
         await progress.take(bytes(buffer))
-        raise failures.failed("GET", url, err) from err
+        raise failures.broken_off(url, err) from err
     await progress.take(bytes(buffer))

@@ -21,7 +21,7 @@ from croze.registry import failures
 from croze.registry.client import Repository
 from croze.registry.credentials import Anonymous
 from croze.registry.hosts import Endpoint
-from croze.registry.pull import ACCEPT
+from croze.registry.pull import ACCEPT, refused
 
 _CHUNK_BYTES = 1 << 20
 _DENIED = "push access denied, repository does not exist or may require authorization"
@@ -104,7 +104,8 @@ async def push_manifest(
 
 
 def _denied(err: failures.AccessRefused) -> CrozeError:
-    return err if str(err).startswith(("unexpected", _DENIED)) else err.wrap(_DENIED)
+    is_told = not isinstance(err, failures.TokenRefused) or str(err).startswith(_DENIED)
+    return err if is_told else err.wrap(_DENIED)
 
 
 def _check_digest(response: aiohttp.ClientResponse, expected: str) -> None:
@@ -120,6 +121,8 @@ async def _exists(repo: Repository, endpoint: Endpoint, path: str) -> bool:
     async with repo.send(endpoint, "HEAD", url, headers=headers, push=True) as response:
         if response.status == 404:
             return False
+        if response.status == 403:
+            raise await refused(repo, endpoint, response, url, push=True)
         if response.status > 299:
             raise await failures.unexpected(response)
         return True

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.errors import CrozeError
 from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
+from croze.http.redirects import RedirectRefused
 from croze.registry import failures
 from croze.registry.auth import Authorizer
 from croze.registry.credentials import Credentials
@@ -21,6 +23,7 @@ T = TypeVar("T")
 Body = Callable[[], AsyncIterator[bytes]] | bytes | None
 
 _ATTEMPTS = 5
+_SOON_S = 0.05
 _BUSY = (408, 429)
 _BROKEN = (500, 503, 504)
 
@@ -45,6 +48,8 @@ class RegistryRequest(Struct, frozen=True):
     body: Body = None
     last_host: bool = True
     """Broken answers are asked for once more, as no other host will be tried."""
+    patient: bool = True
+    """Busy hosts are asked again, too; who is not patient has something else to ask then."""
 
 
 class Transport:
@@ -75,14 +80,21 @@ class Transport:
         tokens = seen_broken = 0
         for attempt in range(_ATTEMPTS):
             header = await self._auth.header(endpoint, request.scopes, request.credentials)
-            response = await self._once(endpoint, request, header)
+            try:
+                response = await self._once(endpoint, request, header)
+            except failures.RequestFailed as err:
+                may_repeat = err.soon and request.body is None and _may_repeat(request)
+                if not may_repeat or attempt + 1 == _ATTEMPTS:
+                    raise
+                await asyncio.sleep(_SOON_S)
+                continue
             if response.status == 401 and attempt + 1 < _ATTEMPTS:
                 if not await self._learned(endpoint, request, response, header, tokens):
                     return response
                 tokens += header is not None
-            elif response.status in _BUSY and attempt + 1 < _ATTEMPTS:
+            elif response.status in _BUSY and request.patient and attempt + 1 < _ATTEMPTS:
                 await asyncio.sleep(_retry_after(response, self.retry.first_s))
-            elif response.status in _BROKEN and request.last_host and not seen_broken:
+            elif response.status in _BROKEN and _may_repeat(request) and not seen_broken:
                 seen_broken = 1
             else:
                 return response
@@ -98,7 +110,8 @@ class Transport:
         tokens: int,
     ) -> bool:
         """Whether another attempt can be authorised better than the one that got this 401."""
-        challenge = self._auth.learn(endpoint, response.headers.getall("WWW-Authenticate", []))
+        told = response.headers.getall("WWW-Authenticate", [])
+        challenge = self._auth.learn(endpoint, request.scopes, told)
         if challenge is None:
             return False
         if challenge.scheme == "basic":
@@ -108,7 +121,7 @@ class Transport:
             self._auth.forget_tokens(endpoint)
         if tokens and (error := challenge.parameters.get("error")):
             response.release()
-            raise failures.AccessRefused(f"server message: {error}: authorization failed")
+            raise failures.TokenRefused(f"server message: {error}: authorization failed")
         return tokens < 2
 
     async def _once(
@@ -129,7 +142,7 @@ class Transport:
                 ssl=endpoint.ssl,
                 redirects=request.method in ("GET", "HEAD"),
             )
-        except (aiohttp.ClientError, OSError) as err:
+        except (aiohttp.ClientError, OSError, RedirectRefused) as err:
             failure = failures.failed(request.method, request.url, err)
             if endpoint.plain_fallback and _try_plain(failure, endpoint):
                 self._plain.add(endpoint.host)
@@ -164,16 +177,12 @@ async def with_retries(
 
 
 def _plain(request: RegistryRequest) -> RegistryRequest:
-    url = "http" + request.url.removeprefix("https").removeprefix("http")
-    return RegistryRequest(
-        request.method,
-        url,
-        request.headers,
-        request.scopes,
-        request.credentials,
-        request.body,
-        request.last_host,
-    )
+    return replace(request, url="http" + request.url.removeprefix("https").removeprefix("http"))
+
+
+def _may_repeat(request: RegistryRequest) -> bool:
+    """Whether what may be a whim of the host is looked at twice: there is nothing else to ask."""
+    return request.last_host and request.patient
 
 
 def _try_plain(failure: failures.RequestFailed, endpoint: Endpoint) -> bool:

@@ -18,6 +18,7 @@ from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image import reference
 from croze.image.descriptor import Descriptor
+from croze.registry.failures import is_not_opened
 from croze.remotecache import annotated
 from croze.remotecache import config as configs
 from croze.remotecache.beside import OpenedCache, travels_beside
@@ -81,6 +82,8 @@ class Importer(Struct, frozen=True):
             provider = self._provider(kind, attrs, session)
             root, data = await provider.root(sessions)
         except CrozeError as err:
+            if is_not_opened(err):  # the name has been resolved
+                raise
             raise err.wrap(f"failed to configure {kind} cache importer") from None
         async with step(progress, f"inferred cache manifest type: {root.media_type}"):
             cache = await _Reader(provider, sessions).read(data)

@@ -7,9 +7,11 @@ import posixpath
 import secrets
 import stat
 import tempfile
+from pathlib import Path
 
 from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest, NotFound
+from croze.files.atomic import write_atomically
 from croze.fs.remove import remove_tree
 from croze.sources.git_cli import Git, GitFailed, is_commit
 from croze.sources.git_options import GitCommit, GitOptions
@@ -99,6 +101,7 @@ async def _update_submodules(git: Git, shown: str) -> None:
 async def _bring_submodules(git: Git) -> None:
     update = ("submodule", "update", "--init", "--recursive", "--depth=1")
     modules = os.path.join(git.git_dir, "modules")
+    await in_thread(_forget_submodules, git.git_dir)
     if not os.path.exists(modules):
         await git.run(*update)
         return
@@ -109,6 +112,30 @@ async def _bring_submodules(git: Git) -> None:
         await git.run("submodule", "deinit", "--all", "--force")
         await in_thread(remove_tree, modules)
         await git.run(*update)
+
+
+def _forget_submodules(git_dir: str) -> None:
+    """git notes, under their names, whether and how submodules are updated, and asks no later
+    commit: one that says "not at all" would speak for all."""
+    _forget_in(os.path.join(git_dir, "config"))
+    for folder, names, files in os.walk(os.path.join(git_dir, "modules")):
+        if "config" in files and "HEAD" in files:
+            _forget_in(os.path.join(folder, "config"))
+            names[:] = {"modules"}.intersection(names)
+
+
+def _forget_in(config: str) -> None:
+    """git writes a section's name, and each of its values, on a line of its own (git-config)."""
+    lines = Path(config).read_bytes().splitlines(keepends=True)
+    kept: list[bytes] = []
+    is_kept = True
+    for line in lines:
+        if line.startswith(b"["):
+            is_kept = not line.startswith(b"[submodule ")
+        if is_kept:
+            kept.append(line)
+    if kept != lines:
+        write_atomically(Path(config), b"".join(kept))
 
 
 def _lift(place: str, subdir: str, target: str) -> None:

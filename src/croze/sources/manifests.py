@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct, field
@@ -16,8 +17,11 @@ from croze.image import manifest as manifests
 from croze.image import platform as platforms
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Matcher, Platform
+from croze.registry.failures import is_not_opened
 from croze.sources.content import ImageContents
 from croze.store.contract import BlobStore, LayerBlob
+
+T = TypeVar("T")
 
 INDEXES_MOST = 32
 """That are looked into for one image: real ones have one or two."""
@@ -45,7 +49,7 @@ class _ManifestReader(Struct, frozen=True):
     read_now: dict[str, bytes] = field(default_factory=dict)
 
     async def root(self) -> Descriptor:
-        root, data = await self.provider.root(self.sessions)
+        root, data = await _copied(self.provider.root(self.sessions))
         manifests.check_supported(root.media_type)
         self._keep(root, data)
         return root
@@ -53,12 +57,23 @@ class _ManifestReader(Struct, frozen=True):
     async def read(self, descriptor: Descriptor) -> bytes:
         digest = descriptor.digest
         if digest not in self.read_now and not self.blobs.has(digest):
-            self._keep(descriptor, await self.provider.read(descriptor, self.sessions))
+            data = await _copied(self.provider.read(descriptor, self.sessions))
+            self._keep(descriptor, data)
         return self.read_now[digest] if digest in self.read_now else self.blobs.read(digest)
 
     def _keep(self, descriptor: Descriptor, data: bytes) -> None:
         self.read_now[descriptor.digest] = data
         self.writes.create_task(self.blobs.put(data))
+
+
+async def _copied(reading: Awaitable[T]) -> T:
+    """What was read; or why nothing could be, as who copies contents tells it."""
+    try:
+        return await reading
+    except CrozeError as err:
+        if not is_not_opened(err):
+            raise
+        raise err.wrap("failed to copy") from None
 
 
 async def pull_manifests(

@@ -26,7 +26,7 @@ from croze.errors import (
     os_message,
 )
 from croze.files.redact import MASK, redact
-from croze.http.daemon import HttpClient, is_delimited
+from croze.http.daemon import HttpClient, is_all_of
 from croze.http.lazy import aiohttp
 from croze.image.descriptor import Descriptor
 from croze.registry import failures
@@ -292,7 +292,7 @@ class ObjectSender(Struct, frozen=True):
                 await reading.take(data[skip:] if skip else data)
                 skip = max(0, skip - len(data))
             await reading.end()
-            is_all = is_delimited(response)
+            is_all = is_all_of(response)
         if reading.done != reading.blob.size:
             if is_all:
                 raise short_read(reading.blob, reading.done)
