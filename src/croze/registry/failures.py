@@ -125,8 +125,9 @@ def status_line(response: aiohttp.ClientResponse, url: str) -> str:
 
 def _shown_url(response: aiohttp.ClientResponse) -> str:
     """Without its query, which may be somebody's signature, but for what a mirror stands for."""
-    asked = [part for part in response.url.raw_query_string.split("&") if part.startswith("ns=")]
-    return "?".join([str(response.url.with_query(None)), *asked[:1]])
+    parts = response.url.raw_query_string.split("&")
+    namespaces = [part for part in parts if part.startswith("ns=")]
+    return "?".join([str(response.url.with_query(None)), *namespaces[:1]])
 
 
 async def body_of(response: aiohttp.ClientResponse) -> bytes:
@@ -219,8 +220,8 @@ def _lookup_failed(host: str, err: OSError) -> str:
     with contextlib.suppress(OSError, IndexError):
         names = _NAMESERVER.findall(RESOLV_CONF.read_text("utf-8", "replace"))
         server = f"[{names[0]}]" if ":" in names[0] else names[0]
-    asked = f" on {server}:53" if server else ""
-    return f"dial tcp: lookup {host}{asked}: {why}"
+    where = f" on {server}:53" if server else ""
+    return f"dial tcp: lookup {host}{where}: {why}"
 
 
 def _tls_reason(err: Exception) -> str:

@@ -110,8 +110,8 @@ class Transport:
         tokens: int,
     ) -> bool:
         """Whether another attempt can be authorised better than the one that got this 401."""
-        told = response.headers.getall("WWW-Authenticate", [])
-        challenge = self._auth.learn(endpoint, request.scopes, told)
+        headers = response.headers.getall("WWW-Authenticate", [])
+        challenge = self._auth.learn(endpoint, request.scopes, headers)
         if challenge is None:
             return False
         if challenge.scheme == "basic":

@@ -127,15 +127,15 @@ def _forget_submodules(git_dir: str) -> None:
 def _forget_in(config: str) -> None:
     """git writes a section's name, and each of its values, on a line of its own (git-config)."""
     lines = Path(config).read_bytes().splitlines(keepends=True)
-    kept: list[bytes] = []
+    others: list[bytes] = []
     is_kept = True
     for line in lines:
         if line.startswith(b"["):
             is_kept = not line.startswith(b"[submodule ")
         if is_kept:
-            kept.append(line)
-    if kept != lines:
-        write_atomically(Path(config), b"".join(kept))
+            others.append(line)
+    if others != lines:
+        write_atomically(Path(config), b"".join(others))
 
 
 def _lift(place: str, subdir: str, target: str) -> None:
