@@ -10,7 +10,7 @@ from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.cache_filters import parse_filters
 from croze.cli.daemon import with_clients
 from croze.cli.flags import Flags, UsageError
-from croze.cli.format import formatted, is_table
+from croze.cli.format import is_table, print_formatted
 from croze.cli.table import age
 from croze.errors import InvalidRequest
 from croze.gotypes.sizes import human_size as size
@@ -89,9 +89,10 @@ def run(argv: Sequence[str], common: Common) -> int:
     ]
     items = [fields(record, marked=is_table(format)) for record in records]
     if format == "json":
-        print("\n".join(map(_json, items)))
+        for item in items:
+            print(_json(item))
     else:
-        print(formatted(format, items, HEADERS))
+        print_formatted(format, items, HEADERS)
     if format in (TABLE, PRETTY) and not args.filter:
         print(totals(records))
     return 0

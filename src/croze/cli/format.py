@@ -9,7 +9,7 @@ Source: docker/cli `cli/command/formatter`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from croze.errors import InvalidRequest
 from croze.gotypes.tabwriter import align
@@ -39,6 +39,13 @@ def formatted(
         return "\n".join(lines)
     head = _rendered(template, Fields(headers, "header"))
     return align("\n".join([head, *lines]), min_width=_MIN_WIDTH, padding=_PADDING)
+
+
+def print_formatted(format: str, items: Sequence[Fields], headers: Mapping[str, str]) -> None:
+    """Print items as `formatted` has them; not even an empty line if there are none."""
+    text = formatted(format, items, headers)
+    if items or is_table(format):
+        print(text)
 
 
 def _rendered(template: str, item: Fields) -> str:

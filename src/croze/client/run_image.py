@@ -7,11 +7,12 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from croze.aio.interrupts import ENOUGH, TOGETHER_S
 from croze.api import engine_pb2
 from croze.client.engine import EngineClient
 
@@ -59,11 +60,16 @@ def start_message(options: RunOptions) -> engine_pb2.RunStart:
 
 
 async def run_image(client: Client, options: RunOptions) -> int:
-    """Carry the streams and signals until the container ends; its exit code."""
+    """Carry the streams and signals until the container ends; its exit code. Raises
+    `KeyboardInterrupt` for who has asked often enough: the daemon kills the container then."""
     outgoing: Outgoing = asyncio.Queue(maxsize=16)
     outgoing.put_nowait(engine_pb2.RunRequest(start=start_message(options)))
     code = 1
-    with forwarding_signals(outgoing), reading_stdin(outgoing, options.interactive):
+    with (
+        leaving_at_last() as patience,
+        forwarding_signals(outgoing, patience),
+        reading_stdin(outgoing, options.interactive),
+    ):
         async for response in EngineClient(client.channel).run(drain(outgoing)):
             match response.WhichOneof("message"):
                 case "stdout":
@@ -90,8 +96,44 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
+class InterruptPatience:
+    """How long one waits for a container to heed interrupts, of which its first process may well
+    take no notice: until the third, a second after the second."""
+
+    def __init__(self, leave: Callable[[], object]) -> None:
+        self._leave = leave
+        self._wishes = 0
+        self._last_s = -TOGETHER_S
+
+    @property
+    def is_over(self) -> bool:
+        return self._wishes >= ENOUGH
+
+    def count(self, now_s: float) -> None:
+        """Count an interrupt; of those that come together, one."""
+        if now_s - self._last_s >= TOGETHER_S:
+            self._last_s = now_s
+            self._wishes += 1
+            if self.is_over:
+                self._leave()
+
+
 @contextlib.contextmanager
-def forwarding_signals(outgoing: Outgoing) -> Iterator[None]:
+def leaving_at_last() -> Iterator[InterruptPatience]:
+    """Inside, the task ends when patience does. Raises `KeyboardInterrupt` then."""
+    task = asyncio.current_task()
+    assert task is not None
+    patience = InterruptPatience(task.cancel)
+    try:
+        yield patience
+    except asyncio.CancelledError:
+        if patience.is_over:
+            raise KeyboardInterrupt from None
+        raise
+
+
+@contextlib.contextmanager
+def forwarding_signals(outgoing: Outgoing, patience: InterruptPatience) -> Iterator[None]:
     """Signals and window sizes go to the container."""
     loop = asyncio.get_running_loop()
 
@@ -105,8 +147,13 @@ def forwarding_signals(outgoing: Outgoing) -> Iterator[None]:
             size = engine_pb2.WindowSize(rows=rows, columns=columns)
             send(engine_pb2.RunRequest(resize=size))
 
+    def forward(number: int) -> None:
+        send(engine_pb2.RunRequest(signal=number))
+        if number == signal.SIGINT:
+            patience.count(loop.time())
+
     for number in FORWARDED:
-        loop.add_signal_handler(number, send, engine_pb2.RunRequest(signal=number))
+        loop.add_signal_handler(number, forward, number)
     loop.add_signal_handler(signal.SIGWINCH, resize)
     resize()
     try:

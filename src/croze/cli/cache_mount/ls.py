@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from croze.cli.daemon import with_client
 from croze.cli.flags import Flags
-from croze.cli.format import formatted
+from croze.cli.format import print_formatted
 from croze.cli.table import age
 from croze.gotypes.sizes import human_size as size
 from croze.gotypes.template import Fields
@@ -43,13 +43,16 @@ def run(argv: Sequence[str], common: Common) -> int:
     args = flags.read(argv, common)
     mounts = with_client(common, lambda client: listed(client, ()))
     if args.quiet:
-        print("\n".join(dict.fromkeys(mount.id for mount in mounts)))
+        for id in dict.fromkeys(mount.id for mount in mounts):
+            print(id)
         return 0
     items = [fields(mount) for mount in mounts]
     if args.format == "json":
-        print("\n".join(str(FUNCTIONS["json"](item)) for item in items))
+        for item in items:
+            print(FUNCTIONS["json"](item))
     else:
-        print(formatted(TABLE if args.format in ("", "table") else args.format, items, HEADERS))
+        format = TABLE if args.format in ("", "table") else args.format
+        print_formatted(format, items, HEADERS)
     return 0
 
 
