@@ -97,6 +97,13 @@ def test_the_same_words_and_files(sandbox: Sandbox, command: str) -> None:
     assert files(sandbox) == left_by_them
 
 
+def test_another_builder_of_the_own_ones_name_is_told_of(sandbox: Sandbox) -> None:
+    """It is this one that a name means; the user's own daemon goes on."""
+    sandbox.buildx(SUITE, "ls")
+    assert "has the name croze (remote)" in sandbox.croze("stop", "croze").stderr
+    assert sandbox.croze("images").code == 0
+
+
 def test_inspect_says_the_same(sandbox: Sandbox) -> None:
     sandbox.buildx(SUITE, "ls")
     theirs = buildx(sandbox, "inspect", "croze").stdout

@@ -133,6 +133,19 @@ def test_the_second_signal_does_not(sandbox: Sandbox, busybox: Path) -> None:
     sandbox.daemon = None
 
 
+def test_stopped_again_it_ends_its_builds(sandbox: Sandbox, busybox: Path) -> None:
+    with building(sandbox, busybox, f"sleep {NAP_S}") as client:
+        assert sandbox.daemon is not None
+        sandbox.croze("stop")
+        for _ in turns():  # what comes together counts as one
+            if sandbox.daemon.poll() is not None:
+                break
+            sandbox.croze("stop")
+        client.communicate(timeout=PATIENCE_S)
+    assert client.returncode == 1
+    sandbox.daemon = None
+
+
 def other_runtime(sandbox: Sandbox) -> dict[str, str]:
     """A user whose own daemon would listen elsewhere, with the same state."""
     return {"CROZE_RUNTIME_DIR": str(sandbox.path / "elsewhere")}

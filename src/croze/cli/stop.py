@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from croze.builders.choose import OWN
 from croze.builders.known import known
 from croze.cli.builder import named
 from croze.cli.flags import Flags
@@ -26,6 +28,12 @@ def run(argv: Sequence[str], common: Common) -> int:
     with known() as here:
         builder = here.builder(named(args.name, common))
     asyncio.run(_stop(builder, here.contexts))
+    if builder.name == OWN and builder.driver != OWN:
+        print(
+            f"another builder has the name {OWN} ({builder.driver}), and is the one that is meant: "
+            "`croze stop` without a name ends the daemon that croze starts",
+            file=sys.stderr,
+        )
     return 0
 
 

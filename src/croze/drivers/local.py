@@ -58,6 +58,21 @@ def own_daemon() -> str:
     return _running(places.daemon_socket())
 
 
+def leaving_daemon() -> int:
+    """The process of a daemon that has the user's own state and answers nobody: it waits for the
+    last builds. 0 if there is none, or it may not be looked into."""
+    if _state_is_free() or own_daemon():
+        return 0
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(Path(places.daemon_pid()).read_text("ascii"))
+        lock = os.stat(places.state_lock())
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.stat(f"/proc/{pid}/fd/{fd}"), lock):
+                    return pid
+    return 0
+
+
 def ensure_daemon() -> tuple[str, bool]:
     """The address of the user's daemon, and whether this call started it.
 
@@ -136,7 +151,7 @@ def _listed(state: str) -> str:
 def _state_is_free() -> bool:
     """Whether no daemon holds the lock of the state."""
     try:
-        lock = os.open(places.state_dir() + "/lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock = os.open(places.state_lock(), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
     try:

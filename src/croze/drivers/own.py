@@ -49,25 +49,24 @@ class OwnDriver:
 
     async def stop(self) -> None:
         """Have the daemon end: afterwards it takes no new builds, and leaves with the last of those
-        that run. Raises `Unsupported` for one that has not the user's own state, and
-        `PermissionDenied` for one that is root's."""
+        that run; asked again, it ends these. Raises `Unsupported` for one that has not the user's
+        own state, and `PermissionDenied` for one that is root's."""
         address = local.own_daemon()
-        if not address and (other := local.running_daemon()):
+        pid = _listener(address.removeprefix("unix://")) if address else local.leaving_daemon()
+        if not pid and (other := local.running_daemon()):
             raise Unsupported(
                 f"the daemon at {other} is not one that croze starts: end it as it was started"
             )
-        path = address.removeprefix("unix://")
-        pid = _listener(path) if address else 0
         if not pid:
             return
         try:
             os.kill(pid, signal.SIGTERM)
         except PermissionError:
-            message = f"the daemon at {address} is another user's (process {pid})"
+            message = f"the daemon that has {places.state_dir()} is another user's (process {pid})"
             raise PermissionDenied(message) from None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_HEED_S):
-                while _listener(path) == pid:
+                while address and _listener(address.removeprefix("unix://")) == pid:
                     await asyncio.sleep(local.LOOK_EVERY_S)
 
     async def remove(self, *, state: bool, daemon: bool) -> None:

@@ -85,3 +85,13 @@ def daemon_addresses(state: str) -> str:
 def daemon_log() -> str:
     """Where the user's own daemon writes what it has to say."""
     return state_dir() + "/crozed.log"
+
+
+def daemon_pid() -> str:
+    """Where the user's own daemon says which process it is."""
+    return state_dir() + "/crozed.pid"
+
+
+def state_lock() -> str:
+    """What the daemon holds that has the user's own state."""
+    return state_dir() + "/lock"
