@@ -298,7 +298,7 @@ def test_a_call_that_nobody_waits_for_is_cancelled() -> None:
 BIG = bytes(connection.FRAME_BYTES)
 ATTACKS: dict[str, tuple[bytes, Code]] = {
     "no settings": (frame(frames.PING, 0, 0, bytes(8)), Code.PROTOCOL_ERROR),
-    "http/1": (b"HTTP/1.1 400 Bad Request\r\n\r\n", Code.FRAME_SIZE_ERROR),
+    "http/1": (b"HTTP/1.1 400 Bad Request\r\n\r\n", Code.PROTOCOL_ERROR),
     "huge frame": (HELLO + frames.head.pack(0xFFFFFF << 8, 0, 1), Code.FRAME_SIZE_ERROR),
     "data of no stream": (HELLO + data(0, b"x"), Code.PROTOCOL_ERROR),
     "data of a stream to come": (HELLO + data(3, b"x"), Code.PROTOCOL_ERROR),
