@@ -10,7 +10,7 @@ from croze.api import control_pb2
 from croze.daemon.observing import measuring
 from croze.daemon.recording import recording
 from croze.history.history import BuildHistory, Expiry
-from croze.store.open import open_store
+from croze.store.open import Store, open_store
 from tests.solver.arithmetic import World
 from tests.store.pools import ThreadPool
 
@@ -19,6 +19,13 @@ async def test_a_collection_before_the_record_is_written_takes_nothing_of_it(
     tmp_path: Path,
 ) -> None:
     store = await open_store(tmp_path / "store", ThreadPool(), snapshotter="native")
+    try:
+        await record_amid_collections(store)
+    finally:
+        await store.close()
+
+
+async def record_amid_collections(store: Store) -> None:
     world = World()
     async with BuildHistory(store, Expiry()) as history, measuring({}) as telemetry:
         request = control_pb2.SolveRequest(Ref="a")
