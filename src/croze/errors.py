@@ -196,10 +196,14 @@ def _revived(
 
 
 class InvalidRequest(CrozeError):
+    """What was asked for can't be: a malformed file, flag, reference or message."""
+
     code = "INVALID_ARGUMENT"
 
 
 class NotFound(CrozeError):
+    """Something that was named does not exist."""
+
     code = "NOT_FOUND"
 
 
@@ -208,26 +212,40 @@ class UnknownJob(NotFound):
 
 
 class AlreadyExists(CrozeError):
+    """The name is taken."""
+
     code = "ALREADY_EXISTS"
 
 
 class PermissionDenied(CrozeError):
+    """An entitlement was not granted, or credentials are missing or refused."""
+
     code = "PERMISSION_DENIED"
 
 
 class Unsupported(CrozeError):
+    """This daemon or machine lacks what was asked for. Trying again does not help."""
+
     code = "UNIMPLEMENTED"
 
 
 class Unavailable(CrozeError):
+    """A peer (a daemon, a registry, a session) can't be reached, or went away. Trying again may
+    help."""
+
     code = "UNAVAILABLE"
 
 
 class ResourceExhausted(CrozeError):
+    """A disk, memory or a size limit is full."""
+
     code = "RESOURCE_EXHAUSTED"
 
 
 class Canceled(CrozeError):
+    """The build, or the wish for an answer, has gone away. Not `asyncio.CancelledError`, which ends
+    the task that it is raised in."""
+
     code = "CANCELLED"
 
     def __init__(self, message: str = "context canceled", *details: Detail) -> None:
@@ -235,6 +253,8 @@ class Canceled(CrozeError):
 
 
 class Corrupted(CrozeError):
+    """Bytes are not what their digest says."""
+
     code = "DATA_LOSS"
 
 

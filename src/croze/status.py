@@ -92,7 +92,9 @@ class Progress(Protocol):
         level: int = 1,
         source: SourceDetail | None = None,
         ranges: Sequence[Range] = (),
-    ) -> None: ...
+    ) -> None:
+        """A warning about a place in the user's file. `short` is its first line, `detail` the
+        rest."""
 
 
 class Silent:

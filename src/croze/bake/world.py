@@ -11,6 +11,8 @@ from croze.bake.functions.surroundings import Surroundings
 
 
 class World(Surroundings, Protocol):
+    """The caller's environment and files."""
+
     @property
     def environment(self) -> Mapping[str, str]:
         """Environment variables; none if looking them up is turned off."""

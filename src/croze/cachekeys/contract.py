@@ -42,9 +42,11 @@ class KeyLookup(Protocol):
     """The reading half of a `KeyStore`, which imported caches have too. All methods are quick
     (memory or one indexed read)."""
 
-    def exists(self, key_id: str) -> bool: ...
+    def exists(self, key_id: str) -> bool:
+        """Whether any link or result is stored under the key."""
 
-    def targets(self, source_key: str, link: KeyLink) -> Sequence[str]: ...
+    def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
+        """The keys that `link` leads to from `source_key`; empty if there are none."""
 
     def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
         """(source key, link) pairs by which `target_key` is reached. An imported cache only knows
@@ -59,9 +61,11 @@ class KeyStore(KeyLookup, Protocol):
     digest-derived ids, others are random. Writes may be batched but a `kill -9` loses at most the
     last moments, never consistency."""
 
-    def add_link(self, source_key: str, link: KeyLink, target_key: str) -> None: ...
+    def add_link(self, source_key: str, link: KeyLink, target_key: str) -> None:
+        """Let `link` lead from `source_key` to `target_key`. Adding it again changes nothing."""
 
-    def add_result(self, key_id: str, result: StoredResult) -> None: ...
+    def add_result(self, key_id: str, result: StoredResult) -> None:
+        """Store `result` under the key, in place of what it had under the same result id."""
 
     def result_ids(self) -> Sequence[str]:
         """All results that any key has."""
@@ -75,4 +79,6 @@ class KeyStore(KeyLookup, Protocol):
     def release_result(self, result_id: str) -> None:
         """The result is gone: forget it, and keys that lead nowhere any more."""
 
-    def flush(self) -> None: ...
+    def flush(self) -> None:
+        """Make all earlier writes durable. Blocks. Raises `CrozeError` when they can't be
+        written."""

@@ -28,7 +28,8 @@ Run '{name} COMMAND --help' for more information on a command."""
 class SubCommand(Protocol):
     """A module of a command that is below another."""
 
-    def run(self, argv: Sequence[str], common: Common) -> int: ...
+    def run(self, argv: Sequence[str], common: Common) -> int:
+        """Run the command with the words after its name; returns the exit code."""
 
 
 class CommandGroup(Struct, frozen=True):

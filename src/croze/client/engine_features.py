@@ -27,7 +27,8 @@ _HOST_GATEWAY = "org.mobyproject.buildkit.worker.moby.host-gateway-ip"
 class Workers(Protocol):
     """Tells the workers of a daemon: a `Client`."""
 
-    async def workers(self) -> list[worker_pb2.WorkerRecord]: ...
+    async def workers(self) -> list[worker_pb2.WorkerRecord]:
+        """All workers of the daemon."""
 
 
 async def host_gateway(client: Workers, builds: Mapping[str, BuildOptions]) -> str:

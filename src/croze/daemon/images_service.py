@@ -13,7 +13,8 @@ from croze.errors import NotFound
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.rpc.servers import Context, aborting, unary
-from croze.store.contract import BlobStore, ImageRecord
+from croze.store.contract import BlobStore
+from croze.store.image_contract import ImageRecord
 from croze.store.present import present_blobs, present_manifests
 
 

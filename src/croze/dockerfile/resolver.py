@@ -95,12 +95,15 @@ class Resolver(DockerfileAccess, Protocol):
     async def resolve_image(self, question: ImageQuestion) -> ResolvedImage:
         """Equal questions share the work. Raises `errors.NotFound`, worded `<ref>: not found`."""
 
-    async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta: ...
+    async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta:
+        """What a source (git, http, ...) says of itself before it is used; progress is shown in a
+        step called `log_name`."""
 
     async def list_dir(self, definition: ops_pb2.Definition, path: str) -> Sequence[str]:
         """Names in a directory of a solved definition."""
 
-    def worker_platforms(self) -> Sequence[Platform]: ...
+    def worker_platforms(self) -> Sequence[Platform]:
+        """Platforms that the daemon can build for, its own first."""
 
     def has_cap(self, id: str) -> bool:
         """Whether the daemon has an LLB capability (`mergeop`, `file.base`, ...)."""

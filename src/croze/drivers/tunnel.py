@@ -36,16 +36,20 @@ class TunnelReader(Protocol):
 class TunnelWriter(Protocol):
     """Takes bytes for the far end. An `asyncio.StreamWriter` is one."""
 
-    def write(self, data: bytes, /) -> None: ...
+    def write(self, data: bytes, /) -> None:
+        """Buffer bytes to be sent. Never blocks."""
 
     async def drain(self) -> None:
         """Wait until there is room for more. Raises `ConnectionError`."""
 
-    def can_write_eof(self) -> bool: ...
+    def can_write_eof(self) -> bool:
+        """Whether the far end can be told that no more bytes follow while it still answers."""
 
-    def write_eof(self) -> None: ...
+    def write_eof(self) -> None:
+        """Tell the far end that no more bytes follow."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Begin to close the connection, without waiting for it."""
 
 
 Streams = tuple[TunnelReader, TunnelWriter]

@@ -17,7 +17,8 @@ from croze.rpc.bytestream import ByteStream
 from croze.rpc.channel import Channel
 from croze.session.manager import Sessions
 from croze.sources.content import Access
-from croze.store.contract import BlobStore, ImageStore, RefStore
+from croze.store.contract import BlobStore, RefStore
+from croze.store.image_contract import ImageStore
 
 
 class DaemonInfo(Struct, frozen=True):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from msgspec import Struct, field
 
 from croze.image import reference
-from croze.store.contract import ImageStore
+from croze.store.image_contract import ImageStore
 
 KEPT = 256
 """As many as Docker keeps."""

@@ -13,7 +13,8 @@ from msgspec import Struct
 from croze.errors import InvalidRequest, NotFound
 from croze.image import reference
 from croze.image.descriptor import Descriptor
-from croze.store.contract import BlobStore, ImageRecord, ImageStore
+from croze.store.contract import BlobStore
+from croze.store.image_contract import ImageRecord, ImageStore
 from croze.store.present import present_manifests
 
 

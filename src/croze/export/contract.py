@@ -20,7 +20,8 @@ from croze.image.platform import Platform
 from croze.registry.client import Registry
 from croze.session.contract import SessionManager
 from croze.status import Progress
-from croze.store.contract import BlobStore, ImageStore, ImmutableRef, RefStore
+from croze.store.contract import BlobStore, ImmutableRef, RefStore
+from croze.store.image_contract import ImageStore
 from croze.workers.pool import Pool
 
 P = ParamSpec("P")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     class HasOptions(Protocol):
         """A socket, of `socket` or of `_socket`."""
 
-        def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
+        def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
+            """See getsockopt(2); `size` is how many bytes to read at most."""
 
 
 SO_PEERPIDFD = 77

@@ -41,10 +41,12 @@ class Bridge(Protocol):
     when it ends."""
 
     @property
-    def services(self) -> BridgeServices: ...
+    def services(self) -> BridgeServices:
+        """What all bridges of the daemon share."""
 
     @property
-    def job(self) -> Job: ...
+    def job(self) -> Job:
+        """The job that the frontend's definitions are solved in."""
 
     @property
     def session(self) -> str:
@@ -96,7 +98,8 @@ class Bridge(Protocol):
 class Frontend(Protocol):
     """Turns a request into a result, asking the bridge. It may ask for other frontends, too."""
 
-    async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult: ...
+    async def build(self, request: FrontendRequest, bridge: Bridge) -> BridgeResult:
+        """Build the request's targets. Raises `CrozeError`, which becomes the build's error."""
 
 
 class Planner(Protocol):
@@ -104,7 +107,8 @@ class Planner(Protocol):
 
     async def __call__(
         self, job: Job, parts: Sequence[tuple[str, Edge, ops_pb2.Definition]]
-    ) -> Mapping[str, bytes]: ...
+    ) -> Mapping[str, bytes]:
+        """Plan each of `parts`: the name of a result's part, its edge and its definition."""
 
 
 class BridgeServices(Struct, frozen=True):

@@ -38,7 +38,8 @@ class ProcessHost(Protocol):
     def check(self, id: str) -> None:
         """See that there is a container of this id. Raises `NotFound`."""
 
-    async def start(self, init: gateway_pb2.InitMessage, stdio: Stdio) -> Wait: ...
+    async def start(self, init: gateway_pb2.InitMessage, stdio: Stdio) -> Wait:
+        """Start the process that `init` describes; the returned function awaits its exit code."""
 
 
 class ProcessStreams:

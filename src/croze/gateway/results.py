@@ -29,10 +29,12 @@ class RefBuilder(Protocol):
         """Which request the refs are made for, for provenance."""
 
     @property
-    def job(self) -> Job: ...
+    def job(self) -> Job:
+        """The job that the ref is solved in."""
 
     @property
-    def sessions(self) -> Sequence[str]: ...
+    def sessions(self) -> Sequence[str]:
+        """Ids of the sessions that may lend files and credentials."""
 
     async def build(
         self, definition: ops_pb2.Definition, policies: Sequence[policy_pb2.Policy] = ()

@@ -23,10 +23,12 @@ class ScopedRef(Protocol):
     """A ref that a request had made (`results.BridgeRef`)."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """The id by which a frontend names the ref on the wire."""
 
     @property
-    def definition(self) -> ops_pb2.Definition: ...
+    def definition(self) -> ops_pb2.Definition:
+        """The LLB that makes it."""
 
     @property
     def solved(self) -> SolvedResult | None:

@@ -29,15 +29,19 @@ _ALGORITHMS = {
 class SourceKnowledge(Protocol):
     """Knows sources: `source_resolution.SourceResolution`."""
 
-    async def ask_image(self, question: ImageQuestion) -> ResolvedImage: ...
+    async def ask_image(self, question: ImageQuestion) -> ResolvedImage:
+        """The config of an image, after source policies have had their say. Raises `NotFound`."""
 
     async def attestations(
         self, question: ImageQuestion, predicate_types: Sequence[str]
-    ) -> AttestationChain | None: ...
+    ) -> AttestationChain | None:
+        """How attestations of these in-toto predicate types hang together with an image; None if it
+        has none."""
 
     async def source_facts(
         self, source: ops_pb2.SourceOp, facts: FactsWanted, *, log_name: str = ""
-    ) -> SourceFacts: ...
+    ) -> SourceFacts:
+        """What `facts` asks of a source; progress is shown in a step called `log_name`."""
 
 
 async def resolve(

@@ -41,7 +41,9 @@ class ImageConfigs(Protocol):
 
     async def resolve_config(
         self, ref: str, platform: Platform | None, mode: str, sessions: Sequence[str]
-    ) -> ResolvedConfig: ...
+    ) -> ResolvedConfig:
+        """The config of an image in a registry or in the local store. `mode` is LLB's
+        `image.resolvemode`. Raises `NotFound`, worded `<ref>: not found`."""
 
     async def resolve_layout_config(
         self,
@@ -51,7 +53,9 @@ class ImageConfigs(Protocol):
         store: str,
         session: str,
         sessions: Sequence[str],
-    ) -> ResolvedConfig: ...
+    ) -> ResolvedConfig:
+        """The config of an image in content store `store` of the client with session `session`.
+        `ref` must have a digest. Raises `NotFound`."""
 
 
 class SourceMetas(Protocol):
@@ -59,7 +63,8 @@ class SourceMetas(Protocol):
 
     async def __call__(
         self, source: ops_pb2.SourceOp, ctx: OpContext, facts: FactsWanted
-    ) -> SourceFacts: ...
+    ) -> SourceFacts:
+        """What `facts` asks of `source`. Raises `CrozeError`."""
 
 
 class AttestationChains(Protocol):
@@ -72,7 +77,9 @@ class AttestationChains(Protocol):
         mode: str,
         predicate_types: Sequence[str],
         ctx: OpContext,
-    ) -> AttestationChain | None: ...
+    ) -> AttestationChain | None:
+        """The attestations of an image, of these in-toto predicate types; None if it has none.
+        Raises `NotFound` for the image."""
 
 
 class SourceServices(Struct, frozen=True):

@@ -25,7 +25,9 @@ class DecisionVerifier(Protocol):
 
     async def check(
         self, request: policysession_pb2.CheckPolicyRequest
-    ) -> policysession_pb2.CheckPolicyResponse: ...
+    ) -> policysession_pb2.CheckPolicyResponse:
+        """The client's decision on the request's source: allow, deny, convert, or first tell more
+        of it."""
 
 
 class Denied(CrozeError):

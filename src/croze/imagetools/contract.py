@@ -37,7 +37,8 @@ class Place(Protocol):
     """One location. All bytes that come out of it have been checked against their digests."""
 
     @property
-    def location(self) -> Location: ...
+    def location(self) -> Location:
+        """Which registry reference or layout directory this is."""
 
     async def resolve(self) -> Descriptor:
         """What the location names now. Raises `NotFound`."""

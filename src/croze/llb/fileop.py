@@ -58,7 +58,9 @@ def _user_message(user: int | str | None, base: int) -> ops_pb2.UserOpt | None:
 class FileEdit(Protocol):
     """What one action does."""
 
-    def fill(self, message: ops_pb2.FileAction, dir: str, base: int) -> None: ...
+    def fill(self, message: ops_pb2.FileAction, dir: str, base: int) -> None:
+        """Write the action into `message`. Relative paths are below `dir`; `base` is the index of
+        the input whose `/etc/passwd` names of owners are looked up in."""
 
 
 class MkdirAction(Struct, frozen=True):

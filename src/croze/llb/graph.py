@@ -34,10 +34,12 @@ class Tree(Protocol):
     """A file tree and a working directory in it, such as `llb.State`."""
 
     @property
-    def output(self) -> Output | None: ...
+    def output(self) -> Output | None:
+        """The output that makes the tree; None for an empty one."""
 
     @property
-    def cwd(self) -> str: ...
+    def cwd(self) -> str:
+        """The working directory, absolute."""
 
 
 class Edge(Struct, frozen=True, eq=False):

@@ -46,7 +46,8 @@ class SignatureVerifier(Protocol):
     ) -> Mapping[str, object] | None:
         """Who signed an image, by its chain; None if nobody did."""
 
-    async def verify_artifact(self, digest: str, bundle: bytes) -> Mapping[str, object]: ...
+    async def verify_artifact(self, digest: str, bundle: bytes) -> Mapping[str, object]:
+        """Who signed the bytes with this digest, by a serialised Sigstore bundle."""
 
 
 # -- questions, as a worker process asks them --

@@ -24,13 +24,15 @@ class BlobTarget(Protocol):
     async def has_blob(self, blob: Descriptor) -> bool:
         """Whether `write_blob` would have nothing to do."""
 
-    async def write_blob(self, blob: Descriptor, bring: Bring) -> None: ...
+    async def write_blob(self, blob: Descriptor, bring: Bring) -> None:
+        """Store a blob. `bring` fetches its bytes and is called only if they are needed."""
 
 
 class ManifestTarget(BlobTarget, Protocol):
     """The cache config is a blob, and a manifest names it."""
 
-    async def write_manifest(self, manifest: Descriptor, data: bytes) -> None: ...
+    async def write_manifest(self, manifest: Descriptor, data: bytes) -> None:
+        """Store a manifest, whose blobs have been written, and give it the target's name."""
 
 
 class ObjectTarget(Struct, frozen=True):

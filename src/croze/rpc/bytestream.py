@@ -12,7 +12,8 @@ class ByteStream(Protocol):
     async def read(self) -> bytes:
         """The next piece; empty at the end."""
 
-    async def write(self, data: bytes) -> None: ...
+    async def write(self, data: bytes) -> None:
+        """Send bytes; waits while the other end does not take them."""
 
 
 @runtime_checkable
@@ -27,4 +28,5 @@ class PushedBytes(ByteStream, Protocol):
     def is_clear(self) -> bool:
         """Whether all that was written has gone."""
 
-    def write_now(self, data: bytes) -> None: ...
+    def write_now(self, data: bytes) -> None:
+        """Send bytes without waiting: what the other end does not take is buffered."""

@@ -40,7 +40,9 @@ class Opens(Protocol):
 
     async def open(
         self, method: str, metadata: Metadata = (), timeout_s: float | None = None
-    ) -> ClientCall: ...
+    ) -> ClientCall:
+        """Begin a call of `/package.Service/Method`, which ends with DEADLINE_EXCEEDED after
+        `timeout_s`."""
 
 
 class Method(Generic[Q, R]):

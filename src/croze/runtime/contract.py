@@ -122,7 +122,8 @@ class Container(Protocol):
     async def wait(self) -> int:
         """The exit code; 128 + n for a signal. All output was delivered before it returns."""
 
-    async def kill(self, signal: int) -> None: ...
+    async def kill(self, signal: int) -> None:
+        """Send a signal to the container's first process. Nothing happens if it has ended."""
 
     async def executed(self) -> int:
         """Waits until the process runs: its pid, or 0 if it ended before; then `wait` tells why."""

@@ -73,10 +73,12 @@ class Session(Protocol):
     """One client's open session."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """The id that the client chose."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the client calls the session."""
 
     @property
     def shared_key(self) -> str:
@@ -98,7 +100,8 @@ class Session(Protocol):
         """The client's services, to be called. Raises `errors.Unavailable` once the client is
         gone."""
 
-    async def wait_closed(self) -> None: ...
+    async def wait_closed(self) -> None:
+        """Wait for the session's end, whoever ends it."""
 
 
 class SessionManager(Protocol):
@@ -108,7 +111,8 @@ class SessionManager(Protocol):
         """Waits for a session that is about to connect. Raises `errors.NotFound`, worded
         `no active session for <id>: context deadline exceeded`."""
 
-    def current(self, id: str) -> Session | None: ...
+    def current(self, id: str) -> Session | None:
+        """The session of that id if it is open now."""
 
     def uploaded(self, url: str) -> AsyncIterator[bytes] | None:
         """What the daemon itself was given for this URL (see `upload`), to be read once; None if a

@@ -234,7 +234,8 @@ def _bare(id: str) -> str:
 class Incoming(Protocol):
     """The messages of a session's call: `rpc.call.Requests`."""
 
-    async def raw(self) -> Sequence[bytes]: ...
+    async def raw(self) -> Sequence[bytes]:
+        """All messages that have come, serialised, at least one; none at the end of the call."""
 
 
 class _CallStream:

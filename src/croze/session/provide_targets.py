@@ -32,7 +32,8 @@ class TargetFile(Protocol):
     """Whether a write may wait for who reads. Then one that is cancelled goes on, and `abort` lets
     it."""
 
-    def write(self, data: bytes, /) -> object: ...
+    def write(self, data: bytes, /) -> object:
+        """Append bytes."""
 
     def commit(self) -> None:
         """All is there."""

@@ -20,9 +20,11 @@ CHUNK_BYTES = 1 << 20
 class UploadSource(Protocol):
     """A binary file; read on a thread."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; empty at the end."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the file."""
 
 
 class UploadProvider:

@@ -36,7 +36,8 @@ ReadPackets = Callable[[], Awaitable[Sequence[bytes]]]
 class WritePackets(Protocol):
     """Takes packets, serialised; waits while the other side does not."""
 
-    def __call__(self, *packets: bytes) -> Awaitable[None]: ...
+    def __call__(self, *packets: bytes) -> Awaitable[None]:
+        """Send packets in this order."""
 
 
 OnBytes = Callable[[int, bool], None]
@@ -63,13 +64,19 @@ class Sink(Protocol[T_co]):
     def stat(self, entry: Entry, packet: bytes) -> int | None:
         """An entry, in order, told by `packet`; answers with its id if its content is wanted."""
 
-    def data(self, id: int, data: bytes | memoryview) -> None: ...
+    def data(self, id: int, data: bytes | memoryview) -> None:
+        """A piece of the content of the entry with this id. Raises `InvalidRequest` if it was not
+        asked for."""
 
-    def end(self, id: int) -> None: ...
+    def end(self, id: int) -> None:
+        """The content of the entry with this id is complete."""
 
-    def finish(self) -> T_co: ...
+    def finish(self) -> T_co:
+        """Complete the tree after the last entry and the last content. Raises `InvalidRequest` if
+        content is missing."""
 
-    def abort(self) -> None: ...
+    def abort(self) -> None:
+        """Close what is open; the tree stays incomplete."""
 
 
 class Expected(Protocol[T_co]):

@@ -37,7 +37,8 @@ _MOST_METADATA_BYTES = 8 << 20
 class Roots(Protocol):
     """Gives the trusted root. Blocks. Raises `CrozeError` if there is none that may be trusted."""
 
-    def load(self) -> TrustedRoot: ...
+    def load(self) -> TrustedRoot:
+        """The trusted root. May ask the network for it."""
 
 
 class FileRoot:

@@ -19,9 +19,11 @@ from croze.solver.contract import Result
 class ResultLoader(Protocol):
     """The reading half of `ResultStore`."""
 
-    def exists(self, id: str) -> bool: ...
+    def exists(self, id: str) -> bool:
+        """See `ResultStore.exists`."""
 
-    async def load(self, id: str) -> Result: ...
+    async def load(self, id: str) -> Result:
+        """See `ResultStore.load`."""
 
 
 class CacheSource(Struct, frozen=True, eq=False):

@@ -78,9 +78,11 @@ class Result(Protocol):
     def id(self) -> str:
         """Stable and durable: `ResultStore.load(id)` finds it after a restart."""
 
-    def clone(self) -> Self: ...
+    def clone(self) -> Self:
+        """A second handle on the same result, to be released on its own."""
 
-    async def release(self) -> None: ...
+    async def release(self) -> None:
+        """Give the handle back, once. The result itself stays as long as the store keeps it."""
 
 
 class InputKeying(Struct, frozen=True):
@@ -115,10 +117,12 @@ class OpContext(Protocol):
     """What an op may use while it works for one or many builds."""
 
     @property
-    def vertex(self) -> Vertex: ...
+    def vertex(self) -> Vertex:
+        """The vertex whose op is at work."""
 
     @property
-    def progress(self) -> Progress: ...
+    def progress(self) -> Progress:
+        """Where the op reports; all those builds see it."""
 
     def sessions(self) -> Sequence[str]:
         """Ids of the sessions of all builds that want this vertex now, oldest first."""
@@ -150,15 +154,19 @@ async def cache_map_of(op: Op, ctx: OpContext, index: int) -> CacheMap:
 class OpResolver(Protocol):
     """Gives a vertex its behaviour."""
 
-    def __call__(self, vertex: Vertex) -> Op: ...
+    def __call__(self, vertex: Vertex) -> Op:
+        """The op of a vertex; called once for as long as any build wants it. Raises
+        `CrozeError`."""
 
 
 class ResultStore(Protocol):
     """Finds results again by id."""
 
-    def save(self, result: Result) -> StoredResult: ...
+    def save(self, result: Result) -> StoredResult:
+        """The result as key records name it: `load` finds it by that id."""
 
-    def exists(self, id: str) -> bool: ...
+    def exists(self, id: str) -> bool:
+        """Whether `load` would find the result. Quick."""
 
     async def load(self, id: str, *, uses: bool = True) -> Result:
         """The result of that id. Without `uses` it is only looked at, which is no reason to keep

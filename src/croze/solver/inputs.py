@@ -24,22 +24,28 @@ class InputSource(Protocol):
     """What an edge may know of the edge that is its input: a `state.EdgeState`."""
 
     @property
-    def level(self) -> Level: ...
+    def level(self) -> Level:
+        """How far the edge has come."""
 
     @property
-    def keys(self) -> Sequence[str]: ...
+    def keys(self) -> Sequence[str]:
+        """Keys found so far by its definition and its inputs' content; they only grow."""
 
     @property
-    def result_keys(self) -> tuple[str, ...]: ...
+    def result_keys(self) -> tuple[str, ...]:
+        """Keys that its result was stored or found under; empty before there is one."""
 
     @property
-    def result(self) -> Result | None: ...
+    def result(self) -> Result | None:
+        """What it came to; the edge owns the handle."""
 
     @property
-    def forced(self) -> bool: ...
+    def forced(self) -> bool:
+        """Whether it rests on a run that was made although the cache may have had a result."""
 
     @property
-    def error(self) -> CrozeError | None: ...
+    def error(self) -> CrozeError | None:
+        """Why there will be no result."""
 
 
 class InputState:

@@ -30,7 +30,8 @@ _FLAGS = {
 class Targets(Protocol):
     """Where links are looked up."""
 
-    def targets(self, source_key: str, link: KeyLink) -> Sequence[str]: ...
+    def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
+        """See `KeyLookup.targets`."""
 
 
 def keying_of(maps: Sequence[CacheMap], index: int) -> InputKeying:

@@ -29,7 +29,8 @@ def now() -> datetime:
 class EventSink(Protocol):
     """Takes events in order."""
 
-    def append(self, event: StatusEvent, /) -> None: ...
+    def append(self, event: StatusEvent, /) -> None:
+        """Add an event. Never blocks."""
 
 
 class StatusLog:

@@ -41,7 +41,8 @@ class Leader(Protocol):
     """An edge of another vertex that does the same."""
 
     @property
-    def finished(self) -> bool: ...
+    def finished(self) -> bool:
+        """Whether it has a result or an error."""
 
 
 class EdgeState(Struct, eq=False, weakref=True):

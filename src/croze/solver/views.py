@@ -43,11 +43,14 @@ class GraphMember(Protocol):
     """A job, or a vertex that builds something inside a job, as the graph sees it."""
 
     @property
-    def log(self) -> EventSink: ...
+    def log(self) -> EventSink:
+        """Where the vertices that are its own report to."""
 
-    def session_ids(self) -> Iterable[str]: ...
+    def session_ids(self) -> Iterable[str]:
+        """Ids of the sessions of the builds behind it."""
 
-    def values_of(self, key: JobKey[T]) -> Sequence[T]: ...
+    def values_of(self, key: JobKey[T]) -> Sequence[T]:
+        """What it carries under `key`; see `OpContext.job_values`."""
 
     def imported(self) -> Sequence[CacheSource]:
         """Caches to look into besides the daemon's own."""
@@ -64,17 +67,20 @@ class EdgeView(Protocol):
         """To read; it changes by `step` alone."""
 
     @property
-    def vertex(self) -> VertexView: ...
+    def vertex(self) -> VertexView:
+        """The vertex that it is an output of."""
 
     @property
-    def edge(self) -> Edge: ...
+    def edge(self) -> Edge:
+        """The edge as definitions have it: a vertex and an output index."""
 
     @property
     def sources(self) -> Sequence[EdgeView]:
         """The edges that are its inputs; none before it is first wanted."""
 
     @property
-    def finished(self) -> bool: ...
+    def finished(self) -> bool:
+        """Whether it has a result or an error."""
 
     @property
     def leader(self) -> EdgeView | None:
@@ -86,7 +92,8 @@ class EdgeView(Protocol):
     def name(self, key: str) -> None:
         """Give the edge one more key, by which it is known in the daemon's own cache."""
 
-    def clone_result(self) -> Result: ...
+    def clone_result(self) -> Result:
+        """A handle on its result, the caller's to release. There must be a result."""
 
 
 class MovingEdge(EdgeView, Protocol):
@@ -97,7 +104,8 @@ class MovingEdge(EdgeView, Protocol):
     def move(self) -> None:
         """Do what is to be done next."""
 
-    def wanters(self) -> Mapping[Wanter, Level]: ...
+    def wanters(self) -> Mapping[Wanter, Level]:
+        """Who wants the edge, and at which level."""
 
 
 class VertexView(Protocol):
@@ -108,37 +116,47 @@ class VertexView(Protocol):
         """To read."""
 
     @property
-    def graph(self) -> GraphView: ...
+    def graph(self) -> GraphView:
+        """The graph that it is part of."""
 
     @property
-    def vertex(self) -> Vertex: ...
+    def vertex(self) -> Vertex:
+        """The vertex as definitions have it."""
 
     @property
-    def jobs(self) -> Mapping[GraphMember, None]: ...
+    def jobs(self) -> Mapping[GraphMember, None]:
+        """The jobs that want it, in the order in which they joined (a set)."""
 
     @property
-    def edges(self) -> Mapping[int, EdgeView]: ...
+    def edges(self) -> Mapping[int, EdgeView]:
+        """Its edges that were ever asked for, by output index."""
 
     @property
-    def caches(self) -> Caches: ...
+    def caches(self) -> Caches:
+        """Where its results are looked for: the daemon's own cache, and what its jobs import."""
 
     @property
-    def context(self) -> OpContext: ...
+    def context(self) -> OpContext:
+        """What the op is given to work with."""
 
     @property
-    def reporter(self) -> VertexReporter: ...
+    def reporter(self) -> VertexReporter:
+        """Where its progress goes."""
 
     @property
-    def op(self) -> Op | None: ...
+    def op(self) -> Op | None:
+        """The op; None before it is first needed."""
 
     @property
     def started(self) -> bool:
         """Whether the op ever began to run, to whatever end."""
 
     @property
-    def executing(self) -> bool: ...
+    def executing(self) -> bool:
+        """Whether the op is running now."""
 
-    def edge(self, index: int) -> EdgeView: ...
+    def edge(self, index: int) -> EdgeView:
+        """The edge of that output, made when it is first asked for."""
 
     def join(self, job: GraphMember) -> None:
         """Be the job's, too, and tell its log."""
@@ -163,11 +181,15 @@ class VertexView(Protocol):
     def ask_map(self, index: int) -> bool:
         """Whether it is there at once, or an error; else the edges are woken when it is."""
 
-    def leave_map(self, index: int) -> None: ...
+    def leave_map(self, index: int) -> None:
+        """That edge needs no cache map any more."""
 
-    def ask_content(self, input: int, index: int) -> None: ...
+    def ask_content(self, input: int, index: int) -> None:
+        """Compute the content key of an input, whose result is there. The edges are told
+        `Changed(input)` when it is known."""
 
-    def execute(self, run: Execute, index: int) -> None: ...
+    def execute(self, run: Execute, index: int) -> None:
+        """Run the op, unless it is running already; the edges are woken when it ends."""
 
     def run_also_for(self, index: int) -> None:
         """Let a running execution go on for this edge too."""
@@ -183,10 +205,12 @@ class GraphView(Protocol):
     """What all jobs share."""
 
     @property
-    def keys(self) -> KeyStore: ...
+    def keys(self) -> KeyStore:
+        """The daemon's own cache keys."""
 
     @property
-    def results(self) -> ResultStore: ...
+    def results(self) -> ResultStore:
+        """The results that these keys name."""
 
     @property
     def local(self) -> CacheSource:
@@ -197,34 +221,45 @@ class GraphView(Protocol):
         """The caches that a vertex looks into before its builds name others: the daemon's own."""
 
     @property
-    def in_flight(self) -> InFlight[VertexView]: ...
+    def in_flight(self) -> InFlight[VertexView]:
+        """The vertices whose ops are running, by what identifies the run."""
 
     @property
-    def observer(self) -> Observer | None: ...
+    def observer(self) -> Observer | None:
+        """Who watches what misses the cache, and what is lost."""
 
     @property
-    def resolve_op(self) -> OpResolver: ...
+    def resolve_op(self) -> OpResolver:
+        """How a vertex gets its op."""
 
     @property
-    def actives(self) -> Mapping[str, VertexView]: ...
+    def actives(self) -> Mapping[str, VertexView]:
+        """All vertices that any job wants, by digest."""
 
-    def edge(self, edge: Edge) -> EdgeView: ...
+    def edge(self, edge: Edge) -> EdgeView:
+        """The edge of a vertex that some job has loaded."""
 
-    def load(self, vertex: Vertex, job: GraphMember, loaded: dict[str, VertexView]) -> None: ...
+    def load(self, vertex: Vertex, job: GraphMember, loaded: dict[str, VertexView]) -> None:
+        """Make `vertex` and all below it part of `job`, inputs first. `loaded` is what the job has
+        loaded so far, by digest; it grows."""
 
     def hold(self, vertex: VertexView, job: GraphMember) -> None:
         """Make a vertex that leads one of the job's own part of it, with all below."""
 
-    def leave(self, vertices: Iterable[VertexView], job: GraphMember) -> None: ...
+    def leave(self, vertices: Iterable[VertexView], job: GraphMember) -> None:
+        """Take `job` off these vertices; what no other job wants is stopped and released."""
 
     def wake(self, edge: MovingEdge) -> None:
         """Let `edge` move, soon."""
 
-    def spawn(self, work: Coroutine[Any, Any, T], /) -> asyncio.Task[T]: ...
+    def spawn(self, work: Coroutine[Any, Any, T], /) -> asyncio.Task[T]:
+        """Start work that the solver awaits before it closes."""
 
-    def release(self, results: Sequence[Result]) -> None: ...
+    def release(self, results: Sequence[Result]) -> None:
+        """Release results in the background."""
 
     def saved(self) -> None:
         """Something was written to the key store: make it durable before long."""
 
-    def forget_results(self, ids: Sequence[str]) -> None: ...
+    def forget_results(self, ids: Sequence[str]) -> None:
+        """Results are gone: forget them, and the keys that only led to them."""

@@ -22,7 +22,8 @@ class Failure(Struct, frozen=True):
 class Spawn(Protocol):
     """Starts a task that someone awaits."""
 
-    def __call__(self, work: Coroutine[Any, Any, T], /) -> asyncio.Task[T]: ...
+    def __call__(self, work: Coroutine[Any, Any, T], /) -> asyncio.Task[T]:
+        """Start `work` as a task."""
 
 
 class Work(Generic[T]):

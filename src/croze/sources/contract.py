@@ -86,7 +86,8 @@ class SourceFactory(Protocol):
     """One scheme or a few; all requests with `schemes` come here."""
 
     @property
-    def schemes(self) -> tuple[str, ...]: ...
+    def schemes(self) -> tuple[str, ...]:
+        """What stands before `://` in the identifiers that it opens."""
 
     def open(self, request: SourceRequest) -> Source:
         """The source that an op asks for. Raises `errors.InvalidRequest` for a malformed identifier

@@ -26,7 +26,8 @@ from croze.sources.content import (
     RegistryProvider,
 )
 from croze.sources.manifests import PulledImage, pull_manifests
-from croze.store.contract import BlobStore, ImageStore
+from croze.store.contract import BlobStore
+from croze.store.image_contract import ImageStore
 
 Mode = Literal["default", "pull", "local"]
 

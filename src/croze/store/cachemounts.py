@@ -48,7 +48,8 @@ class MakeMutable(Protocol):
 
     async def __call__(
         self, parent: ImmutableRef | None, *, description: str, record_type: RecordType
-    ) -> MutableHandle: ...
+    ) -> MutableHandle:
+        """A new record over `parent`, or over nothing; the handle is the caller's."""
 
 
 class CacheHandle(MutableHandle):

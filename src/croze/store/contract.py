@@ -25,14 +25,14 @@ their digest, `errors.ResourceExhausted` when the disk is full.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, Self
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from croze.image.descriptor import Descriptor
 
@@ -94,7 +94,8 @@ class BlobWriter(Protocol):
     path: Path
     """The temporary file; a worker process may write it directly instead of `write`."""
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes) -> None:
+        """Append bytes. Raises `ResourceExhausted` when the disk is full."""
 
     async def commit(self, *, digest: str | None = None, size: int | None = None) -> str:
         """Verify, make durable, publish under the digest (returned). Idempotent if it exists.
@@ -107,14 +108,17 @@ class BlobWriter(Protocol):
 class BlobStore(Protocol):
     """Content-addressed immutable bytes."""
 
-    def has(self, digest: str) -> bool: ...
+    def has(self, digest: str) -> bool:
+        """Whether the blob is here. Quick: touches no disk."""
 
-    def size(self, digest: str) -> int: ...
+    def size(self, digest: str) -> int:
+        """The blob's length in bytes. Raises `NotFound`."""
 
     def path(self, digest: str) -> Path:
         """Where the bytes are; open read-only, never change. Raises `NotFound`."""
 
-    def open(self, digest: str) -> BinaryIO: ...
+    def open(self, digest: str) -> BinaryIO:
+        """Open the blob to read. Raises `NotFound`."""
 
     def read(self, digest: str, limit_bytes: int = 16 << 20) -> bytes:
         """Small blobs (manifests, configs). Raises `ResourceExhausted` over the limit."""
@@ -122,11 +126,14 @@ class BlobStore(Protocol):
     async def put(self, data: bytes) -> str:
         """Write small bytes, return the digest. Idempotent."""
 
-    def writer(self) -> AbstractAsyncContextManager[BlobWriter]: ...
+    def writer(self) -> AbstractAsyncContextManager[BlobWriter]:
+        """A writer for a new blob, whose digest need not be known yet."""
 
-    def delete(self, digest: str) -> None: ...
+    def delete(self, digest: str) -> None:
+        """Delete a blob. Idempotent."""
 
-    def digests(self) -> Sequence[str]: ...
+    def digests(self) -> Sequence[str]:
+        """The digests of all blobs."""
 
 
 class Snapshotter(Protocol):
@@ -140,7 +147,9 @@ class Snapshotter(Protocol):
     def commit(self, key: str) -> None:
         """Make it immutable under the same key. Until then nobody finds it after a restart."""
 
-    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]: ...
+    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]:
+        """What to mount to see the snapshot. A committed one is read-only in any case. Raises
+        `NotFound`."""
 
     def upper(self, key: str) -> Path | None:
         """The directory with only this layer's changes (overlay format), if there is one."""
@@ -151,22 +160,26 @@ class Snapshotter(Protocol):
     async def remove(self, key: str) -> None:
         """Delete a snapshot, whose children must be gone. Idempotent."""
 
-    def keys(self) -> Sequence[str]: ...
+    def keys(self) -> Sequence[str]:
+        """The keys of all snapshots, committed or not."""
 
 
 class CommonRef(Protocol):
     """What mutable and immutable refs share."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """The id of the record that this is a handle on."""
 
     @property
-    def description(self) -> str: ...
+    def description(self) -> str:
+        """What the record is, for people: `du` shows it."""
 
     def set_meta(self, **values: str) -> None:
         """Remember small facts with the record, durably (e.g. a local source's shared key)."""
 
-    def get_meta(self, key: str) -> str | None: ...
+    def get_meta(self, key: str) -> str | None:
+        """What `set_meta` remembered under `key`; None if nothing."""
 
     async def mounts(self, *, readonly: bool, sessions: Sequence[str] = ()) -> Sequence[MountSpec]:
         """What to mount to see this state; fetches and unpacks a lazy ref first."""
@@ -181,21 +194,26 @@ class CommonRef(Protocol):
         """Where to keep data derived from the content (e.g. its checksum index), deleted with the
         record. The file may not exist yet; write it atomically."""
 
-    async def usage(self) -> int: ...
+    async def usage(self) -> int:
+        """Bytes on disk of this record alone, without its parents."""
 
-    async def release(self) -> None: ...
+    async def release(self) -> None:
+        """Give the handle back, once. The record stays until `prune` chooses it."""
 
 
 class ImmutableRef(CommonRef, Protocol):
     """A finished filesystem state."""
 
-    def clone(self) -> Self: ...
+    def clone(self) -> Self:
+        """A second handle on the same record, to be released on its own."""
 
     @property
-    def lazy(self) -> bool: ...
+    def lazy(self) -> bool:
+        """Whether its layer has not been fetched and unpacked yet."""
 
     @property
-    def parent_ids(self) -> Sequence[str]: ...
+    def parent_ids(self) -> Sequence[str]:
+        """Ids of the records that it lies on, or is made of."""
 
     async def unlazy(self, sessions: Sequence[str] = ()) -> None:
         """Fetch and unpack now."""
@@ -308,7 +326,8 @@ class RefStore(Protocol):
     def find(self, **meta: str) -> Sequence[str]:
         """Ids of records with these `set_meta` values, most recently used first."""
 
-    def exists(self, id: str) -> bool: ...
+    def exists(self, id: str) -> bool:
+        """Whether there is a record of that id."""
 
     async def from_layers(
         self, layers: Sequence[LazyLayer], *, record_type: RecordType = "regular"
@@ -362,33 +381,5 @@ class RefStore(Protocol):
 class Lease(Protocol):
     """Names the blobs that must stay."""
 
-    def hold(self, digest: str) -> None: ...
-
-
-class ImageRecord(Struct, frozen=True):
-    """A named image in the local image store: its manifest or index."""
-
-    name: str
-    """Normalised, e.g. `docker.io/library/app:latest`."""
-    target: Descriptor
-    updated_at: datetime
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
-OnName = Callable[[str, str, bool], None]
-"""A name, the digest that it is for, and whether it was set (or is gone)."""
-
-
-class ImageStore(Protocol):
-    """Names for images whose blobs are in the blob store. A name holds its blobs against prune."""
-
-    def watch(self, on_name: OnName) -> None:
-        """Tell of every change from now on, at once."""
-
-    def set(self, name: str, target: Descriptor) -> None: ...
-
-    def get(self, name: str) -> ImageRecord: ...
-
-    def list(self) -> Sequence[ImageRecord]: ...
-
-    def delete(self, name: str) -> None: ...
+    def hold(self, digest: str) -> None:
+        """Hold a blob, which need not be here yet."""

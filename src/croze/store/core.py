@@ -40,25 +40,34 @@ class LayerSnapshotter(Snapshotter, Protocol):
     def empty(self) -> str | None:
         """What to make a layer on that may hide names but lies on nothing."""
 
-    def exists(self, key: str) -> bool: ...
+    def exists(self, key: str) -> bool:
+        """Whether there is a snapshot of that key."""
 
-    def committed(self, key: str) -> bool: ...
+    def committed(self, key: str) -> bool:
+        """Whether the snapshot can't change any more. Raises `NotFound`."""
 
-    def has_children(self, key: str) -> bool: ...
+    def has_children(self, key: str) -> bool:
+        """Whether another snapshot lies on this one."""
 
     def directories(self) -> Set[str]:
         """Names of all directories in `snapshots/` that are in use."""
 
-    def commit(self, key: str, *, rebase: str | None = None) -> None: ...
+    def commit(self, key: str, *, rebase: str | None = None) -> None:
+        """See `Snapshotter.commit`. With `rebase` the layer is put onto that snapshot. Raises
+        `Unsupported` if it can't be."""
 
     def save(self, key: str) -> None:
         """Let it be found after a restart as it is now, not committed."""
 
-    async def stack(self, key: str, layers: Sequence[str]) -> None: ...
+    async def stack(self, key: str, layers: Sequence[str]) -> None:
+        """Make a committed snapshot of layers that exist, base first. Raises `Unsupported` where
+        layers are no directories of their own."""
 
-    def lowers(self, key: str) -> Sequence[Path]: ...
+    def lowers(self, key: str) -> Sequence[Path]:
+        """The directories below the snapshot's own, base first; none where states are whole."""
 
-    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]: ...
+    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]:
+        """See `Snapshotter.mounts`."""
 
 
 class Claims:

@@ -13,8 +13,8 @@ from croze.gotypes import gojson
 from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.store.blobs import DiskBlobStore
-from croze.store.contract import ImageRecord, OnName
 from croze.store.db import Database
+from croze.store.image_contract import ImageRecord, OnName
 from croze.store.records import utc
 
 IN_TOTO = "application/vnd.in-toto+json"

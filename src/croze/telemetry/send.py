@@ -32,9 +32,11 @@ METRICS_METHOD = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Expor
 class RequestSender(Protocol):
     """Delivers one request. Raises `CrozeError`."""
 
-    async def send(self, request: Message) -> None: ...
+    async def send(self, request: Message) -> None:
+        """Deliver an OTLP export request."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Close the connection."""
 
 
 def sender(target: OtlpTarget, method: str) -> RequestSender:

@@ -35,7 +35,8 @@ class RecordedSpan(Struct, frozen=True):
 class SpanExporter(Protocol):
     """Sends spans out of the process. Never blocks and never raises."""
 
-    def put(self, spans: Sequence[RecordedSpan]) -> None: ...
+    def put(self, spans: Sequence[RecordedSpan]) -> None:
+        """Take finished spans; they are sent some time later, or dropped if there are too many."""
 
 
 class _Trace(Struct):

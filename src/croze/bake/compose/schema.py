@@ -21,6 +21,8 @@ class SchemaProblem(Struct, frozen=True):
 
 
 class DataSchema(Protocol):
+    """What a value of the file may be."""
+
     def problems(self, value: Data, where: Path) -> Iterator[SchemaProblem]:
         """All that is wrong with a value that stands at `where`."""
         ...

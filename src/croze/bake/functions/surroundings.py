@@ -7,6 +7,8 @@ from typing import Protocol
 
 
 class Surroundings(Protocol):
+    """What functions may ask of the machine."""
+
     def now(self) -> datetime:
         """The time, in UTC."""
         ...
@@ -15,4 +17,5 @@ class Surroundings(Protocol):
         """The user's home directory."""
         ...
 
-    def random_bytes(self, size: int) -> bytes: ...
+    def random_bytes(self, size: int) -> bytes:
+        """Bytes fit for secrets (salts, identifiers), `size` of them."""

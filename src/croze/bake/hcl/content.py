@@ -31,7 +31,9 @@ class AnyBody(Protocol):
         """The place that messages give for something that is missing."""
         ...
 
-    def content(self, schema: BodySchema, problems: list[Diagnostic]) -> BodyContent: ...
+    def content(self, schema: BodySchema, problems: list[Diagnostic]) -> BodyContent:
+        """The attributes and blocks that `schema` names. Anything else that stands there, and
+        anything required that does not, is a problem."""
 
     def just_attributes(
         self, hidden: frozenset[str], problems: list[Diagnostic]

@@ -20,4 +20,6 @@ class Evaluation(Protocol):
         """Tell of a problem; returns the unknown value that stands for the missing one."""
         ...
 
-    def evaluate(self, node: Expression, scope: Scope) -> Value: ...
+    def evaluate(self, node: Expression, scope: Scope) -> Value:
+        """The value of `node` with the variables and functions of `scope`; unknown after an
+        error."""

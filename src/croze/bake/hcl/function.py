@@ -39,9 +39,11 @@ class Closure(Protocol):
     """An argument that the function may evaluate, or look at as it was written."""
 
     @property
-    def expression(self) -> Expression: ...
+    def expression(self) -> Expression:
+        """The argument as it was written."""
 
-    def evaluate(self) -> tuple[Value, list[Diagnostic]]: ...
+    def evaluate(self) -> tuple[Value, list[Diagnostic]]:
+        """The argument's value, and the problems met on the way to it."""
 
 
 Implementation = Callable[[Sequence[Value]], Value]

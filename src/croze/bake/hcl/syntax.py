@@ -14,10 +14,12 @@ class Expression(Protocol):
     """Anything that has a value. Messages about the value point at `start_range`."""
 
     @property
-    def range(self) -> SourceRange: ...
+    def range(self) -> SourceRange:
+        """Where the whole expression stands."""
 
     @property
-    def start_range(self) -> SourceRange: ...
+    def start_range(self) -> SourceRange:
+        """Where its first part stands."""
 
 
 class _HasRange(Protocol):

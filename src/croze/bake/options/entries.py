@@ -106,6 +106,8 @@ class SshEntry(Struct, frozen=True):
 
 
 class OptionEntry(Protocol):
+    """One entry of such a list."""
+
     def plain(self) -> Mapping[str, object]:
         """The entry as plain data, which is printed."""
         ...

@@ -56,7 +56,8 @@ GLOBAL OPTIONS:
 class BuildctlCommand(Protocol):
     """A command's function: it is told the name, as a module may hold several."""
 
-    def run(self, name: str, argv: Sequence[str], connection: ConnectionSettings) -> int: ...
+    def run(self, name: str, argv: Sequence[str], connection: ConnectionSettings) -> int:
+        """Run the command with the words after its name; returns the exit code."""
 
 
 def main(argv: Sequence[str]) -> int:

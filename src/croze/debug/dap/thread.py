@@ -40,7 +40,8 @@ class Desk(Protocol):
     frame_ids: Iterator[int]
     stop_on_entry: bool
 
-    def event(self, name: str, body: Message) -> None: ...
+    def event(self, name: str, body: Message) -> None:
+        """Send an event to the editor."""
 
     def source(self, path: str, data: bytes) -> None:
         """Tell of a file that the build is made from."""

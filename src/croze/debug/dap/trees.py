@@ -15,7 +15,8 @@ from croze.rpc.held import HeldBuild
 class BrowsableTree(Protocol):
     """A filesystem. Methods raise `CrozeError`."""
 
-    async def list(self, path: str) -> Sequence[stat_pb2.Stat]: ...
+    async def list(self, path: str) -> Sequence[stat_pb2.Stat]:
+        """The entries of a directory, without those below them."""
 
     async def read(self, path: str, offset: int, length: int) -> bytes:
         """The bytes of a file from an offset on, all of them if no length is given."""

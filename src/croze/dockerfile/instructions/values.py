@@ -121,20 +121,28 @@ class HealthcheckConfig(Struct, frozen=True):
 
 
 class EnvInstruction(Instruction, frozen=True, kw_only=True):
+    """ENV. All values are expanded with the variables of before the instruction."""
+
     pairs: tuple[KeyValue, ...]
 
 
 class Label(Instruction, frozen=True, kw_only=True):
+    """LABEL, or labels from the build's options."""
+
     pairs: tuple[KeyValue, ...]
     literal: bool = False
     """True for labels from build options: their values are not expanded."""
 
 
 class Maintainer(Instruction, frozen=True, kw_only=True):
+    """MAINTAINER, which is deprecated: the image's author."""
+
     maintainer: str
 
 
 class Copy(Instruction, frozen=True, kw_only=True):
+    """COPY. `from_` names a stage, a build context or an image; empty is the build context."""
+
     files: SourcesAndDest
     from_: str = ""
     chown: str = ""
@@ -145,6 +153,9 @@ class Copy(Instruction, frozen=True, kw_only=True):
 
 
 class Add(Instruction, frozen=True, kw_only=True):
+    """ADD. `keep_git_dir` and `unpack` are None where the flag was not given; `checksum` is a
+    digest."""
+
     files: SourcesAndDest
     chown: str = ""
     chmod: str = ""
@@ -162,6 +173,8 @@ class Onbuild(Instruction, frozen=True, kw_only=True):
 
 
 class Workdir(Instruction, frozen=True, kw_only=True):
+    """WORKDIR. A relative path is below the one before."""
+
     path: str
 
 
@@ -179,14 +192,20 @@ class Run(Instruction, frozen=True, kw_only=True):
 
 
 class Cmd(Instruction, frozen=True, kw_only=True):
+    """CMD."""
+
     command: CommandForm
 
 
 class Entrypoint(Instruction, frozen=True, kw_only=True):
+    """ENTRYPOINT. It resets a CMD that the base image has."""
+
     command: CommandForm
 
 
 class HealthcheckInstruction(Instruction, frozen=True, kw_only=True):
+    """HEALTHCHECK."""
+
     config: HealthcheckConfig
 
 
@@ -197,22 +216,32 @@ class Expose(Instruction, frozen=True, kw_only=True):
 
 
 class User(Instruction, frozen=True, kw_only=True):
+    """USER: names or numbers, as `user[:group]`."""
+
     user: str
 
 
 class Volume(Instruction, frozen=True, kw_only=True):
+    """VOLUME."""
+
     volumes: tuple[str, ...]
 
 
 class StopSignal(Instruction, frozen=True, kw_only=True):
+    """STOPSIGNAL: a name or a number."""
+
     signal: str
 
 
 class Arg(Instruction, frozen=True, kw_only=True):
+    """ARG, before the first FROM or in a stage."""
+
     args: tuple[ArgPair, ...]
 
 
 class Shell(Instruction, frozen=True, kw_only=True):
+    """SHELL: the words that commands in shell form are handed to."""
+
     shell: tuple[str, ...]
 
 

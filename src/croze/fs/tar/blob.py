@@ -27,7 +27,8 @@ _AHEAD = 4
 class LayerWriter(Protocol):
     """What a layer's tar is written to."""
 
-    def write(self, data: bytes, /) -> None: ...
+    def write(self, data: bytes, /) -> None:
+        """Append bytes of the tar."""
 
     def write_file(self, fd: int, size: int) -> bool:
         """So many bytes of what is open; False if it has fewer."""

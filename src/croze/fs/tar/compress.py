@@ -27,7 +27,8 @@ _ISAL_ERROR = cast("type[Exception]", isal_zlib.error)
 class Readable(Protocol):
     """The part of a binary file that readers need."""
 
-    def read(self, size: int = -1, /) -> bytes: ...
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes (all that are left for -1); empty at the end."""
 
 
 def detect(head: bytes) -> Kind:

@@ -68,7 +68,8 @@ class TocEntry(msgspec.Struct, omit_defaults=True, rename="camel"):
 class Hash(Protocol):
     """The part of `hashlib`'s objects that is used."""
 
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes, /) -> None:
+        """Take in more bytes."""
 
 
 def layer_writer(
