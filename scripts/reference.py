@@ -7,6 +7,7 @@ python scripts/reference.py --check   fails if it would change something
 from __future__ import annotations
 
 import ast
+import inspect
 import itertools
 import sys
 import textwrap
@@ -54,9 +55,11 @@ def api() -> str:
     for name in croze.__all__:
         source = (SRC / f"{croze._LAZY[name].replace('.', '/')}.py").read_text(encoding="utf-8")
         parts.append(f"## croze.{name}\n")
-        for node in ast.parse(source).body:
+        for node, after in itertools.pairwise([*ast.parse(source).body, ast.Pass()]):
             if name in _names(node):
                 parts += _described(node, source)
+                if isinstance(node, ast.Assign | ast.AnnAssign):
+                    parts += [f"{text}\n" for text in _text(after)]
     return "\n".join(parts)
 
 
@@ -64,7 +67,17 @@ def _names(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         return [node.name]
     targets = node.targets if isinstance(node, ast.Assign) else []
+    if isinstance(node, ast.AnnAssign):
+        targets = [node.target]
     return [each.id for each in targets if isinstance(each, ast.Name)]
+
+
+def _text(statement: ast.stmt) -> list[str]:
+    """What stands below an assignment, if anything does."""
+    match statement:
+        case ast.Expr(value=ast.Constant(value=str(text))):
+            return [inspect.cleandoc(text)]
+    return []
 
 
 def _described(node: ast.stmt, source: str) -> Iterator[str]:
@@ -100,10 +113,8 @@ def _fields(node: ast.ClassDef) -> Iterator[str]:
     for field, after in itertools.pairwise(body):
         if not isinstance(field, ast.AnnAssign | ast.Assign) or ast.unparse(field)[0] == "_":
             continue
-        said = ""
-        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            said = ": " + " ".join(str(after.value.value).split())
-        yield f"- `{ast.unparse(field)}`{said}"
+        texts = [f": {' '.join(text.split())}" for text in _text(after)]
+        yield f"- `{ast.unparse(field)}`{''.join(texts)}"
 
 
 def _block(text: str, language: str = "text") -> str:

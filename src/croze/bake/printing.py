@@ -127,6 +127,7 @@ def list_targets(definition: Definition) -> list[dict[str, object]]:
 
 
 def target_rows(entries: Sequence[Mapping[str, object]]) -> list[tuple[str, ...]]:
+    """The table of targets that `--list` shows, its headings first."""
     rows = [(str(each["name"]), str(each.get("description", ""))) for each in entries]
     return [("TARGET", "DESCRIPTION"), *rows]
 
@@ -145,6 +146,7 @@ def list_variables(definition: Definition) -> list[dict[str, object]]:
 
 
 def variable_rows(definition: Definition) -> list[tuple[str, ...]]:
+    """The table of variables that `--list` shows, its headings first."""
     rows: list[tuple[str, ...]] = [("VARIABLE", "TYPE", "VALUE", "DESCRIPTION")]
     for each in sorted(definition.variables, key=lambda each: each.name):
         shown = "<null>" if each.value is None else each.value

@@ -41,6 +41,7 @@ class BuilderInstance(msgspec.Struct, frozen=True, rename="pascal", forbid_unkno
 
     @property
     def members(self) -> tuple[BuilderNode, ...]:
+        """All nodes, of which a builder's file may have none."""
         return self.nodes or ()
 
     def node(self, name: str) -> BuilderNode | None:

@@ -98,6 +98,7 @@ def finished(code: int) -> int:
 
 
 def say(message: str, code: int) -> int:
+    """Print an error for the user; returns the exit code."""
     print(f"ERROR: {message}", file=sys.stderr)
     return code
 

@@ -177,6 +177,7 @@ async def small_blob(channel: grpc.aio.Channel, digest: str) -> bytes:
 
 
 def created_s(record: Record) -> float:
+    """When the build began, in seconds since 1970."""
     return record.CreatedAt.seconds + record.CreatedAt.nanos / 1e9
 
 

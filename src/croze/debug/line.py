@@ -19,6 +19,7 @@ class LineEditor:
     """Keeps the lines that were typed, to be called back."""
 
     def __init__(self, prompt: str, say: Callable[[str], None]) -> None:
+        """`say` writes to the terminal."""
         self._prompt = prompt
         self._say = say
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -90,6 +90,8 @@ class TlsServer:
     def __init__(
         self, context: ssl.SSLContext, make: Callable[[], asyncio.Protocol], most: int
     ) -> None:
+        """`make` makes the HTTP protocol of a connection; `most` may be in their handshakes at
+        once."""
         self._context = context
         self._make = make
         self._most = most

@@ -86,6 +86,7 @@ class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def diff_ids(self) -> tuple[str, ...]:
+        """Digests of the layers' tars, base first."""
         return self.rootfs.diff_ids or ()
 
 

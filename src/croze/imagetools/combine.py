@@ -50,6 +50,7 @@ class CombinedImage(Struct, frozen=True):
         return manifests.parse_index(self.data).manifests
 
     def source_of(self, entry: Descriptor) -> int:
+        """The number of the source that an entry comes from."""
         return self.origin.get(entry.digest, 0)
 
 

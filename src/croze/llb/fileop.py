@@ -27,6 +27,7 @@ class Owner(Struct, frozen=True):
     group: int | str | None = None
 
     def message(self, base: int) -> ops_pb2.ChownOpt:
+        """The owner as `pb.ChownOpt`; names are looked up in the files of input `base`."""
         return ops_pb2.ChownOpt(
             user=_user_message(self.user, base), group=_user_message(self.group, base)
         )
@@ -199,6 +200,7 @@ class FileAction(Struct, frozen=True, eq=False):
         dest: str,
         options: CopyOptions | None = None,
     ) -> FileAction:
+        """Then copy; see `llb.copy`."""
         return self.then(copy(source, src, dest, options))
 
     def mkdir(
@@ -210,6 +212,7 @@ class FileAction(Struct, frozen=True, eq=False):
         owner: Owner | None = None,
         created_ns: int | None = None,
     ) -> FileAction:
+        """Then make a directory; see `llb.mkdir`."""
         action = mkdir(path, mode, parents=parents, owner=owner, created_ns=created_ns)
         return self.then(action)
 
@@ -222,15 +225,18 @@ class FileAction(Struct, frozen=True, eq=False):
         owner: Owner | None = None,
         created_ns: int | None = None,
     ) -> FileAction:
+        """Then write a file; see `llb.mkfile`."""
         return self.then(mkfile(path, data, mode, owner=owner, created_ns=created_ns))
 
     def rm(
         self, path: str, *, allow_not_found: bool = False, allow_wildcard: bool = False
     ) -> FileAction:
+        """Then remove; see `llb.rm`."""
         action = rm(path, allow_not_found=allow_not_found, allow_wildcard=allow_wildcard)
         return self.then(action)
 
     def symlink(self, old_path: str, new_path: str, *, owner: Owner | None = None) -> FileAction:
+        """Then make a symbolic link; see `llb.symlink`."""
         return self.then(symlink(old_path, new_path, owner=owner))
 
     def with_state(self, state: Tree) -> FileAction:

@@ -49,6 +49,7 @@ class Edge(Struct, frozen=True, eq=False):
     index: int = 0
 
     def resolve(self) -> Edge | None:
+        """The edge itself; see `Deferred.resolve`."""
         return self
 
 
@@ -62,6 +63,7 @@ class Deferred:
         self._done = False
 
     def resolve(self) -> Edge | None:
+        """The output, made at the first call; None for an empty filesystem."""
         if not self._done:
             output = self._make()
             self._made = output.resolve() if output is not None else None
@@ -70,6 +72,7 @@ class Deferred:
 
 
 Output = Edge | Deferred
+"""What a vertex makes, to be the input of others."""
 
 
 class MarshalledOp(Struct, frozen=True):

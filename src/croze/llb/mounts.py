@@ -32,6 +32,7 @@ class Mount(Struct, frozen=True, eq=False):
 
     @property
     def has_output(self) -> bool:
+        """Whether what is written into the mount is an output of the op."""
         return not (self.no_output or self.readonly or self.tmpfs or self.cache_id)
 
 

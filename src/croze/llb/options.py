@@ -29,6 +29,7 @@ class LinuxResources(Struct, frozen=True):
     cpuset_mems: str = ""
 
     def message(self) -> ops_pb2.LinuxResources:
+        """The limits as `pb.LinuxResources`."""
         return ops_pb2.LinuxResources(
             memory=self.memory,
             memorySwap=self.memory_swap,

@@ -26,6 +26,7 @@ class SourceMap(Struct, frozen=True, eq=False):
         return SourceLocation(self, ranges)
 
     def info(self) -> ops_pb2.SourceInfo:
+        """The text as `pb.SourceInfo`."""
         return ops_pb2.SourceInfo(
             filename=shown(self.filename),
             data=self.data,

@@ -48,6 +48,7 @@ class State(Struct, frozen=True, eq=False):
 
     @property
     def env(self) -> Env:
+        """The environment variables of processes."""
         return self.meta.env
 
     @property
@@ -72,18 +73,23 @@ class State(Struct, frozen=True, eq=False):
         return self._with(user=user)
 
     def hostname(self, name: str) -> State:
+        """With a host name for processes."""
         return self._with(hostname=name)
 
     def platform(self, platform: Platform) -> State:
+        """With the platform that processes are for."""
         return self._with(platform=normalize(platform))
 
     def network(self, mode: NetworkMode) -> State:
+        """With a network for processes: `sandbox`, `host` or `none`."""
         return self._with(network=mode)
 
     def security(self, mode: SecurityMode) -> State:
+        """With a security mode for processes: `sandbox` or `insecure`."""
         return self._with(security=mode)
 
     def cgroup_parent(self, path: str) -> State:
+        """With a cgroup below which processes are put."""
         return self._with(cgroup_parent=path)
 
     def add_extra_host(self, name: str, ip: str) -> State:
@@ -91,6 +97,7 @@ class State(Struct, frozen=True, eq=False):
         return self._with(extra_hosts=(*self.meta.extra_hosts, (name, ip)))
 
     def add_ulimit(self, name: str, soft: int, hard: int) -> State:
+        """With a limit of processes, such as `nofile` (setrlimit(2))."""
         return self._with(ulimits=(*self.meta.ulimits, Ulimit(name, soft, hard)))
 
     def with_image_config(self, config: ImageConfig) -> State:

@@ -28,6 +28,7 @@ class FileOp:
     def __init__(
         self, services: OpServices, op: ops_pb2.FileOp, input_count: int, data: bytes = b""
     ) -> None:
+        """`data` is the marshalled `pb.Op`, which errors carry to the client."""
         self._services = services
         self._actions = list(op.actions)
         self._input_count = input_count

@@ -46,6 +46,8 @@ class Answering:
         log: Callable[[int, str], None],
         platform: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
+        """`log` gets a level and a message. Without `files` or `sources` questions about them are
+        refused."""
         self._files, self._sources, self._verifier = files, sources, verifier
         self._log = log
         self._platform = platform

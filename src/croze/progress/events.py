@@ -45,6 +45,7 @@ class StepDone(Struct, frozen=True):
 
     @property
     def canceled(self) -> bool:
+        """Whether the step was stopped rather than failed."""
         return self.error.endswith("context canceled")
 
 
@@ -58,6 +59,7 @@ class StepLog(Struct, frozen=True):
 
     @property
     def text(self) -> str:
+        """The output as UTF-8 text; other bytes become U+FFFD."""
         return self.data.decode(errors="replace")
 
 
@@ -82,6 +84,7 @@ class BuildWarning(Struct, frozen=True):
 
 
 Event: TypeAlias = StepStarted | StepDone | StepLog | StepProgress | BuildWarning
+"""What going through a `Build` yields."""
 
 
 class Events:

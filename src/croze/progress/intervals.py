@@ -14,6 +14,7 @@ class Interval(Struct, frozen=True):
     stop: int | None
 
     def seconds(self, now: int) -> float:
+        """How long it has lasted at `now`, which is in nanoseconds."""
         return ((now if self.stop is None else self.stop) - self.start) / 1e9
 
 

@@ -28,6 +28,7 @@ KEPT_LINES = 1000
 
 
 def nanoseconds(stamp: Timestamp) -> int:
+    """A protobuf timestamp, since 1970."""
     return stamp.seconds * 1_000_000_000 + stamp.nanos
 
 
@@ -104,6 +105,7 @@ class ShownVertex(Struct):
         self.merged = merge(self.intervals.values())
 
     def seconds(self, now: int) -> float:
+        """How long it has run at `now`, which is in nanoseconds; times that overlap count once."""
         return sum(interval.seconds(now) for interval in self.merged)
 
 

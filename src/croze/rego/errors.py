@@ -38,6 +38,7 @@ class Problem(Exception):
     """One thing that is wrong, and where."""
 
     def __init__(self, code: str, message: str, at: Location, *, excerpt: bool = False) -> None:
+        """`code` is OPA's, such as `rego_type_error`. With `excerpt` the text shows the line."""
         super().__init__(code, message, at, excerpt)
         self.code, self.message, self.at, self.excerpt = code, message, at, excerpt
 

@@ -55,6 +55,8 @@ class Method(Generic[Q, R]):
         serialize: Callable[[Q], bytes] | None,
         deserialize: Callable[[bytes], R] | None,
     ) -> None:
+        """The full path is `/package.Service/Method`. Without `serialize` or `deserialize` requests
+        or answers are bytes."""
         self._channel = channel
         self._path = path
         self._serialize = serialize

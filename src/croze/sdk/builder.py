@@ -226,6 +226,7 @@ class Builder:
             await build.finish()
 
     async def cancel_all(self) -> None:
+        """Cancel all builds that run, and wait for their ends."""
         for build in self._builds:
             await build.cancel()
 

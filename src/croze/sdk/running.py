@@ -84,6 +84,7 @@ class Build(Generic[T]):
 
     @property
     def status(self) -> BuildStatus:
+        """What has come of the build so far."""
         if not self._task.done():
             return BuildStatus.RUNNING
         if self._error is None and not self._task.cancelled():

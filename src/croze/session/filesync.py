@@ -38,6 +38,7 @@ class DirRequest(Struct, frozen=True):
     follow_paths: tuple[str, ...] = ()
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The request as the headers of a `FileSync` call."""
         return (
             *encode(INCLUDE, self.include),
             *encode(EXCLUDE, self.exclude),
@@ -63,6 +64,7 @@ def encode(key: str, values: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def decode(key: str, metadata: dict[str, list[str]]) -> tuple[str, ...]:
+    """A header's values, unquoted where the client says that they are quoted."""
     values = metadata.get(key, [])
     marks = metadata.get(key + ENCODED, [""])
     if marks[0].lower() in ("1", "t", "true"):

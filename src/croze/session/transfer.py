@@ -151,8 +151,10 @@ class PacketMeter:
 
 
 def pack(kind: wire_pb2.Packet.PacketType.ValueType, id: int = 0, data: bytes = b"") -> bytes:
+    """A packet, serialised."""
     return wire_pb2.Packet(type=kind, ID=id, data=data).SerializeToString()
 
 
 def pack_error(error: Exception) -> bytes:
+    """The packet that ends a transfer with an error."""
     return pack(wire_pb2.Packet.PACKET_ERR, data=to_bytes(str(error)))

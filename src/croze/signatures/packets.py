@@ -48,6 +48,7 @@ class PacketReader:
         return self.at < len(self._data)
 
     def take(self, size: int) -> bytes:
+        """The next `size` bytes."""
         piece = self._data[self.at : self.at + size]
         if size < 0 or len(piece) < size:
             raise MalformedPacket("unexpected end")
@@ -55,6 +56,7 @@ class PacketReader:
         return piece
 
     def number(self, size: int) -> int:
+        """The next `size` bytes as a number, the largest first."""
         return int.from_bytes(self.take(size), "big")
 
     def mpi(self) -> int:
@@ -62,6 +64,7 @@ class PacketReader:
         return int.from_bytes(self.take((self.number(2) + 7) // 8), "big")
 
     def rest(self) -> bytes:
+        """All that is left."""
         return self.take(len(self._data) - self.at)
 
 
@@ -119,6 +122,7 @@ class PublicKey(Struct, frozen=True):
 
     @property
     def fingerprint(self) -> bytes:
+        """The fingerprint of a version 4 key: 20 bytes (RFC 9580, section 5.5.4.1)."""
         return hashlib.sha1(self.hashed, usedforsecurity=False).digest()
 
     @property

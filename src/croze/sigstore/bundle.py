@@ -33,6 +33,7 @@ class Envelope(Struct, frozen=True):
 
     @property
     def signature(self) -> bytes:
+        """The first signature; empty if there is none."""
         return self.signatures[0] if self.signatures else b""
 
     @property

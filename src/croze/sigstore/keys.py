@@ -96,6 +96,7 @@ def pem_block(data: bytes) -> bytes:
 
 
 def spki(key: PublicKey) -> bytes:
+    """A public key in DER, as certificates have it (SubjectPublicKeyInfo)."""
     return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -109,6 +110,7 @@ def fingerprint(key: PublicKey) -> str:
 
 
 def raw_ed25519(key: ed25519.Ed25519PublicKey) -> bytes:
+    """The 32 bytes of a public key."""
     return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
@@ -120,6 +122,7 @@ def hash_of(key: PublicKey) -> type[hashes.HashAlgorithm]:
 
 
 def digest(algorithm: type[hashes.HashAlgorithm], data: bytes) -> bytes:
+    """A hash of `data`."""
     context = hashes.Hash(algorithm())
     context.update(data)
     return context.finalize()
@@ -174,4 +177,5 @@ def _signed_digest(
 
 
 def der(certificate: x509.Certificate) -> bytes:
+    """A certificate in DER."""
     return certificate.public_bytes(serialization.Encoding.DER)

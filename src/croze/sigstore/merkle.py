@@ -21,6 +21,7 @@ _MOST_CHECKPOINT_BYTES = 64 << 10
 
 
 def leaf_hash(data: bytes) -> bytes:
+    """The hash of a log's entry (RFC 6962, section 2.1)."""
     return hashlib.sha256(b"\0" + data).digest()
 
 

@@ -62,6 +62,9 @@ class PublicRoot:
     counts while it is good."""
 
     def __init__(self, state: Path, repository: str = REPOSITORY, anchor: bytes = b"") -> None:
+        """`state` is a directory of this user's, made if it is missing. An `anchor` is a TUF root
+        to trust in place of the one that comes with Croze; tests have a `repository` of their
+        own."""
         self._state, self._repository, self._anchor = state, repository, anchor
         self._lock = threading.Lock()
         self._known: TrustedRoot | None = None

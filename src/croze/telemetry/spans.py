@@ -44,6 +44,7 @@ CURRENT: ContextVar[SpanContext | None] = ContextVar("span", default=None)
 
 
 def new_span_id() -> bytes:
+    """A random id of 8 bytes."""
     return secrets.token_bytes(8)
 
 

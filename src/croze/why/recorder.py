@@ -77,6 +77,8 @@ class BuildWatch:
     def __init__(
         self, history: PastBuilds, job: Job, describe: Callable[[], BuildInfo], held: set[str]
     ) -> None:
+        """`describe` is asked once, late. Into `held` go names of lists of files, which stay while
+        the build runs."""
         self._history = history
         self._job = job
         self._describe = describe

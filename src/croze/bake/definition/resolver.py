@@ -74,6 +74,8 @@ class NameResolver:
         outside: Mapping[str, str],
         functions: Mapping[str, Function],
     ) -> None:
+        """Values of variables, as text: `builtins` of Bake's own, `outside` those that the
+        environment or flags give to declared ones."""
         self.declared = declared
         self.attributes = attributes
         self.builtins = builtins

@@ -38,6 +38,8 @@ class Number:
         infinite: int = 0,
         negative_zero: bool = False,
     ) -> None:
+        """An integer stays one, whatever its type. `infinite` is -1 or 1 for an infinity, whose
+        `value` is 0; `negative_zero` is true of -0 alone."""
         if isinstance(value, Fraction) and value.denominator == 1:
             value = value.numerator
         self.value = value

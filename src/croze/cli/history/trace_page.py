@@ -55,10 +55,12 @@ class SpanTrace(Struct, frozen=True):
 
     @property
     def start_ns(self) -> int:
+        """When the first span began, since 1970."""
         return min(node.start_ns for node in self.nodes)
 
     @property
     def duration_ns(self) -> int:
+        """From the first span's beginning to the last one's end."""
         return max(node.end_ns for node in self.nodes) - self.start_ns
 
 

@@ -63,6 +63,9 @@ class StopPoint(Struct):
 
 
 class Thread:
+    """What an editor sees as a thread: one result (a platform) of the build, as steps to go
+    through."""
+
     def __init__(
         self,
         id: int,

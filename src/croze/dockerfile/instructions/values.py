@@ -13,8 +13,11 @@ from msgspec import Struct
 from croze.dockerfile.location import Ranges
 
 MountType = Literal["bind", "cache", "tmpfs", "secret", "ssh"]
+"""`RUN --mount=type=`."""
 NetworkMode = Literal["default", "none", "host"]
+"""`RUN --network=`."""
 SecurityMode = Literal["sandbox", "insecure"]
+"""`RUN --security=`."""
 
 
 class Instruction(Struct, frozen=True, kw_only=True):

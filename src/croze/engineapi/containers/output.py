@@ -38,6 +38,7 @@ class LogEntry(msgspec.Struct, omit_defaults=True):
 
     @property
     def data(self) -> bytes:
+        """The piece as it came."""
         return base64.b64decode(self.raw) if self.raw else self.log.encode()
 
 
@@ -153,6 +154,7 @@ class ContainerOutput:
                     continue  # half of it was written when the disk was full, or the daemon died
 
     def size(self) -> int:
+        """How much the file holds, in bytes."""
         try:
             return self.path.stat().st_size
         except FileNotFoundError:

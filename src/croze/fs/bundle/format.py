@@ -65,6 +65,7 @@ class Pack(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def content_bytes(self) -> int:
+        """How much the pack holds, unpacked."""
         return sum(chunk.length for chunk in self.chunks)
 
 
@@ -81,6 +82,7 @@ class BundleIndex(msgspec.Struct, frozen=True):
 
     @property
     def content_bytes(self) -> int:
+        """How much the tree's files hold, unpacked."""
         return sum(node.size for node in self.nodes)
 
 

@@ -43,6 +43,7 @@ class IndexNode(msgspec.Struct, array_like=True, gc=False):
     stamp: Stamp | None = None
 
     def ordered(self) -> list[tuple[bytes, IndexNode]]:
+        """The children by name, in the order in which digests are made."""
         return sorted(self.children.items()) if self.children else []
 
 

@@ -52,6 +52,8 @@ class CompressedWriter:
     """
 
     def __init__(self, fd: int, compression: str = "gzip", level: int | None = None) -> None:
+        """The descriptor stays the caller's. Without a `level` it is the compression's own
+        (`codecs`)."""
         self._fd = fd
         self._codec = codec(compression, level)
         self._plain = hashlib.sha256()

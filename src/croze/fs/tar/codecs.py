@@ -80,6 +80,7 @@ class GzipMember:
         self._header = self._HEADER
 
     def prepare(self, block: Block) -> Callable[[], bytes]:
+        """Take in a block, in order; what compresses it may be called later, on any thread."""
         before, header = self._before, self._header
         self._header = b""
         self._before = bytes(block[-_WINDOW:])
@@ -88,6 +89,7 @@ class GzipMember:
         return lambda: header + self._deflate(block, before)
 
     def compress(self, block: Block) -> bytes:
+        """Take in a block, and compress it now."""
         return self.prepare(block)()
 
     def _deflate(self, block: Block, before: bytes) -> bytes:

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from croze.gotypes.template.lexer import Action, TemplateError, Text, Word, error, parts
 
 Constant = str | int | float | bool | None
+"""A value that is written in a template; None is `nil`."""
 
 
 class Field(NamedTuple):
@@ -70,6 +71,7 @@ class Jump(Struct, frozen=True):
 
 
 Node = Text | Pipeline | TemplateBlock | Jump
+"""A piece of a template, evaluated in turn."""
 
 
 class _Cursor(Struct):

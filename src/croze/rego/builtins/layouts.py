@@ -74,6 +74,7 @@ def at(ns: int, zone: tzinfo) -> datetime:
 
 
 def ns_of(moment: datetime) -> int:
+    """Nanoseconds since 1970, for a whole second."""
     since = moment - _EPOCH
     return (since.days * 86400 + since.seconds) * 10**9
 

@@ -22,6 +22,7 @@ def num(value: Value) -> int | float:
 
 
 def integer(value: Value) -> int:
+    """A whole number."""
     number = num(value)
     if isinstance(number, float) and not number.is_integer():
         raise FunctionError("must be integer number but got floating-point number")
@@ -35,6 +36,7 @@ def obj(value: Value) -> Object:
 
 
 def array(value: Value) -> tuple[Value, ...]:
+    """The elements of an array."""
     if not isinstance(value, tuple):
         raise FunctionError("must be array")
     return value
@@ -47,6 +49,7 @@ def a_set(value: Value) -> frozenset[Value]:
 
 
 def items(value: Value) -> tuple[Value, ...] | frozenset[Value]:
+    """The elements of an array or of a set."""
     if not isinstance(value, tuple | frozenset):
         raise FunctionError("must be one of {array, set}")
     return value

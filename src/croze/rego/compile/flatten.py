@@ -40,6 +40,7 @@ class Flattening:
         self._arity = arity
 
     def body(self, body: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        """The body in simpler terms."""
         return tuple(each for expr in body for each in self._expr(expr))
 
     def head(self, term: Term) -> tuple[tuple[Expr, ...], Term]:

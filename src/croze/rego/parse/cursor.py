@@ -57,6 +57,7 @@ class Cursor:
         return self.token.at.row == self.last.at.row
 
     def mark(self) -> int:
+        """The place, to come back to."""
         return self._pos
 
     def back_to(self, mark: int) -> None:

@@ -41,6 +41,7 @@ class ListedMount(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
 
     @property
     def packed_bytes(self) -> int:
+        """How much is to be fetched, all in all."""
         return self.index.size + sum(pack.size for pack in self.packs)
 
     def descriptors(self) -> list[Descriptor]:

@@ -153,6 +153,7 @@ class NoAnswer(Unavailable):
     """No answer came, or it broke off."""
 
     def __init__(self, message: str, again: bool) -> None:
+        """`again`: whether another attempt may help."""
         super().__init__(message)
         self.again = again
 

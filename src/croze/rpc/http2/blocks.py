@@ -62,6 +62,8 @@ class HeaderBlock:
     """A header block that comes in several frames (HEADERS and CONTINUATION)."""
 
     def __init__(self, number: int, limit: int, *, end_stream: bool) -> None:
+        """The block of stream `number`, of at most `limit` bytes on the wire. `end_stream`: whether
+        the peer sends nothing more after it."""
         self.number = number
         self._limit = limit
         self.end_stream = end_stream
@@ -77,4 +79,5 @@ class HeaderBlock:
             raise ConnectionBroken(Code.ENHANCE_YOUR_CALM, "headers that do not end")
 
     def whole(self) -> bytes:
+        """All pieces so far."""
         return b"".join(self._pieces)

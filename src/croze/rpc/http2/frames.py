@@ -89,22 +89,27 @@ def number(payload: bytes) -> int:
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """A frame (RFC 9113, section 4.1)."""
     return head.pack(len(payload) << 8 | kind, flags, stream) + payload
 
 
 def settings(values: dict[int, int]) -> bytes:
+    """A SETTINGS frame."""
     return frame(SETTINGS, 0, 0, b"".join(setting.pack(*pair) for pair in values.items()))
 
 
 def window_update(stream: int, more: int) -> bytes:
+    """A WINDOW_UPDATE frame: `more` bytes may be sent on the stream, or on the connection for 0."""
     return frame(WINDOW_UPDATE, 0, stream, word.pack(more))
 
 
 def rst_stream(stream: int, code: Code) -> bytes:
+    """A RST_STREAM frame."""
     return frame(RST_STREAM, 0, stream, word.pack(code))
 
 
 def goaway(last_stream: int, code: Code, message: str) -> bytes:
+    """A GOAWAY frame; of `message` no more than 256 bytes go."""
     debug_data = message.encode(errors="replace")[:256]
     return frame(GOAWAY, 0, 0, word.pack(last_stream) + word.pack(code) + debug_data)
 
