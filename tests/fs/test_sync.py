@@ -82,6 +82,19 @@ def test_first_again_and_changed(pair: Pair) -> None:
     assert pair.digests_agree()
 
 
+def test_digests_are_the_same_whether_it_was_ever_empty(tmp_path: Path) -> None:
+    """What is copied from a directory is found in the cache by these."""
+    digests = []
+    for pair in (Pair(tmp_path / "once empty"), Pair(tmp_path / "never empty")):
+        trees.make(pair.source, {} if not digests else {"a": "1"})
+        pair.sync()
+        trees.make(pair.source, {"a": "1"})
+        os.utime(pair.source / "a", ns=(OLD_NS, OLD_NS))
+        pair.sync()
+        digests.append(checksum(str(pair.dest), str(pair.root / "index"), [Query("/")]))
+    assert digests[0] == digests[1]
+
+
 def test_types_change_and_trees_go(pair: Pair) -> None:
     trees.make(pair.source, {"x/y/z": "1", "x/w": "2", "f": "3", "keep/k": "4", "g/h": "5"})
     pair.sync()

@@ -97,7 +97,7 @@ def test_any_order_of_events() -> None:
     assert ran > SEEDS, "the lives are worth living"
 
 
-def test_a_quiet_build_climbs_to_the_top() -> None:
+def test_a_quiet_build_reaches_its_result() -> None:
     graph = Simulation([Node(add=1), Node(((0, 0),), 2, "two")], Random(1))
     build = graph.begin((1, 0))
     while graph.move_one():

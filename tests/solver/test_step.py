@@ -1,4 +1,4 @@
-"""`step` as a function: what it asks for, and how it climbs."""
+"""`step` as a function: what it asks for, and how it advances."""
 
 from __future__ import annotations
 

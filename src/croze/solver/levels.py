@@ -1,4 +1,4 @@
-"""How far an edge is, how it digs for more, and what each of its inputs counts for."""
+"""How far an edge has come, what it asks its inputs for, and what each of them counts for."""
 
 from __future__ import annotations
 

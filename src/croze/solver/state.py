@@ -1,4 +1,4 @@
-"""What is so with an edge. `step` says how it changes.
+"""The state of an edge, and of the op that the edges of a vertex share. `step` changes the first.
 
 Nothing here does anything: no clock, no store, no event loop. Results are handles that are carried
 along and never looked into.

@@ -1,11 +1,11 @@
 """How an edge moves: what it is told, and what it wants done.
 
-An edge is asked for a level and climbs to it; to climb it asks its inputs. It never waits: a step
-takes in what has happened, asks for the next thing, and is taken again when that has come. Work per
-step depends on what changed, not on how many inputs there are.
+An edge is asked for a level; to come to it, it asks its inputs. It never waits: a step takes in
+what has happened, asks for the next thing, and is taken again when that has come. Work per step
+depends on what changed, not on how many inputs there are.
 
-Pure: it reads and changes `state`, and does nothing else. `climbing`, `digging` and `settling` are
-its parts.
+Pure: it reads and changes `state`, and does nothing else. Its parts are `advancing` (what comes
+next), `asking` (of inputs) and `settling` (the end).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.cachekeys.names import is_imported
-from croze.solver.climbing import climb, count, look_for_roots, run
+from croze.solver.advancing import advance, count, look_for_roots, run
 from croze.solver.effects import NOTIFY, Connect, Effect, Forget, Release
 from croze.solver.events import (
     Changed,
@@ -54,7 +54,7 @@ def step(edge: EdgeState, events: Sequence[Event] = ()) -> list[Effect]:
     if not edge.wanted:
         rest(edge, effects)
     elif edge.result is None and edge.error is None:
-        climb(edge, effects)
+        advance(edge, effects)
     if edge.news:
         edge.news = False
         effects.append(NOTIFY)

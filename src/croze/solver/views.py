@@ -129,7 +129,7 @@ class VertexView(Protocol):
 
     @property
     def edges(self) -> Mapping[int, EdgeView]:
-        """Its edges that were ever asked for, by output index."""
+        """The edges that were ever asked for, by output index."""
 
     @property
     def caches(self) -> Caches:

@@ -26,9 +26,11 @@ from croze.fs.sync.mirror import (
     SyncResult,
     SyncState,
     clear,
+    continued_index,
     forget_state,
     load_state,
     save_state,
+    vanished,
 )
 from croze.fs.tree.walk import WalkOptions, make_entry, select
 
@@ -236,31 +238,18 @@ class _Sync:
             raise _Differs(0)
         if self._mirror is None:
             forget_state(self._options.state_file)
-            index_file = self._options.index_file
-            self._index = None
-            if not self._fresh and index_file:
-                self._index = ContentIndex.load(index_file)
-            if self._index is None:
-                self._index = ContentIndex.for_transfer()
-                for (
-                    mirrored
-                ) in self._state.mirrored:  # none if fresh; else the index was unreadable
-                    self._index.add(mirrored.entry, mirrored.digest)
+            self._index = continued_index(self._options.index_file, self._state.mirrored)
             if self._fresh:
                 clear(self._dest)
             self._mirror = Mirror(self._dest, self._index)
         return self._mirror
 
     def _remove_rest(self) -> int:
-        """Remove what was there and did not come again; of a tree only its top counts."""
-        removed = 0
-        last = "/"
-        for path in self._old:
-            if not (path.startswith(last) or self._replaced.hold(path)):
-                self._begin().remove(path)
-                last = path + "/"
-                removed += 1
-        return removed
+        """Remove what was there and did not come again; returns how much, counting a tree once."""
+        removed = list(vanished(self._old, self._replaced))
+        for path in removed:
+            self._begin().remove(path)
+        return len(removed)
 
     def _finish(self, mirrored: list[MirroredEntry]) -> None:
         mirror = self._begin() if self._fresh else self._mirror

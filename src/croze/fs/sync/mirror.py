@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -174,6 +174,28 @@ class ReplacedDirs:
         return any(path[:at] in self._paths for at, char in enumerate(path) if char == "/")
 
 
+def vanished(paths: Iterable[str], replaced: ReplacedDirs) -> Iterator[str]:
+    """What to remove of `paths`, in the walk's order, that were there and have not come again: of a
+    tree only its top, and nothing that went with a directory that was replaced."""
+    top = "/"
+    for path in paths:
+        if not (path.startswith(top) or replaced.hold(path)):
+            yield path
+            top = path + "/"
+
+
+def continued_index(index_file: str | None, mirrored: Sequence[MirroredEntry]) -> ContentIndex:
+    """The index of a directory that has had `mirrored`, to be changed along with it: as it was
+    saved, or made of those where that can't be read. Of an empty directory nothing is taken on:
+    digests are the same whether it was ever empty or not."""
+    index = ContentIndex.load(index_file) if index_file and mirrored else None
+    if index is None:
+        index = ContentIndex.for_transfer()
+        for each in mirrored:
+            index.add(each.entry, each.digest)
+    return index
+
+
 class Mirror:
     """The directory being written, and its index."""
 
@@ -224,9 +246,8 @@ class Mirror:
             os.mknod(place, entry.mode, os.makedev(entry.devmajor, entry.devminor))
         set_attributes(place, entry)
 
-    def _place(self, target: str, make: object) -> None:
+    def _place(self, target: str, make: Callable[[str], None]) -> None:
         """Make something at `target`, over what is there."""
-        assert callable(make)
         try:
             make(target)
             return

@@ -27,11 +27,13 @@ from croze.fs.sync.mirror import (
     ReplacedDirs,
     SyncResult,
     clear,
+    continued_index,
     forget_state,
     load_notes,
     read_mirrored,
     save_state,
     set_attributes,
+    vanished,
 )
 from croze.fs.sync.replay import Replay, fingerprint
 from croze.fs.tree.walk import walk_stats
@@ -88,21 +90,30 @@ class Receiver:
         notes = load_notes(state_file) if replay is None else replay.notes
         if notes is not None and index_file and not os.path.exists(index_file):
             notes = None
+        # The last time: notes that are unread as long as all comes as it came then, and what they
+        # hold.
         self._notes = notes
-        self._as_told = 0 if replay is None else replay.count
-        self._told: Sequence[bytes] = []
-        self._numbers: dict[bytes, int] = {}
-        self._known: list[MirroredEntry] = []
-        self._old: dict[str, MirroredEntry] = {}
+        self._replayed = 0 if replay is None else replay.count
+        """How many entries, from the first, have come as the last time without being read."""
+        self._last_packets: Sequence[bytes] = []
+        self._last_numbers: dict[bytes, int] = {}
+        """Where in `_last_entries` a packet's entry is."""
+        self._last_entries: list[MirroredEntry] = []
+        self._not_again: dict[str, MirroredEntry] = {}
+        """Those of the last time that have not come yet, by path."""
+        # This time.
         self._replaced = ReplacedDirs()
         self._index: ContentIndex | None = None
-        self._changing: Mirror | None = None
+        self._mirror: Mirror | None = None
+        """None before the first change."""
         self._entries: list[Entry] = []
         self._packets: list[bytes] = []
         self._digests: dict[str, bytes] = {}
         self._incoming: dict[int, _Incoming] = {}
+        """Files on their way, by the number of their entry."""
         self._links: dict[str, list[Entry]] = {}
-        self._counts = [0, 0, 0]
+        """Hard links to files that are on their way, by the path of these."""
+        self._changed = self._removed = self._bytes = 0
         if notes is None:
             self._begin()
             if state_file is not None:
@@ -119,14 +130,14 @@ class Receiver:
             self._read_notes()
         at = start
         while at < len(packets):
-            number = self._numbers.get(packets[at])
+            number = self._last_numbers.get(packets[at])
             if number is None:
                 break
-            mirrored = self._known[number]
-            if mirrored.entry.linkname or mirrored.entry.path not in self._old:
+            mirrored = self._last_entries[number]
+            if mirrored.entry.linkname or mirrored.entry.path not in self._not_again:
                 break
             self._order.check(mirrored.entry)
-            self._keep(self._old.pop(mirrored.entry.path), packets[at])
+            self._keep(self._not_again.pop(mirrored.entry.path), packets[at])
             at += 1
         return at - start
 
@@ -134,18 +145,20 @@ class Receiver:
         """Something is not as it was: go on entry by entry."""
         assert self._notes is not None
         notes, self._notes = self._notes, None
-        self._told = notes.packets
+        self._last_packets = notes.packets
         try:
-            self._known = read_mirrored(notes)
+            self._last_entries = read_mirrored(notes)
         except (msgspec.DecodeError, RecursionError):
             forget_state(self._state_file)
             raise InvalidRequest("the notes of the last transfer are unreadable") from None
-        self._old = {mirrored.entry.path: mirrored for mirrored in self._known}
-        for mirrored, packet in zip(self._known[: self._as_told], notes.packets, strict=False):
+        self._not_again = {mirrored.entry.path: mirrored for mirrored in self._last_entries}
+        for mirrored, packet in zip(
+            self._last_entries[: self._replayed], notes.packets, strict=False
+        ):
             self._order.check(mirrored.entry)
-            self._keep(self._old.pop(mirrored.entry.path), packet)
-        if self._differ == "metadata" and len(notes.packets) == len(self._known):
-            self._numbers = {packet: number for number, packet in enumerate(notes.packets)}
+            self._keep(self._not_again.pop(mirrored.entry.path), packet)
+        if self._differ == "metadata" and len(notes.packets) == len(self._last_entries):
+            self._last_numbers = {packet: number for number, packet in enumerate(notes.packets)}
 
     def _keep(self, mirrored: MirroredEntry, packet: bytes) -> None:
         self._entries.append(mirrored.entry)
@@ -157,16 +170,12 @@ class Receiver:
     def _begin(self) -> Mirror:
         """Before the first change: what was noted does not hold from here on, until the end. Where
         nothing changes, the notes and the index stay as they are."""
-        if self._changing is None:
+        if self._mirror is None:
             forget_state(self._state_file)
             if self._index_file:
-                self._index = ContentIndex.load(self._index_file) if self._known else None
-                if self._index is None:
-                    self._index = ContentIndex.for_transfer()
-                    for mirrored in self._known:  # the index was unreadable, the notes are not
-                        self._index.add(mirrored.entry, mirrored.digest)
-            self._changing = Mirror(self._dest, self._index)
-        return self._changing
+                self._index = continued_index(self._index_file, self._last_entries)
+            self._mirror = Mirror(self._dest, self._index)
+        return self._mirror
 
     def stat(self, entry: Entry, packet: bytes = b"") -> int | None:
         """The next entry, told by `packet`. Returns its id if the content is wanted. Raises
@@ -179,7 +188,7 @@ class Receiver:
             entry = msgspec.structs.replace(entry, uid=self._owner[0], gid=self._owner[1])
         self._entries.append(entry)
         self._packets.append(packet)
-        old = self._old.pop(entry.path, None)
+        old = self._not_again.pop(entry.path, None)
         same = old is not None and self._same(entry, old.entry)
         if old is not None and same and (self._differ == "metadata" or not entry.is_file):
             self._digests[entry.path] = old.digest
@@ -192,7 +201,7 @@ class Receiver:
         return self._make(number, entry)
 
     def _make(self, number: int, entry: Entry) -> int | None:
-        self._counts[0] += 1
+        self._changed += 1
         self._begin().put(entry)
         if not entry.is_file:
             self._record(entry, digest.begin(entry).digest())
@@ -220,7 +229,7 @@ class Receiver:
         """A piece of the content of entry `number`. Raises InvalidRequest for wrong numbers."""
         incoming = self._get(number)
         incoming.sums.update(data)
-        self._counts[2] += len(data)
+        self._bytes += len(data)
         if incoming.held is not None:
             incoming.held.append(data)
             incoming.held_bytes += len(data)
@@ -237,7 +246,7 @@ class Receiver:
     def _replace(self, incoming: _Incoming) -> None:
         """Make a new file of what was held of a content, which is not what is there."""
         held, incoming.held = incoming.held or [], None
-        self._counts[0] += 1
+        self._changed += 1
         self._begin().put(incoming.entry)
         for data in held:
             self._write(incoming, data)
@@ -306,12 +315,12 @@ class Receiver:
         if self._notes is not None:
             self._read_notes()
         self._remove_rest()
-        if self._changing is None:
-            if self._packets != self._told and all(self._packets):
+        if self._mirror is None:
+            if self._packets != self._last_packets and all(self._packets):
                 self._save()  # the next time they need not be read
             return self._result()
         times = {entry.path: entry.mtime_ns for entry in self._entries if entry.is_dir}
-        self._changing.finish(times)
+        self._mirror.finish(times)
         if self._index_file and self._index is not None:
             index = self._index if self._entries else ContentIndex()
             index.save(self._index_file)
@@ -319,9 +328,8 @@ class Receiver:
         return self._result()
 
     def _result(self) -> SyncResult:
-        changed, removed, size_bytes = self._counts
         tells = "" if self._state_file is None else fingerprint(self._packets)
-        return SyncResult(changed, removed, size_bytes, len(self._entries), tells)
+        return SyncResult(self._changed, self._removed, self._bytes, len(self._entries), tells)
 
     def _save(self) -> None:
         if self._state_file is None:
@@ -333,16 +341,13 @@ class Receiver:
     def _remove_rest(self) -> None:
         if self._merge:
             return
-        gone = list(self._old)
+        gone = list(self._not_again)
         if self._state_file is None:
             sent = {entry.path for entry in self._entries}
             gone = [path for path, _, _ in walk_stats(self._dest) if path not in sent]
-        last = "/"
-        for path in gone:
-            if not (path.startswith(last) or self._replaced.hold(path)):
-                self._begin().remove(path)
-                last = path + "/"
-                self._counts[1] += 1
+        for path in vanished(gone, self._replaced):
+            self._begin().remove(path)
+            self._removed += 1
 
     def abort(self) -> None:
         """Close what is open. The next transfer into the directory starts anew."""

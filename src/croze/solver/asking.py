@@ -1,4 +1,5 @@
-"""What an edge asks its inputs for: no more than it takes to know whether it must run."""
+"""Which levels and contents an edge asks its inputs for: no more than it takes to know whether it
+must run (`levels.Mode`)."""
 
 from __future__ import annotations
 
@@ -8,8 +9,9 @@ from croze.solver.levels import ALL_KEYS, IDLE, OPEN, RESULT, RUN, UNMATCHED, Le
 from croze.solver.state import EdgeState
 
 
-def dig(edge: EdgeState, effects: list[Effect], *, hopeless: bool) -> bool:
-    """Ask inputs for what comes next. True when nothing comes next and the op is to run."""
+def ask_inputs(edge: EdgeState, effects: list[Effect], *, hopeless: bool) -> bool:
+    """Ask inputs for what is needed next. True when they have brought everything and the op is to
+    run."""
     mode = _choose_mode(edge, hopeless=hopeless)
     touched, edge.touched = edge.touched, []
     if mode is not edge.mode:
@@ -18,19 +20,19 @@ def dig(edge: EdgeState, effects: list[Effect], *, hopeless: bool) -> bool:
     if mode is IDLE:
         return False
     for item in touched:
-        _push(edge, item, mode, effects)
+        _ask_for_more(edge, item, mode, effects)
     return mode is RUN and edge.tally.ready == len(edge.inputs)
 
 
 def ask(item: InputState, level: Level, effects: list[Effect]) -> None:
-    """Want its edge at no less than `level`."""
+    """Want the input at no less than `level`."""
     if level > item.asked:
         item.asked = level
         effects.append(Ask(item.index, level))
 
 
-def ask_all(edge: EdgeState, level: Level, effects: list[Effect]) -> None:
-    """Lower what is wanted of inputs: of none more than `level`."""
+def lower_wishes(edge: EdgeState, level: Level, effects: list[Effect]) -> None:
+    """Want no input at more than `level` from now on."""
     for item in edge.inputs:
         if level < item.asked:
             item.asked = level
@@ -47,7 +49,8 @@ def _choose_mode(edge: EdgeState, *, hopeless: bool) -> Mode:
     return UNMATCHED if edge.tally.unmatched else OPEN
 
 
-def _push(edge: EdgeState, item: InputState, mode: Mode, effects: list[Effect]) -> None:
+def _ask_for_more(edge: EdgeState, item: InputState, mode: Mode, effects: list[Effect]) -> None:
+    """Ask one input for the next level, and for its content where that counts."""
     if mode is RUN:
         ask(item, RESULT, effects)
         _ask_content(edge, item, effects)

@@ -1,4 +1,4 @@
-"""How an edge that is wanted gets on: look at what changed, then ask for the next thing."""
+"""How a wanted edge advances: it looks at what changed, then asks for the next thing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from croze.cachekeys.names import content_key
 from croze.errors import CrozeError
+from croze.solver.asking import ask, ask_inputs, lower_wishes
 from croze.solver.caches import best_record
 from croze.solver.contract import CacheMap, Result
-from croze.solver.digging import ask, ask_all, dig
 from croze.solver.effects import (
     ASK_MAP,
     FOLLOW,
@@ -30,7 +30,9 @@ from croze.solver.settling import add_key, fail, mark, relax, set_level
 from croze.solver.state import EdgeState, Equals
 
 
-def climb(edge: EdgeState, effects: list[Effect]) -> None:
+def advance(edge: EdgeState, effects: list[Effect]) -> None:
+    """Take the edge as far as what is known allows. Its next step begins with the answers to the
+    effects, or with news of an input."""
     op = edge.op
     if edge.wanted < edge.was_wanted:
         relax(edge, effects)
@@ -51,10 +53,11 @@ def climb(edge: EdgeState, effects: list[Effect]) -> None:
         if edge.changed:
             _look(edge, effects)
         if len(effects) == effects_before and edge.error is None:  # no questions
-            _advance(edge, effects)
+            _ask_next(edge, effects)
 
 
 def _activate(edge: EdgeState, effects: list[Effect]) -> None:
+    """Begin to ask inputs, and look at those that know something already."""
     edge.active = True
     for item in edge.inputs:
         ask(item, DEFINITION_KEYS, effects)
@@ -100,6 +103,7 @@ def _mark_if_known(edge: EdgeState, item: InputState) -> None:
 
 
 def look_for_roots(edge: EdgeState, maps: Sequence[CacheMap], effects: list[Effect]) -> None:
+    """Look up the keys of an edge without inputs, which follow from its cache maps."""
     if maps and not edge.op.ignore_cache:
         effects.append(LookForRoots(root_keys(maps, edge.index)))
 
@@ -126,6 +130,7 @@ def _refresh(edge: EdgeState, item: InputState, effects: list[Effect]) -> None:
 
 
 def count(edge: EdgeState, item: InputState) -> None:
+    """Bring the flags of an input, and the tally of all, up to date."""
     flags = flags_of(
         item.keying,
         item.source.level,
@@ -137,8 +142,8 @@ def count(edge: EdgeState, item: InputState) -> None:
         item.flags = flags
 
 
-def _advance(edge: EdgeState, effects: list[Effect]) -> None:
-    """All that is known was looked at."""
+def _ask_next(edge: EdgeState, effects: list[Effect]) -> None:
+    """Everything known was looked at: ask for results, cache maps or inputs."""
     op = edge.op
     if len(edge.keys) > edge.keys_sought and _seek(edge, effects):
         return
@@ -150,7 +155,7 @@ def _advance(edge: EdgeState, effects: list[Effect]) -> None:
         _raise_level(edge, hopeless=hopeless)
     if edge.records and edge.wanted is RESULT:
         _load(edge, effects)
-    elif op.maps and dig(edge, effects, hopeless=hopeless):
+    elif op.maps and ask_inputs(edge, effects, hopeless=hopeless):
         edge.identity = identity_of(edge.inputs, op.maps)
         effects.append(FindEqual(edge.identity))
 
@@ -165,6 +170,7 @@ def _seek(edge: EdgeState, effects: list[Effect]) -> bool:
 
 
 def _raise_level(edge: EdgeState, *, hopeless: bool) -> None:
+    """See which level the keys that are known amount to."""
     op = edge.op
     if not op.maps or not (op.maps_done or edge.records):
         return
@@ -176,13 +182,13 @@ def _raise_level(edge: EdgeState, *, hopeless: bool) -> None:
 
 
 def _load(edge: EdgeState, effects: list[Effect]) -> None:
-    """The newest result, our own before imported ones."""
+    """Load the newest result, the daemon's own before imported ones."""
     if edge.loading is None:
         edge.loading = best_record(edge.records)
         edge.tried |= {edge.loading.stored.id}
         edge.mode = IDLE
         edge.touched.clear()
-        ask_all(edge, NOTHING, effects)
+        lower_wishes(edge, NOTHING, effects)
         effects.append(Load(edge.loading))
 
 
@@ -200,6 +206,7 @@ def run(edge: EdgeState, equals: Equals, effects: list[Effect]) -> None:
 
 
 def _execute(edge: EdgeState, identity: Signature, effects: list[Effect]) -> None:
+    """Run the op."""
     edge.op.running.add(edge.index)
     forced = any(item.source.forced for item in edge.inputs)
     signature = signature_of(edge.inputs, edge.op.maps) if forced else identity
@@ -207,6 +214,7 @@ def _execute(edge: EdgeState, identity: Signature, effects: list[Effect]) -> Non
 
 
 def _take_executed(edge: EdgeState, results: Sequence[Result], effects: list[Effect]) -> None:
+    """The op has run: save the result of this output."""
     if edge.index < len(results):
         effects.append(SAVE)
         return
