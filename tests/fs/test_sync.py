@@ -84,7 +84,7 @@ def test_first_again_and_changed(pair: Pair) -> None:
 
 def test_digests_are_the_same_whether_it_was_ever_empty(tmp_path: Path) -> None:
     """What is copied from a directory is found in the cache by these."""
-    digests = []
+    digests: list[list[str]] = []
     for pair in (Pair(tmp_path / "once empty"), Pair(tmp_path / "never empty")):
         trees.make(pair.source, {} if not digests else {"a": "1"})
         pair.sync()
