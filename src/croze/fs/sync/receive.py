@@ -100,7 +100,7 @@ class Receiver:
         """Where in `_last_entries` a packet's entry is."""
         self._last_entries: list[MirroredEntry] = []
         self._not_again: dict[str, MirroredEntry] = {}
-        """Those of the last time that have not come yet, by path."""
+        """Entries of the last time that have not come yet, by path."""
         # This time.
         self._replaced = ReplacedDirs()
         self._index: ContentIndex | None = None
