@@ -1,4 +1,4 @@
-"""Descriptors that come over a socket."""
+"""Receives file descriptors over a Unix socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that ends in order when its command is interrupted, however often.
+"""Runs a command's work so that it ends in good order, however often it is interrupted.
 
 `asyncio.run` cancels the work at the first SIGINT. At the second it raises `KeyboardInterrupt`
 wherever Python is just then: in another task, while connections are closed, or while somebody says

@@ -1,4 +1,4 @@
-"""Things at once, and which of several failures is raised."""
+"""Runs several things at once, and chooses which of their failures is raised."""
 
 from __future__ import annotations
 

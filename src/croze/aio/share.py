@@ -1,4 +1,5 @@
-"""Strangers' work on the event loop: one at a time, and no more than a part of the loop's time.
+"""Takes turns on the event loop for work that strangers send: one piece at a time, and no more than
+a part of the loop's time.
 
 What steps and frontends send is worked off where everybody's calls are. Who sends what takes long
 for what it weighs (headers that unpack to thousands, messages of nothing but parts) would hold up

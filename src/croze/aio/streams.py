@@ -1,4 +1,4 @@
-"""Servers of byte streams, within bounds.
+"""Servers of byte streams, with bounds on how many may connect.
 
 `asyncio.start_server` takes whoever comes: a step of a build that opens connections to a socket it
 was lent, and says nothing, takes all descriptors of the daemon. Nor does it wait for those it

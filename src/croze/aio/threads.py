@@ -1,4 +1,4 @@
-"""Blocking work in threads that nobody outruns.
+"""Runs blocking work in threads, which has always ended before its awaiter goes on.
 
 `asyncio.to_thread` leaves its thread running behind a task that is cancelled: what comes next, such
 as removing the directory that the thread works in, then happens at the same time. Here a

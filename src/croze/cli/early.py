@@ -1,4 +1,4 @@
-"""The exit code, told before the command has put everything away.
+"""Tells the caller the exit code before the command has put everything away.
 
 When a build is done and all is printed, connections are still to be closed, which takes as long as
 a part of a cached build. Nobody need wait for that where the caller is another process than the one

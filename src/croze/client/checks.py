@@ -1,4 +1,4 @@
-"""What can be told to be wrong with a build before anything is asked of a daemon."""
+"""Checks of a build's options that ask no daemon."""
 
 from __future__ import annotations
 

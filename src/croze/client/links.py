@@ -1,4 +1,5 @@
-"""What targets give to those that are built on them, while their builds are held open."""
+"""Results of targets for those that use them as contexts (`target:NAME`), while their builds are
+held open."""
 
 from __future__ import annotations
 

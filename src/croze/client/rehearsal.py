@@ -1,4 +1,5 @@
-"""A first build costs more than all later ones of a process: made before anybody waits for it."""
+"""Rehearses builds: the first one of a process costs more than later ones, so it is made before
+anybody waits for it."""
 
 from __future__ import annotations
 

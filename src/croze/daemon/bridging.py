@@ -1,4 +1,4 @@
-"""What the bridges to frontends work with."""
+"""Wiring: the services of the bridges to frontends."""
 
 from __future__ import annotations
 

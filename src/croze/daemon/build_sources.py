@@ -1,4 +1,4 @@
-"""What the sources of one build go by, from the request."""
+"""The settings of one build's sources, read from its request."""
 
 from __future__ import annotations
 

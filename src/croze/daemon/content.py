@@ -1,4 +1,4 @@
-"""Where bytes are kept and come from: the store, registries, sessions, caches."""
+"""Wiring: where bytes are kept and come from (the store, registries, sessions, caches)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What exporters, caches and records work with."""
+"""Wiring: the services of exporters, cache exports and build records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ops work with: sources, the executor, the limits on both."""
+"""Wiring: the services of ops (sources, the executor), and the limits on them."""
 
 from __future__ import annotations
 

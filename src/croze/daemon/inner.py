@@ -1,4 +1,4 @@
-"""The daemon's server for its own use: by a gRPC channel of this process."""
+"""A gRPC server and a channel to it inside the daemon, for parts of it that are its clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frontend away from the daemon: what it asks its `Resolver` goes to the daemon as questions.
+"""The frontend in a worker process: what it asks its `Resolver` goes to the daemon as questions.
 
 `build` and `named` are what runs in a worker, which alone imports the frontend; `answering` is the
 other end, with the real resolver. A Dockerfile can't hold up the daemon by what it takes to read

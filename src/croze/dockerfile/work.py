@@ -1,4 +1,4 @@
-"""The work that Dockerfiles are in worker processes."""
+"""What workers that read Dockerfiles load, and how long they may compute."""
 
 from __future__ import annotations
 

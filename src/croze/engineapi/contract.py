@@ -1,4 +1,4 @@
-"""What the API stands on."""
+"""The services that Docker's API is served with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversions of Dockerfiles that are remembered.
+"""Remembers conversions of Dockerfiles, with what each asked and was answered.
 
 What the frontend makes of a request is a function of the request and of the answers to what it
 asks: files, images' configs, facts about sources. So a conversion is kept with its questions and

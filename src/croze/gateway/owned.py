@@ -1,4 +1,4 @@
-"""The refs that a bridge answers for."""
+"""The refs of one bridge, which are released together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an importer has read."""
+"""A cache as its importer has read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan must know of the daemon that it is for."""
+"""The traits of a daemon that plans take account of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does not hold."""
+"""The error for a signature that does not hold."""
 
 from __future__ import annotations
 

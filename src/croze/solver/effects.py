@@ -1,4 +1,4 @@
-"""What an edge wants done: `step` says it, a shell does it.
+"""What an edge wants done, as values: `step` returns them, a shell carries them out.
 
 Some effects are *questions*: they are answered, by an event, before the edge is told anything
 else. The others return at once; what comes of them is told some time, if at all.

@@ -1,4 +1,4 @@
-"""What an edge is told of; `step` takes it in. See `effects` for what is to be done about it."""
+"""What has happened, as values that `step` takes in. `effects` go the other way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an active vertex knows, for those who observe."""
+"""Facts of an active vertex, for observers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The solver's door: jobs come in, edges are built, readers follow.
+"""The solver's public face: jobs come in, edges are built, readers follow.
 
 async with Solver(keys, results, resolve_op) as solver:
     async with solver.job("id", sessions=["s"]) as job:
