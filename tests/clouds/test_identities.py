@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from croze.clouds.aws import AwsCredentials, CredentialChain, of_environment
 from croze.clouds.azure import STORAGE, DefaultIdentity
 from croze.errors import PermissionDenied
+from tests.support.web_server import answering
 
 
 @pytest.fixture(autouse=True)
@@ -92,15 +92,10 @@ class _Endpoint(BaseHTTPRequestHandler):
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     asked: list[str] = []
-    server = HTTPServer(("127.0.0.1", 0), type("E", (_Endpoint,), {"asked": asked}))
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{server.server_port}/msi/token")
-    monkeypatch.setenv("IDENTITY_HEADER", "h")
-    yield asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(type("E", (_Endpoint,), {"asked": asked})) as url:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{url}/msi/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "h")
+        yield asked
 
 
 def test_an_identity_of_azure(endpoint: list[str]) -> None:

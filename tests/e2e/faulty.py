@@ -9,10 +9,11 @@ import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Final
 
 from tests.support.waiting import PATIENCE_S
+from tests.support.web_server import answering
 
 PIECE: Final = 64 << 10
 
@@ -118,14 +119,9 @@ def faulty_registry(upstream: str) -> Iterator[Faulty]:
     """In a thread of its own, in front of `upstream` (`host:port`)."""
     made = Faulty(upstream)
     handler = type("Handler", (_Handler,), {"faulty": made})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    made.host = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield made
-    finally:
-        made.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(handler) as url:
+        made.host = url.removeprefix("http://")
+        try:
+            yield made
+        finally:
+            made.over.set()

@@ -8,9 +8,7 @@ import json
 import os
 import shutil
 import tarfile
-import threading
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from tests.e2e.sandbox import Sandbox, execute
 from tests.e2e.web import git, git_daemon, handler, web
 from tests.sources.git_servers import ssh_server
 from tests.support.ssh_agent import ssh_agent
+from tests.support.web_server import answering
 
 REMOTE = """
 group "default" { targets = ["there", "sub", "here", "named"] }
@@ -202,15 +201,8 @@ def private_web(folder: Path, wanted: str) -> Iterator[str]:
 
         do_HEAD = do_POST = do_GET
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Private)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(Private) as url:
+        yield url
 
 
 BASIC = "basic " + base64.b64encode(b"x-access-token:token").decode()

@@ -6,15 +6,15 @@ import contextlib
 import hashlib
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 
 from croze.http.urls import parse_url
 from tests.e2e.sandbox import execute
 from tests.support.waiting import eventually, free_port
+from tests.support.web_server import answering
 
 COMMIT_TIME = "2020-02-02T02:02:02+00:00"
 LAST_MODIFIED = "Sat, 01 Jan 2022 00:00:00 GMT"
@@ -92,15 +92,8 @@ def handler(folder: Path, seen: list[str]) -> type[BaseHTTPRequestHandler]:
 @contextlib.contextmanager
 def web(folder: Path, seen: list[str]) -> Iterator[str]:
     """Serve `folder`; yields `http://host:port`."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(folder, seen))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(handler(folder, seen)) as url:
+        yield url
 
 
 @contextlib.contextmanager

@@ -56,7 +56,9 @@ async def _compare(corpus: dict[str, Any], tree: TreeRef) -> list[str]:
     found = await _vertices(definition_of(blobs))
     lines: list[str] = []
     for number, op in enumerate(corpus["ops"][:-1]):
-        want, got = await _maps(op, found[op["digest"]], tree)
+        vertex = found[op["digest"]]
+        want, got = await _maps(op, vertex, tree)
+        lines += differences(op["name"], vertex.name, f"op {number}: name")
         lines += differences(want, got, f"op {number}")
     return lines
 
@@ -98,6 +100,7 @@ def _wanted(expected: dict[str, Any]) -> dict[str, Any]:
             {
                 "selector": dep["selector"],
                 "content_based": dep["content_based"],
+                "preprocess": dep["preprocess"],
                 "content": dep.get("fixture_content_digest", dep.get("fixture_content_error")),
             }
             for dep in expected.get("deps", ())
@@ -110,6 +113,7 @@ async def _made(got: CacheMap, ctx: FakeContext, tree: TreeRef) -> dict[str, Any
         {
             "selector": keying.selector,
             "content_based": keying.content is not None,
+            "preprocess": keying.prepare is not None,
             "content": await _content(keying, ctx, tree),
         }
         for keying in got.inputs

@@ -68,6 +68,7 @@ DATA = Fields(
             'a<b>-7|   42|a   |"b"|true|[x y]|ff|%',
         ),
         ('{{printf "%d" "x"}} {{printf "%s"}}', "%!d(string=x) %!s(MISSING)"),
+        ('{{printf "%x|%X|%.2s|%+d" "" "az" "abc" 3}}', "|617A|ab|+3"),
         ('{{print "a" 1 2 "b"}} {{println 1}}', "a1 2b 1\n"),
         ("{{html .Name}} {{urlquery `a b&`}}", "a&lt;b&gt; a+b%26"),
         ("{{\"a\\tb\"}}{{`c\\t`}}{{'x'}}{{0x10}}", "a\tbc\\t12016"),

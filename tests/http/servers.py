@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.support.web_server import answering
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,5 @@ def server(
 
         do_HEAD = do_POST = do_PUT = do_GET
 
-    made = ThreadingHTTPServer((host, 0), Handler)
-    thread = threading.Thread(target=made.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://{host}:{made.server_port}", seen
-    finally:
-        made.shutdown()
-        thread.join()
-        made.server_close()
+    with answering(Handler, host) as url:
+        yield url, seen

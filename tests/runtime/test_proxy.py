@@ -6,10 +6,9 @@ import asyncio
 import hashlib
 import socket
 import ssl
-import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,7 @@ from croze.runtime.proxy.contract import (
 )
 from croze.runtime.proxy.server import serving
 from croze.runtime.proxy.trust import BUNDLES, Trust
+from tests.support.web_server import answering
 
 BIG = bytes(range(256)) * 1024
 
@@ -75,12 +75,8 @@ class Web(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Web) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with answering(Web) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

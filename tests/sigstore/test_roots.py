@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from croze.sigstore.environment import TRUSTED_ROOT
 from croze.sigstore.roots import FileRoot, PublicRoot
 from tests.support.sigstore import Instance
 from tests.support.tuf_repository import TufRepository
+from tests.support.web_server import answering
 
 TARGET = "trusted_root.json"
 
@@ -49,16 +49,8 @@ def web() -> Iterator[Web]:
 
         def log_message(self, format: str, *args: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    made.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with answering(Handler) as made.url:
         yield made
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def trusted(name: str = "one") -> bytes:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from croze.image import reference
 from croze.image.descriptor import Descriptor
-from croze.registry import push
 from croze.registry.client import Registry
-from croze.registry.credentials import Anonymous
 from tests.registry.blobs import Folder
+from tests.registry.pushing import push_all, repository
 
 
 async def upload(registry: Registry, name: str, root: Descriptor, content: Folder) -> None:
-    repo = registry.repository(reference.parse(name), Anonymous())
-    manifests, blobs = push.closure(root, content)
-    for blob in blobs:
-        await push.push_blob(repo, blob, content.path(blob.digest))
-    for entry in manifests:
-        tag = repo.ref.tag if entry is manifests[-1] else ""
-        await push.push_manifest(repo, content.read(entry.digest), entry.media_type, tag=tag)
+    await push_all(repository(registry, name), root, content)

@@ -17,11 +17,12 @@ import threading
 import time  # tokens and URLs expire
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode
 
 from croze.http.urls import parse_url
+from tests.support.web_server import answering
 
 READ, WRITE = 1, 2
 _SERVICE = "/twirp/github.actions.results.api.v1.CacheService/"
@@ -346,15 +347,5 @@ class _Handler(BaseHTTPRequestHandler):
 def actions_cache() -> Iterator[Service]:
     """A service of one's own on loopback."""
     service = Service()
-    handler = type("Handler", (_Handler,), {"service": service})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    service.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with answering(type("Handler", (_Handler,), {"service": service})) as service.url:
         yield service
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -7,11 +7,12 @@ import http.client
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Literal
 
 from croze.http.urls import parse_url
 from tests.support.waiting import PATIENCE_S
+from tests.support.web_server import answering
 
 Kind = Literal["status", "cut", "longer", "refuse"]
 
@@ -126,14 +127,6 @@ class _Handler(BaseHTTPRequestHandler):
 def faulty_proxy(target: str) -> Iterator[Proxy]:
     """In front of `target`; what signs a host's name signs the proxy's."""
     proxy = Proxy(target)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("H", (_Handler,), {"proxy": proxy}))
-    server.daemon_threads = True
-    proxy.url = f"http://127.0.0.1:{server.server_port}{parse_url(target).path}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with answering(type("H", (_Handler,), {"proxy": proxy})) as url:
+        proxy.url = f"{url}{parse_url(target).path}"
         yield proxy
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

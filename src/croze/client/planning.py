@@ -148,13 +148,7 @@ def _set_call(plan: SolvePlan, options: BuildOptions) -> None:
 def _exports(
     options: BuildOptions, builder: BuilderTraits, args: Mapping[str, str], local_delete: bool
 ) -> list[Export]:
-    flags = [o for o in options.outputs if isinstance(o, OutputFlag)]
-    flags += parse_outputs(o for o in options.outputs if isinstance(o, str))
-    outputs.check_image_id(flags, options.iidfile)
-    exports = outputs.create_exports(flags, push=options.push, load=options.load)
-    wants_image = builder.default_load and not call_name(options.call)
-    if not exports and wants_image and not no_default_load():
-        exports = [Export("docker", {}, ToDocker())]
+    exports = _wanted_exports(options, builder)
     outputs.check_delete(exports, local_delete)
     annotations = flags_image.parse_annotations(options.annotations)
     for export in exports:
@@ -163,16 +157,32 @@ def _exports(
         exports = [_kept(export) for export in exports]
     outputs.check_lists(exports, options.platforms)
     outputs.name_images(exports, options.tags)
+    plain_manifests = builder.attestations and flags_image.plain_manifests()
     for export in exports:
-        if export.type in ("docker", "image", "oci") and "BUILDKIT_INLINE_BUILDINFO_ATTRS" in args:
-            export.attrs["buildinfo-attrs"] = args["BUILDKIT_INLINE_BUILDINFO_ATTRS"]
-    if builder.attestations and flags_image.plain_manifests():
-        for export in exports:
-            if export.type in ("image", "oci"):
-                export.attrs.setdefault("oci-artifact", "false")
+        _set_image_attrs(export, args, plain_manifests=plain_manifests)
     if builder.moby:
         exports = [_in_engine(export) for export in exports]
     return [export for export in exports if export.type != "cacheonly"]
+
+
+def _wanted_exports(options: BuildOptions, builder: BuilderTraits) -> list[Export]:
+    """What the options ask for; else a load, where the builder is to load by default."""
+    flags = [o for o in options.outputs if isinstance(o, OutputFlag)]
+    flags += parse_outputs(o for o in options.outputs if isinstance(o, str))
+    outputs.check_image_id(flags, options.iidfile)
+    exports = outputs.create_exports(flags, push=options.push, load=options.load)
+    wants_image = builder.default_load and not call_name(options.call)
+    if not exports and wants_image and not no_default_load():
+        return [Export("docker", {}, ToDocker())]
+    return exports
+
+
+def _set_image_attrs(export: Export, args: Mapping[str, str], *, plain_manifests: bool) -> None:
+    """What build arguments and the environment say of images."""
+    if export.type in ("docker", "image", "oci") and "BUILDKIT_INLINE_BUILDINFO_ATTRS" in args:
+        export.attrs["buildinfo-attrs"] = args["BUILDKIT_INLINE_BUILDINFO_ATTRS"]
+    if export.type in ("image", "oci") and plain_manifests:
+        export.attrs.setdefault("oci-artifact", "false")
 
 
 def _kept(export: Export) -> Export:

@@ -224,39 +224,51 @@ def _extend(target: Target, extension: Data) -> None:
     """`x-bake`: options that compose does not have, or other values for those it has."""
     if not isinstance(extension, dict):
         return
-
-    def given(key: str) -> list[str]:
-        value = extension.get(key)
-        if isinstance(value, str):
-            return value.split()
-        if isinstance(value, list):
-            return [plain_text(each) for each in value]
-        return [] if value is None or isinstance(value, dict) else [plain_text(value)]
-
-    if given("tags"):
-        target.tags = list(dict.fromkeys([*(target.tags or ()), *given("tags")]))
-    if given("cache-from"):
-        target.cache_from = CACHES.merged(target.cache_from, CACHES.from_texts(given("cache-from")))
-    if given("cache-to"):
-        target.cache_to = CACHES.merged(target.cache_to, CACHES.from_texts(given("cache-to")))
-    if given("secret"):
-        target.secret = SECRETS.merged(target.secret, SECRETS.from_texts(given("secret")))
-    if given("ssh"):
-        merged = SSH.merged(target.ssh, SSH.from_texts(given("ssh")))
-        target.ssh = sorted(merged or (), key=lambda each: (each.id, each.paths))
-    if given("platforms"):
-        target.platforms = list(dict.fromkeys([*(target.platforms or ()), *given("platforms")]))
-    if given("output"):
-        target.output = OUTPUTS.merged(target.output, OUTPUTS.from_texts(given("output")))
-    if given("no-cache-filter"):
-        target.no_cache_filter = list(dict.fromkeys(given("no-cache-filter")))
-    for key in ("pull", "no-cache"):
-        flag = extension.get(key)
-        if isinstance(flag, bool):
-            setattr(target, key.replace("-", "_"), flag)
-        elif flag is not None:
-            raise BakeError(f"x-bake: {key} must be true or false")
+    _extend_lists(target, extension)
+    target.pull = _switch(extension, "pull", target.pull)
+    target.no_cache = _switch(extension, "no-cache", target.no_cache)
     contexts = extension.get("contexts")
     if isinstance(contexts, dict):
         added = named_contexts({k: plain_text(v) for k, v in contexts.items()})
         target.contexts = {**added, **(target.contexts or {})}
+
+
+def _extend_lists(target: Target, extension: Model) -> None:
+    """Entries that come to those that there are."""
+    if tags := _words(extension.get("tags")):
+        target.tags = _once([*(target.tags or ()), *tags])
+    if platforms := _words(extension.get("platforms")):
+        target.platforms = _once([*(target.platforms or ()), *platforms])
+    if stages := _words(extension.get("no-cache-filter")):
+        target.no_cache_filter = _once(stages)
+    if caches := _words(extension.get("cache-from")):
+        target.cache_from = CACHES.merged(target.cache_from, CACHES.from_texts(caches))
+    if caches := _words(extension.get("cache-to")):
+        target.cache_to = CACHES.merged(target.cache_to, CACHES.from_texts(caches))
+    if secrets := _words(extension.get("secret")):
+        target.secret = SECRETS.merged(target.secret, SECRETS.from_texts(secrets))
+    if agents := _words(extension.get("ssh")):
+        merged = SSH.merged(target.ssh, SSH.from_texts(agents))
+        target.ssh = sorted(merged or (), key=lambda each: (each.id, each.paths))
+    if outputs := _words(extension.get("output")):
+        target.output = OUTPUTS.merged(target.output, OUTPUTS.from_texts(outputs))
+
+
+def _words(value: Data) -> list[str]:
+    """The texts of a list, the words of a text, or a number alone."""
+    if isinstance(value, str):
+        return value.split()
+    if isinstance(value, list):
+        return [plain_text(each) for each in value]
+    return [] if value is None or isinstance(value, dict) else [plain_text(value)]
+
+
+def _once(values: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def _switch(extension: Model, key: str, default: bool | None) -> bool | None:
+    flag = extension.get(key)
+    if flag is None or isinstance(flag, bool):
+        return default if flag is None else flag
+    raise BakeError(f"x-bake: {key} must be true or false")

@@ -83,14 +83,10 @@ def _copy_one(request: CopyRequest, src: str, dst: str) -> None:
     source = resolve(request.src_root, src, request.follow_symlink)
     source_is_dir = os.path.isdir(source) and not os.path.islink(source)
     os.lstat(source)
-    exists = os.path.exists(target)
-    into_dir = exists and os.path.isdir(target)
-    if (source_is_dir and exists and not request.dir_copy_contents) or (
-        not source_is_dir and into_dir
-    ):
+    makes_target = request.dir_copy_contents and source_is_dir and not os.path.exists(target)
+    if _goes_inside(target, source_is_dir=source_is_dir, contents=request.dir_copy_contents):
         target = join(target, base(src))
-    pours = request.dir_copy_contents and source_is_dir and not exists
-    ensure(target if pours else os.path.dirname(target))
+    ensure(target if makes_target else os.path.dirname(target))
     if not source_is_dir and base(src) in ("/", "."):
         raise InvalidRequest(f"cannot copy {src}")
     links = request.link_notes if source_is_dir else None
@@ -101,6 +97,13 @@ def _copy_one(request: CopyRequest, src: str, dst: str) -> None:
     if request.timestamp_ns != -1:
         for directory in reversed(directories):
             set_owner_and_time(directory, None, request.timestamp_ns)
+
+
+def _goes_inside(target: str, *, source_is_dir: bool, contents: bool) -> bool:
+    """Whether a source goes below the target, under its own name, rather than in its place."""
+    if source_is_dir:
+        return os.path.exists(target) and not contents
+    return os.path.isdir(target)
 
 
 def _below(root: str, path: str) -> str:

@@ -47,27 +47,56 @@ def _padded(verb: re.Match[str], text: str) -> str:
 
 
 def _one(verb: re.Match[str], value: object) -> str:
-    letter, digits = verb["verb"], verb["digits"]
-    if letter == "v" or (letter == "s" and not isinstance(value, bool | int | float)):
-        text = shown(value, top=False)
-        return text[: int(digits or 0)] if digits is not None and letter == "s" else text
-    if letter == "q" and isinstance(value, str):
-        return quote(value)
-    if letter == "t" and isinstance(value, bool):
-        return shown(value)
+    letter = verb["verb"]
     if letter == "T":
         return type_name(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        sign = "+" if "+" in verb["flags"] and value >= 0 else ""
-        match letter:
-            case "d":
-                return f"{sign}{value}"
-            case "x" | "X" | "o" | "b":
-                return format(value, letter)
-            case "c":
-                return chr(value)
-    if isinstance(value, float) and letter in "feEgG":
-        return format(value, f".{digits or 6}{letter}" if letter != "g" or digits else "g")
-    if isinstance(value, str) and letter in "xX":
-        return format(int.from_bytes(value.encode()), letter).rjust(2 * len(value.encode()), "0")
-    return f"%!{letter}({type_name(value)}={shown(value, top=False)})"
+    if letter == "v":
+        return shown(value, top=False)
+    match value:
+        case bool():
+            text = shown(value) if letter == "t" else None
+        case int():
+            text = _integer(verb, value)
+        case float():
+            text = _float(verb, value)
+        case str():
+            text = _string(verb, value)
+        case _:
+            text = _cut(verb, shown(value, top=False)) if letter == "s" else None
+    return f"%!{letter}({type_name(value)}={shown(value, top=False)})" if text is None else text
+
+
+def _integer(verb: re.Match[str], value: int) -> str | None:
+    match verb["verb"]:
+        case "d":
+            sign = "+" if "+" in verb["flags"] and value >= 0 else ""
+            return f"{sign}{value}"
+        case "x" | "X" | "o" | "b" as letter:
+            return format(value, letter)
+        case "c":
+            return chr(value)
+    return None
+
+
+def _float(verb: re.Match[str], value: float) -> str | None:
+    letter, digits = verb["verb"], verb["digits"]
+    if letter not in "feEgG":
+        return None
+    return format(value, f".{digits or 6}{letter}" if letter != "g" or digits else "g")
+
+
+def _string(verb: re.Match[str], value: str) -> str | None:
+    match verb["verb"]:
+        case "s":
+            return _cut(verb, shown(value, top=False))
+        case "q":
+            return quote(value)
+        case "x" | "X" as letter:
+            data = value.encode().hex()
+            return data.upper() if letter == "X" else data
+    return None
+
+
+def _cut(verb: re.Match[str], text: str) -> str:
+    """The text, no longer than the verb's precision if it has one."""
+    return text if verb["digits"] is None else text[: int(verb["digits"] or 0)]
