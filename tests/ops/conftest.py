@@ -74,6 +74,7 @@ class TreeRef:
         self.side = side
         self.id = path.name
         self.mounted_times = 0
+        self.unwritten = False
 
     @asynccontextmanager
     async def mounted(self, *, readonly: bool, sessions: Sequence[str] = ()) -> AsyncIterator[Path]:

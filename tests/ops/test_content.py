@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from croze.errors import NotFound
-from croze.fs.content.checksum import Query
+from croze.fs.content.checksum import Query, checksum
 from croze.fs.sync.local import SyncOptions, sync
 from croze.ops.content import SIDE_FILE, ContentDigests
 from tests.ops.conftest import TreeRef
@@ -40,6 +40,25 @@ async def test_a_client_s_directory_that_has_not_changed(
     assert (a, mounted) == (first[0], 2)
     assert d != first[1]
     assert await build(3) == ([a, d], 0)
+
+
+async def test_nobody_waits_for_files_that_are_known(
+    tmp_path: Path, contents: ContentDigests
+) -> None:
+    """They are still being written: the index knows what will be in them."""
+    source, dest, side = (tmp_path / name for name in ("source", "dest", "side"))
+    for each in (source, source / "d", dest, side):
+        each.mkdir()
+    for number in range(20):
+        (source / f"d/{number}").write_text(str(number))
+    (source / "a").write_text("1")
+    notes = SyncOptions(index_file=str(side / SIDE_FILE), pack=str(side / "pack"))
+    assert sync(str(source), str(dest), notes).is_late
+    ref = TreeRef(dest, side)
+    ref.unwritten = True
+    digests = await contents.of(ref, QUERIES, ())  # type: ignore[arg-type]
+    assert ref.mounted_times == 0
+    assert digests == checksum(str(source), None, QUERIES)
 
 
 async def test_questions_at_once_are_one_look(tmp_path: Path, contents: ContentDigests) -> None:

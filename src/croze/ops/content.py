@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from croze.cachekeys import texts
 from croze.errors import CrozeError, NotFound
-from croze.fs.content.checksum import Query, checksum
+from croze.fs.content.checksum import Query, checksum, checksum_listed
 from croze.ops.digests import digest, joined
 from croze.ops.results import ref_of
 from croze.solver.contract import OpContext, Result
@@ -107,6 +107,10 @@ class ContentDigests:
     async def _ask(
         self, ref: ImmutableRef, side_file: str, queries: Sequence[Query], sessions: Sequence[str]
     ) -> dict[Query, str]:
+        if ref.unwritten and not texts.wanted():
+            digests = await self._workers.run(checksum_listed, side_file, queries)
+            if digests is not None:
+                return dict(zip(queries, digests, strict=True))
         async with ref.mounted(readonly=True, sessions=sessions) as root:
             digests = await self._workers.run(checksum, str(root), side_file, queries)
             if texts.wanted():

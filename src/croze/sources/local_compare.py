@@ -295,6 +295,7 @@ def _receiver(
         index_file=target.index,
         differ=differ,
         replay=replay,
+        pack=target.pack,
     )
 
 

@@ -19,12 +19,14 @@ from msgspec import Struct
 from croze.aio.threads import finish
 from croze.errors import AlreadyExists, NotFound
 from croze.fs.copy import links
-from croze.store.contract import ImmutableRef, MutableRef, RefStore
+from croze.store.contract import ImmutableRef, MutableRef, RefStore, WriteRest
 
 CHECKSUMS: Final = "checksums"
 """The side file of a ref that holds its `fs.content.index.ContentIndex`."""
 STATE: Final = "sync-state"
 """The side file with what the last run noted of the directory."""
+PACK: Final = "pack"
+"""The side file of a new directory from which its files may be written later."""
 MOST: Final = 8
 """How many are looked at: clients that tell nothing apart have one key for all directories."""
 
@@ -48,6 +50,8 @@ class KeptTarget(Struct, frozen=True):
     dest: Path
     state: str
     index: str
+    pack: str | None
+    """For a new directory: see `fs.sync.late`."""
 
 
 class KeptDir:
@@ -62,6 +66,7 @@ class KeptDir:
         self._mutable: MutableRef | None = None
         self._chosen: ImmutableRef | None = None
         self._fingerprint: str | None = None
+        self._rest: WriteRest | None = None
         self._mount = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -115,9 +120,12 @@ class KeptDir:
     async def writable(self, near: str = "") -> KeptTarget:
         """The candidate of this id for writing if it is to be had, else another directory."""
         await self._let_go()
-        ref = self._mutable = await self._take(near) or await self._new()
+        ref = await self._take(near)
+        is_new = ref is None
+        self._mutable = ref = ref or await self._new()
         dest = await self._mount.enter_async_context(ref.mounted(readonly=False))
-        return KeptTarget(ref.id, dest, str(ref.side_file(STATE)), str(ref.side_file(CHECKSUMS)))
+        state, index = str(ref.side_file(STATE)), str(ref.side_file(CHECKSUMS))
+        return KeptTarget(ref.id, dest, state, index, str(ref.side_file(PACK)) if is_new else None)
 
     async def _take(self, near: str) -> MutableRef | None:
         """A directory that an earlier build left, unless another one is using it: if it is not this
@@ -137,9 +145,16 @@ class KeptDir:
         ref.side_file(links.SIDE_FILE).touch()  # its files are never written in place
         return ref
 
-    def written(self, fingerprint: str) -> None:
-        """What was told of the directory that was open for writing."""
-        self._fingerprint = fingerprint
+    @property
+    def pack(self) -> str:
+        """The file from which what was open for writing may be written later."""
+        assert self._mutable is not None
+        return str(self._mutable.side_file(PACK))
+
+    def written(self, fingerprint: str | None, rest: WriteRest | None = None) -> None:
+        """What was told of the directory that was open for writing, if it was told. `rest` writes
+        its files, if they are not there yet."""
+        self._fingerprint, self._rest = fingerprint, rest
 
     async def give(self) -> ImmutableRef:
         """What was chosen, or what was written, which is complete now."""
@@ -154,6 +169,6 @@ class KeptDir:
             meta[_FINGERPRINT] = self._fingerprint
         if any(ref.get_meta(key) != value for key, value in meta.items()):
             ref.set_meta(**meta)
-        committed = await ref.commit(retain=True)
+        committed = await ref.commit(retain=True, rest=self._rest)
         self._mutable = None
         return committed

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from croze.aio.threads import abandonable
 from croze.fs.match.patterns import PatternMatcher
+from croze.fs.sync.late import write_late
 from croze.fs.sync.local import SyncOptions, look, sync
 from croze.fs.sync.receive import Receiver
 from croze.fs.tree.walk import WalkOptions
@@ -24,7 +26,7 @@ from croze.sources.local_compare import AsBefore, ReadAgain
 from croze.sources.local_kept import KeptCandidate, KeptDir
 from croze.sources.local_options import LocalOptions
 from croze.status import Progress
-from croze.store.contract import ImmutableRef, RefStore
+from croze.store.contract import ImmutableRef, RefStore, WriteRest
 from croze.workers.pool import Pool
 
 _REPORT_EVERY_S = 0.1
@@ -103,7 +105,7 @@ class DirectoryTransfer:
         if isinstance(came, KeptCandidate):
             await kept_dir.choose(came)
         else:
-            kept_dir.written(came.fingerprint)
+            kept_dir.written(came.fingerprint, self._rest(kept_dir) if came.is_late else None)
 
     async def _sync(self, handle: HostDir, kept_dir: KeptDir) -> int:
         """The client is on this host: make our copy equal to its directory."""
@@ -122,8 +124,20 @@ class DirectoryTransfer:
                 break
         await self.wanted.wait()
         target = await kept_dir.writable(near)
-        sync_options = SyncOptions(walk, target.index, target.state, reread)
-        return (await self._pool.run(sync, handle.path, str(target.dest), sync_options)).bytes
+        sync_options = SyncOptions(walk, target.index, target.state, reread, target.pack)
+        result = await self._pool.run(sync, handle.path, str(target.dest), sync_options)
+        if result.is_late:
+            kept_dir.written(None, self._rest(kept_dir))
+        return result.bytes
+
+    def _rest(self, kept_dir: KeptDir) -> WriteRest:
+        """Writes the files of a new directory."""
+        pack = kept_dir.pack
+
+        async def write(root: Path) -> None:
+            await self._pool.run(write_late, str(root), pack)
+
+        return write
 
     def _request(self) -> DirRequest:
         options = self._options

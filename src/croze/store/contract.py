@@ -25,7 +25,7 @@ their digest, `errors.ResourceExhausted` when the disk is full.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import Enum
@@ -41,6 +41,8 @@ RecordType = Literal[
 ]
 SnapshotterName = Literal["auto", "overlayfs", "native"]
 """`auto` is overlayfs where it works, else native."""
+WriteRest = Callable[[Path], Awaitable[None]]
+"""Writes what is left of a ref's files, below that directory."""
 CompressionType = Literal["uncompressed", "gzip", "zstd", "estargz"]
 
 
@@ -215,8 +217,12 @@ class ImmutableRef(CommonRef, Protocol):
     def parent_ids(self) -> Sequence[str]:
         """Ids of the records that it lies on, or is made of."""
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether its files are still being written. What side files tell of them is there."""
+
     async def unlazy(self, sessions: Sequence[str] = ()) -> None:
-        """Fetch and unpack now."""
+        """Fetch and unpack now; what is `unwritten` is not waited for."""
 
     async def layers(
         self, compression: Compression, *, sessions: Sequence[str] = (), fetch: bool = False
@@ -236,13 +242,14 @@ class ImmutableRef(CommonRef, Protocol):
 class MutableRef(CommonRef, Protocol):
     """A filesystem state being written, or a cache mount."""
 
-    async def commit(self, *, retain: bool = False) -> ImmutableRef:
+    async def commit(self, *, retain: bool = False, rest: WriteRest | None = None) -> ImmutableRef:
         """Freeze. The mutable handle is spent; the new one is the caller's.
 
         With `retain` the record stays mutable underneath: the new handle sees it read-only, and
         once the last such handle is released `get_mutable(id)` gives it out for writing again (a
         local source's directory, re-synchronised by the next build). While any is held
-        `get_mutable` raises `AlreadyExists`.
+        `get_mutable` raises `AlreadyExists`. The `rest` of a new one's files may be written
+        afterwards: who mounts it waits for that; until then, and if it fails, nobody finds it.
         """
 
     async def discard(self) -> None:

@@ -102,6 +102,8 @@ class Core(Struct):
     fetching: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     """A lock for each digest that is being fetched."""
     claims: Claims = field(default_factory=Claims)
+    behind: set[asyncio.Future[None]] = field(default_factory=set)
+    """What is being written of refs that have been given out."""
     free_mount_paths: list[Path] = field(default_factory=list)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 

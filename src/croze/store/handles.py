@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from croze.errors import InvalidRequest
-from croze.store.contract import Compression, LayerBlob, MountSpec
+from croze.store.contract import Compression, LayerBlob, MountSpec, WriteRest
 from croze.store.core import Core
 from croze.store.layer_blobs import fetch_by_digest, known_layers, layer_blobs
 from croze.store.mounting import mounted, mounts_of
@@ -117,9 +117,15 @@ class ImmutableHandle(Handle):
         """Ids of the records under this one."""
         return self._record.data.parents
 
+    @property
+    def unwritten(self) -> bool:
+        """See `ImmutableRef.unwritten`."""
+        return self._record.data.unwritten
+
     async def unlazy(self, sessions: Sequence[str] = ()) -> None:
         """See `ImmutableRef.unlazy`."""
-        await unlazy(self._core, self.record, sessions)
+        if not self.unwritten:
+            await unlazy(self._core, self.record, sessions)
 
     async def layers(
         self, compression: Compression, *, sessions: Sequence[str] = (), fetch: bool = False
@@ -140,9 +146,11 @@ class ImmutableHandle(Handle):
 class MutableHandle(Handle):
     """See `MutableRef`."""
 
-    async def commit(self, *, retain: bool = False) -> ImmutableHandle:
+    async def commit(
+        self, *, retain: bool = False, rest: WriteRest | None = None
+    ) -> ImmutableHandle:
         """See `MutableRef.commit`."""
-        return await self._retain() if retain else await self._freeze()
+        return await self._retain(rest) if retain else await self._freeze()
 
     async def discard(self) -> None:
         """See `MutableRef.discard`."""
@@ -155,9 +163,9 @@ class MutableHandle(Handle):
         self._core.commit(record, self._core.snapshot(record), mutable=False, retained=False)
         return self._swap(record)
 
-    async def _retain(self) -> ImmutableHandle:
+    async def _retain(self, rest: WriteRest | None) -> ImmutableHandle:
         self._check_alone(self.record)
-        return self._swap(retain(self._core, self.record))
+        return self._swap(retain(self._core, self.record, rest))
 
     def _check_alone(self, record: RefRecord) -> None:
         if record.handles != 1:

@@ -139,7 +139,8 @@ async def _delete(core: Core, id: str) -> bool:
     if id not in core.table:
         return False
     record = core.table.get(id)
-    if core.table.held(record):
+    await record.is_written()
+    if record.gone or core.table.held(record):
         return False
     twin = core.table.twin_of(record)
     await core.delete([record, twin] if twin else [record])

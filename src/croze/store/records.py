@@ -20,7 +20,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from croze.errors import NotFound, ResourceExhausted
+from croze.errors import CrozeError, NotFound, ResourceExhausted
 from croze.image.descriptor import Descriptor
 from croze.store.contract import BlobFetcher, MountSpec, RecordType
 from croze.store.db import Database
@@ -67,6 +67,8 @@ class RecordData(msgspec.Struct, omit_defaults=True):
     another blob has the same: who of them is right shows only when they are unpacked. Until then
     nobody gets it but by the name of its own blobs."""
     stackable: bool | None = None
+    unwritten: bool = False
+    """Its files are still being written (`store.behind`). Never so on disk."""
     meta: dict[str, str] = {}
 
 
@@ -89,11 +91,29 @@ class RefRecord(Struct, eq=False):
     mount_path: str = ""
     mounts: Sequence[MountSpec] = ()
     mount_users: int = 0
+    rest: asyncio.Future[None] | None = None
+    """Done when all of its files are there; None if they are."""
     gone: bool = False
 
     @property
     def id(self) -> str:
         return self.data.id
+
+    async def written(self) -> None:
+        """Wait until all of its files are there. Raises what has kept them from being written."""
+        if (rest := self.rest) is not None:
+            await asyncio.wait([rest])
+            if rest.cancelled():
+                raise NotFound(f"the files of {self.data.description} were not written")
+            if (error := rest.exception()) is not None:
+                raise error.with_traceback(None)  # which would grow with each who asks
+
+    async def is_written(self) -> bool:
+        """Wait until all of its files are there; False if they never will be."""
+        with contextlib.suppress(CrozeError, OSError):
+            await self.written()
+            return True
+        return False
 
     @property
     def held(self) -> bool:
@@ -111,7 +131,7 @@ def _leave(index: dict[K, set[str]], key: K, id: str) -> None:
 
 def _lasts(data: RecordData) -> bool:
     """Whether it is there after a restart: what is being written is not, and never was on disk."""
-    return data.retained or not data.mutable
+    return (data.retained or not data.mutable) and not data.unwritten
 
 
 def new_id() -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from croze.errors import InvalidRequest, NotFound
+from croze.store.behind import all_written
 from croze.store.cachemounts import CacheMounts
 from croze.store.contract import (
     BlobStore,
@@ -197,4 +198,5 @@ class DiskRefStore:
 
     async def close(self) -> None:
         """See `RefStore.close`."""
+        await all_written(self._core)
         self._core.table.flush_quietly()

@@ -10,6 +10,7 @@ async def record_size(core: Core, record: RefRecord) -> int:
     """Bytes of the record's own snapshot and blobs; 0 for a mutable one in use, as it changes."""
     if record.data.mutable and record.handles:
         return 0
+    await record.is_written()
     return await _snapshot_size(core, record) + blob_size(core, record)
 
 

@@ -23,6 +23,7 @@ async def unlazy(core: Core, record: RefRecord, sessions: Sequence[str] = ()) ->
     """Fetch and unpack what is missing. Idempotent; concurrent calls share the work. When one is
     cancelled, another that waits takes over."""
     if record.data.snapshot is not None:
+        await record.written()
         return
     missing = _missing(core, record)
     layers = [r for r in missing if r.data.stack is None]

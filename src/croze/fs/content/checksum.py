@@ -53,6 +53,21 @@ def checksum(root: str, side_file: str | None, queries: Sequence[Query]) -> list
             index.save(side_file)
 
 
+def checksum_listed(side_file: str, queries: Sequence[Query]) -> list[str] | None:
+    """As `checksum`, of a tree whose files are not there yet. None if the file does not know all
+    about it, or a link leads in circles: then they have to be looked at."""
+    index = ContentIndex.load(side_file)
+    if index is None or not index.complete:
+        return None
+    try:
+        return [query_digest(index, os.devnull, query) for query in queries]
+    except (OSError, TooManyLinks):
+        return None
+    finally:
+        if index.changed:
+            index.save(side_file)
+
+
 def query_digest(index: ContentIndex, root: str, query: Query) -> str:
     """The digest for one query, filling `index` from `root` where it is needed."""
     lookup = _Lookup(index, root)

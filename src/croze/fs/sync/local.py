@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,7 +20,9 @@ from croze.fs.entry import Entry
 from croze.fs.failures import explained
 from croze.fs.filecopy import write_all
 from croze.fs.root import open_beneath
+from croze.fs.sync.late import new_mirror
 from croze.fs.sync.mirror import (
+    SMALL_BYTES,
     Mirror,
     MirroredEntry,
     ReplacedDirs,
@@ -33,6 +36,9 @@ from croze.fs.sync.mirror import (
     vanished,
 )
 from croze.fs.tree.walk import WalkOptions, make_entry, select
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 _CHUNK = 1 << 20
 _RACY_NS = 20_000_000
@@ -49,6 +55,8 @@ class SyncOptions(msgspec.Struct, frozen=True):
     """The notes for the next run, kept with the destination; without it every run is a full one."""
     reread: bool = False
     """Read every file, whatever is noted of it: a change that its times don't tell counts, too."""
+    pack: str | None = None
+    """For a new directory, which may be written later from that file (`fs.sync.late`)."""
 
 
 class _Differs(Exception):
@@ -137,7 +145,8 @@ class _Sync:
         removed = self._remove_rest()
         if self._mirror is not None or noted or self._fresh:
             self._finish(mirrored)
-        return SyncResult(self._changed, removed, self._bytes, len(mirrored))
+        is_late = self._mirror is not None and self._mirror.is_late
+        return SyncResult(self._changed, removed, self._bytes, len(mirrored), is_late=is_late)
 
     def _holds(self, mirrored: MirroredEntry) -> bool:
         """Whether a file that looks the same is the same."""
@@ -213,24 +222,38 @@ class _Sync:
         """Copy and hash in one go."""
         sums = digest.begin(entry)
         source = self._open(entry)
+        try:
+            data = os.read(source, SMALL_BYTES) if source is not None else b""
+            sums.update(data)
+            self._bytes += len(data)
+            if source is None or len(data) < SMALL_BYTES:
+                mirror.put_file(entry, (data,) if data else ())
+            else:
+                self._copy_large(entry, mirror, source, data, sums)
+        finally:
+            if source is not None:
+                os.close(source)
+        return sums.digest()
+
+    def _copy_large(
+        self, entry: Entry, mirror: Mirror, source: int, data: bytes, sums: _Hash
+    ) -> None:
+        """The rest of a file that begins with `data`."""
         target = mirror.create_file(entry)
         try:
-            if source is not None:
-                while data := os.read(source, _CHUNK):
-                    sums.update(data)
-                    write_all(target, data)
-                    self._bytes += len(data)
-                    if len(data) < _CHUNK:
-                        break
+            write_all(target, data)
+            while data := os.read(source, _CHUNK):
+                sums.update(data)
+                write_all(target, data)
+                self._bytes += len(data)
+                if len(data) < _CHUNK:
+                    break
             os.fchmod(target, stat.S_IMODE(entry.mode))
             for name, value in entry.xattrs.items():
                 _try_setxattr(target, name, value)
             os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:
             os.close(target)
-            if source is not None:
-                os.close(source)
-        return sums.digest()
 
     def _begin(self) -> Mirror:
         """Before the first change."""
@@ -241,7 +264,7 @@ class _Sync:
             self._index = continued_index(self._options.index_file, self._state.mirrored)
             if self._fresh:
                 clear(self._dest)
-            self._mirror = Mirror(self._dest, self._index)
+            self._mirror = new_mirror(self._dest, self._index, self._options.pack)
         return self._mirror
 
     def _remove_rest(self) -> int:

@@ -16,6 +16,7 @@ import msgspec
 from croze.errors import InvalidRequest
 from croze.fs.content.index import ContentIndex
 from croze.fs.entry import Entry
+from croze.fs.filecopy import write_all
 from croze.fs.remove import remove_tree
 
 
@@ -31,6 +32,8 @@ class SyncResult(msgspec.Struct, frozen=True):
     """Entries in the tree now."""
     fingerprint: str = ""
     """What tells the list of it from others (`fs.sync.replay`); empty where nobody told one."""
+    is_late: bool = False
+    """The files are still to be written (`fs.sync.late`)."""
 
 
 class MirroredEntry(msgspec.Struct, array_like=True, gc=False):
@@ -196,8 +199,15 @@ def continued_index(index_file: str | None, mirrored: Sequence[MirroredEntry]) -
     return index
 
 
+SMALL_BYTES = 64 << 10
+"""A file that is made at once, with what it holds."""
+
+
 class Mirror:
     """The directory being written, and its index."""
+
+    is_late = False
+    """Whether the directory is still to be written when this is finished."""
 
     def __init__(self, dest: str, index: ContentIndex | None) -> None:
         self._dest = dest.rstrip("/")
@@ -213,13 +223,18 @@ class Mirror:
         self._dir_times.setdefault(path.rpartition("/")[0], -1)
 
     def put(self, entry: Entry) -> None:
-        """Make a directory, link or special file. Content, if any, is for `create_file`."""
+        """Make a directory, link or special file, or an empty file."""
         target = self.host(entry.path)
         if entry.is_dir:
             self._put_dir(entry, target)
             return
         self.touch_parent(entry.path)
         self._place(target, lambda place: self._make(entry, place))
+
+    def put_file(self, entry: Entry, content: Sequence[bytes | memoryview]) -> None:
+        """Make a file with all that it holds, in pieces."""
+        self.touch_parent(entry.path)
+        self._place(self.host(entry.path), lambda place: make_file(entry, place, content))
 
     def _put_dir(self, entry: Entry, target: str) -> None:
         try:
@@ -240,8 +255,8 @@ class Mirror:
         if entry.is_link:
             os.symlink(entry.linkname, place)
         elif entry.is_file:
-            fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            os.close(fd)
+            make_file(entry, place, ())
+            return
         else:
             os.mknod(place, entry.mode, os.makedev(entry.devmajor, entry.devminor))
         set_attributes(place, entry)
@@ -299,6 +314,18 @@ class Mirror:
                     os.utime(self.host(path), ns=(time, time), follow_symlinks=False)
                 except FileNotFoundError:
                     continue
+
+
+def make_file(entry: Entry, place: str, content: Sequence[bytes | memoryview]) -> None:
+    """A new file with all that it holds, in pieces. Raises `FileExistsError`."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(place, flags, 0o600)
+    try:
+        for piece in content:
+            write_all(fd, piece)
+        set_attributes(fd, entry)
+    finally:
+        os.close(fd)
 
 
 def set_attributes(where: str | int, entry: Entry) -> None:

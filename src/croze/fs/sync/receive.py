@@ -20,7 +20,9 @@ from croze.fs.content import digest
 from croze.fs.content.index import ContentIndex
 from croze.fs.entry import Entry
 from croze.fs.filecopy import write_all
+from croze.fs.sync.late import new_mirror
 from croze.fs.sync.mirror import (
+    SMALL_BYTES,
     Mirror,
     MirroredEntry,
     OrderCheck,
@@ -40,21 +42,27 @@ from croze.fs.tree.walk import walk_stats
 
 _HELD_BYTES = 1 << 20
 """How much is held back of a file that may be what is there already."""
+_ALL_HELD_BYTES = 16 << 20
+"""How much of all files together, however many of them have begun."""
 
 
 class _Incoming:
-    """A file whose content is on its way. With `old`, the digest of what is there, it is `held`
-    until it turns out to differ, or to be too much for that."""
+    """A file whose content is on its way. What is small is `held` until it can be made at once;
+    with `old`, the digest of what is there, until it turns out to differ, or to be too much."""
 
-    __slots__ = ("entry", "fd", "held", "held_bytes", "old", "sums")
+    __slots__ = ("entry", "fd", "held", "held_bytes", "is_made", "most_bytes", "old", "sums")
 
     def __init__(self, entry: Entry, old: bytes | None) -> None:
         self.entry = entry
         self.sums = digest.begin(entry)
         self.fd = -1
         self.old = old
-        self.held: list[bytes | memoryview] | None = None if old is None else []
+        self.is_made = False
+        """There is an empty file for it."""
+        self.held: list[bytes | memoryview] = []
         self.held_bytes = 0
+        self.most_bytes = SMALL_BYTES if old is None else _HELD_BYTES
+        """How much is held."""
 
 
 class Receiver:
@@ -77,14 +85,17 @@ class Receiver:
         differ: Literal["metadata", "none"] = "metadata",
         owner: tuple[int, int] | None = None,
         replay: Replay | None = None,
+        pack: str | None = None,
     ) -> None:
-        """`replay`: the notes in `state_file`, and what has come already, all as the last time."""
+        """`replay`: the notes in `state_file`, and what has come already, all as the last time.
+        `pack`: for a new directory, which may be written later from that file (`fs.sync.late`)."""
         self._dest = dest.rstrip("/")
         self._state_file = state_file
         self._index_file = index_file
         self._merge = merge
         self._differ = differ
         self._owner = owner
+        self._pack = pack
         self._order = OrderCheck()
         self._started = time.time_ns()
         notes = load_notes(state_file) if replay is None else replay.notes
@@ -111,6 +122,9 @@ class Receiver:
         self._digests: dict[str, bytes] = {}
         self._incoming: dict[int, _Incoming] = {}
         """Files on their way, by the number of their entry."""
+        self._held_bytes = 0
+        self._unmade: dict[str, _Incoming] = {}
+        """Files that are new, and not there before all of them is, by their paths."""
         self._links: dict[str, list[Entry]] = {}
         """Hard links to files that are on their way, by the path of these."""
         self._changed = self._removed = self._bytes = 0
@@ -174,7 +188,7 @@ class Receiver:
             forget_state(self._state_file)
             if self._index_file:
                 self._index = continued_index(self._index_file, self._last_entries)
-            self._mirror = Mirror(self._dest, self._index)
+            self._mirror = new_mirror(self._dest, self._index, self._pack)
         return self._mirror
 
     def stat(self, entry: Entry, packet: bytes = b"") -> int | None:
@@ -202,15 +216,24 @@ class Receiver:
 
     def _make(self, number: int, entry: Entry) -> int | None:
         self._changed += 1
-        self._begin().put(entry)
-        if not entry.is_file:
-            self._record(entry, digest.begin(entry).digest())
-            return None
-        if entry.linkname:
+        mirror = self._begin()
+        if entry.is_file and not entry.linkname:
+            self._incoming[number] = self._unmade[entry.path] = _Incoming(entry, None)
+            return number
+        if entry.is_file and (first := self._unmade.get(entry.linkname)) is not None:
+            self._make_empty(first)
+        mirror.put(entry)
+        if entry.is_file:
             self._record_link(entry)
-            return None
-        self._incoming[number] = _Incoming(entry, None)
-        return number
+        else:
+            self._record(entry, digest.begin(entry).digest())
+        return None
+
+    def _make_empty(self, incoming: _Incoming) -> None:
+        """An empty file, for what comes to be written to it."""
+        self._unmade.pop(incoming.entry.path, None)
+        self._begin().put(incoming.entry)
+        incoming.is_made = True
 
     def _same(self, entry: Entry, old: Entry) -> bool:
         if entry == old and not entry.linkname:
@@ -230,45 +253,49 @@ class Receiver:
         incoming = self._get(number)
         incoming.sums.update(data)
         self._bytes += len(data)
-        if incoming.held is not None:
-            incoming.held.append(data)
-            incoming.held_bytes += len(data)
-            if incoming.held_bytes > _HELD_BYTES:
-                self._replace(incoming)
+        if incoming.fd >= 0:
+            write_all(incoming.fd, data)
             return
-        self._write(incoming, data)
+        incoming.held.append(data)
+        incoming.held_bytes += len(data)
+        self._held_bytes += len(data)
+        if incoming.held_bytes > incoming.most_bytes or self._held_bytes > _ALL_HELD_BYTES:
+            self._differs(incoming)
+            self._open(incoming)
 
-    def _write(self, incoming: _Incoming, data: bytes | memoryview) -> None:
-        if incoming.fd < 0:
-            incoming.fd = self._open(incoming.entry)
-        write_all(incoming.fd, data)
-
-    def _replace(self, incoming: _Incoming) -> None:
-        """Make a new file of what was held of a content, which is not what is there."""
-        held, incoming.held = incoming.held or [], None
-        self._changed += 1
-        self._begin().put(incoming.entry)
-        for data in held:
-            self._write(incoming, data)
+    def _differs(self, incoming: _Incoming) -> None:
+        """The content is not what was there."""
+        if incoming.old is not None:
+            incoming.old = None
+            self._changed += 1
 
     def end(self, number: int) -> None:
         """All of the content of entry `number` has come."""
         incoming = self._get(number)
         del self._incoming[number]
         entry, value = incoming.entry, incoming.sums.digest()
-        if incoming.held is not None:
-            if value == incoming.old:
-                self._digests[entry.path] = value
-                self._record_links(entry.path, value)
-                return
-            self._replace(incoming)
+        if value == incoming.old and incoming.fd < 0:
+            self._let_go(incoming)
+            self._digests[entry.path] = value
+            self._record_links(entry.path, value)
+            return
+        self._differs(incoming)
+        if incoming.is_made and incoming.held:
+            self._open(incoming)
         if incoming.fd >= 0:
-            try:
-                set_attributes(incoming.fd, entry)
-            finally:
-                os.close(incoming.fd)
+            self._close(incoming)
+        elif not incoming.is_made:
+            self._unmade.pop(entry.path, None)
+            self._begin().put_file(entry, self._let_go(incoming))
         self._record(entry, value)
         self._record_links(entry.path, value)
+
+    def _close(self, incoming: _Incoming) -> None:
+        fd, incoming.fd = incoming.fd, -1
+        try:
+            set_attributes(fd, incoming.entry)
+        finally:
+            os.close(fd)
 
     def _get(self, number: int) -> _Incoming:
         try:
@@ -276,15 +303,27 @@ class Receiver:
         except KeyError:
             raise InvalidRequest(f"invalid file request {number}") from None
 
-    def _open(self, entry: Entry) -> int:
-        """The empty file that `stat` made, for writing even if its mode forbids that."""
+    def _open(self, incoming: _Incoming) -> None:
+        """Write what was held, and what comes from now on."""
+        entry = incoming.entry
+        if not incoming.is_made:
+            self._make_empty(incoming)
         path = self._begin().host(entry.path)
         flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            return os.open(path, flags)
+            incoming.fd = os.open(path, flags)
         except PermissionError:
             os.chmod(path, stat.S_IMODE(entry.mode) | 0o200)
-            return os.open(path, flags)
+            incoming.fd = os.open(path, flags)
+        for data in self._let_go(incoming):
+            write_all(incoming.fd, data)
+
+    def _let_go(self, incoming: _Incoming) -> Sequence[bytes | memoryview]:
+        """What was held."""
+        held, incoming.held = incoming.held, []
+        self._held_bytes -= incoming.held_bytes
+        incoming.held_bytes = 0
+        return held
 
     def _record(self, entry: Entry, value: bytes) -> None:
         self._digests[entry.path] = value
@@ -329,7 +368,9 @@ class Receiver:
 
     def _result(self) -> SyncResult:
         tells = "" if self._state_file is None else fingerprint(self._packets)
-        return SyncResult(self._changed, self._removed, self._bytes, len(self._entries), tells)
+        is_late = self._mirror is not None and self._mirror.is_late
+        counts = self._changed, self._removed, self._bytes
+        return SyncResult(*counts, len(self._entries), tells, is_late)
 
     def _save(self) -> None:
         if self._state_file is None:
