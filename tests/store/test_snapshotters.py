@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,33 +75,6 @@ class TestOverlay(SnapshotterSuite):
         upper = snapshotter.upper("b")
         assert upper is not None
         assert "trusted.overlay.opaque" not in os.listxattr(upper / "d")
-
-
-def test_a_directory_is_made_where_that_is_quick(
-    table: SnapshotTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As told by the processor's time: elsewhere ext4 looks past what was deleted lately."""
-    spent_us = iter([90, 2000, 2000, 200, 2000, 2000, 2000, 2000])
-    now_ns = 0
-
-    def clock_ns() -> int:
-        nonlocal now_ns
-        now_ns += 1000 * next(spent_us) if len(os.listdir(table.dir)) > before else 0
-        return now_ns
-
-    monkeypatch.setattr(time, "thread_time_ns", clock_ns)
-    names = []
-    for key in ("first", "elsewhere", "nowhere is it quick"):
-        before = len(os.listdir(table.dir))
-        table.add(key, (), directory=True, committed=False)
-        path = table.make_directory(key, ("fs", "work"))
-        assert sorted(os.listdir(path)) == ["fs", "work"]
-        assert table.host(table.get(key)) == str(path)
-        names.append(int(path.name))
-    assert [number - names[0] for number in names] == [0, 3, 7]
-    assert sorted(map(int, os.listdir(table.dir))) == sorted(names), "what was slow is gone"
-    table.remove("elsewhere")
-    assert str(names[1]) not in os.listdir(table.dir)
 
 
 class TestNative(SnapshotterSuite):

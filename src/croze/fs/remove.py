@@ -26,18 +26,17 @@ def remove_tree(path: str | os.PathLike[str]) -> None:
     Removes all that it can, then raises the first `OSError`: EXDEV or EBUSY for what is a mount
     point. However deep the tree is, two descriptors do.
     """
-    parent, name = os.path.split(os.path.abspath(path))
-    try:
-        fd = os.open(parent, os.O_PATH | os.O_DIRECTORY)
-    except FileNotFoundError:
-        return
-    removal = _Removal(fd)
-    try:
-        removal.run(name)
-    finally:
-        removal.close()
-    if removal.failed is not None:
-        raise removal.failed
+    failed = _remove(path, keeps_directories=False).failed
+    if failed is not None:
+        raise failed
+
+
+def remove_files(path: str | os.PathLike[str]) -> int:
+    """`remove_tree`, except that directories stay. How many those are.
+
+    What can't be removed stays as well. Raises `OSError` if the tree is moved meanwhile.
+    """
+    return _remove(path, keeps_directories=True).directories
 
 
 def try_remove_tree(path: str | os.PathLike[str]) -> None:
@@ -59,28 +58,43 @@ def temporary_directory(prefix: str, parent: str | os.PathLike[str] | None = Non
         try_remove_tree(path)
 
 
+def _remove(path: str | os.PathLike[str], *, keeps_directories: bool) -> _Removal:
+    """Do it, and say how it went."""
+    parent, name = os.path.split(os.path.abspath(path))
+    removal = _Removal(keeps_directories=keeps_directories)
+    removal.run(parent, name)
+    return removal
+
+
 class _Removal:
     """Goes down and up again with one open directory; the way up is `..`, if that is still where
     we came from."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, *, keeps_directories: bool) -> None:
         self.failed: OSError | None = None
-        self._fd = fd
+        self.directories = 0
+        self._keeps_directories = keeps_directories
+        self._fd = -1
         self._names: list[list[str]] = []
         """What is left to remove: in the open directory last, in those above it before."""
         self._came_from: list[tuple[str, tuple[int, int]]] = []
         """The names of the directories that we are in, each with the identity of its parent."""
 
-    def close(self) -> None:
-        os.close(self._fd)
-
-    def run(self, name: str) -> None:
-        self._names.append([name])
-        while self._names[-1] or self._came_from:
-            if self._names[-1]:
-                self._remove(self._names[-1].pop())
-            else:
-                self._leave()
+    def run(self, parent: str, name: str) -> None:
+        """Remove what has that name in `parent`, if that is there."""
+        try:
+            self._fd = os.open(parent, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return
+        try:
+            self._names.append([name])
+            while self._names[-1] or self._came_from:
+                if self._names[-1]:
+                    self._remove(self._names[-1].pop())
+                else:
+                    self._leave()
+        finally:
+            os.close(self._fd)
 
     def _remove(self, name: str) -> None:
         try:
@@ -115,6 +129,9 @@ class _Removal:
         if _identity(parent) != identity:
             raise OSError(errno.ESTALE, "moved while it was removed", name)
         self._names.pop()
+        self.directories += 1
+        if self._keeps_directories:
+            return
         try:
             os.rmdir(name, dir_fd=parent)
         except FileNotFoundError:

@@ -10,7 +10,7 @@ from croze.errors import Unsupported
 from croze.fs.tree.usage import usage
 from croze.store.contract import MountSpec
 from croze.store.disk import disk_errors
-from croze.store.snapshots import ROOT_MODE, SnapshotTable
+from croze.store.snapshots import SnapshotTable, make_root
 from croze.store.trees import copy_tree
 from croze.workers.pool import Pool
 
@@ -31,10 +31,10 @@ class NativeSnapshotter:
         lowers = self._table.layers_of(parent)
         source = self.upper_path(parent) if parent else None
         with disk_errors("failed to make a snapshot"):
-            self._table.add(key, lowers, directory=True, committed=False)
+            path = self._table.add(key, lowers, directory=True, committed=False)
             try:
-                path = self._table.make_directory(key, ("fs",))
-                (path / "fs").chmod(ROOT_MODE)
+                path.mkdir(mode=0o700)
+                make_root(path / "fs")
                 if source is not None:
                     await self._pool.run(copy_tree, os.fspath(source), os.fspath(path / "fs"))
             except BaseException:

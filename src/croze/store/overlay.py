@@ -20,7 +20,7 @@ from croze.store.contract import MountSpec
 from croze.store.disk import disk_errors
 from croze.store.lowers import join_lowers
 from croze.store.mount import mount, unmount
-from croze.store.snapshots import ROOT_MODE, Snapshot, SnapshotTable
+from croze.store.snapshots import Snapshot, SnapshotTable, make_root
 from croze.workers.pool import Pool
 
 _BASE_OPTIONS = ("index=off", "redirect_dir=off", "metacopy=off")
@@ -47,20 +47,19 @@ class OverlaySnapshotter:
         if not table.exists(EMPTY):
             path = table.add(EMPTY, (), directory=True, committed=True)
             path.mkdir(mode=0o700)
-            (path / "fs").mkdir()
-            (path / "fs").chmod(ROOT_MODE)
+            make_root(path / "fs")
 
     async def prepare(self, key: str, parent: str | None) -> None:
         """See `Snapshotter.prepare`."""
         lowers = self._table.layers_of(parent)
         with disk_errors("failed to make a snapshot"):
-            self._table.add(key, lowers, directory=True, committed=False)
+            path = self._table.add(key, lowers, directory=True, committed=False)
             try:
-                path = self._table.make_directory(key, ("fs", "work") if lowers else ("fs",))
+                path.mkdir(mode=0o700)
+                make_root(path / "fs")
                 if lowers:
+                    (path / "work").mkdir(mode=0o700)
                     self._copy_root(lowers, path / "fs")
-                else:
-                    (path / "fs").chmod(ROOT_MODE)
             except OSError:
                 self._table.remove(key)
                 raise

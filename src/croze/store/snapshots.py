@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence, Set
 from pathlib import Path
-from typing import Final
 
 from msgspec import Struct
 
@@ -16,15 +15,6 @@ from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.store.db import Database
 from croze.store.disk import spread_out
 from croze.store.trash import Trash
-
-ROOT_MODE: Final = 0o755
-"""The mode of an image's root directory, as all the world has it, whatever the umask."""
-_PLACES: Final = 4
-"""How many places are tried for a directory."""
-_SLOW: Final = 5
-"""How much longer than elsewhere it takes to make a directory where it is slow."""
-_LEAST_NS: Final = 100_000
-"""What is quicker is quick, whatever a directory takes elsewhere."""
 
 
 class Snapshot(Struct, frozen=True):
@@ -42,6 +32,12 @@ class Snapshot(Struct, frozen=True):
         return self.lowers if self.number is None else (*self.lowers, self.key)
 
 
+def make_root(path: Path) -> None:
+    """An image's root directory, as all the world has it, whatever the umask."""
+    path.mkdir()
+    path.chmod(0o755)
+
+
 class SnapshotTable:
     """The rows in memory and in the database, and the directories `snapshots/<number>/`. What is
     not committed, nor to be kept as it is, need not survive: it is in memory alone."""
@@ -50,7 +46,7 @@ class SnapshotTable:
         self.dir = root / "snapshots"
         self._host = os.fspath(self.dir)
         self.dir.mkdir(exist_ok=True)
-        spread_out(self.dir)
+        self._is_spread_out = spread_out(self.dir)
         self._db = db
         self._trash = trash
         self._rows: dict[str, Snapshot] = {}
@@ -61,7 +57,6 @@ class SnapshotTable:
         # Ext4 chooses the place by the name: one that was just deleted would lead to its remains.
         start = int(time.time()) % 100_000
         self._next = 1 + max(start, *(s.number or 0 for s in self._rows.values()), 0)
-        self._quickest_ns = 1 << 62
 
     def _load(self) -> None:
         for key, number, lowers, committed in self._db.read("SELECT * FROM snapshots"):
@@ -142,35 +137,6 @@ class SnapshotTable:
             self._keep(row)
         return self.dir / str(number)
 
-    def make_directory(self, key: str, parts: Sequence[str]) -> Path:
-        """Make the directory of a new row, with these in it, where that is quick.
-
-        Ext4 without a journal does not give out the inodes of files that were deleted in the last
-        minutes, and looks at each of them whenever it makes a file beside them: that takes 30 times
-        as long. Where it does so nobody can know, but a directory there takes as long to make.
-        """
-        for more in range(_PLACES - 1, -1, -1):
-            path = self.host(self.get(key))
-            began_ns = time.thread_time_ns()
-            os.mkdir(path, 0o700)
-            for part in parts:
-                os.mkdir(f"{path}/{part}", 0o700)
-            spent_ns = (time.thread_time_ns() - began_ns) // (1 + len(parts))
-            self._quickest_ns = min(self._quickest_ns, spent_ns)
-            if not more or spent_ns <= max(_SLOW * self._quickest_ns, _LEAST_NS):
-                break
-            for part in parts:
-                os.rmdir(f"{path}/{part}")
-            os.rmdir(path)
-            self._move(key)
-        return Path(path)
-
-    def _move(self, key: str) -> None:
-        """Give a new row another directory. Ext4 chooses the place by its name."""
-        row, number = self.get(key), self._next
-        self._next += 1
-        self._keep(Snapshot(row.key, number, row.lowers, row.committed))
-
     def set_committed(self, key: str, lowers: tuple[str, ...] | None = None) -> None:
         """Freeze, on other layers than it began on if `lowers` says so. Idempotent."""
         row = self.get(key)
@@ -217,4 +183,4 @@ class SnapshotTable:
             self._db.write("DELETE FROM snapshots WHERE key = ?", key)
         row = self._forget(key)
         if row and row.number is not None:
-            self._trash.discard(self.dir / str(row.number))
+            self._trash.discard(self.dir / str(row.number), keeps_place=self._is_spread_out)

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
+import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final, NamedTuple
 
-from croze.fs.remove import try_remove_tree
+from croze.fs.remove import remove_files, try_remove_tree
+
+log = logging.getLogger(__name__)
+
+PLACE_KEPT_S: Final = 360
+"""For how long, at most, ext4 without a journal gives out no inode of a deleted file. Source: Linux
+`fs/ext4/ialloc.c`, `recently_deleted`."""
+MOST_DIRECTORIES: Final = 4096
+"""That are kept in all. Each takes a block."""
+
+
+class _Place(NamedTuple):
+    """A tree of which only directories are left."""
+
+    path: str
+    directories: int
+    emptied_s: float
 
 
 class Trash:
@@ -19,30 +39,54 @@ class Trash:
         self._dir.mkdir(exist_ok=True)
         self._numbers = itertools.count()
         self._executor = ThreadPoolExecutor(1, "croze-trash")
+        self._places: deque[_Place] = deque()
+        """Oldest first. Of the thread alone, like their number of directories."""
+        self._directories = 0
         for name in os.listdir(self._dir):
-            self._executor.submit(_delete, os.fspath(self._dir / name))
+            self._executor.submit(try_remove_tree, os.fspath(self._dir / name))
 
-    def discard(self, path: Path) -> None:
-        """Take a file or directory away now. A no-op if it is not there."""
+    def discard(self, path: Path, *, keeps_place: bool = False) -> None:
+        """Take a file or directory away now. A no-op if it is not there.
+
+        With `keeps_place` the emptied directories of a tree stay in the trash for a while, until
+        something else is discarded after that: ext4 makes the next tree where the fewest
+        directories are, which is not to be where it has to look past all that was just deleted
+        (`croze.store.disk.spread_out`).
+        """
         target = self._dir / f"{os.getpid()}-{next(self._numbers)}-{path.name}"
         try:
             os.rename(path, target)
         except FileNotFoundError:
             return
-        self._executor.submit(_delete, os.fspath(target))
+        self._executor.submit(self._empty if keeps_place else self._delete, os.fspath(target))
 
     async def empty(self) -> None:
-        """Wait until everything discarded so far is off the disk."""
-        await asyncio.wrap_future(self._executor.submit(_nothing))
+        """Wait until everything discarded so far is off the disk, but for kept directories."""
+        await asyncio.wrap_future(self._executor.submit(self._give_places_up))
 
     def close(self) -> None:
         """What is not deleted yet is deleted at the next open."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+        self._give_places_up(0)
 
+    def _delete(self, path: str) -> None:
+        try_remove_tree(path)
+        self._give_places_up()
 
-def _nothing() -> None:
-    return None
+    def _empty(self, path: str) -> None:
+        try:
+            directories = remove_files(path)
+        except OSError as error:
+            log.debug("left behind %s: %s", path, error)
+            return
+        self._places.append(_Place(path, directories, time.monotonic()))
+        self._directories += directories
+        self._give_places_up()
 
-
-def _delete(path: str) -> None:
-    try_remove_tree(path)
+    def _give_places_up(self, most: int = MOST_DIRECTORIES) -> None:
+        """Remove the directories that have been kept for long enough, or are more than `most`."""
+        oldest_s = time.monotonic() - PLACE_KEPT_S
+        while self._places and (self._places[0].emptied_s < oldest_s or self._directories > most):
+            place = self._places.popleft()
+            self._directories -= place.directories
+            try_remove_tree(place.path)

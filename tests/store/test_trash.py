@@ -1,0 +1,82 @@
+"""What is discarded is gone at once; directories stay where that keeps others away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from croze.store import trash as module
+from croze.store.trash import Trash
+
+
+@pytest.fixture
+def trash(tmp_path: Path) -> Iterator[Trash]:
+    trash = Trash(tmp_path)
+    yield trash
+    trash.close()
+
+
+def _tree(path: Path) -> Path:
+    (path / "a" / "b").mkdir(parents=True)
+    for name in ("x", "a/x", "a/b/x"):
+        (path / name).write_text("x")
+    (path / "link").symlink_to("a")
+    return path
+
+
+def _left(root: Path) -> list[str]:
+    """What is in the trash, without the names of what was discarded."""
+    found = (path.relative_to(root / "trash") for path in (root / "trash").rglob("*"))
+    return sorted("/".join(path.parts[1:]) for path in found)
+
+
+async def test_a_tree_goes(tmp_path: Path, trash: Trash) -> None:
+    tree = _tree(tmp_path / "tree")
+    trash.discard(tree)
+    assert not tree.exists()
+    await trash.empty()
+    assert _left(tmp_path) == []
+    trash.discard(tree)
+
+
+async def test_emptied_directories_stay_for_a_while(
+    tmp_path: Path, trash: Trash, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trash.discard(_tree(tmp_path / "tree"), keeps_place=True)
+    await trash.empty()
+    assert _left(tmp_path) == ["", "a", "a/b"]
+    monkeypatch.setattr(module, "PLACE_KEPT_S", 0)
+    await trash.empty()
+    assert _left(tmp_path) == []
+
+
+async def test_emptied_directories_are_not_too_many(
+    tmp_path: Path, trash: Trash, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trash._give_places_up, "__defaults__", (7,))
+    for name in ("first", "second", "third"):
+        trash.discard(_tree(tmp_path / name), keeps_place=True)
+    await trash.empty()
+    assert sorted(name.rpartition("-")[2] for name in os.listdir(tmp_path / "trash")) == [
+        "second",
+        "third",
+    ]
+
+
+async def test_none_stays_when_it_is_closed(tmp_path: Path, trash: Trash) -> None:
+    trash.discard(_tree(tmp_path / "tree"), keeps_place=True)
+    await trash.empty()
+    assert _left(tmp_path) != []
+    trash.close()
+    assert _left(tmp_path) == []
+
+
+async def test_what_a_killed_daemon_left_goes(tmp_path: Path, trash: Trash) -> None:
+    _tree(tmp_path / "trash" / "1-0-tree")
+    with contextlib.closing(Trash(tmp_path)) as again:
+        await again.empty()
+        assert _left(tmp_path) == []
