@@ -54,17 +54,13 @@ async def test_emptied_directories_stay_for_a_while(
     assert _left(tmp_path) == []
 
 
-async def test_emptied_directories_are_not_too_many(
-    tmp_path: Path, trash: Trash, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Trash._give_places_up, "__defaults__", (7,))
-    for name in ("first", "second", "third"):
-        trash.discard(_tree(tmp_path / name), keeps_place=True)
-    await trash.empty()
-    assert sorted(name.rpartition("-")[2] for name in os.listdir(tmp_path / "trash")) == [
-        "second",
-        "third",
-    ]
+async def test_emptied_directories_are_not_too_many(tmp_path: Path) -> None:
+    with contextlib.closing(Trash(tmp_path, most_directories=7)) as trash:
+        for name in ("first", "second", "third"):
+            trash.discard(_tree(tmp_path / name), keeps_place=True)
+        await trash.empty()
+        left = sorted(name.rpartition("-")[2] for name in os.listdir(tmp_path / "trash"))
+    assert left == ["second", "third"]
 
 
 async def test_none_stays_when_it_is_closed(tmp_path: Path, trash: Trash) -> None:

@@ -34,7 +34,8 @@ class _Place(NamedTuple):
 class Trash:
     """Owns `root/trash` and one thread that empties it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, most_directories: int = MOST_DIRECTORIES) -> None:
+        self._most_directories = most_directories
         self._dir = root / "trash"
         self._dir.mkdir(exist_ok=True)
         self._numbers = itertools.count()
@@ -67,7 +68,8 @@ class Trash:
     def close(self) -> None:
         """What is not deleted yet is deleted at the next open."""
         self._executor.shutdown(wait=True, cancel_futures=True)
-        self._give_places_up(0)
+        self._most_directories = 0
+        self._give_places_up()
 
     def _delete(self, path: str) -> None:
         try_remove_tree(path)
@@ -83,10 +85,12 @@ class Trash:
         self._directories += directories
         self._give_places_up()
 
-    def _give_places_up(self, most: int = MOST_DIRECTORIES) -> None:
-        """Remove the directories that have been kept for long enough, or are more than `most`."""
+    def _give_places_up(self) -> None:
+        """Remove the directories that have been kept for long enough, or are too many."""
         oldest_s = time.monotonic() - PLACE_KEPT_S
-        while self._places and (self._places[0].emptied_s < oldest_s or self._directories > most):
+        while self._places and (
+            self._places[0].emptied_s < oldest_s or self._directories > self._most_directories
+        ):
             place = self._places.popleft()
             self._directories -= place.directories
             try_remove_tree(place.path)
