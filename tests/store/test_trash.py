@@ -30,8 +30,8 @@ def _tree(path: Path) -> Path:
 
 def _left(root: Path) -> list[str]:
     """What is in the trash, without the names of what was discarded."""
-    found = (path.relative_to(root / "trash") for path in (root / "trash").rglob("*"))
-    return sorted("/".join(path.parts[1:]) for path in found)
+    names = (path.relative_to(root / "trash") for path in (root / "trash").rglob("*"))
+    return sorted("/".join(path.parts[1:]) for path in names)
 
 
 async def test_a_tree_goes(tmp_path: Path, trash: Trash) -> None:
@@ -59,8 +59,8 @@ async def test_emptied_directories_are_not_too_many(tmp_path: Path) -> None:
         for name in ("first", "second", "third"):
             trash.discard(_tree(tmp_path / name), keeps_place=True)
         await trash.empty()
-        left = sorted(name.rpartition("-")[2] for name in os.listdir(tmp_path / "trash"))
-    assert left == ["second", "third"]
+        remaining = sorted(name.rpartition("-")[2] for name in os.listdir(tmp_path / "trash"))
+    assert remaining == ["second", "third"]
 
 
 async def test_none_stays_when_it_is_closed(tmp_path: Path, trash: Trash) -> None:
