@@ -128,6 +128,78 @@ def test_a_layer_that_looks_like_a_manifest_without_end(engine: Engine) -> None:
     engine.docker("rmi", root["digest"])
 
 
+def described(data: bytes, kind: str, **more: object) -> dict[str, Any]:
+    return {"mediaType": kind, "digest": digest_of(data), "size": len(data), **more}
+
+
+def odd_image(
+    name: str, config: dict[str, object], layer: bytes = b"", size: int = -1
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The root of an image, and its files. `size`: what is said of the layer's."""
+    base = {"architecture": "amd64", "os": "linux"}
+    diff_ids = {"rootfs": {"type": "layers", "diff_ids": [digest_of(layer)] if layer else []}}
+    data = json.dumps({**base, **diff_ids, **config}).encode()
+    layers = [described(layer, OCI_LAYER)] if layer else []
+    if layer and size >= 0:
+        layers[0]["size"] = size
+    content = {"config": described(data, OCI_CONFIG), "layers": layers}
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, **content}).encode()
+    named = {"io.containerd.image.name": f"docker.io/library/{name}:1"}
+    blobs = (data, manifest, *([layer] if layer else []))
+    files = {f"blobs/sha256/{digest_of(each).removeprefix('sha256:')}": each for each in blobs}
+    return described(manifest, OCI_MANIFEST, annotations=named), files
+
+
+def test_images_that_say_what_no_image_says(engine: Engine) -> None:
+    """One of them in the store spoils no list of all."""
+    row = {"created": "99999-01-01T00:00:00Z", "created_by": "x"}
+    odd: dict[str, dict[str, object]] = {
+        "soon": {"created": "soon"},
+        "late": {"created": "99999-01-01T00:00:00Z", "history": [row]},
+        "early": {"created": "0001-01-01T00:00:00"},
+        "number": {"created": 5},
+    }
+    for name, config in odd.items():
+        loaded = tar_of(layout(*odd_image(name, config)))
+        assert "stream" in call(engine.path, "POST", "/images/load", loaded)[1][0]
+    garbage = b"no manifest"
+    root, files = odd_image("good", {})
+    entries = [{**root, "annotations": {}}, described(garbage, OCI_MANIFEST)]
+    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+    for blob in (index, garbage):
+        files[f"blobs/sha256/{digest_of(blob).removeprefix('sha256:')}"] = blob
+    root = described(index, OCI_INDEX, annotations=root["annotations"])
+    assert "stream" in call(engine.path, "POST", "/images/load", tar_of(layout(root, files)))[1][0]
+    names = {*odd, "good"}
+    assert names <= set(engine.docker("images", "--format", "{{.Repository}}").stdout.split())
+    assert names <= set(engine.sandbox.croze("images").stdout.split())
+    engine.docker("history", "late:1")
+    engine.docker("system", "df")
+    engine.docker("rmi", *(f"{name}:1" for name in names))
+
+
+def test_sizes_that_are_not_so(engine: Engine) -> None:
+    """Behind a size that is too small, a layer's bytes would be members of archives of its own."""
+    inner = tar_of({"manifest.json": '[{"Config": "x", "RepoTags": ["owned:1"], "Layers": []}]'})
+    root, files = odd_image("carrier", {}, inner)
+    assert "stream" in call(engine.path, "POST", "/images/load", tar_of(layout(root, files)))[1][0]
+    for size in (0, (1 << 64) - 1):
+        root, files = odd_image("smuggler", {}, inner, size)
+        [told] = call(engine.path, "POST", "/images/load", tar_of(layout(root, files)))[1]
+        assert f"has {len(inner)} bytes, not {size} as is said of it" in told["error"]
+        folder = engine.sandbox.context(f"smuggler-{size}", layout(root, files))
+        context = engine.sandbox.context("from", {"Dockerfile": "FROM x\nLABEL a=b\n"})
+        flag = f"--build-context=x=oci-layout://{folder}@{root['digest']}"
+        out = engine.sandbox.path / "out.tar"
+        done = engine.sandbox.croze(
+            "build", flag, f"--output=type=oci,dest={out}", context, check=False
+        )
+        assert f"has {len(inner)} bytes, not {size} as is said of it" in done.stderr
+        assert not out.exists()
+    engine.docker("rmi", "carrier:1")
+    assert engine.docker("images", "--quiet").stdout == ""
+
+
 def test_numbers_of_any_length(engine: Engine) -> None:
     many = "9" * 5000
     assert call(engine.path, "GET", f"/containers/json?limit={many}")[0] == 200

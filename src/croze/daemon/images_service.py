@@ -15,7 +15,7 @@ from croze.image import reference
 from croze.rpc.servers import Context, aborting, unary
 from croze.store.contract import BlobStore
 from croze.store.image_contract import ImageRecord
-from croze.store.present import present_blobs, present_manifests
+from croze.store.present import present_blobs, present_bytes, present_manifests
 
 
 class EngineService(engine_pb2_grpc.EngineServicer):
@@ -76,10 +76,10 @@ def find_image(engine: Engine, name: str) -> ImageRecord:
 
 def describe(record: ImageRecord, blobs: BlobStore) -> engine_pb2.Image:
     """One row of `croze images`."""
-    sizes: dict[str, int] = {}
+    digests: set[str] = set()
     names: list[str] = []
     for platform, manifest in present_manifests(record.target, blobs):
-        sizes.update((blob.digest, blob.size) for blob in present_blobs(manifest))
+        digests.update(blob.digest for blob in present_blobs(manifest))
         # Attestations stand beside the images as those of an unknown platform.
         if platform and platform.os != "unknown":
             names.append(platforms.format(platform))
@@ -87,7 +87,7 @@ def describe(record: ImageRecord, blobs: BlobStore) -> engine_pb2.Image:
         name=record.name,
         digest=record.target.digest,
         media_type=record.target.media_type,
-        size=sum(size for digest, size in sizes.items() if blobs.has(digest)),
+        size=present_bytes(digests, blobs),
         updated_at=timestamp(record.updated_at),
         platforms=names,
     )

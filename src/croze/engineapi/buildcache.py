@@ -14,6 +14,7 @@ from croze.engineapi.contract import Services
 from croze.engineapi.query import UrlQuery
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
+from croze.gotypes.moments import rfc3339
 from croze.gotypes.quote import quote
 from croze.rpc.clients import translated
 
@@ -123,7 +124,7 @@ def _record(record: control_pb2.UsageRecord) -> dict[str, object]:
         "InUse": record.InUse,
         "Shared": record.Shared,
         "Size": record.Size,
-        "CreatedAt": record.CreatedAt.ToJsonString(),
-        "LastUsedAt": record.LastUsedAt.ToJsonString() if record.HasField("LastUsedAt") else None,
+        "CreatedAt": rfc3339(record.CreatedAt),
+        "LastUsedAt": rfc3339(record.LastUsedAt) if record.HasField("LastUsedAt") else None,
         "UsageCount": record.UsageCount,
     }

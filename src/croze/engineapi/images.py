@@ -15,7 +15,7 @@ from croze.engineapi.views import ImageView, described, manifests_of, view
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image import reference
-from croze.image.config import HistoryEntry, format_time, parse_time
+from croze.image.config import HistoryEntry, format_time, seconds_of
 
 
 async def list_images(request: web.Request, services: Services) -> web.StreamResponse:
@@ -111,7 +111,7 @@ async def history(request: web.Request, services: Services) -> web.StreamRespons
 def _history_row(entry: HistoryEntry, size: int) -> dict[str, object]:
     return {
         "Comment": entry.comment,
-        "Created": int(parse_time(entry.created).timestamp()) if entry.created else 0,
+        "Created": seconds_of(entry.created),
         "CreatedBy": entry.created_by,
         "Id": "<missing>",
         "Size": size,

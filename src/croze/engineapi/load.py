@@ -26,7 +26,7 @@ from croze.image.descriptor import Descriptor
 from croze.image.manifest import Manifest
 from croze.image.platform import Platform
 from croze.store.contract import Lease
-from croze.store.present import present_blobs, present_manifests
+from croze.store.present import check_sizes, present_blobs, present_manifests
 
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 MEMBERS_MOST = 100_000
@@ -186,6 +186,7 @@ class _Archive:
         """At least one image below it is all here."""
         blobs = self._services.blobs
         whole = [manifest for _, manifest in present_manifests(root, blobs)]
+        check_sizes([root, *(blob for each in whole for blob in present_blobs(each))], blobs)
         for manifest in whole:
             if all(blobs.has(blob.digest) for blob in present_blobs(manifest)):
                 return msgspec.structs.replace(root, annotations={})

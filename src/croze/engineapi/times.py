@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
-from croze.image.config import format_time, parse_time
+from croze.gotypes.moments import utc_text
+from croze.image.config import parse_time
 
 _SECONDS = re.compile(r"-?\d{1,18}(?:\.\d{1,9})?")
 
@@ -35,5 +35,4 @@ def rfc3339(ns: int) -> str:
     """With nanoseconds; Go's zero time for 0."""
     if not ns:
         return "0001-01-01T00:00:00Z"
-    at = format_time(datetime.fromtimestamp(ns // 10**9, UTC)).removesuffix("Z")
-    return f"{at.partition('.')[0]}.{ns % 10**9:09d}Z"
+    return f"{utc_text(ns // 10**9)}.{ns % 10**9:09d}Z"

@@ -13,8 +13,8 @@ from croze.store.present import present_blobs, present_manifests
 def parts_of(image: NamedImage, services: Services) -> Mapping[str, int]:
     """Bytes by digest, of the configs and layers that are here."""
     manifests = present_manifests(image.target, services.blobs)
-    parts = {blob.digest: blob.size for _, each in manifests for blob in present_blobs(each)}
-    return {digest: size for digest, size in parts.items() if services.blobs.has(digest)}
+    digests = {blob.digest for _, each in manifests for blob in present_blobs(each)}
+    return {each: services.blobs.size(each) for each in digests if services.blobs.has(each)}
 
 
 def shared_bytes(services: Services) -> Mapping[str, int]:

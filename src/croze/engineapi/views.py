@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 
 from croze.engineapi.contract import Services
@@ -12,10 +13,10 @@ from croze.image import config as configs
 from croze.image import manifest as manifests
 from croze.image import platform as platforms
 from croze.image.config import ImageConfig
-from croze.image.descriptor import INDEX_TYPES, Descriptor
+from croze.image.descriptor import INDEX_TYPES, OCI_MANIFEST, Descriptor
 from croze.image.manifest import Manifest
 from croze.image.platform import Platform
-from croze.store.present import present_blobs, present_manifests
+from croze.store.present import present_blobs, present_bytes, present_manifests
 
 
 class ImageView(Struct, frozen=True):
@@ -44,18 +45,17 @@ def view(image: NamedImage, services: Services, only: Platform | None = None) ->
         if part is None:
             raise lacks(next(iter(image.tags), image.id), only)
         target = part
-    present = list(present_manifests(target, services.blobs))
-    sizes = {blob.digest: blob.size for _, each in present for blob in present_blobs(each)}
+    blobs = services.blobs
+    present = list(present_manifests(target, blobs))
     manifest = _ours(present, services)
     config = _UNKNOWN if manifest is None else _config(manifest, services)
-    created = configs.parse_time(config.created).timestamp() if config.created else 0
     layers = (manifest.layers or ()) if manifest is not None else ()
     return ImageView(
         config=config,
         manifest=manifest,
-        created_s=int(created),
-        size=sum(size for digest, size in sizes.items() if services.blobs.has(digest)),
-        layers=tuple(layer.size for layer in layers),
+        created_s=configs.seconds_of(config.created),
+        size=present_bytes((b.digest for _, each in present for b in present_blobs(each)), blobs),
+        layers=tuple(present_bytes([layer.digest], blobs) for layer in layers),
     )
 
 
@@ -103,9 +103,12 @@ def described(entry: Descriptor) -> dict[str, object]:
 def _described(entry: Descriptor, services: Services) -> dict[str, object]:
     blobs = services.blobs
     here = blobs.has(entry.digest)
-    manifest = manifests.parse_manifest(blobs.read(entry.digest)) if here else None
+    manifests_here = present_manifests(
+        msgspec.structs.replace(entry, media_type=OCI_MANIFEST), blobs
+    )
+    manifest = next((each for _, each in manifests_here), None)
     parts = present_blobs(manifest) if manifest is not None else ()
-    content = sum(part.size for part in parts if blobs.has(part.digest)) + (entry.size * here)
+    content = present_bytes([entry.digest, *(part.digest for part in parts)], blobs)
     about: dict[str, object] = {
         "ID": entry.digest,
         "Descriptor": described(entry),

@@ -35,6 +35,7 @@ from croze.session.filesend import file_writer
 from croze.status import step
 from croze.store.attributes import parse_bool
 from croze.store.contract import BlobStore
+from croze.store.present import check_sizes
 
 Variant = Literal["oci", "docker"]
 
@@ -195,7 +196,9 @@ def layout_members(
     docker: Sequence[DockerImage] | None = None,
 ) -> list[ArchiveMember]:
     """An OCI layout of blobs that are all here: roots with their names, and Docker's list of
-    images beside, if there is one."""
+    images beside, if there is one. Raises `Corrupted` for a blob of another size than is said of
+    it: behind what its header says, its bytes would be members of their own."""
+    check_sizes(entries, blobs)
     members = blob_members({each.digest: (blobs.path(each.digest), each.size) for each in entries})
     roots = tuple(entry for root, names in images for entry in _entries(root, names))
     members.append(

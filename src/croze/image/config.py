@@ -198,3 +198,15 @@ def parse_time(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError as err:
         raise InvalidRequest(f"invalid time {text!r}") from err
+
+
+def seconds_of(text: str | None) -> int:
+    """A time in seconds since 1970; 0 for none, and for what is no time."""
+    try:
+        return int(parse_time(text).timestamp()) if text else 0
+    except (
+        InvalidRequest,
+        ValueError,
+        OverflowError,
+    ):
+        return 0

@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urljoin
 from msgspec import Struct
 
 from croze.aio.threads import chunks
-from croze.errors import CrozeError, InvalidRequest
+from croze.errors import Corrupted, CrozeError, InvalidRequest
 from croze.http.lazy import aiohttp
 from croze.http.redirects import same_origin
 from croze.http.urls import parse_url
@@ -175,7 +175,12 @@ async def _upload(
     path: Path,
     counter: Callable[[int], None] | None,
 ) -> None:
-    """One PUT with the whole body. Another origin gets no credentials of ours."""
+    """One PUT with the whole body. Another origin gets no credentials of ours. Raises `Corrupted`
+    for a file of another size than is said of it."""
+    if (size := path.stat().st_size) != descriptor.size:
+        raise Corrupted(
+            f"content {descriptor.digest} has {size} bytes, not {descriptor.size} as is said of it"
+        )
     parts = parse_url(location.url)
     joint = "&" if parts.query else "?"
     url = f"{location.url}{joint}{urlencode({'digest': descriptor.digest})}"

@@ -8,15 +8,18 @@ from croze.errors import InvalidRequest
 from croze.store.contract import LazyLayer, RecordType
 from croze.store.core import Core
 from croze.store.layer_blobs import LayerChain
+from croze.store.present import check_sizes
 from croze.store.records import Blob, RecordData, RefRecord, new_id
 
 
 def chain_records(
     core: Core, layers: Sequence[LazyLayer], record_type: RecordType
 ) -> RefRecord | None:
-    """The record of the topmost layer, found or made along the chain. None for no layers."""
+    """The record of the topmost layer, found or made along the chain. None for no layers. Raises
+    `Corrupted` for a blob that is here, and is of another size than is said."""
     record: RefRecord | None = None
     chain = LayerChain()
+    check_sizes([layer.blob.descriptor for layer in layers], core.blobs)
     for layer in layers:
         if not layer.blob.diff_id:
             raise InvalidRequest(f"layer {layer.blob.descriptor.digest} has no diff ID")
@@ -60,8 +63,11 @@ def _doubt(core: Core, chain: LayerChain) -> bool:
 
 
 def _find(core: Core, chain: LayerChain, layer: LazyLayer) -> RefRecord | None:
+    """The record of these very layers. What another has said of their size is not believed: it may
+    have been anybody."""
     for record in core.table.by_blob_chain(chain.blob_chain_id):
-        if not record.data.mutable:
+        blob, size = record.data.blob, layer.blob.descriptor.size
+        if not record.data.mutable and (blob is None or blob.descriptor.size == size):
             # The newest fetcher has credentials that live; old ones may have lost their session.
             record.fetcher, record.unfetched = layer.fetcher, False
             if record.data.origin is None and record.data.snapshot is None:

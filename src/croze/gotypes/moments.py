@@ -1,0 +1,55 @@
+"""Moments that others tell, as seconds since 1970 and nanoseconds: any number of them. protobuf's
+own methods raise `ValueError` for those that no calendar has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_FIRST_S: Final = -62_135_596_800
+_LAST_S: Final = 253_402_300_799
+"""The first second of the year 1, and the last of the year 9999."""
+_SECOND_NS: Final = 10**9
+
+
+class Stamp(Protocol):
+    """A `Timestamp` of protobuf."""
+
+    @property
+    def seconds(self) -> int: ...
+
+    @property
+    def nanos(self) -> int: ...
+
+
+def nanoseconds(stamp: Stamp) -> int:
+    """Since 1970."""
+    return stamp.seconds * _SECOND_NS + stamp.nanos
+
+
+def is_a_moment(stamp: Stamp) -> bool:
+    """Whether a calendar has it."""
+    return _FIRST_S <= stamp.seconds <= _LAST_S and 0 <= stamp.nanos < _SECOND_NS
+
+
+def utc_text(seconds: int, nanos: int = 0, between: str = "T") -> str:
+    """`2026-01-31T12:00:00.5`: in UTC, with the digits of the fraction that say something. What is
+    in no year of four digits is told as the nearest moment that is."""
+    fraction = f".{nanos:09d}".rstrip("0") if 0 < nanos < _SECOND_NS else ""
+    return f"{utc_moment(seconds).replace(tzinfo=None).isoformat(between)}{fraction}"
+
+
+def utc_moment(seconds: int, nanos: int = 0) -> datetime:
+    """To the microsecond; the nearest that there is."""
+    from datetime import UTC, datetime, timedelta  # takes its time, and a build can do without
+
+    inside = min(max(seconds, _FIRST_S), _LAST_S)
+    fraction = timedelta(microseconds=min(max(nanos, 0), _SECOND_NS - 1) // 1000)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=inside) + fraction
+
+
+def rfc3339(stamp: Stamp) -> str:
+    """In UTC, as Go writes it."""
+    return f"{utc_text(stamp.seconds, stamp.nanos)}Z"
