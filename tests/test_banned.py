@@ -20,6 +20,7 @@ BANNED = {
     "to_thread": "a thread that outlives its awaiter: use croze.aio.threads.in_thread",
     "set_default_executor": "threads are croze.aio.threads' own",
 }
+STAMPS = ("ToSeconds", "ToNanoseconds", "ToMicroseconds", "ToJsonString", "ToDatetime")
 
 
 CHANGED_ERRORS = {
@@ -42,6 +43,17 @@ def test_threads_are_started_in_one_place() -> None:
     wrong = [use for path in sorted(files) if path != THREADS for use in uses(path)]
     assert not wrong, "\n".join(wrong)
     assert list(uses(THREADS)), "the check sees nothing"
+
+
+def test_no_time_that_a_peer_tells_raises_an_error() -> None:
+    """protobuf's methods do, for those that no calendar has."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.attr}: use croze.gotypes.moments"
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for node in ast.walk(parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in STAMPS
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_no_key_has_the_terminal_asked_for_its_password() -> None:

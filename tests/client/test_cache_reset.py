@@ -10,7 +10,7 @@ import pytest
 
 from croze.client.cache_reset import reset, wants_reset
 from croze.errors import InvalidRequest
-from croze.image.descriptor import OCI_MANIFEST
+from croze.image.descriptor import OCI_INDEX, OCI_MANIFEST
 
 
 def blob(layout: Path, data: bytes, kind: str = "layer") -> dict[str, object]:
@@ -40,6 +40,28 @@ def test_nothing_goes_when_a_manifest_is_lost(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         reset(tmp_path)
     assert (tmp_path / "blobs" / str(old["digest"]).replace(":", "/")).exists()
+
+
+def test_paths_without_end(tmp_path: Path) -> None:
+    """Each index names the next one twice: once as a layer, in case that this hides it."""
+    last = blob(tmp_path, b"last")
+    entry = blob(tmp_path, json.dumps({"manifests": [last]}).encode(), OCI_INDEX)
+    for number in range(200):
+        twice = [{**entry, "mediaType": "layer"}, entry, {**entry, "n": number}]
+        entry = blob(tmp_path, json.dumps({"manifests": twice}).encode(), OCI_INDEX)
+    (tmp_path / "index.json").write_text(json.dumps({"manifests": [entry]}))
+    there = set((tmp_path / "blobs/sha256").iterdir())
+    reset(tmp_path)
+    assert set((tmp_path / "blobs/sha256").iterdir()) == there
+
+
+@pytest.mark.parametrize("index", ["[]", '{"manifests": [1]}', '{"layers": 1}', "[" * 10_000])
+def test_what_is_no_index(tmp_path: Path, index: str) -> None:
+    blob(tmp_path, b"there")
+    (tmp_path / "index.json").write_text(index)
+    with pytest.raises(ValueError):
+        reset(tmp_path)
+    assert [*(tmp_path / "blobs/sha256").iterdir()]
 
 
 def test_the_attribute() -> None:

@@ -12,4 +12,5 @@ def failing(sandbox: Sandbox, *words: str | Path, code: int = 1) -> str:
     done = sandbox.croze(*words, check=False)
     assert done.code == code, done.output
     assert "Traceback" not in done.output
+    assert "internal error" not in done.output
     return done.stderr

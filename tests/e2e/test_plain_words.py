@@ -16,7 +16,7 @@ from tests.e2e.sandbox import CROZE, Done, Sandbox, execute
 from tests.e2e.users import ordinary_user, shared_python, user_sandbox
 from tests.support.waiting import free_port
 
-TREELESS = ("Traceback", "FAILED_PRECONDITION", "Unavailable:", "errno", "addr:")
+TREELESS = ("Traceback", "internal error", "FAILED_PRECONDITION", "Unavailable:", "errno", "addr:")
 
 
 def said(done: Done) -> str:

@@ -45,6 +45,8 @@ def read_group(directory: Path, ref: str) -> StateGroup:
     """The group of builds of that reference. Raises `OSError` if it is not there, and
     `InvalidRequest` for a file of something else."""
     path = directory / "refs" / GROUPS / ref
+    if not _is_name(ref):
+        raise InvalidRequest(f"invalid reference of a group of builds: {ref}")
     try:
         return gojson.unmarshal(read_settings(path), type=StateGroup)
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -60,7 +62,10 @@ def save(
     sync: Callable[[int], None] | None = None,
 ) -> None:
     """Write what is remembered of a build, as a whole; no lock is needed, since nobody changes
-    it. `sync` as of `write_atomically`."""
+    it. `sync` as of `write_atomically`. Raises `InvalidRequest` for a reference that is no name:
+    those of imported records are anybody's."""
+    if not all(map(_is_name, (builder, node, ref))):
+        raise InvalidRequest(f"invalid reference of a build: {builder}/{node}/{ref}")
     members = {
         "Target": state.target,
         "LocalPath": state.local_path,
@@ -73,7 +78,10 @@ def save(
 
 
 def save_group(files: BuilderFiles, id: str, targets: Sequence[str], refs: Sequence[str]) -> None:
-    """Write down the builds of one Bake call, and what it was asked for."""
+    """Write down the builds of one Bake call, and what it was asked for. Raises `InvalidRequest`
+    for an id that is no name."""
+    if not _is_name(id):
+        raise InvalidRequest(f"invalid reference of a group of builds: {id}")
     members = {"Targets": list(targets), "Refs": list(refs)}
     files.make_directory(f"refs/{GROUPS}")
     files.write(f"refs/{GROUPS}/{id}", gojson.marshal(members), 0o600)
@@ -82,13 +90,18 @@ def save_group(files: BuilderFiles, id: str, targets: Sequence[str], refs: Seque
 def read(directory: Path, builder: str, node: str, ref: str) -> LocalState | None:
     """What is remembered of a build; None for one of another machine, and for a file that holds
     something else."""
-    if any("/" in part or part in ("", ".", "..") for part in (builder, node, ref)):
+    if not all(map(_is_name, (builder, node, ref))):
         return None
     try:
         data = read_settings(directory / "refs" / builder / node / ref)
         return gojson.unmarshal(data, type=LocalState)
     except (OSError, msgspec.MsgspecError, RecursionError):
         return None
+
+
+def _is_name(part: str) -> bool:
+    """Whether it names a file in a directory, and nothing outside."""
+    return part not in ("", ".", "..") and "/" not in part and "\0" not in part
 
 
 def build_name(attrs: Mapping[str, str], state: LocalState | None) -> str:

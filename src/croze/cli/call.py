@@ -7,13 +7,14 @@ Source of grammar, texts and exit codes: buildx `util/buildflags/callfunc.go` an
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct
 
 from croze.errors import CrozeError, InvalidRequest, Position, Range, SourceDetail
+from croze.files.settings import parse_json
 from croze.gotypes.csv_line import fields
 from croze.progress.errors import excerpt
 
@@ -58,17 +59,31 @@ def answer(call: CallMode, response: Mapping[str, str], *, shown_file: str = "")
     """What to print, and the exit code. `shown_file`: the Dockerfile as the user named it. Raises
     `CrozeError` for a Dockerfile that can't be built (lint)."""
     status = response.get("result.statuscode", "0")
-    code = int(status) if status.isdecimal() and not call.ignore_status else 0
+    is_code = status.isascii() and status.isdecimal() and len(status) <= 3
+    code = int(status) if is_code and not call.ignore_status else 0
     if call.json and "result.json" in response:
         text = response["result.json"] + "\n"
         if call.name == "lint":
-            _raise_build_error(json.loads(text), shown_file, before=text)
+            with _of_frontends():
+                _raise_build_error(parse_json(text), shown_file, before=text)
         return text, code
     if call.name == "lint" and "result.json" in response:
-        return _lint(json.loads(response["result.json"]), shown_file), code
+        with _of_frontends():
+            return _lint(parse_json(response["result.json"]), shown_file), code
     if "result.txt" not in response and "result.json" in response:
         return response["result.json"] + "\n", code
     return response.get("result.txt", ""), code
+
+
+@contextmanager
+def _of_frontends() -> Iterator[None]:
+    """Around reading what a frontend has answered. Raises `CrozeError` for what is no such
+    answer."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise CrozeError(f"failed to parse the findings of the frontend: {reason}") from None
 
 
 class Findings(CrozeError):

@@ -13,6 +13,7 @@ from croze.cli.flags import Flags, UsageError
 from croze.cli.format import is_table, print_formatted
 from croze.cli.table import age
 from croze.errors import InvalidRequest
+from croze.gotypes.moments import utc_text
 from croze.gotypes.sizes import human_size as size
 from croze.gotypes.tabwriter import align
 from croze.gotypes.template import Fields
@@ -135,15 +136,13 @@ def created(record: UsageRecord) -> str:
 
 def go_time(stamp: Timestamp) -> str:
     """As Go prints a time: `2026-01-31 12:00:00.123456789 +0000 UTC`."""
-    second = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(stamp.seconds))
-    fraction = f".{stamp.nanos:09d}".rstrip("0").rstrip(".") if stamp.nanos else ""
-    return f"{second}{fraction} +0000 UTC"
+    return f"{utc_text(stamp.seconds, stamp.nanos, ' ')} +0000 UTC"
 
 
 def last_used(record: UsageRecord) -> str:
     if not record.HasField("LastUsedAt"):
         return ""
-    return age(time.time() - record.LastUsedAt.ToSeconds())
+    return age(time.time() - record.LastUsedAt.seconds)
 
 
 def _json(item: Fields) -> str:

@@ -53,6 +53,31 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
 
             traceback.print_exception(error)
         return say(os_message(error), 1)
+    except Exception as error:
+        return _unforeseen(error, common)
+
+
+def _unforeseen(error: Exception, common: Common) -> int:
+    """The exit code of what nobody has thought of, such as an answer that no daemon gives."""
+    from croze.aio.parallel import root_cause
+    from croze.errors import CrozeError
+
+    cause = root_cause(error)
+    if isinstance(cause, CrozeError):
+        return failed(cause, common)
+    return say(internal_error(cause, debug=common.debug), 1)
+
+
+def internal_error(error: BaseException, *, debug: bool) -> str:
+    """One line of a mistake of ours, which says where it is; with `debug` the traceback before."""
+    import traceback
+
+    if debug:
+        traceback.print_exception(error)
+    name, places = type(error).__name__, traceback.extract_tb(error.__traceback__)
+    ours = [place for place in places if "/croze/" in place.filename]
+    where = f"{ours[-1].filename.rpartition('/croze/')[2]}:{ours[-1].lineno}" if ours else "croze"
+    return f"internal error: {name}: {error} (at {where}; -D tells more)"
 
 
 def take_interrupts() -> None:

@@ -12,6 +12,7 @@ from croze.cli.daemon import with_client
 from croze.cli.flags import Flags, UsageError
 from croze.cli.table import age
 from croze.errors import NotFound
+from croze.gotypes.moments import rfc3339
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -87,7 +88,7 @@ def names(name: str, step: Step, file: str) -> bool:
 def as_text(explanation: Explanation, steps: Sequence[Step], *, chosen: bool) -> Iterator[str]:
     """The explanation as people read it, line by line."""
     missed = sum(step.outcome in MISSED for step in explanation.steps)
-    when = age(time.time() - explanation.created_at.ToSeconds())
+    when = age(time.time() - explanation.created_at.seconds)
     target = f", target {explanation.target}" if explanation.target else ""
     yield f"Build {explanation.ref} of {explanation.file}{target}, {when}"
     if not chosen:
@@ -96,7 +97,7 @@ def as_text(explanation: Explanation, steps: Sequence[Step], *, chosen: bool) ->
         place = f"  ({explanation.file}:{step.line})" if step.line else ""
         yield f"\n{step.name}{place}"
         yield from (f"  {line}" for line in step_lines(step, failed=explanation.failed))
-    compared = {(s.compared_ref, s.compared_at.ToSeconds()) for s in steps if s.compared_ref}
+    compared = {(s.compared_ref, s.compared_at.seconds) for s in steps if s.compared_ref}
     if compared:
         yield ""
     for ref, seconds in sorted(compared, key=lambda item: -item[1]):
@@ -130,7 +131,7 @@ def as_json(explanation: Explanation, steps: Sequence[Step]) -> dict[str, object
         "ref": explanation.ref,
         "file": explanation.file,
         "target": explanation.target,
-        "createdAt": explanation.created_at.ToJsonString(),
+        "createdAt": rfc3339(explanation.created_at),
         "failed": explanation.failed,
         "steps": [step_json(step) for step in steps],
     }

@@ -22,7 +22,6 @@ from croze.client.options import BuildOptions, call_name
 from croze.client.planning import planned
 from croze.errors import CrozeError, Unsupported
 from croze.files.atomic import replaced, write_atomically
-from croze.files.settings import parse_json
 from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
 
@@ -75,8 +74,8 @@ def decoded_metadata(response: Mapping[str, str]) -> dict[str, object]:
 def _decoded(key: str, value: str) -> object:
     try:
         data = value.encode() if key == "result.json" else base64.b64decode(value, validate=True)
-        loaded = parse_json(data)
-    except (ValueError, binascii.Error):
+        loaded = gojson.unmarshal(data)
+    except (ValueError, binascii.Error):  # of which msgspec's errors are
         return value
     is_list = isinstance(loaded, list) and all(isinstance(item, dict) for item in loaded)
     return loaded if loaded and (isinstance(loaded, dict) or is_list) else value

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from croze.errors import InvalidRequest
+from croze.files.settings import parse_json, read_settings
 from croze.gotypes.booleans import parse_bool
 from croze.image.descriptor import INDEX_TYPES, MANIFEST_TYPES
 from croze.image.reference import check_digest
+
+_READ = MANIFEST_TYPES | INDEX_TYPES
 
 
 def wants_reset(attrs: dict[str, str]) -> bool:
@@ -27,23 +29,37 @@ def wants_reset(attrs: dict[str, str]) -> bool:
 def reset(layout: Path) -> None:
     """Delete the blobs that nothing in the layout's `index.json` names, at any depth. Raises
     `OSError`, `ValueError` or `InvalidRequest` if that can't be told: nothing is deleted then."""
-    try:
-        named = set(_named(layout, json.loads((layout / "index.json").read_bytes())))
-    except RecursionError:
-        raise ValueError(f"{layout}/index.json: what it names has no end") from None
+    named = _named(layout)
     for blob in layout.glob("blobs/*/*"):
         if f"{blob.parent.name}:{blob.name}" not in named:
             blob.unlink(missing_ok=True)
 
 
-def _named(layout: Path, value: object) -> Iterator[str]:
-    """The digests of all descriptors in a manifest or index, and in those that it names."""
+def _named(layout: Path) -> set[str]:
+    """The digests of all descriptors in the index, and in the manifests and indexes that it names;
+    each of these is read once."""
+    named: set[str] = set()
+    read, rest = set[str](), [layout / "index.json"]
+    while rest:
+        for descriptor in _descriptors(rest.pop()):
+            digest = check_digest(str(descriptor.get("digest")))
+            named.add(digest)
+            if str(descriptor.get("mediaType")) in _READ and digest not in read:
+                read.add(digest)
+                rest.append(layout / "blobs" / digest.replace(":", "/"))
+    return named
+
+
+def _descriptors(path: Path) -> Iterator[dict[str, object]]:
+    """What a manifest or an index names. Raises `ValueError` for what is neither."""
+    value = parse_json(read_settings(path))
     if not isinstance(value, dict):
-        return
-    entries = [*(value.get("manifests") or ()), *(value.get("layers") or ())]
-    for descriptor in (*entries, *([value["config"]] if value.get("config") else ())):
-        digest, kind = str(descriptor["digest"]), str(descriptor.get("mediaType", ""))
-        yield digest
-        if kind in MANIFEST_TYPES | INDEX_TYPES:
-            path = layout / "blobs" / check_digest(digest).replace(":", "/")
-            yield from _named(layout, json.loads(path.read_bytes()))
+        raise ValueError(f"{path}: no object")
+    config = value.get("config")
+    for listed in (value.get("manifests"), value.get("layers"), [config] if config else None):
+        if not isinstance(listed, list | None):
+            raise ValueError(f"{path}: no list of descriptors")
+        for descriptor in listed or ():
+            if not isinstance(descriptor, dict):
+                raise ValueError(f"{path}: a descriptor that is no object")
+            yield descriptor

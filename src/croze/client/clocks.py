@@ -11,7 +11,10 @@ from collections.abc import Callable
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from croze.api import control_pb2
+from croze.gotypes.moments import nanoseconds
 
+_FAR_S = 1 << 62
+"""Beyond all calendars."""
 Show = Callable[[control_pb2.StatusResponse], None]
 
 
@@ -27,7 +30,7 @@ def by_our_clock(show: Show) -> Show:
             if not started:
                 show(status)
                 return
-            ahead_ns = started[-1].ToNanoseconds() - made_ns
+            ahead_ns = nanoseconds(started[-1]) - made_ns
         show(_moved(status, ahead_ns))
 
     return moved
@@ -50,4 +53,5 @@ def _moved(status: control_pb2.StatusResponse, by_ns: int) -> control_pb2.Status
 
 def _move(at: Timestamp, there: bool, by_ns: int) -> None:
     if there:
-        at.FromNanoseconds(at.ToNanoseconds() - by_ns)
+        seconds, at.nanos = divmod(nanoseconds(at) - by_ns, 10**9)
+        at.seconds = min(max(seconds, -_FAR_S), _FAR_S)

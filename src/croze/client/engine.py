@@ -79,7 +79,7 @@ def stored_image(image: engine_pb2.Image) -> StoredImage:
         tag=tag,
         digest=image.digest,
         platforms=tuple(image.platforms),
-        updated_at=image.updated_at.ToSeconds(),
+        updated_at=image.updated_at.seconds,
         size=image.size,
     )
 

@@ -6,6 +6,7 @@ Source: docker/buildx `commands/history/utils.go` for references, filters and th
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -191,7 +192,8 @@ def duration_s(record: Record, now_s: float) -> float:
 def _clock(metadata: object) -> float:
     for key, value in metadata if isinstance(metadata, Sequence) else ():
         if key == CLOCK_HEADER and isinstance(value, str):
-            return datetime.fromisoformat(_microseconds(value)).timestamp()
+            with suppress(ValueError):
+                return datetime.fromisoformat(_microseconds(value)).timestamp()
     return 0.0
 
 

@@ -57,9 +57,9 @@ class Lending:
             self.providers.append(files)
         if plan.uploads:
             self.providers.append(UploadProvider(plan.uploads))
-        stores = _stores(plan)
-        if stores:
-            self.providers.append(ContentProvider(stores))
+        to_read, to_write = _stores_to_read(plan), _stores_to_write(plan)
+        if to_read or to_write:
+            self.providers.append(ContentProvider(to_read | to_write, to_write))
 
     def close(self) -> None:
         self._ssh.close()
@@ -108,11 +108,15 @@ def _host_targets(targets: Mapping[int, FileTarget | DirTarget]) -> dict[int, Lo
     }
 
 
-def _stores(plan: plans.SolvePlan) -> dict[str, Path]:
+def _stores_to_read(plan: plans.SolvePlan) -> dict[str, Path]:
     """Content stores by the ids that BuildKit uses for them."""
-    stores = {f"oci:{id}": path for id, path in plan.layouts.items()}
-    stores.update({f"local:{path}": Path(path) for path in local_caches(plan.cache_to, "dest")})
-    stores.update({f"local:{path}": Path(path) for path in local_caches(plan.cache_from, "src")})
+    layouts = {f"oci:{id}": path for id, path in plan.layouts.items()}
+    return layouts | {f"local:{path}": Path(path) for path in local_caches(plan.cache_from, "src")}
+
+
+def _stores_to_write(plan: plans.SolvePlan) -> dict[str, Path]:
+    """Content stores in which the daemon leaves something."""
+    stores = {f"local:{path}": Path(path) for path in local_caches(plan.cache_to, "dest")}
     for export in plan.exports:
         if isinstance(export.to, plans.ToLayout):
             if EXPORT_STORE in stores:

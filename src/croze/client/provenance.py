@@ -9,10 +9,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from croze.api import content_pb2, control_pb2
-from croze.api.content_pb2_grpc import ContentStub
+import msgspec
+
+from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
-from croze.errors import Unavailable, Unsupported
+from croze.client.history import small_blob
+from croze.errors import CrozeError, Unavailable, Unsupported
 from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
 from croze.rpc.clients import translated
@@ -75,16 +77,18 @@ async def _told(channel: grpc.aio.Channel, info: control_pb2.BuildResultInfo, mo
     for each in info.Attestations:
         kind = each.annotations.get(_PREDICATE_TYPE, "")
         if each.media_type == _IN_TOTO and kind.startswith(_PREFIX):
-            data = await _read(channel, each.digest)
-            predicate = gojson.unmarshal(data, type=dict[str, object])
+            predicate = await _predicate(channel, each.digest)
             return _shown(predicate if kind != _V1 else v02_of(predicate), mode)
     return None
 
 
-async def _read(channel: grpc.aio.Channel, digest: str) -> bytes:
-    request = content_pb2.ReadContentRequest(digest=digest)
-    with translated():
-        return b"".join([part.data async for part in ContentStub(channel).Read(request)])
+async def _predicate(channel: grpc.aio.Channel, digest: str) -> dict[str, object]:
+    """What a blob states. Raises `CrozeError`."""
+    data = await small_blob(channel, digest)
+    try:
+        return gojson.unmarshal(data, type=dict[str, object])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise CrozeError(f"failed to unmarshal provenance {digest}: {error}") from None
 
 
 def _shown(predicate: Mapping[str, object], mode: Mode) -> object:

@@ -306,22 +306,35 @@ def _reset_caches(plan: SolvePlan) -> None:
         if entry.type == "local" and wants_reset(entry.attrs):
             try:
                 reset(Path(entry.attrs["dest"]))
-            except (OSError, ValueError, KeyError, errors.InvalidRequest) as error:
+            except (OSError, ValueError, errors.InvalidRequest) as error:
                 log.warning("failed to reset cache store: %s", error)
 
 
 def _update_indexes(plan: SolvePlan, response: dict[str, str]) -> None:
     """Enter what the daemon wrote into the layouts' indexes."""
     if response.get("cache.manifest"):
-        descriptor = parse_json(response["cache.manifest"])
+        descriptor = _descriptor(response["cache.manifest"])
         for entry in plan.cache_to:
             if entry.type == "local":
                 tag = entry.attrs.get("tag", "latest")
                 ociindex.put(Path(entry.attrs["dest"]), descriptor, tag=tag)
     if response.get("containerimage.descriptor"):
-        descriptor = parse_json(base64.b64decode(response["containerimage.descriptor"]))
+        descriptor = _descriptor(response["containerimage.descriptor"], base64.b64decode)
         names = [name for name in response.get("image.name", "").split(",") if name]
         for export in plan.exports:
             if isinstance(export.to, ToLayout):
                 tag = "" if names else "latest"
                 ociindex.put(export.to.path, descriptor, tag=tag, names=names)
+
+
+def _descriptor(
+    text: str, decoded: Callable[[str], str | bytes] = lambda text: text
+) -> ociindex.Descriptor:
+    """What the daemon says it has written into a layout. Raises `CrozeError`."""
+    try:
+        descriptor = parse_json(decoded(text))
+    except ValueError as error:
+        raise errors.CrozeError(f"failed to unmarshal the daemon's descriptor: {error}") from None
+    if not isinstance(descriptor, dict) or not isinstance(descriptor.get("digest"), str):
+        raise errors.CrozeError("failed to unmarshal the daemon's descriptor: no descriptor")
+    return descriptor

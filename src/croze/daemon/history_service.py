@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from croze.api import control_pb2, history_pb2, history_pb2_grpc
 from croze.daemon.engine import Engine
 from croze.errors import CrozeError, InvalidRequest
+from croze.gotypes.moments import is_a_moment
 from croze.rpc.servers import Context, aborting
 from croze.store.blobs import DiskBlobWriter
 
@@ -69,6 +70,8 @@ class HistoryService(history_pb2_grpc.HistoryServicer):
             raise InvalidRequest("a build record needs a ref of letters and digits")
         if not record.HasField("CompletedAt"):
             raise InvalidRequest(f"build {record.Ref} is not completed")
+        if not (is_a_moment(record.CreatedAt) and is_a_moment(record.CompletedAt)):
+            raise InvalidRequest(f"build {record.Ref} has a time that there is not")
         try:
             await self._engine.history.add(record)
         except CrozeError as error:

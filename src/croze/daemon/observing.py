@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from croze.api import control_pb2, otlp_pb2
 from croze.daemon.calls import WatchedCalls
+from croze.gotypes.moments import nanoseconds
 from croze.rpc.library import grpc
 from croze.telemetry import environment
 from croze.telemetry.export import MetricReader, SpanBatches
@@ -42,7 +43,7 @@ class BuildMetrics(Struct, frozen=True):
         self.steps.add(record.numCachedSteps, {"kind": "cached"})
         self.steps.add(record.numTotalSteps, {"kind": "total"})
         self.steps.add(record.numWarnings, {"kind": "warnings"})
-        took = record.CompletedAt.ToNanoseconds() - record.CreatedAt.ToNanoseconds()
+        took = nanoseconds(record.CompletedAt) - nanoseconds(record.CreatedAt)
         self.duration.observe(took / 1e9, {"status": status})
 
 

@@ -89,6 +89,11 @@ def unix_mode(mode: int) -> int:
     return result
 
 
+def device_of(major: int, minor: int) -> int:
+    """A device by its numbers, of which as many bits count as mknod(2) looks at."""
+    return os.makedev(major & 0xFFF, minor & 0xFFFFF)
+
+
 def read_xattrs(path: str) -> dict[str, bytes]:
     """All extended attributes that can be read, links not followed, overlayfs' own left out."""
     try:

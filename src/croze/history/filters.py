@@ -17,6 +17,7 @@ from croze.api import control_pb2
 from croze.api.attrs import of_attrs
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
+from croze.gotypes.moments import nanoseconds
 from croze.store import filters as containerd
 
 Record = control_pb2.BuildHistoryRecord
@@ -39,7 +40,7 @@ def select(records: Iterable[Record], filters: Sequence[str], limit: int) -> lis
         raise InvalidRequest(f"invalid limit {limit}")
     matching = [r for r in records if not tests or any(test(r) for test in tests)]
     if limit:
-        matching.sort(key=lambda r: r.CreatedAt.ToNanoseconds(), reverse=True)
+        matching.sort(key=lambda r: nanoseconds(r.CreatedAt), reverse=True)
         del matching[limit:]
     return matching
 
@@ -106,7 +107,7 @@ def _value(record: Record, key: str) -> int:
         return 0
     if key == "completedAt":
         return record.CompletedAt.seconds
-    return record.CompletedAt.ToNanoseconds() - record.CreatedAt.ToNanoseconds()
+    return nanoseconds(record.CompletedAt) - nanoseconds(record.CreatedAt)
 
 
 def _moment_s(value: str) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from croze.api import control_pb2
+from croze.gotypes.moments import nanoseconds
 from croze.store.db import Database
 from croze.store.images import reach
 from croze.store.open import Store
@@ -35,7 +36,7 @@ class Records:
 
     def put(self, record: control_pb2.BuildHistoryRecord) -> None:
         """Write, or write anew, and hold all blobs that the record names."""
-        values = (record.Ref, record.CompletedAt.ToMicroseconds(), int(record.pinned))
+        values = (record.Ref, nanoseconds(record.CompletedAt) // 1000, int(record.pinned))
         with self._db.transaction():
             self._db.write(
                 "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)",

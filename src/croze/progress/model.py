@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from croze.gotypes.moments import nanoseconds
 from croze.progress.intervals import Interval, merge
 
 if TYPE_CHECKING:
-    from google.protobuf.timestamp_pb2 import Timestamp
-
     from croze.api import control_pb2
 
 CANCELED = "context canceled"
@@ -25,11 +24,6 @@ SCREEN_LINES = 6
 """How much of a running step's log the interactive display shows."""
 KEPT_LINES = 1000
 """How much of a step's log it keeps, to print if the step fails."""
-
-
-def nanoseconds(stamp: Timestamp) -> int:
-    """A protobuf timestamp, since 1970."""
-    return stamp.seconds * 1_000_000_000 + stamp.nanos
 
 
 class ProgressBar(Struct):

@@ -9,11 +9,10 @@ import base64
 from typing import TYPE_CHECKING, BinaryIO
 
 from croze.gotypes import messages
+from croze.gotypes.moments import rfc3339
 from croze.progress import warnings
 
 if TYPE_CHECKING:
-    from google.protobuf.timestamp_pb2 import Timestamp
-
     from croze.api import control_pb2
 
 Object = dict[str, object]
@@ -49,15 +48,6 @@ def _filled(**values: object) -> Object:
     return {key: value for key, value in values.items() if value}
 
 
-def _time(stamp: Timestamp) -> str:
-    """RFC 3339 with as many digits as there are."""
-    from datetime import UTC, datetime
-
-    whole = datetime.fromtimestamp(stamp.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    fraction = f".{stamp.nanos:09}".rstrip("0") if stamp.nanos else ""
-    return f"{whole}{fraction}Z"
-
-
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
@@ -66,8 +56,8 @@ def _optional(
     message: control_pb2.Vertex | control_pb2.VertexStatus,
 ) -> tuple[str, str]:
     return (
-        _time(message.started) if message.HasField("started") else "",
-        _time(message.completed) if message.HasField("completed") else "",
+        rfc3339(message.started) if message.HasField("started") else "",
+        rfc3339(message.completed) if message.HasField("completed") else "",
     )
 
 
@@ -94,7 +84,7 @@ def _status(status: control_pb2.VertexStatus) -> Object:
     return (
         {"id": status.ID}
         | _filled(vertex=status.vertex, name=status.name, total=status.total)
-        | {"current": status.current, "timestamp": _time(status.timestamp)}
+        | {"current": status.current, "timestamp": rfc3339(status.timestamp)}
         | _filled(started=started, completed=completed)
     )
 
@@ -102,7 +92,7 @@ def _status(status: control_pb2.VertexStatus) -> Object:
 def _log(log: control_pb2.VertexLog) -> Object:
     return _filled(vertex=log.vertex, stream=log.stream) | {
         "data": _base64(log.msg),
-        "timestamp": _time(log.timestamp),
+        "timestamp": rfc3339(log.timestamp),
     }
 
 

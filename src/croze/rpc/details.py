@@ -101,12 +101,12 @@ def load(value: bytes) -> dict[str, object]:
 
 
 def decode(detail: any_pb2.Any) -> errors.Detail | None:
+    """The detail that is told; None for one of no kind that is known here, or not of its form."""
     name = detail.type_url.removeprefix(_BUILDKIT).removesuffix("+json")
     value = load(detail.value)
     if detail.type_url == _DECISION:
-        messages = value.get("denyMessages")
-        messages = messages if isinstance(messages, list) else []
-        return errors.PolicyDetail(tuple(str(m.get("message", "")) for m in messages))
+        denials = _objects(value.get("denyMessages"))
+        return errors.PolicyDetail(tuple(str(each.get("message", "")) for each in denials))
     match name:
         case "Vertex":
             return errors.VertexDetail(str(value.get("digest", "")))
@@ -116,7 +116,8 @@ def decode(detail: any_pb2.Any) -> errors.Detail | None:
             return errors.SubrequestDetail(str(value.get("name", "")))
         case "CompatibilityFeature":
             version, feature = value.get("version", 0), value.get("feature", "")
-            return errors.CompatibilityDetail(int(str(version)), str(feature))
+            number = version if isinstance(version, int) else 0
+            return errors.CompatibilityDetail(number, str(feature))
         case "ProvenanceMaterialsIncomplete":
             return _decode_materials(value.get("incomplete"))
         case "Source":
@@ -130,16 +131,17 @@ def _told(values: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in values.items() if value}
 
 
+def _objects(listed: object) -> list[dict[str, object]]:
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
 def _decode_materials(listed: object) -> errors.MaterialsDetail:
-    materials = (
-        [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-    )
     return errors.MaterialsDetail(
         tuple(
             errors.MissingMaterial(
                 **{f.name: str(each.get(f.name, "")) for f in fields(errors.MissingMaterial)}
             )
-            for each in materials
+            for each in _objects(listed)
         )
     )
 
@@ -150,7 +152,7 @@ def _decode_source(value: bytes) -> errors.SourceDetail | None:
     message = errdefs_pb2.Source()
     try:
         json_format.Parse(value, message, ignore_unknown_fields=True)
-    except json_format.ParseError:
+    except (json_format.ParseError, ValueError):  # the latter for what is not UTF-8
         return None
     return source_detail(message.info, list(message.ranges))
 
@@ -178,7 +180,7 @@ def _decode_solve(value: bytes) -> errors.SolveDetail | None:
     message = errdefs_pb2.Solve()
     try:
         json_format.Parse(value, message, ignore_unknown_fields=True)
-    except json_format.ParseError:
+    except (json_format.ParseError, ValueError):  # the latter for what is not UTF-8
         return None
     return errors.SolveDetail(
         op=message.op.SerializeToString() if message.HasField("op") else b"",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from croze.api.attrs import of_attrs
+from croze.gotypes.moments import utc_moment
 from croze.progress.events import BuildWarning
 
 if TYPE_CHECKING:
@@ -132,4 +133,4 @@ def cache_record(record: control_pb2.UsageRecord) -> CacheRecord:
 
 
 def _moment(stamp: Timestamp) -> datetime:
-    return stamp.ToDatetime(tzinfo=UTC)
+    return utc_moment(stamp.seconds, stamp.nanos)

@@ -64,11 +64,14 @@ def encode(key: str, values: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def decode(key: str, metadata: dict[str, list[str]]) -> tuple[str, ...]:
-    """A header's values, unquoted where the client says that they are quoted."""
+    """A header's values, unquoted where the client says that they are quoted. Raises
+    `InvalidRequest` for such as no path has."""
     values = metadata.get(key, [])
     marks = metadata.get(key + ENCODED, [""])
     if marks[0].lower() in ("1", "t", "true"):
-        return tuple(unquote_plus(value, errors="surrogateescape") for value in values)
+        values = [unquote_plus(value, errors="surrogateescape") for value in values]
+    if any("\0" in value for value in values):
+        raise errors.InvalidRequest(f"invalid {key}: a zero byte")
     return tuple(values)
 
 

@@ -37,6 +37,7 @@ from croze.session.provider import Handler, unary
 from croze.session.token_tls import TokenTls
 
 DEFAULT_EXPIRY_S = 60
+_MOST_EXPIRY_S = 1 << 31
 ANSWER_BYTES = 1 << 20
 
 
@@ -200,13 +201,18 @@ def _answer(method: str, realm: str, answer: Answer) -> auth_pb2.FetchTokenRespo
         raise ValueError("authorization server did not include a token in the response")
     return auth_pb2.FetchTokenResponse(
         Token=token,
-        ExpiresIn=int(values.get("expires_in") or DEFAULT_EXPIRY_S),
+        ExpiresIn=_expiry_s(values.get("expires_in")),
         IssuedAt=_seconds(values.get("issued_at")),
     )
+
+
+def _expiry_s(value: object) -> int:
+    """The seconds that a server gives a token; the default for what is no such number."""
+    return value if isinstance(value, int) and 0 < value < _MOST_EXPIRY_S else DEFAULT_EXPIRY_S
 
 
 def _seconds(text: object) -> int:
     try:
         return int(datetime.fromisoformat(str(text)).timestamp())
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0

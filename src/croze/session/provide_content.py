@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Container, Mapping
 from pathlib import Path
 
 from google.protobuf import empty_pb2
@@ -33,8 +33,11 @@ class ContentProvider:
 
     service = "containerd.services.content.v1.Content"
 
-    def __init__(self, stores: Mapping[str, Path]) -> None:
+    def __init__(self, stores: Mapping[str, Path], to_write: Container[str] | None = None) -> None:
+        """`to_write`: the stores that may be changed; None for all. The rest are only read, whoever
+        the daemon is."""
         self._stores = dict(stores)
+        self._to_write = self._stores if to_write is None else to_write
         self._ingests: dict[tuple[Path, str], _Ingest] = {}
 
     def methods(self) -> Mapping[str, Handler]:
@@ -59,6 +62,13 @@ class ContentProvider:
         store = self._stores.get(ids[0])
         if store is None:
             raise errors.NotFound(f"unknown store {ids[0]}: not found")
+        return store
+
+    def _store_to_write(self, context: Context) -> Path:
+        store = self._store(context)
+        id = metadata_of(context)[STORE_HEADER][0]
+        if id not in self._to_write:
+            raise errors.PermissionDenied(f"store {id} is lent to be read only")
         return store
 
     # -- blobs --
@@ -88,7 +98,7 @@ class ContentProvider:
     async def _delete(
         self, request: content_pb2.DeleteContentRequest, context: Context
     ) -> empty_pb2.Empty:
-        path = _blob(self._store(context), request.digest)
+        path = _blob(self._store_to_write(context), request.digest)
         _info_of(request.digest, path)
         path.unlink()
         return empty_pb2.Empty()
@@ -138,7 +148,7 @@ class ContentProvider:
     async def _write(
         self, messages: AsyncIterator[content_pb2.WriteContentRequest], context: Context
     ) -> None:
-        store = self._store(context)
+        store = self._store_to_write(context)
         ingest: _Ingest | None = None
         try:
             async for request in messages:

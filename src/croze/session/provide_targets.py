@@ -24,6 +24,9 @@ from croze.session.filesend import EXPORTER_ID, METADATA_PREFIX, MULTI_PLATFORM
 from croze.session.provider import Handler, metadata_of, packets_of, raw_stream
 from croze.session.receiving import receive_tree
 
+_DIGITS = 9
+"""The most of an exporter's index."""
+
 
 class TargetFile(Protocol):
     """A file being written; called on threads, one at a time."""
@@ -106,8 +109,9 @@ class TargetsProvider:
 
 
 def _exporter_id(metadata: Mapping[str, list[str]]) -> int:
+    """The index of the exporter that a call is for."""
     value = metadata.get(EXPORTER_ID, ["0"])[0]
-    return int(value) if value.isdecimal() else 0
+    return int(value[:_DIGITS]) if value.isdecimal() else 0
 
 
 async def _receive_file(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cryptography import x509
 from msgspec import Struct
 
 from croze.api import sigstore_pb2 as pb
+from croze.gotypes.moments import utc_moment
 from croze.sigstore import keys
 from croze.sigstore.errors import NotVerified
 from croze.sigstore.keys import PublicKey
@@ -108,7 +109,7 @@ def _period(message: pb.TimeRange) -> Period:
         if not message.HasField("start" if name == "start" else "end"):
             return None
         value = message.start if name == "start" else message.end
-        return value.ToDatetime(UTC)
+        return utc_moment(value.seconds, value.nanos)
 
     return Period(moment("start"), moment("end"))
 

@@ -13,7 +13,7 @@ from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.text import no_topic
 from croze.cli.common import Common
 from croze.cli.flags import Flags, UsageError
-from croze.cli.guard import take_interrupts
+from croze.cli.guard import internal_error, take_interrupts
 from croze.errors import CrozeError
 
 NAME = "buildctl"
@@ -79,6 +79,8 @@ def main(argv: Sequence[str]) -> int:
         _failed(error, debug=common.debug)
     except OSError as error:
         print(f"error: {os_message(error)}", file=sys.stderr)
+    except Exception as error:
+        print(f"error: {internal_error(error, debug=common.debug)}", file=sys.stderr)
     return 1
 
 

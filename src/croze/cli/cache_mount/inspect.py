@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from croze.cli.cache_mount.ls import listed
 from croze.cli.daemon import with_client
 from croze.cli.flags import Flags
+from croze.gotypes.moments import rfc3339
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -31,8 +32,8 @@ def run(argv: Sequence[str], common: Common) -> int:
             "inUse": mount.in_use,
             "size": mount.size,
             "entries": mount.entries,
-            "createdAt": mount.created_at.ToJsonString(),
-            "lastUsedAt": mount.last_used_at.ToJsonString(),
+            "createdAt": rfc3339(mount.created_at),
+            "lastUsedAt": rfc3339(mount.last_used_at),
             "usageCount": mount.usage_count,
         }
         for mount in mounts

@@ -10,6 +10,7 @@ from croze.cli.daemon import with_client
 from croze.cli.flags import Flags
 from croze.cli.format import print_formatted
 from croze.cli.table import age
+from croze.gotypes.moments import rfc3339
 from croze.gotypes.sizes import human_size as size
 from croze.gotypes.template import Fields
 from croze.gotypes.template.functions import FUNCTIONS
@@ -73,8 +74,8 @@ def fields(mount: Mount) -> Fields:
             "InUse": mount.in_use,
             "Size": size(mount.size),
             "Entries": mount.entries,
-            "CreatedAt": mount.created_at.ToJsonString(),
-            "LastUsedAt": age(time.time() - mount.last_used_at.ToSeconds()),
+            "CreatedAt": rfc3339(mount.created_at),
+            "LastUsedAt": age(time.time() - mount.last_used_at.seconds),
             "UsageCount": mount.usage_count,
         },
         "cacheMount",

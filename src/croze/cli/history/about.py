@@ -16,12 +16,12 @@ from croze.api.attrs import of_attrs
 from croze.builders.localstate import LocalState, build_name
 from croze.cli.history.attachments import attachments, materials
 from croze.cli.history.failure import BuildFailure, failure
-from croze.cli.history.words import rfc3339
 from croze.client import history
 from croze.errors import CrozeError
 from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.csv_line import fields
+from croze.gotypes.moments import rfc3339
 from croze.gotypes.strings import shown
 from croze.gotypes.template import Fields
 from croze.image import platform as platforms

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from croze.client import history
-from croze.errors import CrozeError
+from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import gojson
 from croze.image import platform as platforms
 from croze.image.platform import Platform
@@ -28,6 +28,8 @@ INDEXES = (
 )
 PREDICATE_TYPE = "in-toto.io/predicate-type"
 SLSA = "https://slsa.dev/provenance/"
+MOST = 1000
+"""Manifests and indexes of one result; real ones have some dozens."""
 
 
 class _Descriptor(msgspec.Struct, frozen=True, rename={"media_type": "mediaType"}):
@@ -71,26 +73,40 @@ async def attachments(channel: grpc.aio.Channel, record: history.Record) -> list
 async def _walk(
     channel: grpc.aio.Channel, descriptor: _Descriptor, platform: str
 ) -> AsyncIterator[Attachment]:
-    """What the daemon still has of a result: it may live in a registry only."""
-    annotations = descriptor.annotations or {}
-    is_index = descriptor.media_type in INDEXES
+    """What the daemon still has of a result: it may live in a registry only. What is there for a
+    platform is told once, however often indexes name it: a daemon's may name themselves. Raises
+    `InvalidRequest` for more than any result has."""
+    seen: set[tuple[str, str]] = set()
+    rest = [(descriptor, platform)]
+    while rest:
+        each, platform = rest.pop()
+        if (each.digest, platform) in seen:
+            continue
+        seen.add((each.digest, platform))
+        if len(seen) > MOST:
+            raise InvalidRequest(f"{descriptor.digest} holds more than {MOST} manifests")
+        try:
+            data = await history.small_blob(channel, each.digest)
+        except CrozeError:
+            continue
+        annotations = each.annotations or {}
+        if annotations.get("vnd.docker.reference.type") != "attestation-manifest":
+            kind = annotations.get(PREDICATE_TYPE, each.media_type)
+            yield Attachment(each.digest, platform, kind)
+        if each.media_type in INDEXES:
+            rest += reversed([(child, _platform(child) or platform) for child in _inner(data)])
+
+
+def _inner(data: bytes) -> tuple[_Descriptor, ...]:
+    """The entries of an index; none of what is none."""
     try:
-        data = await history.small_blob(channel, descriptor.digest)
-    except CrozeError:
-        return
-    if annotations.get("vnd.docker.reference.type") != "attestation-manifest":
-        kind = annotations.get(PREDICATE_TYPE, descriptor.media_type)
-        yield Attachment(descriptor.digest, platform, kind)
-    if not is_index:
-        return
-    try:
-        index = gojson.unmarshal(data, type=_Index)
+        return gojson.unmarshal(data, type=_Index).manifests
     except (msgspec.MsgspecError, RecursionError):
-        return
-    for child in index.manifests:
-        its = platform if child.platform is None else platforms.format_all(child.platform)
-        async for one in _walk(channel, child, its):
-            yield one
+        return ()
+
+
+def _platform(descriptor: _Descriptor) -> str:
+    return "" if descriptor.platform is None else platforms.format_all(descriptor.platform)
 
 
 async def materials(

@@ -14,10 +14,11 @@ from croze.builders.localstate import build_name
 from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_table
 from croze.cli.history.repository import remote_url
-from croze.cli.history.words import go_seconds, rfc3339
+from croze.cli.history.words import go_seconds
 from croze.cli.nodes import ConnectedNode, connected
 from croze.cli.table import age
 from croze.client import history
+from croze.gotypes.moments import rfc3339
 from croze.gotypes.template import Fields
 from croze.gotypes.template.functions import FUNCTIONS
 from croze.progress.terminal.cells import printable

@@ -75,7 +75,7 @@ async def _load(common: Common, ref: str) -> list[spans.Span]:
         if not record.HasField("trace"):
             record = await _finalized(node, record.Ref)
         channel = node.client.channel
-        data = b"".join([part async for part in history.blob(channel, record.trace.digest)])
+        data = await history.small_blob(channel, record.trace.digest)
     parsed = spans.parse(data)
     if not parsed:
         raise InvalidRequest("no trace data")

@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
-
 from croze.gotypes.sizes import binary_size
-
-if TYPE_CHECKING:
-    from google.protobuf.timestamp_pb2 import Timestamp
-
-
-def rfc3339(stamp: Timestamp) -> str:
-    """A time in UTC, with the fraction's digits that say something."""
-    second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(stamp.seconds))
-    fraction = f".{stamp.nanos:09d}".rstrip("0").rstrip(".") if stamp.nanos else ""
-    return f"{second}{fraction}Z"
 
 
 def go_seconds(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tarfile
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -26,6 +27,7 @@ from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Index, Manifest
+from croze.image.reference import check_digest
 from croze.rpc.clients import translated
 from croze.rpc.library import grpc
 
@@ -151,7 +153,7 @@ class _RecordBlobs:
             return
         self._seen.add(one.digest)
         try:
-            size = await _size(self._channel, one.digest)
+            size = await _size(self._channel, check_digest(one.digest))
         except CrozeError as error:
             raise error.wrap(f"failed to load {what} descriptor: failed to get info") from None
         self._contents.remote[one.digest] = size, self._channel
@@ -161,7 +163,7 @@ class _RecordBlobs:
 
 async def _trace(channel: grpc.aio.Channel, one: control_pb2.Descriptor) -> bytes:
     try:
-        data = b"".join([part async for part in history.blob(channel, one.digest)])
+        data = await history.small_blob(channel, one.digest)
         return await in_thread(spans.without_secrets, data)
     except CrozeError as error:
         raise error.wrap("failed to sanitize trace") from None
@@ -182,8 +184,14 @@ async def _add_blob(archive: tarfile.TarFile, digest: str, contents: _Contents) 
     with TemporaryFile() as spool:
         async for part in _read(channel, digest):
             spool.write(part)
+            if spool.tell() > size:
+                break
         if spool.tell() != size:
             raise Corrupted(f"unexpected size {spool.tell()} of blob {digest}, expected {size}")
+        spool.seek(0)
+        hashed = await in_thread(hashlib.file_digest, spool, digest.partition(":")[0])
+        if hashed.hexdigest() != digest.partition(":")[2]:
+            raise Corrupted(f"unexpected digest {hashed.hexdigest()} of blob {digest}")
         spool.seek(0)
         await in_thread(archive.addfile, _entry(name, 0o444, size), spool)
 

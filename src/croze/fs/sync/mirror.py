@@ -15,7 +15,7 @@ import msgspec
 
 from croze.errors import InvalidRequest
 from croze.fs.content.index import ContentIndex
-from croze.fs.entry import Entry
+from croze.fs.entry import Entry, device_of
 from croze.fs.filecopy import write_all
 from croze.fs.remove import remove_tree
 
@@ -138,13 +138,14 @@ class OrderCheck:
         self._files: set[str] = set()
 
     def check(self, entry: Entry) -> None:
-        """See that `entry` may come now: in order, and in a directory that was shown. Raises
-        InvalidRequest."""
+        """See that `entry` may come now: in order, in a directory that was shown, and with names
+        that system calls take. Raises InvalidRequest."""
         path = entry.path
         head, slash, name = path.rpartition("/")
         # What is in a directory that has come needs no look at all of its path.
         parent_checked = bool(head) and self._dirs[-1][0] == head
-        if name in _NO_NAMES or (not parent_checked and _is_odd(head, slash)):
+        odd = name in _NO_NAMES or "\0" in name or "\0" in entry.linkname
+        if odd or (not parent_checked and _is_odd(head, slash)):
             raise InvalidRequest(f"invalid path in file transfer: {path!r}")
         while self._dirs and self._dirs[-1][0] != head:
             self._dirs.pop()
@@ -258,7 +259,7 @@ class Mirror:
             make_file(entry, place, ())
             return
         else:
-            os.mknod(place, entry.mode, os.makedev(entry.devmajor, entry.devminor))
+            os.mknod(place, entry.mode, device_of(entry.devmajor, entry.devminor))
         set_attributes(place, entry)
 
     def _place(self, target: str, make: Callable[[str], None]) -> None:
@@ -335,7 +336,7 @@ def set_attributes(where: str | int, entry: Entry) -> None:
     for name, value in entry.xattrs.items():
         try:
             os.setxattr(where, name, value, follow_symlinks=follow)
-        except OSError:
+        except (OSError, ValueError):  # the latter for a zero byte in its name
             continue
     if not entry.is_link:
         os.chmod(where, stat.S_IMODE(entry.mode))

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from croze.errors import Corrupted
-from croze.fs.entry import OVERLAY_XATTRS
+from croze.fs.entry import OVERLAY_XATTRS, device_of
 from croze.fs.filecopy import copy_bytes, write_all
 from croze.fs.owner import NumericOwner
 from croze.fs.paths import rooted
@@ -112,8 +112,7 @@ class Extractor:
             return  # nobody makes devices there: containerd leaves them out, too
         elif flag in _DEVICES:
             kind = _DEVICES[flag] | member.mode
-            # As many bits as mknod(2) looks at.
-            device = os.makedev(member.devmajor & 0xFFF, member.devminor & 0xFFFFF)
+            device = device_of(member.devmajor, member.devminor)
             self._in_place(target, lambda: os.mknod(target, kind, device))
         else:
             raise Corrupted(f"unhandled tar header type {ord(flag)}")

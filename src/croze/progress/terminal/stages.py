@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from croze.progress.intervals import Interval, merge
 from croze.progress.model import ShownVertex
 
-_NAME = re.compile(r"\[(?P<stage>[^\]]*?)(?P<place>(?:^|\s+|(?<=\[))\d+/\d+)?\] (?P<text>.*)", re.S)
+_PLACE = re.compile(r"\d+/\d+")
 NAMELESS = "steps"
 """The name of the only stage of a Dockerfile, whose steps are `[N/M] text`."""
 
@@ -84,9 +84,11 @@ def by_stage(
 
 def placed(name: str) -> tuple[str, str]:
     """The stage a step's name puts it in, empty if none, and what is left of the name."""
-    match = _NAME.fullmatch(name)
-    if match is None:
+    head, bracket, text = name.partition("] ")
+    if not (bracket and head.startswith("[") and "]" not in head):
         return "", name
-    place = (match["place"] or "").strip()
-    label = f"{place} {match['text']}" if place else match["text"]
-    return match["stage"].strip() or (NAMELESS if place else ""), label
+    words = head[1:].rsplit(maxsplit=1)
+    if not (words and _PLACE.fullmatch(words[-1]) and head.endswith(words[-1])):
+        return head[1:].strip(), text
+    stage = words[0].strip() if len(words) > 1 else ""
+    return stage or NAMELESS, f"{words[-1]} {text}"
