@@ -25,7 +25,7 @@ class Stamp(Protocol):
 
 
 def nanoseconds(stamp: Stamp) -> int:
-    """Since 1970."""
+    """A protobuf timestamp, since 1970."""
     return stamp.seconds * _SECOND_NS + stamp.nanos
 
 
