@@ -286,3 +286,28 @@ def test_answers_are_read_within_bounds() -> None:
         for line in bodies(path.read_text(encoding="utf-8"))
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def taking_in(source: str) -> list[int]:
+    """The lines on which a group of tasks takes in what the user of a context manager raises."""
+    return [
+        inner.lineno
+        for node in ast.walk(parse(source))
+        if isinstance(node, ast.AsyncWith)
+        and any("asyncio.TaskGroup()" in ast.unparse(each) for each in node.items)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Yield)
+    ]
+
+
+def test_context_managers_let_out_what_is_raised_within() -> None:
+    """And not a group of it, of which nobody who waits for an error of some kind knows."""
+    seen = "async def f():\n  async with a(), asyncio.TaskGroup() as group:\n    yield group\n"
+    assert taking_in(seen) == [3]
+    home = ROOT / "src/croze/aio/parallel.py"
+    wrong = {
+        str(path.relative_to(ROOT)): lines
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        if path != home and (lines := taking_in(path.read_text(encoding="utf-8")))
+    }
+    assert not wrong, "use aio.parallel.meanwhile or task_group"

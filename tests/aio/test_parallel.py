@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from croze.aio.parallel import meanwhile
-from croze.errors import NotFound
+from croze.aio.parallel import meanwhile, task_group
+from croze.errors import Corrupted, NotFound
 
 
 async def test_what_is_not_done_ends_with_the_block() -> None:
@@ -72,3 +72,43 @@ async def test_a_cancelled_block_takes_its_work_along() -> None:
         task.cancel()
     assert task.cancelled()
     assert ended
+
+
+async def test_a_group_takes_in_nothing_of_what_its_block_raises() -> None:
+    """And cancels none of its tasks for it: the block says when they end."""
+    over, seen = asyncio.Event(), list[str]()
+
+    async def work() -> None:
+        await over.wait()
+        seen.append("done")
+
+    async def block() -> None:
+        async with task_group() as group:
+            group.create_task(work())
+            try:
+                raise NotFound("nothing")
+            finally:
+                over.set()
+
+    with pytest.raises(NotFound, match="nothing"):
+        await block()
+    assert seen == ["done"]
+
+
+async def test_a_task_that_fails_ends_the_block() -> None:
+    ended: list[str] = []
+
+    async def fail() -> None:
+        raise Corrupted("broken")
+
+    async def block() -> None:
+        async with task_group() as group:
+            group.create_task(fail())
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("block")
+
+    with pytest.raises(Corrupted, match="broken"):
+        await block()
+    assert ended == ["block"]

@@ -50,14 +50,25 @@ class Meanwhile:
 async def meanwhile() -> AsyncIterator[Meanwhile]:
     """What is begun in the block may be of use to it: what is not done at its end is cancelled, and
     over when this is left. What the block raises comes out as it is."""
-    failed: BaseException | None = None
-    async with first_error(), asyncio.TaskGroup() as group:
+    async with task_group() as group:
         beside = Meanwhile(group)
         try:
             yield beside
+        finally:
+            beside.stop()
+
+
+@contextlib.asynccontextmanager
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
+    """Tasks beside a block, all over when this is left. What the block raises comes out as it is,
+    and cancels none of them: what makes them end belongs into its `finally`. A task that fails
+    cancels the block and the others, and its failure comes out (see `first_error`)."""
+    failed: BaseException | None = None
+    async with first_error(), asyncio.TaskGroup() as group:
+        try:
+            yield group
         except BaseException as error:  # raised below: not to come out as a group
             failed = error
-        beside.stop()
     if failed is not None:
         raise failed
 

@@ -55,6 +55,7 @@ class _Late:
 
 @asynccontextmanager
 async def _shown(mode: str) -> AsyncIterator[Tell]:
+    from croze.aio.parallel import meanwhile
     from croze.progress import limit
 
     late = _Late(mode)
@@ -64,12 +65,11 @@ async def _shown(mode: str) -> AsyncIterator[Tell]:
             await asyncio.sleep(limit.TICK_S)
             late.refresh()
 
-    async with asyncio.TaskGroup() as group:
-        ticking = group.create_task(tick())
+    async with meanwhile() as beside:
+        beside.begin(tick())
         try:
             yield late.tell
         finally:
-            ticking.cancel()
             late.close()
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from croze import llb
+from croze.aio.parallel import task_group
 from croze.api import gateway_pb2, ops_pb2
 from croze.errors import Canceled, CrozeError
 from croze.rpc.held import HeldBuild, Work
@@ -86,13 +87,9 @@ class ResultFiles:
 @asynccontextmanager
 async def source_resolver(start: Start) -> AsyncIterator[SourceResolver]:
     """The build ends with the block, if one was begun."""
-    failed: BaseException | None = None
-    async with asyncio.TaskGroup() as group:
+    async with task_group() as group:
         resolver = SourceResolver(group, start)
         try:
             yield resolver
-        except BaseException as error:  # raised below: not to come out as a group
-            failed = error
-        resolver.close()
-    if failed is not None:
-        raise failed
+        finally:
+            resolver.close()

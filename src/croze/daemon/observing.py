@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 
 from msgspec import Struct, field
 
+from croze.aio.parallel import meanwhile
 from croze.api import control_pb2, otlp_pb2
 from croze.daemon.calls import WatchedCalls
 from croze.gotypes.moments import nanoseconds
@@ -95,18 +95,17 @@ async def measuring(env: Mapping[str, str]) -> AsyncIterator[Telemetry]:
     metrics = Metrics()
     spans, loops = _exporting(env, metrics, resource)
     traces = Traces(resource, spans)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(loop()) for loop in loops]
+    async with meanwhile() as beside:
+        for loop in loops:
+            beside.begin(loop())
         yield Telemetry(metrics, build_metrics(metrics), WatchedCalls(metrics, traces), traces)
-        for task in tasks:
-            task.cancel()
 
 
 def _exporting(
     env: Mapping[str, str], metrics: Metrics, resource: otlp_pb2.Resource
-) -> tuple[SpanBatches | None, list[Callable[[], Coroutine[None, None, None]]]]:
+) -> tuple[SpanBatches | None, list[Callable[[], Coroutine[object, object, object]]]]:
     """What is sent, by loops to be run."""
-    spans, loops = None, list[Callable[[], Coroutine[None, None, None]]]()
+    spans, loops = None, list[Callable[[], Coroutine[object, object, object]]]()
     traces_to, metrics_to = environment.traces_target(env), environment.metrics_target(env)
     if traces_to is None and metrics_to is None:
         return spans, loops

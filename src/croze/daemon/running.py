@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 from msgspec import Struct, field
 
+from croze.aio.parallel import task_group
 from croze.errors import Canceled, NotFound
 
 REMEMBERED = 100
@@ -36,7 +37,7 @@ class RunningBuilds:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as self._group:
+        async with task_group() as self._group:
             try:
                 yield
             finally:

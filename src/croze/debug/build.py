@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from croze.aio.parallel import first_error
 from croze.api import gateway_pb2
 from croze.client.build import BuildResult, run_build
 from croze.client.builder import BuilderTraits
@@ -96,7 +97,7 @@ class _Look:
         try:
             outcome = outcome_of(result, failed)
             with terminal.raw():
-                async with asyncio.TaskGroup() as group:
+                async with first_error(), asyncio.TaskGroup() as group:
                     monitor = Monitor(bridge, outcome, self._wanted, self._keyboard, group, perform)
                     self.reloading = await monitor.run()
         except CrozeError as error:

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from croze.aio.parallel import meanwhile
 from croze.aio.streams import listening, serving
 from croze.errors import CrozeError, Unavailable
 from croze.fs.remove import temporary_directory
@@ -141,16 +142,9 @@ async def _outcome(call: Coroutine[None, None, T]) -> T | CrozeError:
 async def carry(near: Streams, far: Streams) -> None:
     """Carry bytes in both directions, until the far end has said all, or the near one is gone.
     Raises what the far end does."""
-    failed: CrozeError | None = None
-    async with asyncio.TaskGroup() as group:
-        upwards = group.create_task(_pump(near[0], far[1]))
-        try:
-            await _pump(far[0], near[1])
-        except CrozeError as error:  # raised below: not to come out as a group
-            failed = error
-        upwards.cancel()
-    if failed is not None:
-        raise failed
+    async with meanwhile() as beside:
+        beside.begin(_pump(near[0], far[1]))
+        await _pump(far[0], near[1])
 
 
 async def _pump(reader: TunnelReader, writer: TunnelWriter) -> None:

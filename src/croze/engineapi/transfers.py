@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from croze.aio.parallel import meanwhile
 from croze.engineapi.lines import Line, Lines
 from croze.gotypes.sizes import human_size
 from croze.status import Silent
@@ -80,17 +81,12 @@ class Teller:
 async def telling(lines: Lines) -> AsyncIterator[Teller]:
     """A teller whose lines are written while inside, and all of them in the end."""
     teller = Teller(lines)
-    failed: Exception | None = None
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(teller.run())
-        try:
+    try:
+        async with meanwhile() as beside:
+            beside.begin(teller.run())
             yield teller
-        except Exception as error:  # raised below: not to come out as a group
-            failed = error
-        task.cancel()
-    await teller.write()
-    if failed is not None:
-        raise failed
+    finally:
+        await teller.write()
 
 
 class LayerProgress(Silent):

@@ -28,6 +28,7 @@ from contextlib import asynccontextmanager
 from msgspec import Struct, field
 
 from croze import llb
+from croze.aio.parallel import meanwhile
 from croze.aio.streams import READ_BYTES
 from croze.api import gateway_pb2, ops_pb2, stat_pb2
 from croze.api.attrs import to_attrs
@@ -213,10 +214,9 @@ async def connected(heard: int, output_fd: int) -> AsyncIterator[Calls]:
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(heard, "rb", closefd=False)
     )
     tunnel = SessionTunnel(_Descriptors(reader, output_fd))
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(tunnel.run())
+    async with meanwhile() as beside:
+        beside.begin(tunnel.run())
         try:
             yield tunnel
         finally:
-            running.cancel()
             transport.close()

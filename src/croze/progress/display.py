@@ -88,6 +88,8 @@ async def refreshing(display: Display) -> AsyncIterator[None]:
     """Refreshes the display while the block runs; more may follow."""
     import asyncio  # slow to import, and a display can do without
 
+    from croze.aio.parallel import meanwhile
+
     async def tick() -> None:
         rate = limit.rate_from_env()
         every_s = limit.TICK_S if rate is None else max(rate, 0.01)
@@ -95,13 +97,6 @@ async def refreshing(display: Display) -> AsyncIterator[None]:
             await asyncio.sleep(every_s)
             display.refresh()
 
-    failed: BaseException | None = None
-    async with asyncio.TaskGroup() as group:
-        ticking = group.create_task(tick())
-        try:
-            yield
-        except BaseException as error:  # raised below: not to come out as a group
-            failed = error
-        ticking.cancel()
-    if failed is not None:
-        raise failed
+    async with meanwhile() as beside:
+        beside.begin(tick())
+        yield

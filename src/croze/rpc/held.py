@@ -6,13 +6,12 @@ of the calls and their order: BuildKit `client/build.go` and `frontend/gateway/g
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from croze import errors
-from croze.aio.parallel import all_of
+from croze.aio.parallel import all_of, meanwhile
 from croze.api import control_pb2, gateway_pb2, ops_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.api.gateway_pb2_grpc import LLBBridgeStub
@@ -130,18 +129,10 @@ async def solve_held(
     """Call Control's `Solve`, and have `work` done on the build while the daemon holds it. Raises
     what either of them does. What a frontend says that was called is in the response, where
     daemons put little of it."""
-    failed: BaseException | None = None
-    answer = control_pb2.SolveResponse()
-    async with asyncio.TaskGroup() as group:
-        ending = gateway_pb2.ReturnRequest()
-        driving = group.create_task(_drive(HeldBuild(channel, request), work, ending))
-        try:
-            answer = await ControlStub(channel).Solve(_without_frontend(request), metadata=metadata)
-        except BaseException as error:  # raised below: not to come out as a group
-            failed = error
-        driving.cancel()
-    if failed is not None:
-        raise failed
+    ending = gateway_pb2.ReturnRequest()
+    async with meanwhile() as beside:
+        beside.begin(_drive(HeldBuild(channel, request), work, ending))
+        answer = await ControlStub(channel).Solve(_without_frontend(request), metadata=metadata)
     if is_call(request):
         for key, value in ending.result.metadata.items():
             answer.ExporterResponse[key] = value.decode("utf-8", "replace")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Unpack
 
+from croze.aio.parallel import task_group
 from croze.client import history as past
 from croze.client.build import BuildResult, run_build
 from croze.client.detached import cancel
@@ -240,19 +241,16 @@ async def opened(name: str) -> AsyncIterator[Builder]:
     """See `croze.connect`."""
     if not isinstance(name, str):
         raise InvalidRequest(f"a builder's name is a string, not {type(name).__name__}")
-    failed: BaseException | None = None
     async with AsyncExitStack() as stack:
         there = reaches(name or os.environ.get("BUILDX_BUILDER", ""))
         clients = [await stack.enter_async_context(each.dial()) for each in there]
-        async with asyncio.TaskGroup() as group:
+        async with task_group() as group:
             builder = Builder(name, there, clients, group)
             try:
                 yield builder
                 await builder.finish()
-            except BaseException as error:  # raised below: not to come out as a group
-                failed = error
+            except BaseException:
                 await builder.cancel_all()
+                raise
             finally:
                 builder.close()
-        if failed is not None:
-            raise failed

@@ -13,6 +13,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from croze.aio.parallel import meanwhile
 from croze.api import control_pb2
 from croze.errors import CrozeError, Unavailable
 from croze.gotypes.strings import to_bytes
@@ -88,16 +89,9 @@ async def lend(
             session.mark_closed()
             yield session
             return
-        failed: BaseException | None = None
-        async with asyncio.TaskGroup() as group:
-            carrying = group.create_task(_carry(session, call, begin, _server(providers)))
-            try:
-                yield session
-            except BaseException as error:  # raised below: not to come out as a group
-                failed = error
-            carrying.cancel()
-    if failed is not None:
-        raise failed
+        async with meanwhile() as beside:
+            beside.begin(_carry(session, call, begin, _server(providers)))
+            yield session
 
 
 @contextmanager

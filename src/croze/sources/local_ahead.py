@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
+from croze.aio.parallel import task_group
 from croze.aio.threads import finish
 from croze.errors import CrozeError
 from croze.session.contract import Session, SessionManager
@@ -89,9 +90,8 @@ class Ahead:
         ends."""
         begun: dict[LocalOptions, _Early] = {}
         timers: list[asyncio.TimerHandle] = []
-        failed: BaseException | None = None
         loop = asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as group:
+        async with task_group() as group:
 
             def give_up(options: LocalOptions, early: _Early) -> None:
                 group.create_task(self._drop(options, early))
@@ -110,13 +110,10 @@ class Ahead:
 
             try:
                 yield prefetch
-            except BaseException as error:  # raised below: not to come out as a group
-                failed = error
-            for timer in timers:
-                timer.cancel()
-            await self._end(begun)
-        if failed is not None:
-            raise failed
+            finally:
+                for timer in timers:
+                    timer.cancel()
+                await self._end(begun)
 
     async def _end(self, begun: Mapping[LocalOptions, _Early]) -> None:
         """End what was begun; of what another build has taken, that one makes its own."""

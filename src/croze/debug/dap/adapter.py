@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from msgspec import Struct
 
-from croze.aio.parallel import all_of
+from croze.aio.parallel import all_of, task_group
 from croze.api import gateway_pb2
 from croze.debug.dap.breakpoints import Breakpoints
 from croze.debug.dap.protocol import (
@@ -285,17 +285,15 @@ class Adapter:
 @contextlib.asynccontextmanager
 async def serving(connection: DapConnection) -> AsyncIterator[Adapter]:
     """An adapter that answers until the block ends; then the editor is told how it went."""
-    failed: BaseException | None = None
-    async with asyncio.TaskGroup() as group:
+    code = 1
+    async with task_group() as group:
         adapter = Adapter(connection, group)
         answering = group.create_task(adapter.serve())
         try:
             yield adapter
-        except BaseException as error:  # raised below: not to come out as a group
-            failed = error
-        # Editors interrupt what they are told has ended: that changes nothing any more.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        await adapter.end(1 if failed is not None else 0)
-        answering.cancel()
-    if failed is not None:
-        raise failed
+            code = 0
+        finally:
+            # Editors interrupt what they are told has ended: that changes nothing any more.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            await adapter.end(code)
+            answering.cancel()

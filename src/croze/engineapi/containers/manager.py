@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from croze.aio.parallel import task_group
 from croze.aio.threads import in_thread
 from croze.engineapi.containers import names
 from croze.engineapi.containers import spec as specs
@@ -74,7 +75,7 @@ class Containers:
     async def running(self) -> AsyncIterator[None]:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         await self._load()
-        async with asyncio.TaskGroup() as group:
+        async with task_group() as group:
             self._group = group
             try:
                 yield
