@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound
 from croze.image import reference
 from croze.image.manifest import digest_of
 from croze.registry import push
@@ -18,6 +19,7 @@ from croze.sources.blob import BlobSources, blob_key, parse_options
 from croze.sources.contract import Source
 from croze.sources.request import SourceRequest
 from tests.registry.blobs import Folder
+from tests.registry.servers import serve
 from tests.sources.workshop import Workshop
 
 pytestmark = pytest.mark.root
@@ -60,6 +62,53 @@ async def test_from_a_client(workshop: Workshop, tmp_path: Path) -> None:
         attrs = HOW | {"oci.store": "store", "oci.session": session.id}
         found = source(workshop, f"oci-layout+blob://x/y@{digest}", attrs)
         await check(workshop, found, session.id)
+
+
+OTHER = b"what" * 1000
+"""As long as `DATA`."""
+
+
+async def refusal(shop: Workshop, identifier: str, attrs: Mapping[str, str]) -> CrozeError:
+    """Why somebody does not get what another client's build has brought."""
+    assert await shop.store.blobs.put(DATA) == digest_of(DATA)
+    context = shop.source_context(*filter(None, [attrs.get("oci.session")]))
+    with pytest.raises(CrozeError) as caught:
+        await source(shop, identifier, attrs).snapshot(context)
+    return caught.value
+
+
+async def test_who_knows_a_digest_may_not_read_it(workshop: Workshop, host: str) -> None:
+    """Of an image of somebody else's, say: only the repository that is named says who may."""
+    name = f"docker-image+blob://{host}/others@{digest_of(DATA)}"
+    assert isinstance(await refusal(workshop, name, HOW), NotFound)
+
+
+async def test_a_repository_that_only_says_it_has_it(workshop: Workshop) -> None:
+    """As one of the asking client's own may."""
+
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(body=OTHER)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with serve(app) as host:
+        name = f"docker-image+blob://{host}/blobs@{digest_of(DATA)}"
+        assert isinstance(await refusal(workshop, name, HOW), Corrupted)
+
+
+@pytest.mark.parametrize("there", [None, OTHER])
+async def test_a_client_that_does_not_have_it(
+    workshop: Workshop, tmp_path: Path, there: bytes | None
+) -> None:
+    """Or says so, and has something else."""
+    digest, folder = digest_of(DATA), tmp_path / "store/blobs/sha256"
+    folder.mkdir(parents=True)
+    if there is not None:
+        (folder / digest[7:]).write_bytes(there)
+    async with workshop.client(ContentProvider({"oci:store": tmp_path / "store"})) as session:
+        attrs = HOW | {"oci.store": "store", "oci.session": session.id}
+        error = await refusal(workshop, f"oci-layout+blob://x/y@{digest}", attrs)
+    assert isinstance(error, NotFound if there is None else Corrupted)
 
 
 def test_keys() -> None:

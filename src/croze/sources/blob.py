@@ -115,16 +115,14 @@ class BlobSource:
 async def bring_blob(
     images: Images, ref: Reference, store: str, session: str, ctx: SourceContext
 ) -> Path:
-    """The blob that the reference's digest names, fetched unless it is here: from a client's
-    content store if one is named, else from the registry."""
-    blobs = images.blobs
-    if not blobs.has(ref.digest):
-        provider: ImageContents = (
-            LentProvider(images.access, ref, store, session) if store else images.provider(ref)
-        )
-        descriptor = await provider.blob(ref.digest, ctx.sessions)
-        await provider.fetcher(ctx.progress).fetch(descriptor, blobs, ctx.sessions)
-    return blobs.path(ref.digest)
+    """The blob that the reference's digest names: from a client's content store if one is named,
+    else from the registry. It is had from there though it may be here: the digest of a blob that
+    another client has brought is no right to read it."""
+    provider: ImageContents = (
+        LentProvider(images.access, ref, store, session) if store else images.provider(ref)
+    )
+    await provider.bring(ref.digest, ctx.progress, images.blobs, ctx.sessions)
+    return images.blobs.path(ref.digest)
 
 
 def _place(blob: Path, root: Path, options: BlobOptions) -> None:

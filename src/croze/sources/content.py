@@ -54,8 +54,11 @@ class ImageContents(Protocol):
     async def read(self, descriptor: Descriptor, sessions: Sequence[str]) -> bytes:
         """A manifest or config, verified."""
 
-    async def blob(self, digest: str, sessions: Sequence[str]) -> Descriptor:
-        """Any content by digest, as a descriptor with its size."""
+    async def bring(
+        self, digest: str, progress: Progress | None, blobs: BlobStore, sessions: Sequence[str]
+    ) -> None:
+        """Bring any content, by digest, from there and nowhere else, whatever `blobs` has: who
+        can't read it there does not get it here."""
 
     def fetcher(self, progress: Progress | None) -> BlobFetcher:
         """What gets the image's layers."""
@@ -120,13 +123,18 @@ class RegistryProvider(Struct, frozen=True):
             self.access.repository(self.ref, sessions, self.insecure), descriptor
         )
 
-    async def blob(self, digest: str, sessions: Sequence[str]) -> Descriptor:
+    async def bring(
+        self, digest: str, progress: Progress | None, blobs: BlobStore, sessions: Sequence[str]
+    ) -> None:
         size = await pull.blob_size(
             self.access.repository(self.ref, sessions, self.insecure), digest
         )
-        return Descriptor(_ANY, digest, size)
+        await self._fetcher(progress).copy(Descriptor(_ANY, digest, size), blobs, sessions)
 
     def fetcher(self, progress: Progress | None) -> BlobFetcher:
+        return self._fetcher(progress)
+
+    def _fetcher(self, progress: Progress | None) -> RegistryFetcher:
         return RegistryFetcher(self.access, self.ref, progress, self.insecure)
 
 
@@ -151,16 +159,19 @@ class RegistryFetcher(Struct, frozen=True):
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
     ) -> None:
         async with self.access.locks.hold(descriptor.digest):
-            if blobs.has(descriptor.digest):
-                return
-            repo = self.access.repository(self.ref, sessions, self.insecure)
-            report = TransferProgress(self.progress, descriptor)
-            async with blobs.writer() as writer:
-                await pull.fetch_blob(
-                    repo, descriptor, writer.write, counter=report.count, log=report.log
-                )
-                await writer.commit(digest=descriptor.digest, size=descriptor.size)
-            report.done()
+            if not blobs.has(descriptor.digest):
+                await self.copy(descriptor, blobs, sessions)
+
+    async def copy(self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]) -> None:
+        """Like `fetch`, but every byte is had from there, whatever `blobs` has."""
+        repo = self.access.repository(self.ref, sessions, self.insecure)
+        report = TransferProgress(self.progress, descriptor)
+        async with blobs.writer() as writer:
+            await pull.fetch_blob(
+                repo, descriptor, writer.write, counter=report.count, log=report.log
+            )
+            await writer.commit(digest=descriptor.digest, size=descriptor.size)
+        report.done()
 
 
 class LentProvider(Struct, frozen=True):
@@ -201,14 +212,19 @@ class LentProvider(Struct, frozen=True):
         data = await _in_session(self.access, self.session, sessions, look)
         return verified(data, descriptor.digest)
 
-    async def blob(self, digest: str, sessions: Sequence[str]) -> Descriptor:
+    async def bring(
+        self, digest: str, progress: Progress | None, blobs: BlobStore, sessions: Sequence[str]
+    ) -> None:
         async def look(session: Session) -> int:
             return (await LentStore(session, f"{self.kind}:{self.store}").info(digest)).size
 
         size = await _in_session(self.access, self.session, sessions, look)
-        return Descriptor(_ANY, digest, size)
+        await self._fetcher(progress).copy(Descriptor(_ANY, digest, size), blobs, sessions)
 
     def fetcher(self, progress: Progress | None) -> BlobFetcher:
+        return self._fetcher(progress)
+
+    def _fetcher(self, progress: Progress | None) -> LentFetcher:
         return LentFetcher(self.access, self.store, self.session, progress, self.kind)
 
 
@@ -234,7 +250,14 @@ class LentFetcher(Struct, frozen=True):
     async def fetch(
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
     ) -> None:
-        async def copy(session: Session) -> None:
+        async with self.access.locks.hold(descriptor.digest):
+            if not blobs.has(descriptor.digest):
+                await self.copy(descriptor, blobs, sessions)
+
+    async def copy(self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]) -> None:
+        """Like `fetch`, but every byte is had from there, whatever `blobs` has."""
+
+        async def read(session: Session) -> None:
             report = TransferProgress(self.progress, descriptor)
             store = LentStore(session, f"{self.kind}:{self.store}")
             async with blobs.writer() as writer:
@@ -246,9 +269,7 @@ class LentFetcher(Struct, frozen=True):
                 await writer.commit(digest=descriptor.digest, size=descriptor.size)
             report.done()
 
-        async with self.access.locks.hold(descriptor.digest):
-            if not blobs.has(descriptor.digest):
-                await _in_session(self.access, self.session, sessions, copy)
+        await _in_session(self.access, self.session, sessions, read)
 
 
 def fetcher_of(access: Access, origin: Mapping[str, str]) -> BlobFetcher:
