@@ -18,6 +18,7 @@ class Asked:
     proxy_authorization: str
     cookie: str
     body: bytes
+    accept_encoding: str
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ def server(
                 self.headers.get("Proxy-Authorization", ""),
                 self.headers.get("Cookie", ""),
                 self.rfile.read(length),
+                self.headers.get("Accept-Encoding", ""),
             )
             seen.append(asked)
             answer = reply(asked)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from croze.errors import CrozeError, Unavailable
+from croze.errors import Corrupted, CrozeError, Unavailable
 from croze.http import client
 from croze.http.daemon import HttpClient
 from croze.http.redirects import RedirectRefused
@@ -63,6 +64,24 @@ def test_an_answer(ask: Ask) -> None:
     with server(lambda asked: Reply(404, body=asked.path.encode())) as (url, seen):
         assert ask(f"{url}/a%2Fb?c=d%7E", LOGIN) == (404, b"/a%2Fb?c=d%7E")
         assert seen[0].authorization == LOGIN["Authorization"]
+
+
+def test_answers_that_are_encoded() -> None:
+    """However much is made of little, there is a limit."""
+    large = gzip.compress(bytes(32 << 20))
+
+    def reply(asked: Asked) -> Reply:
+        body = gzip.compress(b"thanks") if asked.path == "/small" else large
+        return Reply(body=body, headers={"Content-Encoding": "gzip"})
+
+    with server(reply) as (url, seen):
+        assert client.fetch(f"{url}/small").body == b"thanks"
+        assert seen[0].accept_encoding == "gzip"
+        with pytest.raises(CrozeError, match="/large is larger than 1000000 bytes"):
+            client.fetch(f"{url}/large", limit_bytes=1_000_000)
+    cut = Reply(body=gzip.compress(b"thanks")[:-4], headers={"Content-Encoding": "gzip"})
+    with server(lambda asked: cut) as (url, _), pytest.raises(Corrupted, match="unexpected EOF"):
+        client.fetch(url)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x"])

@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from croze.errors import CrozeError, Unavailable
 from croze.files.redact import redact
+from croze.http.encodings import ACCEPTED, decoded_whole
 from croze.http.proxies import proxy_for
 from croze.http.redirects import (
     MOST_REDIRECTS,
@@ -57,10 +58,11 @@ def fetch(
 ) -> Answer:
     """GET, or POST of a form; over TLS as `tls` says, or as the machine does. Raises `Unavailable`
     when there is no answer, `RedirectRefused` for an address that is not of the web or a redirect
-    out of https, and `CrozeError` for an answer of more than `limit_bytes`."""
+    out of https, and `CrozeError` for an answer of more than `limit_bytes`, or of an encoding that
+    it can't undo."""
     data = None if form is None else urlencode(form).encode()
     method = "GET" if form is None else "POST"
-    step = Hop(method, url, dict(headers or {}), data is not None)
+    step = Hop(method, url, {**ACCEPTED, **(headers or {})}, data is not None)
     try:
         for _ in range(MOST_REDIRECTS + 1):
             with _open(step, data if step.has_body else None, timeout_s, tls) as response:
@@ -108,7 +110,9 @@ def basic(user: str, secret: str) -> dict[str, str]:
 
 
 def _answer(response: http.client.HTTPResponse, url: str, limit_bytes: int) -> Answer:
-    body = response.read(limit_bytes + 1)
-    if len(body) > limit_bytes:
-        raise CrozeError(f"the answer from {redact(url)} is larger than {limit_bytes} bytes")
-    return Answer(response.status, response.reason, body)
+    sent, body = response.read(limit_bytes + 1), bytearray()
+    for piece in decoded_whole(sent, response.headers.get("Content-Encoding", "")):
+        body += piece
+        if len(body) > limit_bytes:
+            raise CrozeError(f"the answer from {redact(url)} is larger than {limit_bytes} bytes")
+    return Answer(response.status, response.reason, bytes(body))

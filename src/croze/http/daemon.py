@@ -11,11 +11,13 @@ import os
 import re
 import ssl as tls
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 
 from croze.errors import CrozeError
 from croze.files.redact import redact
 from croze.gotypes.strings import shown
 from croze.http.agent import USER_AGENT
+from croze.http.encodings import decoded, decoders
 from croze.http.lazy import aiohttp
 from croze.http.redirects import MOST_REDIRECTS, Hop, RedirectRefused, check_url, next_step
 from croze.http.redirects import is_redirect as leads_on
@@ -27,14 +29,22 @@ PING_EVERY_S = 50.0
 
 
 async def read_all(answer: aiohttp.ClientResponse, limit_bytes: int, what: str) -> bytes:
-    """The body of an answer. Raises `CrozeError`, which says of `what`, for more than the limit."""
+    """The body of an answer, as it was before it was encoded for the way. Raises `CrozeError`,
+    which says of `what`, for more than the limit, and for an encoding that it can't undo."""
     pieces, size = [], 0
-    async for piece in answer.content.iter_chunked(64 * 1024):
-        size += len(piece)
-        if size > limit_bytes:
-            raise CrozeError(f"{what} has more than {limit_bytes} bytes")
-        pieces.append(piece)
+    chunks = answer.content.iter_chunked(64 * 1024)
+    async with aclosing(decoded(chunks, decoders(encoding_of(answer)))) as body:
+        async for piece in body:
+            size += len(piece)
+            if size > limit_bytes:
+                raise CrozeError(f"{what} has more than {limit_bytes} bytes")
+            pieces.append(piece)
     return b"".join(pieces)
+
+
+def encoding_of(answer: aiohttp.ClientResponse) -> str:
+    """How the body of an answer comes that nobody has decoded yet."""
+    return answer.headers.get("Content-Encoding", "")
 
 
 def is_all_of(answer: aiohttp.ClientResponse) -> bool:

@@ -1,4 +1,4 @@
-"""Bodies that a server has encoded for the way (RFC 9110, section 8.4), though nobody asked it to.
+"""Bodies that a server has encoded for the way (RFC 9110, section 8.4), asked to or not.
 
 They are decoded as they come, a piece at a time: however much is made of little, only a piece of it
 is held.
@@ -7,7 +7,7 @@ is held.
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from typing import Final, Protocol
 
 from croze.errors import Corrupted, CrozeError
@@ -18,6 +18,8 @@ _GZIP_BYTES: Final = 4096
 """How much of what is encoded with gzip is looked at at once: it may be hundreds of members."""
 _ZSTD_BYTES: Final = 256
 """How much of what is encoded with zstd is decoded at once: four bytes may stand for 128 KiB."""
+ACCEPTED: Final = {"Accept-Encoding": "gzip"}
+"""The header with which Go's client asks for what it decodes."""
 _FAILED = "failed to decode the body"
 _GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
@@ -146,11 +148,25 @@ def decoders(encoding: str) -> list[Decoder]:
     return steps
 
 
-async def decoded(chunks: AsyncIterator[bytes], steps: list[Decoder]) -> AsyncIterator[bytes]:
+async def decoded(
+    chunks: AsyncIterator[bytes], steps: list[Decoder]
+) -> AsyncGenerator[bytes, None]:
     """The body itself. Raises `Corrupted`, also where the end is missing."""
     async for chunk in chunks:
         for piece in _through(chunk, steps):
             yield piece
+    _check_end(steps)
+
+
+def decoded_whole(data: bytes, encoding: str) -> Iterator[bytes]:
+    """A body that is all there, piece by piece. Raises `Corrupted`, also where the end is missing,
+    and `CrozeError` for an unknown encoding."""
+    steps = decoders(encoding)
+    yield from _through(data, steps)
+    _check_end(steps)
+
+
+def _check_end(steps: list[Decoder]) -> None:
     if not all(step.is_whole for step in steps):
         raise Corrupted(f"{_FAILED}: unexpected EOF")
 

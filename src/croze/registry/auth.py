@@ -19,6 +19,7 @@ from croze.errors import CrozeError
 from croze.files.redact import redact
 from croze.gotypes import gojson
 from croze.http.daemon import HttpClient, read_all
+from croze.http.encodings import ACCEPTED
 from croze.http.lazy import aiohttp
 from croze.http.redirects import RedirectRefused
 from croze.registry import failures
@@ -148,7 +149,7 @@ class Authorizer:
         query = [("service", service)] if service else []
         query += [("scope", scope) for scope in scopes]
         basic = _basic(login)
-        headers = {"Authorization": basic} if basic else {}
+        headers = ACCEPTED | ({"Authorization": basic} if basic else {})
         joint = "&" if "?" in realm else "?"
         url = f"{realm}{joint}{urlencode(sorted(query))}" if query else realm
         request = self._http.send("GET", url, headers=headers, ssl=endpoint.ssl)
@@ -168,7 +169,7 @@ class Authorizer:
             }
         else:
             form |= {"grant_type": "refresh_token", "refresh_token": login.secret}
-        request = self._http.send("POST", realm, body=form, ssl=endpoint.ssl)
+        request = self._http.send("POST", realm, headers=ACCEPTED, body=form, ssl=endpoint.ssl)
         return await _read_token("POST", realm, request, has_login=True)
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from croze.aio.threads import finish, start_in_thread
 from croze.errors import Corrupted, CrozeError, NotFound
-from croze.http.daemon import is_all_of
+from croze.http.daemon import encoding_of, is_all_of
 from croze.http.encodings import decoded, decoders
 from croze.http.lazy import aiohttp
 from croze.image import descriptor as media
@@ -88,7 +88,7 @@ async def _resolve_at(repo: Repository, endpoint: Endpoint, last: bool) -> Descr
             await _check(response, ref)
             digest = ref.digest or response.headers.get("Docker-Content-Digest", "")
             size = response.headers.get("Content-Length", "")
-            if digest and size.isdecimal() and not _encoding(response):
+            if digest and size.isdecimal() and not encoding_of(response):
                 return Descriptor(_media_type(response), check_digest(digest), int(size))
     return (await _fetch_root_at(repo, endpoint, last))[0]
 
@@ -213,12 +213,8 @@ async def _read(response: aiohttp.ClientResponse, url: str) -> bytes:
 
 def _body(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """What is sent, as it was before somebody encoded it for the way."""
-    chunks, steps = response.content.iter_any(), decoders(_encoding(response))
+    chunks, steps = response.content.iter_any(), decoders(encoding_of(response))
     return decoded(chunks, steps) if steps else chunks
-
-
-def _encoding(response: aiohttp.ClientResponse) -> str:
-    return response.headers.get("Content-Encoding", "")
 
 
 async def _check(response: aiohttp.ClientResponse, what: object) -> None:
@@ -322,7 +318,7 @@ async def _stream(repo: Repository, endpoint: Endpoint, progress: _Progress) -> 
     headers = {"Range": f"bytes={progress.done}-"} if is_part else {}
     async with repo.send(endpoint, "GET", url, headers=headers) as response:
         await _check(response, f"content at {url} not found")
-        progress.is_encoded = bool(decoders(_encoding(response)))
+        progress.is_encoded = bool(decoders(encoding_of(response)))
         if progress.is_encoded and response.status == 206:
             trouble = "unhandled part of an encoded body"
             raise failures.BrokenOff(f'failed to do request: Get "{url}": {trouble}', again=True)
