@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
+import time
 from collections.abc import Sequence
 
-from croze.fs.copy.copy import copy
-from croze.fs.copy.request import CopyRequest
-from croze.fs.owner import NumericOwner
-from croze.fs.tree.edit import mkdir, mkfile
+from msgspec.structs import replace
+
+from croze.fs.entry import Entry
+from croze.fs.failures import explained
+from croze.fs.filecopy import copy_bytes, write_all
+from croze.fs.sync.attributes import set_attributes
+from croze.fs.sync.mirror import Mirror
+from croze.fs.tree.walk import walk
 
 
 def place_tree(
@@ -20,24 +26,78 @@ def place_tree(
 ) -> None:
     """Copy all below `root` to `folder` of `target`, and the small `files` (name, data, mode) with
     it; what is there besides stays. All belongs to us: the client is the same user, or we are
-    root."""
-    owner = NumericOwner(os.geteuid(), os.getegid())
-    stamp = -1 if timestamp_ns is None else timestamp_ns
-    if folder:
-        mkdir(target, f"/{folder}", 0o755, make_parents=True, owner=owner, timestamp_ns=stamp)
-    copy(
-        CopyRequest(
-            root,
-            "/*",
-            target,
-            f"/{folder}",
-            owner=owner,
-            allow_wildcard=True,
-            allow_empty_wildcard=True,
-            always_replace=True,
-            timestamp_ns=stamp,
+    root. Others may write in `target`, too: nothing is made but below it."""
+    with explained("copy", root, target):
+        mirror = Mirror(target, None)
+        try:
+            placing = _Placing(root, folder, mirror, timestamp_ns)
+            placing.put_all()
+            for name, data, mode in files:
+                placing.put_file(name, data, mode)
+            mirror.finish(placing.times)
+        finally:
+            mirror.close()
+
+
+class _Placing:
+    def __init__(self, root: str, folder: str, mirror: Mirror, timestamp_ns: int | None) -> None:
+        self._root = root
+        self._folder = folder
+        self._mirror = mirror
+        self._timestamp_ns = timestamp_ns
+        self.times: dict[str, int] = {}
+        """When the directories were changed, by their paths."""
+
+    def put_all(self) -> None:
+        if self._folder:
+            now_ns = int(time.time()) * 1_000_000_000
+            self._put(Entry("", stat.S_IFDIR | 0o755, mtime_ns=now_ns), self._folder)
+        prefix = f"{self._folder}/" if self._folder else ""
+        for entry in walk(self._root):
+            self._put(entry, prefix + entry.path, prefix)
+
+    def _put(self, entry: Entry, path: str, prefix: str = "") -> None:
+        is_hard_link = entry.is_file and entry.linkname != ""
+        own = self._own(
+            replace(
+                entry,
+                path=path,
+                linkname=prefix + entry.linkname if is_hard_link else entry.linkname,
+            )
         )
-    )
-    for name, data, mode in files:
-        path = f"/{folder}/{name}" if folder else f"/{name}"
-        mkfile(target, path, data, mode, owner=owner, timestamp_ns=stamp)
+        if own.is_dir:
+            self.times[path] = own.mtime_ns
+        if not own.is_file or is_hard_link:
+            self._mirror.put(own)
+            return
+        fd = self._mirror.create_file(own)
+        try:
+            if entry.size:
+                self._copy(entry, fd)
+            set_attributes(fd, own)
+        finally:
+            os.close(fd)
+
+    def _own(self, entry: Entry) -> Entry:
+        time_ns = entry.mtime_ns if self._timestamp_ns is None else self._timestamp_ns
+        return replace(entry, uid=os.geteuid(), gid=os.getegid(), mtime_ns=time_ns)
+
+    def _copy(self, entry: Entry, target: int) -> None:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+        source = os.open(f"{self._root}/{entry.path}", flags)
+        try:
+            copy_bytes(source, target, entry.size)
+        finally:
+            os.close(source)
+
+    def put_file(self, name: str, data: bytes, mode: int) -> None:
+        """A file that is nowhere on disk."""
+        path = f"{self._folder}/{name}" if self._folder else name
+        now_ns = int(time.time()) * 1_000_000_000
+        entry = self._own(Entry(path, stat.S_IFREG | mode, size=len(data), mtime_ns=now_ns))
+        fd = self._mirror.create_file(entry)
+        try:
+            write_all(fd, data)
+            set_attributes(fd, entry)
+        finally:
+            os.close(fd)

@@ -31,6 +31,14 @@ def remove_tree(path: str | os.PathLike[str]) -> None:
         raise failed
 
 
+def remove_at(directory: int, name: str) -> None:
+    """`remove_tree` of what has that name in the directory of a descriptor."""
+    removal = _Removal(keeps_directories=False)
+    removal.run(os.dup(directory), name)
+    if removal.failed is not None:
+        raise removal.failed
+
+
 def remove_files(path: str | os.PathLike[str]) -> int:
     """`remove_tree`, except that directories stay. How many those are.
 
@@ -62,7 +70,8 @@ def _remove(path: str | os.PathLike[str], *, keeps_directories: bool) -> _Remova
     """Do it, and say how it went."""
     parent, name = os.path.split(os.path.abspath(path))
     removal = _Removal(keeps_directories=keeps_directories)
-    removal.run(parent, name)
+    with contextlib.suppress(FileNotFoundError):
+        removal.run(os.open(parent, os.O_PATH | os.O_DIRECTORY), name)
     return removal
 
 
@@ -80,12 +89,9 @@ class _Removal:
         self._came_from: list[tuple[str, tuple[int, int]]] = []
         """The names of the directories that we are in, each with the identity of its parent."""
 
-    def run(self, parent: str, name: str) -> None:
-        """Remove what has that name in `parent`, if that is there."""
-        try:
-            self._fd = os.open(parent, os.O_PATH | os.O_DIRECTORY)
-        except FileNotFoundError:
-            return
+    def run(self, parent: int, name: str) -> None:
+        """Remove what has that name in an open directory, which is closed."""
+        self._fd = parent
         try:
             self._names.append([name])
             while self._names[-1] or self._came_from:

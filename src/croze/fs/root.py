@@ -21,6 +21,7 @@ _SYS_OPENAT2 = 437
 _RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
+_RESOLVE_BENEATH = 0x08
 _RESOLVE_IN_ROOT = 0x10
 
 
@@ -158,6 +159,23 @@ def _open_stepwise(root_fd: int, path: str, flags: int, mode: int) -> int:
         return os.open(last, flags | extra, mode, dir_fd=fd)
     finally:
         os.close(fd)
+
+
+def open_directory_beneath(root: int, path: str) -> int:
+    """Open a directory below that of a descriptor, for what is in it to be named from there. Raises
+    `OSError`: ELOOP or ENOTDIR where a link, or anything else, is in place of a directory."""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+    if _have_openat2:
+        resolve = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS
+        return _openat2(root, os.fsencode(path), flags, 0, resolve)
+    fd = os.dup(root)
+    for part in path.split("/"):
+        try:
+            step = os.open(part, flags | os.O_CLOEXEC, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = step
+    return fd
 
 
 def open_same_mount(dir_fd: int, name: str) -> int:

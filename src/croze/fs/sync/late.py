@@ -16,6 +16,7 @@ import msgspec
 from croze.fs.content.index import ContentIndex
 from croze.fs.entry import Entry
 from croze.fs.failures import explained
+from croze.fs.sync.attributes import MadeFile
 from croze.fs.sync.mirror import Mirror
 
 MOST_BYTES: Final = 4 << 20
@@ -44,21 +45,21 @@ class LateMirror(Mirror):
         self._gathered: list[_Packed] | None = []
         self._bytes = self._dirs = 0
 
-    def host(self, path: str) -> str:
-        """Where that is on the disk, on which all directories are that have come."""
+    def place(self, path: str) -> tuple[int, str]:
+        """See `Mirror.place`: all directories that have come are on the disk then."""
         gathered = self._gathered or ()
         first, self._dirs = self._dirs, len(gathered)
         for entry, _ in gathered[first:]:
             if entry.is_dir:
                 super().put(entry)
-        return super().host(path)
+        return super().place(path)
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: Entry) -> MadeFile | None:
         """See `Mirror.put`; a file is made at once, as it is to be written to."""
         if self._gathered is None or (entry.is_file and not entry.linkname):
-            super().put(entry)
-        else:
-            self._gather(self._gathered, entry, b"")
+            return super().put(entry)
+        self._gather(self._gathered, entry, b"")
+        return None
 
     def put_file(self, entry: Entry, content: Sequence[bytes | memoryview]) -> None:
         if self._gathered is None:
@@ -102,9 +103,12 @@ def write_late(dest: str, pack: str) -> None:
             gathered = _decoder.decode(file.read())
         os.unlink(pack)
         mirror = Mirror(dest, None)
-        for entry, content in gathered:
-            _put(mirror, entry, content)
-        mirror.finish({})
+        try:
+            for entry, content in gathered:
+                _put(mirror, entry, content)
+            mirror.finish({})
+        finally:
+            mirror.close()
 
 
 def _put(mirror: Mirror, entry: Entry, content: bytes) -> None:

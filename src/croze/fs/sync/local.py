@@ -93,7 +93,11 @@ def sync(source: str, dest: str, options: SyncOptions = SyncOptions()) -> SyncRe
     with explained("sync", source, dest):
         root = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return _Sync(source.rstrip("/"), root, dest, options).run()
+            run = _Sync(source.rstrip("/"), root, dest, options)
+            try:
+                return run.run()
+            finally:
+                run.close()
         finally:
             os.close(root)
 
@@ -147,6 +151,10 @@ class _Sync:
             self._finish(mirrored)
         is_late = self._mirror is not None and self._mirror.is_late
         return SyncResult(self._changed, removed, self._bytes, len(mirrored), is_late=is_late)
+
+    def close(self) -> None:
+        if self._mirror is not None:
+            self._mirror.close()
 
     def _holds(self, mirrored: MirroredEntry) -> bool:
         """Whether a file that looks the same is the same."""

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, PermissionDenied
+from croze.fs.beneath import Beneath, is_directory_at, lstat_at
 from croze.fs.content.index import ContentIndex
 from croze.fs.entry import Entry, device_of
 from croze.fs.filecopy import write_all
-from croze.fs.remove import remove_tree
+from croze.fs.remove import remove_at, remove_tree
+from croze.fs.sync.attributes import MadeFile, held_at, set_attributes, set_attributes_at
 
 
 class SyncResult(msgspec.Struct, frozen=True):
@@ -205,99 +207,134 @@ SMALL_BYTES = 64 << 10
 
 
 class Mirror:
-    """The directory being written, and its index."""
+    """The directory being written, and its index. Others may write there, too, as where a client
+    has its results: nothing is made, changed or removed but below it. `close` it at the end."""
 
     is_late = False
     """Whether the directory is still to be written when this is finished."""
 
     def __init__(self, dest: str, index: ContentIndex | None) -> None:
-        self._dest = dest.rstrip("/")
+        self._beneath = Beneath(dest)
         self._index = index
         self._dir_times: dict[str, int] = {}
         self._temporary = 0
 
-    def host(self, path: str) -> str:
-        return f"{self._dest}/{path}"
+    def close(self) -> None:
+        """Close what is open. Idempotent."""
+        self._beneath.close()
+
+    def place(self, path: str) -> tuple[int, str]:
+        """The directory that an entry is in, open, and its name there."""
+        return self._beneath.place(path)
 
     def touch_parent(self, path: str) -> None:
         """Something changes in the parent of `path`; its time is set again at the end."""
         self._dir_times.setdefault(path.rpartition("/")[0], -1)
 
-    def put(self, entry: Entry) -> None:
-        """Make a directory, link or special file, or an empty file."""
-        target = self.host(entry.path)
+    def put(self, entry: Entry) -> MadeFile | None:
+        """Make a directory, link, special file, or an empty file, which is `open` again for its
+        content."""
+        directory, name = self.place(entry.path)
         if entry.is_dir:
-            self._put_dir(entry, target)
-            return
+            self._put_dir(entry, directory, name)
+            return None
         self.touch_parent(entry.path)
-        self._place(target, lambda place: self._make(entry, place))
+        return self._placed(entry, directory, name, ())
 
     def put_file(self, entry: Entry, content: Sequence[bytes | memoryview]) -> None:
         """Make a file with all that it holds, in pieces."""
+        directory, name = self.place(entry.path)
         self.touch_parent(entry.path)
-        self._place(self.host(entry.path), lambda place: make_file(entry, place, content))
+        self._placed(entry, directory, name, content)
 
-    def _put_dir(self, entry: Entry, target: str) -> None:
+    def _put_dir(self, entry: Entry, directory: int, name: str) -> None:
         try:
-            os.mkdir(target, 0o700)
+            os.mkdir(name, 0o700, dir_fd=directory)
             self.touch_parent(entry.path)
         except FileExistsError:
-            if not stat.S_ISDIR(os.lstat(target).st_mode):
-                os.unlink(target)
-                os.mkdir(target, 0o700)
+            if not is_directory_at(directory, name):
+                os.unlink(name, dir_fd=directory)
+                os.mkdir(name, 0o700, dir_fd=directory)
                 self.touch_parent(entry.path)
         self._dir_times[entry.path] = entry.mtime_ns
-        set_attributes(target, entry)
+        set_attributes_at(directory, name, entry)
 
-    def _make(self, entry: Entry, place: str) -> None:
+    def _make(
+        self, entry: Entry, directory: int, name: str, content: Sequence[bytes | memoryview]
+    ) -> MadeFile | None:
         if entry.linkname and not entry.is_link:
-            os.link(self.host(entry.linkname), place, follow_symlinks=False)
-            return
+            there, other = self.place(entry.linkname)
+            os.link(other, name, src_dir_fd=there, dst_dir_fd=directory, follow_symlinks=False)
+            return None
+        if entry.is_file:
+            fd = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
+            try:
+                for piece in content:
+                    write_all(fd, piece)
+                set_attributes(fd, entry)
+                return MadeFile.of(fd)
+            finally:
+                os.close(fd)
         if entry.is_link:
-            os.symlink(entry.linkname, place)
-        elif entry.is_file:
-            make_file(entry, place, ())
-            return
+            os.symlink(entry.linkname, name, dir_fd=directory)
         else:
-            os.mknod(place, entry.mode, device_of(entry.devmajor, entry.devminor))
-        set_attributes(place, entry)
+            device = device_of(entry.devmajor, entry.devminor)
+            os.mknod(name, entry.mode, device, dir_fd=directory)
+        set_attributes_at(directory, name, entry)
+        return None
 
-    def _place(self, target: str, make: Callable[[str], None]) -> None:
-        """Make something at `target`, over what is there."""
+    def _placed(
+        self, entry: Entry, directory: int, name: str, content: Sequence[bytes | memoryview]
+    ) -> MadeFile | None:
+        """Make something of that name, over what is there."""
         try:
-            make(target)
-            return
+            return self._make(entry, directory, name, content)
         except FileExistsError:
-            if stat.S_ISDIR(os.lstat(target).st_mode):
-                remove_tree(target)
-                make(target)
-                return
+            if is_directory_at(directory, name):
+                remove_at(directory, name)
+                return self._make(entry, directory, name, content)
         self._temporary += 1
-        place = f"{os.path.dirname(target)}/.tmp.{os.getpid()}.{self._temporary}"
+        new = f".tmp.{os.getpid()}.{self._temporary}"
         try:
-            make(place)
-            os.rename(place, target)
-            if os.path.lexists(place):
-                os.unlink(place)  # both were links of one file: rename does nothing then
+            file = self._make(entry, directory, new, content)
+            os.rename(new, name, src_dir_fd=directory, dst_dir_fd=directory)
+            if lstat_at(directory, new) is not None:
+                os.unlink(new, dir_fd=directory)  # both were links of one file: nothing was done
+            return file
         except BaseException:
-            if os.path.lexists(place):
-                os.unlink(place)
+            if lstat_at(directory, new) is not None:
+                os.unlink(new, dir_fd=directory)
             raise
 
     def create_file(self, entry: Entry) -> int:
         """A new empty file at the entry's path, open for writing."""
-        target = self.host(entry.path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        directory, name = self.place(entry.path)
         self.touch_parent(entry.path)
         try:
-            return os.open(target, flags, 0o600)
+            return os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
         except FileExistsError:
-            remove_tree(target)
-            return os.open(target, flags, 0o600)
+            remove_at(directory, name)
+            return os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
+
+    def open(self, entry: Entry, file: MadeFile) -> int:
+        """The empty file that `put` has made, for writing even if its mode forbids that. Raises
+        `PermissionDenied` if another one is in its place."""
+        directory, name = self.place(entry.path)
+        flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            fd = os.open(name, flags, dir_fd=directory)
+        except PermissionError:
+            with held_at(directory, name, entry) as held:
+                os.chmod(held, stat.S_IMODE(entry.mode) | 0o200)
+                fd = os.open(held, os.O_WRONLY | os.O_CLOEXEC)
+        if MadeFile.of(fd) != file:
+            os.close(fd)
+            raise PermissionDenied(f"{entry.path}: another file was put in its place meanwhile")
+        return fd
 
     def remove(self, path: str) -> None:
         """Remove an entry with all below it."""
-        remove_tree(self.host(path))
+        remove_at(*self.place(path))
         self.touch_parent(path)
         if self._index is not None:
             self._index.remove(path)
@@ -312,35 +349,13 @@ class Mirror:
             time = known_times.get(path, mtime_ns) if mtime_ns == -1 else mtime_ns
             if path and time != -1:
                 try:
-                    os.utime(self.host(path), ns=(time, time), follow_symlinks=False)
+                    directory, name = self.place(path)
+                    os.utime(name, ns=(time, time), dir_fd=directory, follow_symlinks=False)
                 except FileNotFoundError:
                     continue
 
 
-def make_file(entry: Entry, place: str, content: Sequence[bytes | memoryview]) -> None:
-    """A new file with all that it holds, in pieces. Raises `FileExistsError`."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(place, flags, 0o600)
-    try:
-        for piece in content:
-            write_all(fd, piece)
-        set_attributes(fd, entry)
-    finally:
-        os.close(fd)
-
-
-def set_attributes(where: str | int, entry: Entry) -> None:
-    """Extended attributes (as far as they are taken), owner, mode and time."""
-    follow = isinstance(where, int)
-    os.chown(where, entry.uid, entry.gid, follow_symlinks=follow)
-    for name, value in entry.xattrs.items():
-        try:
-            os.setxattr(where, name, value, follow_symlinks=follow)
-        except (OSError, ValueError):  # the latter for a zero byte in its name
-            continue
-    if not entry.is_link:
-        os.chmod(where, stat.S_IMODE(entry.mode))
-    os.utime(where, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=follow)
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def clear(directory: str) -> None:

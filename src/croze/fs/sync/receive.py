@@ -8,7 +8,6 @@ STAT, REQ, DATA, FIN. `Entry.mode` is Unix `st_mode`; the wire has `entry.go_mod
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Sequence
 from typing import Literal
@@ -20,6 +19,7 @@ from croze.fs.content import digest
 from croze.fs.content.index import ContentIndex
 from croze.fs.entry import Entry
 from croze.fs.filecopy import write_all
+from croze.fs.sync.attributes import MadeFile, set_attributes
 from croze.fs.sync.late import new_mirror
 from croze.fs.sync.mirror import (
     SMALL_BYTES,
@@ -34,7 +34,6 @@ from croze.fs.sync.mirror import (
     load_notes,
     read_mirrored,
     save_state,
-    set_attributes,
     vanished,
 )
 from croze.fs.sync.replay import Replay, fingerprint
@@ -50,15 +49,15 @@ class _Incoming:
     """A file whose content is on its way. What is small is `held` until it can be made at once;
     with `old`, the digest of what is there, until it turns out to differ, or to be too much."""
 
-    __slots__ = ("entry", "fd", "held", "held_bytes", "is_made", "most_bytes", "old", "sums")
+    __slots__ = ("entry", "fd", "file", "held", "held_bytes", "most_bytes", "old", "sums")
 
     def __init__(self, entry: Entry, old: bytes | None) -> None:
         self.entry = entry
         self.sums = digest.begin(entry)
         self.fd = -1
         self.old = old
-        self.is_made = False
-        """There is an empty file for it."""
+        self.file: MadeFile | None = None
+        """The empty file that there is for it."""
         self.held: list[bytes | memoryview] = []
         self.held_bytes = 0
         self.most_bytes = SMALL_BYTES if old is None else _HELD_BYTES
@@ -232,8 +231,7 @@ class Receiver:
     def _make_empty(self, incoming: _Incoming) -> None:
         """An empty file, for what comes to be written to it."""
         self._unmade.pop(incoming.entry.path, None)
-        self._begin().put(incoming.entry)
-        incoming.is_made = True
+        incoming.file = self._begin().put(incoming.entry)
 
     def _same(self, entry: Entry, old: Entry) -> bool:
         if entry == old and not entry.linkname:
@@ -280,11 +278,11 @@ class Receiver:
             self._record_links(entry.path, value)
             return
         self._differs(incoming)
-        if incoming.is_made and incoming.held:
+        if incoming.file is not None and incoming.held:
             self._open(incoming)
         if incoming.fd >= 0:
             self._close(incoming)
-        elif not incoming.is_made:
+        elif incoming.file is None:
             self._unmade.pop(entry.path, None)
             self._begin().put_file(entry, self._let_go(incoming))
         self._record(entry, value)
@@ -305,16 +303,10 @@ class Receiver:
 
     def _open(self, incoming: _Incoming) -> None:
         """Write what was held, and what comes from now on."""
-        entry = incoming.entry
-        if not incoming.is_made:
+        if incoming.file is None:
             self._make_empty(incoming)
-        path = self._begin().host(entry.path)
-        flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            incoming.fd = os.open(path, flags)
-        except PermissionError:
-            os.chmod(path, stat.S_IMODE(entry.mode) | 0o200)
-            incoming.fd = os.open(path, flags)
+        assert incoming.file is not None
+        incoming.fd = self._begin().open(incoming.entry, incoming.file)
         for data in self._let_go(incoming):
             write_all(incoming.fd, data)
 
@@ -360,6 +352,7 @@ class Receiver:
             return self._result()
         times = {entry.path: entry.mtime_ns for entry in self._entries if entry.is_dir}
         self._mirror.finish(times)
+        self._mirror.close()
         if self._index_file and self._index is not None:
             index = self._index if self._entries else ContentIndex()
             index.save(self._index_file)
@@ -396,3 +389,5 @@ class Receiver:
             if incoming.fd >= 0:
                 os.close(incoming.fd)
         self._incoming.clear()
+        if self._mirror is not None:
+            self._mirror.close()

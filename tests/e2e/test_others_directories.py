@@ -1,0 +1,84 @@
+"""Another user of the machine, in whose directory root has the result of a build."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from croze.fs.remove import remove_tree
+from tests.e2e.sandbox import Sandbox
+from tests.e2e.users import ordinary_user
+
+THIEF = """\
+import ctypes, os, sys
+os.chdir(sys.argv[1])
+os.symlink(sys.argv[2], "link")
+exchange = ctypes.CDLL(None).renameat2
+print("ready", flush=True)
+while True:
+    exchange(-100, b"d", -100, b"link", 2)
+"""
+"""Exchanges a directory and a link that leads to root's own, over and over."""
+FILES = 500
+
+
+@pytest.fixture(scope="module")
+def thief() -> Iterator[pwd.struct_passwd]:
+    with ordinary_user("croze-thief") as made:
+        yield made
+
+
+@contextlib.contextmanager
+def exchanging(thief: pwd.struct_passwd, folder: Path, precious: Path) -> Iterator[None]:
+    prefix = [f"--reuid={thief.pw_uid}", f"--regid={thief.pw_gid}", "--init-groups"]
+    python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+    words = ["setpriv", *prefix, python, "-c", THIEF, str(folder), str(precious)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, cwd="/", text=True) as lurks:
+        assert lurks.stdout is not None
+        try:
+            assert lurks.stdout.readline() == "ready\n"
+            yield
+        finally:
+            lurks.kill()
+
+
+@pytest.mark.parametrize("mode", ["copy", "delete"])
+def test_root_writes_nowhere_else(desk: Sandbox, thief: pwd.struct_passwd, mode: str) -> None:
+    """Whether the export fails or not: links that are put there meanwhile lead nowhere."""
+    files = {f"d/{n % 10}/{n}": f"{n}" for n in range(FILES)}
+    context = desk.context("many", {"Dockerfile": "FROM scratch\nCOPY d /d\n", **files})
+    precious = desk.path / f"precious-{mode}"
+    (precious / "0").mkdir(parents=True)
+    (precious / "0/kept").write_text("precious")
+    before = _seen(precious)
+    folder = Path(f"/tmp/croze-theirs-{os.getpid()}")
+    folder.mkdir(0o755)
+    os.chown(folder, thief.pw_uid, thief.pw_gid)
+    output = f"--output=type=local,dest={folder},mode={mode}"
+    words: list[str | Path] = [
+        "build",
+        "--progress=quiet",
+        "--allow=buildx.local.delete",
+        output,
+        context,
+    ]
+    try:
+        with exchanging(thief, folder, precious):
+            for _ in range(3):
+                done = desk.croze(*words, check=False)
+                assert "Traceback" not in done.output
+    finally:
+        remove_tree(folder)
+    assert _seen(precious) == before
+
+
+def _seen(folder: Path) -> list[object]:
+    paths = [folder, *sorted(folder.rglob("*"))]
+    return [(path, path.lstat().st_mode, path.lstat().st_ctime_ns) for path in paths]
