@@ -30,6 +30,7 @@ from croze.session.contract import Session
 from croze.session.manager import Sessions
 from tests.progress.statuses import vertex
 from tests.rpc.served import served
+from tests.support.waiting import PATIENCE_S
 
 Work = Callable[[Session, control_pb2.SolveRequest], Awaitable[dict[str, str]]]
 
@@ -42,6 +43,7 @@ class Daemon:
         self.sessions = Sessions()
         self.requests: list[control_pb2.SolveRequest] = []
         self.work: Work = self.nothing
+        self.asked = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.late = 0  # so often the status is asked for before the solve has arrived
         self.solved: dict[str, asyncio.Event] = {}
@@ -331,6 +333,30 @@ async def test_cancelling_cancels_the_solve(daemon: Daemon) -> None:
     async with asyncio.timeout(5):  # the daemon notices in its own time
         while daemon.sessions.ids():
             await asyncio.sleep(0.01)
+
+
+async def test_a_session_that_is_refused_ends_the_solve(daemon: Daemon) -> None:
+    """Which would wait for it, as long as daemons do."""
+    never = asyncio.Event()
+
+    async def refuse(incoming: object, context: ServerCall) -> None:
+        async with aborting(context):
+            await asyncio.wait_for(daemon.asked.wait(), PATIENCE_S)
+            raise errors.PermissionDenied("no sessions for you")
+
+    async def get(id: str, timeout_s: float = 0) -> Session:
+        daemon.asked.set()
+        await never.wait()
+        raise AssertionError
+
+    daemon.sessions.handle = refuse  # type: ignore[method-assign]
+    daemon.sessions.get = get  # type: ignore[method-assign]
+    async with connect(daemon.address) as client:
+        with pytest.raises(
+            errors.PermissionDenied, match=r"^failed to solve: no sessions for you$"
+        ):
+            await client.solve(SolvePlan(frontend="f"))
+    await asyncio.wait_for(daemon.cancelled.wait(), PATIENCE_S)
 
 
 async def test_no_daemon(tmp_path: Path) -> None:

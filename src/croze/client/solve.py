@@ -11,12 +11,13 @@ import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct, field
 
 from croze import errors
+from croze.aio.parallel import task_group
 from croze.aio.threads import in_thread
 from croze.api import control_pb2, ops_pb2, policy_pb2
 from croze.api.attrs import to_attrs
@@ -131,36 +132,54 @@ async def _solve_and_follow(
     headers: tuple[tuple[str, str], ...],
 ) -> dict[str, str]:
     following = _Following(channel, request.Ref, on_status or (lambda _: None))
-    failed: BaseException | None = None
-    response: dict[str, str] = {}
     if work is None and is_call(request):
         work = ask_frontend
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(following.run())
-        try:
-            if work is None:
-                answer = await ControlStub(channel).Solve(request, metadata=headers)
+    try:
+        async with task_group() as group:
+            task = group.create_task(following.run())
+            watching = group.create_task(_refusal(session))
+            try:
+                answer = await _answered(channel, request, work, headers)
+            except BaseException:
+                with suppress(asyncio.CancelledError):  # it is known already what is raised
+                    await following.wait_idle(task)
+                raise
             else:
-                answer = await solve_held(channel, request, work, headers)
-            response = dict(answer.ExporterResponse)
-        except BaseException as error:  # raised below: not to come out as a group
-            failed = error
-        try:
-            await following.wait_idle(task)
-        except asyncio.CancelledError as error:
-            failed = failed or error
-        task.cancel()
-    if isinstance(failed, grpc.RpcError):
-        raise _failure(failed, session) from None
-    if failed is not None:
-        raise failed
+                await following.wait_idle(task)
+            finally:
+                task.cancel()
+                watching.cancel()
+    except grpc.RpcError as error:
+        raise _failure(error, session) from None
     if following.failure is not None:
         raise following.failure.wrap("failed to receive status")
-    return response
+    return dict(answer.ExporterResponse)
+
+
+async def _answered(
+    channel: Channel,
+    request: control_pb2.SolveRequest,
+    work: Work | None,
+    headers: tuple[tuple[str, str], ...],
+) -> control_pb2.SolveResponse:
+    if work is None:
+        return await ControlStub(channel).Solve(request, metadata=headers)
+    return await solve_held(channel, request, work, headers)
+
+
+async def _refusal(session: LentSession) -> None:
+    """Ends with the session. Raises why, if the daemon has refused it: a solve would wait in vain
+    until it comes. One that is lost with the connection, or with the daemon, is told of by the
+    solve itself."""
+    await session.wait_closed()
+    if session.failure is not None and session.failure.code not in _LEFT:
+        raise session.failure.wrap("failed to solve")
 
 
 _LOST = (LOST, DRAINING)
 """How it is said that the other side went away in the middle of a call, or as it was made."""
+_LEFT = ("UNAVAILABLE", "CANCELLED")
+"""Codes of a session that ends since the daemon leaves, or the client does."""
 _WITHOUT_SESSION = ("no active session", "error reading from server: EOF")
 """How a daemon says that the session is not there, or not any more: here it is known why."""
 
