@@ -16,15 +16,16 @@ from croze.image.manifest import digest_of
 from croze.image.platform import Platform
 from croze.registry import push
 from croze.registry.hosts import Endpoint
-from croze.registry.transport import RegistryRequest
+from croze.registry.transport import RegistryRequest, Transport
 from croze.session.provide_content import ContentProvider
 from croze.sources.content import fetcher_of
 from croze.sources.image import ImageSource, ImageSources, manifest_key
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
 from tests.registry.blobs import Folder
+from tests.session.conftest import Daemon, Lend
 from tests.sources.uploads import upload
-from tests.sources.workshop import Workshop, add_image
+from tests.sources.workshop import Workshop, add_image, open_workshop
 
 pytestmark = pytest.mark.root
 
@@ -150,6 +151,39 @@ async def test_a_known_digest_is_not_asked_for(
     source = open_source(workshop, f"docker-image://{pinned}")
     await source.key(workshop.source_context(), 0)
     assert asked == ["HEAD"]
+
+
+async def test_the_next_daemon_asks_what_this_one_would(
+    tmp_path: Path,
+    daemon: Daemon,
+    lending: Lend,
+    host: str,
+    content: Folder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By HEAD, of what is still here, since registries count manifests; of a digest, nothing."""
+    name, asked = f"{host}/kept:1", list[str]()
+    once = Transport._once
+
+    async def counted(
+        self: Transport, endpoint: Endpoint, request: RegistryRequest, header: str | None
+    ) -> aiohttp.ClientResponse:
+        asked.append(request.method)
+        return await once(self, endpoint, request, header)
+
+    async with open_workshop(tmp_path / "root", daemon, lending) as first:
+        image = add_image(content, {"a": b"one"})
+        await upload(first.registry, name, image, content)
+        await first.images.resolve_config(name, AMD, "default", ())
+    monkeypatch.setattr(Transport, "_once", counted)
+    async with open_workshop(tmp_path / "root", daemon, lending) as second:
+        found = await second.images.resolve_config(name, AMD, "default", ())
+        assert (found.digest, asked) == (image.digest, ["HEAD"])
+        await second.images.resolve_config(f"{name}@{image.digest}", AMD, "default", ())
+        assert asked == ["HEAD"]
+        second.store.blobs.delete(image.digest)
+        await second.images.resolve_config(name, AMD, "default", ())
+        assert asked == ["HEAD", "GET"]
 
 
 async def test_the_local_image_store(workshop: Workshop, host: str, content: Folder) -> None:

@@ -110,7 +110,7 @@ async def open_workshop(
         root, pool, snapshotter=snapshotter, fetchers=partial(fetcher_of, access)
     )
     try:
-        images = Images(access, store.blobs, store.images)
+        images = Images(access, store.blobs, store.images, store.names)
         shop = Workshop(store, registry, daemon, lend, images, pool)
         yield shop
         await shop.end_builds()

@@ -39,7 +39,8 @@ class ContentServices(Struct, frozen=True):
         """Images by name, here or in registries."""
         from croze.sources.images import Images
 
-        return Images(self.elsewhere.access, self.store.blobs, self.store.images)
+        store = self.store
+        return Images(self.elsewhere.access, store.blobs, store.images, store.names)
 
 
 class Elsewhere:

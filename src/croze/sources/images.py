@@ -28,6 +28,7 @@ from croze.sources.content import (
 from croze.sources.manifests import PulledImage, pull_manifests
 from croze.store.contract import BlobStore
 from croze.store.image_contract import ImageStore
+from croze.store.names import ResolvedNames
 
 Mode = Literal["default", "pull", "local"]
 
@@ -59,13 +60,13 @@ class Images:
     """Resolves images for all builds of a daemon. Knows which digests it got from which repository,
     so that a reference with a digest is answered without asking anyone."""
 
-    def __init__(self, access: Access, blobs: BlobStore, store: ImageStore) -> None:
+    def __init__(
+        self, access: Access, blobs: BlobStore, store: ImageStore, names: ResolvedNames
+    ) -> None:
         self.access = access
         self.blobs = blobs
         self._store = store
-        self._seen: set[tuple[str, str]] = set()
-        self._latest: dict[str, str] = {}
-        """Digests of what references named the last time."""
+        self._names = names
 
     async def resolve_config(
         self, ref: str, platform: Platform | None, mode: str, sessions: Sequence[str]
@@ -123,12 +124,11 @@ class Images:
         root: Descriptor | None,
     ) -> PulledImage:
         provider = self.provider(ref)
-        if root is None and self.blobs.has(self._latest.get(str(ref), "")):
+        if root is None and self._names.latest(ref):
             # It is likely to be the same still, and a registry counts whose manifests it is asked.
             root = await provider.resolve(sessions)
         image = await pull_manifests(provider, self.blobs, platform, sessions, root)
-        self._seen.add((ref.name, image.root.digest))
-        self._latest[str(ref)] = image.root.digest
+        self._names.note(ref, image.root.digest)
         return image
 
     def provider(self, ref: Reference) -> ImageContents:
@@ -138,7 +138,7 @@ class Images:
         """The root of a reference with a digest that this repository is known to have."""
         if not ref.digest or not self.blobs.has(ref.digest):
             return None
-        if (ref.name, ref.digest) in self._seen:
+        if self._names.has(ref):
             return self._describe(ref.digest)
         local = self.local(ref)
         return local if local is not None and local.digest == ref.digest else None

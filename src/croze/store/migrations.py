@@ -58,4 +58,12 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX history_by_age ON history (pinned, completed_us)",
     ),
+    (
+        """
+        CREATE TABLE resolved (
+            name TEXT PRIMARY KEY,
+            digest TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+    ),
 )

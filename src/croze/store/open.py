@@ -19,6 +19,7 @@ from croze.store.disk import Ballast, RootLock, disk_errors
 from croze.store.gc import DiskStat
 from croze.store.images import DiskImageStore
 from croze.store.leases import Leases
+from croze.store.names import ResolvedNames
 from croze.store.native import NativeSnapshotter
 from croze.store.overlay import OverlaySnapshotter, probe
 from croze.store.prune import IsShared, collect_blobs, disk_stat
@@ -40,6 +41,7 @@ class Store(Struct):
     blobs: DiskBlobStore
     refs: DiskRefStore
     images: DiskImageStore
+    names: ResolvedNames
     leases: Leases
     db: Database
     """For other metadata of the daemon (cache keys); tables by `migrations`."""
@@ -108,7 +110,8 @@ async def open_store(
     images = DiskImageStore(db, core.blobs)
     leases = Leases(db, core.blobs)
     refs = DiskRefStore(core, images, leases, shared)
-    return Store(root, core.blobs, refs, images, leases, db, core.snapshots.name, core, lock)
+    names = ResolvedNames(db, core.blobs)
+    return Store(root, core.blobs, refs, images, names, leases, db, core.snapshots.name, core, lock)
 
 
 def _make_room(root: Path, ballast: Ballast) -> None:
