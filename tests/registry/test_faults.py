@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gzip
 import re
 import socket
-import zlib
 from pathlib import Path
 
 import pytest
@@ -109,64 +106,6 @@ async def test_a_transfer_that_stalls_goes_on_where_it_stopped(blob: Descriptor)
         over.set()
         await client.close()
     assert "Range" in server.requests[1].headers
-
-
-async def test_a_token_without_end(client: Registry, blob: Descriptor) -> None:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        if request.path != "/token":
-            challenge = f'Bearer realm="http://{request.host}/token",service="s"'
-            return web.Response(status=401, headers={"WWW-Authenticate": challenge})
-        response = web.StreamResponse()
-        await response.prepare(request)
-        with contextlib.suppress(ConnectionError):
-            while True:
-                await response.write(b" " * 65536)
-        return response
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    async with serve(app) as host:
-        with pytest.raises(CrozeError, match="/token has more than 1048576 bytes"):
-            await pull.fetch_manifest(repository(client, f"{host}/x"), blob)
-
-
-TOKEN = b'{"token": "abc"}'
-ENCODED = {
-    "gzip": (gzip.compress(TOKEN), ""),
-    "deflate": (zlib.compress(TOKEN), ""),
-    "identity": (TOKEN, ""),
-    "br": (TOKEN, "unsupported Content-Encoding algorithm: br"),
-    "x-gzip": (gzip.compress(bytes(64 << 20)), "/token has more than 1048576 bytes"),
-    "zstd": (TOKEN, "failed to decode the body"),
-}
-"""How a token comes, and what is told of it where it can't be had."""
-
-
-@pytest.mark.parametrize("encoding", ENCODED)
-async def test_a_token_that_is_encoded(client: Registry, blob: Descriptor, encoding: str) -> None:
-    """gzip is asked for, as Go's client does; for the rest servers answer themselves."""
-    body, trouble = ENCODED[encoding]
-    accepted: list[str] = []
-
-    async def handle(request: web.Request) -> web.Response:
-        if request.path == "/token":
-            accepted.append(request.headers["Accept-Encoding"])
-            return web.Response(body=body, headers={"Content-Encoding": encoding})
-        if request.headers.get("Authorization") == "Bearer abc":
-            return web.Response(body=BLOB)
-        challenge = f'Bearer realm="http://{request.host}/token",service="s"'
-        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    async with serve(app) as host:
-        asking = pull.fetch_manifest(repository(client, f"{host}/x"), blob)
-        if trouble:
-            with pytest.raises(CrozeError, match=trouble):
-                await asking
-        else:
-            assert await asking == BLOB
-    assert accepted[0] == "gzip"
 
 
 HEADS = {
