@@ -266,6 +266,11 @@ class ExitError(CrozeError):
         self.exit_code = exit_code
 
 
+def noted(error: Exception) -> str:
+    """What an error says, after what was noted of where it came from."""
+    return ": ".join((*getattr(error, "__notes__", ()), str(error)))
+
+
 def os_message(error: OSError) -> str:
     """`open Dockerfile: no such file or directory`, near enough to what Go prints."""
     text = (error.strerror or str(error)).lower() if error.errno else str(error)

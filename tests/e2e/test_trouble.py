@@ -155,3 +155,22 @@ def test_full_disk(sandbox: Sandbox, busybox: Path) -> None:
         if sandbox.daemon is not None:
             sandbox.stop()
         subprocess.run(["umount", sandbox.root], check=True)
+
+
+def test_a_daemon_that_can_not_build_leaves_and_says_why(tmp_path: Path) -> None:
+    """Though it has answered already. Whoever starts it sees that it failed."""
+    sandbox = Sandbox(tmp_path)
+    with sandbox.killing():
+        sandbox.start()
+        assert sandbox.stop() == 0
+        for path in sandbox.root.glob("why.db*"):
+            path.unlink()
+        (sandbox.root / "why.db").mkdir()
+        sandbox.start()
+        assert sandbox.daemon is not None
+        assert sandbox.daemon.wait(PATIENCE_S) == 1
+    told = f"records of past builds, {sandbox.root}/why.db: unable to open database file"
+    assert f" ERROR croze.daemon.opening: can't build: {told}\n" in sandbox.log_text()
+    assert sandbox.log_text().endswith(f"\ncrozed: {told}\n")
+    assert "Traceback" not in sandbox.log_text()
+    assert sandbox.wait_no_leftovers() == []

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from croze.aio.parallel import meanwhile
 from croze.aio.threads import in_thread
 from croze.daemon.engine import Engine
 from croze.daemon.listen import own_socket
 from croze.daemon.opening import WorkshopOpening
 from croze.daemon.sockets import bind_tcp, passed_sockets, tls_context
-from croze.errors import InvalidRequest
+from croze.errors import CrozeError, InvalidRequest
 from croze.rpc.server import Server
 
 log = logging.getLogger(__name__)
@@ -43,16 +44,9 @@ async def docker_api(
         yield
         return
     with _bound(engine) as (sock, context):
-        failed: BaseException | None = None
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(_serve(engine, opening, server, sock, context))
-            try:
-                yield
-            except BaseException as error:  # raised below: not to come out as a group
-                failed = error
-            task.cancel()
-        if failed is not None:
-            raise failed
+        async with meanwhile() as beside:
+            beside.begin(_serve(engine, opening, server, sock, context))
+            yield
 
 
 @contextmanager
@@ -111,6 +105,8 @@ async def _serve(
             with engine.activity.one():  # somebody waits for it
                 await _enter(stack, await opening.workshop(), server, sock, context)
             await asyncio.Event().wait()
+    except CrozeError as error:
+        log.error("Docker's API is no longer served: %s", error)
     except Exception:  # the daemon builds on for its other clients
         log.exception("Docker's API is no longer served")
 

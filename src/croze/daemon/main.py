@@ -15,7 +15,7 @@ from contextlib import suppress
 from croze.daemon.default_paths import default_places, own_state_dir
 from croze.daemon.rootless import SYSCTLS, become_root_of_a_namespace
 from croze.daemon.settings import Settings, TextRequested, help_text, settings
-from croze.errors import CrozeError, PermissionDenied, os_message
+from croze.errors import CrozeError, PermissionDenied, noted, os_message
 from croze.files.redact import redact_text
 from croze.files.standard import open_standard_streams
 from croze.fs.userns import in_user_namespace
@@ -110,7 +110,7 @@ def explain(error: Exception) -> int:
     cause = root_cause(error)
     text = str(cause)
     if isinstance(cause, sqlite3.Error):
-        text = ": ".join((*getattr(cause, "__notes__", ()), text))
+        text = noted(cause)
     elif isinstance(cause, OSError):
         text = os_message(cause)
     elif not isinstance(cause, CrozeError):

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import logging
+import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from croze.daemon.engine import Engine
+from croze.errors import Unavailable, noted
+from croze.rpc.status import as_croze_error
 
 if TYPE_CHECKING:
     from croze.daemon.workshop import Workshop
+
+log = logging.getLogger(__name__)
 
 PAUSE_S: Final = 0.3
 """For how long others go first, unless somebody wants to build: who has waited for the daemon has
@@ -50,9 +57,11 @@ class WorkshopOpening:
     def __init__(self) -> None:
         self._wanted = asyncio.Event()
         self._workshop: asyncio.Future[Workshop] = asyncio.get_running_loop().create_future()
+        self.failure: Exception | None = None
+        """What has prevented it: the daemon can only end."""
 
     async def workshop(self) -> Workshop:
-        """As soon as it is there."""
+        """As soon as it is there. Raises `Unavailable` if it can't be opened."""
         self._wanted.set()
         return await asyncio.shield(self._workshop)
 
@@ -79,8 +88,25 @@ class WorkshopOpening:
 
     # -- the opening itself --
 
-    async def keep(self, engine: Engine) -> None:
-        """Open it, and close it when this is cancelled. Raises what prevents it."""
+    async def keep(self, engine: Engine, on_failure: Callable[[], None]) -> None:
+        """Open it, and close it when this is cancelled. What prevents it is a failure (see `fail`),
+        and `on_failure` is called."""
+        try:
+            await self._keep(engine)
+        except Exception as error:
+            self.fail(error)
+            on_failure()
+
+    def fail(self, error: Exception) -> None:
+        """Log why it can't be opened, and tell all who want to build, now or later."""
+        why = noted(error) if isinstance(error, sqlite3.Error) else as_croze_error(error)
+        log.error("can't build: %s", why)
+        self.failure = error
+        if not self._workshop.done():
+            self._workshop.set_exception(Unavailable(f"this daemon can't build: {why}"))
+            self._workshop.exception()  # it is known, even if nobody asks
+
+    async def _keep(self, engine: Engine) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(PAUSE_S):
                 await self._wanted.wait()

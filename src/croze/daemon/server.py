@@ -48,7 +48,8 @@ ADDRESSES = "crozed.addresses"
 
 
 async def serve(settings: Settings, outside: Outside) -> None:
-    """Run until a signal or, if so set, until idle; then until no build is under way any more."""
+    """Run until a signal or, if so set, until idle; then until no build is under way any more.
+    Raises what prevents it, also from building once it has answered."""
     stop, opening = Shutdown(), WorkshopOpening()
     with stop.on_signals():
         async with (
@@ -70,7 +71,7 @@ async def serve(settings: Settings, outside: Outside) -> None:
                 leaving = group.create_task(leave_when_idle(engine, settings, stop))
                 with announced(settings):
                     engine.pools.start()
-                    keeping = group.create_task(opening.keep(engine))
+                    keeping = group.create_task(opening.keep(engine, stop.ask))
                     await stop.wanted.wait()
                 log.info("stopping server")
                 notify_systemd(b"STOPPING=1")
@@ -80,6 +81,8 @@ async def serve(settings: Settings, outside: Outside) -> None:
                 leaving.cancel()
             keeping.cancel()
     log.info("stopped")
+    if opening.failure is not None:
+        raise opening.failure
 
 
 @asynccontextmanager
