@@ -13,9 +13,9 @@ from croze.api import control_pb2, worker_pb2
 from croze.builders.model import BuilderNode
 from croze.drivers import remote
 from croze.drivers.commands import CommandFailed
-from croze.drivers.reach import Reach
+from croze.drivers.reach import Reach, reaches
 from croze.drivers.remote import RemoteDriver
-from croze.errors import Unavailable
+from croze.errors import InvalidRequest, Unavailable
 from croze.rpc.server import Server
 from tests.e2e.carrier import CARRIER
 from tests.rpc.served import served
@@ -102,3 +102,32 @@ async def test_a_daemon_that_comes_late(
     async with served(server, address):
         await RemoteDriver(FAR).boot()
     assert log.read_text().startswith("x\n-- far buildctl")
+
+
+@pytest.mark.parametrize("named", ["argument", "environment"])
+async def test_an_address_behind_a_command(
+    log: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """It takes no builder to get there."""
+    address, told = log.parent / "daemon.sock", log.parent / "told"
+    program(log.parent, CARRIER.format(python=sys.executable, told=str(told), socket=str(address)))
+    monkeypatch.delenv("CROZE_HOST", raising=False)
+    if named == "environment":
+        monkeypatch.setenv("BUILDKIT_HOST", "ssh://me@far:2222/x.sock")
+    server = Server()
+    server.add_methods("moby.buildkit.v1.Control", {"Info": INFO})
+    async with served(server, address):
+        (reach,) = reaches("" if named == "environment" else "ssh://me@far:2222/x.sock")
+        async with reach.dial() as client:
+            assert (await client.info()).version == "v1"
+            assert not await client.beside_us()
+    assert told.read_text() == ("-l me -p 2222 -- far buildctl --addr unix:///x.sock dial-stdio\n")
+
+
+async def test_an_address_behind_a_command_that_fails(log: Path) -> None:
+    (reach,) = reaches("ssh://far")
+    with pytest.raises(CommandFailed, match="stderr=no such host"):
+        async with reach.dial() as client:
+            await client.workers()
+    with pytest.raises(InvalidRequest, match="plain-text password is not supported"):
+        reaches("ssh://me:secret@far")

@@ -234,6 +234,10 @@ def test_a_connection_goes_to_the_node_of_the_platform(pair: Pair, tmp_path: Pat
     link.symlink_to(CROZE)
     env = {**pair.amd.env, "PATH": f"{tmp_path}:{pair.amd.env['PATH']}"}
 
+    def builds(node: Sandbox) -> set[str]:
+        history = [str(link), "--addr", node.address, "debug", "histories"]
+        return {line.split()[1] for line in execute(history, env).stdout.splitlines()}
+
     def worker(address: str, platform: str = "") -> str:
         command = [str(link), "--addr", address, "debug", "workers", "--format", "{{json .}}"]
         told = execute(command, {**env, "WANTED": platform}).stdout
@@ -242,6 +246,13 @@ def test_a_connection_goes_to_the_node_of_the_platform(pair: Pair, tmp_path: Pat
 
     assert worker("ssh://far", "linux/amd64") == worker(pair.amd.address)
     assert worker("ssh://far", "linux/arm64") == worker(pair.arm.address)
+    context = pair.amd.context("far", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /far\n"})
+    far = {**env, "WANTED": "linux/arm64", "BUILDKIT_HOST": "ssh://far"}
+    out = tmp_path / "out"
+    before = builds(pair.arm)
+    execute([CROZE, "build", "--output", out, context], far)
+    assert (out / "far").read_text().startswith("FROM scratch")
+    assert len(builds(pair.arm) - before) == 1
 
 
 def test_the_disks_of_all_nodes(pair: Pair, context: Path) -> None:

@@ -63,7 +63,7 @@ def test_signals_reach_the_build(
     assert client.returncode == 130
 
 
-@pytest.mark.parametrize("named", ["environment", "builder", "context"])
+@pytest.mark.parametrize("named", ["environment", "daemon", "builder", "context"])
 def test_ssh_asks_at_the_terminal(
     sandbox: Sandbox, warm: subprocess.Popen[bytes], named: str
 ) -> None:
@@ -75,6 +75,8 @@ def test_ssh_asks_at_the_terminal(
     if named == "environment":
         env["DOCKER_HOST"] = "ssh://nowhere"
         words.append("--builder=default")
+    elif named == "daemon":
+        env["BUILDKIT_HOST"] = "ssh://nowhere"
     elif named == "builder":
         create = [*words[:1], "create", "--name=far", "--driver=remote", "--use", "ssh://nowhere"]
         execute(create, sandbox.env)

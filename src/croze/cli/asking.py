@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from croze.builders.contexts import Contexts
+from croze.drivers.local import address_from_environment
 from croze.errors import CrozeError
 from croze.files.docker_config import buildx_dir, config_dir
 from croze.files.settings import read_settings
@@ -24,10 +25,11 @@ def has_terminal(pid: str) -> bool:
 
 
 def may_ask(argv: Sequence[str]) -> bool:
-    """Whether a daemon that this command may dial is behind ssh: one that its words name, one of
-    any builder, or the engine of a Docker context in use (or of `DOCKER_HOST`)."""
+    """Whether a daemon that this command may dial is behind ssh: one that its words or the
+    environment name, one of any builder, or the engine of a Docker context in use (or of
+    `DOCKER_HOST`)."""
     try:
-        texts = [*argv, *_builders()]
+        texts = [*argv, address_from_environment() or "", *_builders()]
         return any(SSH in text for text in (*texts, *_hosts(texts)))
     except (OSError, CrozeError):
         return False  # the command itself tells what is wrong

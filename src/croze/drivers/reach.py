@@ -73,14 +73,25 @@ def reaches(
     """
     from croze.client.connect import connect
     from croze.drivers import local
+    from croze.drivers.commands import command_for
 
     named = name or local.address_from_environment() or ""
     if is_address(named):
         address = checked_address(named)
+        if not address.startswith(("unix", "tcp:")) and command_for(address) is not None:
+            return [Reach(_remote(address).dial)]
         return [Reach(lambda: connect(address))]
     if not named and not os.path.exists(buildx_dir() / "current"):
         return [Reach(lambda: _own(debug=debug), own=True)]
     return _of_builder(named, boot, key, debug=debug)
+
+
+def _remote(address: str) -> Driver:
+    """A daemon behind a command that carries its connection."""
+    from croze.builders.model import BuilderNode
+    from croze.drivers.remote import RemoteDriver
+
+    return RemoteDriver(BuilderNode(name=address, endpoint=address))
 
 
 @asynccontextmanager
