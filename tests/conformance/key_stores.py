@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from croze.cachekeys.contract import KeyLink, KeyStore, StoredResult
+import pytest
+
+from croze.cachekeys.contract import FEW, KeyLink, KeyStore, StoredResult
 
 T0 = datetime(2024, 5, 1, 12, 30, 15, 123456, tzinfo=UTC)
 LINK = KeyLink(0, 0, "sha256:op", "sel")
@@ -30,6 +32,18 @@ class KeyStoreSuite:
         assert keys.exists("a")
         assert keys.exists("t1")
         assert not keys.exists("b")
+
+    @pytest.mark.parametrize("source", ["a", "random:a"])
+    def test_many_targets_are_not_listed(self, keys: KeyStore, source: str) -> None:
+        for number in range(FEW):
+            keys.add_link(source, LINK, f"t{number}")
+        assert len(keys.few_targets(source, LINK) or ()) == FEW
+        keys.add_link(source, LINK, "one more")
+        assert keys.few_targets(source, LINK) is None
+        assert len(keys.targets(source, LINK)) == FEW + 1
+        assert keys.leads(source, LINK, "one more")
+        assert not keys.leads(source, LINK, "another")
+        assert keys.few_targets("b", LINK) == ()
 
     def test_all_that_is_known(self, keys: KeyStore) -> None:
         keys.add_link("a", LINK, "t")

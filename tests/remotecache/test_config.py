@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 import pytest
 
 from croze.errors import InvalidRequest
 from croze.remotecache import config as configs
+from croze.remotecache.chains import Chains, PendingRecord, ResultLayers
 from croze.remotecache.config import CacheConfig, CacheLayer, ConfigRecord, LayerResult
+from tests.support.work import calls_of
 
 
 @pytest.mark.parametrize(
@@ -77,3 +82,52 @@ def test_nanoseconds_are_kept() -> None:
     assert configs.ns_of("1970-01-01T00:00:01.000000002Z") == 1_000_000_002
     assert configs.ns_of("2026-11-23T20:31:10.5Z") % 10**9 == 500_000_000
     assert configs.ns_of(configs.NO_TIME) == 0
+
+
+def deep(depth: int) -> CacheConfig:
+    """Each record stands on the one before, as its layer does."""
+    layers = tuple(CacheLayer(f"b{n}", n - 1) for n in range(depth))
+    inputs = [(), *(((configs.CacheInput(link=n),),) for n in range(depth - 1))]
+    records = (
+        ConfigRecord(digest=f"r{n}", layers=(LayerResult(n),), inputs=inputs[n])
+        for n in range(depth)
+    )
+    return CacheConfig(layers, tuple(records))
+
+
+def added_twice(depth: int) -> CacheConfig:
+    """As by two results that rest on the same steps."""
+    chains = Chains()
+    for _ in range(2):
+        below: list[PendingRecord] = []
+        for number in range(depth):
+            result = ResultLayers((f"b{number}",), datetime(2026, 1, 1, tzinfo=UTC))
+            inputs = [[(below[-1], "")]] if below else []
+            below.append(chains.add(f"r{number}", inputs, result))
+    return chains.config()
+
+
+def with_one_input_in_common(count: int) -> CacheConfig:
+    """As stages that copy another file each onto the same base."""
+    chains = Chains()
+    base = chains.add("base", [], None)
+    for number in range(count):
+        chains.add("copy", [[(base, "")], [(chains.add(f"c{number}", [], None), "")]], None)
+    return chains.config()
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda size: configs.parse(configs.marshal(deep(size))),
+        lambda size: configs.without(deep(size), {f"b{size // 2}"}),
+        added_twice,
+        with_one_input_in_common,
+    ],
+    ids=["parse", "without", "twice", "in common"],
+)
+def test_twice_as_many_records_are_twice_the_work(work: Callable[[int], CacheConfig]) -> None:
+    """In calls of functions, and in items of sets and lists that are looked at one by one."""
+    work(10)
+    few, many = calls_of(lambda: work(300)), calls_of(lambda: work(1200))
+    assert many < few * 4 * 1.1

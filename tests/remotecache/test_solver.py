@@ -15,6 +15,8 @@ from croze.solver.chain import Chain
 from croze.solver.contract import Edge, OpContext, Result, Vertex
 from croze.solver.solver import Solver
 from tests.solver.arithmetic import Number, Spec, World, sha, vertex
+from tests.solver.shapes import crowd
+from tests.support.work import calls_of
 
 IMAGE = (sha("manifest"), sha("layers"))
 COPY = Spec(add=100, content_inputs=frozenset({1}), selectors={1: sha("path")})
@@ -226,3 +228,21 @@ def test_records_that_say_the_same_become_one() -> None:
     assert [r.digest for r in config.records] == ["sha256:a", "sha256:b", "sha256:top"]
     assert [each.link for each in config.records[2].inputs[0]] == [0, 1]
     assert [layer.blob for layer in config.layers] == ["x"], "the newest result"
+
+
+def test_steps_on_one_base_cost_what_they_are() -> None:
+    """One key of the import leads to all of them, and each asks what it leads to; then they become
+    the daemon's own. In calls of functions."""
+
+    async def run(size: int, source: CacheSource, world: World) -> None:
+        async with world.solver() as solver:
+            await build(solver, crowd(size), source)
+        assert world.ran == []
+
+    def calls(size: int) -> int:
+        config = asyncio.run(exported(crowd(size)), debug=False)
+        source, _ = imported(world := World(validate=False), config)
+        return calls_of(lambda: asyncio.run(run(size, source, world), debug=False))
+
+    calls(100)
+    assert calls(1200) < calls(300) * 4 * 1.1

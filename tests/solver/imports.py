@@ -30,6 +30,13 @@ class _Keys:
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
         return [self._here(key) for key in self._keys.targets(self._there(source_key), link)]
 
+    def few_targets(self, source_key: str, link: KeyLink) -> Sequence[str] | None:
+        few = self._keys.few_targets(self._there(source_key), link)
+        return None if few is None else [self._here(key) for key in few]
+
+    def leads(self, source_key: str, link: KeyLink, target_key: str) -> bool:
+        return self._keys.leads(self._there(source_key), link, self._there(target_key))
+
     def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
         return [
             (

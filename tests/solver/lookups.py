@@ -9,7 +9,7 @@ from croze.cachekeys.memory import MemoryKeys
 from croze.solver import saving
 from croze.solver.caches import Caches, CacheSource
 from croze.solver.events import ContentLeads, Found, Leads, Rooted
-from croze.solver.matching import links_of, targets_of
+from croze.solver.matching import links_of, look_up
 from croze.solver.state import EdgeState
 from tests.solver.arithmetic import Results
 
@@ -25,13 +25,14 @@ class Lookups:
 
     def look(self, input: int, keys: Sequence[str]) -> Leads:
         links = links_of(self.state.op.maps, input, self.state.index)
-        return Leads(input, targets_of(self.caches, keys, links))
+        return Leads(input, *look_up(self.caches, [(k, each) for each in links for k in keys]))
 
     def look_by_content(self, input: int, key: str) -> ContentLeads:
         maps, output = self.state.op.maps, self.state.index
         plain = links_of(maps, input, output, selector="")
-        found = [targets_of(self.caches, [key], [link]) for link in plain]
-        return ContentLeads(input, tuple(zip(links_of(maps, input, output), found, strict=True)))
+        found = [look_up(self.caches, [(key, link)]) for link in plain]
+        by_link = zip(links_of(maps, input, output), found, strict=True)
+        return ContentLeads(input, tuple((link, *led) for link, led in by_link))
 
     def look_for_roots(self, keys: Sequence[str]) -> Rooted:
         return Rooted([key for key in keys if self.keys.exists(key)])

@@ -32,7 +32,7 @@ class Simulation:
     def __init__(self, plan: Sequence[Node], die: Random) -> None:
         self.plan = plan
         self.die = die
-        self.keys = MemoryKeys()
+        self.keys = MemoryKeys(few=1)  # two are a crowd
         self.results = Results()
         self.broken: list[str] = []
         self.vertices: dict[int, SimVertex] = {}

@@ -108,7 +108,7 @@ def play(
                 answers.append(Leads(effect.input, targets))
             elif isinstance(effect, LookByContent):
                 link = KeyLink(effect.input, 0, "sha256:op")
-                answers.append(ContentLeads(effect.input, [(link, leads.get("content", ()))]))
+                answers.append(ContentLeads(effect.input, [(link, leads.get("content", ()), ())]))
             elif isinstance(effect, LookForRoots):
                 answers.append(Rooted(list(leads.get("roots", ()))))
             elif isinstance(effect, Seek):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from croze.solver.contract import Vertex
-from tests.solver.arithmetic import Spec, vertex
+from tests.solver.arithmetic import Spec, sha, vertex
 
 _WIDTH: Final = 50
 _COPY: Final = Spec(add=1, content_inputs=frozenset({1}))
@@ -38,8 +38,18 @@ def lattice(size: int) -> Vertex:
     return vertex("top", *row)
 
 
+def crowd(size: int) -> Vertex:
+    """Each does the same to a base that they have in common and to something of its own, as stages
+    that copy a file each: one key leads to all of them."""
+    base = vertex("base", spec=Spec(add=1))
+    spec = Spec(add=1, maps=(sha("copy"),))
+    own = (vertex(f"own{number}", spec=Spec(add=number)) for number in range(size // 2))
+    return vertex("top", *(vertex(f"c{n}", base, each, spec=spec) for n, each in enumerate(own)))
+
+
 SHAPES: Final[Mapping[str, Callable[[int], Vertex]]] = {
     "chain": chain,
     "fan": fan,
     "lattice": lattice,
+    "crowd": crowd,
 }

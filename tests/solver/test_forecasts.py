@@ -7,6 +7,8 @@ from random import Random
 
 import pytest
 
+from croze.cachekeys.contract import FEW
+from croze.cachekeys.memory import MemoryKeys
 from croze.solver.caches import CacheSource
 from croze.solver.observe import Outcome
 from croze.solver.probe import ExpectedVertex
@@ -35,7 +37,8 @@ def test_what_is_forecast_happens() -> None:
     """After builds, given up and failed ones among them, with results lost, and an import."""
 
     async def check(die: Random) -> None:
-        steps, world = any_steps(die, failing=die.random() < 0.3), World()
+        steps = any_steps(die, failing=die.random() < 0.3)
+        world = World(MemoryKeys(few=die.choice([0, 1, FEW])))
         source = imported(await elsewhere(die, steps), world)
         async with world.solver() as solver:
             await build_all(solver, steps, make(steps), any_wishes(die), [source])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 
 from croze.api import ops_pb2
+from croze.fs.content.changed import Changes, FileChange
+from croze.fs.content.checksum import Query
 from croze.why.record import RecordedBuild, RecordedStep, StepInput, place_of
 
 _NUMBERS = count()
@@ -52,3 +55,24 @@ def build(*steps: RecordedStep, ref: str = "now", args: tuple[str, ...] = ()) ->
 
 def context(content: str, files: str) -> StepInput:
     return StepInput(0, content=content, files=files)
+
+
+ONE = Changes((FileChange("a", "changed"),), 1, 5)
+
+
+def compare(old: str, new: str, queries: Sequence[Query]) -> Changes | None:
+    return ONE if old != "gone" else None
+
+
+def run(*env: str, args: str = "make", **mount: str) -> ops_pb2.Op:
+    op = ops_pb2.Op()
+    op.exec.meta.args.extend(["/bin/sh", "-c", args])
+    op.exec.meta.env.extend(env)
+    if mount:
+        op.exec.mounts.add(dest=mount["dest"], mountType=ops_pb2.CACHE)
+        op.exec.mounts[0].cacheOpt.ID = mount["id"]
+    return op
+
+
+def nothing_gone(results: Sequence[str], at_us: int) -> bool:
+    return False

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from croze.api import ops_pb2
-from croze.fs.content.changed import Changes, FileChange
 from croze.fs.content.checksum import Query
 from croze.why import text
 from croze.why.explainer import explain
 from croze.why.reasons import Reason
 from croze.why.record import RecordedBuild, RecordedStep, StepInput, place_of
-from tests.why.recorded import build, context, step
-
-ONE = Changes((FileChange("a", "changed"),), 1, 5)
-
-
-def compare(old: str, new: str, queries: Sequence[Query]) -> Changes | None:
-    return ONE if old != "gone" else None
-
-
-def run(*env: str, args: str = "make", **mount: str) -> ops_pb2.Op:
-    op = ops_pb2.Op()
-    op.exec.meta.args.extend(["/bin/sh", "-c", args])
-    op.exec.meta.env.extend(env)
-    if mount:
-        op.exec.mounts.add(dest=mount["dest"], mountType=ops_pb2.CACHE)
-        op.exec.mounts[0].cacheOpt.ID = mount["id"]
-    return op
+from tests.why.recorded import ONE, build, compare, context, nothing_gone, run, step
 
 
 def source(identifier: str) -> ops_pb2.Op:
@@ -41,10 +22,6 @@ def source(identifier: str) -> ops_pb2.Op:
 def why(now: RecordedBuild, *earlier: RecordedBuild) -> tuple[Reason, ...]:
     """Of the last step."""
     return explain(now.steps[-1], now, earlier, compare, nothing_gone).reasons
-
-
-def nothing_gone(results: Sequence[str], at_us: int) -> bool:
-    return False
 
 
 def test_nothing_on_record() -> None:

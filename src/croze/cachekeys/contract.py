@@ -12,9 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
+
+FEW: Final = 64
+"""Keys that one key leads to by one link, which are listed. Where there are more, thousands of
+steps may begin with that link, and each would list them all."""
 
 
 class StoredResult(Struct, frozen=True):
@@ -47,6 +51,12 @@ class KeyLookup(Protocol):
 
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
         """The keys that `link` leads to from `source_key`; empty if there are none."""
+
+    def few_targets(self, source_key: str, link: KeyLink) -> Sequence[str] | None:
+        """The keys that `targets` gives, or None if they are more than `FEW`."""
+
+    def leads(self, source_key: str, link: KeyLink, target_key: str) -> bool:
+        """Whether `targets` gives it; as quick for one of a million."""
 
     def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
         """(source key, link) pairs by which `target_key` is reached. An imported cache only knows

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from croze.cachekeys.contract import KeyLink, StoredResult
+from croze.cachekeys.contract import FEW, KeyLink, StoredResult
 
 
 class MemoryKeys:
     """See `contract.KeyStore`."""
 
-    def __init__(self) -> None:
+    def __init__(self, few: int = FEW) -> None:
+        self._few = few
         self._links: dict[str, dict[KeyLink, dict[str, None]]] = {}
         self._into: dict[str, dict[tuple[str, KeyLink], None]] = {}
         self._results: dict[str, dict[str, StoredResult]] = {}
@@ -25,6 +26,13 @@ class MemoryKeys:
 
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
         return tuple(self._links.get(source_key, {}).get(link, ()))
+
+    def few_targets(self, source_key: str, link: KeyLink) -> Sequence[str] | None:
+        targets = self._links.get(source_key, {}).get(link, {})
+        return tuple(targets) if len(targets) <= self._few else None
+
+    def leads(self, source_key: str, link: KeyLink, target_key: str) -> bool:
+        return target_key in self._links.get(source_key, {}).get(link, {})
 
     def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
         return tuple(self._into.get(target_key, ()))

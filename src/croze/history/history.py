@@ -18,6 +18,7 @@ from msgspec import Struct
 from croze.api import control_pb2
 from croze.errors import CrozeError
 from croze.history import filters, logs
+from croze.history.collecting import Collector
 from croze.history.records import Records, descriptors
 from croze.store.open import Store
 
@@ -59,6 +60,7 @@ class BuildHistory:
         self._lull = asyncio.Event()
         """Builds that are over may be written down."""
         self._timer: asyncio.TimerHandle | None = None
+        self._collector = Collector(store.collect_blobs)
         self._waiting_since_s = 0.0
         self._tasks = asyncio.TaskGroup()
 
@@ -71,6 +73,7 @@ class BuildHistory:
         for finalizer in self._finalizers.values():
             finalizer.wanted.set()
         await self._tasks.__aexit__(None, None, None)
+        self._collector.close()
 
     # Builds
 
@@ -200,7 +203,7 @@ class BuildHistory:
             self._doomed.add(ref)
         else:
             self._delete(ref)
-            self.store.collect_blobs()
+            self._collector.want()
 
     def _delete(self, ref: str) -> None:
         self._doomed.discard(ref)

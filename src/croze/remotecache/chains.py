@@ -61,14 +61,17 @@ class Chains:
             self._items.append(item)
             if not inputs:
                 self._roots[digest] = item
-            below: set[PendingRecord] = set()
-        else:
-            below = _all_below(item)
-        for index, links in enumerate(inputs):
-            for source, selector in links:
-                if source not in below:
-                    item.inputs[index][source, selector] = None
-                    source.children.setdefault((selector, index, digest), {})[item] = None
+        new_links = [
+            (index, source, selector)
+            for index, links in enumerate(inputs)
+            for source, selector in links
+            if (source, selector) not in item.inputs[index]
+        ]
+        below = _all_below(item) if new_links and item.children else {item}
+        for index, source, selector in new_links:
+            if source not in below:
+                item.inputs[index][source, selector] = None
+                source.children.setdefault((selector, index, digest), {})[item] = None
         if result is not None and (
             item.result is None or item.result.created_at < result.created_at
         ):
@@ -80,13 +83,14 @@ class Chains:
     ) -> PendingRecord | None:
         if not inputs:
             return self._roots.get(digest)
-        common: dict[PendingRecord, None] | None = None
-        for index, links in enumerate(inputs):
-            reached: dict[PendingRecord, None] = {}
-            for source, selector in links:
-                reached.update(source.children.get((selector, index, digest), {}))
-            common = reached if common is None else {i: None for i in common if i in reached}
-        return next(iter(common), None) if common else None
+        reached = [
+            [source.children.get((selector, index, digest), {}) for source, selector in links]
+            for index, links in enumerate(inputs)
+        ]
+        # Thousands may have one input in common, and nothing else.
+        fewest = min(reached, key=lambda children: sum(map(len, children)))
+        candidates = (item for children in fewest for item in children)
+        return next((item for item in candidates if _is_reached(item, reached)), None)
 
     def config(self) -> CacheConfig:
         """The config of all that was added, in normal form. The newest result of each record is
@@ -130,6 +134,13 @@ def _results(layers: Layers, result: ResultLayers | None) -> tuple[LayerResult, 
     if result is None or not result.blobs:
         return ()
     return (LayerResult(layers.add(result.blobs), configs.format_time(result.created_at)),)
+
+
+def _is_reached(
+    item: PendingRecord, reached: Sequence[Sequence[dict[PendingRecord, None]]]
+) -> bool:
+    """Whether every input leads to it."""
+    return all(any(item in children for children in by_source) for by_source in reached)
 
 
 def _all_below(top: PendingRecord) -> set[PendingRecord]:

@@ -8,7 +8,7 @@ lists of the same config. Bytes are as BuildKit writes them: equal caches have e
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -114,13 +114,13 @@ def _decoded(data: bytes, type: type[_T]) -> _T:
 
 def without(config: CacheConfig, blobs: Collection[str]) -> CacheConfig:
     """The config but for results that need one of `blobs`, in normal form."""
-    gone = {i for i, layer in enumerate(config.layers) if layer.blob in blobs}
+    there = PresentLayers(config, {e.blob for e in config.layers}.difference(blobs))
     records = []
     for record in config.records:
-        layers = tuple(r for r in record.layers if gone.isdisjoint(config.chain(r.layer)))
-        chains = tuple(r for r in record.chains if gone.isdisjoint(r.layers or ()))
+        layers = tuple(each for each in record.layers if there.has(each))
+        chains = tuple(each for each in record.chains if there.has(each) or not each.layers)
         records.append(msgspec.structs.replace(record, layers=layers, chains=chains))
-    used = {i for r in records for each in r.layers for i in config.chain(each.layer)}
+    used = _with_parents(config, (each.layer for r in records for each in r.layers))
     used |= {i for r in records for each in r.chains for i in each.layers or ()}
     places = {old: new for new, old in enumerate(sorted(used))} | {NO_PARENT: NO_PARENT}
     layers_in_order = (config.layers[old] for old in sorted(used))
@@ -128,6 +128,39 @@ def without(config: CacheConfig, blobs: Collection[str]) -> CacheConfig:
         CacheLayer(e.blob, places.get(e.parent, NO_PARENT)) for e in layers_in_order
     )
     return normalized(CacheConfig(layers_left, tuple(_relayered(r, places) for r in records)))
+
+
+def _with_parents(config: CacheConfig, layers: Iterable[int]) -> set[int]:
+    """The layers with all that they lie on, looking at each once."""
+    places = {NO_PARENT}
+    for layer in layers:
+        while layer not in places:
+            places.add(layer)
+            layer = config.layers[layer].parent
+    return places - {NO_PARENT}
+
+
+class PresentLayers:
+    """Which results have all their blobs among `blobs`."""
+
+    def __init__(self, config: CacheConfig, blobs: Collection[str]) -> None:
+        self._alone = {i for i, layer in enumerate(config.layers) if layer.blob in blobs}
+        self._whole: set[int] = set()
+        """Layers whose parents are there, too."""
+        above: dict[int, list[int]] = {}
+        for place in self._alone:
+            above.setdefault(config.layers[place].parent, []).append(place)
+        stack = above.get(NO_PARENT, [])
+        while stack:
+            place = stack.pop()
+            self._whole.add(place)
+            stack += above.get(place, ())
+
+    def has(self, result: LayerResult | ChainResult) -> bool:
+        """Not one that has no layers."""
+        if isinstance(result, LayerResult):
+            return result.layer in self._whole
+        return bool(result.layers) and self._alone.issuperset(result.layers or ())
 
 
 def marshal(config: CacheConfig) -> bytes:

@@ -6,14 +6,14 @@ from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
-from croze.cachekeys.contract import KeyLink, StoredResult
+from croze.cachekeys.contract import FEW, KeyLink, StoredResult
 from croze.cachekeys.names import IMPORTED, record_digest
 from croze.remotecache.config import (
-    NO_PARENT,
     CacheConfig,
     ChainResult,
     ConfigRecord,
     LayerResult,
+    PresentLayers,
     time_of,
 )
 
@@ -43,7 +43,7 @@ class ImportedKeys:
         self._into: dict[str, list[tuple[str, KeyLink]]] = {}
         self._results: dict[str, list[StoredResult]] = {}
         self.found: dict[str, ImportedResult] = {}
-        there = _There(config, blobs)
+        there = PresentLayers(config, blobs)
         for place, record in enumerate(config.records):
             self._add_links(self._ids[place], record)
             self._add_results(config, f"{IMPORTED}{name}:{place}", self._ids[place], record, there)
@@ -55,10 +55,16 @@ class ImportedKeys:
 
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
         """See `KeyLookup`."""
-        if source_key not in self._known:
-            return ()
-        digest = record_digest(link.digest, link.output_index)
-        return tuple(self._targets.get((source_key, link.input_index, digest, link.selector), ()))
+        return tuple(self._led_to(source_key, link))
+
+    def few_targets(self, source_key: str, link: KeyLink) -> Sequence[str] | None:
+        """See `KeyLookup`."""
+        targets = self._led_to(source_key, link)
+        return tuple(targets) if len(targets) <= FEW else None
+
+    def leads(self, source_key: str, link: KeyLink, target_key: str) -> bool:
+        """See `KeyLookup`."""
+        return target_key in self._led_to(source_key, link)
 
     def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
         """See `KeyLookup`."""
@@ -67,6 +73,12 @@ class ImportedKeys:
     def results(self, key_id: str) -> Sequence[StoredResult]:
         """See `KeyLookup`. Newest first."""
         return self._results.get(key_id, ())
+
+    def _led_to(self, source_key: str, link: KeyLink) -> Collection[str]:
+        if source_key not in self._known:
+            return ()
+        digest = record_digest(link.digest, link.output_index)
+        return self._targets.get((source_key, link.input_index, digest, link.selector), ())
 
     def _add_links(self, target: str, record: ConfigRecord) -> None:
         for index, links in enumerate(record.inputs):
@@ -82,7 +94,7 @@ class ImportedKeys:
         name: str,
         key: str,
         record: ConfigRecord,
-        there: _There,
+        there: PresentLayers,
     ) -> None:
         claims: list[LayerResult | ChainResult] = [*record.layers, *record.chains]
         for number, claim in enumerate(claims):
@@ -93,28 +105,6 @@ class ImportedKeys:
             self._results.setdefault(key, []).append(stored)
         if key in self._results:
             self._results[key].sort(key=lambda r: (r.created_at, r.id), reverse=True)
-
-
-class _There:
-    """Which results have all their blobs among `blobs`."""
-
-    def __init__(self, config: CacheConfig, blobs: Collection[str]) -> None:
-        self._alone = {i for i, layer in enumerate(config.layers) if layer.blob in blobs}
-        self._whole: set[int] = set()
-        """Layers whose parents are there, too."""
-        above: dict[int, list[int]] = {}
-        for place in self._alone:
-            above.setdefault(config.layers[place].parent, []).append(place)
-        stack = above.get(NO_PARENT, [])
-        while stack:
-            place = stack.pop()
-            self._whole.add(place)
-            stack += above.get(place, ())
-
-    def has(self, claim: LayerResult | ChainResult) -> bool:
-        if isinstance(claim, LayerResult):
-            return claim.layer in self._whole
-        return bool(claim.layers) and self._alone.issuperset(claim.layers or ())
 
 
 def _id(name: str, place: int, record: ConfigRecord) -> str:

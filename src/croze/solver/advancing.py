@@ -134,7 +134,7 @@ def count(edge: EdgeState, item: InputState) -> None:
     flags = flags_of(
         item.keying,
         item.source.level,
-        matched=bool(item.matches),
+        matched=bool(item.matches or item.crowds),
         content_known=item.content_known,
     )
     if flags is not item.flags:

@@ -54,7 +54,7 @@ def _ask_for_more(edge: EdgeState, item: InputState, mode: Mode, effects: list[E
     if mode is RUN:
         ask(item, RESULT, effects)
         _ask_content(edge, item, effects)
-    elif mode is OPEN or not item.matches:
+    elif mode is OPEN or not (item.matches or item.crowds):
         if item.source.level < ALL_KEYS:
             ask(item, ALL_KEYS, effects)
         elif item.keying.content is not None:

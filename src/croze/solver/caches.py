@@ -71,6 +71,20 @@ class Caches:
         targets = (t for keys in self._keys for t in keys.targets(source_key, link))
         return tuple(dict.fromkeys(targets))
 
+    def few_targets(self, source_key: str, link: KeyLink) -> Sequence[str] | None:
+        if len(self._keys) == 1:
+            return self._keys[0].few_targets(source_key, link)
+        targets: dict[str, None] = {}
+        for keys in self._keys:
+            few = keys.few_targets(source_key, link)
+            if few is None:
+                return None
+            targets.update(dict.fromkeys(few))
+        return tuple(targets)
+
+    def leads(self, source_key: str, link: KeyLink, target_key: str) -> bool:
+        return any(keys.leads(source_key, link, target_key) for keys in self._keys)
+
     def results(self, key: str) -> Iterator[ResultRecord]:
         """What the caches claim to have, whether it is there or not."""
         for number, source in enumerate(self.sources):

@@ -31,7 +31,7 @@ from croze.solver.events import (
 )
 from croze.solver.inputs import InputState, Signature
 from croze.solver.levels import NOTHING, RESULT, Level, WantedLevels
-from croze.solver.matching import targets_of
+from croze.solver.matching import look_up
 from croze.solver.state import EdgeState, Equals
 from croze.solver.step import step
 from croze.solver.views import EdgeView, GraphMember, VertexView, Wanter
@@ -192,14 +192,17 @@ class ActiveEdge:
 
     def look(self, input: int, keys: Sequence[str]) -> Leads:
         links = self.state.inputs[input].links
-        return Leads(input, targets_of(self.vertex.caches, keys, links))
+        ways = [(key, link) for link in links for key in keys]
+        return Leads(input, *look_up(self.vertex.caches, ways))
 
     def look_by_content(self, input: int, key: str) -> ContentLeads:
         caches, links = self.vertex.caches, self.state.inputs[input].links
         # What leads from content has no selector.
         plain = [KeyLink(input, each.output_index, each.digest) for each in links]
-        targets = [caches.targets(key, each) for each in plain]
-        return ContentLeads(input, tuple(zip(links, targets, strict=True)))
+        answers = [look_up(caches, [(key, each)]) for each in plain]
+        return ContentLeads(
+            input, tuple((link, *led) for link, led in zip(links, answers, strict=True))
+        )
 
     def look_for_roots(self, keys: Sequence[str]) -> Rooted:
         return Rooted([key for key in keys if self.vertex.caches.exists(key)])

@@ -11,6 +11,7 @@ from croze.errors import CrozeError
 from croze.solver.caches import ResultRecord
 from croze.solver.contract import Result
 from croze.solver.levels import Level
+from croze.solver.matching import Crowd
 from croze.solver.state import Equals
 
 
@@ -40,6 +41,7 @@ class Leads(NamedTuple):
 
     input: int
     targets: Sequence[str]
+    crowds: Sequence[Crowd] = ()
 
 
 class ContentLeads(NamedTuple):
@@ -47,7 +49,7 @@ class ContentLeads(NamedTuple):
     through the same map."""
 
     input: int
-    targets: Sequence[tuple[KeyLink, Sequence[str]]]
+    targets: Sequence[tuple[KeyLink, Sequence[str], Sequence[Crowd]]]
 
 
 class Rooted(NamedTuple):

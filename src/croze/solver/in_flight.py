@@ -35,21 +35,18 @@ class InFlight(Generic[V]):
 
     def find(self, identity: Signature) -> Iterator[V]:
         """Executions that do the same, oldest first."""
-        first = self._at(identity[0]) if identity else None
-        if not first:
+        inputs = [self._at(steps) for steps in identity]
+        if not inputs:
             return
-        others = [self._at(steps) for steps in identity[1:]]
-        for vertex in first:
-            if all(vertex in other for other in others):
+        # Thousands may have one input in common, and nothing else.
+        fewest = min(inputs, key=lambda at_steps: sum(map(len, at_steps)))
+        for vertex in {vertex: None for at_step in fewest for vertex in at_step}:
+            if all(any(vertex in at_step for at_step in at_steps) for at_steps in inputs):
                 yield vertex
 
-    def _at(self, steps: frozenset[Step]) -> dict[V, None]:
-        vertices: dict[V, None] = {}
-        for step in steps:
-            at_step = self._by_step.get(step)
-            if at_step is not None:
-                vertices.update(at_step)
-        return vertices
+    def _at(self, steps: frozenset[Step]) -> list[dict[V, None]]:
+        at_steps = (self._by_step.get(step) for step in steps)
+        return [at_step for at_step in at_steps if at_step is not None]
 
     def __len__(self) -> int:
         return len(self._by_step)

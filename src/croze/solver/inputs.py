@@ -10,7 +10,7 @@ from croze.cachekeys.names import is_imported
 from croze.errors import CrozeError
 from croze.solver.contract import CacheMap, InputKeying, Result
 from croze.solver.levels import NO_FLAGS, NOTHING, InputFlags, Level
-from croze.solver.matching import WHOLE, links_of
+from croze.solver.matching import WHOLE, Crowd, Way, links_of
 
 Step = tuple[KeyLink, str]
 """A link, as for output 0, and the key of the input that it starts from; input -1 for the op
@@ -57,6 +57,7 @@ class InputState:
         "content_asked",
         "content_key",
         "content_known",
+        "crowds",
         "flags",
         "index",
         "keying",
@@ -78,7 +79,9 @@ class InputState:
         """There is something to look at."""
         self.keys_seen = 0
         self.matches: set[str] = set()
-        """Keys of the consumer, in any cache, that it leads to."""
+        """Keys of the consumer, in any cache, that it leads to; of a crowd's those that another
+        input leads to."""
+        self.crowds: dict[Way, Crowd] = {}
         self.content_asked = False
         self.content_known = False
         self.content_key = ""

@@ -5,9 +5,9 @@ The one set of rules, for builds and for forecasts. Nothing here waits or writes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import product
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from croze.cachekeys.contract import KeyLink
 from croze.cachekeys.names import root_key
@@ -33,6 +33,30 @@ class Targets(Protocol):
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
         """See `KeyLookup.targets`."""
 
+    def few_targets(self, source_key: str, link: KeyLink) -> Sequence[str] | None:
+        """See `KeyLookup.few_targets`."""
+
+    def leads(self, source_key: str, link: KeyLink, target_key: str) -> bool:
+        """See `KeyLookup.leads`."""
+
+
+class Crowd(NamedTuple):
+    """More keys than are listed (`cachekeys.contract.FEW`) that a key leads to through a link."""
+
+    caches: Targets
+    source_key: str
+    link: KeyLink
+
+    def has(self, target: str) -> bool:
+        return self.caches.leads(self.source_key, self.link, target)
+
+    def targets(self) -> Sequence[str]:
+        return self.caches.targets(self.source_key, self.link)
+
+
+Way = tuple[str, KeyLink]
+"""From this key through this link."""
+
 
 def keying_of(maps: Sequence[CacheMap], index: int) -> InputKeying:
     """How input `index` enters the cache keys; the first map says it for all."""
@@ -55,10 +79,38 @@ def links_of(
     return [KeyLink(index, output, each.digest, selector) for each in maps]
 
 
-def targets_of(caches: Targets, keys: Iterable[str], links: Iterable[KeyLink]) -> list[str]:
-    """What any of `keys` leads to through any of `links`, once each."""
-    targets = [target for link in links for key in keys for target in caches.targets(key, link)]
-    return targets if len(targets) < 2 else list(dict.fromkeys(targets))
+def look_up(caches: Targets, ways: Iterable[Way]) -> tuple[list[str], list[Crowd]]:
+    """What any of `ways` leads to: the few, once each, and the crowds."""
+    targets: list[str] = []
+    crowds: list[Crowd] = []
+    for key, link in ways:
+        few = caches.few_targets(key, link)
+        if few is None:
+            crowds.append(Crowd(caches, key, link))
+        else:
+            targets += few
+    return targets if len(targets) < 2 else list(dict.fromkeys(targets)), crowds
+
+
+def common_targets(caches: Targets, inputs: Iterable[Iterable[Way]]) -> set[str]:
+    """What every input leads to by one of its ways. No crowd is listed, unless all have one."""
+    common: set[str] | None = None
+    crowded: list[tuple[Collection[str], list[Crowd]]] = []
+    for ways in inputs:
+        few, crowds = look_up(caches, ways)
+        if crowds:
+            crowded.append((few, crowds))
+            continue
+        common = set(few) if common is None else common.intersection(few)
+        if not common:
+            return set()
+    for some, crowds in crowded:
+        if common is None:
+            common = {*some, *(target for crowd in crowds for target in crowd.targets())}
+        else:
+            there = (t for t in common if t in some or any(crowd.has(t) for crowd in crowds))
+            common = set(there)
+    return common or set()
 
 
 def flags_of(

@@ -31,12 +31,14 @@ from croze.solver.contract import (
 )
 from croze.solver.levels import ALL_KEYS, DEFINITION_KEYS, InputFlags, Level, tally_of
 from croze.solver.matching import (
+    Way,
+    common_targets,
     flags_of,
     is_hopeless,
     keying_of,
     links_of,
+    look_up,
     root_keys,
-    targets_of,
 )
 from croze.solver.observe import InputFacts, Outcome, VertexFacts
 from croze.solver.request import SolvedResult
@@ -182,11 +184,10 @@ class Prober:
         there are none."""
         count, rows = len(seen.vertex.inputs), list[list[InputFlags]]()
         for output in self._outputs(seen.vertex):
-            row = [set(self._lead(seen, index, output)) for index in range(count)]
-            seen.keys[output] = sorted(set.intersection(*row))
-            rows.append(
-                [self._flags(seen, i, matched=bool(targets)) for i, targets in enumerate(row)]
-            )
+            row = [self._ways(seen, index, output) for index in range(count)]
+            seen.keys[output] = sorted(common_targets(self._caches, row))
+            matched = [any(look_up(self._caches, ways)) for ways in row]
+            rows.append([self._flags(seen, i, matched=each) for i, each in enumerate(matched)])
         self._take_results(seen)
         if seen.records:
             return
@@ -208,15 +209,16 @@ class Prober:
     def _outcome(self, vertex: Vertex) -> Outcome:
         return self._seen[vertex.digest].outcome
 
-    def _lead(self, seen: _ProbedVertex, index: int, output: int) -> Iterator[str]:
-        """Where input `index` leads to."""
+    def _ways(self, seen: _ProbedVertex, index: int, output: int) -> list[Way]:
+        """What leads from input `index`."""
         edge = seen.vertex.inputs[index]
         keys = self._seen[edge.vertex.digest].keys.get(edge.index, ())
-        yield from targets_of(self._caches, keys, links_of(seen.maps, index, output))
+        ways = [(key, link) for link in links_of(seen.maps, index, output) for key in keys]
         content = seen.contents.get(index)
         if content:
             plain = links_of(seen.maps, index, output, selector="")
-            yield from targets_of(self._caches, [content_key(content)], plain)
+            ways += [(content_key(content), link) for link in plain]
+        return ways
 
     def _flags(self, seen: _ProbedVertex, index: int, *, matched: bool) -> InputFlags:
         keying = keying_of(seen.maps, index)

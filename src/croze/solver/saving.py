@@ -8,19 +8,14 @@ from croze.cachekeys.contract import KeyLink, KeyStore
 from croze.cachekeys.names import new_key
 from croze.solver.contract import Result, ResultStore
 from croze.solver.inputs import Signature
-from croze.solver.matching import root_keys
+from croze.solver.matching import common_targets, root_keys
 from croze.solver.state import OpState
 
 
 def find_target(keys: KeyStore, signature: Signature, output: int) -> str | None:
     """A key that every input leads to already."""
-    common: set[str] | None = None
-    for steps in signature:
-        reached = {target for link, key in steps for target in keys.targets(key, link.to(output))}
-        common = reached if common is None else common & reached
-        if not common:
-            return None
-    return min(common) if common else None
+    inputs = [[(key, link.to(output)) for link, key in steps] for steps in signature]
+    return min(common_targets(keys, inputs), default=None)
 
 
 def save_executed(
@@ -62,7 +57,6 @@ def link_inputs(keys: KeyStore, signature: Signature, output: int, target: str) 
 def connect(keys: KeyStore, link: KeyLink, sources: Iterable[str], targets: Iterable[str]) -> None:
     """Lead an input's own keys to where its content leads."""
     for source in sources:
-        earlier_targets = keys.targets(source, link)
         for target in targets:
-            if target not in earlier_targets:
+            if not keys.leads(source, link, target):
                 keys.add_link(source, link, target)

@@ -94,6 +94,8 @@ class EdgeState(Struct, eq=False, weakref=True):
     """Inputs that were looked at, and not asked for more since."""
     hits: dict[str, int] | None = None
     """How many inputs lead to which key, where there are several."""
+    crowded: tuple[InputState, ...] = ()
+    """Inputs that lead to more keys than are listed."""
     tally: Tally = field(default_factory=Tally)
     identity: Signature = ()
     """What it is about to run as, while it is asked whether something else does the same."""

@@ -10,7 +10,7 @@ next), `asking` (of inputs) and `settling` (the end).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from croze.cachekeys.names import is_imported
 from croze.solver.advancing import advance, count, look_for_roots, run
@@ -33,6 +33,7 @@ from croze.solver.events import (
     Wants,
 )
 from croze.solver.inputs import InputState
+from croze.solver.matching import Crowd
 from croze.solver.settling import add_key, fail, finish, mark, rest
 from croze.solver.state import EdgeState
 
@@ -63,7 +64,7 @@ def step(edge: EdgeState, events: Sequence[Event] = ()) -> list[Effect]:
 
 def _take(edge: EdgeState, event: Event, effects: list[Effect]) -> None:
     if isinstance(event, Leads):
-        _match(edge, edge.inputs[event.input], event.targets)
+        _match(edge, edge.inputs[event.input], event.targets, event.crowds)
     elif isinstance(event, Happened):
         _take_happening(edge, event, effects)
     elif isinstance(event, IsEqual):
@@ -129,29 +130,58 @@ def _take_happening(edge: EdgeState, event: Happened, effects: list[Effect]) -> 
         edge.owned = ()
 
 
-def _match(edge: EdgeState, item: InputState, targets: Sequence[str]) -> None:
+def _match(
+    edge: EdgeState, item: InputState, targets: Iterable[str], crowds: Sequence[Crowd]
+) -> None:
     """Take in that an input leads to `targets`; a key that all inputs lead to is a key of this
     edge."""
     for target in targets:
         if target not in item.matches:
-            item.matches.add(target)
-            if len(edge.inputs) == 1:
-                add_key(edge, target)
-                continue
-            if edge.hits is None:
-                edge.hits = {}
-            hits = edge.hits[target] = edge.hits.get(target, 0) + 1
-            if hits == len(edge.inputs):
-                add_key(edge, target)
+            _hit(edge, item, target)
+    for crowd in crowds:
+        _take_crowd(edge, item, crowd)
     count(edge, item)
+
+
+def _hit(edge: EdgeState, item: InputState, target: str) -> None:
+    """An input leads to one more key; those that lead to crowds are asked whether they do, too."""
+    item.matches.add(target)
+    if len(edge.inputs) == 1:
+        add_key(edge, target)
+        return
+    if edge.hits is None:
+        edge.hits = {}
+    edge.hits[target] = edge.hits.get(target, 0) + 1
+    for other in edge.crowded:
+        if target not in other.matches and any(each.has(target) for each in other.crowds.values()):
+            other.matches.add(target)
+            edge.hits[target] += 1
+    if edge.hits[target] == len(edge.inputs):
+        add_key(edge, target)
+
+
+def _take_crowd(edge: EdgeState, item: InputState, crowd: Crowd) -> None:
+    """Only what other inputs lead to counts of it. It is listed if all inputs lead to crowds: then
+    they may have in common what none has told."""
+    item.crowds[crowd.source_key, crowd.link] = crowd
+    if item not in edge.crowded:
+        edge.crowded += (item,)
+    if len(edge.crowded) == len(edge.inputs):
+        common: Iterable[str] = crowd.targets()
+    else:
+        common = [target for target in edge.hits or () if crowd.has(target)]
+    for target in common:
+        if target not in item.matches:
+            _hit(edge, item, target)
 
 
 def _match_content(edge: EdgeState, event: ContentLeads, effects: list[Effect]) -> None:
     item = edge.inputs[event.input]
     keys = item.own_keys()
-    for link, targets in event.targets:
-        _match(edge, item, targets)
-        own = [target for target in targets if not is_imported(target)]
+    for link, targets, crowds in event.targets:
+        _match(edge, item, targets, crowds)
+        common = [t for t in item.matches if any(crowd.has(t) for crowd in crowds)]
+        own = [target for target in (*targets, *common) if not is_imported(target)]
         if keys and own:
             effects.append(Connect(link, keys, own))
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from croze.cachekeys.contract import KeyLink, StoredResult
+from croze.cachekeys.contract import FEW, KeyLink, StoredResult
 from croze.cachekeys.names import RANDOM
 from croze.sqlite.database import open_derived
 from croze.store.disk import disk_errors
@@ -58,6 +58,10 @@ _LOOK_UPS: Final = 8192
 """How many look-ups of links are remembered: a step is looked up thrice before it has run."""
 
 
+_LINKED: Final = "source = ? AND digest = ? AND input = ? AND output = ? AND selector = ?"
+_ALL: Final = -1
+"""As many rows as there are."""
+
 _Links = dict[KeyLink, dict[str, None]]
 _Results = dict[str, StoredResult]
 
@@ -74,9 +78,9 @@ class _RandomKeys:
     def add_link(self, source: str, link: KeyLink, target: str) -> None:
         self._entry(source)[0].setdefault(link, {})[target] = None
 
-    def targets(self, source: str, link: KeyLink) -> Sequence[str]:
+    def targets(self, source: str, link: KeyLink) -> dict[str, None]:
         entry = self._keys.get(source)
-        return tuple(entry[0].get(link, ())) if entry else ()
+        return entry[0].get(link, {}) if entry else {}
 
     def key_ids(self) -> Iterable[str]:
         return tuple(self._keys)
@@ -121,7 +125,7 @@ class SqliteKeys:
     def __init__(self, path: Path) -> None:
         self._writes = 0
         self._random: _RandomKeys = _RandomKeys()
-        self._targets: dict[tuple[str, KeyLink], tuple[str, ...]] = {}
+        self._few_targets: dict[tuple[str, KeyLink], tuple[str, ...] | None] = {}
         """What look-ups have found; nobody else writes the file."""
         self._results: dict[str, Sequence[StoredResult]] = {}
         """What was asked for, as it is now: every build asks for the results of all its keys, and
@@ -144,7 +148,8 @@ class SqliteKeys:
         if source_key.startswith(RANDOM):
             self._random.add_link(source_key, link, target_key)
             return
-        self._targets.pop((source_key, link), None)
+        if self._few_targets.get((source_key, link)) is not None:
+            del self._few_targets[source_key, link]
         self._write(
             "INSERT OR IGNORE INTO links (source, input, output, digest, selector, target)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -159,21 +164,43 @@ class SqliteKeys:
         )
 
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
+        few = self.few_targets(source_key, link)
+        if few is not None:
+            return few
         if source_key.startswith(RANDOM):
-            return self._random.targets(source_key, link)
-        targets = self._targets.get((source_key, link))
-        if targets is not None:
-            return targets
+            return tuple(self._random.targets(source_key, link))
+        return self._read_targets(source_key, link, _ALL)
+
+    def few_targets(self, source_key: str, link: KeyLink) -> Sequence[str] | None:
+        if source_key.startswith(RANDOM):
+            there = self._random.targets(source_key, link)
+            return tuple(there) if len(there) <= FEW else None
+        place = (source_key, link)
+        if place in self._few_targets:
+            return self._few_targets[place]
+        rows = self._read_targets(source_key, link, FEW + 1)
+        if len(self._few_targets) >= _LOOK_UPS:
+            self._few_targets.clear()
+        few = self._few_targets[place] = rows if len(rows) <= FEW else None
+        return few
+
+    def leads(self, source_key: str, link: KeyLink, target_key: str) -> bool:
+        few = self.few_targets(source_key, link)
+        if few is not None:
+            return target_key in few
+        if source_key.startswith(RANDOM):
+            return target_key in self._random.targets(source_key, link)
+        row = self._run(
+            f"SELECT EXISTS (SELECT 1 FROM links WHERE {_LINKED} AND target = ?)",
+            (*_place(source_key, link), target_key),
+        ).fetchone()
+        return bool(row[0])
+
+    def _read_targets(self, source_key: str, link: KeyLink, most: int) -> tuple[str, ...]:
         rows = self._run(
-            "SELECT target FROM links WHERE source = ? AND digest = ? AND input = ?"
-            " AND output = ? AND selector = ?",
-            (source_key, link.digest, link.input_index, link.output_index, link.selector),
+            f"SELECT target FROM links WHERE {_LINKED} LIMIT ?", (*_place(source_key, link), most)
         )
-        targets = tuple([row[0] for row in rows])
-        if len(self._targets) >= _LOOK_UPS:
-            self._targets.clear()
-        self._targets[source_key, link] = targets
-        return targets
+        return tuple([row[0] for row in rows])
 
     def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
         """Without those from random keys, which no exporter wants."""
@@ -250,7 +277,7 @@ class SqliteKeys:
             return []
         sources = [r[0] for r in self._run("SELECT source FROM links WHERE target = ?", (key,))]
         if sources:
-            self._targets.clear()
+            self._few_targets.clear()
             self._write("DELETE FROM links WHERE target = ?", (key,))
         return sources
 
@@ -273,7 +300,7 @@ class SqliteKeys:
                 yield
         except BaseException:
             self._results.clear()
-            self._targets.clear()
+            self._few_targets.clear()
             raise
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
@@ -284,6 +311,11 @@ class SqliteKeys:
         self._writes += 1
         if self._writes >= _BATCH:
             self.flush()
+
+
+def _place(source_key: str, link: KeyLink) -> tuple[str, str, int, int, str]:
+    """The values for `_LINKED`."""
+    return source_key, link.digest, link.input_index, link.output_index, link.selector
 
 
 def _open(path: Path) -> sqlite3.Connection:

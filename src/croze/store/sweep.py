@@ -22,19 +22,38 @@ def sweep_mounts(root: Path) -> None:
 
 async def sweep(core: Core) -> None:
     """Delete records that are unfinished or whose parts are gone, and what no record names."""
-    while broken := [r for r in core.table.all() if _broken(core, r)]:
-        core.table.remove(broken)
+    _remove_broken(core)
     _forget_missing_blobs(core, core.table.all())
     await _sweep_snapshots(core)
     _sweep_side_files(core)
+
+
+def _remove_broken(core: Core) -> None:
+    """Children before parents: who stands on what is broken is broken, too."""
+    standing_on: dict[str, list[RefRecord]] = {}
+    for record in core.table.all():
+        for id in _needs(record):
+            standing_on.setdefault(id, []).append(record)
+    broken = [r for r in core.table.all() if _broken(core, r)]
+    doomed = dict.fromkeys(broken)
+    while broken:
+        above = [r for r in standing_on.get(broken.pop().id, ()) if r not in doomed]
+        doomed.update(dict.fromkeys(above))
+        broken += above
+    core.table.remove(doomed)
+
+
+def _needs(record: RefRecord) -> tuple[str, ...]:
+    """The records without which it is nothing."""
+    data = record.data
+    return (*data.parents, *(data.stack or ()), *((data.twin,) if data.twin else ()))
 
 
 def _broken(core: Core, record: RefRecord) -> bool:
     data = record.data
     if data.mutable and not data.retained:
         return True
-    needs = (*data.parents, *(data.stack or ()), *((data.twin,) if data.twin else ()))
-    if any(id not in core.table for id in needs):
+    if any(id not in core.table for id in _needs(record)):
         return True
     if data.snapshot is not None:
         return not core.snapshots.exists(data.snapshot)
@@ -58,7 +77,8 @@ async def _sweep_snapshots(core: Core) -> None:
     used = {r.data.snapshot for r in core.table.all()}
     keys = core.snapshots.keys()
     unused = [k for k in keys if not _wanted(core, k, used)]
-    # Stacks and children lie on others: several rounds, each removing what is free by then.
+    # Stacks and children lie on others, which were there before them, mostly: the latest go first.
+    unused.reverse()
     while unused:
         undeleted = [k for k in unused if not await _try_remove(core, k)]
         if len(undeleted) == len(unused):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
@@ -90,7 +91,7 @@ class Explainer:
     def _pairs(self, step: RecordedStep) -> Iterator[Pair]:
         """The step beside its line in each earlier build."""
         for past in self._past:
-            old = nearest(step, past.lines(step), self._texts)
+            old = past.nearest(step, self._texts)
             if old is not None:
                 yield Pair(step, self._build, old, past.build)
 
@@ -137,14 +138,28 @@ class _Past:
 
     def __init__(self, build: RecordedBuild) -> None:
         self.build = build
-        self._lines: dict[tuple[str, str], list[RecordedStep]] = {}
-        for step in build.steps:
-            if step.key and not step.internal:
-                self._lines.setdefault((step.where, step.kind), []).append(step)
+        self._by_text: dict[tuple[str, str, str], list[RecordedStep]] = {}
+        self._by_place: dict[tuple[str, str, int, str], RecordedStep] = {}
+        lines = (step for step in build.steps if step.key and not step.internal)
+        for step in sorted(lines, key=_number):
+            stage = (step.where, step.kind)
+            self._by_text.setdefault((*stage, step.text), []).append(step)
+            self._by_place.setdefault((*stage, step.number, step.instruction), step)
 
-    def lines(self, step: RecordedStep) -> Sequence[RecordedStep]:
-        """The earlier steps that may be the same as `step`."""
-        return self._lines.get((step.where, step.kind), ())
+    def nearest(self, step: RecordedStep, texts: set[str]) -> RecordedStep | None:
+        """The record of the same line of the same stage: the same text, or else the same number
+        and instruction. `texts`: what the build now has; a line that only moved is not another
+        one."""
+        same = self._by_text.get((step.where, step.kind, step.text))
+        if same:
+            at = bisect_left(same, step.number, key=_number)
+            return min(same[max(0, at - 1) : at + 1], key=lambda s: abs(s.number - step.number))
+        old = self._by_place.get((step.where, step.kind, step.number, step.instruction))
+        return None if old is None or old.text in texts else old
+
+
+def _number(step: RecordedStep) -> int:
+    return step.number
 
 
 def related(build: RecordedBuild, past: RecordedBuild) -> bool:
@@ -153,18 +168,3 @@ def related(build: RecordedBuild, past: RecordedBuild) -> bool:
     texts = {step.text for step in past.steps if not step.internal}
     own = {step.text for step in build.steps if not step.internal}
     return bool(texts & own) or min(len(texts), len(own)) <= 2
-
-
-def nearest(
-    step: RecordedStep, place: Sequence[RecordedStep], texts: set[str]
-) -> RecordedStep | None:
-    """The record of the same line among those of the same stage: the same text, or else the same
-    number and instruction. `texts`: what the build now has; a line that only moved is not another
-    one."""
-    same = [s for s in place if s.text == step.text]
-    if same:
-        return min(same, key=lambda s: abs(s.number - step.number))
-    for old in place:
-        if old.number == step.number and old.instruction == step.instruction:
-            return None if old.text in texts else old
-    return None

@@ -48,6 +48,10 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     total: int = msgspec.field(default=0, name="fileTotal")
 
 
+_PairKey = tuple[str, str, str]
+"""The steps' digests, and the earlier build."""
+
+
 class Pair(Struct, frozen=True):
     """A step now and the one that it is compared with, each with its build."""
 
@@ -55,6 +59,10 @@ class Pair(Struct, frozen=True):
     build: RecordedBuild
     old: RecordedStep
     old_build: RecordedBuild
+
+    @property
+    def key(self) -> _PairKey:
+        return self.step.digest, self.old.digest, self.old_build.ref
 
     def below(self, before: StepInput, after: StepInput) -> Pair:
         """What an input of each of them is."""
@@ -105,33 +113,65 @@ class Comparison:
     def __init__(self, compare: CompareFiles) -> None:
         self.contents = Contents()
         self._compare = compare
+        self._same: dict[_PairKey, bool] = {}
+        """What is known of pairs: a step asks about all that it stands on."""
 
     def same(self, pair: Pair) -> bool:
         """Whether two steps did the same to the same, as far as both builds know."""
-        seen: set[tuple[str, str]] = set()
-        stack = [pair]
+        above: dict[_PairKey, _PairKey | None] = {}
+        """The pairs that were looked at, and for which other."""
+        stack: list[tuple[Pair, _PairKey | None]] = [(pair, None)]
         while stack:
-            one = stack.pop()
-            step, old = one.step, one.old
-            if step.identity == old.identity or (step.digest, old.digest) in seen:
+            one, upper = stack.pop()
+            if one.step.identity == one.old.identity or one.key in above:
                 continue
-            seen.add((step.digest, old.digest))
-            if (step.op, len(step.inputs)) != (old.op, len(old.inputs)):
+            above[one.key] = upper
+            memo = self._same.get(one.key)
+            below = [] if memo else None if memo is False else self._below(one)
+            if below is None:
+                at: _PairKey | None = one.key
+                while at is not None:
+                    self._same[at], at = False, above[at]
                 return False
-            if not step.inputs and step.pin != old.pin:
-                return False
-            for before, after in self._inputs(one):
-                if not (before.content and after.content):
-                    stack.append(one.below(before, after))
-                elif before.content != after.content:
-                    return False
+            stack += [(each, one.key) for each in below]
+        self._same.update(dict.fromkeys(above, True))
         return True
+
+    def _below(self, pair: Pair) -> list[Pair] | None:
+        """What has to be the same for two steps to be; None if they are not."""
+        step, old = pair.step, pair.old
+        if (step.op, len(step.inputs)) != (old.op, len(old.inputs)):
+            return None
+        if not step.inputs and step.pin != old.pin:
+            return None
+        below = []
+        for before, after in self._inputs(pair):
+            if not (before.content and after.content):
+                below.append(pair.below(before, after))
+            elif before.content != after.content:
+                return None
+        return below
 
     def reasons(self, pair: Pair) -> tuple[Reason, ...]:
         """All that differs, each once."""
         return tuple(dict.fromkeys(self._reasons(pair)))
 
     def _reasons(self, pair: Pair) -> Iterator[Reason]:
+        """The reasons of each pair that counts, once: many ways may lead to the same one."""
+        seen = {pair.key}
+        stack = [self._of_pair(pair)]
+        while stack:
+            item = next(stack[-1], None)
+            if item is None:
+                stack.pop()
+            elif isinstance(item, Reason):
+                yield item
+            elif item.key not in seen:
+                seen.add(item.key)
+                stack.append(self._of_pair(item))
+
+    def _of_pair(self, pair: Pair) -> Iterator[Reason | Pair]:
+        """Why two steps differ, or pairs below them whose reasons are theirs."""
         step, old = pair.step, pair.old
         if step.identity == old.identity:
             return
@@ -151,7 +191,7 @@ class Comparison:
             for before, after in zip(pair.old.inputs, pair.step.inputs, strict=True)
         ]
 
-    def _input(self, pair: Pair, before: StepInput, after: StepInput) -> Iterator[Reason]:
+    def _input(self, pair: Pair, before: StepInput, after: StepInput) -> Iterator[Reason | Pair]:
         lower = pair.below(before, after)
         below, below_old = lower.step, lower.old
         if before.content and after.content:
@@ -170,7 +210,7 @@ class Comparison:
             yield Reason(PARENT, below.name)
         else:
             # It was found, but it is not what it was: what it differs in is the reason.
-            yield from self._reasons(lower)
+            yield lower
 
     def _files(self, before: StepInput, after: StepInput, below: RecordedStep) -> Reason:
         changes = None
