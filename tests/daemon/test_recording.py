@@ -43,6 +43,7 @@ async def record_amid_collections(store: Store) -> None:
             text = base64.b64encode(json.dumps(descriptor).encode()).decode()
             record.result({}, [{"containerimage.descriptor": text}])
         store.collect_blobs()
+        assert store.blobs.has(root)
         await history.settled()
         store.collect_blobs()
         assert store.blobs.has(root)

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from croze.api import control_pb2
-from croze.history.history import BuildHistory, Expiry
+from croze.history.blobs import RecordBlobs
+from croze.history.history import BuildHistory, Expiry, FinishedBuild
 from croze.history.logs import MEDIA_TYPE
 from croze.store.open import open_store
 from tests.store.pools import ThreadPool
 
-Open = Callable[[], AbstractAsyncContextManager[BuildHistory]]
+Open = Callable[..., AbstractAsyncContextManager[BuildHistory]]
 EXPIRY = Expiry(max_age_s=100, max_entries=2)
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Open:
-    """Each call opens the same root."""
+    """Each call opens the same root, unless it is given one."""
 
     @asynccontextmanager
-    async def opening() -> AsyncIterator[BuildHistory]:
-        store = await open_store(tmp_path / "store", ThreadPool(), snapshotter="native")
+    async def opening(root: Path = tmp_path / "store") -> AsyncIterator[BuildHistory]:
+        store = await open_store(root, ThreadPool(), snapshotter="native")
         try:
             async with BuildHistory(store, EXPIRY) as history:
                 yield history
@@ -47,10 +48,16 @@ async def build(history: BuildHistory, ref: str, *, created_s: int = 1000) -> No
     made = record(ref, created_s=created_s)
     history.start(control_pb2.BuildHistoryRecord(Ref=ref, CreatedAt=made.CreatedAt))
 
-    async def complete() -> control_pb2.BuildHistoryRecord:
-        digest = await history.store.blobs.put(f"log of {ref}".encode())
-        made.logs.CopyFrom(control_pb2.Descriptor(digest=digest, media_type=MEDIA_TYPE))
-        return made
+    async with history.store.leases.lease() as lease:
+        blobs = RecordBlobs(history.store.blobs, lease)
 
-    history.finish(ref, complete(), AsyncExitStack())
-    await history.settled()
+        async def complete() -> FinishedBuild:
+            made.logs.CopyFrom(await blobs.add((f"log of {ref}".encode(),), MEDIA_TYPE))
+            return FinishedBuild(made, blobs.inline)
+
+        await history.finish(ref, complete())
+
+
+async def finished(record: control_pb2.BuildHistoryRecord) -> FinishedBuild:
+    """One without blobs of its own."""
+    return FinishedBuild(record)

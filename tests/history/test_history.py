@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import errno
+import hashlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+import os
+import shutil
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from croze.api import control_pb2
-from croze.errors import CrozeError
-from croze.history import history as history_module
-from croze.history.history import BuildHistory, Finalizer
-from tests.history.conftest import Open, build, record
+from croze.api.attrs import to_attrs
+from croze.errors import CrozeError, ResourceExhausted
+from croze.history.history import BuildHistory, Finalizer, FinishedBuild
+from croze.history.listeners import HistoryListeners
+from tests.history.conftest import Open, build, finished, record
 
 Request = control_pb2.BuildHistoryRequest
 Event = control_pb2.BuildHistoryEvent
@@ -29,6 +32,27 @@ async def following(events: AsyncIterator[Event]) -> tuple[int, str]:
     async with asyncio.timeout(5):
         event = await anext(events)
     return event.type, event.record.Ref
+
+
+def log_digest(ref: str) -> str:
+    return "sha256:" + hashlib.sha256(f"log of {ref}".encode()).hexdigest()
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "no space left on device")
+
+
+def watch_writes(history: BuildHistory) -> list[int]:
+    """How many blobs are written at a time."""
+    written: list[int] = []
+    put_all = history.store.blobs.put_all
+
+    async def put(several: Sequence[bytes]) -> Sequence[str]:
+        written.append(len(several))
+        return await put_all(several)
+
+    history.store.blobs.put_all = put  # type: ignore[method-assign]
+    return written
 
 
 async def test_running_then_finished(opened: Open) -> None:
@@ -58,77 +82,116 @@ async def test_a_listener_hears_what_happens(opened: Open) -> None:
         await events.aclose()  # type: ignore[attr-defined]
 
 
-async def test_records_are_written_when_nobody_waits_for_an_answer(
-    opened: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not while builds begin and end; but some time, and at once for who asks."""
-    monkeypatch.setattr(history_module, "LULL_S", 60.0)
-    monkeypatch.setattr(history_module, "LATEST_S", 60.0)
+async def test_a_record_is_there_when_finish_returns(opened: Open) -> None:
+    """Whatever else is put off: a daemon that is killed now has not forgotten the build, nor what
+    it said."""
     async with opened() as history:
-        written: list[str] = []
+        history.start(record("other"))
+        await build(history, "a")
+        root, digest = history.store.root, log_digest("a")
+        copy = root.parent / "killed"
+        shutil.copytree(root, copy)
+        assert not history.store.blobs.has(digest)
+    async with opened(copy) as history:
+        assert await listed(history) == [(control_pb2.COMPLETE, "a")]
+        assert history.store.blobs.read(digest) == b"log of a"
+        assert history.records.inline() == {}, "it is done once"
+        history.store.collect_blobs()
+        assert history.store.blobs.has(digest)
 
-        async def complete(ref: str) -> control_pb2.BuildHistoryRecord:
-            written.append(ref)
-            return record(ref)
 
-        async def over(*refs: str) -> None:
-            for ref in refs:
-                history.start(control_pb2.BuildHistoryRecord(Ref=ref))
-                history.finish(ref, complete(ref), AsyncExitStack())
-            for _ in range(5):
-                await asyncio.sleep(0)
-
-        await over("a", "b")
+async def test_blobs_become_files_when_there_is_time(opened: Open) -> None:
+    """At once for who asks; all in one go."""
+    async with opened() as history:
+        written = watch_writes(history)
+        await build(history, "a")
+        await build(history, "b")
+        for _ in range(5):
+            await asyncio.sleep(0)
         assert written == []
-        await history.settled()
-        assert sorted(written) == ["a", "b"]
-        monkeypatch.setattr(history_module, "LATEST_S", 0.0)
-        await over("c")
-        async with asyncio.timeout(5):
-            while "c" not in written:
-                await asyncio.sleep(0)
-        monkeypatch.setattr(history_module, "LATEST_S", 60.0)
-        await history.settled()
-        await over("d")
-        assert "d" not in written
-    assert "d" in written, "who leaves waits for it"
+        assert await listed(history) == [(control_pb2.COMPLETE, ref) for ref in "ab"]
+        assert written == [2]
+        await build(history, "c")
+    assert written == [2, 1], "who leaves waits for it"
 
 
-async def test_whatever_goes_on_a_record_is_written_soon(
+async def test_a_full_disk_leaves_blobs_in_their_rows(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A daemon that is killed before has forgotten a build that it has answered: that is a tenth of
-    a second, by a clock that goes on whenever it is looked at."""
-    loop = asyncio.get_running_loop()
-    clock = itertools.count(loop.time(), 0.001)
+    """They become files when there is room, and nothing that is done to the record takes them."""
     async with opened() as history:
-        written = asyncio.Event()
-
-        async def complete() -> control_pb2.BuildHistoryRecord:
-            written.set()
-            return record("a")
-
+        await build(history, "a")
         with monkeypatch.context() as patched:
-            patched.setattr(loop, "time", lambda: next(clock))
-            history.start(control_pb2.BuildHistoryRecord(Ref="a"))
-            history.finish("a", complete(), AsyncExitStack())
-            over_s = next(clock)
-            while not written.is_set():
-                history.start(control_pb2.BuildHistoryRecord(Ref="next"))
-                await asyncio.sleep(0)
-            assert 0.05 < next(clock) - over_s < 0.15
+            patched.setattr(os, "fsync", full)
+            await history.update("a", lambda r: setattr(r, "pinned", True))
+        assert not history.store.blobs.has(log_digest("a"))
+        assert history.records.inline() == {"a": [b"log of a"]}
+        found = await history.find("a")
+        assert found is not None
+        assert found.pinned
+        assert history.store.blobs.read(log_digest("a")) == b"log of a"
+        assert history.records.inline() == {}
 
 
-async def test_listing_waits_for_what_is_being_written(opened: Open) -> None:
+async def test_a_record_that_cannot_be_written_is_an_error(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As BuildKit has it. The build does not run any more, and nothing of it is left."""
+    async with opened() as history:
+        history.start(record("a"))
+        with monkeypatch.context() as patched:
+            patched.setattr(history.store.leases, "keep", full)
+            with pytest.raises(ResourceExhausted, match="no space left on device"):
+                await build(history, "a")
+        assert await listed(history) == []
+        assert history.store.leases.names() == []
+        await build(history, "a")
+        assert await listed(history) == [(control_pb2.COMPLETE, "a")]
+
+
+async def test_a_listener_that_does_not_read_is_told_so(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has not read is kept within bounds, and once for all who listen."""
+    async with opened() as history:
+        history._listeners = HistoryListeners(behind_bytes=2000)
+        slow, quick = history.listen(Request()), history.listen(Request())
+        await build(history, "a")
+        assert await following(slow) == (control_pb2.COMPLETE, "a")
+        assert await following(quick) == (control_pb2.COMPLETE, "a")
+        for number in range(20):
+            await build(history, f"b{number}")
+            assert await following(quick) == (control_pb2.STARTED, f"b{number}")
+            assert await following(quick) == (control_pb2.COMPLETE, f"b{number}")
+        with pytest.raises(ResourceExhausted, match="listen again"):
+            await following(slow)
+        await quick.aclose()  # type: ignore[attr-defined]
+
+
+async def test_one_large_record_is_read_however_large(opened: Open) -> None:
+    async with opened() as history:
+        history._listeners = HistoryListeners(behind_bytes=2000)
+        events = history.listen(Request())
+        await build(history, "a")
+        assert await following(events) == (control_pb2.COMPLETE, "a")
+        large = record("b")
+        large.FrontendAttrs.extend(to_attrs({"k": "v" * 5000}))
+        history.start(large)
+        assert await following(events) == (control_pb2.STARTED, "b")
+        await events.aclose()  # type: ignore[attr-defined]
+
+
+async def test_listing_waits_for_what_is_being_recorded(opened: Open) -> None:
     async with opened() as history, asyncio.TaskGroup() as group:
         history.start(record("a"))
         gate = asyncio.Event()
 
-        async def complete() -> control_pb2.BuildHistoryRecord:
+        async def complete() -> FinishedBuild:
             await gate.wait()
-            return record("a")
+            return FinishedBuild(record("a"))
 
-        history.finish("a", complete(), AsyncExitStack())
+        group.create_task(history.finish("a", complete()))
+        await asyncio.sleep(0)
         listing = group.create_task(listed(history))
         await asyncio.sleep(0)
         assert not listing.done()
@@ -232,10 +295,11 @@ async def test_a_build_that_cannot_be_recorded_is_not_listed(opened: Open) -> No
     async with opened() as history:
         history.start(record("a"))
 
-        async def complete() -> control_pb2.BuildHistoryRecord:
-            raise CrozeError("disk full")
+        async def complete() -> FinishedBuild:
+            raise CrozeError("not to be had")
 
-        history.finish("a", complete(), AsyncExitStack())
+        with pytest.raises(CrozeError, match="not to be had"):
+            await history.finish("a", complete())
         assert await listed(history) == []
 
 
@@ -253,14 +317,9 @@ async def test_of_an_image_all_but_the_layers_stays(opened: Open) -> None:
         }
         root = await blobs.put(json.dumps(manifest).encode())
         history.start(record("a"))
-
-        async def complete() -> control_pb2.BuildHistoryRecord:
-            made = record("a")
-            made.Result.Results[0].digest = root
-            return made
-
-        history.finish("a", complete(), AsyncExitStack())
-        await history.settled()
+        made = record("a")
+        made.Result.Results[0].digest = root
+        await history.finish("a", finished(made))
     async with opened() as history:
         history.store.collect_blobs()
         there = history.store.blobs.has

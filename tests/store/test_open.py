@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from croze.errors import InvalidRequest
 from croze.store.contract import Compression, PrunePolicy
 from croze.store.open import open_store
+from croze.store.records import RecordData
 from croze.workers.pool import WorkerPool
 from tests.store.conftest import Opener, root_only
 from tests.store.pools import ThreadPool
@@ -61,6 +63,22 @@ async def test_lost_parts_are_swept_with_what_lies_on_them(opener: Opener) -> No
         assert (await again.layers(Compression("gzip")))[0].diff_id == layer.diff_id
         await again.release()
         assert len(await store.refs.disk_usage()) == 1
+
+
+async def test_what_an_older_version_wrote_down_too_early_goes_once(opener: Opener) -> None:
+    """It had rows for refs that were being written, too."""
+    async with opener() as store:
+        ref = await make_ref(store.refs, None, {"a": "1"})
+        await ref.release()
+        row = msgspec.msgpack.encode(RecordData("unfinished", parents=(ref.id,), mutable=True))
+        store.db.write("INSERT INTO records VALUES ('unfinished', ?)", row)
+        store.db.write("INSERT INTO usage VALUES ('unfinished', 1, 1, NULL)")
+    async with opener() as store:
+        assert not store.refs.exists("unfinished")
+        for table in ("records", "usage"):
+            assert store.db.read(f"SELECT id FROM {table}") == [(ref.id,)]
+        gone = [record.id async for record in store.refs.prune([PrunePolicy(all=True)])]
+        assert gone == [ref.id]
 
 
 async def test_with_real_workers(tmp_path: Path, sources: Sources) -> None:

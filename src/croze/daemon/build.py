@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Self
 
@@ -13,6 +13,7 @@ from msgspec import Struct
 from croze.api import control_pb2, ops_pb2
 from croze.api.attrs import of_attrs, to_attrs
 from croze.attest.provenance import BuildFacts
+from croze.cachekeys.contract import KeyStore
 from croze.daemon import caches
 from croze.daemon.attests import Attests
 from croze.daemon.build_sources import (
@@ -31,7 +32,7 @@ from croze.daemon.sboms import with_own_sboms
 from croze.daemon.why_service import build_info
 from croze.daemon.workshop import Workshop
 from croze.dockerfile import LANGUAGE_VERSION
-from croze.errors import InvalidRequest
+from croze.errors import CrozeError, InvalidRequest
 from croze.export.contract import ExportContext, Exporter, ExportSource, InlineCache
 from croze.export.open import open_exporter
 from croze.export.options import is_epoch
@@ -106,10 +107,21 @@ async def run(workshop: Workshop, request: control_pb2.SolveRequest) -> dict[str
         workshop.solver.job(request.Ref, sessions=plan.sessions) as job,
     ):
         record.begin(job)
-        response = await solve_and_export(workshop, request, plan, job, record, prefetch)
-        # Who was told that the build is done may pull the plug.
-        workshop.engine.keys.flush()
-        return response
+        with flushed(workshop.engine.keys):
+            return await solve_and_export(workshop, request, plan, job, record, prefetch)
+
+
+@contextmanager
+def flushed(keys: KeyStore) -> Iterator[None]:
+    """What is written inside is on disk afterwards: who was told that the build is done, or has
+    failed, may pull the plug. Raises `ResourceExhausted` when the disk is full."""
+    try:
+        yield
+    except BaseException:
+        with suppress(CrozeError):  # tried again before long, and the build's own error counts
+            keys.flush()
+        raise
+    keys.flush()
 
 
 async def solve_and_export(

@@ -130,7 +130,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.PruneRequest, context: Context
     ) -> AsyncIterator[control_pb2.UsageRecord]:
         async with aborting(context):
-            await self._engine.history.settled()  # builds hold their blobs until then
+            await self._engine.history.settled()  # builds hold more than their records do
             async for record in self._engine.store.refs.prune([prune_policy(request)]):
                 yield usage(record)
             await self._opening.forget_lost()

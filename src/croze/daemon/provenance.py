@@ -10,7 +10,7 @@ from typing import Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from croze.aio.threads import in_thread
+from croze.aio.threads import in_thread_if_many
 from croze.attest.layers import known_layers
 from croze.attest.provenance import (
     Account,
@@ -27,6 +27,9 @@ from croze.gateway.results import BridgeRef, BridgeResult
 from croze.solver.contract import Edge, ResultStore
 from croze.solver.solver import Job
 from croze.telemetry.machine import MachineUsage
+
+_LINES = 5
+"""About how many small things are told of a step."""
 
 
 class BuildProvenance(Struct):
@@ -93,7 +96,7 @@ class BuildProvenance(Struct):
             predicate = account.predicate(self.facts, options, layers, end, usage)
             return marshalled(predicate, options.predicate_type)
 
-        return await in_thread(told)
+        return await in_thread_if_many(_LINES * len(account.definition.metadata), told)
 
     def _end(self) -> datetime:
         """When the build was over: when that was first asked."""
@@ -106,7 +109,7 @@ class BuildProvenance(Struct):
 
     def record(self, record: Recording, builder_id: str) -> None:
         """Let the build's record have all that can be said, whatever was asked for. It is written
-        when the build has been answered; what hangs on the job is looked up now."""
+        when the build is over; what hangs on the job is looked up now."""
         options = ProvenanceOptions(builder_id=builder_id, usage=True)
         self._end()
         for key in self.accounts:

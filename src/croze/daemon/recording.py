@@ -6,14 +6,14 @@ import asyncio
 import base64
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import msgspec
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 from msgspec import Struct
 
-from croze.aio.threads import in_thread_if_many
+from croze.aio.threads import finish, in_thread_if_many
 from croze.api import control_pb2
 from croze.api.attr_pb2 import Attr
 from croze.api.attrs import of_attrs, to_attrs
@@ -25,7 +25,8 @@ from croze.export.attestations import PAYLOAD_TYPE, PREDICATE_TYPE
 from croze.files.redact import redact_attrs
 from croze.gotypes import gojson
 from croze.history import logs
-from croze.history.history import BuildHistory, Finalizer
+from croze.history.blobs import RecordBlobs
+from croze.history.history import BuildHistory, Finalizer, FinishedBuild
 from croze.image.descriptor import Descriptor
 from croze.solver.solver import Job
 from croze.status import StatusEvent
@@ -66,8 +67,10 @@ class Recording:
         self._telemetry = telemetry
         self._trace = BuildTrace(CURRENT.get() or root())
         self._record = started_record(request)
+        self._blobs = RecordBlobs(history.store.blobs, lease)
         self._job: Job | None = None
         self._error: status_pb2.Status | None = None
+        self._events: list[StatusEvent] = []
         self._hidden = request.Internal
         self._attested: list[_Attested] = []
         self.usage = MachineUsage(telemetry.samples)
@@ -97,18 +100,18 @@ class Recording:
     def attest(
         self, key: str, kind: str, statement: Callable[[], Awaitable[bytes]], *, single: bool
     ) -> None:
-        """An attestation of one result, by its key; made when the build has been answered."""
+        """An attestation of one result, by its key; made when the build is over."""
         if not self._hidden:
             self._attested.append(_Attested(key, kind, statement, single))
 
-    async def _add_attestations(self, blobs: DiskBlobStore) -> None:
+    async def _add_attestations(self) -> None:
         for each in self._attested:
             try:
                 data = msgspec.json.format(await each.predicate(), indent=2)
             except CrozeError as error:
                 log.warning("no provenance in the record of %s: %s", self._record.Ref, error)
                 continue
-            statement = await put(blobs, data, PAYLOAD_TYPE)
+            statement = await self._blobs.add((data,), PAYLOAD_TYPE)
             statement.annotations[PREDICATE_TYPE] = each.kind
             record = self._record
             result = record.Result if each.single else record.Results[each.key]
@@ -121,47 +124,52 @@ class Recording:
         if not result.HasField("ResultDeprecated"):
             result.ResultDeprecated.CopyFrom(descriptor)
 
-    def end(self, error: BaseException | None, leased: AsyncExitStack) -> None:
-        """Note that the build is over, and with what error; its blobs stay `leased` until the
-        record holds them."""
+    async def end(self, error: BaseException | None) -> None:
+        """Note that the build is over, and with what error. Raises what keeps it from being
+        recorded, unless it has failed anyway."""
         self.usage.stop()
         if self._job is None or self._hidden:
             return
-        record = self._record
-        record.CompletedAt.FromDatetime(datetime.now(UTC))
+        self._record.CompletedAt.FromDatetime(datetime.now(UTC))
         if error is not None:
             self._error = failure.recorded(error)
-        self._history.finish(record.Ref, self._complete(self._job), leased.pop_all())
-        self._history.finalize_later(record.Ref, self._add_trace)
+        try:
+            await self._history.finish(self._record.Ref, self._complete(self._job))
+        except Exception as failed:
+            self._telemetry.traces.take(self._trace.parent.trace_id)
+            if error is None:
+                raise
+            unforeseen = not isinstance(failed, CrozeError | OSError)
+            ref = self._record.Ref
+            log.warning("build %s could not be recorded: %s", ref, failed, exc_info=unforeseen)
+        else:
+            self._history.finalize_later(self._record.Ref, self._add_trace)
 
-    async def _complete(self, job: Job) -> control_pb2.BuildHistoryRecord:
-        blobs, record = self._history.store.blobs, self._record
-        record.logs.CopyFrom(await self._write_log(job, blobs))
-        await self._add_attestations(blobs)
+    async def _complete(self, job: Job) -> FinishedBuild:
+        record = self._record
+        record.logs.CopyFrom(await self._write_log(job))
+        await self._add_attestations()
         if self._error is not None:
             data = self._error.SerializeToString()
-            record.externalError.CopyFrom(await put(blobs, data, failure.MEDIA_TYPE))
+            record.externalError.CopyFrom(await self._blobs.add((data,), failure.MEDIA_TYPE))
             record.error.code, record.error.message = self._error.code, self._error.message
         self._telemetry.builds.finished(record)
-        return record
+        return FinishedBuild(record, self._blobs.inline)
 
-    async def _write_log(self, job: Job, blobs: DiskBlobStore) -> control_pb2.Descriptor:
-        count, size = logs.StepCount(), 0
-        events: list[StatusEvent] = []
-        async with blobs.writer() as writer:
-            async for batch in job.events():
-                events += batch
-                for data in logs.packed(responses(batch), count):
-                    size += len(data)
-                    writer.write(data)
-                    await asyncio.sleep(0)
-            digest = await writer.commit()
+    async def _write_log(self, job: Job) -> control_pb2.Descriptor:
+        count = logs.StepCount()
+        async for batch in job.events():
+            self._events += batch
+        packed = logs.packed(responses(self._events), count)
+        descriptor = await self._blobs.add(packed, logs.MEDIA_TYPE)
         count.write_to(self._record)
-        self._telemetry.traces.add(await in_thread_if_many(len(events), self._trace.spans, events))
-        return control_pb2.Descriptor(digest=digest, size=size, media_type=logs.MEDIA_TYPE)
+        return descriptor
 
     async def _add_trace(self, finalizer: Finalizer) -> None:
         """Clients send the last of their spans when they know that the build is done."""
+        await self._history.lull.wait()
+        events, self._events = self._events, []
+        self._telemetry.traces.add(await in_thread_if_many(len(events), self._trace.spans, events))
         try:
             async with asyncio.timeout(TRACE_DELAY_S):
                 await finalizer.wanted.wait()
@@ -180,17 +188,18 @@ async def recording(
     history: BuildHistory, telemetry: Telemetry, request: control_pb2.SolveRequest
 ) -> AsyncIterator[Recording]:
     """Record the build that runs inside, however it ends, from its `begin` on. Stands around the
-    job: the log is complete when that is gone. The blobs that the build uses are leased until its
-    record has been written, which holds those that it names."""
-    async with AsyncExitStack() as leased:
-        lease = await leased.enter_async_context(history.store.leases.lease())
+    job: the log is complete when that is gone. The record is written before this ends, as
+    BuildKit's is: who was told what came of a build may pull the plug. Raises what keeps it from
+    being written, but for a build that has failed. The blobs that the build uses are leased until
+    its record holds those that it names."""
+    async with history.store.leases.lease() as lease:
         record = Recording(history, telemetry, request, lease)
         try:
             yield record
         except BaseException as error:
-            record.end(error, leased)
+            await finish(record.end(error))
             raise
-        record.end(None, leased)
+        await finish(record.end(None))
 
 
 def started_record(request: control_pb2.SolveRequest) -> control_pb2.BuildHistoryRecord:

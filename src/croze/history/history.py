@@ -1,6 +1,7 @@
 """The history of a daemon: builds under way, finished ones, and those who listen.
 
-What is being written down is waited for by whoever asks, never by the build.
+The record of a build is on disk before it is answered. What is then still to do is waited for by
+whoever asks, never by the build.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 from msgspec import Struct
@@ -19,6 +20,8 @@ from croze.api import control_pb2
 from croze.errors import CrozeError
 from croze.history import filters, logs
 from croze.history.collecting import Collector
+from croze.history.listeners import HistoryListeners
+from croze.history.lull import Lull
 from croze.history.records import Records, descriptors
 from croze.store.open import Store
 
@@ -28,12 +31,6 @@ Event = control_pb2.BuildHistoryEvent
 Record = control_pb2.BuildHistoryRecord
 
 EXPIRE_EVERY_S = 120.0
-LULL_S = 0.03
-"""When no build has begun or ended for so long, there is time to write down what has become of
-those that have."""
-LATEST_S = 0.1
-"""After so long they are written down, whatever else goes on: the record of a build that has been
-answered is lost if the daemon is killed before."""
 
 
 class Expiry(Struct, frozen=True):
@@ -43,33 +40,45 @@ class Expiry(Struct, frozen=True):
     max_entries: int = 50
 
 
+class FinishedBuild(Struct, frozen=True):
+    """The record of a build that is over, and those of its blobs that are no files yet."""
+
+    record: Record
+    inline: Sequence[bytes] = ()
+
+
 class BuildHistory:
     """The daemon's history, inside `async with`: leaving waits for what is being written."""
 
-    def __init__(self, store: Store, expiry: Expiry) -> None:
+    def __init__(self, store: Store, expiry: Expiry, lull: Lull | None = None) -> None:
         self.store = store
         self.records = Records(store)
+        self.lull = lull or Lull()
         self._expiry = expiry
         self._active: dict[str, Record] = {}
-        self._writing: dict[str, asyncio.Task[None]] = {}
+        self._finishing: set[asyncio.Future[None]] = set()
+        self._inline: dict[str, Sequence[bytes]] = {}
+        """By ref: blobs that are in rows, and that no task makes files of yet."""
+        self._filing: set[asyncio.Task[None]] = set()
+        self._will_file = False
+        """One of those still waits for its time, and takes what comes until then."""
         self._finalizers: dict[str, Finalizer] = {}
-        self._listeners: set[asyncio.Queue[Event | None]] = set()
+        self._listeners = HistoryListeners()
         self._watched: Counter[str] = Counter()
         self._doomed: set[str] = set()
         """Deleted while somebody listens to them alone: gone once nobody does."""
-        self._lull = asyncio.Event()
-        """Builds that are over may be written down."""
-        self._timer: asyncio.TimerHandle | None = None
         self._collector = Collector(store.collect_blobs)
-        self._waiting_since_s = 0.0
         self._tasks = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
+        """What a daemon that was killed has left in rows becomes files."""
         await self._tasks.__aenter__()
+        self._inline = self.records.inline()
+        self._file_later()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._hurry()
+        self.lull.hurry()
         for finalizer in self._finalizers.values():
             finalizer.wanted.set()
         await self._tasks.__aexit__(None, None, None)
@@ -80,57 +89,57 @@ class BuildHistory:
     def start(self, record: Record) -> None:
         """Note that a build began."""
         self._active[record.Ref] = record
-        self._put_off()
-        self._send(Event(type=control_pb2.STARTED, record=record))
+        self.lull.put_off()
+        self._listeners.send(Event(type=control_pb2.STARTED, record=record))
 
-    def finish(
-        self, ref: str, complete: Coroutine[None, None, Record], leased: AsyncExitStack
-    ) -> None:
-        """A build is over: `complete` makes its record, with all blobs that it names. What is
-        `leased` stays until the record holds them."""
-        if not self._writing:
-            self._waiting_since_s = asyncio.get_running_loop().time()
-        self._writing[ref] = self._tasks.create_task(self._finish(ref, complete, leased))
-        self._lull.clear()
-        self._put_off()
-
-    def _put_off(self) -> None:
-        """Let those go first who wait for the answer of a build."""
-        if not self._writing:
-            return
-        loop = asyncio.get_running_loop()
-        now_s, latest_s = loop.time(), self._waiting_since_s + LATEST_S
-        if now_s >= latest_s:
-            self._hurry()
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = loop.call_at(min(now_s + LULL_S, latest_s), self._lull.set)
-
-    def _hurry(self) -> None:
-        """Somebody waits for the records."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._lull.set()
-
-    async def _finish(
-        self, ref: str, complete: Coroutine[None, None, Record], leased: AsyncExitStack
-    ) -> None:
+    async def finish(self, ref: str, complete: Awaitable[FinishedBuild]) -> None:
+        """A build is over: `complete` makes its record, with all blobs that it names. When this
+        returns a `kill -9` does not take it any more. Raises what keeps it from being made, and
+        `ResourceExhausted` when the disk is full: then there is none."""
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._finishing.add(over)
         try:
-            async with leased:
-                await self._lull.wait()
-                record = await complete
-                self.records.put(record)
-        except (CrozeError, OSError) as error:
-            log.warning("build %s could not be recorded: %s", ref, error)
-        except Exception:
-            log.exception("build %s could not be recorded", ref)
-        else:
-            self._send(Event(type=control_pb2.COMPLETE, record=record))
+            build = await complete
+            self.records.put(build.record, build.inline)
         finally:
-            complete.close()  # it may not have begun
             self._active.pop(ref, None)
-            self._writing.pop(ref, None)
+            self._finishing.discard(over)
+            over.set_result(None)
+        if build.inline:
+            self._inline[ref] = build.inline
+            self._file_later()
+        self.lull.put_off()
+        self._listeners.send(Event(type=control_pb2.COMPLETE, record=build.record))
+
+    def _file_later(self) -> None:
+        """Make files of what is in rows, when there is time."""
+        if self._inline and not self._will_file:
+            self._will_file = True
+            self.lull.want()
+            self._filing.add(task := self._tasks.create_task(self._file()))
+            task.add_done_callback(self._filing.discard)
+
+    async def _file(self) -> None:
+        await self.lull.wait()
+        self._will_file = False
+        builds, self._inline = self._inline, {}
+        try:
+            await self.store.blobs.put_all([blob for blobs in builds.values() for blob in blobs])
+            await self.store.db.sync()
+            # Most rows will be written once more, with their traces.
+            self.records.filed(builds.keys() - self._finalizers.keys() - self._inline.keys())
+        except (CrozeError, OSError) as error:
+            log.warning("the logs of builds stay in their records for now: %s", error)
+            self._inline = builds | self._inline
+        except Exception:
+            log.exception("the logs of builds stay in their records")
+
+    async def _filed(self) -> None:
+        """Wait until the blobs that records name are files; on a full disk they are not."""
+        self._file_later()
+        if self._filing:
+            self.lull.hurry()
+            await asyncio.wait(set(self._filing))
 
     def finalize_later(
         self, ref: str, work: Callable[[Finalizer], Coroutine[None, None, None]]
@@ -157,10 +166,10 @@ class BuildHistory:
             finalizer.done.set()
 
     async def settled(self) -> None:
-        """Wait until whatever was over when this was called is on disk."""
-        if self._writing:
-            self._hurry()
-            await asyncio.wait(set(self._writing.values()))
+        """Wait until whatever was over when this was called is on record, with files for blobs."""
+        if self._finishing:
+            await asyncio.wait(set(self._finishing))
+        await self._filed()
 
     # What clients ask
 
@@ -169,6 +178,7 @@ class BuildHistory:
         await self.settled()
         if (finalizer := self._finalizers.get(ref)) is not None:
             finalizer.wanted.set()
+            self.lull.hurry()
             await finalizer.done.wait()
 
     async def update(self, ref: str, change: Callable[[Record], None]) -> None:
@@ -177,8 +187,8 @@ class BuildHistory:
         record = self._existing(ref)
         change(record)
         record.Generation += 1
-        self.records.put(record)
-        self._send(Event(type=control_pb2.COMPLETE, record=record))
+        self.records.put(record, self._inline.get(ref, ()))
+        self._listeners.send(Event(type=control_pb2.COMPLETE, record=record))
 
     async def add(self, record: Record) -> bool:
         """Take a finished record in, for good, with all blobs that it names, which must be there;
@@ -190,7 +200,7 @@ class BuildHistory:
             self.store.blobs.size(descriptor.digest)
         record.pinned = True
         self.records.put(record)
-        self._send(Event(type=control_pb2.COMPLETE, record=record))
+        self._listeners.send(Event(type=control_pb2.COMPLETE, record=record))
         return True
 
     async def delete(self, ref: str) -> None:
@@ -208,7 +218,8 @@ class BuildHistory:
     def _delete(self, ref: str) -> None:
         self._doomed.discard(ref)
         self.records.delete(ref)
-        self._send(Event(type=control_pb2.DELETED, record=Record(Ref=ref)))
+        self._inline.pop(ref, None)
+        self._listeners.send(Event(type=control_pb2.DELETED, record=Record(Ref=ref)))
 
     async def find(self, ref: str) -> Record | None:
         """The record of a finished build; None if there is none."""
@@ -234,18 +245,21 @@ class BuildHistory:
 
     async def listen(self, request: control_pb2.BuildHistoryRequest) -> AsyncIterator[Event]:
         """Builds under way, finished ones that the filters let through, then what happens. Ends
-        with `EarlyExit` or `hang_up`. Raises `InvalidRequest` for a bad filter."""
+        with `EarlyExit` or `hang_up`. Raises `InvalidRequest` for a bad filter, and
+        `ResourceExhausted` for who reads too slowly."""
         await self.settled()
         if request.Ref in self._doomed:
             raise CrozeError(f"ref {request.Ref} is deleted: file does not exist")
-        with self._listening() as queue, self._watching(request.Ref):
+        with self._listeners.one() as listener, self._watching(request.Ref):
             for event in self._known(request):
                 yield event
             while not request.EarlyExit:
-                news = await queue.get()
+                news = await listener.get()
                 if news is None:
                     return
                 if request.Ref in ("", news.record.Ref):
+                    if news.type == control_pb2.COMPLETE:
+                        await self._filed()  # whoever hears of it may look at its log
                     yield news
 
     async def hang_up(self) -> None:
@@ -254,8 +268,7 @@ class BuildHistory:
         await self.settled()
         for ref in list(self._finalizers):
             await self.finalize(ref)
-        for queue in self._listeners:
-            queue.put_nowait(None)
+        self._listeners.end()
 
     def _known(self, request: control_pb2.BuildHistoryRequest) -> list[Event]:
         has = (lambda ref: ref == request.Ref) if request.Ref else (lambda ref: True)
@@ -272,15 +285,6 @@ class BuildHistory:
         return events
 
     @contextmanager
-    def _listening(self) -> Iterator[asyncio.Queue[Event | None]]:
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._listeners.add(queue)
-        try:
-            yield queue
-        finally:
-            self._listeners.discard(queue)
-
-    @contextmanager
     def _watching(self, ref: str) -> Iterator[None]:
         self._watched[ref] += 1
         try:
@@ -291,13 +295,6 @@ class BuildHistory:
                 del self._watched[ref]
                 if ref in self._doomed:
                     self._delete(ref)
-
-    def _send(self, event: Event) -> None:
-        """Listeners read later: each gets the record as it is now."""
-        for queue in self._listeners:
-            copy = Event()
-            copy.CopyFrom(event)
-            queue.put_nowait(copy)
 
     # Expiry
 

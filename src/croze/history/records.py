@@ -1,13 +1,15 @@
 """Build records on disk: one row each of the store's database, beside the leases of their blobs.
 
 A record and what it holds are written in one transaction: either both survive a `kill -9`, or
-neither does.
+neither does. So are blobs of it that are no files yet (`history.blobs`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Sequence, Set
 
+import msgspec
 from msgspec import Struct
 
 from croze.api import control_pb2
@@ -34,16 +36,30 @@ class Records:
         self._leases = store.leases
         self._blobs = store.blobs
 
-    def put(self, record: control_pb2.BuildHistoryRecord) -> None:
-        """Write, or write anew, and hold all blobs that the record names."""
+    def put(self, record: control_pb2.BuildHistoryRecord, inline: Sequence[bytes] = ()) -> None:
+        """Write, or write anew, and hold all blobs that the record names. `inline`: those that are
+        no files yet."""
         values = (record.Ref, nanoseconds(record.CompletedAt) // 1000, int(record.pinned))
         with self._db.transaction():
             self._db.write(
-                "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO history (ref, completed_us, pinned, data, blobs)"
+                " VALUES (?, ?, ?, ?, ?)",
                 *values,
                 record.SerializeToString(),
+                _packed(inline) if inline else None,
             )
             self._leases.keep(LEASE_PREFIX + record.Ref, self._held(record), exactly=True)
+
+    def inline(self) -> dict[str, Sequence[bytes]]:
+        """The blobs that are in rows, by ref."""
+        rows = self._db.read("SELECT ref, blobs FROM history WHERE blobs IS NOT NULL")
+        return {str(ref): _unpacked(data) for ref, data in rows if isinstance(data, bytes)}
+
+    def filed(self, refs: Set[str]) -> None:
+        """The blobs in the rows of these are files now."""
+        if refs:
+            rows = [(ref,) for ref in refs]
+            self._db.write_many("UPDATE history SET blobs = NULL WHERE ref = ?", rows)
 
     def get(self, ref: str) -> control_pb2.BuildHistoryRecord | None:
         """One record."""
@@ -75,19 +91,42 @@ class Records:
         """What is held of a record: of an image its manifests, configs and attestations, not its
         layers."""
         digests: set[str] = set()
-        for descriptor in descriptors(record):
+        for descriptor in _results(record):
             reach(self._blobs, descriptor.digest, digests, layers=False)
+        digests.update(descriptor.digest for descriptor in _own(record))
         return sorted(digests)
+
+
+def _packed(inline: Sequence[bytes]) -> bytes:
+    """Compressed, as a page takes SQLite longer to write than zlib."""
+    return zlib.compress(msgspec.msgpack.encode(inline), 1)
+
+
+def _unpacked(data: bytes) -> list[bytes]:
+    return msgspec.msgpack.decode(zlib.decompress(data), type=list[bytes])
 
 
 def descriptors(record: control_pb2.BuildHistoryRecord) -> Iterator[control_pb2.Descriptor]:
     """Everything that a record names."""
+    yield from _own(record)
+    yield from _results(record)
+
+
+def _own(record: control_pb2.BuildHistoryRecord) -> Iterator[control_pb2.Descriptor]:
+    """Blobs of the record itself, which name no others."""
     for field in ("logs", "trace", "externalError"):
         if record.HasField(field):
             yield getattr(record, field)
-    infos = [*record.Results.values(), *([record.Result] if record.HasField("Result") else [])]
-    for info in infos:
+    for info in _infos(record):
         yield from info.Attestations
+
+
+def _results(record: control_pb2.BuildHistoryRecord) -> Iterator[control_pb2.Descriptor]:
+    for info in _infos(record):
         yield from info.Results.values()
         if info.HasField("ResultDeprecated"):
             yield info.ResultDeprecated
+
+
+def _infos(record: control_pb2.BuildHistoryRecord) -> list[control_pb2.BuildResultInfo]:
+    return [*record.Results.values(), *([record.Result] if record.HasField("Result") else [])]

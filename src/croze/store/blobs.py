@@ -9,17 +9,18 @@ import itertools
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import BinaryIO, ParamSpec, Protocol, Self
+from typing import BinaryIO, Protocol, Self
+
+from msgspec import Struct
 
 from croze.aio.threads import finish, in_thread
 from croze.errors import Corrupted, InvalidRequest, NotFound, ResourceExhausted
 from croze.store.disk import disk_errors, sync_dir
 from croze.store.trash import Trash
 
-P = ParamSpec("P")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CHUNK_BYTES = 1 << 20
 
@@ -170,13 +171,30 @@ class DiskBlobStore:
 
     async def put(self, data: bytes) -> str:
         """See `BlobStore.put`."""
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
-        if digest in self._sizes:
-            self._used_at[digest] = time.monotonic()
-            return digest
-        target = self._file(digest)
-        await finish(self._settle(digest, len(data), _put, self._fresh(), target, data))
+        (digest,) = await self.put_all((data,))
         return digest
+
+    async def put_all(self, several: Sequence[bytes]) -> Sequence[str]:
+        """Like `put`, for several at once: less is waited for. Those that had their names before
+        the disk was full are here."""
+        digests = ["sha256:" + hashlib.sha256(data).hexdigest() for data in several]
+        fresh = dict(zip(digests, several, strict=True))
+        for digest in set(digests) & self._sizes.keys():
+            self._used_at[digest] = time.monotonic()
+            del fresh[digest]
+        if fresh:
+            await finish(self._put_all(fresh))
+        return digests
+
+    async def _put_all(self, fresh: Mapping[str, bytes]) -> None:
+        files = [_SmallFile(d, self._fresh(), self._file(d), data) for d, data in fresh.items()]
+        named: list[str] = []
+        try:
+            with disk_errors(f"failed to write blob {', '.join(fresh)}"):
+                await in_thread(_put, files, named, self._dir)
+        finally:
+            for digest in named:
+                self._is_here(digest, len(fresh[digest]))
 
     def writer(self) -> AbstractAsyncContextManager[DiskBlobWriter]:
         """See `BlobStore.writer`."""
@@ -204,17 +222,18 @@ class DiskBlobStore:
         """Give finished bytes their name, durably; drop them if the name is taken."""
         target = self._file(digest)
         if digest not in self._sizes:
-            await finish(self._settle(digest, size, _publish, path, target))
+            await finish(self._publish(path, target, digest, size))
         else:
             self._used_at[digest] = time.monotonic()
 
-    async def _settle(
-        self, digest: str, size: int, publish: Callable[P, None], *args: P.args, **kwargs: P.kwargs
-    ) -> None:
+    async def _publish(self, path: Path, target: Path, digest: str, size: int) -> None:
+        with disk_errors(f"failed to write blob {digest}"):
+            await in_thread(_publish, path, target)
+        self._is_here(digest, size)
+
+    def _is_here(self, digest: str, size: int) -> None:
         """What has its name is known to be here, though nobody waits for it any more. Known once,
         at once: the collector may come before whoever waits goes on."""
-        with disk_errors(f"failed to write blob {digest}"):
-            await in_thread(publish, *args, **kwargs)
         self._sizes[digest] = size
         self._used_at[digest] = time.monotonic()
 
@@ -243,20 +262,31 @@ def _create(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
-def _put(path: Path, target: Path, data: bytes) -> None:
-    """A small blob, all at once."""
-    try:
-        with open(_create(path), "wb", buffering=0) as file:
-            view = memoryview(data)
-            while view:
-                view = view[file.write(view) :]
-            os.fsync(file.fileno())
-        os.rename(path, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        raise
-    sync_dir(target.parent)
+class _SmallFile(Struct, frozen=True):
+    """A small blob, to be written at once."""
+
+    digest: str
+    path: Path
+    target: Path
+    data: bytes
+
+
+def _put(files: Sequence[_SmallFile], named: list[str], directory: Path) -> None:
+    """Write them, and tell in `named` which have their names."""
+    for each in files:
+        try:
+            with open(_create(each.path), "wb", buffering=0) as file:
+                view = memoryview(each.data)
+                while view:
+                    view = view[file.write(view) :]
+                os.fsync(file.fileno())
+            os.rename(each.path, each.target)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(each.path)
+            raise
+        named.append(each.digest)
+    sync_dir(directory)
 
 
 def _publish(path: Path, target: Path) -> None:

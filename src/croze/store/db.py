@@ -7,11 +7,13 @@ database by a thread of its own, so that the loop never waits for fsync.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from croze.aio.threads import in_thread
 from croze.sqlite.database import open_database, transaction
 from croze.store.disk import Ballast, disk_errors
 from croze.store.migrations import STEPS
@@ -97,6 +99,11 @@ class Database:
         """All rows of a query."""
         return self._connection.execute(sql, values).fetchall()
 
+    async def sync(self) -> None:
+        """Wait until the disk has what was committed: a power cut does not take it either."""
+        with disk_errors("failed to write the store's metadata"):
+            await in_thread(_sync_log, Path(f"{self._path}-wal"))
+
     def make_room(self) -> None:
         """Before deletions: give up the ballast if the disk is too full to note them."""
         if self._ballast.needed():
@@ -110,3 +117,9 @@ class Database:
         """Fold the log and close. Idempotent."""
         self._folder.shutdown(wait=True)
         self._connection.close()
+
+
+def _sync_log(log: Path) -> None:
+    """The log, which is there as long as the database is open; what was folded is on the disk."""
+    with open(log, "rb") as file:
+        os.fsync(file.fileno())

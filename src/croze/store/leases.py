@@ -66,9 +66,14 @@ class Leases:
     def keep(self, name: str, digests: Sequence[str], *, exactly: bool = False) -> None:
         """Hold blobs under a name, across restarts, until `drop`: with all that they name, or
         `exactly` these. Adds to what the name holds already."""
-        rows = [(name, d, int(exactly)) for d in digests]
-        self._db.write_many("INSERT OR IGNORE INTO leases VALUES (?, ?, ?)", rows)
-        self._table(exact=exactly).setdefault(name, set()).update(digests)
+        table = self._table(exact=exactly)
+        held = table.get(name, set())
+        more = [digest for digest in digests if digest not in held]
+        rows = [(name, digest, int(exactly)) for digest in more]
+        with self._db.transaction():
+            self._db.write_many("INSERT OR IGNORE INTO leases VALUES (?, ?, ?)", rows)
+            table[name] = held.union(more)
+            self._db.on_rollback(lambda: table.update({name: held}))
 
     def drop(self, name: str) -> None:
         """Let go what `keep` holds under the name. Idempotent."""
@@ -78,7 +83,8 @@ class Leases:
 
     def names(self) -> Sequence[str]:
         """The names that hold something."""
-        return sorted({*self._named, *self._exact})
+        every = [*self._named.items(), *self._exact.items()]
+        return sorted({name for name, digests in every if digests})
 
     def held_blobs(self) -> Set[str]:
         """The digests that leases hold, with what those name."""

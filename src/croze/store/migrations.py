@@ -66,4 +66,5 @@ STEPS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    ("ALTER TABLE history ADD COLUMN blobs BLOB",),
 )

@@ -170,10 +170,12 @@ class RecordTable:
 
     def _load(self) -> None:
         decode = msgspec.msgpack.Decoder(RecordData).decode
-        for _, data in self._db.read("SELECT id, data FROM records"):
-            assert isinstance(data, bytes)
-            ref_data = decode(data)
-            self._index(RefRecord(ref_data, ref_data.created_ns))
+        rows = self._db.read("SELECT data FROM records")
+        every = [decode(data) for (data,) in rows if isinstance(data, bytes)]
+        for each in filter(_lasts, every):
+            self._index(RefRecord(each, each.created_ns))
+        if unfinished := [each.id for each in every if not _lasts(each)]:
+            self._erase(unfinished)  # by a version that wrote down what was under way, too
         for id, last_used_ns, count, size in self._db.read("SELECT * FROM usage"):
             if (record := self._records.get(str(id))) is not None:
                 assert isinstance(last_used_ns, int)
@@ -232,8 +234,7 @@ class RecordTable:
         """Records with all these values, most recently used first."""
         sets = [self._by_meta.get(item, set()) for item in meta.items()]
         ids = set.intersection(*sets) if sets else set()
-        records = [self._records[i] for i in ids]
-        return sorted(records, key=lambda r: (r.last_used_ns, r.id))[::-1]
+        return sorted((self._records[i] for i in ids), key=lambda r: (r.last_used_ns, r.id))[::-1]
 
     def by_chain(self, chain_id: str) -> Sequence[RefRecord]:
         """Records of immutable states with this chain of diff IDs."""
@@ -296,7 +297,7 @@ class RecordTable:
             if _lasts(new):
                 self._write(new)
             else:
-                self._erase([record])
+                self._erase([record.id])
             self._replace(record, new)
             self._db.on_rollback(lambda: self._replace(record, old))
 
@@ -325,15 +326,16 @@ class RecordTable:
             self._forget_all(chosen)
             return
         with self._db.transaction():
-            self._erase(lasting)
+            self._erase([record.id for record in lasting])
             self._forget_all(chosen)
 
-    def _erase(self, records: Sequence[RefRecord]) -> None:
+    def _erase(self, ids: Sequence[str]) -> None:
         """Delete all that there is on disk, however full that is."""
-        ids = [(r.id,) for r in records]
+        rows = [(id,) for id in ids]
         self._db.make_room()
-        self._db.write_many("DELETE FROM records WHERE id = ?", ids)
-        self._db.write_many("DELETE FROM usage WHERE id = ?", ids)
+        with self._db.transaction():
+            self._db.write_many("DELETE FROM records WHERE id = ?", rows)
+            self._db.write_many("DELETE FROM usage WHERE id = ?", rows)
 
     def _forget_all(self, records: Sequence[RefRecord]) -> None:
         for record in records:

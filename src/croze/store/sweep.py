@@ -21,7 +21,7 @@ def sweep_mounts(root: Path) -> None:
 
 
 async def sweep(core: Core) -> None:
-    """Delete records that are unfinished or whose parts are gone, and what no record names."""
+    """Delete records whose parts are gone, and what no record names."""
     _remove_broken(core)
     _forget_missing_blobs(core, core.table.all())
     await _sweep_snapshots(core)
@@ -51,8 +51,6 @@ def _needs(record: RefRecord) -> tuple[str, ...]:
 
 def _broken(core: Core, record: RefRecord) -> bool:
     data = record.data
-    if data.mutable and not data.retained:
-        return True
     if any(id not in core.table for id in _needs(record)):
         return True
     if data.snapshot is not None:
