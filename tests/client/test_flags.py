@@ -15,7 +15,6 @@ from croze.gotypes.sizes import parse_bytes
     ("text", "fields"),
     [
         ("a=b,c=d", ["a=b", "c=d"]),
-        ("", [""]),
         ("a,", ["a", ""]),
         ('type=x,"k=v,w"', ["type=x", "k=v,w"]),
         ('"a""b",c', ['a"b', "c"]),
@@ -283,3 +282,23 @@ def test_resources() -> None:
     assert found == {"memory": str(1 << 30), "cpusetcpus": "0-1"}
     with pytest.raises(InvalidRequest, match='unknown resource "x"'):
         flags_run.parse_resources(["x=1"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "EOF"),
+        ("\n", "EOF"),
+        ('é"', 'column 3: bare " in non-quoted-field'),
+        ('a,"b', 'column 4: extraneous or missing " in quoted-field'),
+        ('"a"b', 'column 3: extraneous or missing " in quoted-field'),
+    ],
+)
+def test_csv_that_is_none(text: str, message: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        csv_line.fields(text)
+    assert str(caught.value).removeprefix("parse error on line 1, ") == message
+
+
+def test_an_end_of_line_is_no_part_of_a_field() -> None:
+    assert csv_line.fields("a,b\r\n") == ["a", "b"]

@@ -7,10 +7,10 @@ import pytest
 from croze.dockerfile import lint_rules
 from croze.dockerfile.directives import detect_syntax, find_directive
 from croze.dockerfile.instructions import parse_stages
-from croze.dockerfile.letters import to_lower, to_upper
 from croze.dockerfile.lint import LintConfig, Linter, LintWarning, format_short, parse_check
 from croze.dockerfile.location import DockerfileError, line_ranges
 from croze.dockerfile.parser import parse
+from croze.gotypes.letters import to_lower, to_upper
 
 
 def names(text: str, check: str = "") -> list[str]:

@@ -156,7 +156,7 @@ class _Selector:
             default = groups["default"]
             ordered = sorted(dict.fromkeys(default.targets))
             groups["default"] = Group("default", ordered, default.description)
-            groups["default"].has_list = default.has_list
+            groups["default"].has_list = default.has_list or bool(ordered)
 
     def link(self, name: str, target: Target, path: list[str]) -> None:
         """Resolve the targets whose results this one uses as contexts."""

@@ -48,7 +48,8 @@ class Group(Struct):
     targets: list[str] = field(default_factory=list)
     description: str = ""
     has_list: bool = True
-    """Whether there is a list of targets at all: a compose file without builds makes none."""
+    """Whether there is a list of targets at all: null is none, and a compose file without builds
+    makes none."""
 
 
 class Bases(Struct):

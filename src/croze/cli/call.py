@@ -15,11 +15,9 @@ from msgspec import Struct
 
 from croze.errors import CrozeError, InvalidRequest, Position, Range, SourceDetail
 from croze.files.settings import parse_json
+from croze.gotypes.booleans import checked_bool
 from croze.gotypes.csv_line import fields
 from croze.progress.errors import excerpt
-
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 class CallMode(Struct, frozen=True):
@@ -42,12 +40,10 @@ def parse_call(text: str) -> CallMode:
         elif key == "format":
             form = value
         elif key == "ignorestatus":
-            if value not in _TRUE + _FALSE:
-                raise InvalidRequest(
-                    f"invalid ignorestatus print value: {value}: strconv.ParseBool: "
-                    f'parsing "{value}": invalid syntax'
-                )
-            ignore = value in _TRUE
+            try:
+                ignore = checked_bool(value)
+            except InvalidRequest as error:
+                raise error.wrap(f"invalid ignorestatus print value: {value}") from None
         else:
             raise InvalidRequest(f"invalid print field: {field}")
     if name == "build":

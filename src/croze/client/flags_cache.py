@@ -25,7 +25,7 @@ def parse_caches(values: Iterable[str]) -> list[Cache]:
     caches: list[Cache] = []
     for text in values:
         if text and "=" not in text:
-            caches += [Cache("registry", {"ref": ref}) for ref in csv_line.fields(text)]
+            caches += map(_parse, csv_line.fields(text))
         elif text:
             caches.append(_parse(text))
     return caches
@@ -33,7 +33,10 @@ def parse_caches(values: Iterable[str]) -> list[Cache]:
 
 def _parse(text: str) -> Cache:
     type, attrs = "", {}
-    for part in csv_line.continued(csv_line.fields(text), "mounts"):
+    parts = csv_line.fields(text)
+    if len(parts) == 1 and "=" not in text:
+        return Cache("registry", {"ref": parts[0]})
+    for part in csv_line.continued(parts, "mounts"):
         key, equals, value = part.partition("=")
         if not equals:
             raise InvalidRequest(f"invalid value {part}")

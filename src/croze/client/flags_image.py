@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
-from croze.gotypes.booleans import parse_bool
+from croze.gotypes.booleans import checked_bool, parse_bool
 from croze.gotypes.quote import quote
 from croze.image.annotations import AnnotationKey, parse_key
 
@@ -94,12 +94,10 @@ def _parse_attest(text: str) -> tuple[str, str | None]:
 
 
 def _disabled(part: str, value: str) -> bool:
-    on = parse_bool(value)
-    if on is None:
-        raise InvalidRequest(
-            f'invalid value {part}: strconv.ParseBool: parsing "{value}": invalid syntax'
-        )
-    return on
+    try:
+        return checked_bool(value)
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid value {part}") from None
 
 
 def parse_annotations(values: Iterable[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
 from croze.gotypes.booleans import checked_bool
+from croze.gotypes.letters import to_lower
 from croze.gotypes.quote import quote
 
 
@@ -35,11 +36,15 @@ def parse_secrets(values: Iterable[str]) -> list[SecretFlag]:
 def _parse_secret(text: str) -> SecretFlag:
     attrs = {"id": "", "src": "", "env": ""}
     type = ""
-    for part in csv_line.fields(text):
+    try:
+        parts = csv_line.fields(text)
+    except InvalidRequest as error:
+        raise error.wrap("failed to parse csv secret") from None
+    for part in parts:
         key, equals, value = part.partition("=")
         if not equals:
             raise InvalidRequest(f"invalid field '{part}' must be a key=value pair")
-        match key.lower():
+        match to_lower(key):
             case "type":
                 if value not in ("file", "env"):
                     raise InvalidRequest(f"unsupported secret type {quote(value)}")
@@ -119,7 +124,19 @@ def parse_allow(values: Iterable[str]) -> AllowedPrivileges:
             local_delete = True
         elif text:
             name = key if key == "device" else text
+            if key == "device":
+                _check_device(text.partition("=")[2])
             if name not in ENTITLEMENTS:
                 raise InvalidRequest(f"unknown entitlement {name}")
             granted.append(text)
     return AllowedPrivileges(tuple(granted), local_delete)
+
+
+def _check_device(text: str) -> None:
+    """`name[,alias=…]`."""
+    for field in csv_line.fields(text)[1:] if text else ():
+        key, equals, _ = field.partition("=")
+        if not equals:
+            raise InvalidRequest(f"invalid device config {quote(field)}")
+        if key != "alias":
+            raise InvalidRequest(f"unknown device config key {quote(key)}")

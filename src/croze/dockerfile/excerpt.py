@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.errors import Range
+from croze.gotypes.strings import from_bytes
 
 _RULE = "-" * 20
 
 
 def excerpt(filename: str, data: bytes, ranges: Sequence[Range]) -> str:
     """The marked lines with a few around them; empty where there is nothing to show."""
-    lines = data.decode("utf-8", "replace").split("\n")
+    lines = from_bytes(data).split("\n")
     if not ranges:
         return ""
     marked = {n for r in ranges for n in range(r.start.line, max(r.start.line, r.end.line) + 1)}

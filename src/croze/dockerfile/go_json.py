@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from google.protobuf.message import Message
 
 from croze.errors import Range
-from croze.gotypes.strings import shown
+from croze.gotypes.strings import ESCAPED
 
 JsonValue = object
 _ESCAPES = str.maketrans(
@@ -19,9 +19,10 @@ _ESCAPES = str.maketrans(
 
 
 def dump(value: JsonValue) -> bytes:
-    """Indented text; bytes as base64. Empty lists and objects stay on one line."""
+    """Indented text; bytes as base64, `\\ufffd` for each byte of a text that is not UTF-8. Empty
+    lists and objects stay on one line."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
-    return shown(text.translate(_ESCAPES)).encode()
+    return ESCAPED.sub(r"\\ufffd", text.translate(_ESCAPES)).encode()
 
 
 def message(value: Message) -> dict[str, JsonValue]:

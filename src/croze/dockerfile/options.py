@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct, field
 
 from croze.dockerfile.csv_fields import CsvError, csv_fields
-from croze.dockerfile.letters import to_lower
 from croze.dockerfile.lint import LintConfig, parse_check
 from croze.dockerfile.resource_options import parse_resources, parse_ulimits
 from croze.dockerfile.result_options import (
@@ -23,6 +22,7 @@ from croze.dockerfile.result_options import (
 )
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.booleans import parse_bool
+from croze.gotypes.letters import to_lower
 from croze.gotypes.numbers import parse_int
 from croze.image import platform as platforms
 from croze.image.platform import Platform

@@ -38,6 +38,8 @@ class _Joined(Struct):
 class _Parser:
     def __init__(self, data: bytes) -> None:
         self.lines, self.too_long = _split_lines(data.removeprefix(BOM))
+        if data == BOM:
+            self.lines = [""]
         self.line = 0
         """How many lines were read."""
         self.scanner = DirectiveScanner()

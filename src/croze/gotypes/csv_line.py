@@ -1,6 +1,6 @@
-"""One line of CSV, as Go's `encoding/csv` and buildx's `csvvalue` read it.
+"""One line of CSV, as buildx's and BuildKit's `csvvalue` reads it.
 
-A field may be quoted as a whole; `""` inside is one quote.
+A field may be quoted as a whole; `""` inside is one quote. An end of line at the end is left out.
 """
 
 from __future__ import annotations
@@ -8,25 +8,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from croze.errors import InvalidRequest
+from croze.gotypes.strings import to_bytes
 
 
 def fields(text: str, comma: str = ",") -> list[str]:
-    """The fields of one line. Raises `InvalidRequest`."""
+    """The fields of one line. Raises `InvalidRequest`; the message for an empty one is `EOF`."""
+    line = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    if not line:
+        raise InvalidRequest("EOF")
     parsed: list[str] = []
-    rest = text
+    at = 0
     while True:
-        if rest.startswith('"'):
-            field, rest, more = _quoted(rest, text, comma)
+        if line.startswith('"', at):
+            field, at = _quoted(line, at + 1, comma)
         else:
-            start = len(text) - len(rest)
-            field, separator, rest = rest.partition(comma)
+            end = line.find(comma, at)
+            end = len(line) if end < 0 else end
+            field, begun, at = line[at:end], at, end
             if '"' in field:
-                at = start + field.index('"') + 1
-                raise InvalidRequest(f'{_at(at)}: bare " in non-quoted-field')
-            more = bool(separator)
+                raise _wrong(line, begun + field.index('"'), 'bare " in non-quoted-field')
         parsed.append(field)
-        if not more:
+        if at >= len(line):
             return parsed
+        at += len(comma)
 
 
 def continued(parsed: Iterable[str], key: str) -> list[str]:
@@ -41,27 +45,31 @@ def continued(parsed: Iterable[str], key: str) -> list[str]:
     return joined
 
 
-def _quoted(rest: str, text: str, comma: str) -> tuple[str, str, bool]:
+def _quoted(line: str, at: int, comma: str) -> tuple[str, int]:
+    """The text of a quoted field, whose first quote is before `at`, and where it ends."""
     pieces: list[str] = []
-    rest = rest[1:]
     while True:
-        piece, quote, rest = rest.partition('"')
-        pieces.append(piece)
-        if not quote:
-            raise InvalidRequest(f'{_at(len(text))}: extraneous or missing " in quoted-field')
-        if rest.startswith('"'):
+        end = line.find('"', at)
+        if end < 0:
+            raise _wrong(line, at, _MISSING)
+        pieces.append(line[at:end])
+        at = end + 1
+        if line.startswith('"', at):
             pieces.append('"')
-            rest = rest[1:]
-        elif not rest:
-            return "".join(pieces), "", False
-        elif rest.startswith(comma):
-            return "".join(pieces), rest[1:], True
+            at += 1
+        elif at == len(line) or line.startswith(comma, at):
+            return "".join(pieces), at
         else:
-            raise InvalidRequest(f'{_at(len(text))}: extraneous or missing " in quoted-field')
+            raise _wrong(line, end, _MISSING)
 
 
-def _at(column: int) -> str:
-    return f"parse error on line 1, column {column}"
+_MISSING = 'extraneous or missing " in quoted-field'
+
+
+def _wrong(line: str, at: int, why: str) -> InvalidRequest:
+    """Columns count bytes, from 1."""
+    column = len(to_bytes(line[:at])) + 1
+    return InvalidRequest(f"parse error on line 1, column {column}: {why}")
 
 
 def join(pairs: Iterable[tuple[str, str]]) -> str:

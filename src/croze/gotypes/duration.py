@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from croze.gotypes.quote import quote
+from croze.gotypes.strings import to_bytes
 
 _UNITS = {
     "ns": 1,
@@ -27,7 +27,7 @@ class DurationError(ValueError):
 
 def parse_duration(text: str) -> int:
     """Nanoseconds. Raises `DurationError`."""
-    invalid = DurationError(f"time: invalid duration {quote(text)}")
+    invalid = DurationError(f"time: invalid duration {_quoted(text)}")
     rest = text[1:] if text[:1] in ("+", "-") else text
     if rest == "0":
         return 0
@@ -40,13 +40,28 @@ def parse_duration(text: str) -> int:
             raise invalid
         rest = rest[part.end() :]
         if not part[3]:
-            raise DurationError(f"time: missing unit in duration {quote(text)}")
+            raise DurationError(f"time: missing unit in duration {_quoted(text)}")
         if part[3] not in _UNITS:
-            raise DurationError(f"time: unknown unit {quote(part[3])} in duration {quote(text)}")
+            raise DurationError(
+                f"time: unknown unit {_quoted(part[3])} in duration {_quoted(text)}"
+            )
         total += _ns(part[1], part[2] or "", _UNITS[part[3]])
         if total >= 1 << 63:
             raise invalid
     return -total if text.startswith("-") else total
+
+
+def _quoted(text: str) -> str:
+    """As Go's `time` quotes: each byte that is not ASCII by its number."""
+    escaped = "".join(map(_in_quotes, to_bytes(text)))
+    return f'"{escaped}"'
+
+
+def _in_quotes(byte: int) -> str:
+    if not 0x20 <= byte < 0x7F and byte != 0x7F:
+        return f"\\x{byte:02x}"
+    char = chr(byte)
+    return f"\\{char}" if char in '"\\' else char
 
 
 def _ns(whole: str, fraction: str, unit: int) -> int:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from croze.errors import InvalidRequest
 from croze.gotypes.quote import quote
 
 _INT = re.compile(r"[+-]?[0-9]+\Z")
+_BEGUN = re.compile(r"[+-]?[0-9]+")
+_LONGEST = 4000
+"""Digits that Python converts; far fewer are too many."""
+_FLOAT = re.compile(
+    r"[+-]?(?:(?P<dec>(?:[0-9](?:_?[0-9])*\.?(?:[0-9](?:_?[0-9])*)?|\.[0-9](?:_?[0-9])*)"
+    r"(?:[eE][+-]?[0-9](?:_?[0-9])*)?)"
+    r"|0[xX]_?(?:[0-9a-fA-F](?:_?[0-9a-fA-F])*\.?(?:[0-9a-fA-F](?:_?[0-9a-fA-F])*)?"
+    r"|\.[0-9a-fA-F](?:_?[0-9a-fA-F])*)[pP][+-]?[0-9](?:_?[0-9])*"
+    r"|(?P<word>(?i:inf|infinity|nan)))\Z"
+)
 _LITERAL = re.compile(
     r"(?P<sign>[+-]?)(?:0[xX](?P<hex>(?:_?[0-9a-fA-F])+)|0[bB](?P<bin>(?:_?[01])+)"
     r"|0[oO]?(?P<oct>(?:_?[0-7])+)|(?P<dec>0|[1-9](?:_?[0-9])*))\Z"
@@ -18,8 +29,11 @@ _BASES = {"hex": 16, "bin": 2, "oct": 8, "dec": 10}
 def parse_int(text: str, bits: int = 64, *, call: str = "ParseInt") -> int:
     """A decimal number that fits. Raises `InvalidRequest`."""
     if not _INT.match(text):
+        begun = _BEGUN.match(text)  # what is too large is so whatever follows
+        if begun is not None:
+            _fitting(int(begun[0][:_LONGEST]), 64, call, text)
         raise _error(call, text, "invalid syntax")
-    return _fitting(int(text), bits, call, text)
+    return _fitting(int(text[:_LONGEST]), bits, call, text)
 
 
 def parse_int_literal(text: str) -> int:
@@ -35,6 +49,21 @@ def parse_int_literal(text: str) -> int:
 def _fitting(value: int, bits: int, call: str, text: str) -> int:
     if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
         raise _error(call, text, "value out of range")
+    return value
+
+
+def parse_float(text: str) -> float:
+    """A number as Go's source has it, or `inf`, `infinity` and `nan`. Raises `InvalidRequest`."""
+    match = _FLOAT.match(text)
+    if match is None:
+        raise _error("ParseFloat", text, "invalid syntax")
+    plain = text.replace("_", "")
+    try:
+        value = float(plain) if match["dec"] or match["word"] else float.fromhex(plain)
+    except OverflowError:
+        value = math.inf
+    if math.isinf(value) and not match["word"]:
+        raise _error("ParseFloat", text, "value out of range")
     return value
 
 

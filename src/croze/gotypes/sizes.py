@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from croze.errors import InvalidRequest
-from croze.gotypes.quote import quote
+from croze.gotypes.letters import to_lower
+from croze.gotypes.numbers import parse_float
+from croze.gotypes.strings import to_bytes
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
@@ -37,21 +36,20 @@ def parse_bytes(text: str) -> int:
     if not end:
         raise InvalidRequest(f"invalid size: '{text}'")
     number, suffix = text[:end].removesuffix(" "), text[end:]
-    if not _NUMBER.match(number):
-        raise InvalidRequest(f"strconv.ParseFloat: parsing {quote(number)}: invalid syntax")
-    size = float(number)
+    size = parse_float(number)
     if size < 0:
         raise InvalidRequest(f"invalid size: '{text}'")
-    if size * _UNITS["p"] == float("inf"):
-        raise InvalidRequest(f"strconv.ParseFloat: parsing {quote(number)}: value out of range")
-    return int(size * _multiplier(suffix))
+    size *= _multiplier(suffix)
+    return int(size) if size < 1 << 63 else -1 << 63  # what too much is in Go, not a number neither
 
 
 def _multiplier(suffix: str) -> int:
-    low = suffix.lower()
+    if len(to_bytes(suffix)) > 3:
+        raise InvalidRequest(f"invalid suffix: '{suffix}'")
+    low = to_lower(suffix)
     if low in ("", "b"):
         return 1
     unit = _UNITS.get(low[0])
     if unit is None or low[1:] not in ("", "b", "ib"):
-        raise InvalidRequest(f"invalid suffix: '{low if len(low) <= 3 else suffix}'")
+        raise InvalidRequest(f"invalid suffix: '{low}'")
     return unit

@@ -7,6 +7,7 @@ which platform runs on which.
 from __future__ import annotations
 
 import platform as host
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote
@@ -163,7 +164,8 @@ def format_all(platform: Platform) -> str:
 
 
 def _join(os_name: str, platform: Platform) -> str:
-    return "/".join(part for part in (os_name, platform.architecture, platform.variant) if part)
+    parts = (os_name, platform.architecture, platform.variant)
+    return posixpath.normpath("/".join(filter(None, parts)))
 
 
 def _encode(text: str) -> str:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
+from croze.gotypes.letters import to_lower
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
@@ -87,8 +88,8 @@ def parse(text: str) -> Reference:
             f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings"
         )
     domain, rest = _split_domain(text)
-    remote = re.split("[:@]", rest, maxsplit=1)[0]
-    if remote.lower() != remote:
+    remote = rest.partition(":")[0]
+    if to_lower(remote) != remote:
         raise InvalidRequest(
             f"invalid reference format: repository name ({remote}) must be lowercase"
         )
@@ -108,7 +109,7 @@ def check(text: str) -> None:
 def _parse_full(text: str, domain: str) -> Reference:
     match = _REFERENCE.match(text)
     if match is None:
-        if _REFERENCE.match(text.lower()):
+        if _REFERENCE.match(to_lower(text)):
             raise InvalidRequest("repository name must be lowercase")
         raise InvalidRequest("invalid reference format")
     path = match[1].removeprefix(f"{domain}/")

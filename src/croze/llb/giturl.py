@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from urllib.parse import parse_qsl, quote, unquote
 
 from msgspec import Struct, field
 
 from croze.errors import InvalidRequest
+from croze.gotypes import url
 from croze.llb.meta import join_path
 
 _PROTOCOL = re.compile(r"[a-zA-Z0-9]+://")
 _SUPPORTED = frozenset({"http", "https", "ssh", "git"})
 _SCP = re.compile(r"([a-zA-Z0-9-_]+)@([a-zA-Z0-9-.]+):([^\n]*?)(?:\?([^\n]*?))?(?:#([^\n]*))?\Z")
-_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?\Z", re.S)
-_BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}", re.S)
-_PATH_SAFE = "$&+,/:;=@-_.~!'()*[]"
 
 
 class UnknownProtocol(InvalidRequest):
@@ -50,33 +47,29 @@ def parse_git_url(text: str) -> GitUrl:
     if scp is None:
         raise UnknownProtocol("unknown protocol")
     user, host, path, query, fragment = scp.groups()
+    values, problem = url.parse_query(query or "")
+    if problem:
+        raise UnknownProtocol("unknown protocol")
     remote = f"{user}@{host}:{path}"
-    return _with_fragment("ssh", host, path, remote, query, fragment)
+    return _with_fragment("ssh", host, path, remote, values, fragment or "")
 
 
 def parse_url(text: str) -> GitUrl:
     """Read a text that is a URL for sure."""
-    if any(ord(c) < 0x20 or ord(c) == 0x7F for c in text):
-        raise InvalidRequest(f'parse "{text}": net/url: invalid control character in URL')
-    match = _URL.match(text)
-    if match is None:
-        raise InvalidRequest(f'parse "{text}": missing protocol scheme')
-    scheme, authority, raw_path, query, fragment = match.groups()
-    bad = _BAD_ESCAPE.search(raw_path)
-    if bad is not None:
-        raise InvalidRequest(f'parse "{text}": invalid URL escape "{bad[0]}"')
-    scheme = scheme.lower()
-    host = authority.rpartition("@")[2]
-    remote = f"{scheme}://{authority}{quote(raw_path, safe=_PATH_SAFE + '%')}"
-    return _with_fragment(scheme, host, unquote(raw_path), remote, query, unquote(fragment or ""))
+    parsed = url.parse(text)
+    values, _ = url.parse_query(parsed.query)
+    remote = parsed.without_query()
+    return _with_fragment(parsed.scheme, parsed.host, parsed.path, remote, values, parsed.fragment)
 
 
 def _with_fragment(
-    scheme: str, host: str, path: str, remote: str, query: str | None, fragment: str | None
+    scheme: str,
+    host: str,
+    path: str,
+    remote: str,
+    query: Mapping[str, Sequence[str]],
+    fragment: str,
 ) -> GitUrl:
-    values: dict[str, list[str]] = {}
-    for key, value in parse_qsl(query or "", keep_blank_values=True):
-        values.setdefault(key, []).append(value)
-    ref, _, subdir = (fragment or "").partition(":")
+    ref, _, subdir = fragment.partition(":")
     subdir = join_path("/", subdir).removeprefix("/")
-    return GitUrl(scheme, host, path, remote, values, ref, subdir)
+    return GitUrl(scheme, host, path, remote, query, ref, subdir)

@@ -122,7 +122,7 @@ def _special(name: str, value: Value) -> Field:
     if not value.is_known:
         raise ConversionError("value must be known")
     if value.is_null:
-        return None
+        raise ConversionError("null value is not allowed")
     if name == "policy":
         return policies_from_value(value)
     if name == "resources":

@@ -136,6 +136,8 @@ class Blocks(NameResolver):
             value = read_attribute(name, each.expression, instance.scope, problems)
             if value is not None:
                 setattr(instance.held, ATTRIBUTES.get(name, name), value)
+            elif isinstance(instance.held, Group) and name == "targets":
+                instance.held.has_list = False
         if problems:
             raise HclError(problems)
         instance.evaluated.update(missing)

@@ -18,8 +18,8 @@ from croze.bake.values.types import DYNAMIC, STRING, Type
 
 _TOP = BodySchema(blocks={"variable": ("name",), "function": ("name",)})
 _VARIABLE = BodySchema({"type": False, "default": False, "description": False}, {"validation": ()})
-_FUNCTION = BodySchema({"params": False, "variadic_params": False, "result": False})
-_VALIDATION = BodySchema({"condition": False, "error_message": False})
+_FUNCTION = BodySchema({"params": False, "variadic_params": False, "result": False}, strict=True)
+_VALIDATION = BodySchema({"condition": False, "error_message": False}, strict=True)
 _CONSTANT = Scope({}, {}, constant=True)
 
 

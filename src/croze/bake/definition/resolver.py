@@ -83,7 +83,7 @@ class NameResolver:
         self.functions = dict(functions)
         self.variables = Variables((name, string(text)) for name, text in builtins.items())
         self.scope = Scope(self.variables, self.functions)
-        self._resolving: set[str] = set()
+        self._resolving: set[tuple[Scope, str]] = set()
         self._defined: Mapping[str, object] = {**declared.variables, **builtins}
 
     def load(
@@ -112,7 +112,7 @@ class NameResolver:
     def load_variable(self, variable: Variable, scope: Scope, expression: Expression) -> None:
         """Resolve one name that an expression uses."""
         if scope is self.scope or variable.name not in scope.variables:
-            self.value(variable.name)
+            self.value(variable.name, scope)
 
     def function(self, name: str) -> None:
         if name in self.functions:
@@ -120,15 +120,16 @@ class NameResolver:
         block = self.declared.functions.get(name)
         if block is None:
             raise UndefinedError(f"function {quote(name)} does not exist: undefined")
-        with self._once(name + "()", f"function cycle not allowed for {name}"):
+        with self._once(self.scope, name + "()", f"function cycle not allowed for {name}"):
             self.functions[name] = self._user_function(block)
 
     @contextmanager
-    def _once(self, name: str, cycle: str) -> Iterator[None]:
-        """What needs itself is a cycle; what failed once is one for those who need it later."""
-        if name in self._resolving:
+    def _once(self, scope: Scope, name: str, cycle: str) -> Iterator[None]:
+        """What needs itself is a cycle; what failed once is one for those who need it later, where
+        it did."""
+        if (scope, name) in self._resolving:
             raise BakeError(cycle)
-        self._resolving.add(name)
+        self._resolving.add((scope, name))
         yield
 
     def _user_function(self, block: FunctionBlock) -> Function:
@@ -158,15 +159,15 @@ class NameResolver:
         parameters = tuple(Parameter(name) for name in names)
         return Function(parameters, DYNAMIC, call, Parameter(variadic) if variadic else None)
 
-    def value(self, name: str) -> None:
-        """Resolve a variable or a top-level attribute."""
+    def value(self, name: str, scope: Scope | None = None) -> None:
+        """Resolve a variable or a top-level attribute, which an expression of that scope needs."""
         if name in self.variables:
             return
         attribute = self.attributes.get(name)
         variable = self.declared.variables.get(name)
-        if attribute is None and variable is None:
-            raise UndefinedError(f"variable {quote(name)} does not exist: undefined")
-        with self._once(name, f"variable cycle not allowed for {name}"):
+        with self._once(scope or self.scope, name, f"variable cycle not allowed for {name}"):
+            if attribute is None and variable is None:
+                raise UndefinedError(f"variable {quote(name)} does not exist: undefined")
             self.variables[name] = self._resolve(name, attribute, variable)
 
     def _resolve(

@@ -3,13 +3,13 @@ files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from croze.bake.hcl.json_syntax import JsonArray, JsonMember, JsonObject
-from croze.bake.hcl.source import Diagnostic, SourceRange
+from croze.bake.hcl.source import Diagnostic, SourceRange, did_you_mean
 from croze.bake.hcl.syntax import Attribute, Block, Body, Expression, Literal
 from croze.gotypes.quote import quote
 
@@ -17,10 +17,12 @@ _JSON_TYPE = "Incorrect JSON value type"
 
 
 class BodySchema(msgspec.Struct, frozen=True):
-    """Attributes and whether they must be there; block types and the names of their labels."""
+    """Attributes and whether they must be there; block types and the names of their labels. In a
+    `strict` one nothing else may stand."""
 
     attributes: Mapping[str, bool] = msgspec.field(default_factory=dict)
     blocks: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
+    strict: bool = False
 
 
 class AnyBody(Protocol):
@@ -78,6 +80,8 @@ class NativeBody(msgspec.Struct, frozen=True):
             labels = schema.blocks.get(block.type)
             if labels is not None and _labels_fit(block, labels, problems):
                 content.blocks.append(_any_block(block))
+        if schema.strict:
+            problems += _unexpected(self.body, schema)
         return content
 
     def just_attributes(
@@ -85,6 +89,26 @@ class NativeBody(msgspec.Struct, frozen=True):
     ) -> dict[str, Attribute]:
         attributes = self.body.attributes
         return {name: each for name, each in attributes.items() if name not in hidden}
+
+
+def _unexpected(body: Body, schema: BodySchema) -> Iterator[Diagnostic]:
+    """What the schema has no place for, and what may have been meant."""
+    for name, attribute in body.attributes.items():
+        if name not in schema.attributes:
+            free = (each for each in schema.attributes if each not in body.attributes)
+            hint = did_you_mean(name, free)
+            if not hint and name in schema.blocks:
+                hint = f" Did you mean to define a block of type {quote(name)}?"
+            detail = f"An argument named {quote(name)} is not expected here.{hint}"
+            yield Diagnostic("Unsupported argument", detail, attribute.name_range)
+    for block in body.blocks:
+        if block.type not in schema.blocks:
+            hint = did_you_mean(block.type, schema.blocks)
+            if not hint and block.type in schema.attributes:
+                hint = f" Did you mean to define argument {quote(block.type)}? If so, use the "
+                hint += "equals sign to assign it a value."
+            detail = f"Blocks of type {quote(block.type)} are not expected here.{hint}"
+            yield Diagnostic("Unsupported block type", detail, block.type_range)
 
 
 def _any_block(block: Block) -> AnyBlock:
@@ -131,6 +155,12 @@ class JsonBody(msgspec.Struct, frozen=True):
                     content.attributes[name] = _attribute(member)
             elif name in schema.blocks:
                 _unpack(member, schema.blocks[name], content.blocks, problems)
+            elif schema.strict and name != "//":
+                hint = did_you_mean(name, (*schema.attributes, *schema.blocks))
+                detail = f"No argument or block type is named {quote(name)}.{hint}"
+                problems.append(
+                    Diagnostic("Extraneous JSON object property", detail, member.name_range)
+                )
         for name, required in schema.attributes.items():
             if required and name not in content.attributes:
                 problems.append(_missing(name, self.missing_range))

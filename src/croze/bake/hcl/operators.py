@@ -49,14 +49,16 @@ def result_type(operator: str) -> Type:
 
 
 def short_circuit(operator: str, left: Value, right: Value) -> tuple[Value, str] | None:
-    """What one side alone decides of `&&` and `||`, and which side that is."""
-    decisive = {"&&": False, "||": True}.get(operator)
+    """What one side alone decides of `&&` and `||`, and which side that is. Null is as good as
+    false, as long as it decides."""
+    decisive = {"&&": (FALSE, (False, None)), "||": (TRUE, (True,))}.get(operator)
     if decisive is None:
         return None
-    result = TRUE if decisive else FALSE
-    if left.raw is decisive:
-        return result, "left"
-    return (result, "right") if right.raw is decisive else None
+    result, deciding = decisive
+    for side, value in (("left", left), ("right", right)):
+        if value.is_known and value.raw in deciding:
+            return result, side
+    return None
 
 
 def arithmetic(operator: str, left: Number, right: Number) -> Number:

@@ -52,7 +52,8 @@ class Scope:
         return None
 
     def variable_names(self) -> list[str]:
-        return sorted({name for scope in self.chain() for name in scope.variables})
+        """From the inside out, as suggestions are made from them."""
+        return [name for scope in self.chain() for name in sorted(scope.variables)]
 
     def function_names(self) -> list[str]:
         """Names of the innermost scope alone: what suggestions are made from."""

@@ -33,6 +33,7 @@ from croze.bake.values.value import (
 )
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.csv_line import continued
+from croze.gotypes.letters import to_lower
 from croze.gotypes.quote import quote
 
 
@@ -188,7 +189,8 @@ def _pairs(text: str, *, list_key: str = "") -> list[tuple[str, str, str]]:
 
 def _cache_from_text(text: str) -> list[CacheEntry]:
     if "=" not in text:
-        return [CacheEntry("registry", {"ref": each}) for each in fields(text)]
+        refs = (fields(each) for each in fields(text))
+        return [CacheEntry("registry", {"ref": each[0]}) for each in refs]
     type_, attrs = "", dict[str, str]()
     for key, value, _ in _pairs(text, list_key="mounts"):
         if key.lower() == "type":
@@ -276,7 +278,7 @@ def _secret_from_text(text: str) -> list[SecretEntry]:
     members = {"type": "", "id": "", "src": "", "env": ""}
     for part in parts:
         raw_key, equals, value = part.partition("=")
-        key = raw_key.lower()
+        key = to_lower(raw_key)
         if not equals:
             raise BakeError(f"invalid field '{part}' must be a key=value pair")
         if key == "type" and value not in ("file", "env"):

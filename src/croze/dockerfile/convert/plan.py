@@ -127,9 +127,11 @@ def link_stages(build: PlatformBuild) -> None:
     """Find out which stages take files from which others or from images."""
     stages = build.stages
     for state in list(stages.all):
-        state.commands = [make_command(i, stages, build.lex) for i in state.stage.instructions]
-        for command in state.commands:
-            add_sources(state, command, stages)
+        state.commands = []
+        for instruction in state.stage.instructions:
+            command = make_command(instruction, stages, build.lex)
+            state.commands.append(command)
+            add_sources(state, command, stages)  # which later ones may refer to by number
     cycle = find_cycle(stages.all)
     if cycle is not None:
         start, path = cycle

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 from croze.dockerfile.convert.bases import COMMAND_KEY
 from croze.dockerfile.location import DockerfileError
 from croze.errors import CrozeError, InvalidRequest
+from croze.gotypes import url as urls
 from croze.gotypes.quote import quote
-from croze.http.urls import parse_url
 from croze.image.reference import check_digest
 from croze.llb.gitref import GitRef, git_state, parse_git_ref
 from croze.llb.options import OpOptions
@@ -59,7 +57,7 @@ def add_http(url: str, checksum: str, name: str) -> tuple[State, str]:
 def url_filename(url: str) -> str:
     """The last part of an address's path."""
     try:
-        path = unquote(parse_url(url).path)
+        path = urls.parse(url).path
     except InvalidRequest:
         return "__unnamed__"
     base = path.rstrip("/").rpartition("/")[2]

@@ -11,6 +11,7 @@ from croze.dockerfile.convert.outline import OutlineCapture
 from croze.dockerfile.instructions import ArgPair, Instruction, Stage
 from croze.dockerfile.location import DockerfileError, Ranges
 from croze.dockerfile.named_contexts import NamedContext
+from croze.gotypes.letters import to_lower
 from croze.image.config import ImageConfig
 from croze.image.platform import Platform
 from croze.llb.meta import join_path
@@ -101,10 +102,10 @@ class StageList:
             state.base = base
             state.outline = base.outline.copy()
         if state.stage.name:
-            self._by_name[state.stage.name.lower()] = state
+            self._by_name[to_lower(state.stage.name)] = state
 
     def find(self, name: str) -> StageState | None:
-        return self._by_name.get(name.lower())
+        return self._by_name.get(to_lower(name))
 
     def at(self, index: int) -> StageState:
         if not 0 <= index < len(self.all):

@@ -7,10 +7,10 @@ import re
 from croze.dockerfile.instructions.flags import parse_flags
 from croze.dockerfile.instructions.header import at_least_one, header
 from croze.dockerfile.instructions.values import HealthcheckConfig, HealthcheckInstruction
-from croze.dockerfile.letters import to_upper
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.syntax_tree import InstructionNode
 from croze.gotypes.duration import DurationError, parse_duration
+from croze.gotypes.letters import to_upper
 from croze.gotypes.quote import quote
 
 _FLAGS = ("interval", "timeout", "start-period", "start-interval", "retries")

@@ -31,12 +31,12 @@ from croze.dockerfile.instructions.settings import (
     parse_workdir,
 )
 from croze.dockerfile.instructions.values import Arg, Instruction, Stage
-from croze.dockerfile.letters import to_lower, to_upper
 from croze.dockerfile.line_parsers import KEYWORDS
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError, with_location
 from croze.dockerfile.suggest import likely_first, with_suggestion
 from croze.dockerfile.syntax_tree import InstructionNode
+from croze.gotypes.letters import to_lower, to_upper
 from croze.gotypes.quote import quote
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
