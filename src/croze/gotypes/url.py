@@ -153,9 +153,9 @@ def _escaped(text: str, safe: str) -> str:
     return quote(to_bytes(text), safe=safe)
 
 
-def _raw_path(given: str, path: str) -> str:
-    """As it was given if that is well escaped; escaped anew if not."""
-    return given if _IN_RAW_PATH.match(given) else _escaped(path, _IN_PATH)
+def _raw_path(escaped_path: str, path: str) -> str:
+    """As it is if that is well escaped; escaped anew if not."""
+    return escaped_path if _IN_RAW_PATH.match(escaped_path) else _escaped(path, _IN_PATH)
 
 
 def parse_query(text: str) -> tuple[dict[str, list[str]], str]:
