@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from croze.api import wire_pb2
+import pytest
+
+from croze.api import stat_pb2, wire_pb2
+from croze.errors import InvalidRequest, ResourceExhausted
+from croze.fs.entry import MOST_XATTRS, Entry
+from croze.fs.sync import told
 from croze.fs.sync.mirror import SyncResult
 from croze.fs.sync.receive import Receiver
-from croze.session.receiving import _Receiving
-from croze.session.transfer import BUFFER_BYTES, PacketMeter, pack
+from croze.session.receiving import _Receiving, receive_tree
+from croze.session.transfer import BUFFER_BYTES, PacketMeter, pack, to_entry, to_stat
 
 
 class Slow(Receiver):
@@ -58,3 +64,27 @@ async def test_what_comes_after_the_end_is_not_kept(tmp_path: Path) -> None:
         await receiving.run()
     assert said == [b"read", pack(wire_pb2.Packet.PACKET_FIN)]
     assert not receiving._batch
+
+
+async def test_a_list_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sender is told why nobody listens any more; nor is there a file of so many attributes."""
+    allowance = told.MemoryAllowance(2 << 20)
+    monkeypatch.setattr(told, "everybodys", lambda: allowance)
+    numbers, said = itertools.count(), list[bytes]()
+
+    async def read() -> Sequence[bytes]:
+        await asyncio.sleep(0)
+        entries = [Entry(f"{next(numbers):09}", 0o120777, linkname="x") for _ in range(100)]
+        return [wire_pb2.Packet(stat=to_stat(each)).SerializeToString() for each in entries]
+
+    async def write(*packets: bytes) -> None:
+        said.extend(packets)
+
+    message = "file lists that come now take more memory than 2 MiB"
+    with pytest.raises(ResourceExhausted, match=message):
+        await receive_tree(Receiver(str(tmp_path), merge=True), read, write)
+    assert message.encode() in said[-1]
+    assert allowance.used_bytes == 0
+    many = [stat_pb2.Stat.Xattr(key=b"a")] * (MOST_XATTRS + 1)
+    with pytest.raises(InvalidRequest, match="f has 65537 extended attributes"):
+        to_entry(stat_pb2.Stat(path=b"f", xattrs=many))

@@ -28,6 +28,9 @@ _GO_BITS = ((stat.S_ISUID, 1 << 23), (stat.S_ISGID, 1 << 22), (stat.S_ISVTX, 1 <
 
 OVERLAY_XATTRS = ("trusted.overlay.", "user.overlay.")
 """Overlayfs' own notes in a layer's directory; a mount hides them, so they never count."""
+MOST_XATTRS = 1 << 16
+"""Extended attributes of one file. In the 64 KiB that Linux has for their names there is room for a
+third of them (xattr(7))."""
 EMPTY_XATTRS: dict[str, bytes] = {}
 """Shared; never written to."""
 

@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from croze.api import stat_pb2, wire_pb2
-from croze.fs.entry import EMPTY_XATTRS, Entry, go_mode, unix_mode
+from croze.errors import InvalidRequest
+from croze.fs.entry import EMPTY_XATTRS, MOST_XATTRS, Entry, go_mode, unix_mode
 from croze.gotypes.strings import from_bytes, to_bytes
 
 BATCH_ENTRIES = 256
@@ -119,6 +120,12 @@ def to_stat(entry: Entry) -> stat_pb2.Stat:
 
 
 def to_entry(stat: stat_pb2.Stat) -> Entry:
+    """Read an entry. Raises `InvalidRequest` for more extended attributes than a file can have."""
+    if len(stat.xattrs) > MOST_XATTRS:
+        raise InvalidRequest(
+            f"{from_bytes(stat.path)} has {len(stat.xattrs)} extended attributes:"
+            f" no file has more than {MOST_XATTRS}"
+        )
     return Entry(
         from_bytes(stat.path),
         unix_mode(stat.mode),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,31 @@ def bounded_memory(more_bytes: int) -> Iterator[None]:
     finally:
         if not limited:
             resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def memory_bytes() -> int:
+    """What this process may have: the machine's memory, or less, if its control groups have a
+    limit."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([machine, *_group_limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))])
+
+
+def _group_limits(groups: Path, mounted: Path) -> Iterator[int]:
+    """The limits of a process's control groups, and of those above them (cgroups(7)). In a
+    container its own may be where the top is."""
+    with contextlib.suppress(OSError):
+        for line in groups.read_text("utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "":
+                top, name = mounted, "memory.max"
+            elif "memory" in controllers.split(","):
+                top, name = mounted / "memory", "memory.limit_in_bytes"
+            else:
+                continue
+            group = Path(path.lstrip("/"))
+            for place in (group, *group.parents):
+                with contextlib.suppress(OSError, ValueError):  # there is none, or it is "max"
+                    yield int((top / place / name).read_text("ascii"))
 
 
 class SpareMemory:

@@ -20,6 +20,7 @@ from croze.fs.entry import Entry, device_of
 from croze.fs.filecopy import write_all
 from croze.fs.remove import remove_at, remove_tree
 from croze.fs.sync.attributes import MadeFile, held_at, set_attributes, set_attributes_at
+from croze.fs.sync.told import ToldTree
 
 
 class SyncResult(msgspec.Struct, frozen=True):
@@ -132,16 +133,23 @@ def _is_odd(head: str, slash: str) -> bool:
 
 
 class OrderCheck:
-    """Refuses streams that are out of order or name what they have not shown."""
+    """Refuses streams that are out of order, name what they have not shown, or don't end. `close`
+    it when nothing of what came is needed any more."""
 
     def __init__(self) -> None:
         self._dirs: list[tuple[str, bytes]] = [("", b"")]
         """The directories above, each with the last name in it."""
         self._files: set[str] = set()
+        self._told = ToldTree()
+
+    def close(self) -> None:
+        """Let other trees have the memory. Idempotent."""
+        self._told.close()
 
     def check(self, entry: Entry) -> None:
         """See that `entry` may come now: in order, in a directory that was shown, and with names
-        that system calls take. Raises InvalidRequest."""
+        that system calls take. Raises InvalidRequest, and ResourceExhausted for too many."""
+        self._told.add(entry)
         path = entry.path
         head, slash, name = path.rpartition("/")
         # What is in a directory that has come needs no look at all of its path.

@@ -341,6 +341,12 @@ class Receiver:
 
     def finish(self) -> SyncResult:
         """After the last entry and the last content: remove the rest, set times, save notes."""
+        try:
+            return self._finished()
+        finally:
+            self._order.close()
+
+    def _finished(self) -> SyncResult:
         if self._incoming:
             raise InvalidRequest(f"file transfer ended with {len(self._incoming)} files missing")
         if self._notes is not None:
@@ -389,5 +395,6 @@ class Receiver:
             if incoming.fd >= 0:
                 os.close(incoming.fd)
         self._incoming.clear()
+        self._order.close()
         if self._mirror is not None:
             self._mirror.close()
