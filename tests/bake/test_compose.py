@@ -69,7 +69,7 @@ def test_anchors_that_multiply_are_refused() -> None:
 def test_bytes_that_are_no_text() -> None:
     for text, problem in (
         ('services:\n  a:\n    build: "\udcff"\n', "offset 27: invalid leading UTF-8 octet"),
-        ('services:\n  a:\n    build: "\udcc3("\n', "offset 27: invalid trailing UTF-8 octet"),
+        ('services:\n  a:\n    build: "\udcc3("\n', "offset 28: invalid trailing UTF-8 octet"),
     ):
         with pytest.raises(CrozeError, match=f"yaml: {problem}"):
             printed({"compose.yaml": text})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 
 from croze.errors import InvalidRequest
 from croze.gotypes.quote import quote
@@ -65,6 +66,23 @@ def parse_float(text: str) -> float:
     if math.isinf(value) and not match["word"]:
         raise _error("ParseFloat", text, "value out of range")
     return value
+
+
+def float_text(value: float) -> str:
+    """As Go's `%v` prints it: from a million on, and below a ten-thousandth, with an exponent."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    digits = Decimal(repr(value)).normalize()
+    exponent = digits.adjusted()
+    if value == 0 or _LEAST <= exponent < _MOST:
+        return f"{digits:f}"
+    mantissa = digits.scaleb(-exponent)
+    return f"{mantissa:f}e{exponent:+03d}"
+
+
+_LEAST, _MOST = -4, 6
 
 
 def parse_uint(text: str) -> int:

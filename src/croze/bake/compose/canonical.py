@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 
 from croze.bake.compose.data import Data, Mapping
-from croze.bake.compose.merge import plain_text
+from croze.bake.compose.merge import plain_text, type_name
+from croze.bake.compose.moments import Moment
 from croze.bake.compose.ports import PortError, container_ports
 from croze.gotypes.quote import quote
 
-_GO_TYPES = {int: "int", float: "float64", bool: "bool", list: "[]interface {}", str: "string"}
 _REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
 
 
@@ -31,10 +31,6 @@ def canonical(model: Data) -> Data:
     return model
 
 
-def _type_name(value: Data) -> str:
-    return "<nil>" if value is None else _GO_TYPES.get(type(value), "map[string]interface {}")
-
-
 def _service(name: str, service: Data) -> Data:
     if not isinstance(service, dict):
         return service
@@ -52,14 +48,14 @@ def _service(name: str, service: Data) -> Data:
 
 def _check_ports(where: str, ports: Data) -> None:
     if not isinstance(ports, list):
-        raise CanonicalError(f"{where}: invalid type {_type_name(ports)} for port")
+        raise CanonicalError(f"{where}: invalid type {type_name(ports)} for port")
     count = 0
     for each in ports:
         if isinstance(each, dict):
             count += 1
             continue
         if isinstance(each, bool) or not isinstance(each, str | int):
-            raise CanonicalError(f"{where}: invalid type {_type_name(each)} for port")
+            raise CanonicalError(f"{where}: invalid type {type_name(each)} for port")
         try:
             inside = container_ports(str(each))
         except PortError as error:
@@ -76,41 +72,66 @@ def _env_file(entry: Data) -> Data:
 
 
 def _build(where: str, build: Data) -> Data:
-    if isinstance(build, str):
+    if isinstance(build, str) and not isinstance(build, Moment):
         return {"context": build}
     if not isinstance(build, dict):
-        raise CanonicalError(f"{where}: invalid type {_type_name(build)} for build")
+        raise CanonicalError(f"{where}: invalid type {type_name(build)} for build")
     canonical = dict(build)
-    if isinstance(canonical.get("secrets"), list):
-        secrets = _list(canonical["secrets"])
-        canonical["secrets"] = [{"source": e} if isinstance(e, str) else e for e in secrets]
+    canonical["secrets"] = _each(f"{where}.secrets", canonical.get("secrets"), _grant)
+    canonical["ulimits"] = _each(f"{where}.ulimits", canonical.get("ulimits"), _limit)
+    for key in ("secrets", "ulimits"):
+        if key not in build:
+            del canonical[key]
     for key in ("provenance", "sbom"):
-        if isinstance(canonical.get(key), bool):
+        if key in canonical:
             canonical[key] = plain_text(canonical[key])
     if "additional_contexts" in canonical:
-        canonical["additional_contexts"] = _pairs(canonical["additional_contexts"])
+        contexts = canonical["additional_contexts"]
+        canonical["additional_contexts"] = _pairs(f"{where}.additional_contexts", contexts)
     if "ssh" in canonical:
         canonical["ssh"] = _ssh(f"{where}.ssh", canonical["ssh"])
-    limits = canonical.get("ulimits")
-    if isinstance(limits, dict):
-        canonical["ulimits"] = dict(limits)
     return canonical
+
+
+def _each(where: str, value: Data, one: Callable[[str, Data], Data]) -> Data:
+    """What becomes of each member of a mapping or a list."""
+    if isinstance(value, dict):
+        return {key: one(f"{where}.{key}", each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [one(f"{where}.[]", each) for each in value]
+    return value
+
+
+def _grant(where: str, secret: Data) -> Data:
+    if isinstance(secret, dict):
+        return secret
+    if isinstance(secret, str) and not isinstance(secret, Moment):
+        return {"source": secret}
+    raise CanonicalError(f"{where}: unsupported type {type_name(secret)}")
+
+
+def _limit(where: str, limit: Data) -> Data:
+    if isinstance(limit, dict) or type(limit) is int:
+        return limit
+    raise CanonicalError(f"{where}: invalid type {type_name(limit)} for external")
 
 
 def _list(value: Data) -> list[Data]:
     return value if isinstance(value, list) else []
 
 
-def _pairs(value: Data) -> Data:
-    if not isinstance(value, list):
+def _pairs(where: str, value: Data) -> Data:
+    if isinstance(value, dict):
         return value
+    if not isinstance(value, list):
+        raise CanonicalError(f"{where}: invalid type {type_name(value)}")
     pairs: Mapping = {}
     for each in value:
         if not isinstance(each, str):
-            raise CanonicalError(f"invalid type {_type_name(each)} for key value pair")
+            raise CanonicalError(f"invalid type {type_name(each)} for key value pair")
         key, equals, text = each.partition("=")
         if not equals:
-            raise CanonicalError(f"invalid value {each}, expected key=value")
+            raise CanonicalError(f"{where}: invalid value {each}, expected key=value")
         pairs[key] = text
     return pairs
 
@@ -119,11 +140,11 @@ def _ssh(where: str, value: Data) -> Data:
     if isinstance(value, dict):
         return value
     if not isinstance(value, list):
-        raise CanonicalError(f"{where}: invalid type {_type_name(value)} for ssh")
+        raise CanonicalError(f"{where}: invalid type {type_name(value)} for ssh")
     keys: Mapping = {}
     for each in value:
         if not isinstance(each, str):
-            raise CanonicalError(f"invalid ssh key type {_type_name(each)}")
+            raise CanonicalError(f"invalid ssh key type {type_name(each)}")
         id_, equals, path = each.partition("=")
         if not equals and id_ != "default":
             raise CanonicalError(f"invalid ssh key {quote(each)}")

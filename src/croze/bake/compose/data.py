@@ -1,7 +1,6 @@
 """YAML text to plain data, with line numbers in messages.
 
-PyYAML reads the text; which scalars are numbers and truth values follows YAML 1.2 as Docker's tools
-read it: `yes` and `on` are texts.
+PyYAML reads the text; what its scalars are is `scalars`' matter.
 """
 
 from __future__ import annotations
@@ -13,36 +12,43 @@ from typing import Final, TypeAlias
 import yaml
 from msgspec import Struct, field
 
-from croze.bake.compose.moments import moment_text
+from croze.bake.compose.scalars import IMPLICIT, TEXT, ScalarError, read_scalar
 
 Data: TypeAlias = "str | int | float | bool | list[Data] | dict[str, Data] | None"
 Mapping: TypeAlias = dict[str, Data]
 Path: TypeAlias = tuple[str, ...]
 
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_QUOTED: Final = ("'", '"', "|", ">")
 _MOST_NODES: Final = 100_000
 _DEEPEST: Final = 100
-_INT: Final = re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)")
-_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_CONSTANTS: Final[Mapping] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
-    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
-}
+_STANDARD: Final = "tag:yaml.org,2002:"
+_MERGE: Final = f"{_STANDARD}merge"
 _WORDS: Final = {
     "mapping values are not allowed here": "mapping values are not allowed in this context",
     "expected <block end>, but found '<block mapping start>'": "did not find expected key",
     "expected <block end>, but found '-'": "did not find expected '-' indicator",
     "could not find expected ':'": "could not find expected ':'",
-    "found undefined alias": "unknown anchor referenced",
 }
+_CONTEXTS: Final = {"while parsing a quoted scalar": "while scanning a quoted scalar"}
+_ALIAS: Final = re.compile(r"[^\s,\[\]{}]*")
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Says which scalars have no tag: what those are is decided here."""
+
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: tuple[bool, bool]) -> str:
+        if kind is not yaml.ScalarNode:
+            return str(super().resolve(kind, value, implicit))
+        if not implicit[0]:
+            return TEXT
+        return _MERGE if value == "<<" else IMPLICIT
 
 
 class YamlError(Exception):
     """The text is not YAML that a compose file can be."""
+
+
+class KeyTypeError(Exception):
+    """A key of a mapping that is no text."""
 
 
 class ComposeDocument(Struct):
@@ -65,41 +71,57 @@ def decoded(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         problem = _OCTETS.get(error.reason, error.reason)
-        raise YamlError(f"yaml: offset {error.start}: {problem}") from None
+        at = error.end if problem.startswith("invalid trailing") else error.start
+        raise YamlError(f"yaml: offset {at}: {problem}") from None
 
 
 def load_documents(text: str) -> Iterator[ComposeDocument]:
     try:
-        for node in yaml.compose_all(text, Loader=_LOADER):
+        for node in yaml.compose_all(text, Loader=_Loader):
             document = ComposeDocument(None)
             builder = _Builder(document.removed)
             document.data = builder.build(node, (), 0)
             yield document
     except yaml.MarkedYAMLError as error:
-        raise YamlError(_message(error)) from None
+        raise YamlError(_message(error, text)) from None
+    except yaml.reader.ReaderError as error:
+        raise YamlError(f"yaml: offset {error.position}: {error.reason}") from None
     except yaml.YAMLError as error:
         raise YamlError(f"yaml: {error}") from None
     except RecursionError:
         raise YamlError("yaml: exceeded max depth") from None
 
 
-def _message(error: yaml.MarkedYAMLError) -> str:
+def _message(error: yaml.MarkedYAMLError, text: str) -> str:
+    """In Go's words, whose parser counts lines from 0, and calls the first one unknown."""
     mark = error.problem_mark
     problem = _WORDS.get(error.problem or "", error.problem or "")
     if mark is None:
         return f"yaml: {problem}"
+    if problem == "found undefined alias":
+        return f"yaml: {_undefined(mark, text)}"
+    first = 0 if isinstance(error, yaml.parser.ParserError) else 1
     if not error.context:
-        return f"yaml: line {mark.line + 1}: {problem}"
+        return f"yaml: {_place(mark, first)}: {problem}"
     begun = error.context_mark or mark
-    where = f"{_place(begun)}: "
+    where = f"{_place(begun, first)}: "
     if (begun.line, begun.column) != (mark.line, mark.column):
-        where += f"{_place(mark)}: "
-    return f"yaml: {error.context} at {where}{problem}"
+        where += f"{_place(mark, first)}: "
+    return f"yaml: {_CONTEXTS.get(error.context, error.context)} at {where}{problem}"
 
 
-def _place(mark: yaml.Mark) -> str:
-    line = f"line {mark.line + 1}"
-    return f"{line}, column {mark.column + 1}" if mark.column else line
+def _place(mark: yaml.Mark, first: int) -> str:
+    line = mark.line + first
+    if not line:
+        return "<unknown position>"
+    return f"line {line}, column {mark.column + 1}" if mark.column else f"line {line}"
+
+
+def _undefined(mark: yaml.Mark, text: str) -> str:
+    line = text.split("\n")[mark.line] if text.count("\n") >= mark.line else ""
+    name = _ALIAS.match(line, mark.column + 1)
+    anchor = name[0] if name else ""
+    return f"line {mark.line + 1}, column {mark.column + 2}: unknown anchor '{anchor}' referenced"
 
 
 class _Builder:
@@ -143,17 +165,14 @@ class _Builder:
         merged: Mapping = {}
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else ""
             line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode) or not isinstance(_key(key_node), str):
-                where = f"in {'.'.join(path)}" if path else "at top level"
-                raise YamlError(f"non-string key {where}: {key or 'a mapping'}")
+            key = _key(key_node, path)
             if key in lines:
                 first = lines[key]
                 twice = f'mapping key "{key}" already defined at line {first}'
-                raise YamlError(f"yaml: construct errors:\n  line 1: line {line}: {twice}")
+                raise YamlError(f"{_CONSTRUCT}line {line}: {twice}")
             lines[key] = line
-            if key_node.tag == "tag:yaml.org,2002:merge":
+            if key_node.tag == _MERGE:
                 merged = self.merge(value_node, path, depth)
             elif value_node.tag == "!reset":
                 self.removed.append((*path, key))
@@ -168,30 +187,30 @@ class _Builder:
         for each in sources:
             built = self.build(each, path, depth + 1)
             if not isinstance(built, dict):
-                raise YamlError("yaml: map merge requires map or sequence of maps as the value")
+                problem = "map merge requires map or sequence of maps as the value"
+                raise YamlError(f"{_CONSTRUCT}yaml: {problem}")
             merged = {**built, **merged}
         return merged
 
 
-def _key(node: yaml.ScalarNode) -> Data:
-    return node.value if node.tag == "tag:yaml.org,2002:merge" else _scalar(node)
+_CONSTRUCT = "yaml: construct errors:\n  line 1: "
+
+
+def _key(node: yaml.Node, path: Path) -> str:
+    if node.tag == _MERGE:
+        return str(node.value)
+    key = _scalar(node) if isinstance(node, yaml.ScalarNode) else None
+    if isinstance(key, str):
+        return key
+    where = f"in {'.'.join(path)}" if path else "at top level"
+    shown = "a mapping" if not isinstance(node, yaml.ScalarNode) else "<nil>"
+    raise KeyTypeError(f"non-string key {where}: {shown if key is None else str(key).lower()}")
 
 
 def _scalar(node: yaml.ScalarNode) -> Data:
-    text: str = node.value
-    if node.style in _QUOTED:
-        return text
-    if text in _CONSTANTS:
-        return _CONSTANTS[text]
-    if _INT.fullmatch(text) and len(text) < 64:
-        return _integer(text.replace("_", ""))
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    return moment_text(text) or text
-
-
-def _integer(text: str) -> int:
-    digits = text.lstrip("+-")
-    if len(digits) > 1 and digits[0] == "0" and digits[1].isdecimal():
-        return int(text, 8)
-    return int(text, 0)
+    tag: str = node.tag
+    short = f"!!{tag.removeprefix(_STANDARD)}" if tag.startswith(_STANDARD) else tag
+    try:
+        return read_scalar(short, node.value)
+    except ScalarError as error:
+        raise YamlError(f"{_CONSTRUCT}yaml: {error}") from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from croze.bake.compose.data import Data, Mapping, Path
+from croze.bake.compose.moments import Moment
+from croze.gotypes.numbers import float_text
 
 _SEQUENCES = (
     ("services", "*", "build", "args"),
@@ -88,30 +90,33 @@ def as_sequence(value: Data) -> list[Data]:
     return [value] if isinstance(value, str) else []
 
 
+_GO_TYPES = {int: "int", float: "float64", bool: "bool", list: "[]interface {}", str: "string"}
+
+
+def type_name(value: Data) -> str:
+    """What Go calls the type of a value."""
+    if value is None:
+        return "<nil>"
+    if isinstance(value, Moment):
+        return "time.Time"
+    return _GO_TYPES.get(type(value), "map[string]interface {}")
+
+
 def plain_text(value: Data) -> str:
-    """A scalar as Go's %v prints it."""
+    """A value as Go's %v prints it."""
     match value:
         case None:
             return "<nil>"
         case bool():
             return "true" if value else "false"
         case float():
-            return _float_text(value)
+            return float_text(value)
+        case list():
+            return f"[{' '.join(map(plain_text, value))}]"
+        case dict():
+            members = (f"{key}:{plain_text(value[key])}" for key in sorted(value))
+            return f"map[{' '.join(members)}]"
     return str(value)
-
-
-def _float_text(value: float) -> str:
-    if value in (float("inf"), float("-inf")):
-        return "+Inf" if value > 0 else "-Inf"
-    digits = repr(value)
-    magnitude = abs(value)
-    if value and (magnitude < 1e-4 or magnitude >= 1e21):
-        mantissa, _, exponent = digits.partition("e")
-        if not exponent:
-            mantissa, _, exponent = f"{value:e}".partition("e")
-        number = int(exponent)
-        return f"{mantissa.removesuffix('.0')}e{'-' if number < 0 else '+'}{abs(number):02d}"
-    return f"{value:f}".rstrip("0").rstrip(".") if "e" in digits else digits.removesuffix(".0")
 
 
 def unique(value: Data, path: Path = ()) -> Data:
@@ -120,9 +125,11 @@ def unique(value: Data, path: Path = ()) -> Data:
         return {key: unique(each, (*path, key)) for key, each in value.items()}
     if isinstance(value, list) and any(fits(path, each) for each in _UNIQUE):
         last: dict[str, Data] = {}
-        for each in value:
-            key = each.partition("=")[0] if isinstance(each, str) else repr(each)
-            last[key] = each
+        for index, each in enumerate(value):
+            if not isinstance(each, str) or isinstance(each, Moment):
+                where = ".".join((*path, f"[{index}]"))
+                raise MergeError(f"{where}: unexpected type {type_name(each)}")
+            last[each.partition("=")[0]] = each
         return list(last.values())
     return value
 

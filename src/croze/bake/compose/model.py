@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct, field
 
 from croze.bake.compose.canonical import CanonicalError, canonical, resolve_paths
-from croze.bake.compose.data import ComposeDocument, Data, YamlError, decoded, load_documents
+from croze.bake.compose.data import (
+    ComposeDocument,
+    Data,
+    KeyTypeError,
+    YamlError,
+    decoded,
+    load_documents,
+)
 from croze.bake.compose.data import Mapping as Model
 from croze.bake.compose.dotenv import DotenvError, parse_dotenv
 from croze.bake.compose.interpolate import Interpolation, InterpolationError
@@ -35,6 +42,9 @@ class FileOrigin(Struct, frozen=True):
     included: tuple[str, ...] = ()
 
 
+_WRONG = (YamlError, KeyTypeError, InterpolationError, MergeError, CanonicalError, DotenvError)
+
+
 class Loader(Struct):
     """Loads files; `warn` hears of variables that are not set."""
 
@@ -51,7 +61,7 @@ class Loader(Struct):
                 model = self._file(file, source, model)
             resolve_paths(model, source.directory, self.world.home)
             return model
-        except (YamlError, InterpolationError, MergeError, CanonicalError, DotenvError) as error:
+        except _WRONG as error:
             raise ComposeError(str(error)) from None
 
     def _read(self, path: str) -> bytes:
@@ -173,7 +183,7 @@ class Loader(Struct):
         base = self._extended(base_name, base_services, file, base_source, (*chain, here))
         if base is None:
             return service
-        merged = _as_model(merge(base, service, ("services", name)))
+        merged = _as_model(merge(base, service, ("services", "x")))
         merged.pop("extends", None)
         services[name] = merged
         return merged

@@ -12,8 +12,12 @@ _MOMENT: Final = re.compile(
 )
 
 
-def moment_text(text: str) -> str | None:
-    """The moment as Go's `time.Time` shows itself; None for a text that is no moment."""
+class Moment(str):
+    """A moment, as Go's `time.Time` shows itself. Where a text is wanted, it is none."""
+
+
+def moment_of(text: str) -> Moment | None:
+    """None for a text that is no moment."""
     match = _MOMENT.fullmatch(text)
     if match is None:
         return None
@@ -34,4 +38,4 @@ def moment_text(text: str) -> str | None:
         digits = zone.replace(":", "")
         offset = f"{digits} {digits}"
     time = ":".join(f"{each:02}" for each in clock)
-    return f"{year}-{int(month):02}-{int(day):02} {time}{shown} {offset}"
+    return Moment(f"{year}-{int(month):02}-{int(day):02} {time}{shown} {offset}")

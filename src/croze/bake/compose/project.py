@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from croze.bake.compose.data import Data
 from croze.bake.compose.data import Mapping as Model
+from croze.bake.compose.decode import undecodable, unsupported_number
 from croze.bake.compose.dotenv import DotenvError, parse_dotenv
 from croze.bake.compose.merge import plain_text
 from croze.bake.compose.model import ComposeError, FileOrigin, Loader, WholeMessageError
 from croze.bake.compose.schema import first_problem
-from croze.bake.compose.targets import make_target, pairs
+from croze.bake.compose.targets import make_target, pairs, undecodable_error
 from croze.bake.definition.matrix import check_name
 from croze.bake.definition.read import Definition, file_directory
 from croze.bake.errors import BakeError
@@ -59,9 +60,13 @@ def _load(files: Sequence[File], environment: Mapping[str, str], world: World) -
     variables = {**environment, _PROJECT_NAME: environment.get(_PROJECT_NAME) or "bake"}
     model = Loader(world, world.warn).load(files, FileOrigin("", variables))
     merged: Model = {}
-    services = model.get("services")
+    if number := unsupported_number(model):
+        raise ComposeError(f"json: unsupported value: {number}")
+    services = model.get("services", {})
     if isinstance(services, dict):
-        merged["services"] = {name: _service(each) for name, each in services.items()}
+        services = {name: _service(each) for name, each in services.items()}
+    if "services" in model:
+        merged["services"] = services
     if "secrets" in model:
         merged["secrets"] = model["secrets"]
     if not merged:
@@ -88,6 +93,7 @@ def read_compose(
     try:
         model = _load(files, environment, world)
         services = _mapping(model.get("services"))
+        _check_decodable(services)
         _check(services, _mapping(model.get("secrets")))
         _add_targets(services, _mapping(model.get("secrets")), environment, world, into)
     except WholeMessageError as error:
@@ -102,6 +108,13 @@ def read_compose(
 
 def _mapping(value: Data) -> Model:
     return value if isinstance(value, dict) else {}
+
+
+def _check_decodable(services: Model) -> None:
+    builds = {name: _mapping(_mapping(each).get("build")) for name, each in services.items()}
+    problems = [each for name in sorted(builds) for each in undecodable(name, builds[name])]
+    if problems:
+        raise undecodable_error(problems)
 
 
 def _check(services: Model, secrets: Model) -> None:

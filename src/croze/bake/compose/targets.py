@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from croze.bake.compose.data import Data
@@ -27,6 +28,7 @@ from croze.gotypes.sizes import binary_size, parse_bytes
 from croze.gotypes.ulimits import ULIMITS
 
 _LIMITS = ULIMITS | {"as"}
+_NUMBER = re.compile("[-+]?[0-9]{1,18}")
 
 
 def make_target(
@@ -71,9 +73,10 @@ def make_target(
 def _size(service: str, value: Data) -> str | None:
     if value is None:
         return None
-    text = plain_text(value)
+    size = value if isinstance(value, int) else 0
     try:
-        size = parse_bytes(text)
+        if isinstance(value, str):
+            size = int(value) if _NUMBER.fullmatch(value) else parse_bytes(value)
     except InvalidRequest as error:
         raise _undecodable(service, "shm_size", str(error)) from None
     return binary_size(size) if size > 0 else None
@@ -153,8 +156,12 @@ def _number(value: Data) -> int:
 
 
 def _undecodable(service: str, key: str, problem: str) -> WholeMessageError:
-    where = f"'services[{service}].build.{key}'"
-    return WholeMessageError(f"decoding failed due to the following error(s):\n\n{where} {problem}")
+    return undecodable_error([f"'services[{service}].build.{key}' {problem}"])
+
+
+def undecodable_error(problems: Sequence[str]) -> WholeMessageError:
+    what = "\n".join(problems)
+    return WholeMessageError(f"decoding failed due to the following error(s):\n\n{what}")
 
 
 def _hosts(service: str, value: Data) -> dict[str, str | None]:

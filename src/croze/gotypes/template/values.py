@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from croze.gotypes.numbers import float_text
 from croze.gotypes.template.lexer import TemplateError
 
 NO_VALUE = "<no value>"
@@ -54,7 +55,7 @@ def shown(value: object, *, top: bool = True) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return _float(value)
+        return float_text(value)
     if isinstance(value, Fields):
         return "{" + " ".join(shown(one, top=False) for one in value.values()) + "}"
     if isinstance(value, Mapping):
@@ -63,15 +64,6 @@ def shown(value: object, *, top: bool = True) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{' '.join(shown(one, top=False) for one in value)}]"
     return str(value)
-
-
-def _float(value: float) -> str:
-    text = repr(value)
-    if "e" in text or abs(value) >= 1e21:
-        mantissa, _, exponent = f"{value:e}".partition("e")
-        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-        return f"{mantissa}e{exponent}"
-    return text.removesuffix(".0")
 
 
 def order(one: object, other: object) -> int:
