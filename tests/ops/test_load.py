@@ -10,7 +10,7 @@ import pytest
 from croze import llb
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest, PermissionDenied, Unsupported
-from croze.llb.marshal import digest_bytes, marshal_op
+from croze.llb.marshal import definition_of, digest_bytes, marshal_op
 from croze.ops.load import LoadedOp, LoadOptions, load, uncached_digest
 from croze.ops.validate import MOST_BYTES, MOST_PARTS, MOST_TEXTS
 from croze.solver.contract import Vertex
@@ -229,3 +229,21 @@ async def test_a_policy_is_asked_about_all_sources_at_once() -> None:
 
     with pytest.raises(PermissionDenied, match="no"):
         await load(llb.merge(states).marshal(), LoadOptions(policy=refuse))
+
+
+async def test_of_several_wrong_ops_the_outermost_is_told() -> None:
+    inner = ops_pb2.Op(file=ops_pb2.FileOp())
+    outer = ops_pb2.Op(
+        exec=ops_pb2.ExecOp(), inputs=[ops_pb2.Input(digest=digest_bytes(marshal_op(inner)))]
+    )
+    last = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_bytes(marshal_op(outer)))])
+    with pytest.raises(InvalidRequest, match="invalid exec op with no meta"):
+        await load(definition_of([marshal_op(each) for each in (inner, outer, last)]))
+
+
+async def test_what_nothing_needs_must_have_its_inputs_too() -> None:
+    stray = ops_pb2.Op(merge=ops_pb2.MergeOp(), inputs=[ops_pb2.Input(digest="sha256:0")])
+    source = ops_pb2.Op(source=ops_pb2.SourceOp(identifier="local://x"))
+    last = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_bytes(marshal_op(source)))])
+    with pytest.raises(InvalidRequest, match="invalid missing input digest sha256:0"):
+        await load(definition_of([marshal_op(each) for each in (stray, source, last)]))

@@ -7,7 +7,15 @@ A definition comes from a client and may be anything: whatever is wrong with it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -91,7 +99,7 @@ async def load(definition: ops_pb2.Definition, options: LoadOptions | None = Non
             node.proxied = _uses_network(node.op)
     if options.policy is not None or options.proxied:
         await _apply_policy(order, options.policy)
-    vertices = await _build(order, options)
+    vertices = await _build(order, last, options)
     return Edge(vertices[last.inputs[0]], last.op.inputs[0].index)
 
 
@@ -113,11 +121,19 @@ async def _parse(definition: ops_pb2.Definition) -> tuple[dict[str, _Node], _Nod
         name = digest(data)
         metadata = definition.metadata.get(name) or ops_pb2.OpMetadata()
         nodes[name] = last = _Node(op, data, name, metadata)
+    async for node in _some(nodes.values()):
+        _check_inputs(node, nodes)
     if len(nodes) < 2:
         raise InvalidRequest(f"invalid LLB with {len(nodes)} vertexes")
     if not last.op.inputs:
         raise InvalidRequest("invalid LLB with no inputs on last vertex")
     return nodes, last
+
+
+def _check_inputs(node: _Node, nodes: Mapping[str, _Node]) -> None:
+    for source in node.op.inputs:
+        if source.digest not in nodes:
+            raise InvalidRequest(f"invalid missing input digest {source.digest}")
 
 
 def _parse_op(data: bytes) -> ops_pb2.Op:
@@ -149,9 +165,7 @@ async def _sort(nodes: Mapping[str, _Node], last: _Node) -> list[_Node]:
             if not len(order) % _TURN:
                 await asyncio.sleep(0)
             continue
-        needed = nodes.get(source.digest)
-        if needed is None:
-            raise InvalidRequest(f"invalid missing input digest {source.digest}")
+        needed = nodes[source.digest]
         if needed.digest in open_digests:
             raise InvalidRequest(f"invalid loop through {source.digest}")
         node.inputs.append(needed)
@@ -204,16 +218,30 @@ async def _decide(
     return decided
 
 
-async def _build(order: Iterable[_Node], options: LoadOptions) -> dict[_Node, Vertex]:
+async def _build(order: Sequence[_Node], last: _Node, options: LoadOptions) -> dict[_Node, Vertex]:
     vertices: dict[_Node, Vertex] = {}
     default = normalize(default_platform())
-    async for node in _some(order):
+    async for node in _some(_outside_in(last)):
         try:
             _check(node, options)
         except CrozeError as err:
             raise err.wrap("failed to load LLB").with_detail(VertexDetail(node.digest)) from None
+    async for node in _some(order):
         vertices[node] = _vertex(node, vertices, default, options)
     return vertices
+
+
+def _outside_in(last: _Node) -> Iterator[_Node]:
+    """Each node that `last` needs, before what it needs itself: so the original looks at them, and
+    tells what is wrong with the first."""
+    waiting = list(reversed(last.inputs))
+    seen: set[_Node] = set()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            yield node
+            waiting += reversed(node.inputs)
 
 
 def _check(node: _Node, options: LoadOptions) -> None:

@@ -116,8 +116,8 @@ class _Lookup:
         self._root = root
         self.scanner = TreeScanner(index, root)
 
-    def total(self, path: str, *, follow: bool) -> bytes:
-        where, node = self.find(os.fsencode(path), follow=follow, strict=True)
+    def total(self, path: str, *, follow: bool, strict: bool = True) -> bytes:
+        where, node = self.find(os.fsencode(path), follow=follow, strict=strict)
         if node is None:
             raise NotFound(f"{quote(path or '/')}: not found")
         return self.scanner.total(node, where)
@@ -199,6 +199,7 @@ class _Listing:
         self._listed: list[_Item] = []
         self._parents: list[_Item] = []
         self._matched_dir = ""
+        self._walks_all = False
         self._deepest = self._depth_limit()
 
     def _depth_limit(self) -> int | None:
@@ -242,7 +243,7 @@ class _Listing:
         plain = [item for item in self._listed if not (item.follow and item.node.kind == LINK)]
         scanner.hash_missing([(item.node, item.where) for item in plain])
         return [
-            self._lookup.total(item.path, follow=True)
+            self._lookup.total(item.path, follow=True, strict=not self._walks_all)
             if item.follow and item.node.kind == LINK
             else item.node.digest
             for item in self._listed
@@ -256,6 +257,7 @@ class _Listing:
             head = "" if head == "/" else head
             follow = bool(tail)
         where, node = self._lookup.find(os.fsencode(head), follow=follow, strict=False)
+        self._walks_all = not head
         if node is not None:
             for item, is_header in self._visit(head, where, node):
                 self._consider(item, is_header=is_header)
