@@ -88,10 +88,13 @@ def op_json(op: ops_pb2.Op) -> dict[str, object]:
     del parsed.inputs[:]
     if parsed.HasField("source"):
         _hide(parsed.source)
+    actions = [_action_json(action) for action in parsed.file.actions]
+    if parsed.HasField("file"):
+        del parsed.file.actions[:]  # told already
     members = messages.message(parsed)
     inner = members.pop("Op", {})
     if parsed.HasField("file"):
-        inner["file"]["actions"] = [_action_json(action) for action in parsed.file.actions]
+        inner["file"]["actions"] = actions
     return {"Op": inner, **members}
 
 

@@ -67,7 +67,6 @@ class Recording:
         self._telemetry = telemetry
         self._trace = BuildTrace(CURRENT.get() or root())
         self._record = started_record(request)
-        self._blobs = RecordBlobs(history.store.blobs, lease)
         self._job: Job | None = None
         self._error: status_pb2.Status | None = None
         self._events: list[StatusEvent] = []
@@ -104,14 +103,14 @@ class Recording:
         if not self._hidden:
             self._attested.append(_Attested(key, kind, statement, single))
 
-    async def _add_attestations(self) -> None:
+    async def _add_attestations(self, blobs: RecordBlobs) -> None:
         for each in self._attested:
             try:
                 data = msgspec.json.format(await each.predicate(), indent=2)
             except CrozeError as error:
                 log.warning("no provenance in the record of %s: %s", self._record.Ref, error)
                 continue
-            statement = await self._blobs.add((data,), PAYLOAD_TYPE)
+            statement = await blobs.add((data,), PAYLOAD_TYPE)
             statement.annotations[PREDICATE_TYPE] = each.kind
             record = self._record
             result = record.Result if each.single else record.Results[each.key]
@@ -146,22 +145,22 @@ class Recording:
             self._history.finalize_later(self._record.Ref, self._add_trace)
 
     async def _complete(self, job: Job) -> FinishedBuild:
-        record = self._record
-        record.logs.CopyFrom(await self._write_log(job))
-        await self._add_attestations()
+        record, blobs = self._record, RecordBlobs(self._history.store.blobs, self._lease)
+        record.logs.CopyFrom(await self._write_log(job, blobs))
+        await self._add_attestations(blobs)
         if self._error is not None:
             data = self._error.SerializeToString()
-            record.externalError.CopyFrom(await self._blobs.add((data,), failure.MEDIA_TYPE))
+            record.externalError.CopyFrom(await blobs.add((data,), failure.MEDIA_TYPE))
             record.error.code, record.error.message = self._error.code, self._error.message
         self._telemetry.builds.finished(record)
-        return FinishedBuild(record, self._blobs.inline)
+        return FinishedBuild(record, blobs.inline)
 
-    async def _write_log(self, job: Job) -> control_pb2.Descriptor:
+    async def _write_log(self, job: Job, blobs: RecordBlobs) -> control_pb2.Descriptor:
         count = logs.StepCount()
         async for batch in job.events():
             self._events += batch
         packed = logs.packed(responses(self._events), count)
-        descriptor = await self._blobs.add(packed, logs.MEDIA_TYPE)
+        descriptor = await blobs.add(packed, logs.MEDIA_TYPE)
         count.write_to(self._record)
         return descriptor
 

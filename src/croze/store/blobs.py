@@ -190,7 +190,8 @@ class DiskBlobStore:
         files = [_SmallFile(d, self._fresh(), self._file(d), data) for d, data in fresh.items()]
         named: list[str] = []
         try:
-            with disk_errors(f"failed to write blob {', '.join(fresh)}"):
+            what = f"blob {next(iter(fresh))}" if len(fresh) == 1 else f"{len(fresh)} blobs"
+            with disk_errors(f"failed to write {what}"):
                 await in_thread(_put, files, named, self._dir)
         finally:
             for digest in named:

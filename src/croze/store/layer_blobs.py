@@ -111,6 +111,8 @@ async def layer_blobs(
 
 def known_layers(core: Core, record: RefRecord) -> Sequence[LayerBlob] | None:
     """See `ImmutableRef.known_layers`."""
+    if record.data.stack is None and record.data.blob is None:
+        return None  # whatever is below it, which may be much
     chain = core.layers(record)
     blobs = [r.data.blob for r in chain]
     layers = [(r, b) for r, b in zip(chain, blobs, strict=True) if b is not None]
