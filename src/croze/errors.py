@@ -34,7 +34,7 @@ class Position(Struct, frozen=True):
 
 
 class Range(Struct, frozen=True):
-    """From `start` to `end`, both included."""
+    """A part of a text, from `start` to `end`, both included."""
 
     start: Position
     end: Position

@@ -64,6 +64,7 @@ class ExporterSuite:
 
     async def test_nothing_can_be_delivered(self, workshop: Workshop, delivery: Delivery) -> None:
         await delivery.run(workshop, single(None, rows=0))
+        assert workshop.progress.unfinished() == []
 
     async def test_who_is_not_there_can_take_nothing(
         self, workshop: Workshop, delivery: Delivery, ref: ImmutableRef

@@ -61,7 +61,9 @@ class RefStoreSuite:
         base = await make_ref(refs, None, {"a": "1"})
         with pytest.raises(InvalidRequest):
             base.mounted(readonly=False)
-        assert all("ro" in m.options for m in await base.mounts(readonly=False))
+        mounts = await base.mounts(readonly=False)
+        assert mounts
+        assert all("ro" in mount.options for mount in mounts)
         await base.release()
         with pytest.raises(InvalidRequest):
             await base.mounts(readonly=True)

@@ -106,7 +106,8 @@ def test_fish(home: Sandbox) -> None:
     script += [f"complete -C '{line}'; echo ----" for line, _ in LINES]
     command = ["fish", "--no-config", "-c", "\n".join(script)]
     found = execute(command, home.env, cwd=home.path / "here").stdout.split("----\n")
-    for (line, wanted), shown in zip(LINES, found, strict=False):
+    assert found.pop() == ""
+    for (line, wanted), shown in zip(LINES, found, strict=True):
         names = [name.partition("\t")[0] for name in shown.splitlines()]
         assert wanted in [name.removeprefix("--builder=") for name in names], line
 

@@ -44,7 +44,9 @@ def test_damaged_caches_are_done_without(machine: Machine, local_registry: str) 
     to, from_ = (f"{value},mounts=tool" for value in pair("local", machine, local_registry))
     folder = machine.sandbox.path / f"cache-{machine.context.name.lower()}"
     machine.build(1, "--cache-to", to)
-    for kind, (path,) in blobs_by_kind(folder).items():
+    blobs = blobs_by_kind(folder)
+    assert blobs.keys() == {"cachemounts", "tree", "pack"}
+    for kind, (path,) in blobs.items():
         data = path.read_bytes()
         path.write_bytes(b"x" * len(data))
         machine.cold()

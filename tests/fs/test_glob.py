@@ -83,4 +83,4 @@ def names() -> Iterator[str]:
 def test_ten_thousand_files_and_a_hostile_pattern(pattern: str) -> None:
     """Whatever backtracks does not get beyond the first."""
     matcher = PatternMatcher([pattern, "!" + pattern])
-    assert sum(1 for name in names() if matcher.matches_or_parent(name)) >= 0
+    assert not any(matcher.matches_or_parent(name) for name in names()), "it is taken back"

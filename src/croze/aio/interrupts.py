@@ -23,9 +23,10 @@ ENOUGH: Final = 3
 
 
 def run(work: Coroutine[None, None, T]) -> T:
-    """As `asyncio.run`. Raises `KeyboardInterrupt` once the work has ended because of one; SIGINT
-    is ignored from then on. Where the process does not take SIGINT as Python does (it may be
-    ignored), or in another thread than the first, nothing is different from `asyncio.run`."""
+    """Run a coroutine to its end, as `asyncio.run` does. Raises `KeyboardInterrupt` once the work
+    has ended because of one; SIGINT is ignored from then on. Where the process does not take SIGINT
+    as Python does (it may be ignored), or in another thread than the first, nothing is different
+    from `asyncio.run`."""
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return asyncio.run(work)

@@ -113,7 +113,7 @@ class Socket:
         return not self._writer.transport.get_write_buffer_size()
 
     def write_now(self, data: bytes) -> None:
-        """Without waiting; for when it `is_clear`."""
+        """Write without waiting; for when it `is_clear`."""
         self._writer.write(data)
 
 
@@ -273,8 +273,8 @@ class _Server:
 
 
 def kept_alive(sock: socket.socket) -> socket.socket:
-    """A machine that has gone says no goodbye, and may hold what it had here for ever: after two
-    and a half minutes it counts as gone, as Go's servers have it."""
+    """Turn keep-alive on for a connection: a machine that has gone says no goodbye, and counts as
+    gone after two and a half minutes, as Go's servers have it."""
     if sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)

@@ -14,5 +14,5 @@ def to_attrs(attrs: Mapping[str, str]) -> list[Attr]:
 
 
 def of_attrs(attrs: Iterable[Attr]) -> dict[str, str]:
-    """As a mapping; of several with one key the last counts."""
+    """The attributes as a mapping; of several with one key the last counts."""
     return {from_bytes(attr.key): from_bytes(attr.value) for attr in attrs}

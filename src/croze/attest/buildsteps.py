@@ -32,7 +32,7 @@ class BuildSteps(Struct, frozen=True):
     numbers: Mapping[str, int] = field(default_factory=dict)
 
     def members(self) -> dict[str, object]:
-        """As they stand in the JSON of a build config or a source file, in order."""
+        """The members of the JSON of a build config or a source file, in order."""
         mapping = {digest: f"step{self.numbers[digest]}" for digest in sorted(self.numbers)}
         pairs = {"llbDefinition": self.definition, "digestMapping": mapping}
         return {key: value for key, value in pairs.items() if value}

@@ -82,8 +82,8 @@ class Capture(Struct):
         )
 
     def described(self) -> SortedCapture:
-        """In the order that predicates have. An image by digest is left out where the same name
-        and tag is there by tag."""
+        """The materials, in the order that predicates have. An image by digest is left out where
+        the same name and tag is there by tag."""
         images = _pick(self, ImageMaterial, lambda m: m.ref)
         tagged = {_name_and_tag(m.ref) for m in images if not reference.parse(m.ref).digest}
         distinct = [

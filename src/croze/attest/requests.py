@@ -53,7 +53,8 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True):
     compatibility_version: int = msgspec.field(default=0, name="compatibilityVersion")
 
     def scrubbed(self) -> tuple[Parameters, bool]:
-        """Without what `mode=min` leaves out, and whether that says less than before."""
+        """The parameters without what `mode=min` leaves out, and whether that says less than
+        before."""
         private = [key for key in self.args if key.startswith(("build-arg:", "label:"))]
         inputs = {name: each.scrubbed() for name, each in self.inputs.items()}
         root, less = self.root.scrubbed() if self.root else (None, False)
@@ -82,7 +83,7 @@ class RequestProvenance(msgspec.Struct, frozen=True, omit_defaults=True):
         return request is not None and bool(request.frontend or request.args or request.inputs)
 
     def alone(self) -> RequestProvenance:
-        """Without the client's request that led to it."""
+        """The request without the client's request that led to it."""
         if self.request is None:
             return self
         request = msgspec.structs.replace(self.request, root=None)

@@ -32,7 +32,7 @@ _notes: list[Note] = []
 
 @contextmanager
 def noting(note: Note) -> Iterator[None]:
-    """Inside, `note` gets each digest with its text."""
+    """Give each digest, with its text, to `note` while inside."""
     _notes.append(note)
     try:
         yield

@@ -55,8 +55,8 @@ def read_remote(
 
 
 def with_git_access(request: BuildRequest, url: str) -> BuildRequest:
-    """With the tokens for the definition's host, if the target's context is there as well, and the
-    agent if the definition came by ssh."""
+    """The target with the tokens for the definition's host, if the target's context is there as
+    well, and the agent if the definition came by ssh."""
     from croze.client.inputs import is_git_over_ssh
     from croze.client.remote_files import git_host, git_secrets
 

@@ -135,7 +135,7 @@ def created(record: UsageRecord) -> str:
 
 
 def go_time(stamp: Timestamp) -> str:
-    """As Go prints a time: `2026-01-31 12:00:00.123456789 +0000 UTC`."""
+    """A time as Go prints it: `2026-01-31 12:00:00.123456789 +0000 UTC`."""
     return f"{utc_text(stamp.seconds, stamp.nanos, ' ')} +0000 UTC"
 
 

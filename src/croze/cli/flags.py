@@ -82,12 +82,12 @@ class Flags(argparse.ArgumentParser):
         self.add_argument(name, help=help, metavar=metavar, action="extend", type=_csv, default=[])
 
     def one_argument(self, name: str, *, metavar: str) -> None:
-        """At most one argument; None without."""
+        """Take at most one argument; None without."""
         self._optional.append(name)
         self.add_argument(name, metavar=metavar, nargs="*")
 
     def some_arguments(self, name: str, *, metavar: str) -> None:
-        """At least one argument."""
+        """Take at least one argument."""
         self._required.append(name)
         self.add_argument(name, metavar=metavar, nargs="*")
 

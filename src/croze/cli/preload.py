@@ -92,8 +92,8 @@ def rehearse(rounds: int = 1) -> None:
 
 @contextlib.contextmanager
 def nobodys_environment() -> Iterator[None]:
-    """Inside, the environment is nobody's: that of who came first may be a git hook's, by which `/`
-    is a work tree to look through, and names a home in which files are made."""
+    """Have an environment of nobody's while inside: that of who came first may be a git hook's, by
+    which `/` is a work tree to look through, and names a home in which files are made."""
     before = dict(os.environb)
     os.environb.clear()
     os.environb.update({b"BUILDX_CONFIG": b"/proc/nobody", b"BUILDX_GIT_INFO": b"0"})

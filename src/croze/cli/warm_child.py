@@ -158,7 +158,7 @@ class WaitingCaller:
 
 
 def serve(connection: socket.socket, orders: socket.socket, ours: bytes) -> None:
-    """In a child: one caller's command, from the request to the exit code. `ours`: see
+    """Serve, in a child, one caller's command, from the request to the exit code. `ours`: see
     `check_caller`."""
     from croze.cli.asking import has_terminal, may_ask
 

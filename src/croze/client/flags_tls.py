@@ -19,8 +19,8 @@ _KEYS = ("host", "ca", "cert", "key", "insecure")
 
 
 def parse_tls_contexts(values: Iterable[str]) -> dict[str, TokenTls]:
-    """By the registry's host, with its port; what is said of one host in several flags adds up.
-    Raises `InvalidRequest`, for files that can't be read, too."""
+    """TLS settings by the registry's host, with its port; what is said of one host in several flags
+    adds up. Raises `InvalidRequest`, for files that can't be read, too."""
     by_host: dict[str, list[dict[str, str]]] = defaultdict(list)
     for text in values:
         attrs = _attributes(text)

@@ -15,7 +15,8 @@ WINDOW_S = 0.5
 
 
 class PolicyLog:
-    """Use it from the event loop's thread; close it at the end."""
+    """A step of the build to which policies write. Use it from the event loop's thread; close it at
+    the end."""
 
     def __init__(self, name: str, show: Callable[[control_pb2.StatusResponse], None]) -> None:
         self._name = name

@@ -120,7 +120,7 @@ class InterruptPatience:
 
 @contextlib.contextmanager
 def leaving_at_last() -> Iterator[InterruptPatience]:
-    """Inside, the task ends when patience does. Raises `KeyboardInterrupt` then."""
+    """End the task that is inside when patience ends. Raises `KeyboardInterrupt` then."""
     task = asyncio.current_task()
     assert task is not None
     patience = InterruptPatience(task.cancel)

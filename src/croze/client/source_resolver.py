@@ -86,7 +86,7 @@ class ResultFiles:
 
 @asynccontextmanager
 async def source_resolver(start: Start) -> AsyncIterator[SourceResolver]:
-    """The build ends with the block, if one was begun."""
+    """A `SourceResolver`. Its build, if one was begun, ends with the block."""
     async with task_group() as group:
         resolver = SourceResolver(group, start)
         try:

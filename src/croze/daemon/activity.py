@@ -16,7 +16,7 @@ class Activity:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Inside, something is under way."""
+        """Count something as under way while inside."""
         self._running += 1
         self._changed.set()
         try:

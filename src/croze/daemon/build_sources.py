@@ -32,7 +32,7 @@ def compatibility_version(request: control_pb2.SolveRequest) -> int:
 
 @asynccontextmanager
 async def build_sources(job: Job, version: int, prefetch: Prefetch) -> AsyncIterator[None]:
-    """Inside, a source that the job has resolved stays what it was resolved to."""
+    """Keep what the job's sources were resolved to while inside."""
     build = BuildSources(version, prefetch=prefetch)
     job.set_value(BUILD_SOURCES, build)
     try:

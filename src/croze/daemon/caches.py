@@ -127,7 +127,7 @@ class BuildCaches:
         return [task.result() for task in tasks]
 
     def inline(self, result: BridgeResult, ctx: OpContext) -> InlineCache | None:
-        """For an exporter of images, see `ExportContext.inline_cache`."""
+        """The cache that goes into an image: see `ExportContext.inline_cache`."""
         if not self._exports.inline:
             return None
 

@@ -69,7 +69,7 @@ class WatchedCalls:
 
     @contextmanager
     def watching(self, method: str, served: Served) -> Iterator[None]:
-        """Inside, the call is worked on."""
+        """Count the call as under way, and time it, while inside."""
         if method.startswith(_UNSEEN):
             yield
             return

@@ -20,7 +20,7 @@ _READ_ONLY = "read-only content store"
 
 
 class ContentService(content_pb2_grpc.ContentServicer):
-    """Nothing is written through it, so nothing is ever under way."""
+    """The `Content` service, to read only: nothing is ever under way."""
 
     def __init__(self, blobs: DiskBlobStore) -> None:
         self._blobs = blobs

@@ -16,7 +16,8 @@ _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\Z")
 
 
 class HistoryService(history_pb2_grpc.HistoryServicer):
-    """What is imported stays until it is removed: it is not this daemon's to expire."""
+    """The `History` service. What is imported stays until it is removed: it is not this daemon's to
+    expire."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

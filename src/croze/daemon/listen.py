@@ -157,7 +157,7 @@ class Listeners:
     def serving(
         self, listener: socket.socket, context: ssl.SSLContext | None = None
     ) -> AbstractAsyncContextManager[None]:
-        """Inside, whoever connects is served."""
+        """Serve whoever connects while inside."""
         self._sockets.append(listener)
         return serving(
             listener,

@@ -61,7 +61,7 @@ class WorkshopOpening:
         """What has prevented it: the daemon can only end."""
 
     async def workshop(self) -> Workshop:
-        """As soon as it is there. Raises `Unavailable` if it can't be opened."""
+        """The workshop, as soon as it is open. Raises `Unavailable` if it can't be opened."""
         self._wanted.set()
         return await asyncio.shield(self._workshop)
 

@@ -57,8 +57,8 @@ class Outside:
         return self._child.pid
 
     def watch(self, pids: Path) -> None:
-        """From now on the containers whose pid files are there, named after them, die with the
-        daemon. For one that is alone on its state directory."""
+        """Let the containers whose pid files are there, named after them, die with the daemon from
+        now on. For one that is alone on its state directory."""
         self._sock.send(beside.WATCH + os.fsencode(os.path.abspath(pids)))
 
     def close(self) -> None:

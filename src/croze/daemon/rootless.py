@@ -29,8 +29,8 @@ _PATH = ":/usr/local/bin:/usr/bin:/bin"
 
 
 def become_root_of_a_namespace(argv: Sequence[str]) -> None:
-    """For a process that is not root: become the root of a new user namespace, by starting the
-    program again; it does not return then. Raises `Unsupported` with what is missing."""
+    """Become the root of a new user namespace if this process is not root, by starting the program
+    again; it does not return then. Raises `Unsupported` with what is missing."""
     if os.geteuid() == 0 or _TEXT_FLAGS.intersection(argv):
         return
     complete_environment(os.environ)

@@ -41,7 +41,7 @@ class DiskSpace:
 
     @classmethod
     def parse(cls, value: object) -> DiskSpace:
-        """From a number of bytes, `10GB` or `20%`. Raises `InvalidRequest`."""
+        """Read a number of bytes, `10GB` or `20%`. Raises `InvalidRequest`."""
         text = str(value)
         if text.endswith("%"):
             return cls(percent=_integer(text[:-1]))
@@ -85,7 +85,7 @@ class Duration:
 
     @classmethod
     def parse(cls, value: object) -> Duration:
-        """From a number of seconds, or Go's text such as `1h30m`. Raises `InvalidRequest`."""
+        """Read a number of seconds, or Go's text such as `1h30m`. Raises `InvalidRequest`."""
         text = str(value)
         digits = text.lstrip("+-")
         if not text or digits.isdigit():

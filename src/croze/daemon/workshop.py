@@ -53,7 +53,7 @@ class Workshop(Struct, frozen=True):
 
 @asynccontextmanager
 async def opened_workshop(engine: Engine) -> AsyncIterator[Workshop]:
-    """Inside, builds can be made. To be left by the task that has entered it."""
+    """Open what builds are made with, while inside. To be left by the task that has entered it."""
     settings, content = engine.settings, engine.content
     elsewhere, refs = content.elsewhere, content.store.refs
     async with AsyncExitStack() as stack:

@@ -64,7 +64,7 @@ def heredocs_in_line(line: str) -> list[Heredoc]:
 
 
 def chomp(content: str) -> str:
-    """Without the tabs at the start of lines."""
+    """The text without the tabs at the start of lines."""
     return _LEADING_TABS.sub("", content)
 
 

@@ -50,7 +50,7 @@ def normalize_workdir(current: str, path: str, os: str) -> str:
 
 
 def strip_drive(path: str, os: str, *, keep_slash: bool = False) -> str:
-    """Without the drive letter, which must be C, and cleaned; unchanged but on Windows."""
+    """The path without the drive letter, which must be C, and cleaned; unchanged but on Windows."""
     if os != "windows":
         return path
     if len(path) == 2 and path[1] == ":":

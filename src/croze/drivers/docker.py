@@ -53,10 +53,10 @@ class DockerDriver:
         await self.status()
 
     async def stop(self) -> None:
-        """Nothing happens: the engine's builder has no life of its own."""
+        """Do nothing: the engine's builder has no life of its own."""
 
     async def remove(self, *, state: bool, daemon: bool) -> None:
-        """Nothing happens: the engine's builder has no life of its own."""
+        """Do nothing: the engine's builder has no life of its own."""
 
     @asynccontextmanager
     async def dial(self) -> AsyncIterator[Client]:

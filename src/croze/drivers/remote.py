@@ -123,10 +123,10 @@ class RemoteDriver:
                 await _ready(client, opened, BOOT_TIMEOUT_S - _QUIET_S)
 
     async def stop(self) -> None:
-        """Nothing happens: the daemon is somebody else's to stop."""
+        """Do nothing: the daemon is somebody else's to stop."""
 
     async def remove(self, *, state: bool, daemon: bool) -> None:
-        """Nothing happens: the daemon is somebody else's to remove."""
+        """Do nothing: the daemon is somebody else's to remove."""
 
     @asynccontextmanager
     async def dial(self) -> AsyncIterator[Client]:

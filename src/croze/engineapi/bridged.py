@@ -9,7 +9,8 @@ from croze.rpc.held import HeldBuild
 
 
 class BridgeFiles:
-    """For whoever looks for a Dockerfile: `dockerfile.resolver.DockerfileAccess`."""
+    """The files of a build, for whoever looks for a Dockerfile:
+    `dockerfile.resolver.DockerfileAccess`."""
 
     def __init__(self, bridge: HeldBuild, session: str) -> None:
         self._bridge = bridge

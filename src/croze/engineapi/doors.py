@@ -155,7 +155,7 @@ class Doors:
 
     @contextmanager
     def busy(self, request: web.BaseRequest) -> Iterator[None]:
-        """Inside, a request is under way."""
+        """Count a request as under way while inside."""
         front = self._fronts.get(request.protocol)
         if front is None:  # it has gone already
             yield

@@ -71,7 +71,7 @@ class EventLog:
 
     @contextmanager
     def named_by(self, action: str) -> Iterator[None]:
-        """Inside, names that are set or taken away are told as this action, unless something is
+        """Report names that are set or taken away while inside as this action, unless something is
         waited for."""
         self._action, before = action, self._action
         try:

@@ -27,10 +27,10 @@ class AnsweredOnStream(web.Response):
         self.force_close()
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """There is nothing to send."""
+        """Do nothing: there is nothing to send."""
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """There is nothing to send."""
+        """Do nothing: there is nothing to send."""
 
 
 class _Protocol(asyncio.StreamReaderProtocol):

@@ -32,7 +32,7 @@ def moment_ns(name: str, text: str) -> int:
 
 
 def rfc3339(ns: int) -> str:
-    """With nanoseconds; Go's zero time for 0."""
+    """A time with nanoseconds; Go's zero time for 0."""
     if not ns:
         return "0001-01-01T00:00:00Z"
     return f"{utc_text(ns // 10**9)}.{ns % 10**9:09d}Z"

@@ -18,7 +18,7 @@ def parts_of(image: NamedImage, services: Services) -> Mapping[str, int]:
 
 
 def shared_bytes(services: Services) -> Mapping[str, int]:
-    """For each image's id, the bytes that other images have, too."""
+    """The bytes that other images have, too, by each image's id."""
     parts = {image.id: parts_of(image, services) for image in find_all(services.images)}
     users = Counter(digest for each in parts.values() for digest in each)
     return {

@@ -59,7 +59,7 @@ class MergedTree:
         self._owners: dict[str, str] = {}
 
     def entries(self) -> Iterator[Entry]:
-        """In the protocol's order; directories that several trees have come once."""
+        """The entries, in the protocol's order; directories that several trees have come once."""
         streams = [stream for part in self._parts for stream in self._streams(part)]
         last = None
         for _, label, source, id, entry in merge(*streams, key=lambda item: item[0]):

@@ -96,7 +96,7 @@ class NewFile:
             self.fd, self._name = _made_beside(target)
 
     def take_place(self) -> None:
-        """With the umask's mode. What goes wrong leaves nothing."""
+        """Take the file's place, with the umask's mode. What goes wrong leaves nothing."""
         try:
             self._settle()
             if not (self._name or self._is_named()):

@@ -82,7 +82,7 @@ def for_terminals(out: BinaryIO) -> BinaryIO:
 
 
 def guard_standard_streams() -> None:
-    """From now on what is printed does nothing to a terminal. Idempotent."""
+    """Keep what is printed from doing anything to a terminal. Idempotent."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, _VisibleText) and stream.isatty():

@@ -113,8 +113,8 @@ class SourceResolution:
         self._images: dict[ImageQuestion, Once[ResolvedImage]] = {}
 
     def within(self, scope: RequestScope) -> SourceResolution:
-        """For another request of the build: it knows what was answered before, and notes what is
-        asked from here in that request's scope."""
+        """A view of it for another request of the build, which knows what was answered before, and
+        notes what is asked from here in that request's scope."""
         other = copy(self)
         other._scope = scope
         return other

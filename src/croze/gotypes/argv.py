@@ -32,7 +32,7 @@ class FlagNames(Struct, frozen=True):
 
     @property
     def shown(self) -> str:
-        """As pflag's messages have it."""
+        """The flag as pflag's messages have it."""
         return ", ".join(self.names)
 
 

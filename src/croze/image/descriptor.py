@@ -43,8 +43,8 @@ class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     artifact_type: str | None = None
 
     def as_layer(self, *, prefer_nondist: bool = False) -> Descriptor:
-        """As it is published. Only with `prefer_nondist` may a layer be had elsewhere, at its
-        `urls`, and then its type says that it is not to be uploaded."""
+        """The layer as it is published. Only with `prefer_nondist` may a layer be had elsewhere, at
+        its `urls`, and then its type says that it is not to be uploaded."""
         urls = self.urls if prefer_nondist else ()
         kind = self.media_type.replace(".nondistributable.", ".").replace(".foreign.", ".")
         if urls:

@@ -74,7 +74,7 @@ class Reference(Struct, frozen=True):
         return replace(self, digest=digest)
 
     def tagged(self) -> Reference:
-        """With the tag `latest` if there is neither tag nor digest."""
+        """The reference, with the tag `latest` if there is neither tag nor digest."""
         return self if self.tag or self.digest else self.with_tag(DEFAULT_TAG)
 
 

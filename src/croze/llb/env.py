@@ -37,19 +37,19 @@ class Env(Mapping[str, str]):
         return f"Env({self._flat()!r})"
 
     def set(self, key: str, value: str) -> Env:
-        """With one more variable, or with a new value for it."""
+        """An environment with one more variable, or with a new value for it."""
         return self._over({key: value})
 
     def update(self, values: Mapping[str, str]) -> Env:
-        """With all of these set, one after the other."""
+        """An environment with all of these set, one after the other."""
         return self._over(dict(values)) if values else self
 
     def default(self, key: str, value: str) -> Env:
-        """With the variable unless it is there."""
+        """An environment with the variable, unless it is there."""
         return self if key in self else self.set(key, value)
 
     def without(self, key: str) -> Env:
-        """With the variable gone."""
+        """An environment without the variable."""
         return Env({k: v for k, v in self._flat().items() if k != key})
 
     def pairs(self) -> list[str]:

@@ -34,7 +34,7 @@ class Owner(Struct, frozen=True):
 
 
 def owner(text: str) -> Owner:
-    """From `user[:group]`, each a name or a number."""
+    """Read `user[:group]`, each a name or a number."""
     user, colon, group = text.partition(":")
     return Owner(_user(user), _user(group) if colon else None)
 
@@ -200,7 +200,7 @@ class FileAction(Struct, frozen=True, eq=False):
         dest: str,
         options: CopyOptions | None = None,
     ) -> FileAction:
-        """Then copy; see `llb.copy`."""
+        """This action, and then a copy; see `llb.copy`."""
         return self.then(copy(source, src, dest, options))
 
     def mkdir(
@@ -212,7 +212,7 @@ class FileAction(Struct, frozen=True, eq=False):
         owner: Owner | None = None,
         created_ns: int | None = None,
     ) -> FileAction:
-        """Then make a directory; see `llb.mkdir`."""
+        """This action, and then a directory; see `llb.mkdir`."""
         action = mkdir(path, mode, parents=parents, owner=owner, created_ns=created_ns)
         return self.then(action)
 
@@ -225,18 +225,18 @@ class FileAction(Struct, frozen=True, eq=False):
         owner: Owner | None = None,
         created_ns: int | None = None,
     ) -> FileAction:
-        """Then write a file; see `llb.mkfile`."""
+        """This action, and then a file; see `llb.mkfile`."""
         return self.then(mkfile(path, data, mode, owner=owner, created_ns=created_ns))
 
     def rm(
         self, path: str, *, allow_not_found: bool = False, allow_wildcard: bool = False
     ) -> FileAction:
-        """Then remove; see `llb.rm`."""
+        """This action, and then a removal; see `llb.rm`."""
         action = rm(path, allow_not_found=allow_not_found, allow_wildcard=allow_wildcard)
         return self.then(action)
 
     def symlink(self, old_path: str, new_path: str, *, owner: Owner | None = None) -> FileAction:
-        """Then make a symbolic link; see `llb.symlink`."""
+        """This action, and then a symbolic link; see `llb.symlink`."""
         return self.then(symlink(old_path, new_path, owner=owner))
 
     def with_state(self, state: Tree) -> FileAction:

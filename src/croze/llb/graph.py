@@ -89,7 +89,7 @@ class OpVertex(ABC):
 
     @abstractmethod
     def inputs(self) -> Sequence[Edge]:
-        """In the order in which they are to be marshalled; repeats are harmless."""
+        """The inputs, in the order in which they are to be marshalled; repeats are harmless."""
 
     @abstractmethod
     def marshal(self, marshaller: Marshaller) -> MarshalledOp:

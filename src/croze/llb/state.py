@@ -57,51 +57,51 @@ class State(Struct, frozen=True, eq=False):
         return self.meta.dir
 
     def add_env(self, key: str, value: str) -> State:
-        """With an environment variable."""
+        """A state with an environment variable."""
         return self._with(env=self.meta.env.set(key, value))
 
     def add_envs(self, values: Mapping[str, str]) -> State:
-        """With several environment variables, in their order."""
+        """A state with several environment variables, in their order."""
         return self._with(env=self.meta.env.update(values))
 
     def dir(self, path: str) -> State:
-        """With a working directory, seen from the one so far. Does not create it."""
+        """A state with a working directory, seen from the one so far, which is not created."""
         return self._with(dir=join_dir(self.meta.dir, path))
 
     def user(self, user: str) -> State:
-        """With a user: `name[:group]` or `uid[:gid]`."""
+        """A state with a user: `name[:group]` or `uid[:gid]`."""
         return self._with(user=user)
 
     def hostname(self, name: str) -> State:
-        """With a host name for processes."""
+        """A state with a host name for processes."""
         return self._with(hostname=name)
 
     def platform(self, platform: Platform) -> State:
-        """With the platform that processes are for."""
+        """A state with the platform that processes are for."""
         return self._with(platform=normalize(platform))
 
     def network(self, mode: NetworkMode) -> State:
-        """With a network for processes: `sandbox`, `host` or `none`."""
+        """A state with a network for processes: `sandbox`, `host` or `none`."""
         return self._with(network=mode)
 
     def security(self, mode: SecurityMode) -> State:
-        """With a security mode for processes: `sandbox` or `insecure`."""
+        """A state with a security mode for processes: `sandbox` or `insecure`."""
         return self._with(security=mode)
 
     def cgroup_parent(self, path: str) -> State:
-        """With a cgroup below which processes are put."""
+        """A state with a cgroup below which processes are put."""
         return self._with(cgroup_parent=path)
 
     def add_extra_host(self, name: str, ip: str) -> State:
-        """With a line in `/etc/hosts`."""
+        """A state with a line in `/etc/hosts`."""
         return self._with(extra_hosts=(*self.meta.extra_hosts, (name, ip)))
 
     def add_ulimit(self, name: str, soft: int, hard: int) -> State:
-        """With a limit of processes, such as `nofile` (setrlimit(2))."""
+        """A state with a limit of processes, such as `nofile` (setrlimit(2))."""
         return self._with(ulimits=(*self.meta.ulimits, Ulimit(name, soft, hard)))
 
     def with_image_config(self, config: ImageConfig) -> State:
-        """With what an image's config says of environment, directory and platform."""
+        """A state with what an image's config says of environment, directory and platform."""
         state = self
         for pair in config.config.env:
             key, _, value = pair.partition("=")
@@ -129,7 +129,7 @@ class State(Struct, frozen=True, eq=False):
         return State(self.output, msgspec.structs.replace(self.meta, **changes), self.defaults)
 
     def with_defaults(self, defaults: Defaults) -> State:
-        """To be marshalled with these defaults; so are states made from it."""
+        """A state to be marshalled with these defaults; so are states made from it."""
         return replace(self, defaults=defaults)
 
     # What can be done with it.

@@ -78,8 +78,7 @@ class PreparedMounts(Struct):
             raise
 
     async def states(self) -> list[RefResult | None]:
-        """For a step that failed: what it has made of every mount, None for those it could not
-        change."""
+        """What a step that failed has made of every mount, None for those it could not change."""
         states: list[RefResult | None] = []
         for item in self.items:
             if item.written is not None:

@@ -37,7 +37,7 @@ class PolicyOption(Struct, frozen=True):
     log_level: int | None = None
 
     def plain(self) -> dict[str, object]:
-        """As Bake's `--print` shows it."""
+        """The option as Bake's `--print` shows it."""
         files = [{"Filename": each, "Data": None} for each in self.files] or None
         level = None if self.log_level is None else LEVEL_NAMES[self.log_level]
         return {

@@ -86,7 +86,7 @@ def _without_port(host: str) -> str:
 def endpoints(
     host: str, configs: Mapping[str, RegistryConfig], *, insecure: bool = False, push: bool = False
 ) -> list[Endpoint]:
-    """In the order to try. Mirrors are only read from."""
+    """Where to ask, in the order to try. Mirrors are only read from."""
     config = INSECURE if insecure else configs.get(host, RegistryConfig())
     mirrors = () if push or insecure else config.mirrors
     listed = [_mirror(text, host, configs) for text in mirrors]

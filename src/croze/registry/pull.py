@@ -229,7 +229,7 @@ def _media_type(response: aiohttp.ClientResponse) -> str:
 
 
 async def blob_size(repo: Repository, digest: str) -> int:
-    """In bytes. Raises `NotFound`."""
+    """The size of a blob in bytes. Raises `NotFound`."""
     error: CrozeError = failures.not_found(f"content {digest}")
     for endpoint in repo.endpoints():
         url = repo.url(endpoint, f"blobs/{digest}")

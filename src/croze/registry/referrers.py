@@ -13,8 +13,8 @@ from croze.registry.hosts import Endpoint
 
 
 async def referrers(repo: Repository, digest: str) -> tuple[Descriptor, ...]:
-    """By the registry's list, or else by the tag that stands for one in older registries. None is
-    fine."""
+    """What refers to a manifest, by the registry's list, or else by the tag that stands for one in
+    older registries. None is fine."""
     error: CrozeError | None = None
     for endpoint in repo.endpoints():
         for ask in (_listed, _tagged):

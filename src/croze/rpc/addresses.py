@@ -22,7 +22,7 @@ P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class NotConnected(Exception):
-    """There is no connection; the message says why, in lower case."""
+    """A connection that could not be made; the message says why, in lower case."""
 
 
 def not_connected(address: str) -> str:

@@ -138,7 +138,8 @@ class ClientCall:
         await self._send(prefixed(message), end=True)
 
     async def done_sending(self) -> None:
-        """There is nothing more to send. Nothing happens if the peer has ended the call."""
+        """Tell the peer that there is nothing more to send. Nothing happens if the peer has ended
+        the call."""
         if self.stream.ended is None:
             await self._send(b"", end=True)
 

@@ -139,7 +139,7 @@ class _Tables:
         self._server = server
 
     def add_generic_rpc_handlers(self, handlers: Iterable[object]) -> None:
-        """Nothing happens: what is added so comes a second time, without names."""
+        """Do nothing: what is added so comes a second time, without names."""
 
     def add_registered_method_handlers(
         self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]

@@ -32,8 +32,8 @@ async def abort(context: Context | ServerCall, error: BaseException, *, plain: b
 
 @asynccontextmanager
 async def aborting(context: Context | ServerCall, *, plain: bool = True) -> AsyncIterator[None]:
-    """Inside a servicer's method: any error ends the call with its status. A cancellation that
-    comes from the peer goes on; one from within is reported as `CANCELLED`.
+    """End a call with the status of any error that is raised inside. A cancellation that comes from
+    the peer goes on; one from within is reported as `CANCELLED`.
 
     With `plain` the code is `UNKNOWN`, as BuildKit's own services have it for nearly all; without
     where peers look at the code: the services of containerd, and those of a session.

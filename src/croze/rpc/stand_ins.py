@@ -37,7 +37,7 @@ class RpcError(Exception):
 
 
 class AioRpcError(RpcError):
-    """With the status that it has ended with."""
+    """A call has failed, with this status."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ def stream_stream_rpc_method_handler(
 
 
 def method_handlers_generic_handler(service: str, handlers: Mapping[str, RpcMethodHandler]) -> None:
-    """Nothing: a server of ours takes the methods by their names."""
+    """Do nothing: a server of ours takes the methods by their names."""
 
 
 def metadata(*pairs: tuple[str, str | bytes]) -> Metadata:

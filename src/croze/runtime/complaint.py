@@ -39,7 +39,7 @@ class Complaint:
         return replace(stdio, stderr=self._filter(stdio.stderr))
 
     def end(self) -> None:
-        """There is no more: what is kept back is written as it is."""
+        """Take the end of the output: what is kept back is written as it is."""
         begun, self._begun = self._begun, b""
         if begun and self._write is not None:
             self._write(begun)

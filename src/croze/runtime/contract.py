@@ -157,4 +157,4 @@ class Executor(Protocol):
         `async with`, and killed and cleaned up on the way out."""
 
     async def sweep(self) -> None:
-        """At start: remove what a killed daemon left (containers, mounts, cgroups, bundles)."""
+        """Remove, at start, what a killed daemon left (containers, mounts, cgroups, bundles)."""

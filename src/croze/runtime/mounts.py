@@ -40,8 +40,8 @@ def _is_whole(selector: str) -> bool:
 
 
 def mount_tmpfs(folder: Path) -> None:
-    """For small files that come and go with each container: on a disk they take their time. Only
-    this process and its children see it, so nothing has to be cleared away."""
+    """Mount a tmpfs for small files that come and go with each container: on a disk they take their
+    time. Only this process and its children see it, so nothing has to be cleared away."""
     flags = store_mount.MS_NOSUID | store_mount.MS_NODEV | store_mount.MS_NOEXEC
     try:
         store_mount.raw_mount("tmpfs", folder, "tmpfs", flags, "mode=0700")

@@ -51,7 +51,8 @@ class NoNetwork:
 
 
 def default_networks() -> Mapping[NetworkMode, NetworkProvider]:
-    """Without a bridge: the sandbox shares the host's network, as BuildKit's `auto` mode does."""
+    """Networks without a bridge: the sandbox shares the host's network, as BuildKit's `auto` mode
+    does."""
     host = HostNetwork()
     return {"sandbox": host, "host": host, "none": NoNetwork()}
 

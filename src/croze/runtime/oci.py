@@ -188,7 +188,7 @@ class OciExecutor:
     def _meter(
         self, stack: AsyncExitStack, spec: ContainerSpec, cgroup: str, interface: str
     ) -> UsageMeter | None:
-        """What somebody wants to know, where the machine tells it."""
+        """A meter of what a container uses, if somebody wants to know and the machine tells."""
         tell = spec.on_usage
         if tell is None or self.host.cgroup != "v2":
             return None
@@ -238,7 +238,7 @@ class OciExecutor:
         config_file.write(bundle.path / "config.json", config)
 
     def _confined(self, config: oci_spec.Json, spec: ContainerSpec) -> oci_spec.Json:
-        """As the daemon's own means and settings have it."""
+        """The configuration, restricted as the daemon's own means and settings have it."""
         if self.config.apparmor_profile and not spec.insecure:
             config = restrict.apparmor(config, self.config.apparmor_profile)
         if self.config.rootless:

@@ -16,7 +16,8 @@ APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
 
 
 def rootless(config: Json) -> Json:
-    """For a daemon that has no cgroups to give and, in the host's network, can't mount /sys."""
+    """The configuration for a daemon that has no cgroups to give and, in the host's network, can't
+    mount /sys."""
     mounts = [m for m in config["mounts"] if not _below(m["destination"], "/sys")]
     dropped = ("cgroupsPath", "resources")
     linux = {key: value for key, value in config["linux"].items() if key not in dropped}
@@ -27,7 +28,8 @@ def rootless(config: Json) -> Json:
 
 
 def without_process_sandbox(config: Json) -> Json:
-    """With the process ids and the /proc of the daemon: for one that may not mount a /proc."""
+    """The configuration with the process ids and the /proc of the daemon, for one that may not
+    mount a /proc."""
     proc = {"destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]}
     linux = config["linux"]
     changed = {
@@ -40,7 +42,8 @@ def without_process_sandbox(config: Json) -> Json:
 
 
 def apparmor(config: Json, profile: str, enabled: Path = APPARMOR) -> Json:
-    """Confined by an AppArmor profile. Raises `Unsupported` where there is no AppArmor."""
+    """The configuration confined by an AppArmor profile. Raises `Unsupported` where there is no
+    AppArmor."""
     if not enabled.exists() or enabled.read_text("ascii").strip() != "Y":
         raise Unsupported(
             f"AppArmor is not supported on this host, but the profile '{profile}' was specified"

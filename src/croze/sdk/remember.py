@@ -81,7 +81,7 @@ class Remembering:
 
 @contextmanager
 def remembering(options: BuildOptions, there: Reach) -> Iterator[Remembering]:
-    """As `remembered`, but only at the end is it certain."""
+    """Remember a build as `remembered` does, certainly only at the end."""
     remembered = Remembering(options, there)
     try:
         yield remembered

@@ -40,7 +40,8 @@ class MessageStream(Protocol):
         """One message, in pieces. See `send`."""
 
     async def done_sending(self) -> None:
-        """There is nothing more to send. Nothing happens if the client has ended the call."""
+        """Tell the client that there is nothing more to send. Nothing happens if the client has
+        ended the call."""
 
     async def receive(self) -> Sequence[bytes]:
         """All messages that have come, at least one; none when the client has ended the call well.

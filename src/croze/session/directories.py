@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def make_directory(path: Path, mode: int) -> None:
-    """With the parents that are missing, all of one mode (less the umask). One that is there stays
-    as it is. Raises `OSError`."""
+    """Make a directory and the parents that are missing, all of one mode (less the umask). One that
+    is there stays as it is. Raises `OSError`."""
     missing = [path]
     while not missing[-1].exists() and missing[-1].parent != missing[-1]:
         missing.append(missing[-1].parent)

@@ -131,7 +131,7 @@ async def _open_dir(session: Session, question: str) -> HostDir | None:
 
 
 def _lent(answer: Answer | None) -> tuple[int, bytes] | None:
-    """The descriptor and the letter."""
+    """The descriptor that was lent, and the letter that says what it is of."""
     if answer is None or answer[1] is None:
         return None
     return answer[1], answer[0]
@@ -241,7 +241,7 @@ class _Visitors:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Inside; then nobody is left."""
+        """Answer visitors while inside; then none is left."""
         self._loop.add_reader(self._listener, self._accept)
         try:
             yield

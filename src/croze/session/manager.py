@@ -157,7 +157,8 @@ class Sessions:
 
     @contextlib.contextmanager
     def uploading(self, url: str, pieces: AsyncIterator[bytes]) -> Iterator[None]:
-        """Inside, the URL stands for these bytes, which come to this process without a session."""
+        """Let the URL stand for these bytes while inside, which come to this process without a
+        session."""
         self._uploads[url] = pieces
         try:
             yield

@@ -152,7 +152,8 @@ class _Refused(Exception):
 def fetch_token(
     request: TokenRequest, auth: AuthConfig, tls: TokenTls | None = None
 ) -> auth_pb2.FetchTokenResponse:
-    """With a secret by POST, or by GET where a server knows no POST; without one by GET."""
+    """Fetch a token: with a secret by POST, or by GET where a server knows no POST; without one by
+    GET."""
     context = None if tls is None else tls.context()
     if not auth.secret:
         return _get(request, auth, context)

@@ -50,7 +50,7 @@ class SentTree(Protocol):
     for the same method."""
 
     def entries(self) -> Iterator[Entry]:
-        """In the protocol's order."""
+        """The entries, in the protocol's order."""
 
     def chunks(self, id: int) -> Iterator[bytes]:
         """The content of the entry with this index."""

@@ -71,7 +71,7 @@ class HostVisit:
             raise
 
     def close(self) -> None:
-        """There are no more answers, for those who wait for one either. Idempotent."""
+        """Give no more answers, for those who wait for one either. Idempotent."""
         self._token = b""
         self._hang_up(self._sock)
 

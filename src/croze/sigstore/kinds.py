@@ -53,7 +53,7 @@ class CheckedSignature(Struct, frozen=True):
         )
 
     def document(self) -> dict[str, object]:
-        """As policies see it (docker/buildx `policy/types.go`)."""
+        """The signature as policies see it (docker/buildx `policy/types.go`)."""
         members: dict[str, object] = {"kind": self.kind, "type": self.form}
         if self.verified.witnesses:
             members["timestamps"] = [_shown(each) for each in self.verified.witnesses]

@@ -58,7 +58,7 @@ class Caches:
         self._keys = tuple(source.keys for source in sources)
 
     def also(self, more: Iterable[CacheSource]) -> Caches:
-        """With those of `more` that are new; itself if there are none."""
+        """These caches and those of `more` that are new; itself if there are none."""
         new = [source for source in more if source not in self.sources]
         return Caches((*self.sources, *new)) if new else self
 

@@ -137,8 +137,9 @@ class Op(Protocol):
     def cache_map(
         self, ctx: OpContext, index: int
     ) -> CacheMap | Coroutine[object, object, CacheMap]:
-        """At once, where it follows from the op alone, or to be awaited. Pure in effect; called at
-        most once per index and then remembered, unless it is cancelled."""
+        """What the op says of its cacheability: at once where it follows from the op alone, or to
+        be awaited. Pure in effect; called at most once per index and then remembered, unless it is
+        cancelled."""
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         """Do the work. The caller keeps the inputs; the outputs are the caller's to release, one

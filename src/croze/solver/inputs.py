@@ -88,7 +88,7 @@ class InputState:
         self.flags: InputFlags = NO_FLAGS
 
     def rewind(self, keying: InputKeying, links: Sequence[KeyLink]) -> None:
-        """There are more caches or maps to look into with what is known."""
+        """Begin anew with what is known: there are more caches or maps to look into."""
         self.keying = keying
         self.links = links
         self.keys_seen = 0
@@ -108,7 +108,7 @@ class InputState:
         return steps
 
     def identity(self, maps: Sequence[CacheMap]) -> list[Step]:
-        """As `steps`, but a forced result is told apart from what the cache has."""
+        """All `steps`, but a forced result is told apart from what the cache has."""
         result, steps = self.source.result, self.steps(maps)
         if not self.source.forced or result is None:
             return steps
@@ -139,7 +139,7 @@ def signature_of(inputs: Sequence[InputState], maps: Sequence[CacheMap]) -> Sign
 
 
 def identity_of(inputs: Sequence[InputState], maps: Sequence[CacheMap]) -> Signature:
-    """As the signature, but forced results of inputs only equal themselves."""
+    """What a run is known by: the signature, but forced results of inputs only equal themselves."""
     if not inputs:
         return signature_of(inputs, maps)
     return tuple(frozenset(item.identity(maps)) for item in inputs)

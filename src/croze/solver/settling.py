@@ -52,7 +52,7 @@ def fail(edge: EdgeState, error: CrozeError, effects: list[Effect]) -> None:
 
 
 def relax(edge: EdgeState, effects: list[Effect]) -> None:
-    """Less is wanted than before: stop what only the old wish needed."""
+    """Stop what only the old wish needed: less is wanted than before."""
     _stop(edge, effects)
     edge.mode = IDLE
     lower_wishes(edge, DEFINITION_KEYS, effects)

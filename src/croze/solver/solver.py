@@ -165,8 +165,8 @@ class Solver:
 
 
 async def build_within(ctx: OpContext, edge: Edge) -> SolvedResult:
-    """For an op that needs another edge while it executes; `ctx` is what it was called with.
-    The result is the op's to release; the rest is held until its vertex is not wanted."""
+    """Solve another edge for an op while it executes; `ctx` is what it was called with. The result
+    is the op's to release; the rest is held until its vertex is not wanted."""
     if not isinstance(ctx, VertexContext):
         raise CrozeError("nested builds need the context of a vertex")
     return await ctx.build(edge)
@@ -204,7 +204,7 @@ class Job:
     # What builds do
 
     def set_value(self, key: JobKey[T], value: T) -> None:
-        """For the ops of what is built, and for those who watch the build."""
+        """Keep a value for the ops of what is built, and for those who watch the build."""
         self._values.set(key, value)
 
     def look_into(self, caches: Sequence[CacheSource]) -> None:

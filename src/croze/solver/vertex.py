@@ -97,7 +97,7 @@ class ActiveVertex:
         self.hold(job)
 
     def hold(self, job: GraphMember) -> None:
-        """As `join`, but the job is told nothing."""
+        """Be the job's, too, as with `join`, but tell it nothing."""
         if job in self.jobs:
             return
         self.jobs[job] = None

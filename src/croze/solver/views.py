@@ -97,7 +97,7 @@ class EdgeView(Protocol):
 
 
 class MovingEdge(EdgeView, Protocol):
-    """As the graph sees it, which moves it."""
+    """An edge as the graph sees it, which moves it."""
 
     queued: bool
 

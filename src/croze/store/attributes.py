@@ -21,7 +21,7 @@ _FALSE = frozenset(["0", "f", "F", "FALSE", "false", "False"])
 
 
 def parse_bool(key: str, text: str, *, empty: bool | None = None) -> bool:
-    """As Go reads it; `empty` is what an empty text means, if anything."""
+    """A truth value as Go reads it; `empty` is what an empty text means, if anything."""
     if text == "" and empty is not None:
         return empty
     if text in _TRUE:

@@ -137,7 +137,7 @@ class DiskBlobStore:
         return digest in self._sizes
 
     def size(self, digest: str) -> int:
-        """In bytes. Raises `NotFound`."""
+        """The blob's size in bytes. Raises `NotFound`."""
         path = self._existing(digest)
         size = self._sizes[digest]
         if size is None:

@@ -273,8 +273,8 @@ class UsageRecord(Struct, frozen=True):
 
 
 class PrunePolicy(Struct, frozen=True):
-    """As in buildkitd.toml. Sizes in bytes, 0 for no limit; filters are alternatives, each a comma
-    list of terms that must all hold, in containerd's filter grammar."""
+    """What may be pruned, as in buildkitd.toml. Sizes in bytes, 0 for no limit; filters are
+    alternatives, each a comma list of terms that must all hold, in containerd's filter grammar."""
 
     filters: tuple[str, ...] = ()
     all: bool = False

@@ -58,7 +58,7 @@ class DigestTexts:
 
 @contextmanager
 def keeping_texts(root: Path) -> Iterator[DigestTexts]:
-    """Inside, each digest in a cache key is noted with its text, in a file below `root`."""
+    """Note each digest in a cache key with its text, in a file below `root`, while inside."""
     connection = open_derived(root / NAME, _SCHEMA, what="the database of digests' texts")
     try:
         texts = DigestTexts(connection)

@@ -41,7 +41,8 @@ class Handle:
 
     @property
     def record(self) -> RefRecord:
-        """For the store's own operations. Raises `InvalidRequest` on a released handle."""
+        """The record, for the store's own operations. Raises `InvalidRequest` on a released
+        handle."""
         if self._released:
             raise InvalidRequest(f"ref {self.id} was released")
         return self._record

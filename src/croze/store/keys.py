@@ -203,7 +203,7 @@ class SqliteKeys:
         return tuple([row[0] for row in rows])
 
     def links_into(self, target_key: str) -> Sequence[tuple[str, KeyLink]]:
-        """Without those from random keys, which no exporter wants."""
+        """See `KeyLookup.links_into`; without those from random keys, which no exporter wants."""
         rows = self._run(
             "SELECT source, input, output, digest, selector FROM links WHERE target = ?",
             (target_key,),

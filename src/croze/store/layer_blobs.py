@@ -79,7 +79,7 @@ class LayerChain(Struct, frozen=True):
     blob_chain_id: str = ""
 
     def also(self, blob: LayerBlob) -> LayerChain:
-        """With one more on top."""
+        """The chain with one more layer on top."""
         own = chain_id([blob.descriptor.digest, blob.diff_id])
         if not self.chain_id:
             return LayerChain(blob.diff_id, own)

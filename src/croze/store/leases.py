@@ -57,7 +57,7 @@ class Leases:
 
     @property
     def longest_s(self) -> float:
-        """For how long there has been one that is open now; 0 if none is."""
+        """How long there has been one that is open now; 0 if none is."""
         return time.monotonic() - min(self._open.values()) if self._open else 0.0
 
     def _table(self, *, exact: bool) -> dict[str, set[str]]:

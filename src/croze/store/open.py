@@ -74,7 +74,7 @@ class Store(Struct):
 
 
 def no_fetchers(origin: Mapping[str, str]) -> BlobFetcher:
-    """For stores without remote sources."""
+    """Fetchers of a store without remote sources. Always raises `NotFound`."""
     raise NotFound(f"nothing fetches from {dict(origin)}")
 
 

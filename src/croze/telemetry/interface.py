@@ -29,8 +29,8 @@ class Counters:
         self._before = self._read()
 
     def since(self) -> dict[str, object] | None:
-        """By BuildKit's names; those that have not counted are left out. None if there is no such
-        interface."""
+        """What was counted since, by BuildKit's names; those that have not counted are left out.
+        None if there is no such interface."""
         now = self._read()
         if now is None or self._before is None:
             return None

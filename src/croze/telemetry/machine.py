@@ -97,7 +97,7 @@ def pressure(path: Path) -> dict[str, dict[str, float] | None] | None:
 
 
 def timestamp() -> str:
-    """Now, RFC 3339."""
+    """The time now, as RFC 3339 writes it."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

@@ -40,7 +40,7 @@ class RequestSender(Protocol):
 
 
 def sender(target: OtlpTarget, method: str) -> RequestSender:
-    """For a target's protocol. Connects when there is something to send."""
+    """A sender for a target's protocol. Connects when there is something to send."""
     return GrpcSender(target, method) if target.protocol == "grpc" else HttpSender(target)
 
 
@@ -113,4 +113,4 @@ class HttpSender:
             await client.close()
 
     async def close(self) -> None:
-        """Nothing to do: no connection is kept open."""
+        """Do nothing: no connection is kept open."""

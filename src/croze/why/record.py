@@ -68,7 +68,7 @@ class RecordedStep(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def internal(self) -> bool:
-        """Not a line of the user's: the context, the Dockerfile itself."""
+        """Whether it is no line of the user's: the context, the Dockerfile itself."""
         return self.name.startswith("[internal]") or self.is_local
 
     @property

@@ -20,8 +20,9 @@ _DATA_FIELD: Final = 5
 
 @contextlib.contextmanager
 def bounded_memory(more_bytes: int) -> Iterator[None]:
-    """Inside, the process may take so much more than it has, and `ResourceExhausted` is raised when
-    that is not enough. For processes that do one thing at a time: it counts for all threads."""
+    """Let the process take so much more than it has, and no more, while inside; raises
+    `ResourceExhausted` when that is not enough. For processes that do one thing at a time: it
+    counts for all threads."""
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[_DATA_FIELD])
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = pages * _PAGE + more_bytes

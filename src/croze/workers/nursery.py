@@ -122,8 +122,8 @@ def die_with_parent() -> None:
 
 
 def forked(orders: socket.socket) -> socket.socket | None:
-    """In the process itself: fork as told. Returns in each worker, with its connection, and in the
-    end, with None."""
+    """Fork as told, in the nursery's own process. Returns in each worker, with its connection, and
+    in the end, with None."""
     nursery = os.getpid()
     workers: dict[int, ForkedWorker] = {}
     dying: list[ForkedWorker] = []

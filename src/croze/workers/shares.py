@@ -17,7 +17,7 @@ _SHARE: ContextVar[str] = ContextVar("share", default="")
 
 @contextmanager
 def sharing(name: str) -> Iterator[None]:
-    """What is run inside, and by tasks that begin inside, is this one's."""
+    """Count work that begins inside, and that of tasks that begin inside, as this share's."""
     token = _SHARE.set(name)
     try:
         yield

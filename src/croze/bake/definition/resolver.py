@@ -28,7 +28,7 @@ from croze.gotypes.quote import quote
 
 
 class UndefinedError(BakeError):
-    """There is no variable or function of that name."""
+    """A name that no variable or function has."""
 
 
 @contextmanager

@@ -88,7 +88,7 @@ class TokenStream:
         return self.tokens[self.index - 1].range if self.index else self.ahead.range
 
     def push_newlines(self, matter: bool) -> None:
-        """From here on newlines are tokens, or are not, until `pop_newlines`."""
+        """Have newlines be tokens, or not, until `pop_newlines`."""
         self._newlines.append(matter)
         self._look()
 

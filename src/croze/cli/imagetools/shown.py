@@ -79,7 +79,8 @@ def template_value(
     sbom: Mapping[str, Sequence[object]],
     provenance: Mapping[str, Sequence[object]],
 ) -> Fields:
-    """With several platforms, all but name and manifest are maps by platform."""
+    """What templates see of an image. With several platforms, all but name and manifest are maps by
+    platform."""
     manifest = _descriptor(root) if index is None else _index(root, index)
     by_platform: dict[str, object] = {text: _image(one) for text, one in images.items()}
     sboms = {text: _sbom(documents) for text, documents in sbom.items()}

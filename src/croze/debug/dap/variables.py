@@ -206,7 +206,7 @@ def _time(stat: stat_pb2.Stat) -> str:
 
 
 def mode_text(mode: int) -> str:
-    """As Go's `fs.FileMode` prints itself."""
+    """A mode as Go's `fs.FileMode` prints itself."""
     kind = "".join(letter for index, letter in enumerate(_LETTERS) if mode & (1 << (31 - index)))
     rights = "".join(
         letter if mode & (1 << (8 - index)) else "-" for index, letter in enumerate("rwxrwxrwx")

@@ -71,7 +71,7 @@ class PlatformBuild(Struct, dict=True):
 
     @cached_property
     def shown_lex(self) -> ShellLex:
-        """For commands in names of steps: quotes and unknown variables stay."""
+        """The lexer for commands in names of steps: quotes and unknown variables stay."""
         return replace(self.lex, raw_quotes=True, skip_unset=True)
 
     @property

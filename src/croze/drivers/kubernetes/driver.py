@@ -144,7 +144,7 @@ class KubernetesDriver:
             raise last from None
 
     async def stop(self) -> None:
-        """Nothing happens: pods have no other state than being there."""
+        """Do nothing: pods have no other state than being there."""
 
     async def remove(self, *, state: bool, daemon: bool) -> None:
         if not daemon:

@@ -99,4 +99,4 @@ class Input:
         self._eof = True
 
     def close(self) -> None:
-        """Nothing happens: whoever opened the socket closes it."""
+        """Do nothing: whoever opened the socket closes it."""

@@ -106,7 +106,7 @@ class OneContainer:
 
     @contextmanager
     def restarting(self) -> Iterator[None]:
-        """Inside, the container is ended to be started again: it does not remove itself then."""
+        """Let the container end without removing itself while inside: it is started again."""
         self._restarting += 1
         try:
             yield
@@ -185,7 +185,7 @@ class OneContainer:
 
     @contextmanager
     def copying(self, copy: Reaching) -> Iterator[None]:
-        """Inside, the container's files are read or written; when it ends, that has little time
+        """Read or write the container's files while inside; when it ends, that has little time
         left."""
         ended = self._copies[copy] = asyncio.Event()
         try:

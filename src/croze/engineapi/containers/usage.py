@@ -72,7 +72,7 @@ class _Sample:
         self._machine_ns = machine_ns() if stats is not None else 0
 
     async def next(self) -> _Sample:
-        """As it is now; of what doesn't run there is nothing."""
+        """The container as it is now; of what doesn't run there is nothing."""
         one = self._one
         if not one.pid:
             return _Sample(one, None, None)
@@ -80,7 +80,7 @@ class _Sample:
         return _Sample(one, stats, self.alone())
 
     def alone(self) -> _Sample:
-        """Without those before, which would never go."""
+        """The sample without those before it, which would never go."""
         self._before = None
         return self
 

@@ -50,7 +50,7 @@ def known_file(path: bytes, status: os.stat_result, chunks: Iterable[bytes]) -> 
 
 
 def load_memory(path: str) -> Memory:
-    """Nothing where there is none that can be read: then all is read anew."""
+    """What was saved; nothing where there is none that can be read, and then all is read anew."""
     try:
         with open(path, "rb") as file:
             memory = _decoder.decode(file.read())

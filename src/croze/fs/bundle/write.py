@@ -53,7 +53,7 @@ class TreeBundle(Struct, frozen=True):
 
 
 class TooLarge(Struct, frozen=True):
-    """Nothing was read: the tree has more than the limit."""
+    """The tree has more than the limit; nothing was read."""
 
     content_bytes: int
 

@@ -116,7 +116,7 @@ def save_state(
 
 
 def forget_state(path: str | None) -> None:
-    """From the first change on the state is void, until the next is complete."""
+    """Remove the state: it is void from the first change on, until the next is complete."""
     if path is not None:
         try:
             os.unlink(path)

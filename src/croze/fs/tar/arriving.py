@@ -41,7 +41,7 @@ class ArrivingFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """At least a byte, unless it is the end."""
+        """Read at least a byte, unless it is the end."""
         while not (count := self._file.readinto(buffer)) and not self._is_whole:
             self._is_whole = self._ends()
         return count or 0

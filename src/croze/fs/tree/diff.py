@@ -46,7 +46,7 @@ class TreeChange(NamedTuple):
 
 
 def changes(lower: str | None, upper: str) -> Iterator[TreeChange]:
-    """From the tree `lower` (None: empty) to the tree `upper`, by comparing both."""
+    """What leads from the tree `lower` (None: empty) to the tree `upper`, by comparing both."""
     below = (
         DirectoryView([lower], overlay=False)
         if lower is not None

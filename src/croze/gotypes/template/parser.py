@@ -34,7 +34,7 @@ class Operand(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """As it was written, for messages."""
+        """The operand as it was written, for messages."""
         base = "" if self.kind == "dot" else str(self.base)
         return base + "".join(f".{field.name}" for field in self.fields) or "."
 

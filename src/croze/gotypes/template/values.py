@@ -44,12 +44,12 @@ def type_name(value: object) -> str:
 
 
 def is_true(value: object) -> bool:
-    """Not false, zero, nil or empty."""
+    """Whether a value is not false, zero, nil or empty."""
     return True if isinstance(value, Fields) else bool(value)
 
 
 def shown(value: object, *, top: bool = True) -> str:
-    """As Go's `print` shows it."""
+    """A value as Go's `print` shows it."""
     if value is None:
         return NO_VALUE if top else "<nil>"
     if isinstance(value, bool):

@@ -128,7 +128,7 @@ def base64_encode(text: Value) -> Value:
 
 
 def base64_decode(text: Value) -> Value:
-    """With its padding; line ends are passed over, as Go does."""
+    """Decode base64 with its padding; line ends are passed over, as Go does."""
     plain = string(text).replace("\n", "").replace("\r", "")
     try:
         return from_bytes(base64.b64decode(plain, validate=True))

@@ -100,7 +100,7 @@ class Http2Connection(ABC, Generic[S]):
 
     @property
     def leaving(self) -> bool:
-        """There are to be no more calls on it, ever."""
+        """Whether there may be no more calls on it, ever."""
         return self._leaving
 
     def send(self, stream: S, data: memoryview, *, end: bool = False) -> int:
@@ -337,7 +337,7 @@ class Http2Connection(ABC, Generic[S]):
         self._on_goaway(frames.word.unpack_from(payload)[0] & 0x7FFFFFFF)
 
     def close(self, why: str) -> None:
-        """There is no connection any more: all calls end."""
+        """End all calls: there is no connection any more."""
         self._leaving = True
         for stream in list(self._streams.values()):
             stream.end(status(UNAVAILABLE, why))

@@ -82,8 +82,8 @@ class Unpacking:
         self.waiting: deque[bytes] = deque()
 
     def unpacked(self, more: Iterable[bytes]) -> list[bytes]:
-        """At least one of those that wait and of `more`, and as many as one may be large. Raises
-        `StreamBroken`."""
+        """Messages: at least one of those that wait and of `more`, and as many as one may be large.
+        Raises `StreamBroken`."""
         self.waiting.extend(more)
         messages: list[bytes] = []
         remaining_bytes = self._limit_bytes

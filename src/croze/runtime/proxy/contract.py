@@ -51,7 +51,7 @@ class ProxyCapture:
 
     @property
     def is_full(self) -> bool:
-        """Nothing more can be noted, hence asked."""
+        """Whether nothing more can be noted, hence asked."""
         return len(self.requests) >= REQUESTS_MOST or self.url_bytes >= URL_BYTES_MOST
 
     def note(self, request: ProxiedRequest) -> None:
@@ -59,7 +59,7 @@ class ProxyCapture:
         self.url_bytes += len(request.method) + len(request.url) + len(request.redirect)
 
     def log(self) -> str:
-        """For the step's output; empty if nothing was asked."""
+        """What to add to the step's output; empty if nothing was asked."""
         lines = [f"- {each.method} {each.url} -> {each.status}" for each in self.requests]
         return "\n".join(["proxy network requests:", *lines, ""]) if lines else ""
 
