@@ -12,7 +12,7 @@ from croze.store.filters import parse
 from croze.store.gc import DiskStat, PruneCandidate, choose, keep_bytes
 
 NOW = 1_000_000.0
-DISK = DiskStat(total=100 << 30, free=50 << 30, available=45 << 30)
+DISK = DiskStat(total=100 << 30, free=50 << 30)
 
 
 def record(
@@ -85,7 +85,7 @@ def test_sizes_stop_the_deletion_least_valuable_first() -> None:
 
 
 def test_free_space_is_made_down_to_what_is_reserved() -> None:
-    free = DiskStat(100, 20, 20)
+    free = DiskStat(100, 20)
     assert keep_bytes(PrunePolicy(), 50, free) == 0
     assert keep_bytes(PrunePolicy(min_free_space=30), 50, free) == 40
     assert keep_bytes(PrunePolicy(min_free_space=30, reserved_space=45), 50, free) == 45

@@ -205,6 +205,18 @@ async def test_a_conversation() -> None:
         assert await pool.run(os.getpid) == await pool.converse(double, 9, calls.ask_pid)
 
 
+async def test_who_leaves_a_question_open_is_not_talked_to_again() -> None:
+    """A part of the answer may be on its way, and would be taken for the next message."""
+
+    async def never(question: object) -> object:
+        await asyncio.Event().wait()
+        return question
+
+    async with WorkerPool(1) as pool:
+        pid = await pool.converse(never, 9, calls.ask_and_leave)
+        assert await pool.run(os.getpid) != pid
+
+
 async def test_errors_cross_a_conversation_as_they_are() -> None:
     async with WorkerPool(1) as pool:
         with pytest.raises(ExitError) as caught:

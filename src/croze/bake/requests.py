@@ -235,7 +235,7 @@ def _shm_size(target: Target) -> int:
 
 
 def _platforms(target: Target) -> tuple[str, ...]:
-    """As given; BakeError if one of them is no platform."""
+    """The platforms as they were written; BakeError if one of them is no platform."""
     for text in target.platforms or ():
         for part in text.split(","):
             if part and part.strip() != "local":

@@ -96,7 +96,7 @@ def _idlest(nodes: Sequence[int], loads: Sequence[int]) -> int:
 
 
 def _shares(nodes: Sequence[int], platforms_wanted: Sequence[Platform]) -> list[NodeShare]:
-    """In the order in which nodes are first needed."""
+    """The shares, in the order in which nodes are first needed."""
     parts: dict[int, list[Platform]] = {node: [] for node in nodes}
     for node, platform in zip(nodes, platforms_wanted, strict=False):
         parts[node].append(platform)

@@ -207,7 +207,7 @@ def _microseconds(text: str) -> str:
 
 
 def _line(filters: Sequence[str]) -> list[str]:
-    """As the daemon has them: one line of CSV, all of which must hold."""
+    """Filters as the daemon has them: one line of CSV, all of which must hold."""
     terms = [_term(text) for text in filters]
     quoted = ('"' + t.replace('"', '""') + '"' if '"' in t or "," in t else t for t in terms)
     return [",".join(quoted)] if terms else []

@@ -69,7 +69,7 @@ def _counts(name: str) -> bool:
 
 
 def _host(url: str) -> str:
-    """As it goes into the Host header: without a port that is the scheme's own."""
+    """The host as it goes into the Host header: without a port that is the scheme's own."""
     parts = parse_url(url)
     host = parts.netloc.rpartition("@")[2]
     default = {"http": ":80", "https": ":443"}.get(parts.scheme, "")

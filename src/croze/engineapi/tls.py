@@ -66,7 +66,7 @@ class _Tls:
         await self._flush()
 
     async def end(self) -> None:
-        """There is no more to send."""
+        """Tell the client that there is no more to send."""
         with contextlib.suppress(ssl.SSLError):
             self._tls.unwrap()
         await self._flush()

@@ -143,8 +143,8 @@ def open_beneath(root: str | int, path: str, flags: int, mode: int = 0o600) -> i
 
 
 def _open_stepwise(root_fd: int, path: str, flags: int, mode: int) -> int:
-    """For kernels before 5.6: resolve, then open each component without following links, so that
-    a change in between gives an error and not an escape."""
+    """Open a path on kernels before 5.6: resolve, then open each component without following links,
+    so that a change in between gives an error and not an escape."""
     follow = not flags & (os.O_NOFOLLOW | os.O_EXCL)
     below = resolve_below(f"/proc/self/fd/{root_fd}", path, follow)
     parts = [part for part in below.split("/") if part]

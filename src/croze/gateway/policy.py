@@ -65,7 +65,7 @@ def normalized(source: ops_pb2.SourceOp) -> str:
 
 
 def _normalized_git(source: ops_pb2.SourceOp) -> str:
-    """By host and path, whichever way they are reached."""
+    """A git source's identifier by host and path, whichever way they are reached."""
     options = git_options.parse_options(SourceRequest(source.identifier, dict(source.attrs)))
     remote = options.remote
     if "://" in remote:

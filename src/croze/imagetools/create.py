@@ -85,7 +85,8 @@ async def _platform(place: Place, data: bytes, partial: PartialPlatform | None) 
 
 
 async def _with_attestations(image: CombinedImage, origins: Sequence[Place]) -> CombinedImage:
-    """With attestations that the index lacks and their places know to refer to its manifests."""
+    """The images with attestations that the index lacks and their places know to refer to its
+    manifests."""
 
     async def look(entry: Descriptor) -> tuple[str, Descriptor | None]:
         referrers = await origins[image.source_of(entry)].referrers(entry.digest)

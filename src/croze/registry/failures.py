@@ -124,7 +124,8 @@ def status_line(response: aiohttp.ClientResponse, url: str) -> str:
 
 
 def _shown_url(response: aiohttp.ClientResponse) -> str:
-    """Without its query, which may be somebody's signature, but for what a mirror stands for."""
+    """The URL without its query, which may be somebody's signature, but for what a mirror stands
+    for."""
     parts = response.url.raw_query_string.split("&")
     namespaces = [part for part in parts if part.startswith("ns=")]
     return "?".join([str(response.url.with_query(None)), *namespaces[:1]])

@@ -212,7 +212,7 @@ class _Reader(Struct, frozen=True):
         return FoundCache(config.digest, parsed, noted, beside)
 
     def _noted(self, layer: Descriptor, notes: Mapping[str, str]) -> Descriptor:
-        """With the annotations of its source."""
+        """The descriptor with the annotations of its source."""
         full = layer.annotations | dict(notes) | dict(self.provider.notes)
         return msgspec.structs.replace(layer, annotations=full)
 

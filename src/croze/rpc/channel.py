@@ -243,7 +243,7 @@ class _Link(asyncio.Protocol):
             self._end(LOST)
 
     def close(self) -> None:
-        """Now; what is to be said is."""
+        """Close it now; what is to be said is."""
         if self._transport is not None:
             self._flush()
             self._transport.close()

@@ -20,7 +20,7 @@ else:
     from croze.rpc import stand_ins
 
     class grpc:
-        """In place of the module."""
+        """Stands in for the module."""
 
         StatusCode = stand_ins.StatusCode
         RpcError = stand_ins.RpcError
@@ -32,7 +32,7 @@ else:
         method_handlers_generic_handler = stand_ins.method_handlers_generic_handler
 
         class aio:
-            """In place of `grpc.aio`."""
+            """Stands in for `grpc.aio`."""
 
             AioRpcError = stand_ins.AioRpcError
             AbortError = stand_ins.AbortError

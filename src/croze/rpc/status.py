@@ -115,8 +115,8 @@ def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status
 
 
 def _fitting(status: status_pb2.Status) -> status_pb2.Status:
-    """Without what no peer would take: a status travels as headers, and they are limited. The
-    largest details go first; they are those with whole files in them."""
+    """The status without what no peer would take: a status travels as headers, and they are
+    limited. The largest details go first; they are those with whole files in them."""
     if len(status.message) > _MESSAGE_LIMIT:
         status.message = status.message[:_MESSAGE_LIMIT] + " …"
     while status.ByteSize() > _STATUS_LIMIT_BYTES and status.details:

@@ -196,7 +196,7 @@ def _do(request: RootedRequest, source: Source) -> Iterator[bytes]:
 
 
 def _absolute(path: str) -> str:
-    """As `/` sees it; a slash or `/.` at the end stays, which follows a link."""
+    """The path as `/` sees it; a slash or `/.` at the end stays, which follows a link."""
     plain = rooted(path)
     for end in ("/.", "/"):
         if path.endswith(end) and plain != "/":

@@ -101,7 +101,7 @@ def _check_envelope(envelope: Envelope, key: PublicKey, algorithm: str, expected
 
 
 def _statement(payload: bytes) -> pb.Statement:
-    """Without its predicate, which may be large, and is nothing to us."""
+    """The statement without its predicate, which may be large, and is nothing to us."""
     statement = read_table(payload, "in-toto statement")
     if not isinstance(statement.pop("predicate", {}), dict):
         raise NotVerified("in-toto statement can't be read: its predicate is no object")

@@ -16,11 +16,10 @@ _KEPT_TYPES = ("internal", "frontend")
 
 
 class DiskStat(Struct, frozen=True):
-    """A filesystem, in bytes. `available` is what an unprivileged writer may still use."""
+    """A filesystem, in bytes."""
 
     total: int
     free: int
-    available: int
 
 
 class PruneCandidate(Struct, frozen=True):

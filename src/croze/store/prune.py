@@ -34,7 +34,7 @@ def disk_stat(core: Core) -> DiskStat:
     """The filesystem that the store is on."""
     stat = os.statvfs(core.root)
     unit = stat.f_frsize
-    return DiskStat(stat.f_blocks * unit, stat.f_bfree * unit, stat.f_bavail * unit)
+    return DiskStat(stat.f_blocks * unit, stat.f_bfree * unit)
 
 
 async def usage_records(core: Core, shared: IsShared | None) -> Sequence[PruneCandidate]:

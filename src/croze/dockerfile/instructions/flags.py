@@ -18,10 +18,6 @@ class InstructionFlags(Struct):
     switches: dict[str, bool] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=dict)
 
-    @property
-    def used(self) -> frozenset[str]:
-        return frozenset([*self.values, *self.switches, *self.lists])
-
     def list(self, name: str) -> tuple[str, ...]:
         return tuple(self.lists.get(name, ()))
 

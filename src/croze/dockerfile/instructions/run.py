@@ -31,7 +31,6 @@ def parse_run(node: InstructionNode) -> Run:
         devices=devices,
         network=_network(flags.values.get("network", "default")),
         security=_security(flags.values.get("security", "sandbox")),
-        flags_used=flags.used,
     )
 
 

@@ -191,7 +191,6 @@ class Run(Instruction, frozen=True, kw_only=True):
     devices: tuple[RunDevice, ...] = ()
     network: NetworkMode = "default"
     security: SecurityMode = "sandbox"
-    flags_used: frozenset[str] = frozenset()
 
 
 class Cmd(Instruction, frozen=True, kw_only=True):

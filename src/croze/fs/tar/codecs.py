@@ -141,7 +141,7 @@ def _deflated(
 
 
 def _stored(block: Block) -> bytes:
-    """As it is, in blocks that are not the last; before and after are whole bytes."""
+    """The data as it is, in blocks that are not the last; before and after are whole bytes."""
     parts: list[Block] = []
     for at in range(0, len(block), _STORED):
         part = block[at : at + _STORED]

@@ -132,7 +132,7 @@ def _step(
 
 
 def _state(vertex: ShownVertex) -> tuple[Mark, str]:
-    """With the word that tells it where there is no colour."""
+    """The step's state, with the word that tells it where there is no colour."""
     if vertex.canceled:
         return Mark.CANCELED, "CANCELED "
     if vertex.error:

@@ -81,7 +81,7 @@ class Trust:
 
 
 def _replace(folder: int, name: str, data: bytes) -> None:
-    """In one step, with the mode, owner and times that it had."""
+    """Replace the file in one step, with the mode, owner and times that it had."""
     status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     temporary = f"{name}.croze"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
