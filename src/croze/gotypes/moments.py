@@ -18,10 +18,12 @@ class Stamp(Protocol):
     """A `Timestamp` of protobuf."""
 
     @property
-    def seconds(self) -> int: ...
+    def seconds(self) -> int:
+        """Whole seconds since 1970."""
 
     @property
-    def nanos(self) -> int: ...
+    def nanos(self) -> int:
+        """Nanoseconds of the second that has begun."""
 
 
 def nanoseconds(stamp: Stamp) -> int:
@@ -51,5 +53,5 @@ def utc_moment(seconds: int, nanos: int = 0) -> datetime:
 
 
 def rfc3339(stamp: Stamp) -> str:
-    """In UTC, as Go writes it."""
+    """A time in UTC, as Go writes it."""
     return f"{utc_text(stamp.seconds, stamp.nanos)}Z"

@@ -54,8 +54,8 @@ def checksum(root: str, side_file: str | None, queries: Sequence[Query]) -> list
 
 
 def checksum_listed(side_file: str, queries: Sequence[Query]) -> list[str] | None:
-    """As `checksum`, of a tree whose files are not there yet. None if the file does not know all
-    about it, or a link leads in circles: then they have to be looked at."""
+    """The digests that `checksum` gives, of a tree whose files are not there yet. None if the file
+    does not know all about it, or a link leads in circles: then they have to be looked at."""
     index = ContentIndex.load(side_file)
     if index is None or not index.complete:
         return None
