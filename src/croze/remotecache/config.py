@@ -157,7 +157,7 @@ class PresentLayers:
             stack += above.get(place, ())
 
     def has(self, result: LayerResult | ChainResult) -> bool:
-        """Not one that has no layers."""
+        """Whether all layers of the result are there; false for one that has none."""
         if isinstance(result, LayerResult):
             return result.layer in self._whole
         return bool(result.layers) and self._alone.issuperset(result.layers or ())
