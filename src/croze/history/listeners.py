@@ -44,7 +44,7 @@ class HistoryListener:
         self._news.set()
 
     def end(self) -> None:
-        """There will be no more events than there are."""
+        """End with the events that there are."""
         self._ended = True
         self._news.set()
 

@@ -22,7 +22,7 @@ class Lull:
         self._timer: asyncio.TimerHandle | None = None
 
     def want(self) -> None:
-        """There is something to do in the next one."""
+        """Want something done in the next one."""
         if self._come.is_set():
             self._come.clear()
             self._since_s = asyncio.get_running_loop().time()
