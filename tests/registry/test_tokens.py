@@ -74,3 +74,20 @@ async def test_a_token_that_is_encoded(client: Registry, blob: Descriptor, encod
         else:
             assert await asking == BLOB
     assert accepted[0] == "gzip"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity", "br"])
+async def test_refusals_that_are_encoded(client: Registry, blob: Descriptor, encoding: str) -> None:
+    """What they say is read as well; what nobody can read is left out."""
+    said = b'{"errors": [{"code": "DENIED", "message": "not on Sundays"}]}'
+    body = gzip.compress(said) if encoding == "gzip" else said
+
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(status=400, body=body, headers={"Content-Encoding": encoding})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with serve(app) as host:
+        with pytest.raises(CrozeError, match="400 Bad Request") as caught:
+            await pull.fetch_manifest(repository(client, f"{host}/x"), blob)
+    assert ("not on Sundays" in str(caught.value)) is (encoding != "br")

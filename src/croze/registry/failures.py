@@ -12,6 +12,8 @@ from pathlib import Path
 
 from croze.errors import Corrupted, CrozeError, NotFound, PermissionDenied, Unavailable
 from croze.files.settings import parse_json
+from croze.http.daemon import encoding_of
+from croze.http.encodings import decoded, decoders
 from croze.http.lazy import aiohttp
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -132,13 +134,15 @@ def _shown_url(response: aiohttp.ClientResponse) -> str:
 
 
 async def body_of(response: aiohttp.ClientResponse) -> bytes:
-    """The beginning of what an answer says, as far as it comes."""
+    """The beginning of what an answer says, as far as it comes, and can be decoded."""
     body = b""
-    with contextlib.suppress(aiohttp.ClientError, OSError):
-        while len(body) < _BODY_BYTES and (
-            piece := await response.content.read(_BODY_BYTES - len(body))
-        ):
-            body += piece
+    with contextlib.suppress(aiohttp.ClientError, OSError, CrozeError):
+        chunks = decoded(response.content.iter_any(), decoders(encoding_of(response)))
+        async with contextlib.aclosing(chunks) as pieces:
+            async for piece in pieces:
+                body += piece[: _BODY_BYTES - len(body)]
+                if len(body) == _BODY_BYTES:
+                    break
     return body
 
 

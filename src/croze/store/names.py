@@ -4,8 +4,10 @@ where one is still here they are asked whether it is the same, also by the next 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
+from croze.errors import InvalidRequest
 from croze.image.reference import Reference, parse
 from croze.store.blobs import DiskBlobStore
 from croze.store.db import Database
@@ -23,7 +25,8 @@ class ResolvedNames:
         self._digests: dict[str, str] = {}
         self._seen: set[tuple[str, str]] = set()
         for name, digest in db.read("SELECT name, digest FROM resolved"):
-            self._remember(parse(str(name)), str(digest))
+            with suppress(InvalidRequest):  # a name of a version that took others
+                self._remember(parse(str(name)), str(digest))
 
     def latest(self, ref: Reference) -> str:
         """The digest that the reference named the last time; empty if its blob is not here."""
