@@ -50,8 +50,7 @@ class _Placing:
 
     def put_all(self) -> None:
         if self._folder:
-            now_ns = int(time.time()) * 1_000_000_000
-            self._put(Entry("", stat.S_IFDIR | 0o755, mtime_ns=now_ns), self._folder)
+            self._put(Entry("", stat.S_IFDIR | 0o755), self._folder)
         prefix = f"{self._folder}/" if self._folder else ""
         for entry in walk(self._root):
             self._put(entry, prefix + entry.path, prefix)
