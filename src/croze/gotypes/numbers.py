@@ -69,7 +69,8 @@ def parse_float(text: str) -> float:
 
 
 def float_text(value: float) -> str:
-    """A number as Go's `%v` prints it: from a million on, and below a ten-thousandth, with an exponent."""
+    """A number as Go's `%v` prints it: with an exponent from a million on, and below a
+    ten-thousandth."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
