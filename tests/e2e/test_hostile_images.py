@@ -12,14 +12,17 @@ from pathlib import Path
 import pytest
 
 from croze.fs.remove import remove_tree
-from croze.image.descriptor import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
+from croze.image.descriptor import OCI_CONFIG, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, OCI_MANIFEST
 from croze.image.manifest import digest_of
 from tests.e2e.docker_engine import tar_of
 from tests.e2e.sandbox import Sandbox
 
 
-def image(sandbox: Sandbox, name: str, tar: bytes, said: bytes) -> tuple[Path, str]:
-    """A layout with one layer, said to be another; its manifest's digest."""
+def image(
+    sandbox: Sandbox, name: str, tar: bytes, said: bytes, **claims: object
+) -> tuple[Path, str]:
+    """A layout with one layer, said to be another; its manifest's digest. `claims`: what is said of
+    the layer besides."""
     layer = gzip.compress(tar, mtime=0)
     rootfs = {"type": "layers", "diff_ids": [digest_of(said)]}
     config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).encode()
@@ -27,7 +30,8 @@ def image(sandbox: Sandbox, name: str, tar: bytes, said: bytes) -> tuple[Path, s
     def named(kind: str, data: bytes) -> dict[str, object]:
         return {"mediaType": kind, "digest": digest_of(data), "size": len(data)}
 
-    below = {"config": named(OCI_CONFIG, config), "layers": [named(OCI_LAYER_GZIP, layer)]}
+    described = named(OCI_LAYER_GZIP, layer) | claims
+    below = {"config": named(OCI_CONFIG, config), "layers": [described]}
     data = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, **below}).encode()
     files: dict[str, str | bytes] = {
         f"blobs/sha256/{digest_of(each).removeprefix('sha256:')}": each
@@ -48,6 +52,30 @@ def test_who_claims_the_layers_of_others_spoils_nothing(sandbox: Sandbox) -> Non
         codes.append(sandbox.croze("build", *flags, context, check=False).code)
     assert codes == [1, 0]
     assert (sandbox.path / "good/good").read_text() == "good"
+
+
+CLAIMS: list[dict[str, object]] = [
+    {"mediaType": "text/plain"},
+    {"mediaType": OCI_LAYER_ZSTD},
+    {"data": "b3duZWQ=", "platform": {"os": "x", "architecture": "y"}, "artifactType": "z"},
+    {"annotations": {"owned": "yes"}},
+]
+
+
+def test_what_one_image_says_of_a_layer_is_said_of_no_others(sandbox: Sandbox) -> None:
+    tar = tar_of({"good": "good"})
+    layer = gzip.compress(tar, mtime=0)
+    context = sandbox.context("from", {"Dockerfile": "FROM x\nLABEL a=b\n"})
+    for number, claims in enumerate([*CLAIMS, {}]):
+        folder, digest = image(sandbox, f"claims-{number}", tar, tar, **claims)
+        out = sandbox.path / f"out-{number}"
+        flags = [f"--build-context=x=oci-layout://{folder}@{digest}"]
+        sandbox.croze("build", *flags, f"-o=type=oci,tar=false,dest={out}", context)
+    index = json.loads((out / "index.json").read_bytes())
+    top = index["manifests"][0]["digest"].removeprefix("sha256:")
+    manifest = json.loads((out / "blobs/sha256" / top).read_bytes())
+    plain = {"mediaType": OCI_LAYER_GZIP, "digest": digest_of(layer), "size": len(layer)}
+    assert manifest["layers"] == [plain]
 
 
 @dataclass(frozen=True)

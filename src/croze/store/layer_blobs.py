@@ -12,7 +12,7 @@ from msgspec import Struct
 from croze.aio.parallel import all_of
 from croze.errors import Corrupted, NotFound
 from croze.fs.tar.compress import BlobSums
-from croze.fs.tar.estargz import TOC_ANNOTATION, is_estargz
+from croze.fs.tar.estargz import SIZE_ANNOTATION, TOC_ANNOTATION, is_estargz
 from croze.image.descriptor import (
     CREATED_ANNOTATION,
     DOCKER_FOREIGN_LAYER,
@@ -45,6 +45,8 @@ _DOCKER_OF = {
     OCI_LAYER_ZSTD: DOCKER_LAYER_ZSTD,
 }
 _OCI_OF = {docker: oci for oci, docker in _DOCKER_OF.items()}
+_KEPT = ("containerd.io/", SIZE_ANNOTATION)
+"""Annotations about the blob and where it is, by how they begin."""
 
 
 def compression_of(descriptor: Descriptor) -> CompressionType:
@@ -55,6 +57,23 @@ def compression_of(descriptor: Descriptor) -> CompressionType:
     if media_type.endswith(("+gzip", ".gzip")) or media_type == DOCKER_FOREIGN_LAYER:
         return "gzip"
     return "zstd" if media_type.endswith(("+zstd", ".zstd")) else "uncompressed"
+
+
+def kept_of(descriptor: Descriptor) -> Descriptor:
+    """What is kept of what an image or a cache says of a layer, as by BuildKit: nothing that would
+    come along into other images."""
+    annotations = {
+        key: value for key, value in descriptor.annotations.items() if key.startswith(_KEPT)
+    }
+    return Descriptor(
+        descriptor.media_type, descriptor.digest, descriptor.size, descriptor.urls, annotations
+    )
+
+
+def said_of(descriptor: Descriptor) -> tuple[object, ...]:
+    """What two descriptors of a blob must have in common, so that one can stand for the other."""
+    kind = descriptor.as_layer(prefer_nondist=False).media_type
+    return descriptor.size, _OCI_OF.get(kind, kind), descriptor.urls
 
 
 def chain_id(ids: Sequence[str]) -> str:

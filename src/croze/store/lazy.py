@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from croze.errors import InvalidRequest
 from croze.store.contract import LazyLayer, RecordType
 from croze.store.core import Core
-from croze.store.layer_blobs import LayerChain
+from croze.store.layer_blobs import LayerChain, kept_of, known_layers, said_of
 from croze.store.present import check_sizes
 from croze.store.records import Blob, RecordData, RefRecord, new_id
 
@@ -20,24 +20,27 @@ def chain_records(
     record: RefRecord | None = None
     chain = LayerChain()
     check_sizes([layer.blob.descriptor for layer in layers], core.blobs)
-    for layer in layers:
+    for number, layer in enumerate(layers, 1):
         if not layer.blob.diff_id:
             raise InvalidRequest(f"layer {layer.blob.descriptor.digest} has no diff ID")
         chain = chain.also(layer.blob)
-        record = _find(core, chain, layer) or _add(core, record, layer, chain, record_type)
+        same = _find(core, chain, layers[:number])
+        record = same or _add(core, record, layer, chain, record_type)
     return record
 
 
 def refresh(core: Core, layers: Sequence[LazyLayer]) -> bool:
     """See `RefStore.refresh_layers`. Others that are said to be the same, and were not unpacked
-    yet, are not taken for them."""
+    yet, are not taken for them; nor are those of which something else is said."""
     chain = LayerChain()
     is_known = True
-    for layer in layers:
+    for number, layer in enumerate(layers, 1):
         chain = chain.also(layer.blob)
         _doubt(core, chain)
-        is_known = is_known and _find(core, chain, layer) is not None
-    return not layers or _is_certain(core, chain)
+        is_known = is_known and _find(core, chain, layers[:number]) is not None
+    same = core.table.by_blob_chain(chain.blob_chain_id)
+    is_alike = all(_is_said_of(core, record, layers) for record in same)
+    return not layers or (is_alike and _is_certain(core, chain))
 
 
 def _is_certain(core: Core, chain: LayerChain) -> bool:
@@ -62,18 +65,26 @@ def _doubt(core: Core, chain: LayerChain) -> bool:
     return rivals
 
 
-def _find(core: Core, chain: LayerChain, layer: LazyLayer) -> RefRecord | None:
-    """The record of these very layers. What another has said of their size is not believed: it may
-    have been anybody."""
+def _find(core: Core, chain: LayerChain, layers: Sequence[LazyLayer]) -> RefRecord | None:
+    """The record of these very layers, if the same was said of them: what is exported says it
+    again, and it may have been anybody."""
+    layer = layers[-1]
     for record in core.table.by_blob_chain(chain.blob_chain_id):
-        blob, size = record.data.blob, layer.blob.descriptor.size
-        if not record.data.mutable and (blob is None or blob.descriptor.size == size):
+        if not record.data.mutable and _is_said_of(core, record, layers):
             # The newest fetcher has credentials that live; old ones may have lost their session.
             record.fetcher, record.unfetched = layer.fetcher, False
             if record.data.origin is None and record.data.snapshot is None:
                 core.table.change(record, origin=dict(layer.fetcher.origin))
             return record
     return None
+
+
+def _is_said_of(core: Core, record: RefRecord, layers: Sequence[LazyLayer]) -> bool:
+    blobs = known_layers(core, record) or ()
+    return all(
+        said_of(one.descriptor) == said_of(other.blob.descriptor)
+        for one, other in zip(blobs, layers, strict=False)
+    )
 
 
 def _add(
@@ -90,7 +101,7 @@ def _add(
             record_type=record_type,
             description=layer.description,
             created_ns=layer.created_ns,
-            blob=Blob(layer.blob.descriptor, layer.blob.diff_id),
+            blob=Blob(kept_of(layer.blob.descriptor), layer.blob.diff_id),
             origin=dict(layer.fetcher.origin),
             chain_id=chain.chain_id,
             blob_chain_id=chain.blob_chain_id,
