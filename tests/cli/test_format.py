@@ -24,3 +24,13 @@ def test_of_nothing_only_a_table_has_a_line(
 ) -> None:
     print_formatted(format, ITEMS[:count], HEADERS)
     assert capsys.readouterr().out == text
+
+
+def test_headings_stay_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    format = "table {{json .ID}}\t{{lower .ID}}\t{{truncate .ID 1}}\t{{.Nope}}"
+    items = [Fields({"ID": "Ab", "Nope": 1})]
+    print_formatted(format, items, HEADERS)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["THE", "ID", "THE", "ID", "THE", "ID", "<no", "value>"],
+        ['"Ab"', "ab", "A", "1"],
+    ]

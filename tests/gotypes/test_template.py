@@ -56,6 +56,10 @@ DATA = Fields(
             '{{upper "abc"}} {{title "ab cd"}} {{truncate "abcdef" 3}} {{pad "x" 1 2}}|',
             "ABC Ab Cd abc  x  |",
         ),
+        ("{{title `ab-cd e_f e1g.h`}} {{truncate `éà` 3}}", "Ab-Cd E_f E1g.H é\udcc3"),
+        ('{{join .Labels ","}}{{join .None "-"}}', "b,v"),
+        ("{{html `<'\"&>`}} {{js `<'\"=`}}", "&lt;&#39;&#34;&amp;&gt; \\u003C\\'\\\"\\u003D"),
+        ("{{printf `%v %v %v` 1e6 123456789.5 100000.5}}", "1e+06 1.234567895e+08 100000.5"),
         ("{{len .Tags}} {{index .Tags 1}} {{index .Labels `a`}} {{slice `abcd` 1 3}}", "2 y b bc"),
         (
             "{{eq .Count 1 3}} {{ne .Count 3}} {{lt 1 2}} {{ge 2 2}} {{gt 1.5 2.5}}",

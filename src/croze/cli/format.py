@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from croze.errors import InvalidRequest
 from croze.gotypes.tabwriter import align
 from croze.gotypes.template import Fields, TemplateError, render
+from croze.gotypes.template.functions import HEADINGS
 
 TABLE = "table"
 _MIN_WIDTH = 10
@@ -32,12 +33,12 @@ def formatted(
 ) -> str:
     """The text to print, without the last line's end. `headers` names the columns by field.
     Raises `InvalidRequest` for what is no template."""
-    template = format.removeprefix(TABLE).strip() if is_table(format) else format
+    template = format.removeprefix(TABLE).strip(" ")
     template = template.replace("\\t", "\t").replace("\\n", "\n")
     lines = [_rendered(template, item) for item in items]
     if not is_table(format):
         return "\n".join(lines)
-    head = _rendered(template, Fields(headers, "header"))
+    head = _heading(template, headers)
     return align("\n".join([head, *lines]), min_width=_MIN_WIDTH, padding=_PADDING)
 
 
@@ -46,6 +47,14 @@ def print_formatted(format: str, items: Sequence[Fields], headers: Mapping[str, 
     text = formatted(format, items, headers)
     if items or is_table(format):
         print(text)
+
+
+def _heading(template: str, headers: Mapping[str, str]) -> str:
+    """Nothing for a template that asks of headings what they are not."""
+    try:
+        return render(template, headers, HEADINGS)
+    except TemplateError:
+        return ""
 
 
 def _rendered(template: str, item: Fields) -> str:

@@ -6,11 +6,14 @@ Source: Go `text/template` (functions), docker/cli `templates/templates.go`.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote_plus
 
 import msgspec
 
+from croze.gotypes.letters import to_lower, to_upper
+from croze.gotypes.strings import from_bytes, to_bytes
 from croze.gotypes.template.lexer import TemplateError
 from croze.gotypes.template.printf import printf
 from croze.gotypes.template.values import Fields, equal, is_true, order, shown, type_name
@@ -107,17 +110,45 @@ def _pad(text: object, before: object, after: object) -> str:
 
 
 def _truncate(text: object, length: object) -> str:
-    return _text(text)[: _whole(length)]
+    """So many bytes of it."""
+    return from_bytes(to_bytes(_text(text))[: _whole(length)])
+
+
+_WORD = re.compile(r"(?<![\w])\w")
 
 
 def _title(text: object) -> str:
-    return " ".join(word[:1].upper() + word[1:] for word in _text(text).split(" "))
+    return _WORD.sub(lambda first: to_upper(first[0]), _text(text))
 
 
 def _join(items: object, by: object) -> str:
+    """A list's items, or a map's values in order."""
+    separator = _text(by)
+    if items is None:
+        return ""
+    if isinstance(items, Mapping) and not isinstance(items, Fields):
+        return separator.join(sorted(shown(each, top=False) for each in items.values()))
     if not isinstance(items, list | tuple):
-        raise TemplateError(f"wrong type for value; expected []string; got {type_name(items)}")
-    return _text(by).join(_text(item) for item in items)
+        raise TemplateError(f"error calling join: expected slice, got {type_name(items)}")
+    return separator.join(shown(each, top=False) for each in items)
+
+
+def _html(*values: object) -> str:
+    escaped = html.escape(_print(*values)).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+    return escaped.replace("\0", "\ufffd")
+
+
+_IN_SCRIPTS = {"\\": r"\\", "'": r"\'", '"': r"\"", "<": r"\u003C", ">": r"\u003E"}
+_IN_SCRIPTS |= {"&": r"\u0026", "=": r"\u003D"}
+
+
+def _script(*values: object) -> str:
+    return "".join(map(_in_script, _print(*values)))
+
+
+def _in_script(char: str) -> str:
+    plain = char.isprintable() or (char == " ")
+    return _IN_SCRIPTS.get(char, char if plain else f"\\u{ord(char):04X}")
 
 
 FUNCTIONS: Mapping[str, Function] = {
@@ -134,15 +165,24 @@ FUNCTIONS: Mapping[str, Function] = {
     "print": _print,
     "println": _println,
     "printf": lambda text, *values: printf(_text(text), values),
-    "html": lambda *values: html.escape(_print(*values)).replace("&#x27;", "&#39;"),
+    "html": _html,
+    "js": _script,
     "urlquery": lambda *values: quote_plus(_print(*values)),
     "json": _json,
     "split": lambda text, by: _text(text).split(_text(by)),
     "join": _join,
     "title": _title,
-    "lower": lambda text: _text(text).lower(),
-    "upper": lambda text: _text(text).upper(),
+    "lower": lambda text: to_lower(_text(text)),
+    "upper": lambda text: to_upper(_text(text)),
     "pad": _pad,
     "truncate": _truncate,
 }
 """By name. `and` and `or` are the evaluator's: they stop at the first value that decides."""
+
+HEADINGS: Mapping[str, Function] = {
+    "split": lambda text, _: text,
+    "join": lambda text, _: text,
+    "truncate": lambda text, _: text,
+    **dict.fromkeys(("json", "title", "lower", "upper"), lambda text: text),
+}
+"""What these are for the headings of a table, which stay as they are."""
