@@ -67,13 +67,14 @@ def _is_compose(file: File, settings: BakeSettings, world: World) -> tuple[bool,
 
 def _parse(file: File, compose_problem: Exception | None) -> AnyBody:
     """A file in native syntax or JSON; without an ending it may be either."""
-    text = file.data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    text = file.data.decode("utf-8", "surrogateescape")
+    native = text.removeprefix("\ufeff")
     if file.name.endswith(".json"):
         return JsonBody(parse_json_file(text, file.name))
     if file.name.endswith(".hcl"):
-        return NativeBody(parse_file(text, file.name))
+        return NativeBody(parse_file(native, file.name))
     try:
-        return NativeBody(parse_file(text, f"{file.name}.hcl"))
+        return NativeBody(parse_file(native, f"{file.name}.hcl"))
     except HclError as error:
         try:
             return JsonBody(parse_json_file(text, f"{file.name}.json"))

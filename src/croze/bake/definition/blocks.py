@@ -38,7 +38,7 @@ class Blocks(NameResolver):
     """The resolver that knows blocks, too: `target.name.attribute` is a name like any other."""
 
     def start(self) -> None:
-        """Let `target` and `group` be names of blocks in expressions from here on."""
+        """Begin without any block."""
         self._instances: dict[AnyBlock, list[Instance]] = {}
         self._by_name: dict[str, dict[str, list[AnyBlock]]] = {}
         self._contents: dict[AnyBlock, BodyContent] = {}
@@ -46,14 +46,19 @@ class Blocks(NameResolver):
         self._weights = {"target": 1, "group": 1}
         self._changed: dict[str, dict[str, Target | Group]] = {"target": {}, "group": {}}
         self._named: dict[AnyBlock, list[str]] = {}
+        self._visible = False
+
+    def show_blocks(self) -> None:
+        """Let `target` and `group` be names of blocks in expressions from here on: for variables
+        and functions they are names that nobody has defined."""
+        self._visible = True
 
     def set_names(self, named: Mapping[str, dict[str, list[AnyBlock]]]) -> None:
         self._by_name = dict(named)
 
     def load_variable(self, variable: Variable, scope: Scope, expression: Expression) -> None:
-        if variable.name not in _SCHEMAS or (
-            variable.name in scope.variables and (scope is not self.scope)
-        ):
+        own = variable.name in scope.variables and scope is not self.scope
+        if variable.name not in _SCHEMAS or own or not self._visible:
             super().load_variable(variable, scope, expression)
             return
         kind = variable.name

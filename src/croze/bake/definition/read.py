@@ -71,6 +71,7 @@ def read_definition(
         params = function.params
         with told_at("Invalid function", params.range if params else function.name_range):
             resolver.function(name)
+    resolver.show_blocks()
     _read_blocks(resolver, blocks, into)
     for name, attribute in attributes.items():
         with told_at("Invalid attribute", attribute.range):
