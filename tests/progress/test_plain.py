@@ -90,7 +90,32 @@ def test_a_line_in_pieces() -> None:
         vertex("a", "x", 0, 4, error="bad"),
     )
     assert text.startswith("#1 x\n#1 1.000 no end yet, now\n#1 3.000 next\n#1 ERROR: bad\n")
-    assert text.endswith(" > x:\n1.000 no end yet, now\n3.000 next\n------\n")
+    # of a line that came in pieces buildx repeats the last one
+    assert text.endswith(" > x:\n, now\n3.000 next\n------\n")
+
+
+def test_a_line_that_never_ends_is_repeated_twice() -> None:
+    text = shown(
+        vertex("a", "x", 0),
+        log("a", "one\ntwo", 1),
+        log("a", "", 2),
+        vertex("a", "x", 0, 3, error="bad"),
+    )
+    assert text == (
+        "#1 x\n#1 1.000 one\n#1 1.000 two\n#1 ERROR: bad\n------\n > x:\n1.000 two\n\n------\n"
+    )
+
+
+def test_a_warning_is_bytes() -> None:
+    out = BytesIO()
+    display = PlainDisplay(out)
+    status = warning("a", "odd")
+    status.warnings[0].short = b"od\xff"
+    display.update(vertex("a", "x", 0))
+    display.update(status)
+    display.update(vertex("a", "x", 0, 1))
+    display.close()
+    assert out.getvalue() == b"#1 x\n#1 WARN: od\xff\n#1 DONE 1.0s\n"
 
 
 def test_an_unfinished_line_is_ended() -> None:

@@ -57,7 +57,8 @@ class ShownVertex(Struct):
     """The last line has no end yet."""
     logs_offset: int = 0
     """How much of the first line is printed."""
-    tail: deque[bytes] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    tail: deque[bytes | None] = field(default_factory=lambda: deque([None] * TAIL_LINES))
+    """A ring of the lines printed last; the first is the next to be overwritten."""
     screen: Screen | None = None
     warnings: list[control_pb2.VertexWarning] = field(default_factory=list)
     warnings_printed: int = 0
@@ -261,7 +262,7 @@ class Trace:
 
     def _add_log(self, message: control_pb2.VertexLog) -> None:
         vertex = self.by_digest.get(message.vertex)
-        if vertex is None or not message.msg:
+        if vertex is None:
             return
         if vertex.screen is not None:
             vertex.screen.write(message.msg)
@@ -269,8 +270,8 @@ class Trace:
         if vertex.merged:
             elapsed_s = (nanoseconds(message.timestamp) - vertex.merged[-1].start) / 1e9
         lines = message.msg.split(b"\n")
-        complete = not lines[-1]
-        if complete:
+        complete = message.msg.endswith(b"\n")
+        if not lines[-1]:
             lines.pop()
         for number, line in enumerate(lines):
             if number == 0 and vertex.logs_partial and vertex.logs:

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from croze.files.terminals import for_terminals
+from croze.gotypes.strings import from_bytes
 from croze.progress import warnings
 from croze.progress.limit import Limiter
 from croze.progress.model import ProgressBar, ShownVertex, Trace
@@ -129,7 +130,7 @@ class PlainDisplay:
             self._switch_to(vertex)
         is_open = self._print_statuses(vertex)
         for warning in vertex.warnings[vertex.warnings_printed :]:
-            self._line(f"#{vertex.index} WARN: {warning.short.decode(errors='replace')}")
+            self._line(f"#{vertex.index} WARN: {from_bytes(warning.short)}")
         vertex.warnings_printed = len(vertex.warnings)
         self._print_logs(vertex)
         self._current = digest
@@ -181,14 +182,15 @@ class PlainDisplay:
         for number, line in enumerate(vertex.logs):
             is_last = number == len(vertex.logs) - 1
             if number == 0 and vertex.logs_offset:
-                self._out.write(line[vertex.logs_offset :])
-                if vertex.tail:
-                    vertex.tail.pop()  # the same line, now longer
+                line = line[vertex.logs_offset :]
+                self._out.write(line)
             else:
                 self._out.write(prefix + line)
             if not is_last or not vertex.logs_partial:
                 self._out.write(b"\n")
-            vertex.tail.append(line)
+            vertex.tail[0] = line
+            if not vertex.logs_partial:
+                vertex.tail.rotate(-1)
         if vertex.logs and vertex.logs_partial:
             vertex.logs = vertex.logs[-1:]
             vertex.logs_offset = len(vertex.logs[0])
@@ -233,5 +235,6 @@ def print_failed_logs(trace: Trace, out: BinaryIO) -> None:
         if vertex.failed:
             lines = [b"------", f" > {vertex.name}:".encode(errors="surrogateescape")]
             # the interactive display has printed none of them, the plain one all
-            lines += [*vertex.tail] if vertex.tail else vertex.logs
+            lines += vertex.logs
+            lines += [line for line in vertex.tail if line is not None]
             out.write(b"\n".join([*lines, b"------", b""]))
