@@ -128,11 +128,10 @@ class BuildHistory:
             await self.store.db.sync()
             # Most rows will be written once more, with their traces.
             self.records.filed(builds.keys() - self._finalizers.keys() - self._inline.keys())
-        except (CrozeError, OSError) as error:
-            log.warning("the logs of builds stay in their records for now: %s", error)
+        except Exception as error:
+            unforeseen = not isinstance(error, CrozeError | OSError)
+            log.warning("blobs of records are no files yet: %s", error, exc_info=unforeseen)
             self._inline = builds | self._inline
-        except Exception:
-            log.exception("the logs of builds stay in their records")
 
     async def _filed(self) -> None:
         """Wait until the blobs that records name are files; on a full disk they are not."""
