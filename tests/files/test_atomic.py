@@ -169,3 +169,27 @@ def test_a_link_leads_to_the_file(tmp_path: Path) -> None:
         file.write(b"2")
     assert link.is_symlink()
     assert link.read_bytes() == b"2"
+
+
+@root_only
+@pytest.mark.parametrize("leads_to", ["file", "pipe", "nothing"])
+def test_links_of_others_lead_nowhere(tmp_path: Path, leads_to: str) -> None:
+    """Nor is what is ours written to that they lead to: the link gives way."""
+    precious, link = tmp_path / "precious", tmp_path / "theirs"
+    if leads_to == "file":
+        precious.write_text("precious")
+    elif leads_to == "pipe":
+        os.mkfifo(precious)
+    for is_small in (True, False):
+        link.unlink(missing_ok=True)
+        link.symlink_to(precious)
+        os.chown(link, 1234, 1234, follow_symlinks=False)
+        if is_small:
+            write_atomically(link, b"x")
+        else:
+            with appearing(link) as file:
+                file.write(b"x")
+        assert link.read_bytes() == b"x"
+        assert not link.is_symlink()
+    assert precious.exists() is (leads_to != "nothing")
+    assert leads_to != "file" or precious.read_text() == "precious"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,13 +16,31 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def replaced(path: Path) -> Path | None:
-    """The file whose place a new one may take: what a link leads to. None for what is written to as
-    it is, since nothing may take its place: a device, a pipe, `/dev/stdout`, a file in a directory
-    in which there may be no other."""
-    if os.path.abspath(path).startswith(_SPECIAL) or (path.exists() and not path.is_file()):
+    """The file whose place a new one may take: what a link leads to, unless that is another user's,
+    whose place is taken itself. None for what is written to as it is, since nothing may take its
+    place: a device, a pipe, `/dev/stdout`, a file in a directory in which there may be no other."""
+    if os.path.abspath(path).startswith(_SPECIAL):
         return None
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    target = path
+    try:
+        status = path.lstat()  # once: in a directory of somebody else's it may change
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    if stat.S_ISLNK(status.st_mode):
+        if _is_others(status):
+            return path
+        if path.exists() and not path.is_file():
+            return None
+        target = Path(os.path.realpath(path))
+    elif not stat.S_ISREG(status.st_mode):
+        return None
     return target if os.access(target.parent, os.W_OK) or not target.exists() else None
+
+
+def _is_others(link: os.stat_result) -> bool:
+    """Whether a link is of somebody who is neither this user nor root. In a directory of theirs it
+    may lead to what is ours (compare `protected_symlinks`, proc_sys_fs(5))."""
+    return link.st_uid not in (os.geteuid(), 0)
 
 
 def write_atomically(
