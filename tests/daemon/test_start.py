@@ -1,4 +1,4 @@
-"""What a daemon loads before it answers, and after: a module costs a quarter of a millisecond."""
+"""What a daemon and its workers load: a module costs a quarter of a millisecond, and 25 KB."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import json
 import subprocess
 import sys
 
+from croze.dockerfile.work import MODULES
+from croze.workers.pool import FILE_WORK
 from tests.support.work import unmeasured
 
-MOST = 537 if sys.version_info < (3, 12) else 561  # 533 on Python 3.11, a few more on 3.13
+MOST = 527 if sys.version_info < (3, 12) else 551  # 523 on Python 3.11, a few more on 3.13
+MOST_ONCE_IT_ANSWERS = 866 if sys.version_info < (3, 12) else 896
+"""Each is 25 KB for as long as the daemon lives."""
 LATER = (
     *("croze.gateway", "croze.llb", "croze.ops", "croze.remotecache", "croze.sbom"),
     *("croze.registry", "croze.signatures", "croze.solver", "croze.sources", "croze.why"),
@@ -17,10 +21,14 @@ LATER = (
     *("croze.bake", "croze.builders", "croze.cli", "croze.client", "croze.debug", "croze.drivers"),
     *("croze.engineapi", "croze.imagetools", "croze.policy", "croze.progress", "croze.rego"),
     *("croze.sdk", "grpc"),
+    *("email", "isal", "tarfile", "zlib_ng", "zstandard"),
 )
 """What no start needs: it is imported where it is used, or once the daemon answers."""
-NEVER = ("grpc", "aiohttp.client", "croze.cli", "croze.client", "croze.engineapi")
-"""What no build needs either."""
+NEVER = (
+    *("grpc", "aiohttp.client", "croze.cli", "croze.client", "croze.engineapi"),
+    *("email", "google.protobuf.json_format", "isal", "tarfile", "zlib_ng"),
+)
+"""What no build needs either, but for those that reach a network or fail."""
 COUNT = """\
 import dataclasses, json, sys
 made, make = [], dataclasses._process_class
@@ -35,6 +43,21 @@ ours = [cls for cls in made if cls.__module__.startswith("croze.")]
 print(json.dumps([before, sorted(sys.modules), len(ours)]))
 """
 
+MOST_OF_A_WORKER = 420 if sys.version_info < (3, 12) else 450
+NOT_IN_A_WORKER = (
+    *("croze.daemon", "croze.ops", "croze.registry", "croze.rpc", "croze.session", "croze.solver"),
+    *("croze.sources", "croze.store", "aiohttp", "email", "google.protobuf.json_format", "grpc"),
+    *("sqlite3", "tarfile"),
+)
+"""What neither files nor Dockerfiles need."""
+WORKER = """\
+import importlib, json, sys
+import croze.workers.inside
+for each in sys.argv[1:]:
+    importlib.import_module(each)
+print(json.dumps(sorted(sys.modules)))
+"""
+
 
 def test_it_loads_what_a_start_needs() -> None:
     done = subprocess.run(
@@ -44,4 +67,13 @@ def test_it_loads_what_a_start_needs() -> None:
     assert not set(LATER).intersection(before)
     assert len(before) < MOST
     assert not set(NEVER).intersection(after)
+    assert len(after) < MOST_ONCE_IT_ANSWERS
     assert dataclasses < 10
+
+
+def test_it_has_workers_load_what_their_work_needs() -> None:
+    words = [sys.executable, "-c", WORKER, *MODULES, *FILE_WORK]
+    done = subprocess.run(words, env=unmeasured(), capture_output=True, check=True)
+    loaded = json.loads(done.stdout)
+    assert not set(NOT_IN_A_WORKER).intersection(loaded)
+    assert len(loaded) < MOST_OF_A_WORKER

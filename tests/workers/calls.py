@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 
 from croze.errors import InvalidRequest, NotFound, VertexDetail
@@ -30,6 +31,17 @@ def leave_memory() -> int:
     _KEPT.append(bytes(100_000))
     pieces.clear()
     return os.getpid()
+
+
+def keep_memory() -> int:
+    """As Python does of what many small objects were in."""
+    _KEPT.append(b"x" * 20_000_000)
+    return os.getpid()
+
+
+def limits() -> tuple[tuple[int, int], ...]:
+    """Those of a conversation."""
+    return resource.getrlimit(resource.RLIMIT_CPU), resource.getrlimit(resource.RLIMIT_DATA)
 
 
 def fail(message: str) -> None:

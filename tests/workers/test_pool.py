@@ -13,8 +13,8 @@ import pytest
 from croze.aio.threads import in_thread
 from croze.errors import CrozeError, ExitError, InvalidRequest, NotFound, VertexDetail
 from croze.fs.tree.usage import usage
-from croze.workers import pool as pool_module
-from croze.workers.nursery import Nursery
+from croze.workers import crew as crew_module
+from croze.workers.crew import WorkerCrew
 from croze.workers.patience import PATIENT
 from croze.workers.pool import FILE_WORK, TooMuchWork, WorkerDied, WorkerPool
 from croze.workers.shares import Shares, sharing
@@ -95,20 +95,36 @@ async def test_what_ends_the_daemon_ends_no_work() -> None:
         assert await pool.run(os.getppid) == nursery
 
 
-async def test_pools_with_one_nursery() -> None:
-    nursery = Nursery(FILE_WORK)
+async def test_pools_with_one_crew() -> None:
+    crew = WorkerCrew(FILE_WORK, 1)
     try:
-        async with WorkerPool(1, nursery=nursery) as one, WorkerPool(1, nursery=nursery) as other:
-            first, second = await one.run(os.getpid), await other.run(os.getpid)
+        async with WorkerPool(1, crew=crew) as one, WorkerPool(1, crew=crew) as other:
+
+            async def answer(question: object) -> object:
+                return await other.run(os.getpid)
+
+            first = await one.run(os.getpid)
+            (second,) = await one.converse(answer, 0, calls.ask_all, [0])
+            assert isinstance(second, int)
             assert first != second
             assert parent(first) == parent(second)
             await one.close()
-            assert await other.run(os.getpid) == second
-            await killed(parent(second), until=second)
-            assert await other.run(os.getpid) != second
+            assert await other.run(os.getpid) in (first, second)
+            for each in (first, second):
+                await killed(each)
+            assert await other.run(os.getpid) not in (first, second)
     finally:
-        nursery.close()
-    nursery.close()
+        crew.close()
+    crew.close()
+
+
+async def test_what_a_conversation_may_take_is_no_limit_of_what_comes_next() -> None:
+    async with WorkerPool(1) as pool:
+        cpu, _ = await pool.run(calls.limits)
+        await pool.converse(double, 9, calls.ask_all, [0])
+        after, (data_bytes, _) = await pool.run(calls.limits)
+        assert after == cpu
+        assert data_bytes > 2 << 30  # those of a call
 
 
 async def test_workers_share_what_is_loaded() -> None:
@@ -134,8 +150,27 @@ async def test_what_work_has_left_over_is_given_back() -> None:
                 await asyncio.sleep(0)
 
 
+async def test_who_has_grown_is_replaced_when_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not before: who has more of the same work has it done by the same."""
+    async with WorkerPool(1) as pool:
+        grown = await pool.run(calls.keep_memory)
+        assert await pool.run(os.getpid) == grown
+        monkeypatch.setattr(crew_module, "REST_S", 0.0)
+        await pool.run(os.getpid)
+        async with asyncio.timeout(10):
+            while Path(f"/proc/{grown}").exists():
+                await asyncio.sleep(0)
+        newborn = await pool.run(os.getpid)
+        assert newborn != grown
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert await pool.run(os.getpid) == newborn
+
+
 async def test_what_a_crowd_has_left_over_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "LINGER_S", 0.0)
+    """Even if others are at work all the time."""
+    monkeypatch.setattr(crew_module, "LINGER_S", 0.0)
+    monkeypatch.setattr(crew_module, "REST_S", 0.0)
     asked: set[object] = set()
     everybody = asyncio.Event()
 
@@ -150,7 +185,7 @@ async def test_what_a_crowd_has_left_over_ends(monkeypatch: pytest.MonkeyPatch) 
         pids = await asyncio.gather(*[pool.converse(meet, 9, calls.ask_pid) for _ in range(3)])
         assert len(set(pids)) == 3
         while sum(Path(f"/proc/{pid}").exists() for pid in pids) > 1:
-            await asyncio.sleep(0)
+            await pool.run(os.getpid)
         assert await pool.run(os.getpid) in pids
 
 

@@ -34,7 +34,7 @@ from croze.runtime.oci import OciExecutor
 from croze.session.manager import Sessions
 from croze.store.keys import SqliteKeys
 from croze.store.open import Store
-from croze.workers.nursery import Nursery
+from croze.workers.crew import WorkerCrew
 from croze.workers.pool import FILE_WORK, WorkerPool
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ class Pools(Struct, frozen=True):
     """Worker processes. They work without having been started; what is started is warm when it is
     needed."""
 
+    crew: WorkerCrew
     files: WorkerPool
     readers: WorkerPool
     """For Dockerfiles, whose workers wait more than they work."""
 
     def start(self) -> None:
-        """Have some of each get warm."""
-        self.readers.start()
-        self.files.start()
+        """Have some get warm."""
+        self.crew.start()
 
 
 class Engine(Struct):
@@ -118,12 +118,13 @@ async def running(
 
 def _pools(settings: Settings, stack: AsyncExitStack) -> Pools:
     """All workers come from one process, which has loaded what each of them may need: it is in
-    memory once."""
-    nursery = Nursery((*dockerfiles.MODULES, *FILE_WORK))
-    stack.callback(nursery.close)
+    memory once. Who has read a Dockerfile copies the context next."""
+    crew = WorkerCrew((*dockerfiles.MODULES, *FILE_WORK), max(2, settings.workers))
+    stack.callback(crew.close)
     pools = Pools(
-        files=WorkerPool(settings.workers, nursery=nursery),
-        readers=WorkerPool(READERS, spare=1, nursery=nursery),
+        crew=crew,
+        files=WorkerPool(settings.workers, crew=crew),
+        readers=WorkerPool(READERS, crew=crew),
     )
     stack.push_async_callback(pools.files.close)
     stack.push_async_callback(pools.readers.close)

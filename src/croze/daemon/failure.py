@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 
-from google.protobuf import any_pb2, json_format
+from google.protobuf import any_pb2
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.aio.parallel import root_cause
@@ -32,6 +32,8 @@ def recorded(error: BaseException) -> status_pb2.Status:
 
 def _stack(error: BaseException) -> any_pb2.Any:
     """BuildKit's stack trace of another process, innermost frame first."""
+    from google.protobuf import json_format  # for errors alone
+
     frames = [
         stack_pb2.Frame(Name=frame.name, File=frame.filename, Line=frame.lineno or 0)
         for frame in reversed(traceback.extract_tb(error.__traceback__))

@@ -125,7 +125,9 @@ def run(settings: Settings) -> int:
 
     outside = Outside.start()
     from croze.daemon.server import serve
+    from croze.workers.memory import share_one_heap
 
+    share_one_heap()
     os.umask(0o077)  # what an image's files are like, those who make them say
     take_all_descriptors()
     for warning in settings.warnings:

@@ -11,9 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from croze.aio.threads import in_thread
+from croze.daemon.activity import Activity
 from croze.daemon.engine import Engine
 from croze.errors import Unavailable, noted
 from croze.rpc.status import as_croze_error
+from croze.workers.memory import SpareMemory
 
 if TYPE_CHECKING:
     from croze.daemon.workshop import Workshop
@@ -23,6 +26,9 @@ log = logging.getLogger(__name__)
 PAUSE_S: Final = 0.3
 """For how long others go first, unless somebody wants to build: who has waited for the daemon has
 something to ask, and has yet to connect."""
+REST_S: Final = 0.25
+"""When nothing has been under way for so long, there is time to tidy up."""
+LONG_REST_S: Final = 5.0
 PARTS: Final = (
     "croze.llb",
     "croze.session.filesync",
@@ -118,7 +124,7 @@ class WorkshopOpening:
         async with opened_workshop(engine) as workshop:
             settle_memory()
             self._workshop.set_result(workshop)
-            await asyncio.Event().wait()
+            await give_back_memory(engine.builds)
 
 
 def settle_memory() -> None:
@@ -132,3 +138,19 @@ def settle_memory() -> None:
     gc.freeze()
     gc.enable()
     gc.set_threshold(5_000, 200, 10)
+
+
+async def give_back_memory(builds: Activity) -> None:
+    """Let the kernel have what builds leave over, until this is cancelled: as soon as none is under
+    way, before the first, too; and once more later, for what of a build ends after it."""
+    spare = SpareMemory()
+    while True:
+        await builds.wait_idle(REST_S)
+        count = builds.begun
+        await in_thread(spare.give_back)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONG_REST_S):
+                await builds.wait_begun(count)
+        if builds.begun == count:
+            await in_thread(spare.trim)
+            await builds.wait_begun(count)

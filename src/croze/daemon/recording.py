@@ -143,6 +143,8 @@ class Recording:
             log.warning("build %s could not be recorded: %s", ref, failed, exc_info=unforeseen)
         else:
             self._history.finalize_later(self._record.Ref, self._add_trace)
+        self._job = None  # a large build's takes megabytes, for as long as clients have to say
+        self._attested.clear()
 
     async def _complete(self, job: Job) -> FinishedBuild:
         record, blobs = self._record, RecordBlobs(self._history.store.blobs, self._lease)
@@ -164,11 +166,15 @@ class Recording:
         count.write_to(self._record)
         return descriptor
 
+    async def _add_own_spans(self) -> None:
+        """Hand over what is known of the build. All that is kept of it from here on is bytes."""
+        events, self._events = self._events, []
+        self._telemetry.traces.add(await in_thread_if_many(len(events), self._trace.spans, events))
+
     async def _add_trace(self, finalizer: Finalizer) -> None:
         """Clients send the last of their spans when they know that the build is done."""
         await self._history.lull.wait()
-        events, self._events = self._events, []
-        self._telemetry.traces.add(await in_thread_if_many(len(events), self._trace.spans, events))
+        await self._add_own_spans()
         try:
             async with asyncio.timeout(TRACE_DELAY_S):
                 await finalizer.wanted.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from croze.api import ops_pb2
@@ -31,6 +30,8 @@ def convert_llb_reply(definition: ops_pb2.Definition) -> dict[str, bytes]:
 
 def _mapping(message: Message, descriptor: Descriptor) -> dict[str, object]:
     """The JSON mapping with maps in the order of their keys, as Go has it."""
+    from google.protobuf.json_format import MessageToDict  # slow to import, and for few
+
     value: dict[str, object] = MessageToDict(message)
     _sort_maps(value, descriptor)
     return value

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from croze.errors import Corrupted
 from croze.fs.tar.compress import BlobSums, Readable
 from croze.fs.tar.estargz import open_layer
-from croze.fs.tar.estargz_write import layer_writer
 
 _BLOCK = 512
 _CHUNK_BYTES = 1 << 20
@@ -41,6 +40,8 @@ def rewrite_layer(
     """Write the layer blob `source` to `target` with its times lowered, both digests taken on the
     way. None for the one whose tar has the diff ID `unless`. Raises `Corrupted` if `source` is not
     a tar."""
+    from croze.fs.tar.estargz_write import layer_writer
+
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         with open(source, "rb") as file, layer_writer(fd, compression, level) as blob:

@@ -33,7 +33,7 @@ from croze.fs.failures import explain, explained
 from croze.fs.owner import NumericOwner, lookup
 from croze.fs.paths import clean, rooted
 from croze.fs.root import open_beneath, resolve_below
-from croze.fs.tar.compress import READ_ERRORS, detect, open_reader
+from croze.fs.tar.compress import detect, open_reader, read_errors
 from croze.fs.tar.extract import Extractor
 from croze.fs.tar.header import END_OF_ARCHIVE, padding
 from croze.fs.tar.read import Member, TarReader
@@ -290,7 +290,7 @@ def _put(request: RootedRequest, source: Source) -> None:
         extractor.finish()
         while plain.read(_CHUNK):
             pass  # what is sent after the archive's end is heard out
-    except READ_ERRORS as error:
+    except read_errors() as error:
         if isinstance(error, OSError) and error.errno:
             raise _not_extracted(error) from error
         raise Corrupted(str(error)) from error

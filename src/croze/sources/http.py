@@ -6,7 +6,6 @@ A file that is here already is only asked about (ETag). Source of the rules: Bui
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -389,7 +388,9 @@ def _etag(response: aiohttp.ClientResponse) -> str:
 
 
 def _date(text: str) -> datetime | None:
+    from email.utils import parsedate_to_datetime  # a room of its own to import
+
     try:
-        return email.utils.parsedate_to_datetime(text) if text else None
+        return parsedate_to_datetime(text) if text else None
     except (ValueError, OverflowError):
         return None

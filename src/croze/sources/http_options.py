@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
 import string
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.message import Message
 from pathlib import PurePosixPath
 from urllib.parse import quote, unquote
 
@@ -100,7 +98,9 @@ def http_key(options: HttpOptions, file: HttpFile) -> str:
 
 
 def http_date(when: datetime) -> str:
-    return email.utils.format_datetime(when.astimezone(UTC), usegmt=True)
+    from email.utils import format_datetime  # a room of its own to import
+
+    return format_datetime(when.astimezone(UTC), usegmt=True)
 
 
 def parse_options(request: SourceRequest) -> HttpOptions:
@@ -155,6 +155,8 @@ def _told(disposition: str) -> str:
     """The name in a header; empty for none, and for one that can't be read."""
     if not disposition:
         return ""
+    from email.message import Message
+
     message = Message()
     message["Content-Disposition"] = disposition
     try:

@@ -58,7 +58,8 @@ class BuildTrace:
             if step.started is not None and step.completed is not None:
                 start_ns, end_ns = _ns(step.started), _ns(step.completed)
                 self.add(step.name or step.id, start_ns, end_ns, vertex=step.vertex)
-        return [*self._vertex_spans(vertices.values()), *self._spans]
+        added, self._spans = self._spans, []
+        return [*self._vertex_spans(vertices.values()), *added]
 
     def _vertex_spans(self, states: Iterable[VertexState]) -> Iterator[Span]:
         for state in states:

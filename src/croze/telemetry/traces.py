@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -25,11 +26,23 @@ _OVERHEAD_BYTES = 512
 
 
 class RecordedSpan(Struct, frozen=True):
-    """A span and where it comes from."""
+    """A span, as it is on the wire, and where it comes from: a large build has thousands, and as a
+    message of protobuf's each takes eight times as much."""
 
-    span: Span
+    trace_id: bytes
+    data: bytes
     scope: otlp_pb2.InstrumentationScope
     resource: otlp_pb2.Resource
+
+    @classmethod
+    def of(
+        cls, span: Span, scope: otlp_pb2.InstrumentationScope, resource: otlp_pb2.Resource
+    ) -> RecordedSpan:
+        return cls(span.trace_id, span.SerializeToString(), scope, resource)
+
+    @property
+    def span(self) -> Span:
+        return Span.FromString(self.data)
 
 
 class SpanExporter(Protocol):
@@ -73,7 +86,7 @@ class Traces:
 
     def add(self, spans: Iterable[Span]) -> None:
         """Take in spans of the daemon's own."""
-        self._add([RecordedSpan(span, self._scope, self._resource) for span in spans])
+        self._add([RecordedSpan.of(span, self._scope, self._resource) for span in spans])
 
     def receive(self, request: otlp_pb2.ExportTraceServiceRequest) -> None:
         """Take in spans of a client, or of a step of a build, which may be of anything: what is too
@@ -82,16 +95,9 @@ class Traces:
         size = request.ByteSize()
         if self._received_bytes + size > KEEP_RECEIVED_BYTES:
             return
-        recorded = (
-            RecordedSpan(span, scoped.scope, sent.resource)
-            for sent in request.resource_spans
-            for scoped in sent.scope_spans
-            for span in scoped.spans
-        )
-        spans = list(itertools.islice(recorded, KEEP_SPANS))
+        spans = list(itertools.islice(_recorded(request), KEEP_SPANS))
         self._add(spans)
-        # A part keeps the whole message in memory.
-        for trace_id in {one.span.trace_id for one in spans}:
+        for trace_id in {one.trace_id for one in spans}:
             cost = size + len(spans) * _OVERHEAD_BYTES
             self._traces[trace_id].received_bytes += cost
             self._received_bytes += cost
@@ -100,7 +106,7 @@ class Traces:
         now = time.monotonic()
         self._forget(now)
         for one in spans:
-            trace = self._traces.setdefault(one.span.trace_id, _Trace(now))
+            trace = self._traces.setdefault(one.trace_id, _Trace(now))
             trace.last_s = now
             if len(trace.spans) < KEEP_SPANS:
                 trace.spans.append(one)
@@ -122,3 +128,13 @@ class Traces:
     def _drop(self, trace_id: bytes) -> None:
         if (trace := self._traces.pop(trace_id, None)) is not None:
             self._received_bytes -= trace.received_bytes
+
+
+def _recorded(request: otlp_pb2.ExportTraceServiceRequest) -> Iterator[RecordedSpan]:
+    """Copies: a part would keep the whole message in memory."""
+    for sent in request.resource_spans:
+        resource = deepcopy(sent.resource)
+        for scoped in sent.scope_spans:
+            scope = deepcopy(scoped.scope)
+            for span in scoped.spans:
+                yield RecordedSpan.of(span, scope, resource)

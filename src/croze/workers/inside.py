@@ -18,10 +18,10 @@ import resource
 import socket
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from croze.errors import CrozeError, ResourceExhausted
-from croze.workers.memory import SpareMemory, bounded_memory
+from croze.workers.memory import SpareMemory, bounded_memory, share_one_heap
 from croze.workers.messages import (
     LENGTH,
     CallOutcome,
@@ -41,12 +41,14 @@ _MEMORY_BYTES = 1 << 30
 _FILE_MEMORY_BYTES = 2 << 30
 """The memory of a call, whose work is files: as many as anyone has, but not as much as an attacker
 likes."""
+_SPARE = SpareMemory()
 
 
 def main() -> None:
     die_with_parent()
     os.umask(0)
     sys.setrecursionlimit(_DEEPEST)
+    share_one_heap()
     gc.disable()
     for name in sys.argv[2:]:
         importlib.import_module(name)
@@ -61,14 +63,13 @@ def main() -> None:
 def serve(connection: socket.socket) -> None:
     """Serve calls on the connection until it closes: all that a worker does."""
     # A daemon that was killed may end the connection at any byte: there is nobody to tell.
-    with contextlib.suppress(ConnectionError), connection, asyncio.Runner() as runner:
+    loops = contextlib.closing(asyncio.Runner())  # without one until there is a conversation
+    with contextlib.suppress(ConnectionError), connection, loops as runner:
         link = ParentLink(connection)
-        spare = SpareMemory()
-        runner.get_loop()
         while (message := link.receive()) is not None:
             if isinstance(message, WorkerCall):  # an answer may come too late to be heard
                 link.send(_serve(message, link, runner))
-                spare.give_back()
+                _SPARE.give_back()
 
 
 class ParentLink:
@@ -144,8 +145,8 @@ def _serve(call: WorkerCall, link: ParentLink, runner: asyncio.Runner) -> bytes:
         if not call.conversation:
             with bounded_memory(_FILE_MEMORY_BYTES):
                 return pack(CallOutcome(call.function(*call.args, **call.kwargs)))
-        _limit(call.cpu_s)
-        return pack(CallOutcome(runner.run(_converse(call, link))))
+        with _limited(call.cpu_s):
+            return pack(CallOutcome(runner.run(_converse(call, link))))
     except MemoryError:
         return pack(CallOutcome(error=ResourceExhausted("it needs too much memory")))
     except RecursionError:
@@ -165,15 +166,20 @@ async def _converse(call: WorkerCall, link: ParentLink) -> object:
         loop.remove_reader(link.sock)
 
 
-def _limit(cpu_s: int) -> None:
-    """From now on. The kernel kills who goes beyond; waiting is not counted."""
+@contextlib.contextmanager
+def _limited(cpu_s: int) -> Iterator[None]:
+    """Inside, the kernel kills who goes beyond; waiting is not counted."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    cpu, data = resource.getrlimit(resource.RLIMIT_CPU), resource.getrlimit(resource.RLIMIT_DATA)
     if cpu_s:
         total = math.ceil(used.ru_utime + used.ru_stime) + cpu_s
-        resource.setrlimit(resource.RLIMIT_CPU, (_at_most(total, most), most))
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (_at_most(_MEMORY_BYTES, most), most))
+        resource.setrlimit(resource.RLIMIT_CPU, (_at_most(total, cpu[1]), cpu[1]))
+    resource.setrlimit(resource.RLIMIT_DATA, (_at_most(_MEMORY_BYTES, data[1]), data[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, cpu)
+        resource.setrlimit(resource.RLIMIT_DATA, data)
 
 
 def _at_most(value: int, most: int) -> int:

@@ -1,4 +1,5 @@
-"""How much memory a piece of work may take, when others have written what it reads."""
+"""How much memory a piece of work may take, when others have written what it reads, and what
+becomes of it afterwards."""
 
 from __future__ import annotations
 
@@ -14,8 +15,11 @@ from croze.errors import ResourceExhausted
 
 _PAGE: Final = resource.getpagesize()
 _MANY_PAGES: Final = 256
-_DATA_FIELD: Final = 5
-"""The field of /proc/self/statm (proc(5)): data and stacks, in pages; what `RLIMIT_DATA` counts."""
+_RESIDENT_FIELD, _SHARED_FIELD, _DATA_FIELD = 1, 2, 5
+"""Fields of /proc/PID/statm (proc(5)), in pages: what is in memory; what of it is of files; data
+and stacks, which `RLIMIT_DATA` counts."""
+_M_ARENA_MAX: Final = -8
+"""See mallopt(3)."""
 
 
 @contextlib.contextmanager
@@ -23,7 +27,7 @@ def bounded_memory(more_bytes: int) -> Iterator[None]:
     """Let the process take so much more than it has, and no more, while inside; raises
     `ResourceExhausted` when that is not enough. For processes that do one thing at a time: it
     counts for all threads."""
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[_DATA_FIELD])
+    pages = _pages(os.getpid())[_DATA_FIELD]
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = pages * _PAGE + more_bytes
     limited = soft != resource.RLIM_INFINITY and soft <= limit
@@ -65,17 +69,42 @@ def _group_limits(groups: Path, mounted: Path) -> Iterator[int]:
                     yield int((top / place / name).read_text("ascii"))
 
 
+def own_bytes(pid: int) -> int:
+    """What a process has in memory besides files, be it shared with who has forked it. Raises
+    `OSError` if there is none."""
+    pages = _pages(pid)
+    return (pages[_RESIDENT_FIELD] - pages[_SHARED_FIELD]) * _PAGE
+
+
+def _pages(pid: int) -> list[int]:
+    return [int(count) for count in Path(f"/proc/{pid}/statm").read_text("ascii").split()]
+
+
+def share_one_heap() -> None:
+    """Have all threads allocate from one heap of the C library, where each would have another, and
+    keep megabytes of what was freed in it for itself. They don't wait for each other: one at a time
+    runs Python. To be called before there are any; children inherit it."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
+
+
 class SpareMemory:
     """Memory that work has left over: the C library keeps what was freed, megabytes of it after
     something was compressed, for as long as there is no more work."""
 
     def __init__(self) -> None:
-        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+        self._malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
         self._faults = 0
 
     def give_back(self) -> None:
         """Let the kernel have it, if there may be much: a look through it takes a while."""
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        if self._trim is not None and faults - self._faults > _MANY_PAGES:
-            self._trim(0)
+        if faults - self._faults > _MANY_PAGES:
+            self.trim()
         self._faults = faults
+
+    def trim(self) -> None:
+        """Let the kernel have it, however much it is."""
+        if self._malloc_trim is not None:
+            self._malloc_trim(0)

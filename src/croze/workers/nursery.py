@@ -8,7 +8,6 @@ nothing else, and has one thread.
 from __future__ import annotations
 
 import ctypes
-import itertools
 import os
 import select
 import signal
@@ -18,19 +17,21 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Final
 
 from croze.errors import CrozeError
+from croze.workers.memory import own_bytes
 from croze.workers.patience import patient
 
 _PR_SET_PDEATHSIG: Final = 1
-_FORK: Final = b"fork"
-_END: Final = struct.Struct(">Q")
-"""Which of the workers, counted from 0."""
+_FORK, _WEIGH, _END = b"f", b"w", b"e"
+_ORDER: Final = struct.Struct(">cQ")
+"""What to do, and with which of the workers, counted from 0."""
 DYING_S: Final = 1.0
 """How long the end of a killed process is waited for; it takes milliseconds."""
-_CODE: Final = struct.Struct(">i")
-"""What it ended with, as `subprocess` has it."""
+_ANSWER: Final = struct.Struct(">q")
+"""What it weighs in bytes, or what it ended with, as `subprocess` has it."""
 
 
 class Nursery:
@@ -66,10 +67,15 @@ class Newborn:
         self._number = number
         self.connection = connection
 
+    def weight(self) -> int:
+        """How many bytes of memory more than the nursery it has. Not after its end."""
+        return self._parent.ask(_WEIGH, self._number) or 0
+
     def end(self) -> int:
         """Kill it, and wait until it runs no more; what it ended with, negative for a signal.
         Once."""
-        return self._parent.end(self._number)
+        code = self._parent.ask(_END, self._number)
+        return -signal.SIGKILL if code is None else code
 
 
 class _Process:
@@ -96,19 +102,21 @@ class _Process:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                socket.send_fds(self._orders, [_FORK], [theirs.fileno()])
+                order = _ORDER.pack(_FORK, self._count)
+                socket.send_fds(self._orders, [order], [theirs.fileno()])
             except OSError as error:
                 ours.close()
                 raise CrozeError("the nursery of worker processes has died") from error
         self._count += 1
         return Newborn(self, self._count - 1, ours)
 
-    def end(self, number: int) -> int:
+    def ask(self, order: bytes, number: int) -> int | None:
+        """The answer; None of one that has died, and its workers with it."""
         with suppress(OSError):
-            self._orders.send(_END.pack(number))
-            if code := self._orders.recv(_CODE.size):
-                return int(_CODE.unpack(code)[0])
-        return -signal.SIGKILL  # with the nursery
+            self._orders.send(_ORDER.pack(order, number))
+            if answer := self._orders.recv(_ANSWER.size):
+                return int(_ANSWER.unpack(answer)[0])
+        return None
 
     def close(self) -> None:
         self._orders.close()
@@ -118,7 +126,14 @@ class _Process:
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends (prctl(2), PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    """Once for a nursery and all its children: it is as large as all else that a fork begins
+    with."""
+    return ctypes.CDLL(None)
 
 
 def forked(orders: socket.socket) -> socket.socket | None:
@@ -127,20 +142,23 @@ def forked(orders: socket.socket) -> socket.socket | None:
     nursery = os.getpid()
     workers: dict[int, ForkedWorker] = {}
     dying: list[ForkedWorker] = []
-    numbers = itertools.count()
-    while order := _received(orders):
-        message, fds = order
-        if message == _FORK:
+    while received := _received(orders):
+        message, fds = received
+        order, number = _ORDER.unpack(message)
+        if order == _FORK:
             with socket.socket(fileno=fds[0]) as connection:
                 pid = _fork()
                 if pid == 0:
                     orders.close()
                     die_with_parent()
                     return connection.dup() if os.getppid() == nursery else None
-                workers[next(numbers)] = ForkedWorker(pid)
+                workers[number] = ForkedWorker(pid)
+        elif order == _WEIGH:
+            weighed = workers.get(number)  # what is unknown here must not end all the others
+            orders.send(_ANSWER.pack(weighed.weight() if weighed is not None else 0))
         else:
-            worker = workers.pop(_END.unpack(message)[0])
-            orders.send(_CODE.pack(worker.killed()))
+            worker = workers.pop(number)
+            orders.send(_ANSWER.pack(worker.killed()))
             dying = [each for each in (*dying, worker) if not each.is_reaped()]
     return None
 
@@ -168,6 +186,13 @@ class ForkedWorker:
     def __init__(self, pid: int) -> None:
         """-1 for one that could not be born."""
         self._pid = pid
+
+    def weight(self) -> int:
+        """How many bytes of memory it has that this process has not; 0 if it has none."""
+        try:
+            return own_bytes(self._pid) - own_bytes(os.getpid())
+        except OSError:
+            return 0
 
     def killed(self) -> int:
         """Kill it; what it ended with. One that is caught in the kernel, at a file system that does

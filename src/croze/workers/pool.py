@@ -19,25 +19,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from croze.aio.parallel import first_error
 from croze.errors import CrozeError
+from croze.workers.crew import CrewMember, WorkerCrew
 from croze.workers.messages import (
-    LENGTH,
     CallOutcome,
-    Message,
     WorkerAnswer,
     WorkerCall,
     WorkerQuestion,
     pack,
-    unpack,
 )
-from croze.workers.nursery import Newborn, Nursery
 from croze.workers.shares import Shares
 
 P = ParamSpec("P")
@@ -46,10 +40,6 @@ R = TypeVar("R")
 Ask = Callable[[object], Awaitable[object]]
 """Puts a question to the daemon, from inside a conversation."""
 FILE_WORK = ("croze.fs.preload",)
-KEPT = 8
-"""How many of the workers that a crowd of builds has needed wait for the next one."""
-LINGER_S = 2.0
-"""For how long they wait."""
 
 
 class Pool(Protocol):
@@ -83,54 +73,6 @@ class TooMuchWork(CrozeError):
     """A conversation computed longer than it may."""
 
 
-class _Worker:
-    """One process and our end of its socket."""
-
-    def __init__(self, newborn: Newborn) -> None:
-        self._newborn = newborn
-        self._code: int | None = None
-        self.socket = newborn.connection
-        self.socket.setblocking(False)
-        self._writing = asyncio.Lock()
-        self.torn = False
-        """A message may have been sent in part."""
-
-    async def send(self, frame: bytes) -> None:
-        async with self._writing:
-            await asyncio.get_running_loop().sock_sendall(self.socket, frame)
-
-    async def receive(self) -> Message:
-        """The next message of the worker. Raises ConnectionResetError if the process is gone."""
-        (size,) = LENGTH.unpack(await self._read(LENGTH.size))
-        return unpack(await self._read(size))
-
-    async def _read(self, size: int) -> bytearray:
-        loop = asyncio.get_running_loop()
-        data = bytearray(size)
-        view = memoryview(data)
-        while view:
-            count = await loop.sock_recv_into(self.socket, view)
-            if not count:
-                raise ConnectionResetError
-            view = view[count:]
-        return data
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether a worker that has nothing to say is alive."""
-        with suppress(BlockingIOError):
-            return bool(self.socket.recv(1, socket.MSG_PEEK))
-        return True
-
-    def stop(self) -> int:
-        """Kill and reap; what it ended with. A killed process runs no more, whatever it was
-        doing. Idempotent."""
-        if self._code is None:
-            self.socket.close()
-            self._code = self._newborn.end()
-        return self._code
-
-
 class WorkerPool:
     """About `size` calls at once (see `shares`), each in a process of its own; `spare` of them
     begin at once. Use as `async with`, or `start` and `close`."""
@@ -141,24 +83,20 @@ class WorkerPool:
         *,
         spare: int | None = None,
         modules: Sequence[str] = FILE_WORK,
-        nursery: Nursery | None = None,
+        crew: WorkerCrew | None = None,
     ) -> None:
-        """Workers have `modules` loaded, or come from a `nursery` that its owner closes, after the
+        """Workers have `modules` loaded, or come from a `crew` that its owner closes, after the
         pools."""
         size = max(1, size)
-        self._spare = size if spare is None else spare
-        self._nursery = Nursery(modules) if nursery is None else nursery
-        self._is_nursery_ours = nursery is None
-        self._idle: deque[_Worker] = deque()
-        self._workers: set[_Worker] = set()
+        self._crew = crew or WorkerCrew(modules, size if spare is None else spare)
+        self._is_crew_ours = crew is None
+        self._working: set[CrewMember] = set()
         self._shares = Shares(size, 4 * size)
-        self._leaving: asyncio.TimerHandle | None = None
         self._closed = False
 
     def start(self) -> None:
         """Start the workers, without waiting until they are warm. Needs no event loop."""
-        while len(self._workers) < self._spare:
-            self._add()
+        self._crew.start()
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -197,78 +135,40 @@ class WorkerPool:
         async with self._shares.slot():
             if self._closed:
                 raise CrozeError("the worker pool is closed")
-            worker = self._take()
+            worker = self._crew.take()
+            self._working.add(worker)
             ended: CallOutcome | None = None
             try:
                 await worker.send(frame)
                 ended = await (_conversation(worker, answer) if answer else _result(worker))
             except (ConnectionError, EOFError) as error:
-                raise _death(self._discard(worker), call) from error
+                raise _death(self._crew.discard(worker), call) from error
             finally:
-                self._give_back(worker, healthy=ended is not None and not worker.torn)
+                self._working.discard(worker)
+                if ended is None or worker.torn or self._closed:
+                    self._crew.discard(worker)
+                else:
+                    self._crew.give_back(worker)
         if ended.error is not None:
             raise ended.error
         return ended.value
 
-    def _add(self) -> None:
-        worker = _Worker(self._nursery.fork())
-        self._workers.add(worker)
-        self._idle.append(worker)
-
-    def _take(self) -> _Worker:
-        while True:
-            if not self._idle:
-                self._add()
-            worker = self._idle.pop()
-            if worker.is_alive:
-                return worker
-            self._discard(worker)
-
-    def _give_back(self, worker: _Worker, *, healthy: bool) -> None:
-        if healthy and not self._closed and len(self._idle) < max(self._spare, KEPT):
-            self._idle.append(worker)
-            self._linger()
-            return
-        self._discard(worker)
-        if not self._closed:
-            self.start()
-
-    def _linger(self) -> None:
-        """Workers that a crowd has left over end once there has been none for a while."""
-        if self._leaving is not None:
-            self._leaving.cancel()
-            self._leaving = None
-        if len(self._idle) > self._spare:
-            loop = asyncio.get_running_loop()
-            self._leaving = loop.call_later(LINGER_S, self._end_left_over)
-
-    def _end_left_over(self) -> None:
-        while len(self._idle) > self._spare:
-            self._discard(self._idle.popleft())
-
-    def _discard(self, worker: _Worker) -> int:
-        self._workers.discard(worker)
-        return worker.stop()
-
     async def close(self) -> None:
-        """Kill all workers; calls under way fail with WorkerDied. Nothing is left."""
+        """Kill who works; calls under way fail with WorkerDied. Nothing is left."""
         self._closed = True
-        self._idle.clear()
-        if self._leaving is not None:
-            self._leaving.cancel()
-        for worker in list(self._workers):
-            self._discard(worker)
-        if self._is_nursery_ours:
-            self._nursery.close()
+        for worker in list(self._working):
+            self._crew.discard(worker)
+        if self._is_crew_ours:
+            self._crew.close()
 
 
-async def _result(worker: _Worker) -> CallOutcome:
+async def _result(worker: CrewMember) -> CallOutcome:
     message = await worker.receive()
     assert isinstance(message, CallOutcome)
     return message
 
 
-async def _conversation(worker: _Worker, answer: Ask) -> CallOutcome:
+async def _conversation(worker: CrewMember, answer: Ask) -> CallOutcome:
     """Answer until it ends. Answers under way that it no longer waits for are cancelled."""
 
     async def reply(question: WorkerQuestion) -> None:

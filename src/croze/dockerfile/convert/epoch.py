@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
@@ -163,6 +162,8 @@ async def _date_of(state: State, contexts: BuildContexts, log_name: str) -> int 
 
 
 async def _newest_file(op: ops_pb2.SourceOp, filename: str, contexts: BuildContexts) -> int | None:
+    import tarfile  # of which nothing else here needs anything
+
     state = source(op.identifier, op.attrs)
     data = await contexts.resolver.read_file(state.marshal(), filename)
     try:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from croze.errors import Corrupted, CrozeError
 from croze.fs.failures import explained
 from croze.fs.tar.arriving import ArrivingFile
-from croze.fs.tar.compress import READ_ERRORS, Readable, open_reader
+from croze.fs.tar.compress import Readable, open_reader, read_errors
 from croze.fs.tar.extract import Extractor, set_opaque
 from croze.fs.tar.read import Member, TarReader
 from croze.fs.userns import give
@@ -71,7 +71,7 @@ def _opened(path: str, news: str | None) -> BinaryIO:
 def _decompressed(path: str, media_type: str, blob: BinaryIO) -> Readable:
     try:
         return open_reader(blob)
-    except READ_ERRORS as error:
+    except read_errors() as error:
         raise Corrupted(f"{path} ({media_type}): {error}") from error
 
 
@@ -174,7 +174,7 @@ class HashingReader:
             item = self._ready.get()
             if isinstance(item, Exception):
                 self._done = True
-                if isinstance(item, READ_ERRORS) and not isinstance(item, CrozeError):
+                if isinstance(item, read_errors()) and not isinstance(item, CrozeError):
                     raise Corrupted(str(item)) from item
                 raise item
             self._buffer = item

@@ -11,12 +11,10 @@ from croze.fs.failures import TooManyLinks, explain, explained
 from croze.fs.owner import NumericOwner
 from croze.fs.paths import rooted
 from croze.fs.root import resolve
-from croze.fs.tar.compress import READ_ERRORS, open_reader
+from croze.fs.tar.compress import open_reader, read_errors
 from croze.fs.tar.extract import Extractor
 from croze.fs.tar.read import Member, TarReader
 from croze.fs.tree.edit import make_dirs
-
-_NO_ARCHIVE: tuple[type[Exception], ...] = (*READ_ERRORS, Corrupted)
 
 
 def unpack(
@@ -50,7 +48,7 @@ def unpack_at(
         try:
             for member in reader:
                 extractor.add(member)
-        except READ_ERRORS as error:
+        except read_errors() as error:
             if isinstance(error, OSError) and error.errno:
                 raise
             raise Corrupted(str(error)) from error
@@ -121,5 +119,7 @@ def is_archive(path: str) -> bool:
             return False
         with open(path, "rb") as file:
             return TarReader(open_reader(file)).next() is not None
-    except _NO_ARCHIVE:
+    except read_errors():
+        return False
+    except Corrupted:
         return False

@@ -1,16 +1,15 @@
-"""Streams of compressed bytes: what kind they are, and reading them."""
+"""Streams of compressed bytes: what kind they are, and reading them.
+
+The libraries are loaded when something is read: the daemon, which has its workers do that, needs
+none of them.
+"""
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import os
-import zlib
 from collections.abc import Mapping
+from functools import cache
 from typing import BinaryIO, Literal, NamedTuple, Protocol, cast
-
-import zstandard
-from isal import igzip, isal_zlib
 
 Kind = Literal["uncompressed", "gzip", "zstd", "bzip2", "xz"]
 
@@ -20,8 +19,6 @@ _MAGIC: tuple[tuple[bytes, Kind], ...] = (
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\0", "xz"),
 )
-# The stubs have it as a value.
-_ISAL_ERROR = cast("type[Exception]", isal_zlib.error)
 
 
 class Readable(Protocol):
@@ -40,28 +37,44 @@ def detect(head: bytes) -> Kind:
 
 def open_reader(file: BinaryIO, kind: Kind | None = None) -> Readable:
     """A reader of what `file` holds uncompressed; `kind` is found out (the file must seek) if not
-    given. Bad data raises one of `READ_ERRORS`, or EOFError if it ends early."""
+    given. Bad data raises one of `read_errors`, or EOFError if it ends early."""
     if kind is None:
         kind = detect(file.read(10))
         file.seek(-min(10, file.tell()), os.SEEK_CUR)
     if kind == "gzip":
+        from isal import igzip
+
         return cast(Readable, igzip.open(file, "rb"))  # type: ignore[no-untyped-call]
     if kind == "zstd":
+        import zstandard
+
         reader = zstandard.ZstdDecompressor().stream_reader(
             file, read_across_frames=True, closefd=False
         )
         return cast(Readable, reader)
     if kind == "bzip2":
+        import bz2
+
         return bz2.BZ2File(file)
     if kind == "xz":
+        import lzma
+
         return lzma.LZMAFile(file)
     return file
 
 
-READ_ERRORS: tuple[type[Exception], ...] = (
-    _ISAL_ERROR, zlib.error, zstandard.ZstdError, lzma.LZMAError, EOFError, OSError,
-)  # fmt: skip
-"""What reading damaged streams raises."""
+@cache
+def read_errors() -> tuple[type[Exception], ...]:
+    """What reading damaged streams raises."""
+    import lzma
+    import zlib
+
+    import zstandard
+    from isal import isal_zlib
+
+    # The stubs have it as a value.
+    isal_error = cast("type[Exception]", isal_zlib.error)
+    return isal_error, zlib.error, zstandard.ZstdError, lzma.LZMAError, EOFError, OSError
 
 
 class BlobSums(NamedTuple):

@@ -13,7 +13,7 @@ import os
 from typing import BinaryIO
 
 from croze.errors import Corrupted
-from croze.fs.tar.compress import READ_ERRORS, Readable, open_reader
+from croze.fs.tar.compress import Readable, open_reader, read_errors
 from croze.fs.tar.read import TarReader
 
 TOC_NAME = "stargz.index.json"
@@ -48,7 +48,7 @@ def toc_offset(file: BinaryIO) -> int | None:
 
 def open_layer(file: BinaryIO) -> Readable:
     """A reader of a layer's own tar, however it is compressed: of eStargz without the table. Bad
-    data raises one of `READ_ERRORS`."""
+    data raises one of `read_errors`."""
     offset = toc_offset(file)
     return open_reader(file) if offset is None else _unzipped(file, 0, offset)
 
@@ -74,7 +74,7 @@ def _is_toc(file: BinaryIO, start: int, end: int) -> bool:
     try:
         first = reader.next()
         return first is not None and first.name == TOC_NAME and reader.next() is None
-    except READ_ERRORS:
+    except read_errors():
         return False
     except Corrupted:
         return False

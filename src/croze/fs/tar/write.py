@@ -11,14 +11,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from croze.errors import CrozeError
 from croze.fs.entry import Entry
 from croze.fs.failures import explained
 from croze.fs.tar.apply import apply_layer
-from croze.fs.tar.blob import LayerWriter
 from croze.fs.tar.compress import BlobSums
-from croze.fs.tar.estargz_write import layer_writer
 from croze.fs.tar.header import (
     DIRECTORY,
     END_OF_ARCHIVE,
@@ -31,6 +30,9 @@ from croze.fs.tar.header import (
 from croze.fs.tree.diff import ChangeKind, TreeChange, changes, overlay_changes
 from croze.fs.tree.view import capability
 from croze.fs.tree.walk import walk
+
+if TYPE_CHECKING:
+    from croze.fs.tar.blob import LayerWriter
 
 __all__ = ["apply_layer", "write_layer", "write_tree", "write_trees"]
 
@@ -56,6 +58,8 @@ def write_layer(
     is an overlay upperdir over these directories, top first. Times after `epoch` (seconds) are
     lowered to it. The file is not synced to disk: the caller publishes it.
     """
+    from croze.fs.tar.estargz_write import layer_writer
+
     if overlay_lowers is not None:
         listed = overlay_changes(upper, overlay_lowers)
     else:
