@@ -107,8 +107,7 @@ class CompressedWriter:
         if self._codec is None:
             self._put(last)
         else:
-            self._emit(self._codec.prepare(last)())
-            self._emit(self._codec.end())
+            self._emit(self._codec.end(last))
         diff_id = "sha256:" + self._plain.hexdigest()
         digest = "sha256:" + self._out.hexdigest()
         return BlobSums(digest, diff_id, self._size)

@@ -21,8 +21,9 @@ import msgspec
 from croze.errors import Unsupported
 from croze.fs.filecopy import write_all
 from croze.fs.tar.blob import CompressedWriter
-from croze.fs.tar.codecs import GzipMember, gzip_level
+from croze.fs.tar.codecs import gzip_level
 from croze.fs.tar.compress import BlobSums
+from croze.fs.tar.deflate import GzipMember
 from croze.fs.tar.estargz import SIZE_ANNOTATION, TOC_ANNOTATION, TOC_NAME, footer
 from croze.fs.tar.header import END_OF_ARCHIVE, encode, padding
 from croze.fs.tar.read import Member, TarReader, header_number, header_text
@@ -194,10 +195,10 @@ class _Members:
 
     def cut(self) -> int:
         """End the current member; where in the blob the next one starts."""
-        if self._buffer:
-            self._flush()
-        if self._gzip is not None:
-            self._put(self._gzip.end())
+        if self._buffer or self._gzip is not None:
+            member = self._gzip or GzipMember(self._level)
+            self._put(member.end(bytes(self._buffer)))
+            self._buffer.clear()
             self._gzip = None
         return self.size
 
