@@ -21,10 +21,14 @@ _GZIP_LEVELS: Final = (1, 1, 3, 3, 4, 5, 7, 7, 9, 9)
 """Of the libraries, for those of Go: the next one up where the same would be larger."""
 _DEFAULT_ZSTD_LEVEL: Final = 3
 _FIRST_BLOCKS: Final = 16
-_EASY: Final = 0.1
+_REPEATING: Final = 0.1
+_WORK: Final = 0.9
+_RANDOM: Final = 0.99
+"""What is left of a block by the quickest of levels: below the first, and above the last, it is
+compressed at gigabytes a second; up to the second it is work."""
 _WINDOW_LOG: Final = 23
 _JOB_BYTES: Final = 8 << 20
-_FAR_BYTES: Final = 1024
+_FAR_BYTES: Final = 256
 """The shortest repetition that is looked for as far away as the window reaches. Shorter ones are
 found nearby, and better."""
 _FAR_RATE_LOG: Final = 9
@@ -70,9 +74,11 @@ class _Zstd:
     def _begin(self) -> tuple[zstandard.ZstdCompressionObj, bytes]:
         """The stream, and what it makes of the blocks so far."""
         blocks, self._first = self._first, []
-        hard = sum(_EASY < ratio(block) < 1 - _EASY for block in blocks if block)
-        alone = len(blocks) < _FIRST_BLOCKS or hard < len(blocks) // 2
-        stream = self._stream = _zstd(self._level, 0 if alone else _CORES)
+        shares = [ratio(block) for block in blocks if block] if len(blocks) == _FIRST_BLOCKS else []
+        half = _FIRST_BLOCKS // 2
+        is_work = sum(_REPEATING < share < _WORK for share in shares) >= half
+        may_repeat = sum(_REPEATING < share < _RANDOM for share in shares) >= half
+        stream = self._stream = _zstd(self._level, _CORES if is_work else 0, far=may_repeat)
         return stream, b"".join(map(stream.compress, blocks))
 
     def end(self, block: Block) -> bytes:
@@ -84,26 +90,21 @@ class _Zstd:
         return begun + stream.flush()
 
 
-def _zstd(level: int, threads: int) -> zstandard.ZstdCompressionObj:
-    parameters = _parameters(level, threads)
-    return zstandard.ZstdCompressor(compression_params=parameters).compressobj()
-
-
-def _parameters(level: int, threads: int) -> zstandard.ZstdCompressionParameters:
-    """With the window that BuildKit's has: what decompresses its layers has room for it. Of what is
-    far away a thread's piece knows only what is looked for apart."""
+def _zstd(level: int, threads: int, *, far: bool) -> zstandard.ZstdCompressionObj:
+    """With the window that BuildKit's has: what decompresses its layers has room for it. `far`:
+    repetitions are looked for wherever it reaches, which a thread's piece knows little of, nor what
+    has seen much that does not compress."""
     window = max(_WINDOW_LOG, zstandard.ZstdCompressionParameters.from_level(level).window_log)
-    if not threads:
-        return zstandard.ZstdCompressionParameters.from_level(level, window_log=window)
-    return zstandard.ZstdCompressionParameters.from_level(
+    parameters = zstandard.ZstdCompressionParameters.from_level(
         level,
         window_log=window,
         threads=threads,
-        job_size=_JOB_BYTES,
-        enable_ldm=True,
-        ldm_min_match=_FAR_BYTES,
-        ldm_hash_rate_log=_FAR_RATE_LOG,
+        job_size=_JOB_BYTES if threads else 0,
+        enable_ldm=far,
+        ldm_min_match=_FAR_BYTES if far else 0,
+        ldm_hash_rate_log=_FAR_RATE_LOG if far else 0,
     )
+    return zstandard.ZstdCompressor(compression_params=parameters).compressobj()
 
 
 def codec(compression: str, level: int | None) -> Codec | None:
