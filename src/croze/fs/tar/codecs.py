@@ -18,7 +18,7 @@ BLOCK_BYTES: Final = 256 << 10
 _CORES: Final = CORES
 _DEFAULT_GZIP_LEVEL: Final = 7
 _GZIP_LEVELS: Final = (1, 1, 3, 3, 4, 5, 7, 7, 9, 9)
-"""Of the libraries, for those of Go: the next one up where the same would be larger."""
+"""Levels of the libraries, for those of Go: the next one up where the same would be larger."""
 _DEFAULT_ZSTD_LEVEL: Final = 3
 _FIRST_BLOCKS: Final = 16
 _REPEATING: Final = 0.1

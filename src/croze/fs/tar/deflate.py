@@ -30,7 +30,7 @@ from zlib_ng import zlib_ng
 CORES: Final = min(4, os.cpu_count() or 1)
 _ISAL_LEVEL: Final = 1
 _LEAST_LEVEL: Final = 3
-"""Of zlib-ng's, for what ISA-L is not good at: repetitions."""
+"""The level of zlib-ng for what ISA-L is not good at: repetitions."""
 _SAMPLE: Final = 32 << 10
 _INCOMPRESSIBLE: Final = 0.998
 _REPEATING: Final = 0.05
