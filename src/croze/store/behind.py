@@ -1,4 +1,4 @@
-"""Refs that are given out while their files are still being written: what is in them is known.
+"""Refs that are given out before their files are written: what is in them is known.
 
 Whoever wants the files waits for them (`RefRecord.written`). Until they are there the records are
 in memory alone, like all that is being written: after a kill nobody finds them.
@@ -6,37 +6,32 @@ in memory alone, like all that is being written: after a kill nobody finds them.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import logging
 
+from croze.errors import CrozeError
 from croze.store.contract import WriteRest
 from croze.store.core import Core
 from croze.store.disk import disk_errors
 from croze.store.mounting import hold_mount
 from croze.store.records import RefRecord
+from croze.store.rest import Rest
 
 log = logging.getLogger(__name__)
 
 
 def write_behind(core: Core, record: RefRecord, twin: RefRecord, write: WriteRest) -> None:
-    """Begin to write what is left of a retained record."""
-
-    def over(task: asyncio.Future[None]) -> None:
-        core.behind.discard(task)
-        if not task.cancelled():
-            task.exception()  # it is logged, and raised to whoever waits
-
-    work = _write(core, record, twin, write)
-    task = asyncio.ensure_future(work)  # noqa: TID251 - `all_written` waits for it
-    record.rest = twin.rest = task
-    core.behind.add(task)
-    task.add_done_callback(over)
+    """Have what is left of a retained record written."""
+    rest = record.rest = twin.rest = Rest(_write(core, record, twin, write))
+    core.behind.add(rest)
+    rest.task.add_done_callback(lambda _: core.behind.discard(rest))
 
 
 async def all_written(core: Core) -> None:
-    """Wait for all that is being written, whatever comes of it."""
-    while core.behind:
-        await asyncio.wait(core.behind)
+    """Write all that is left to be written, whatever comes of it."""
+    for rest in tuple(core.behind):
+        with contextlib.suppress(CrozeError, OSError):
+            await rest.written()
 
 
 async def _write(core: Core, record: RefRecord, twin: RefRecord, write: WriteRest) -> None:

@@ -17,6 +17,7 @@ from croze.errors import NotFound
 from croze.store.blobs import DiskBlobStore
 from croze.store.contract import BlobFetcher, MountSpec, Snapshotter
 from croze.store.records import RecordTable, RefRecord
+from croze.store.rest import Rest
 from croze.store.trash import Trash
 from croze.workers.pool import Pool
 
@@ -102,8 +103,8 @@ class Core(Struct):
     fetching: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     """A lock for each digest that is being fetched."""
     claims: Claims = field(default_factory=Claims)
-    behind: set[asyncio.Future[None]] = field(default_factory=set)
-    """What is being written of refs that have been given out."""
+    behind: set[Rest] = field(default_factory=set)
+    """What is left to be written of refs that have been given out."""
     free_mount_paths: list[Path] = field(default_factory=list)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 

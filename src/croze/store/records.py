@@ -24,6 +24,7 @@ from croze.errors import CrozeError, NotFound, ResourceExhausted
 from croze.image.descriptor import Descriptor
 from croze.store.contract import BlobFetcher, MountSpec, RecordType
 from croze.store.db import Database
+from croze.store.rest import Rest
 
 K = TypeVar("K")
 
@@ -91,8 +92,8 @@ class RefRecord(Struct, eq=False):
     mount_path: str = ""
     mounts: Sequence[MountSpec] = ()
     mount_users: int = 0
-    rest: asyncio.Future[None] | None = None
-    """Done when all of its files are there; None if they are."""
+    rest: Rest | None = None
+    """What is left to be written of its files; None if they are all there."""
     gone: bool = False
 
     @property
@@ -101,12 +102,8 @@ class RefRecord(Struct, eq=False):
 
     async def written(self) -> None:
         """Wait until all of its files are there. Raises what has kept them from being written."""
-        if (rest := self.rest) is not None:
-            await asyncio.wait([rest])
-            if rest.cancelled():
-                raise NotFound(f"the files of {self.data.description} were not written")
-            if (error := rest.exception()) is not None:
-                raise error.with_traceback(None)  # which would grow with each who asks
+        if self.rest is not None:
+            await self.rest.written()
 
     async def is_written(self) -> bool:
         """Wait until all of its files are there; False if they never will be."""
