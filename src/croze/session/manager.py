@@ -25,7 +25,7 @@ from croze.rpc.call import read as parsed
 from croze.rpc.library import grpc
 from croze.rpc.status import as_croze_error
 from croze.session import contract, packets
-from croze.session.messages import bytes_head, carried
+from croze.session.messages import all_carried, bytes_head
 from croze.session.packets import Dial
 from croze.session.visit import HEADER as HEADER_HOST
 from croze.session.visit import HostVisit
@@ -248,7 +248,7 @@ class _CallStream:
 
     async def read(self) -> bytes:
         while messages := await self._incoming.raw():
-            if data := b"".join([carried(each, _parsed) for each in messages]):
+            if data := all_carried(messages, _parsed):
                 return data
         return b""
 

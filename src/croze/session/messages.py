@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -23,13 +24,36 @@ def decode(kind: type[R], data: bytes) -> R:
         raise from_status(status(_INTERNAL, message)) from None
 
 
-_BYTES = b"\x0a"
+_BYTES: Final = b"\x0a"
 """The tag of the only field of a `BytesMessage` (protobuf's encoding), control's and filesync's."""
+_TAG: Final = _BYTES[0]
 
 
 def bytes_head(length: int) -> bytes:
     """What is in front of so many bytes in a `BytesMessage`."""
     return _BYTES + _encoded(length)
+
+
+def all_carried(
+    messages: Sequence[bytes], parse: Callable[[bytes], control_pb2.BytesMessage]
+) -> bytes:
+    """What these carry (`carried`), put together. Nearly all are short, one for each frame of a
+    client's list of files, and are told by their first three bytes."""
+    pieces: list[bytes | memoryview] = []
+    add = pieces.append
+    for message in messages:
+        size = len(message)
+        if size > 2 and message[0] == _TAG:
+            length, more = message[1], message[2]
+            if length < 0x80:
+                if length + 2 == size:
+                    add(message[2:])
+                    continue
+            elif more < 0x80 and (length & 0x7F | more << 7) + 3 == size:
+                add(message[3:])
+                continue
+        add(carried(message, parse))
+    return b"".join(pieces)
 
 
 def carried(

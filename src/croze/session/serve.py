@@ -24,7 +24,7 @@ from croze.rpc.server import Server
 from croze.rpc.status import from_rpc_error
 from croze.session import manager
 from croze.session.health import health_methods
-from croze.session.messages import bytes_head, carried
+from croze.session.messages import all_carried, bytes_head
 from croze.session.provider import Announcing, LentService
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class _ServedCall:
 
 def _joined(messages: Sequence[bytes]) -> bytes:
     parse = control_pb2.BytesMessage.FromString
-    return b"".join([carried(each, parse) for each in messages])
+    return all_carried(messages, parse)
 
 
 async def _carry(

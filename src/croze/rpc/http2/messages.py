@@ -122,19 +122,21 @@ class Messages:
         at = begun = 0
         if self._partial:
             at, begun = self._complete(piece)
-        size, unpack = len(piece), prefix.unpack_from
+        size, unpack, limit = len(piece), prefix.unpack_from, self.limit_bytes
         if at == size:
             return begun
         self._need = PREFIX_BYTES
+        add = self.whole.append
         while size - at >= PREFIX_BYTES:
             begin = at + PREFIX_BYTES
             flag, length = unpack(piece, at)
-            self._check(flag, length)
+            if flag or length > limit:
+                self._check(flag, length)
             if begin + length > size:
                 begun, self._need = length, PREFIX_BYTES + length
                 break
             at = begin + length
-            self.whole.append(Packed(piece[begin:at]) if flag else piece[begin:at])
+            add(Packed(piece[begin:at]) if flag else piece[begin:at])
         if at < size:
             self._partial += piece[at:]
         return begun
