@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Sequence
@@ -17,10 +18,12 @@ from croze.image.manifest import digest_of
 from croze.session.hostdir import HostDirProvider
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provider import LentService
+from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.local import LocalSources
 from croze.sources.local_kept import CHECKSUMS
 from croze.sources.local_options import LocalOptions, local_key, parse_options
 from croze.sources.request import SourceRequest
+from croze.store import remainder
 from croze.store.contract import ImmutableRef
 from tests.sources.workshop import Workshop, files
 
@@ -86,6 +89,50 @@ async def test_a_directory_is_brought_and_kept(
     assert workshop.progress.unfinished() == []
     records = await workshop.store.refs.disk_usage()
     assert {r.description for r in records} == {"local source for context"}
+
+
+@pytest.mark.parametrize("kind", ["transfer", "handle"])
+@pytest.mark.parametrize(("imports_caches", "unwanted_s"), [(False, 10_000), (True, 0.001)])
+async def test_files_that_nobody_wants_yet(
+    workshop: Workshop,
+    context: Path,
+    kind: str,
+    imports_caches: bool,
+    unwanted_s: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are written at once, or a little later where all may be found in a cache."""
+    monkeypatch.setattr(remainder, "UNWANTED_S", unwanted_s)
+    for number in range(20):
+        (context / str(number)).write_text(str(number))
+    async with workshop.client(*providers(kind, context)) as session:
+        sources = LocalSources(workshop.store.refs, workshop.daemon.sessions, workshop.pool)
+        build = BuildSources(imports_caches=imports_caches)
+        ctx = SourceContext((session.id,), workshop.progress, build)
+        ref = await sources.open(request()).snapshot(ctx)
+        assert ref is not None
+        assert ref.unwritten
+        while ref.unwritten:
+            await asyncio.sleep(0.001)
+        assert (await files(ref))["7"] == b"7"
+        await ref.release()
+
+
+@pytest.mark.parametrize("kind", ["transfer", "handle"])
+async def test_files_that_are_wanted_are_written_at_once(
+    workshop: Workshop, context: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remainder, "UNWANTED_S", 10_000)
+    for number in range(20):
+        (context / str(number)).write_text(str(number))
+    async with workshop.client(*providers(kind, context)) as session:
+        sources = LocalSources(workshop.store.refs, workshop.daemon.sessions, workshop.pool)
+        build = BuildSources(imports_caches=True)
+        ctx = SourceContext((session.id,), workshop.progress, build)
+        ref = await sources.open(request()).snapshot(ctx)
+        assert ref is not None
+        assert (await files(ref))["7"] == b"7"
+        await ref.release()
 
 
 async def test_both_ways_give_the_same_digest(workshop: Workshop, context: Path) -> None:

@@ -134,11 +134,12 @@ async def solve_and_export(
 ) -> dict[str, str]:
     """The work of the job; the answer to the client."""
     others, sessions = plan.cache_exports.others, workshop.engine.sessions
+    imports_caches = bool(caches.wanted_imports(request.Cache))
     mounts = BuildMounts(workshop.mount_services, exported=any(each.mounts for each in others))
     job.set_value(CARRIED, mounts)
     job.set_value(BUILD_MOUNTS, mounts)
     async with (
-        build_sources(job, plan.compatibility, prefetch),
+        build_sources(job, plan.compatibility, prefetch, imports_caches=imports_caches),
         open_bridge(
             workshop.bridges,
             job,

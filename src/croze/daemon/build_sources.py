@@ -31,9 +31,11 @@ def compatibility_version(request: control_pb2.SolveRequest) -> int:
 
 
 @asynccontextmanager
-async def build_sources(job: Job, version: int, prefetch: Prefetch) -> AsyncIterator[None]:
+async def build_sources(
+    job: Job, version: int, prefetch: Prefetch, *, imports_caches: bool
+) -> AsyncIterator[None]:
     """Keep what the job's sources were resolved to while inside."""
-    build = BuildSources(version, prefetch=prefetch)
+    build = BuildSources(version, prefetch=prefetch, imports_caches=imports_caches)
     job.set_value(BUILD_SOURCES, build)
     try:
         yield

@@ -44,6 +44,8 @@ class BuildSources(Struct, frozen=True):
     files: KeptAnswers[HttpFile] = field(default_factory=KeptAnswers)
     held: HeldRefs = field(default_factory=HeldRefs)
     prefetch: Prefetch = no_prefetch
+    imports_caches: bool = False
+    """All that files are wanted for may be found there."""
 
     async def close(self) -> None:
         await self.held.release()

@@ -49,10 +49,12 @@ class LocalSource:
 
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """See `Source.snapshot`."""
-        early = await self._ahead.take(self._options, ctx.progress)
-        if early is not None:
-            return early
+        ref = await self._ahead.take(self._options, ctx.progress) or await self._brought(ctx)
+        if not ctx.build.imports_caches:
+            ref.write_soon()
+        return ref
 
+    async def _brought(self, ctx: SourceContext) -> ImmutableRef:
         async def use(session: Session) -> ImmutableRef:
             return await self._bring(session, ctx.progress)
 

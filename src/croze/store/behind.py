@@ -15,7 +15,7 @@ from croze.store.core import Core
 from croze.store.disk import disk_errors
 from croze.store.mounting import hold_mount
 from croze.store.records import RefRecord
-from croze.store.rest import Rest
+from croze.store.remainder import Rest
 
 log = logging.getLogger(__name__)
 

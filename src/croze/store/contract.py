@@ -221,6 +221,9 @@ class ImmutableRef(CommonRef, Protocol):
     def unwritten(self) -> bool:
         """Whether its files are still being written. What side files tell of them is there."""
 
+    def write_soon(self) -> None:
+        """Have what is `unwritten` written now, as it is likely to be wanted."""
+
     async def unlazy(self, sessions: Sequence[str] = ()) -> None:
         """Fetch and unpack now; what is `unwritten` is not waited for."""
 

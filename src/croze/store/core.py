@@ -17,7 +17,7 @@ from croze.errors import NotFound
 from croze.store.blobs import DiskBlobStore
 from croze.store.contract import BlobFetcher, MountSpec, Snapshotter
 from croze.store.records import RecordTable, RefRecord
-from croze.store.rest import Rest
+from croze.store.remainder import Rest
 from croze.store.trash import Trash
 from croze.workers.pool import Pool
 

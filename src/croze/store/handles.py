@@ -123,6 +123,11 @@ class ImmutableHandle(Handle):
         """See `ImmutableRef.unwritten`."""
         return self._record.data.unwritten
 
+    def write_soon(self) -> None:
+        """See `ImmutableRef.write_soon`."""
+        if self._record.rest is not None:
+            self._record.rest.begin()
+
     async def unlazy(self, sessions: Sequence[str] = ()) -> None:
         """See `ImmutableRef.unlazy`."""
         if not self.unwritten:

@@ -24,7 +24,7 @@ from croze.errors import CrozeError, NotFound, ResourceExhausted
 from croze.image.descriptor import Descriptor
 from croze.store.contract import BlobFetcher, MountSpec, RecordType
 from croze.store.db import Database
-from croze.store.rest import Rest
+from croze.store.remainder import Rest
 
 K = TypeVar("K")
 

@@ -32,9 +32,13 @@ class Rest:
             raise
         await work
 
+    def begin(self) -> None:
+        """Have it begin now."""
+        self._wanted.set()
+
     async def written(self) -> None:
         """Have it done now. Raises what it raised."""
-        self._wanted.set()
+        self.begin()
         await asyncio.wait([self.task])
         if self.task.cancelled():
             raise NotFound("a directory was not written")
