@@ -14,7 +14,7 @@ import pytest
 
 from croze.api import control_pb2
 from croze.api.attrs import to_attrs
-from croze.errors import CrozeError, ResourceExhausted
+from croze.errors import Corrupted, CrozeError, ResourceExhausted
 from croze.history.history import BuildHistory, Finalizer, FinishedBuild
 from croze.history.listeners import HistoryListeners
 from tests.history.conftest import Open, build, finished, record
@@ -53,6 +53,31 @@ def watch_writes(history: BuildHistory) -> list[int]:
 
     history.store.blobs.put_all = put  # type: ignore[method-assign]
     return written
+
+
+async def test_a_build_that_ends_while_its_record_is_looked_for(opened: Open) -> None:
+    """An earlier one is being filed meanwhile: its own log is no file when it is found."""
+    async with opened() as history:
+        may_write = asyncio.Event()
+        put_all = history.store.blobs.put_all
+
+        async def put(several: Sequence[bytes]) -> Sequence[str]:
+            await may_write.wait()
+            return await put_all(several)
+
+        history.store.blobs.put_all = put  # type: ignore[method-assign]
+        await build(history, "earlier")
+        async with asyncio.TaskGroup() as group:
+            finding = group.create_task(history.find("a"))
+            while history._will_file:
+                await asyncio.sleep(0)
+            await build(history, "a")
+            may_write.set()
+        found = finding.result()
+        assert found is not None
+        with pytest.raises(Corrupted):  # it is there, though no log that anybody could read
+            async for _ in history.log_of(found):
+                pass
 
 
 async def test_running_then_finished(opened: Open) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -74,8 +75,9 @@ class ControlService(control_pb2_grpc.ControlServicer):
         solver, history = (await self._opening.workshop()).solver, self._engine.history
         record = await history.find(ref) if not solver.has_job(ref) else None
         if record is not None:
-            for response in history.log_of(record):
-                yield response
+            async with aclosing(history.log_of(record)) as log:
+                async for response in log:
+                    yield response
             return
         job = await self._find_job(solver, ref)
         if job is None:

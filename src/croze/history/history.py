@@ -10,7 +10,15 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Sequence,
+)
 from contextlib import contextmanager
 from typing import Self
 
@@ -234,11 +242,13 @@ class BuildHistory:
             raise CrozeError(f"failed to retrieve ref {ref}: file does not exist")
         return record
 
-    def log_of(self, record: Record) -> Iterator[control_pb2.StatusResponse]:
+    async def log_of(self, record: Record) -> AsyncGenerator[control_pb2.StatusResponse, None]:
         """Everything that a finished build said. Raises `NotFound` if that is lost."""
         if record.HasField("logs"):
+            await self._filed()  # the build may have ended while its record was looked for
             with self.store.blobs.open(record.logs.digest) as file:
-                yield from logs.unpacked(file)
+                for response in logs.unpacked(file):
+                    yield response
 
     # Listening
 
