@@ -252,7 +252,11 @@ async def test_a_tarball(workshop: Workshop, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("attrs", "message"),
-    [({"mode": "move"}, "mode"), ({"platform-split": "x"}, "non-bool value specified for")],
+    [
+        ({"mode": 'a"'}, r'^invalid local exporter mode "a\\""$'),
+        ({"platform-split": ""}, '^non-bool value for platform-split: : strconv.ParseBool: .* ""'),
+        ({"source-date-epoch": "1_0"}, "^invalid source-date-epoch: (strconv.*: .* syntax): .*$"),
+    ],
 )
 async def test_bad_attributes(workshop: Workshop, attrs: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):

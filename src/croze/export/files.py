@@ -22,19 +22,20 @@ from croze.aio.parallel import all_of
 from croze.errors import InvalidRequest
 from croze.export import attestations
 from croze.export.contract import ExportContext, ExportServices, ExportSource, PlatformResult
-from croze.export.options import Epoch, parse_epoch, source_epoch
+from croze.export.options import Epoch, parse_epoch_attr, source_epoch
 from croze.export.place import place_tree
 from croze.export.statements import attestation_files
 from croze.export.trees import MergedTree, StaticFile, TreePart
 from croze.fs.remove import temporary_directory
 from croze.fs.sync.send import Sender
 from croze.fs.tar.write import write_trees
+from croze.gotypes.booleans import checked_bool
+from croze.gotypes.quote import quote
 from croze.image import platform as platforms
 from croze.session.contract import Session
 from croze.session.filesend import FileWriter, file_writer, send_dir
 from croze.session.hostdir import open_target
 from croze.status import Progress, step
-from croze.store.attributes import parse_bool
 
 Mode = Literal["copy", "delete"]
 
@@ -61,17 +62,24 @@ class FilesOptions(Struct, frozen=True):
 
 def parse_options(attrs: Mapping[str, str]) -> FilesOptions:
     """What the attributes of `type=local` or `type=tar` say. Raises `InvalidRequest`."""
-    epoch = attrs.get("source-date-epoch")
+    epoch = parse_epoch_attr(attrs)
     split = attrs.get("platform-split")
-    mode = attrs.get("mode", "") or "copy"
+    mode = attrs.get("mode", "").strip().lower() or "copy"
     if mode not in ("copy", "delete"):
-        raise InvalidRequest(f"invalid local exporter mode {mode!r}")
+        raise InvalidRequest(f"invalid local exporter mode {quote(attrs['mode'])}")
     return FilesOptions(
-        Epoch(parse_epoch(epoch, "source-date-epoch")) if epoch is not None else None,
+        epoch,
         attrs.get("attestation-prefix", ""),
-        parse_bool("platform-split", split) if split is not None else None,
+        _parse_split(split) if split is not None else None,
         "delete" if mode == "delete" else "copy",
     )
+
+
+def _parse_split(text: str) -> bool:
+    try:
+        return checked_bool(text)
+    except InvalidRequest as err:
+        raise err.wrap(f"non-bool value for platform-split: {text}") from err
 
 
 class MountedTree(Struct, frozen=True):

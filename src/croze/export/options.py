@@ -10,12 +10,18 @@ from msgspec.structs import replace
 
 from croze import compatibility
 from croze.errors import CompatibilityDetail, InvalidRequest
+from croze.gotypes.numbers import parse_int
+from croze.gotypes.quote import quote
+from croze.gotypes.strings import from_bytes
 from croze.image.annotations import AnnotationKey, parse_attrs
 from croze.store.attributes import parse_bool, parse_compression
 from croze.store.contract import Compression
 
 EPOCH_KEY = "source.date.epoch"
 """The frontend's metadata key for SOURCE_DATE_EPOCH."""
+
+
+EPOCH_ATTR = "source-date-epoch"
 
 
 class Epoch(Struct, frozen=True):
@@ -44,11 +50,19 @@ def parse_epoch(text: str, key: str) -> datetime | None:
     if not text:
         return None
     try:
-        return datetime.fromtimestamp(int(text), UTC)
+        seconds = parse_int(text)
+    except InvalidRequest as err:
+        raise err.wrap(f"invalid {key}: {err}") from err
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError) as err:
-        raise InvalidRequest(
-            f'invalid {key}: strconv.ParseInt: parsing "{text}": invalid syntax'
-        ) from err
+        raise InvalidRequest(f"invalid {key}: year outside of range [1,9999]: {text}") from err
+
+
+def parse_epoch_attr(attrs: Mapping[str, str]) -> Epoch | None:
+    """The attribute, if it is there. Raises `InvalidRequest`."""
+    text = attrs.get(EPOCH_ATTR)
+    return Epoch(parse_epoch(text, EPOCH_ATTR)) if text is not None else None
 
 
 def is_epoch(text: str) -> bool:
@@ -66,11 +80,11 @@ def source_epoch(metadata: Mapping[str, bytes], key: str = "") -> datetime | Non
     epoch = metadata.get(f"{EPOCH_KEY}/{key}") if key else None
     if epoch is None:
         epoch = metadata.get(EPOCH_KEY, b"")
-    text = epoch.decode("utf-8", "replace")
+    text = from_bytes(epoch)
     try:
         return parse_epoch(text, "")
     except InvalidRequest as err:
-        raise err.wrap(f'invalid SOURCE_DATE_EPOCH from frontend: "{text}"') from err
+        raise err.wrap(f"invalid SOURCE_DATE_EPOCH from frontend: {quote(text)}") from err
 
 
 def parse_commit(
@@ -78,12 +92,13 @@ def parse_commit(
 ) -> tuple[CommitOptions, dict[str, str]]:
     """Read what all image exporters share; returns the rest of the attributes with it."""
     annotations, rest = parse_attrs(attrs)
+    epoch = parse_epoch_attr(rest)
+    rest.pop(EPOCH_ATTR, None)
     compression = parse_compression(rest)
     for key in ("compression", "compression-level", "force-compression"):
         rest.pop(key, None)
     flag_texts = {key: rest.pop(key) for key in _BOOLEANS if key in rest}
     flags = {key: parse_bool(key, text) for key, text in flag_texts.items()}
-    epoch = rest.pop("source-date-epoch", None)
     options = CommitOptions(
         exporter,
         name=rest.pop("name", ""),
@@ -91,7 +106,7 @@ def parse_commit(
         oci_types=flags.get("oci-mediatypes"),
         oci_artifact=flags.get("oci-artifact"),
         annotations=annotations,
-        epoch=Epoch(parse_epoch(epoch, "source-date-epoch")) if epoch is not None else None,
+        epoch=epoch,
         rewrite_timestamp=flags.get("rewrite-timestamp", False),
         inline_attestations=flags.get("attestation-inline", inline_attestations),
         prefer_nondist=flags.get("prefer-nondist-layers", False),

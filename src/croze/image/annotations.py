@@ -14,7 +14,7 @@ from croze.errors import InvalidRequest
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 
-_KEY = re.compile(r"annotation(?:-([a-z-]+))?(?:\[([A-Za-z0-9_/-]+)\])?\.(\S+)\Z")
+_KEY = re.compile(r"annotation(?:-([a-z-]+))?(?:\[([A-Za-z0-9_/-]+)\])?\.([^\t\n\f\r ]+)\Z")
 _TYPES = ("manifest", "index", "manifest-descriptor", "index-descriptor")
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from croze.errors import InvalidRequest
+from croze.gotypes.booleans import checked_bool
+from croze.gotypes.numbers import parse_int
 from croze.store.contract import Compression, CompressionType
 
 _COMPRESSIONS: Mapping[str, CompressionType] = {
@@ -16,21 +18,16 @@ _COMPRESSIONS: Mapping[str, CompressionType] = {
 }
 _ON_DEMAND = ": only a snapshotter of its own can read it; layers read on demand are estargz here"
 _REASONS = {"nydus": _ON_DEMAND, "overlaybd": _ON_DEMAND}
-_TRUE = frozenset(["1", "t", "T", "TRUE", "true", "True"])
-_FALSE = frozenset(["0", "f", "F", "FALSE", "false", "False"])
 
 
 def parse_bool(key: str, text: str, *, empty: bool | None = None) -> bool:
     """A truth value as Go reads it; `empty` is what an empty text means, if anything."""
     if text == "" and empty is not None:
         return empty
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    raise InvalidRequest(
-        f'non-bool value specified for {key}: strconv.ParseBool: parsing "{text}": invalid syntax'
-    )
+    try:
+        return checked_bool(text)
+    except InvalidRequest as err:
+        raise err.wrap(f"non-bool value specified for {key}") from err
 
 
 def parse_compression(attrs: Mapping[str, str]) -> Compression:
@@ -38,13 +35,14 @@ def parse_compression(attrs: Mapping[str, str]) -> Compression:
     name = attrs.get("compression", "gzip")
     if name not in _COMPRESSIONS:
         raise InvalidRequest(f"unsupported compression type {name}{_REASONS.get(name, '')}")
+    forced = attrs.get("force-compression", "false") or "true"
+    try:
+        force = checked_bool(forced)
+    except InvalidRequest as err:
+        raise err.wrap(f"non-bool value {forced} specified for force-compression") from err
     text = attrs.get("compression-level")
     try:
-        level = int(text) if text is not None else None
-    except ValueError as err:
-        raise InvalidRequest(
-            f"non-integer value {text} specified for compression-level: "
-            f'strconv.ParseInt: parsing "{text}": invalid syntax'
-        ) from err
-    force = parse_bool("force-compression", attrs.get("force-compression", "false"), empty=True)
+        level = parse_int(text) if text is not None else None
+    except InvalidRequest as err:
+        raise err.wrap(f"non-integer value {text} specified for compression-level") from err
     return Compression(_COMPRESSIONS[name], level, force)
