@@ -15,6 +15,7 @@ from croze.builders.localstate import (
     save,
     save_group,
 )
+from croze.errors import InvalidRequest
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,15 @@ def test_a_group_goes_with_its_builds(tmp_path: Path) -> None:
         stored.forget_builds("b")
     assert sorted(path.name for path in (tmp_path / "refs/__group__").iterdir()) == ["g2"]
     assert not (tmp_path / "refs/b").exists()
+
+
+@pytest.mark.parametrize("ref", ["../../owned", "/owned", "..", "", "a\0b"])
+def test_what_is_imported_is_written_nowhere_else(tmp_path: Path, ref: str) -> None:
+    files = BuilderFiles(tmp_path / "buildx")
+    with pytest.raises(InvalidRequest, match="invalid reference"):
+        save(files, "b", "n", ref, LocalState(local_path="x"))
+    with pytest.raises(InvalidRequest, match="invalid reference"):
+        save_group(files, ref, [], [])
+    with pytest.raises(InvalidRequest, match="invalid reference"):
+        read_group(tmp_path / "buildx", ref)
+    assert not [*tmp_path.rglob("*")]

@@ -131,6 +131,7 @@ def test_forged_bundles_leave_nothing(built: Sandbox, other: Sandbox, tmp_path: 
         ({"logs": {**config["logs"], "digest": "sha256:" + "0" * 64}}, "not found"),
         ({"Ref": "../../evil"}, "needs a ref of letters and digits"),
         ({"CompletedAt": None}, "is not completed"),
+        ({"CreatedAt": {"seconds": 1 << 62}}, "has a time that there is not"),
     ):
         forged = {**config, **change}
         forged = {key: value for key, value in forged.items() if value is not None}
