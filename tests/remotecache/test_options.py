@@ -33,6 +33,34 @@ def test_what_is_said_counts() -> None:
     assert options.ignore_error
 
 
+@pytest.mark.parametrize(
+    ("text", "ignored"), [("1", True), ("t", True), ("tRUE", False), ("", False)]
+)
+def test_errors_are_ignored_where_go_reads_true(text: str, ignored: bool) -> None:
+    assert one(ignore_error=text).ignore_error is ignored
+
+
+@pytest.mark.parametrize(
+    ("kind", "attrs", "message"),
+    [
+        ("registry", {"compression": "x", "ref": "", "oci-mediatypes": "y"}, "unsupported comp"),
+        ("registry", {"ref": "", "oci-mediatypes": "y"}, "missing ref"),
+        ("local", {"compression": "x"}, "local cache exporter requires dest"),
+        (
+            "local",
+            {"dest": "d", "image-manifest": 'a"', "mode": "max"},
+            'failed to parse image-manifest: strconv.ParseBool: parsing "a\\"": invalid syntax',
+        ),
+    ],
+)
+def test_of_several_faults_the_one_that_buildkit_sees_first(
+    kind: str, attrs: dict[str, str], message: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_exports([(kind, attrs)])
+    assert str(caught.value).startswith(f"failed to configure {kind} cache exporter: {message}")
+
+
 def test_unknown_kinds_and_missing_attributes() -> None:
     with pytest.raises(InvalidRequest, match='unknown cache exporter: "floppy"'):
         parse_exports([("floppy", {})])

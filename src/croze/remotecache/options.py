@@ -10,13 +10,14 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from croze.errors import CrozeError, InvalidRequest
+from croze.gotypes.booleans import checked_bool, parse_bool
 from croze.image import reference
 from croze.image.reference import Reference
 from croze.remotecache.gather import Mode
 from croze.remotecache.mounts.options import MountOptions, mount_options
 from croze.remotecache.objects import opened as objects
 from croze.remotecache.objects.opened import AZBLOB, GHA, KINDS, S3
-from croze.store.attributes import parse_bool, parse_compression
+from croze.store.attributes import parse_compression
 from croze.store.contract import Compression
 
 INLINE = "inline"
@@ -109,27 +110,29 @@ def _configured(kind: str, attrs: Mapping[str, str]) -> ExportOptions:
             ignore_error=_ignores_errors(attrs),
             place=objects.parse(kind, attrs),
         )
+    if kind == LOCAL and not attrs.get("dest"):
+        raise InvalidRequest("local cache exporter requires dest")
+    compression = parse_compression(attrs)
+    ref = cache_reference(attrs) if kind == REGISTRY else None
     oci = _flag(attrs, "oci-mediatypes", True)
     options = ExportOptions(
         kind,
         _NAMES[kind],
         mode=_mode(attrs),
         ignore_error=_ignores_errors(attrs),
-        compression=parse_compression(attrs),
+        compression=compression,
         image_manifest=_flag(attrs, "image-manifest", oci),
         oci=oci,
+        ref=ref,
+        insecure=kind == REGISTRY and _flag(attrs, "registry.insecure", False),
+        dest=attrs["dest"] if kind == LOCAL else "",
     )
     if options.image_manifest and not oci:
         raise InvalidRequest(
             "invalid configuration for remote cache, OCI mediatypes are required for "
             "image-manifest cache format"
         )
-    if kind == REGISTRY:
-        insecure = _flag(attrs, "registry.insecure", False)
-        return replace(options, ref=cache_reference(attrs), insecure=insecure)
-    if not attrs.get("dest"):
-        raise InvalidRequest("local cache exporter requires dest")
-    return replace(options, dest=attrs["dest"])
+    return options
 
 
 def _mounts(kind: str, attrs: Mapping[str, str]) -> MountOptions | None:
@@ -144,7 +147,7 @@ def _mode(attrs: Mapping[str, str]) -> Mode:
 
 
 def _ignores_errors(attrs: Mapping[str, str]) -> bool:
-    return attrs.get("ignore-error", "").lower() == "true"
+    return bool(parse_bool(attrs.get("ignore-error", "")))
 
 
 def cache_reference(attrs: Mapping[str, str]) -> Reference:
@@ -159,8 +162,6 @@ def _flag(attrs: Mapping[str, str], key: str, default: bool) -> bool:
     if key not in attrs:
         return default
     try:
-        return parse_bool(key, attrs[key])
-    except InvalidRequest:
-        raise InvalidRequest(
-            f'failed to parse {key}: strconv.ParseBool: parsing "{attrs[key]}": invalid syntax'
-        ) from None
+        return checked_bool(attrs[key])
+    except InvalidRequest as err:
+        raise err.wrap(f"failed to parse {key}") from None
