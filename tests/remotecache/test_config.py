@@ -9,6 +9,7 @@ import pytest
 
 from croze.errors import InvalidRequest
 from croze.remotecache import config as configs
+from croze.remotecache import inline
 from croze.remotecache.chains import Chains, PendingRecord, ResultLayers
 from croze.remotecache.config import CacheConfig, CacheLayer, ConfigRecord, LayerResult
 from tests.support.work import calls_of
@@ -121,13 +122,28 @@ def with_one_input_in_common(count: int) -> CacheConfig:
     [
         lambda size: configs.parse(configs.marshal(deep(size))),
         lambda size: configs.without(deep(size), {f"b{size // 2}"}),
+        lambda size: inline.for_image(deep(size), {f"b{n}": n for n in range(size)}),
         added_twice,
         with_one_input_in_common,
     ],
-    ids=["parse", "without", "twice", "in common"],
+    ids=["parse", "without", "inline", "twice", "in common"],
 )
-def test_twice_as_many_records_are_twice_the_work(work: Callable[[int], CacheConfig]) -> None:
+def test_twice_as_many_records_are_twice_the_work(work: Callable[[int], object]) -> None:
     """In calls of functions, and in items of sets and lists that are looked at one by one."""
     work(10)
     few, many = calls_of(lambda: work(300)), calls_of(lambda: work(1200))
     assert many < few * 4 * 1.1
+
+
+def test_results_in_an_image_are_told_by_their_top_or_layer_by_layer() -> None:
+    layers = (
+        CacheLayer("base", -1),
+        CacheLayer("top", 0),
+        CacheLayer("top", -1),
+        CacheLayer("elsewhere", 1),
+    )
+    records = tuple(ConfigRecord(digest=d, layers=(LayerResult(n),)) for n, d in enumerate("abcd"))
+    data = inline.for_image(CacheConfig(layers, records), {"base": 0, "top": 1})
+    found = configs.parse_records(data or b"", ["base", "top"]).records
+    assert [[each.layer for each in record.layers] for record in found] == [[0], [1], [], []]
+    assert [[each.layers for each in record.chains] for record in found] == [[], [], [(1,)], []]
