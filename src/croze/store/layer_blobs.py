@@ -70,10 +70,16 @@ def kept_of(descriptor: Descriptor) -> Descriptor:
     )
 
 
-def said_of(descriptor: Descriptor) -> tuple[object, ...]:
-    """What two descriptors of a blob must have in common, so that one can stand for the other."""
+def are_alike(one: Descriptor, other: Descriptor) -> bool:
+    """Whether one descriptor of a blob can stand for the other."""
+    if (one.size, one.urls) != (other.size, other.urls):
+        return False
+    return one.media_type == other.media_type or _kind(one) == _kind(other)
+
+
+def _kind(descriptor: Descriptor) -> str:
     kind = descriptor.as_layer(prefer_nondist=False).media_type
-    return descriptor.size, _OCI_OF.get(kind, kind), descriptor.urls
+    return _OCI_OF.get(kind, kind)
 
 
 def chain_id(ids: Sequence[str]) -> str:

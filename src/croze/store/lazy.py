@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from croze.errors import InvalidRequest
 from croze.store.contract import LazyLayer, RecordType
 from croze.store.core import Core
-from croze.store.layer_blobs import LayerChain, kept_of, known_layers, said_of
+from croze.store.layer_blobs import LayerChain, are_alike, kept_of
 from croze.store.present import check_sizes
 from croze.store.records import Blob, RecordData, RefRecord, new_id
 
@@ -80,10 +80,10 @@ def _find(core: Core, chain: LayerChain, layers: Sequence[LazyLayer]) -> RefReco
 
 
 def _is_said_of(core: Core, record: RefRecord, layers: Sequence[LazyLayer]) -> bool:
-    blobs = known_layers(core, record) or ()
+    blobs = (each.data.blob for each in core.layers(record))
     return all(
-        said_of(one.descriptor) == said_of(other.blob.descriptor)
-        for one, other in zip(blobs, layers, strict=False)
+        blob is None or are_alike(blob.descriptor, layer.blob.descriptor)
+        for blob, layer in zip(blobs, layers, strict=False)
     )
 
 
