@@ -125,13 +125,16 @@ async def layer_blobs(
 ) -> Sequence[LayerBlob]:
     """See `ImmutableRef.layers`."""
     chain = core.layers(record)
-    blobs = [r.data.blob for r in chain if r.data.blob is not None]
-    if fetch or compression.force or len(blobs) < len(chain):
-        blobs = await all_of(_ensure(core, r, compression, sessions, fetch) for r in chain)
+    blobs = {r.id: r.data.blob for r in chain if r.data.blob is not None}
+    # A task each, but not for what is there: all steps in a row may be asked, one after the other.
+    is_all = fetch or compression.force
+    unready = [r for r in dict.fromkeys(chain) if is_all or r.id not in blobs]
+    new_blobs = await all_of(_ensure(core, r, compression, sessions, fetch) for r in unready)
+    blobs |= {r.id: blob for r, blob in zip(unready, new_blobs, strict=True)}
     for layer in chain:
         identify(core, layer)
     identify(core, record)
-    return [_described(r, b, compression.oci_types) for r, b in zip(chain, blobs, strict=True)]
+    return [_described(r, blobs[r.id], compression.oci_types) for r in chain]
 
 
 def known_layers(core: Core, record: RefRecord) -> Sequence[LayerBlob] | None:
