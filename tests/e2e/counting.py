@@ -91,6 +91,7 @@ def main() -> None:
     counted(asyncio.BaseEventLoop, "create_task", "tasks")
     counted(subprocess.Popen, "__init__", "processes")
     counted(os, "fsync", "fsyncs")
+    counted(os, "fdatasync", "fsyncs")
     counted(WorkerPool, "_hold", "workers", but=is_measuring)
     counted(WatchedCalls, "watching", "calls")
     counted(HttpClient, "_once", "requests")

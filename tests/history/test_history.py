@@ -125,6 +125,22 @@ async def test_a_record_is_there_when_finish_returns(opened: Open) -> None:
         assert history.store.blobs.has(digest)
 
 
+async def test_the_disk_is_waited_for_before_a_build_is_answered(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened() as history:
+        stored: list[object] = []
+
+        async def sync() -> None:
+            await asyncio.sleep(0)
+            stored.extend(history.store.db.read("SELECT ref FROM history"))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(history.store.db, "sync", sync)
+            await build(history, "a")
+            assert stored == [("a",)]
+
+
 async def test_blobs_become_files_when_there_is_time(opened: Open) -> None:
     """At once for who asks; all in one go."""
     async with opened() as history:

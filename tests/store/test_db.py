@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from croze.sqlite.database import migrate
+from croze.store import db as module
 from croze.store.db import Database
 from croze.store.disk import Ballast
 from croze.store.migrations import STEPS
@@ -97,3 +101,35 @@ def test_the_log_is_folded_in_the_background(tmp_path: Path) -> None:
     assert again.read("SELECT value FROM settings") == [("1199",)]
     again.close()
     assert not (tmp_path / "db-wal").exists()
+
+
+async def test_those_who_wait_for_the_disk_do_so_together(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is committed while the disk is at work needs the next time, and all need the same."""
+    times: list[list[str]] = []
+    begun, may_end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def sync(log: Path) -> None:
+        assert log.stat().st_size > 0
+        with contextlib.closing(sqlite3.connect(str(log).removesuffix("-wal"))) as other:
+            times.append([str(name) for (name,) in other.execute("SELECT name FROM settings")])
+        loop.call_soon_threadsafe(begun.set)
+        may_end.wait(5)
+
+    async def write(name: str) -> None:
+        db.write("INSERT INTO settings VALUES (?, '')", name)
+        await db.sync()
+
+    monkeypatch.setattr(module, "_sync_log", sync)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write("a"))
+        await begun.wait()
+        for name in ("b", "c", "d"):
+            group.create_task(write(name))
+        cancelled = group.create_task(db.sync())
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        may_end.set()
+    assert [len(time) for time in times] == [1, 4]

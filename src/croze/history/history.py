@@ -102,13 +102,14 @@ class BuildHistory:
 
     async def finish(self, ref: str, complete: Awaitable[FinishedBuild]) -> None:
         """A build is over: `complete` makes its record, with all blobs that it names. When this
-        returns a `kill -9` does not take it any more. Raises what keeps it from being made, and
-        `ResourceExhausted` when the disk is full: then there is none."""
+        returns neither `kill -9` nor a power cut takes it any more. Raises what keeps it from being
+        made, and `ResourceExhausted` when the disk is full: then there is none."""
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._finishing.add(over)
         try:
             build = await complete
             self.records.put(build.record, build.inline)
+            await self.store.db.sync()
         finally:
             self._active.pop(ref, None)
             self._finishing.discard(over)

@@ -1,11 +1,13 @@
 """The metadata database: SQLite in WAL mode, written from the event loop's thread.
 
-A power cut may lose the last moments, whose snapshots are then swept. The log is folded into the
-database by a thread of its own, so that the loop never waits for fsync.
+A power cut may lose what was written since the last `Database.sync`; the snapshots of that are then
+swept. The log is folded into the database by a thread of its own, so that the loop never waits for
+fsync.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sqlite3
@@ -33,6 +35,8 @@ class Database:
         self._depth = 0
         self._undo: list[Callable[[], None]] = []
         self._commits = 0
+        self._syncs_asked = self._synced = 0
+        self._sync_turn = asyncio.Lock()
         self._folder = ThreadPoolExecutor(1, "croze-db")
         with disk_errors("failed to open the store's database"):
             try:
@@ -100,9 +104,17 @@ class Database:
         return self._connection.execute(sql, values).fetchall()
 
     async def sync(self) -> None:
-        """Wait until the disk has what was committed: a power cut does not take it either."""
-        with disk_errors("failed to write the store's metadata"):
-            await in_thread(_sync_log, Path(f"{self._path}-wal"))
+        """Wait until the disk has what was committed: a power cut does not take it either. Those
+        who ask while the disk is at work share the next time."""
+        self._syncs_asked += 1
+        number = self._syncs_asked
+        async with self._sync_turn:
+            if self._synced >= number:
+                return
+            last = self._syncs_asked
+            with disk_errors("failed to write the store's metadata"):
+                await in_thread(_sync_log, Path(f"{self._path}-wal"))
+            self._synced = last
 
     def make_room(self) -> None:
         """Before deletions: give up the ballast if the disk is too full to note them."""
@@ -122,4 +134,4 @@ class Database:
 def _sync_log(log: Path) -> None:
     """The log, which is there as long as the database is open; what was folded is on the disk."""
     with open(log, "rb") as file:
-        os.fsync(file.fileno())
+        os.fdatasync(file.fileno())
