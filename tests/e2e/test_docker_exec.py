@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import bz2
+import gzip
 import io
 import json
+import lzma
 import os
 import pty
 import socket
@@ -17,6 +20,7 @@ from urllib.parse import urlencode
 
 import docker
 import pytest
+import zstandard
 
 from tests.e2e.docker_engine import DOCKER, Engine, call, make_busybox, running_engine
 from tests.e2e.sandbox import execute
@@ -198,6 +202,7 @@ def tar_of(*members: tuple[str, str, str]) -> bytes:
     return out.getvalue()
 
 
+COMPRESSIONS = (gzip.compress, bz2.compress, lzma.compress, zstandard.compress)
 ARCHIVES = [
     (tar_of(("../../outside", "file", "x")), 400, "is outside of"),
     (tar_of(("l", "link", "/"), ("l/outside", "file", "x")), 200, ""),
@@ -208,6 +213,7 @@ ARCHIVES = [
     (b"rubbish" * 1000, 500, "invalid tar header"),
     (b"\x1f\x8b\x08" + b"x" * 2000, 500, ""),
     (b"", 200, ""),
+    *((compress(tar_of(("f", "file", "x"))), 200, "") for compress in COMPRESSIONS),
 ]
 
 

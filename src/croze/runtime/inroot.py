@@ -33,7 +33,7 @@ from croze.fs.failures import explain, explained
 from croze.fs.owner import NumericOwner, lookup
 from croze.fs.paths import clean, rooted
 from croze.fs.root import open_beneath, resolve_below
-from croze.fs.tar.compress import detect, open_reader, read_errors
+from croze.fs.tar.compress import detect, load, open_reader, read_errors
 from croze.fs.tar.extract import Extractor
 from croze.fs.tar.header import END_OF_ARCHIVE, padding
 from croze.fs.tar.read import Member, TarReader
@@ -140,6 +140,8 @@ def _enter(request: RootedRequest) -> None:
     store_mount.enter_private_namespace()
     for bind in sorted(request.binds, key=lambda each: each.dest.count("/")):
         _bind(request.root, bind)
+    if request.op == "put":
+        load()
     _load_no_more()
     os.chroot(request.root)
     os.chdir("/")

@@ -63,6 +63,15 @@ def open_reader(file: BinaryIO, kind: Kind | None = None) -> Readable:
     return file
 
 
+def load() -> None:
+    """Load all libraries now, for a process that can't do it when it reads."""
+    import bz2  # noqa: F401
+
+    from isal import igzip  # noqa: F401
+
+    read_errors()
+
+
 @cache
 def read_errors() -> tuple[type[Exception], ...]:
     """What reading damaged streams raises."""
