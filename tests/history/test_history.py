@@ -107,6 +107,32 @@ async def test_a_listener_hears_what_happens(opened: Open) -> None:
         await events.aclose()  # type: ignore[attr-defined]
 
 
+async def test_a_build_whose_record_the_disk_does_not_have_yet(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who finds its row finds its log."""
+    async with opened() as history:
+        begun, may_sync = asyncio.Event(), asyncio.Event()
+        sync = history.store.db.sync
+
+        async def first_waits() -> None:
+            if not begun.is_set():
+                begun.set()
+                await may_sync.wait()
+            await sync()
+
+        monkeypatch.setattr(history.store.db, "sync", first_waits)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(build(history, "a"))
+            await begun.wait()
+            found = history.records.get("a")
+            assert found is not None
+            with pytest.raises(Corrupted):  # it is there, though no log that anybody could read
+                async for _ in history.log_of(found):
+                    pass
+            may_sync.set()
+
+
 async def test_a_record_is_there_when_finish_returns(opened: Open) -> None:
     """Whatever else is put off: a daemon that is killed now has not forgotten the build, nor what
     it said."""

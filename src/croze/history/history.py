@@ -109,14 +109,14 @@ class BuildHistory:
         try:
             build = await complete
             self.records.put(build.record, build.inline)
+            if build.inline:
+                self._inline[ref] = build.inline  # from here on the record can be found
             await self.store.db.sync()
         finally:
             self._active.pop(ref, None)
             self._finishing.discard(over)
             over.set_result(None)
-        if build.inline:
-            self._inline[ref] = build.inline
-            self._file_later()
+        self._file_later()
         self.lull.put_off()
         self._listeners.send(Event(type=control_pb2.COMPLETE, record=build.record))
 
