@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -61,3 +62,13 @@ async def build(history: BuildHistory, ref: str, *, created_s: int = 1000) -> No
 async def finished(record: control_pb2.BuildHistoryRecord) -> FinishedBuild:
     """One without blobs of its own."""
     return FinishedBuild(record)
+
+
+async def listed(history: BuildHistory, **what: object) -> list[tuple[int, str]]:
+    """What there is, running and over."""
+    request = control_pb2.BuildHistoryRequest(EarlyExit=True, **what)  # type: ignore[arg-type]
+    return [(e.type, e.record.Ref) async for e in history.listen(request)]
+
+
+def log_digest(ref: str) -> str:
+    return "sha256:" + hashlib.sha256(f"log of {ref}".encode()).hexdigest()

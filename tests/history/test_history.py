@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
 
@@ -17,29 +14,16 @@ from croze.api.attrs import to_attrs
 from croze.errors import Corrupted, CrozeError, ResourceExhausted
 from croze.history.history import BuildHistory, Finalizer, FinishedBuild
 from croze.history.listeners import HistoryListeners
-from tests.history.conftest import Open, build, finished, record
+from tests.history.conftest import Open, build, finished, listed, log_digest, record
 
 Request = control_pb2.BuildHistoryRequest
 Event = control_pb2.BuildHistoryEvent
-
-
-async def listed(history: BuildHistory, **what: object) -> list[tuple[int, str]]:
-    request = Request(EarlyExit=True, **what)  # type: ignore[arg-type]
-    return [(e.type, e.record.Ref) async for e in history.listen(request)]
 
 
 async def following(events: AsyncIterator[Event]) -> tuple[int, str]:
     async with asyncio.timeout(5):
         event = await anext(events)
     return event.type, event.record.Ref
-
-
-def log_digest(ref: str) -> str:
-    return "sha256:" + hashlib.sha256(f"log of {ref}".encode()).hexdigest()
-
-
-def full(*_: object, **__: object) -> None:
-    raise OSError(errno.ENOSPC, "no space left on device")
 
 
 def watch_writes(history: BuildHistory) -> list[int]:
@@ -151,22 +135,6 @@ async def test_a_record_is_there_when_finish_returns(opened: Open) -> None:
         assert history.store.blobs.has(digest)
 
 
-async def test_the_disk_is_waited_for_before_a_build_is_answered(
-    opened: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with opened() as history:
-        stored: list[object] = []
-
-        async def sync() -> None:
-            await asyncio.sleep(0)
-            stored.extend(history.store.db.read("SELECT ref FROM history"))
-
-        with monkeypatch.context() as patched:
-            patched.setattr(history.store.db, "sync", sync)
-            await build(history, "a")
-            assert stored == [("a",)]
-
-
 async def test_blobs_become_files_when_there_is_time(opened: Open) -> None:
     """At once for who asks; all in one go."""
     async with opened() as history:
@@ -180,40 +148,6 @@ async def test_blobs_become_files_when_there_is_time(opened: Open) -> None:
         assert written == [2]
         await build(history, "c")
     assert written == [2, 1], "who leaves waits for it"
-
-
-async def test_a_full_disk_leaves_blobs_in_their_rows(
-    opened: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They become files when there is room, and nothing that is done to the record takes them."""
-    async with opened() as history:
-        await build(history, "a")
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "fsync", full)
-            await history.update("a", lambda r: setattr(r, "pinned", True))
-        assert not history.store.blobs.has(log_digest("a"))
-        assert history.records.inline() == {"a": [b"log of a"]}
-        found = await history.find("a")
-        assert found is not None
-        assert found.pinned
-        assert history.store.blobs.read(log_digest("a")) == b"log of a"
-        assert history.records.inline() == {}
-
-
-async def test_a_record_that_cannot_be_written_is_an_error(
-    opened: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As BuildKit has it. The build does not run any more, and nothing of it is left."""
-    async with opened() as history:
-        history.start(record("a"))
-        with monkeypatch.context() as patched:
-            patched.setattr(history.store.leases, "keep", full)
-            with pytest.raises(ResourceExhausted, match="no space left on device"):
-                await build(history, "a")
-        assert await listed(history) == []
-        assert history.store.leases.names() == []
-        await build(history, "a")
-        assert await listed(history) == [(control_pb2.COMPLETE, "a")]
 
 
 async def test_a_listener_that_does_not_read_is_told_so(
@@ -311,7 +245,9 @@ async def test_expiry_needs_age_and_number(opened: Open) -> None:
         await history.update("r0", lambda r: setattr(r, "pinned", True))
         history.expire(now_s=1050)
         assert len(await listed(history)) == 5
+        assert history.store.blobs.has(log_digest("r1"))
         history.expire(now_s=1102.5)
+        assert not history.store.blobs.has(log_digest("r1")), "without any other collection"
         assert [ref for _, ref in await listed(history)] == ["r0", "r2", "r3", "r4"]
         history.expire(now_s=9999)
         assert [ref for _, ref in await listed(history)] == ["r0", "r3", "r4"]

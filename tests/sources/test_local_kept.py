@@ -54,6 +54,25 @@ async def test_what_was_chosen_and_not_given_is_let_go(workshop: Workshop) -> No
     assert not any(record.in_use for record in await refs.disk_usage())
 
 
+async def test_who_is_cancelled_while_it_is_handed_out_holds_nothing(workshop: Workshop) -> None:
+    """As a transfer is that was begun before anybody wanted it, whenever the build ends."""
+    refs, handed_out = workshop.store.refs, asyncio.Event()
+
+    async def bring() -> ImmutableRef:
+        async with opened(refs) as kept_dir:
+            await kept_dir.writable()
+            ref = await kept_dir.give()
+            handed_out.set()
+            return ref
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(bring())
+        await handed_out.wait()
+        task.cancel()
+    assert task.cancelled()
+    assert not any(record.in_use for record in await refs.disk_usage())
+
+
 async def test_one_of_many_that_the_client_does_not_tell_apart(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

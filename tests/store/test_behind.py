@@ -21,7 +21,7 @@ from tests.support.work import told_statements
 class Rest:
     """What is left to be written, once it may be."""
 
-    def __init__(self, error: OSError | None = None) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         self.may_go_on = asyncio.Event()
         self._error = error
 
@@ -105,6 +105,29 @@ async def test_nobody_else_writes_to_it_meanwhile(opener: Opener) -> None:
         assert os.listdir(store.root / "side") == []
 
 
+async def test_who_waits_for_it_does_not_get_what_has_become_a_layer(opener: Opener) -> None:
+    """Another build wants to write to it, and the first lays a layer on it: both wait for it."""
+    async with opener() as store:
+        rest = Rest()
+        id, ref = await rest.ref(store)
+
+        async def take() -> None:
+            with pytest.raises(NotFound):
+                await store.refs.get_mutable(id)
+
+        async with asyncio.TaskGroup() as group:
+            building = group.create_task(make_ref(store.refs, ref, {"d": "3"}))
+            await asyncio.sleep(0)
+            group.create_task(take())
+            await asyncio.sleep(0)
+            rest.may_go_on.set()
+        child = building.result()
+        assert await tree_of(child) == {"a": "1", "b/c": "2", "d": "3"}
+        for each in (child, ref):
+            await each.release()
+        assert await store.verify() == []
+
+
 async def pruned(store: Store) -> None:
     async for _ in store.refs.prune([PrunePolicy(all=True)]):
         pass
@@ -128,8 +151,26 @@ async def test_what_could_not_be_written_is_not_found(
             for _ in range(2):
                 with pytest.raises(ResourceExhausted, match="no space left on device"):
                     await tree_of(ref)
+            assert not store.refs.exists(ref.id), "nor taken for a result by who has its id"
             await ref.release()
             await pruned(store)
         assert not store.refs.exists(id)
         assert await store.verify() == []
     assert "could not be written" in caplog.text
+
+
+async def test_whatever_has_kept_it_from_being_written_is_in_nobody_elses_way(
+    opener: Opener,
+) -> None:
+    async with opener() as store:
+        rest = Rest(ValueError("not foreseen"))
+        rest.may_go_on.set()
+        _, ref = await rest.ref(store)
+        with pytest.raises(ValueError, match="not foreseen"):
+            await tree_of(ref)
+        assert len(await store.refs.disk_usage()) == 1
+        await ref.release()
+        await pruned(store)
+        assert await store.refs.disk_usage() == []
+        _, ref = await rest.ref(store)
+        await ref.release()

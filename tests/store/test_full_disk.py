@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from croze.errors import ResourceExhausted
+from croze.history.history import BuildHistory, Expiry
 from croze.store.contract import Compression, MountSpec, PrunePolicy, SnapshotterName
 from croze.store.disk import is_full
 from croze.store.mount import mount, unmount
 from croze.store.open import open_store
+from tests.history.conftest import finished, record
 from tests.store.conftest import root_only
 from tests.store.pools import ThreadPool
 from tests.store.trees import make_ref, tree_of
@@ -69,6 +71,16 @@ async def test_full_disk(small: Path, kind: SnapshotterName) -> None:
     again = await store.refs.get(ref.id)
     assert len(await again.layers(Compression("gzip"))) == 1
     await again.release()
+    await store.close()
+
+
+async def test_records_of_builds_can_be_deleted(small: Path) -> None:
+    store = await open_store(small / "root", ThreadPool(), snapshotter="native")
+    async with BuildHistory(store, Expiry()) as history:
+        await history.finish("a", finished(record("a")))
+        fill(small)
+        await history.delete("a")
+        assert await history.find("a") is None
     await store.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import InvalidRequest, NotFound, ResourceExhausted
 from croze.image.descriptor import OCI_CONFIG, OCI_MANIFEST, Descriptor
 from croze.store.contract import Compression, PrunePolicy, Sharing, UsageRecord
 from croze.store.open import Store
@@ -230,3 +230,16 @@ async def test_the_end_of_a_use_is_its_time(store: Store) -> None:
         (after,) = await store.refs.disk_usage()
         assert after.last_used_at > during.last_used_at
     assert after.usage_count == 3
+
+
+async def test_a_lease_that_could_not_be_dropped_still_holds(store: Store) -> None:
+    store.leases.keep("history/1", [await store.blobs.put(b"log")])
+
+    def drop_in_vain() -> None:
+        with store.db.transaction():
+            store.leases.drop("history/1")
+            raise ResourceExhausted("no space left on device")
+
+    with pytest.raises(ResourceExhausted):
+        drop_in_vain()
+    assert store.leases.names() == ["history/1"]

@@ -43,6 +43,15 @@ async def test_a_tree_goes(tmp_path: Path, trash: Trash) -> None:
     trash.discard(tree)
 
 
+async def test_what_a_killed_daemon_of_the_same_pid_left_is_in_nobodys_way(
+    tmp_path: Path, trash: Trash
+) -> None:
+    """As in a container, where each has the same."""
+    _tree(tmp_path / "trash" / f"{os.getpid()}-0-tree")
+    trash.discard(_tree(tmp_path / "tree"))
+    assert not (tmp_path / "tree").exists()
+
+
 async def test_emptied_directories_stay_for_a_while(
     tmp_path: Path, trash: Trash, monkeypatch: pytest.MonkeyPatch
 ) -> None:

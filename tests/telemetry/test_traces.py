@@ -51,6 +51,17 @@ def test_what_strangers_send_is_bounded() -> None:
     assert len(traces.take(mine.trace_id)) == 1, "what was taken makes room"
 
 
+def test_a_message_of_many_traces_leaves_room_for_others() -> None:
+    """It is kept once, not for each of them."""
+    traces, mine, request = Traces(RESOURCE), root(), sent(root())
+    scoped = request.resource_spans[0].scope_spans[0]
+    scoped.spans.extend([make_span("step", root(), None, 1, 2) for _ in range(500)])
+    traces.receive(request)
+    traces.want(mine.trace_id)
+    traces.receive(sent(mine))
+    assert len(traces.take(mine.trace_id)) == 1
+
+
 def test_a_message_of_very_many_spans() -> None:
     """Each is two bytes, and takes five hundred here."""
     request = otlp_pb2.ExportTraceServiceRequest()

@@ -1,11 +1,9 @@
-"""The worker pool: results, errors, death and cancellation."""
+"""The worker pool: results, errors and cancellation."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import select
-import signal
 from pathlib import Path
 
 import pytest
@@ -15,24 +13,10 @@ from croze.errors import CrozeError, ExitError, InvalidRequest, NotFound, Vertex
 from croze.fs.tree.usage import usage
 from croze.workers import crew as crew_module
 from croze.workers.crew import WorkerCrew
-from croze.workers.patience import PATIENT
-from croze.workers.pool import FILE_WORK, TooMuchWork, WorkerDied, WorkerPool
+from croze.workers.pool import FILE_WORK, TooMuchWork, WorkerPool
 from croze.workers.shares import Shares, sharing
 from tests.workers import calls
-
-
-async def killed(pid: int, *, until: int = 0) -> None:
-    """Once it has ended, or the process `until`, which dies of that."""
-    ended = os.pidfd_open(until or pid)
-    try:
-        os.kill(pid, signal.SIGKILL)
-        await in_thread(select.select, [ended], [], [])
-    finally:
-        os.close(ended)
-
-
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+from tests.workers.ends import killed, parent
 
 
 async def test_runs_functions_elsewhere(tmp_path: Path) -> None:
@@ -53,46 +37,6 @@ async def test_errors_travel_with_their_details() -> None:
         with pytest.raises(ValueError, match="invalid literal"):
             await pool.run(int, "x")
         assert await pool.run(int, "7") == 7
-
-
-async def test_a_dead_worker_is_replaced() -> None:
-    async with WorkerPool(1) as pool:
-        first = await pool.run(os.getpid)
-        with pytest.raises(WorkerDied, match=r"while it ran .*kill"):
-            await pool.run(calls.kill_self)
-        second = await pool.run(os.getpid)
-        assert first != second
-        await killed(second)
-        assert await pool.run(os.getpid) != second
-
-
-async def test_a_nursery_that_died_is_replaced_and_with_it_its_workers() -> None:
-    async with WorkerPool(1) as pool:
-        first = await pool.run(os.getpid)
-        await killed(parent(first), until=first)
-        assert await pool.run(os.getpid) != first
-
-
-async def test_a_nursery_that_dies_as_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks then gets a worker of the next one."""
-    async with WorkerPool(1) as pool:
-        first = await pool.run(os.getpid)
-        await killed(parent(first), until=first)
-        with monkeypatch.context() as patch:
-            patch.setattr("croze.workers.nursery._Process.is_alive", True)
-            assert await pool.run(os.getpid) != first
-
-
-async def test_what_ends_the_daemon_ends_no_work() -> None:
-    """systemd and `timeout` tell all processes at once, of which the daemon waits for builds."""
-    async with WorkerPool(1) as pool:
-        pid = await pool.run(os.getpid)
-        nursery = parent(pid)
-        for number in PATIENT:
-            for each in (nursery, pid):
-                os.kill(each, number)
-            assert await pool.run(os.getpid) == pid
-        assert await pool.run(os.getppid) == nursery
 
 
 async def test_pools_with_one_crew() -> None:
@@ -238,6 +182,15 @@ async def test_a_conversation() -> None:
         assert await pool.converse(double, 9, calls.ask_all, [1, 2, 3]) == [2, 4, 6]
         assert await pool.converse(double, 9, calls.ask_all, list(range(3000))) is not None
         assert await pool.run(os.getpid) == await pool.converse(double, 9, calls.ask_pid)
+
+
+async def test_a_connection_that_an_answer_has_lost_is_not_the_workers() -> None:
+    async def lose(question: object) -> object:
+        raise ConnectionResetError("the registry's")
+
+    async with WorkerPool(1) as pool:
+        with pytest.raises(ConnectionResetError, match="the registry's"):
+            await pool.converse(lose, 9, calls.ask_pid)
 
 
 async def test_who_leaves_a_question_open_is_not_talked_to_again() -> None:

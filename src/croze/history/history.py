@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import (
@@ -108,10 +109,7 @@ class BuildHistory:
         self._finishing.add(over)
         try:
             build = await complete
-            self.records.put(build.record, build.inline)
-            if build.inline:
-                self._inline[ref] = build.inline  # from here on the record can be found
-            await self.store.db.sync()
+            await self._put(build)
         finally:
             self._active.pop(ref, None)
             self._finishing.discard(over)
@@ -119,6 +117,18 @@ class BuildHistory:
         self._file_later()
         self.lull.put_off()
         self._listeners.send(Event(type=control_pb2.COMPLETE, record=build.record))
+
+    async def _put(self, build: FinishedBuild) -> None:
+        ref = build.record.Ref
+        self.records.put(build.record, build.inline)
+        if build.inline:
+            self._inline[ref] = build.inline  # from here on the record can be found
+        try:
+            await self.store.db.sync()
+        except Exception:
+            self._inline.pop(ref, None)
+            self.records.delete(ref)  # the client hears that there is none
+            raise
 
     def _file_later(self) -> None:
         """Make files of what is in rows, when there is time."""
@@ -224,8 +234,8 @@ class BuildHistory:
             self._collector.want()
 
     def _delete(self, ref: str) -> None:
-        self._doomed.discard(ref)
         self.records.delete(ref)
+        self._doomed.discard(ref)
         self._inline.pop(ref, None)
         self._listeners.send(Event(type=control_pb2.DELETED, record=Record(Ref=ref)))
 
@@ -311,18 +321,23 @@ class BuildHistory:
     async def run(self) -> None:
         """Expire what is due, for ever."""
         while True:
-            self.expire(time.time())
+            try:
+                self.expire(time.time())
+            except (CrozeError, OSError, sqlite3.Error) as error:
+                log.warning("records of builds that are due to go stay: %s", error)
             await asyncio.sleep(EXPIRE_EVERY_S)
 
     def expire(self, now_s: float) -> None:
         """Delete what is too old and too many."""
-        old = self.records.ages()[max(self._expiry.max_entries, 0) :]
-        for age in old:
-            if age.completed_s < now_s - self._expiry.max_age_s:
-                if self._watched[age.ref]:
-                    self._doomed.add(age.ref)
-                else:
-                    self._delete(age.ref)
+        many = self.records.ages()[max(self._expiry.max_entries, 0) :]
+        due = [age.ref for age in many if age.completed_s < now_s - self._expiry.max_age_s]
+        for ref in due:
+            if self._watched[ref]:
+                self._doomed.add(ref)
+            else:
+                self._delete(ref)
+        if due:
+            self._collector.want()
 
 
 class Finalizer:

@@ -70,7 +70,8 @@ class Records:
         return self._parsed("SELECT data FROM history ORDER BY ref")
 
     def delete(self, ref: str) -> None:
-        """Forget a record and let its blobs go. Idempotent."""
+        """Forget a record and let its blobs go, however full the disk is. Idempotent."""
+        self._db.make_room()
         with self._db.transaction():
             self._db.write("DELETE FROM history WHERE ref = ?", ref)
             self._leases.drop(LEASE_PREFIX + ref)

@@ -65,6 +65,7 @@ class KeptDir:
         self._held: dict[str, ImmutableRef] = {}
         self._mutable: MutableRef | None = None
         self._chosen: ImmutableRef | None = None
+        self._given: ImmutableRef | None = None
         self._fingerprint: str | None = None
         self._rest: WriteRest | None = None
         self._mount = AsyncExitStack()
@@ -79,7 +80,14 @@ class KeptDir:
         trace: TracebackType | None,
     ) -> None:
         # What is half done is known to be so: its notes are gone until a run is complete.
-        await finish(self._close())
+        try:
+            await finish(self._close())
+        except BaseException as failure:
+            error = failure
+            raise
+        finally:
+            if error is not None and self._given is not None:  # nobody gets it
+                await finish(self._given.release())
 
     async def _close(self) -> None:
         await self._mount.aclose()
@@ -158,9 +166,9 @@ class KeptDir:
 
     async def give(self) -> ImmutableRef:
         """What was chosen, or what was written, which is complete now."""
-        chosen, self._chosen = self._chosen, None
-        if chosen is not None:
-            return chosen
+        self._given, self._chosen = self._chosen, None
+        if self._given is not None:
+            return self._given
         ref = self._mutable
         assert ref is not None, "choose one, or write to one"
         await self._mount.aclose()
@@ -169,6 +177,6 @@ class KeptDir:
             meta[_FINGERPRINT] = self._fingerprint
         if any(ref.get_meta(key) != value for key, value in meta.items()):
             ref.set_meta(**meta)
-        committed = await ref.commit(retain=True, rest=self._rest)
+        self._given = await ref.commit(retain=True, rest=self._rest)
         self._mutable = None
-        return committed
+        return self._given

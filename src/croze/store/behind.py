@@ -6,10 +6,8 @@ in memory alone, like all that is being written: after a kill nobody finds them.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 
-from croze.errors import CrozeError
 from croze.store.contract import WriteRest
 from croze.store.core import Core
 from croze.store.disk import disk_errors
@@ -30,8 +28,7 @@ def write_behind(core: Core, record: RefRecord, twin: RefRecord, write: WriteRes
 async def all_written(core: Core) -> None:
     """Write all that is left to be written, whatever comes of it."""
     for rest in tuple(core.behind):
-        with contextlib.suppress(CrozeError, OSError):
-            await rest.written()
+        await rest.ended()
 
 
 async def _write(core: Core, record: RefRecord, twin: RefRecord, write: WriteRest) -> None:

@@ -146,8 +146,10 @@ class Core(Struct):
         return record.fetcher
 
     def is_lost(self, record: RefRecord) -> bool:
-        """Whether something of it is doubted, or must be fetched and is known to be out of
-        reach."""
+        """Whether something of it is doubted, could not be written, or must be fetched and is known
+        to be out of reach."""
+        if record.is_unwritable:
+            return True
         doubted = self.table.doubted
         if doubted and any(layer.id in doubted for layer in self.layers(record)):
             return True

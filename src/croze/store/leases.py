@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence, Set
+from functools import partial
 
 from croze.store.blobs import DiskBlobStore
 from croze.store.db import Database
@@ -77,9 +78,11 @@ class Leases:
 
     def drop(self, name: str) -> None:
         """Let go what `keep` holds under the name. Idempotent."""
-        self._db.write("DELETE FROM leases WHERE name = ?", name)
-        self._named.pop(name, None)
-        self._exact.pop(name, None)
+        with self._db.transaction():
+            self._db.write("DELETE FROM leases WHERE name = ?", name)
+            for table in (self._named, self._exact):
+                if (held := table.pop(name, None)) is not None:
+                    self._db.on_rollback(partial(table.__setitem__, name, held))
 
     def names(self) -> Sequence[str]:
         """The names that hold something."""

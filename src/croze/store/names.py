@@ -23,7 +23,8 @@ class ResolvedNames:
         self._db = db
         self._blobs = blobs
         self._digests: dict[str, str] = {}
-        self._seen: set[tuple[str, str]] = set()
+        self._seen: dict[tuple[str, str], None] = {}
+        """What repositories have been asked for, of each no more than `MOST`: names move on."""
         for name, digest in db.read("SELECT name, digest FROM resolved"):
             with suppress(InvalidRequest):  # a name of a version that took others
                 self._remember(parse(str(name)), str(digest))
@@ -52,4 +53,7 @@ class ResolvedNames:
 
     def _remember(self, ref: Reference, digest: str) -> None:
         self._digests[str(ref)] = digest
-        self._seen.add((ref.name, digest))
+        self._seen.pop((ref.name, digest), None)
+        while len(self._seen) >= MOST:
+            del self._seen[next(iter(self._seen))]
+        self._seen[ref.name, digest] = None

@@ -20,7 +20,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from croze.errors import CrozeError, NotFound, ResourceExhausted
+from croze.errors import NotFound, ResourceExhausted
 from croze.image.descriptor import Descriptor
 from croze.store.contract import BlobFetcher, MountSpec, RecordType
 from croze.store.db import Database
@@ -107,10 +107,13 @@ class RefRecord(Struct, eq=False):
 
     async def is_written(self) -> bool:
         """Wait until all of its files are there; False if they never will be."""
-        with contextlib.suppress(CrozeError, OSError):
-            await self.written()
-            return True
-        return False
+        if self.rest is not None:
+            await self.rest.ended()
+        return not self.is_unwritable
+
+    @property
+    def is_unwritable(self) -> bool:
+        return self.rest is not None and self.rest.has_failed
 
     @property
     def held(self) -> bool:

@@ -36,10 +36,20 @@ class Rest:
         """Have it begin now."""
         self._wanted.set()
 
-    async def written(self) -> None:
-        """Have it done now. Raises what it raised."""
+    @property
+    def has_failed(self) -> bool:
+        """Whether the files will never be there."""
+        task = self.task
+        return task.done() and (task.cancelled() or task.exception() is not None)
+
+    async def ended(self) -> None:
+        """Have it done now, whatever comes of it."""
         self.begin()
         await asyncio.wait([self.task])
+
+    async def written(self) -> None:
+        """Have it done now. Raises what it raised."""
+        await self.ended()
         if self.task.cancelled():
             raise NotFound("a directory was not written")
         if (error := self.task.exception()) is not None:

@@ -38,7 +38,8 @@ class Trash:
         self._most_directories = most_directories
         self._dir = root / "trash"
         self._dir.mkdir(exist_ok=True)
-        self._numbers = itertools.count()
+        # Others than those of a daemon that was killed: in a container it had the same pid.
+        self._numbers = itertools.count(time.time_ns())
         self._executor = ThreadPoolExecutor(1, "croze-trash")
         self._places: deque[_Place] = deque()
         """Oldest first. Of the thread alone, like their number of directories."""

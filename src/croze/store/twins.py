@@ -41,8 +41,8 @@ async def take(core: Core, id: str) -> RefRecord:
     """A mutable record for writing; what was read-only of it is gone. See
     `RefStore.get_mutable`."""
     record = core.table.get(id)
-    if not record.data.mutable or not await record.is_written():
-        raise NotFound(f"ref {id} is not mutable")
+    if not record.data.mutable or not await record.is_written() or record.gone:
+        raise NotFound(f"ref {id} is not mutable")  # or not any more: others waited for it, too
     if core.table.held(record):
         raise AlreadyExists(f"ref {id} is in use")
     if (twin := core.table.twin_of(record)) is not None:

@@ -97,8 +97,7 @@ class Traces:
             return
         spans = list(itertools.islice(_recorded(request), KEEP_SPANS))
         self._add(spans)
-        for trace_id in {one.trace_id for one in spans}:
-            cost = size + len(spans) * _OVERHEAD_BYTES
+        for trace_id, cost in _costs(spans).items():
             self._traces[trace_id].received_bytes += cost
             self._received_bytes += cost
 
@@ -128,6 +127,20 @@ class Traces:
     def _drop(self, trace_id: bytes) -> None:
         if (trace := self._traces.pop(trace_id, None)) is not None:
             self._received_bytes -= trace.received_bytes
+
+
+def _costs(spans: Iterable[RecordedSpan]) -> dict[bytes, int]:
+    """What each trace keeps in memory: its spans, and where they come from, which others may share.
+    A message may be of many traces."""
+    costs: Counter[bytes] = Counter()
+    counted: set[tuple[bytes, int]] = set()
+    for one in spans:
+        costs[one.trace_id] += len(one.data) + _OVERHEAD_BYTES
+        for origin in (one.scope, one.resource):
+            if (key := (one.trace_id, id(origin))) not in counted:
+                counted.add(key)
+                costs[one.trace_id] += origin.ByteSize()
+    return costs
 
 
 def _recorded(request: otlp_pb2.ExportTraceServiceRequest) -> Iterator[RecordedSpan]:

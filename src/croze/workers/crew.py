@@ -24,6 +24,14 @@ GROWN_BYTES = 4 << 20
 kept it, in pieces, and would for as long as the daemon lives."""
 
 
+class WorkerGone(Exception):
+    """A worker's process has ended."""
+
+
+class CallUnread(WorkerGone):
+    """A worker's process has ended before it had read what it was to do."""
+
+
 class CrewMember:
     """One process and our end of its socket."""
 
@@ -49,12 +57,35 @@ class CrewMember:
         self.is_weighed = True
         return self._newborn.weight() > GROWN_BYTES
 
+    async def call(self, frame: bytes) -> Message:
+        """Send a call; what the worker says first. Raises `WorkerGone`, and `CallUnread` if it was
+        gone before it had read all of the call: then the kernel says that the connection was reset,
+        as it does for nothing else (Linux `net/unix/af_unix.c`, `unix_release_sock`)."""
+        try:
+            await self._write(frame)
+            return await self._message()
+        except ConnectionError:
+            raise CallUnread from None
+
     async def send(self, frame: bytes) -> None:
+        """Send what is no call. Raises `WorkerGone`."""
+        try:
+            await self._write(frame)
+        except ConnectionError:
+            raise WorkerGone from None
+
+    async def receive(self) -> Message:
+        """The next message of the worker. Raises `WorkerGone`."""
+        try:
+            return await self._message()
+        except ConnectionError:
+            raise WorkerGone from None
+
+    async def _write(self, frame: bytes) -> None:
         async with self._writing:
             await asyncio.get_running_loop().sock_sendall(self.socket, frame)
 
-    async def receive(self) -> Message:
-        """The next message of the worker. Raises ConnectionResetError if the process is gone."""
+    async def _message(self) -> Message:
         (size,) = LENGTH.unpack(await self._read(LENGTH.size))
         return unpack(await self._read(size))
 
@@ -65,16 +96,19 @@ class CrewMember:
         while view:
             count = await loop.sock_recv_into(self.socket, view)
             if not count:
-                raise ConnectionResetError
+                raise WorkerGone
             view = view[count:]
         return data
 
     @property
     def is_alive(self) -> bool:
-        """Whether a worker that has nothing to say is alive."""
-        with suppress(BlockingIOError):
+        """Whether a worker that has nothing to say is alive. It may end at any time."""
+        try:
             return bool(self.socket.recv(1, socket.MSG_PEEK))
-        return True
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
 
     def stop(self) -> int:
         """Kill and reap; what it ended with. A killed process runs no more, whatever it was

@@ -15,12 +15,12 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Final
 
-from croze.errors import CrozeError
+from croze.errors import CrozeError, os_message
 from croze.workers.memory import own_bytes
 from croze.workers.patience import patient
 
@@ -44,9 +44,15 @@ class Nursery:
 
     def fork(self) -> Newborn:
         """A worker. Nobody waits until it is there: what is sent is read then. Raises `CrozeError`
-        if one nursery after another dies."""
+        if there can be none: one nursery after another dies, or there are too many files open."""
+        try:
+            return self._forked()
+        except OSError as error:
+            raise CrozeError(f"no worker process can be made: {os_message(error)}") from error
+
+    def _forked(self) -> Newborn:
         if self._process is not None and self._process.is_alive:
-            with suppress(CrozeError):  # it has just died
+            with suppress(ConnectionError):  # it has just died
                 return self._process.fork()
         self.close()
         self._process = _Process(self._modules)
@@ -83,7 +89,7 @@ class _Process:
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs, patient():
+        with theirs, patient(), _closed_if_it_fails(self._orders):
             program = [sys.executable, "-P", "-m", "croze.workers.inside", str(theirs.fileno())]
             self._process = subprocess.Popen(
                 [*program, *modules],
@@ -99,14 +105,12 @@ class _Process:
         return self._process.poll() is None
 
     def fork(self) -> Newborn:
+        """A worker. Raises `ConnectionError` if this process has died, and `OSError` if it lives
+        and can have no more."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                order = _ORDER.pack(_FORK, self._count)
-                socket.send_fds(self._orders, [order], [theirs.fileno()])
-            except OSError as error:
-                ours.close()
-                raise CrozeError("the nursery of worker processes has died") from error
+        with theirs, _closed_if_it_fails(ours):
+            order = _ORDER.pack(_FORK, self._count)
+            socket.send_fds(self._orders, [order], [theirs.fileno()])
         self._count += 1
         return Newborn(self, self._count - 1, ours)
 
@@ -122,6 +126,15 @@ class _Process:
         self._orders.close()
         self._process.kill()
         self._process.wait()
+
+
+@contextmanager
+def _closed_if_it_fails(connection: socket.socket) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def die_with_parent() -> None:

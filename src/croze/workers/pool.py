@@ -20,13 +20,15 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
+from contextlib import suppress
+from typing import Concatenate, Final, ParamSpec, Protocol, Self, TypeVar
 
 from croze.aio.parallel import first_error
 from croze.errors import CrozeError
-from croze.workers.crew import CrewMember, WorkerCrew
+from croze.workers.crew import CallUnread, CrewMember, WorkerCrew, WorkerGone
 from croze.workers.messages import (
     CallOutcome,
+    Message,
     WorkerAnswer,
     WorkerCall,
     WorkerQuestion,
@@ -40,6 +42,9 @@ R = TypeVar("R")
 Ask = Callable[[object], Awaitable[object]]
 """Puts a question to the daemon, from inside a conversation."""
 FILE_WORK = ("croze.fs.preload",)
+_TRIES: Final = 3
+"""A worker may end in the moment in which it is taken. If so many do, one after the other, more of
+them would, too."""
 
 
 class Pool(Protocol):
@@ -67,6 +72,10 @@ class Conversations(Protocol):
 
 class WorkerDied(CrozeError):
     """A worker process went away in the middle of a call (killed, out of memory)."""
+
+
+class _NeverBegun(WorkerDied):
+    """A worker process went away before it began."""
 
 
 class TooMuchWork(CrozeError):
@@ -133,25 +142,37 @@ class WorkerPool:
     async def _hold(self, call: WorkerCall, answer: Ask | None) -> object:
         frame = pack(call)
         async with self._shares.slot():
-            if self._closed:
-                raise CrozeError("the worker pool is closed")
-            worker = self._crew.take()
-            self._working.add(worker)
-            ended: CallOutcome | None = None
-            try:
-                await worker.send(frame)
-                ended = await (_conversation(worker, answer) if answer else _result(worker))
-            except (ConnectionError, EOFError) as error:
-                raise _death(self._crew.discard(worker), call) from error
-            finally:
-                self._working.discard(worker)
-                if ended is None or worker.torn or self._closed:
-                    self._crew.discard(worker)
-                else:
-                    self._crew.give_back(worker)
+            ended = await self._ended(frame, call, answer)
         if ended.error is not None:
             raise ended.error
         return ended.value
+
+    async def _ended(self, frame: bytes, call: WorkerCall, answer: Ask | None) -> CallOutcome:
+        """What comes of it. Raises `WorkerDied` if it had begun, or too many died before."""
+        for _ in range(_TRIES - 1):
+            with suppress(_NeverBegun):
+                return await self._tried(frame, call, answer)
+        return await self._tried(frame, call, answer)
+
+    async def _tried(self, frame: bytes, call: WorkerCall, answer: Ask | None) -> CallOutcome:
+        """What comes of it in the hands of one worker. Raises `WorkerDied`."""
+        if self._closed:
+            raise CrozeError("the worker pool is closed")
+        worker = self._crew.take()
+        self._working.add(worker)
+        ended: CallOutcome | None = None
+        try:
+            first = await worker.call(frame)
+            ended = await _conversation(worker, first, answer) if answer else _outcome(first)
+            return ended
+        except WorkerGone as gone:
+            raise _death(self._crew.discard(worker), call, gone) from None
+        finally:
+            self._working.discard(worker)
+            if ended is None or worker.torn or self._closed:
+                self._crew.discard(worker)
+            else:
+                self._crew.give_back(worker)
 
     async def close(self) -> None:
         """Kill who works; calls under way fail with WorkerDied. Nothing is left."""
@@ -162,14 +183,14 @@ class WorkerPool:
             self._crew.close()
 
 
-async def _result(worker: CrewMember) -> CallOutcome:
-    message = await worker.receive()
+def _outcome(message: Message) -> CallOutcome:
     assert isinstance(message, CallOutcome)
     return message
 
 
-async def _conversation(worker: CrewMember, answer: Ask) -> CallOutcome:
-    """Answer until it ends. Answers under way that it no longer waits for are cancelled."""
+async def _conversation(worker: CrewMember, message: Message, answer: Ask) -> CallOutcome:
+    """Answer, beginning with this message, until it ends. Answers under way that it no longer waits
+    for are cancelled."""
 
     async def reply(question: WorkerQuestion) -> None:
         try:
@@ -180,19 +201,21 @@ async def _conversation(worker: CrewMember, answer: Ask) -> CallOutcome:
 
     async with first_error(), asyncio.TaskGroup() as group:
         replies: set[asyncio.Task[None]] = set()
-        while isinstance(message := await worker.receive(), WorkerQuestion):
+        while isinstance(message, WorkerQuestion):
             task = group.create_task(reply(message))
             replies.add(task)
             task.add_done_callback(replies.discard)
+            message = await worker.receive()
         worker.torn = bool(replies)
         for task in replies:
             task.cancel()
-    assert isinstance(message, CallOutcome)
-    return message
+    return _outcome(message)
 
 
-def _death(code: int, call: WorkerCall) -> CrozeError:
+def _death(code: int, call: WorkerCall, gone: WorkerGone) -> CrozeError:
     name = getattr(call.function, "__qualname__", repr(call.function))
+    if isinstance(gone, CallUnread):
+        return _NeverBegun(f"a worker process died before it ran {name}")
     if code == -signal.SIGXCPU:
         return TooMuchWork(f"it took more than {call.cpu_s} seconds to compute")
     return WorkerDied(f"a worker process died while it ran {name}")
