@@ -23,6 +23,7 @@ _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
 _RESOLVE_IN_ROOT = 0x10
+_MOST_TRIES = 128
 
 
 def resolve(
@@ -100,17 +101,22 @@ _libc.syscall.restype = ctypes.c_long
 def _openat2(dir_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
     _check(os.fsdecode(path))
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
-    fd = _libc.syscall(
-        ctypes.c_long(_SYS_OPENAT2),
-        ctypes.c_int(dir_fd),
-        ctypes.c_char_p(path),
-        ctypes.byref(how),
-        ctypes.c_size_t(ctypes.sizeof(how)),
-    )
-    if fd < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), os.fsdecode(path))
-    return int(fd)
+    number = errno.EAGAIN
+    for _ in range(_MOST_TRIES):
+        fd = _libc.syscall(
+            ctypes.c_long(_SYS_OPENAT2),
+            ctypes.c_int(dir_fd),
+            ctypes.c_char_p(path),
+            ctypes.byref(how),
+            ctypes.c_size_t(ctypes.sizeof(how)),
+        )
+        if fd >= 0:
+            return int(fd)
+        # Something was renamed or mounted, anywhere on this machine, while the kernel was at a
+        # `..`: it can't tell any more that it led nowhere else, and asks for another try.
+        if (number := ctypes.get_errno()) != errno.EAGAIN:
+            break
+    raise OSError(number, os.strerror(number), os.fsdecode(path))
 
 
 def _openat2_works() -> bool:
