@@ -219,27 +219,32 @@ def closure(root: Descriptor, content: BlobReader) -> tuple[list[Descriptor], li
     Layers that may not be distributed are left out."""
     order: list[Descriptor] = []
     blobs: dict[str, Descriptor] = {}
-
-    def visit(entry: Descriptor) -> None:
-        if any(entry.digest == seen.digest for seen in order):
-            return
-        children: Sequence[Descriptor] = ()
-        if entry.media_type in media.INDEX_TYPES:
-            children = manifests.parse_index(content.read(entry.digest)).manifests
-        elif entry.media_type in media.MANIFEST_TYPES:
-            parsed = manifests.parse_manifest(content.read(entry.digest))
-            children = [parsed.config, *(parsed.layers or ())]
+    begun: set[str] = set()
+    rest = [(root, False)]
+    while rest:  # no recursion: an index may name another, and so on for as long as one likes
+        entry, is_done = rest.pop()
+        if is_done:
+            order.append(entry)
+        elif entry.digest in begun:
+            continue
+        elif entry.media_type in media.INDEX_TYPES | media.MANIFEST_TYPES:
+            begun.add(entry.digest)
+            rest.append((entry, True))
+            rest += ((child, False) for child in reversed(_children(entry, content)))
         elif not is_foreign(entry):
             blobs.setdefault(entry.digest, entry)
-        for child in children:
-            visit(child)
-        if entry.media_type in media.INDEX_TYPES | media.MANIFEST_TYPES:
-            order.append(entry)
-
-    visit(root)
     if not order:
         raise InvalidRequest(f"{root.media_type} is not a manifest that can be pushed")
     return order, list(blobs.values())
+
+
+def _children(entry: Descriptor, content: BlobReader) -> Sequence[Descriptor]:
+    """What an index or a manifest names, in order."""
+    data = content.read(entry.digest)
+    if entry.media_type in media.INDEX_TYPES:
+        return manifests.parse_index(data).manifests
+    parsed = manifests.parse_manifest(data)
+    return [parsed.config, *(parsed.layers or ())]
 
 
 def is_foreign(descriptor: Descriptor) -> bool:
