@@ -13,16 +13,18 @@ from pathlib import Path
 import pytest
 
 from croze import errors
+from croze.aio.parallel import meanwhile
 from croze.api import control_pb2
 from croze.api.attrs import of_attrs
 from croze.client.build import BuildResult, build_async, clearer
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.client.plan import CacheSpec, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
-from croze.rpc.call import ServerCall
+from croze.rpc.call import Requests, ServerCall
 from croze.rpc.servers import aborting
 from croze.session import content, filesend, filesync, secrets, upload
 from croze.session.contract import Session
+from croze.session.serve import LentSession
 from tests.client.solving import Daemon
 from tests.support.waiting import PATIENCE_S
 
@@ -248,6 +250,37 @@ async def test_a_session_that_is_refused_ends_the_solve(daemon: Daemon) -> None:
         ):
             await client.solve(SolvePlan(frontend="f"))
     await asyncio.wait_for(daemon.cancelled.wait(), PATIENCE_S)
+
+
+async def test_a_session_that_is_lost_on_its_way_ends_no_solve(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy may have cut it, and nothing may be wanted of it any more."""
+    handle, used, noticed = daemon.sessions.handle, asyncio.Event(), asyncio.Event()
+    mark_closed = LentSession.mark_closed
+
+    async def cut(incoming: Requests[control_pb2.BytesMessage], context: ServerCall) -> None:
+        async with meanwhile() as beside:
+            beside.begin(handle(incoming, context))
+            await used.wait()
+            raise errors.CrozeError("stream terminated by RST_STREAM")
+
+    async def work(session: Session, request: object) -> dict[str, str]:
+        assert await secrets.get_secret(session, "s") == b"value"
+        used.set()
+        await asyncio.wait_for(noticed.wait(), PATIENCE_S)
+        return {"a": "b"}
+
+    def noticing(session: LentSession) -> None:
+        mark_closed(session)
+        noticed.set()
+
+    daemon.sessions.handle = cut  # type: ignore[method-assign]
+    daemon.work = work
+    monkeypatch.setattr(LentSession, "mark_closed", noticing)
+    async with connect(daemon.address) as client:
+        plan = SolvePlan(frontend="f", secrets=[SecretFrom("s", value=b"value")])
+        assert (await client.solve(plan)).exporter_response == {"a": "b"}
 
 
 async def test_no_daemon(tmp_path: Path) -> None:

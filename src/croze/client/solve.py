@@ -145,6 +145,7 @@ async def _solve_and_follow(
                     await following.wait_idle(task)
                 raise
             else:
+                watching.cancel()  # it was solved without
                 await following.wait_idle(task)
             finally:
                 task.cancel()
@@ -170,10 +171,11 @@ async def _answered(
 async def _refusal(session: LentSession) -> None:
     """Ends with the session. Raises why, if the daemon has refused it: a solve would wait in vain
     until it comes. One that is lost with the connection, or with the daemon, is told of by the
-    solve itself."""
+    solve itself; so is one that is lost on its way alone, if the solve still needs it."""
     await session.wait_closed()
-    if session.failure is not None and session.failure.code not in _LEFT:
-        raise session.failure.wrap("failed to solve")
+    failure = session.failure
+    if failure is not None and not session.was_taken and failure.code not in _LEFT:
+        raise failure.wrap("failed to solve")
 
 
 _LOST = (LOST, DRAINING)

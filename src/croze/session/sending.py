@@ -46,6 +46,8 @@ class _Sending:
         self._read = read
         self._write = write
         self._lock = asyncio.Lock()
+        self._listed = self._asked = 0
+        """How many entries the receiver knows of, or is about to, and how many it has asked for."""
         self._wanted: asyncio.Queue[int | None] = asyncio.Queue()
         self.meter = meter
 
@@ -65,7 +67,9 @@ class _Sending:
 
         def batch() -> list[bytes]:
             some = islice(entries, BATCH_ENTRIES)
-            return [wire_pb2.Packet(stat=to_stat(e)).SerializeToString() for e in some]
+            packets = [wire_pb2.Packet(stat=to_stat(e)).SerializeToString() for e in some]
+            self._listed += len(packets)
+            return packets
 
         try:
             while packets := await in_thread(batch):
@@ -111,7 +115,7 @@ class _Sending:
         """Whether it was the last."""
         match packet.type:
             case wire_pb2.Packet.PACKET_REQ:
-                self._wanted.put_nowait(packet.ID)
+                self._ask(packet.ID)
             case wire_pb2.Packet.PACKET_ERR:
                 raise errors.CrozeError(f"error from receiver: {from_bytes(packet.data)}")
             case wire_pb2.Packet.PACKET_FIN:
@@ -119,6 +123,15 @@ class _Sending:
                 await self._send(pack(wire_pb2.Packet.PACKET_FIN))
                 return True
         return False
+
+    def _ask(self, id: int) -> None:
+        """Each content is asked for once at most, when it was listed: there is no end to the others
+        that a receiver may ask for. Those that may be are not bounded here: who does not listen
+        while they wait has nobody who takes what it sends."""
+        self._asked += 1
+        if id >= self._listed or self._asked > self._listed:
+            raise errors.InvalidRequest(f"invalid file id {id}")
+        self._wanted.put_nowait(id)
 
 
 class _Started:

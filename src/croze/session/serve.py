@@ -47,6 +47,8 @@ class LentSession:
         self.id = id
         self.failure: CrozeError | None = None
         """Why the daemon ended it, if it said so."""
+        self.was_taken = False
+        """Whether the daemon has used it, or has begun to."""
         self._closed = asyncio.Event()
 
     @property
@@ -125,19 +127,26 @@ class _ServedCall:
     def __init__(self, call: ClientCall) -> None:
         self._call = call
         self.failure: CrozeError | None = None
+        self.was_taken = False
+        """Whether anything has come."""
 
     async def read(self) -> bytes:
         try:
-            return _joined(await self._call.receive())
+            return self._came(await self._call.receive())
         except grpc.RpcError as error:
             self.failure = from_rpc_error(error)
             return b""
 
     async def push(self, take: Callable[[bytes], None]) -> None:
         try:
-            await self._call.push(lambda messages: take(_joined(messages)))
+            await self._call.push(lambda messages: take(self._came(messages)))
         except grpc.RpcError as error:
             self.failure = from_rpc_error(error)
+
+    def _came(self, messages: Sequence[bytes]) -> bytes:
+        data = all_carried(messages, control_pb2.BytesMessage.FromString)
+        self.was_taken = self.was_taken or bool(data)
+        return data
 
     @property
     def is_clear(self) -> bool:
@@ -153,11 +162,6 @@ class _ServedCall:
             raise ConnectionResetError("the daemon has ended it") from None
 
 
-def _joined(messages: Sequence[bytes]) -> bytes:
-    parse = control_pb2.BytesMessage.FromString
-    return all_carried(messages, parse)
-
-
 async def _carry(
     session: LentSession,
     call: ClientCall,
@@ -167,23 +171,23 @@ async def _carry(
     """Serve until the daemon or this client ends it. A call that the daemon has not looked at is
     made again, once."""
     try:
-        session.failure = await _serve(call, server)
+        await _serve(session, call, server)
         if call.is_unseen:
-            session.failure = await _serve(await begin_again(), server)
+            await _serve(session, await begin_again(), server)
     except grpc.RpcError as error:
         session.failure = from_rpc_error(error)
     finally:
         session.mark_closed()
 
 
-async def _serve(call: ClientCall, server: Server) -> CrozeError | None:
-    """Why the daemon has ended it, if it has said so."""
+async def _serve(session: LentSession, call: ClientCall, server: Server) -> None:
+    """Serve, and note why the daemon has ended it, if it has said so."""
     stream = _ServedCall(call)
     try:
         await server.serve(stream)
     finally:
         call.close()
-    return stream.failure
+    session.failure, session.was_taken = stream.failure, stream.was_taken
 
 
 # -- the server ------------------------------------------------------------------------------
