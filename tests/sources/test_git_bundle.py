@@ -99,7 +99,11 @@ async def test_tags(
         found = source(sources, remote, "#v1", attrs)
         ctx = workshop.source_context(session.id)
         assert (await found.key(ctx, 0)).key == commit
+        (blobs / digest.removeprefix("sha256:")).unlink()  # a build has it once
         assert await files(await found.snapshot(ctx)) == {"a": "1"}
+        found, ctx = source(sources, remote, "#v1", attrs), workshop.source_context(session.id)
+        with pytest.raises(CrozeError, match="failed to fetch git bundle"):
+            await found.key(ctx, 0)
 
 
 async def test_what_is_wrong_with_a_bundle(

@@ -116,12 +116,15 @@ async def bring_blob(
     images: Images, ref: Reference, store: str, session: str, ctx: SourceContext
 ) -> Path:
     """The blob that the reference's digest names: from a client's content store if one is named,
-    else from the registry. It is had from there though it may be here: the digest of a blob that
-    another client has brought is no right to read it."""
-    provider: ImageContents = (
-        LentProvider(images.access, ref, store, session) if store else images.provider(ref)
-    )
-    await provider.bring(ref.digest, ctx.progress, images.blobs, ctx.sessions)
+    else from the registry. It is had from there, once for a build, though it may be here: the
+    digest of a blob that another client has brought is no right to read it."""
+    what = (str(ref), store, session)
+    if what not in ctx.build.brought or not images.blobs.has(ref.digest):
+        provider: ImageContents = (
+            LentProvider(images.access, ref, store, session) if store else images.provider(ref)
+        )
+        await provider.bring(ref.digest, ctx.progress, images.blobs, ctx.sessions)
+        ctx.build.brought.add(what)
     return images.blobs.path(ref.digest)
 
 

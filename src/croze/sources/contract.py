@@ -43,6 +43,9 @@ class BuildSources(Struct, frozen=True):
     commits: KeptAnswers[GitCommit] = field(default_factory=KeptAnswers)
     files: KeptAnswers[HttpFile] = field(default_factory=KeptAnswers)
     held: HeldRefs = field(default_factory=HeldRefs)
+    brought: set[tuple[str, str, str]] = field(default_factory=set)
+    """Blobs that it has had from where they are said to be: the reference, and a client's store and
+    session."""
     prefetch: Prefetch = no_prefetch
     imports_caches: bool = False
     """All that files are wanted for may be found there."""
