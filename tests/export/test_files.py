@@ -211,6 +211,23 @@ async def test_an_attestation_goes_over_a_file_of_its_name(
     await ref.release()
 
 
+@pytest.mark.parametrize("kind", ["transfer", "handle"])
+async def test_an_attestation_is_no_directory(
+    workshop: Workshop, tmp_path: Path, kind: str
+) -> None:
+    """Whatever a frontend calls it."""
+    ref = await make_ref(workshop, {"a": "one"})
+    (tmp_path / "out").mkdir()
+    (tmp_path / "kept").write_text("kept")
+    async with workshop.client(*targets(kind, tmp_path / "out")) as session:
+        for path in ("..", "a/..", ".", "\0"):
+            source = single(ref, attestations=(Attestation("x", b"{}", path=path),))
+            with pytest.raises(InvalidRequest, match="invalid attestation path name"):
+                await export(workshop, "local", {}, source, session.id)
+    assert (tmp_path / "kept").read_text() == "kept"
+    await ref.release()
+
+
 async def test_attestations_in_a_tarball(workshop: Workshop, tmp_path: Path) -> None:
     ref = await make_ref(workshop, {"a": "one"})
     told = (Attestation("https://slsa.dev/provenance/v1", b"{}"),)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from croze.errors import InvalidRequest
 from croze.export.place import place_tree
 from croze.export.trees import MergedTree, StaticFile, TreePart
 from croze.fs.sync.receive import Receiver
 from croze.fs.sync.send import Sender
+from croze.fs.tar.write import write_trees
 from tests.fs import trees
 
 STATIC = (("d/a", b"other", 0o600), ("provenance.json", b"{}", 0o644))
@@ -22,9 +25,10 @@ SEEN_NS, OLD_NS = 1_577_934_245_000_000_000, 1_400_000_000_000_000_000
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     files: trees.Tree = {"a": "1" * 100_000, "d/a": "2", "d/e/f": "3", "l": ("->", "/etc"), "x": ""}
-    made = trees.make(tmp_path / "source", files)
+    made = trees.make(tmp_path / "source", {**files, "d/l": ("->", "../l")})
     os.link(made / "a", made / "d/hard")
     os.mkfifo(made / "fifo", 0o640)
+    os.link(made / "fifo", made / "d/fifo")
     (made / "a").chmod(0o4711)
     (made / "d/e").chmod(0o711)
     _set_times(made, SEEN_NS)
@@ -66,11 +70,12 @@ def transfer(source: Path, dest: Path, folder: str, files: Sequence[StaticFile])
 
 
 def seen(folder: Path, *static: str) -> list[object]:
-    """All but the times of what has none."""
+    """All but the times of what has none, or the present one."""
     found: list[object] = [trees.read(folder)]
     for path in sorted(folder.rglob("*")):
         name, status = str(path.relative_to(folder)), path.lstat()
-        time_ns = 0 if name in static else status.st_mtime_ns
+        is_now = name in static or status.st_mtime_ns > SEEN_NS
+        time_ns = 0 if is_now else status.st_mtime_ns
         found.append((name, status.st_mode, status.st_uid, status.st_nlink, time_ns))
     return found
 
@@ -88,6 +93,9 @@ def test_as_a_transfer(
     assert seen(placed, *static) == seen(sent, *static)
     top = placed / folder
     assert stat.S_IMODE((top / "a").stat().st_mode) == 0o4711
+    assert os.readlink(top / "l") == (f"/{folder}/etc" if folder else "/etc")
+    assert os.readlink(top / "d/l") == "../l"
+    assert (top / "fifo").is_fifo()
     assert (placed / "mine").read_text() == "kept"
     assert (placed / "l2").read_text() == "old"
 
@@ -96,3 +104,30 @@ def test_one_time_for_all(tmp_path: Path, source: Path) -> None:
     dest = trees.make(tmp_path / "dest", {})
     place_tree(str(source), str(dest), "linux_amd64", STATIC, 7)
     assert {path.lstat().st_mtime_ns for path in dest.rglob("*")} == {7}
+
+
+@pytest.mark.parametrize(
+    ("folder", "file"), [("", ".."), ("", "."), ("..", "a"), ("", "../kept"), ("linux_amd64", "..")]
+)
+def test_nothing_is_named_for_what_is_above(tmp_path: Path, folder: str, file: str) -> None:
+    """Frontends choose the names of platforms and of what they attest."""
+    source = trees.make(tmp_path / "source", {"a": "1"})
+    home = trees.make(tmp_path / "home", {"kept": "precious", "out/kept": "precious"})
+    home.chmod(0o700)
+    with pytest.raises(InvalidRequest, match="invalid path below a directory"):
+        place_tree(str(source), str(home / "out"), folder, [(file, b"stolen", 0o600)], None)
+    left = trees.read(home)
+    assert {left["kept"], left["out/kept"]} == {"precious"}
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_in_a_tar(tmp_path: Path, source: Path) -> None:
+    write_trees(str(tmp_path / "tar"), [("linux_amd64", str(source))])
+    with tarfile.open(tmp_path / "tar") as tar:
+        links = {each.name: (each.linkname, each.type) for each in tar if each.linkname}
+    assert links == {
+        "linux_amd64/d/hard": ("linux_amd64/a", tarfile.LNKTYPE),
+        "linux_amd64/d/l": ("../l", tarfile.SYMTYPE),
+        "linux_amd64/fifo": ("linux_amd64/d/fifo", tarfile.LNKTYPE),
+        "linux_amd64/l": ("/linux_amd64/etc", tarfile.SYMTYPE),
+    }

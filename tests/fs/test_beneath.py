@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from croze.errors import PermissionDenied
+from croze.errors import InvalidRequest, PermissionDenied
 from croze.fs import root
+from croze.fs.beneath import Beneath
 from croze.fs.entry import Entry
+from croze.fs.remove import remove_at
 from croze.fs.sync import attributes
 from croze.fs.sync.receive import Receiver
 from croze.fs.tree.walk import Found, walk_stats
@@ -188,3 +190,30 @@ def test_the_root_may_be_a_link(dest: Path, tmp_path: Path) -> None:
         receiver.end(number)
     receiver.finish()
     assert trees.read(dest) == {"a": "x", "b": "x", "d": None, "d/a": "x", "d/b": "x"}
+
+
+@pytest.mark.parametrize(
+    "path", ["..", ".", "", "d/..", "../outside/f", "d/../../outside/f", "d\0/f"]
+)
+def test_no_path_leads_up(dest: Path, path: str) -> None:
+    """Whoever it comes from: of a name that is there already, all would be removed."""
+    trees.make(dest, {"d/f": ""})
+    beneath = Beneath(str(dest))
+    try:
+        with pytest.raises(InvalidRequest, match="invalid path below a directory"):
+            beneath.place(path)
+    finally:
+        beneath.close()
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "d/f"])
+def test_what_is_removed_has_a_name(dest: Path, outside: Path, name: str) -> None:
+    trees.make(dest, {"d/f": ""})
+    fd = os.open(dest, os.O_PATH)
+    try:
+        with pytest.raises(OSError, match="Invalid argument"):
+            remove_at(fd, name)
+    finally:
+        os.close(fd)
+    assert trees.read(outside) == {"f": "precious", "sub": None, "sub/f": "precious"}
+    assert trees.read(dest) == {"d": None, "d/f": ""}

@@ -58,6 +58,26 @@ def test_export_merges_or_deletes(tmp_path: Path) -> None:
     assert trees.read(dest) == {"a": "new", "d": None, "d/x": "1"}
 
 
+@pytest.mark.parametrize("options", [{"merge": True}, {"differ": "none"}])
+def test_directories_that_are_there_have_the_time_of_what_happens_in_them(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """As with BuildKit's client: only new ones have the result's, and those in which nothing is
+    made."""
+    source = trees.make(
+        tmp_path / "s",
+        {"old/f": "1", "old/new/f": "2", "still/empty": None, "was/f": "3", "stale": None},
+    )
+    dest = trees.make(
+        tmp_path / "d", {"old/f": "0", "still/empty": None, "was": "a file", "stale/f": "0"}
+    )
+    for path in (*source.rglob("*"), *dest.rglob("*")):
+        os.utime(path, ns=(7, 7))
+    transfer(source, dest, **options)
+    now = {str(p.relative_to(dest)) for p in dest.rglob("*") if p.stat().st_mtime_ns != 7}
+    assert now == ({"old", "stale"} if "differ" in options else {"old"})
+
+
 def test_export_replaces_links_instead_of_following(tmp_path: Path) -> None:
     outside = trees.make(tmp_path / "outside", {"f": "safe"})
     source = trees.make(tmp_path / "s", {"d/f": "new", "g": "new"})

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from croze.fs.entry import Entry
+from croze.fs.entry import Entry, below
 from croze.fs.failures import explained
 from croze.fs.filecopy import copy_bytes, write_all
 from croze.fs.sync.attributes import set_attributes
@@ -26,15 +26,15 @@ def place_tree(
 ) -> None:
     """Copy all below `root` to `folder` of `target`, and the small `files` (name, data, mode) with
     it; what is there besides stays. All belongs to us: the client is the same user, or we are
-    root. Others may write in `target`, too: nothing is made but below it."""
+    root. Others may write in `target`, too: nothing is made but below it. Raises `CrozeError`."""
     with explained("copy", root, target):
-        mirror = Mirror(target, None)
+        mirror = Mirror(target, None, theirs=True)
         try:
             placing = _Placing(root, folder, mirror, timestamp_ns)
             placing.put_all()
             for name, data, mode in files:
                 placing.put_file(name, data, mode)
-            mirror.finish(placing.times)
+            mirror.finish({})
         finally:
             mirror.close()
 
@@ -45,34 +45,21 @@ class _Placing:
         self._folder = folder
         self._mirror = mirror
         self._timestamp_ns = timestamp_ns
-        self.times: dict[str, int] = {}
-        """When the directories were changed, by their paths."""
 
     def put_all(self) -> None:
         if self._folder:
-            self._put(Entry("", stat.S_IFDIR | 0o755), self._folder)
-        prefix = f"{self._folder}/" if self._folder else ""
+            self._mirror.put(self._own(Entry(self._folder, stat.S_IFDIR | 0o755)))
         for entry in walk(self._root):
-            self._put(entry, prefix + entry.path, prefix)
+            self._put(self._own(below(entry, self._folder)), entry.path)
 
-    def _put(self, entry: Entry, path: str, prefix: str = "") -> None:
-        is_hard_link = entry.is_file and entry.linkname != ""
-        own = self._own(
-            replace(
-                entry,
-                path=path,
-                linkname=prefix + entry.linkname if is_hard_link else entry.linkname,
-            )
-        )
-        if own.is_dir:
-            self.times[path] = own.mtime_ns
-        if not own.is_file or is_hard_link:
+    def _put(self, own: Entry, source: str) -> None:
+        if not own.is_file or own.linkname:
             self._mirror.put(own)
             return
         fd = self._mirror.create_file(own)
         try:
-            if entry.size:
-                self._copy(entry, fd)
+            if own.size:
+                self._copy(source, own.size, fd)
             set_attributes(fd, own)
         finally:
             os.close(fd)
@@ -81,11 +68,10 @@ class _Placing:
         time_ns = entry.mtime_ns if self._timestamp_ns is None else self._timestamp_ns
         return replace(entry, uid=os.geteuid(), gid=os.getegid(), mtime_ns=time_ns)
 
-    def _copy(self, entry: Entry, target: int) -> None:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-        source = os.open(f"{self._root}/{entry.path}", flags)
+    def _copy(self, path: str, size: int, target: int) -> None:
+        source = os.open(f"{self._root}/{path}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            copy_bytes(source, target, entry.size)
+            copy_bytes(source, target, size)
         finally:
             os.close(source)
 

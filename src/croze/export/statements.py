@@ -11,8 +11,10 @@ from croze.errors import InvalidRequest
 from croze.export.attestations import statement
 from croze.export.contract import Attestation, NamedSubject
 from croze.export.trees import StaticFile
+from croze.fs.paths import NO_NAMES
 from croze.fs.tree.walk import walk
 from croze.gotypes import gojson
+from croze.gotypes.quote import quote
 from croze.image.purl import digest_set
 
 _DEFAULT_NAMES = {
@@ -31,7 +33,8 @@ async def attestation_files(
     sessions: Sequence[str],
 ) -> tuple[StaticFile, ...]:
     """A file for each attestation, about every file below `root`. `platform` goes before the
-    extension. Raises `InvalidRequest` when two would have one name."""
+    extension. Raises `InvalidRequest` when two would have one name, or one has none that a file can
+    have: frontends choose them."""
     if not attestations:
         return ()
     subjects = await in_thread(_subjects, root)
@@ -41,6 +44,8 @@ async def attestation_files(
             each.predicate_type, "attestation.json"
         )
         name = _with_platform(prefix + base, platform)
+        if name in NO_NAMES or "\0" in name:
+            raise InvalidRequest(f"invalid attestation path name {quote(name)}")
         if name in files:
             raise InvalidRequest(f"duplicate attestation path name {name}")
         value = await statement(each, subjects, sessions)

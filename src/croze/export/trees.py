@@ -6,11 +6,10 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 
-import msgspec
 from msgspec import Struct
 
 from croze.errors import InvalidRequest
-from croze.fs.entry import Entry
+from croze.fs.entry import Entry, below
 from croze.session.transfer import SentTree
 
 
@@ -97,14 +96,9 @@ class MergedTree:
             yield iter([(_order(part.folder), part.label, part.tree, -1, top)])
 
     def _stream(self, part: TreePart, source: SentTree) -> Iterator[_Item]:
-        prefix = f"{part.folder}/" if part.folder else ""
         for id, entry in enumerate(source.entries()):
-            if prefix:
-                link = entry.linkname
-                if link and stat.S_ISREG(entry.mode):
-                    link = prefix + link
-                entry = msgspec.structs.replace(entry, path=prefix + entry.path, linkname=link)
-            yield _order(entry.path), part.label, source, id, entry
+            placed = below(entry, part.folder)
+            yield _order(placed.path), part.label, source, id, placed
 
 
 _Item = tuple[tuple[bytes, ...], str, SentTree, int, Entry]

@@ -12,7 +12,8 @@ import os
 import stat
 from typing import Final
 
-from croze.errors import PermissionDenied
+from croze.errors import InvalidRequest, PermissionDenied
+from croze.fs.paths import NO_NAMES
 from croze.fs.root import open_directory_beneath
 
 _MOST_OPEN: Final = 8
@@ -40,8 +41,11 @@ class Beneath:
 
     def place(self, path: str) -> tuple[int, str]:
         """The directory that `path` is in, which stays open for the next few, and the name there.
-        Raises `OSError`, and `PermissionDenied` where there is a link in place of a directory."""
+        Raises `OSError`, `PermissionDenied` where there is a link in place of a directory, and
+        `InvalidRequest` for what is no path below the root."""
         head, _, name = path.rpartition("/")
+        if name in NO_NAMES or "\0" in path:
+            raise InvalidRequest(f"invalid path below a directory: {path!r}")
         if not head:
             return self._top, name
         fd = self._open.pop(head, -1)
@@ -53,6 +57,8 @@ class Beneath:
         return fd, name
 
     def _opened(self, path: str) -> int:
+        if not NO_NAMES.isdisjoint(path.split("/")):
+            raise InvalidRequest(f"invalid path below a directory: {path!r}")
         try:
             return open_directory_beneath(self._top, path)
         except OSError as error:

@@ -13,6 +13,8 @@ import stat
 
 import msgspec
 
+from croze.fs.paths import join
+
 _GO_TYPES = {
     stat.S_IFDIR: 1 << 31,
     stat.S_IFLNK: 1 << 27,
@@ -144,3 +146,17 @@ def entry_from(st: os.stat_result, path: str, name: str) -> Entry:
         st.st_ino,
         st.st_ctime_ns,
     )
+
+
+def below(entry: Entry, folder: str) -> Entry:
+    """The entry where its tree is in a folder of another one, or is the whole of it: a hard link is
+    one of the same file, and an absolute link leads into the folder (fsutil `fs.go`, `SubDirFS`).
+    """
+    if not folder:
+        return entry
+    link = entry.linkname
+    if link and not entry.is_link:
+        link = f"{folder}/{link}"
+    elif link.startswith("/"):
+        link = join(f"/{folder}", link)
+    return msgspec.structs.replace(entry, path=f"{folder}/{entry.path}", linkname=link)

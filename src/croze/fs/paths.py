@@ -8,6 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from posixpath import normpath
+from typing import Final
+
+NO_NAMES: Final = frozenset(("", ".", ".."))
+"""What stands for another directory, or for none, where a name should be."""
 
 GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))

@@ -15,6 +15,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 
+from croze.fs.paths import NO_NAMES
 from croze.fs.root import open_same_mount
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,10 @@ def remove_tree(path: str | os.PathLike[str]) -> None:
 
 
 def remove_at(directory: int, name: str) -> None:
-    """`remove_tree` of what has that name in the directory of a descriptor."""
+    """`remove_tree` of what has that name in the directory of a descriptor. Raises `OSError`, also
+    for what is no name: of `..` it would be the directory above with all that is in it."""
+    if name in NO_NAMES or "/" in name:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), name)
     removal = _Removal(keeps_directories=False)
     removal.run(os.dup(directory), name)
     if removal.failed is not None:

@@ -30,9 +30,13 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[_Packed])
 
 
-def new_mirror(dest: str, index: ContentIndex | None, pack: str | None) -> Mirror:
-    """What writes a directory; with a pack, of a new one, later."""
-    return Mirror(dest, index) if pack is None else LateMirror(dest, index, pack)
+def new_mirror(
+    dest: str, index: ContentIndex | None, pack: str | None, *, theirs: bool = False
+) -> Mirror:
+    """What writes a directory, ours or `theirs`; with a pack, of a new one of ours, later."""
+    if pack is None:
+        return Mirror(dest, index, theirs=theirs)
+    return LateMirror(dest, index, pack)
 
 
 class LateMirror(Mirror):

@@ -18,6 +18,7 @@ from croze.fs.beneath import Beneath, is_directory_at, lstat_at
 from croze.fs.content.index import ContentIndex
 from croze.fs.entry import Entry, device_of
 from croze.fs.filecopy import write_all
+from croze.fs.paths import NO_NAMES
 from croze.fs.remove import remove_at, remove_tree
 from croze.fs.sync.attributes import MadeFile, held_at, set_attributes, set_attributes_at
 from croze.fs.sync.told import ToldTree
@@ -124,12 +125,9 @@ def forget_state(path: str | None) -> None:
             return
 
 
-_NO_NAMES = frozenset(("", ".", ".."))
-
-
 def _is_odd(head: str, slash: str) -> bool:
     """Whether what is in front of a name is no path below a root."""
-    return bool(slash) and not _NO_NAMES.isdisjoint(head.split("/"))
+    return bool(slash) and not NO_NAMES.isdisjoint(head.split("/"))
 
 
 class OrderCheck:
@@ -154,7 +152,7 @@ class OrderCheck:
         head, slash, name = path.rpartition("/")
         # What is in a directory that has come needs no look at all of its path.
         parent_checked = bool(head) and self._dirs[-1][0] == head
-        odd = name in _NO_NAMES or "\0" in name or "\0" in entry.linkname
+        odd = name in NO_NAMES or "\0" in name or "\0" in entry.linkname
         if odd or (not parent_checked and _is_odd(head, slash)):
             raise InvalidRequest(f"invalid path in file transfer: {path!r}")
         while self._dirs and self._dirs[-1][0] != head:
@@ -216,13 +214,19 @@ SMALL_BYTES = 64 << 10
 
 class Mirror:
     """The directory being written, and its index. Others may write there, too, as where a client
-    has its results: nothing is made, changed or removed but below it. `close` it at the end."""
+    has its results: nothing is made, changed or removed but below it. `close` it at the end.
+
+    Directories have the times of their entries at the end; of those that are `theirs`, only such as
+    are made: those that were there before have the time of what happens in them (fsutil
+    `diskwriter.go`).
+    """
 
     is_late = False
     """Whether the directory is still to be written when this is finished."""
 
-    def __init__(self, dest: str, index: ContentIndex | None) -> None:
+    def __init__(self, dest: str, index: ContentIndex | None, *, theirs: bool = False) -> None:
         self._beneath = Beneath(dest)
+        self._theirs = theirs
         self._index = index
         self._dir_times: dict[str, int] = {}
         self._temporary = 0
@@ -256,21 +260,17 @@ class Mirror:
         self._placed(entry, directory, name, content)
 
     def _put_dir(self, entry: Entry, directory: int, name: str) -> None:
-        try:
-            os.mkdir(name, 0o700, dir_fd=directory)
+        is_new = _made_dir(directory, name)
+        if is_new:
             self.touch_parent(entry.path)
-        except FileExistsError:
-            if not is_directory_at(directory, name):
-                os.unlink(name, dir_fd=directory)
-                os.mkdir(name, 0o700, dir_fd=directory)
-                self.touch_parent(entry.path)
-        self._dir_times[entry.path] = entry.mtime_ns
+        if is_new or not self._theirs:
+            self._dir_times[entry.path] = entry.mtime_ns
         set_attributes_at(directory, name, entry)
 
     def _make(
         self, entry: Entry, directory: int, name: str, content: Sequence[bytes | memoryview]
     ) -> MadeFile | None:
-        if entry.linkname and not entry.is_link:
+        if entry.linkname and entry.is_file:
             there, other = self.place(entry.linkname)
             os.link(other, name, src_dir_fd=there, dst_dir_fd=directory, follow_symlinks=False)
             return None
@@ -352,15 +352,28 @@ class Mirror:
             self._index.add(entry, digest)
 
     def finish(self, known_times: dict[str, int]) -> None:
-        """Set the times of directories in which something changed."""
+        """Set the times of directories in which something changed, as far as they are known."""
+        known = {} if self._theirs else known_times
         for path, mtime_ns in self._dir_times.items():
-            time = known_times.get(path, mtime_ns) if mtime_ns == -1 else mtime_ns
+            time = known.get(path, mtime_ns) if mtime_ns == -1 else mtime_ns
             if path and time != -1:
                 try:
                     directory, name = self.place(path)
                     os.utime(name, ns=(time, time), dir_fd=directory, follow_symlinks=False)
                 except FileNotFoundError:
                     continue
+
+
+def _made_dir(directory: int, name: str) -> bool:
+    """See that there is a directory of that name; whether it is new."""
+    try:
+        os.mkdir(name, 0o700, dir_fd=directory)
+    except FileExistsError:
+        if is_directory_at(directory, name):
+            return False
+        os.unlink(name, dir_fd=directory)
+        os.mkdir(name, 0o700, dir_fd=directory)
+    return True
 
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW

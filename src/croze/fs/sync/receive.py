@@ -69,9 +69,9 @@ class Receiver:
 
     With `state_file` the directory is ours alone: what it holds is known from the last time, and
     with `differ="metadata"` unchanged files are not asked for again. `index_file` gets its
-    `ContentIndex`. Without `state_file` everything is asked for, and `merge` keeps what is there
-    besides (a client's export); `merge=False` removes it at the end. `owner` overrides the
-    entries'.
+    `ContentIndex`. Without `state_file` it is somebody's (a client's export): everything is asked
+    for, and `merge` keeps what is there besides; `merge=False` removes it at the end. `owner`
+    overrides the entries'.
     """
 
     def __init__(
@@ -187,7 +187,8 @@ class Receiver:
             forget_state(self._state_file)
             if self._index_file:
                 self._index = continued_index(self._index_file, self._last_entries)
-            self._mirror = new_mirror(self._dest, self._index, self._pack)
+            is_theirs = self._state_file is None
+            self._mirror = new_mirror(self._dest, self._index, self._pack, theirs=is_theirs)
         return self._mirror
 
     def stat(self, entry: Entry, packet: bytes = b"") -> int | None:
@@ -360,8 +361,7 @@ class Receiver:
         self._mirror.finish(times)
         self._mirror.close()
         if self._index_file and self._index is not None:
-            index = self._index if self._entries else ContentIndex()
-            index.save(self._index_file)
+            (self._index if self._entries else ContentIndex()).save(self._index_file)
         self._save()
         return self._result()
 

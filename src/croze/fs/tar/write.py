@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from croze.errors import CrozeError
-from croze.fs.entry import Entry
+from croze.fs.entry import Entry, below
 from croze.fs.failures import explained
 from croze.fs.tar.apply import apply_layer
 from croze.fs.tar.compress import BlobSums
@@ -214,11 +214,11 @@ def tree_chunks(
     for name, root in sorted(trees):
         if name:
             yield encode(name + "/", DIRECTORY, 0o755, mtime_s=now)
-        prefix = name + "/" if name else ""
         for entry in walk(root):
-            if prefix + entry.path in file_names:
+            member = below(entry, name)
+            if member.path in file_names:
                 continue
-            yield _entry_header(entry, prefix, epoch, xattrs=xattrs)
+            yield _entry_header(member, epoch, xattrs=xattrs)
             if entry.is_file and not entry.linkname and entry.size:
                 yield from _file_pieces(f"{root}/{entry.path}", entry.size)
     yield END_OF_ARCHIVE
@@ -238,23 +238,21 @@ def _file_pieces(path: str, size: int) -> Iterator[bytes]:
 
 def member_header(entry: Entry) -> bytes:
     """The header of a member that is called as the entry is."""
-    return _entry_header(entry, "", None, xattrs=True)
+    return _entry_header(entry, None, xattrs=True)
 
 
-def _entry_header(entry: Entry, prefix: str, epoch: int | None, *, xattrs: bool) -> bytes:
+def _entry_header(entry: Entry, epoch: int | None, *, xattrs: bool) -> bytes:
     flag = TYPE_FLAGS[stat.S_IFMT(entry.mode)]
-    link, size = entry.linkname, entry.size
-    if flag != REGULAR:
-        size = 0
-    elif link:
-        flag, size, link = HARDLINK, 0, prefix + link
+    if entry.linkname and not entry.is_link:
+        flag = HARDLINK
+    size = entry.size if flag == REGULAR else 0
     # Unlike in layers, times are rounded to the nearest second.
     time = (entry.mtime_ns + _SECOND // 2) // _SECOND if epoch is None else epoch
     records = {}
     if xattrs:
         records = {_XATTR + os.fsencode(key): value for key, value in entry.xattrs.items()}
     return encode(
-        prefix + entry.path + ("/" if flag == DIRECTORY else ""),
-        flag, entry.mode & 0o7777, entry.uid, entry.gid, size, time, link,
+        entry.path + ("/" if flag == DIRECTORY else ""),
+        flag, entry.mode & 0o7777, entry.uid, entry.gid, size, time, entry.linkname,
         (entry.devmajor, entry.devminor), records or None,
     )  # fmt: skip
