@@ -20,10 +20,11 @@ from croze.client.build import BuildResult, build_async, clearer
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.client.plan import CacheSpec, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
-from croze.rpc.call import Requests, ServerCall
+from croze.rpc.call import ServerCall
 from croze.rpc.servers import aborting
 from croze.session import content, filesend, filesync, secrets, upload
 from croze.session.contract import Session
+from croze.session.manager import Incoming
 from croze.session.serve import LentSession
 from tests.client.solving import Daemon
 from tests.support.waiting import PATIENCE_S
@@ -259,7 +260,7 @@ async def test_a_session_that_is_lost_on_its_way_ends_no_solve(
     handle, used, noticed = daemon.sessions.handle, asyncio.Event(), asyncio.Event()
     mark_closed = LentSession.mark_closed
 
-    async def cut(incoming: Requests[control_pb2.BytesMessage], context: ServerCall) -> None:
+    async def cut(incoming: Incoming, context: ServerCall) -> None:
         async with meanwhile() as beside:
             beside.begin(handle(incoming, context))
             await used.wait()
