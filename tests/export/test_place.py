@@ -116,8 +116,8 @@ def test_nothing_is_named_for_what_is_above(tmp_path: Path, folder: str, file: s
     home.chmod(0o700)
     with pytest.raises(InvalidRequest, match="invalid path below a directory"):
         place_tree(str(source), str(home / "out"), folder, [(file, b"stolen", 0o600)], None)
-    left = trees.read(home)
-    assert {left["kept"], left["out/kept"]} == {"precious"}
+    tree = trees.read(home)
+    assert {tree["kept"], tree["out/kept"]} == {"precious"}
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 

@@ -138,12 +138,12 @@ def test_nothing_is_made_outside_while_links_change(root: Path) -> None:
 
 def test_the_kernel_may_ask_for_another_try(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does where something is renamed, anywhere on the machine, while it is at a `..`."""
-    libc, left = ctypes.CDLL(None, use_errno=True), [3]
+    libc, refusals = ctypes.CDLL(None, use_errno=True), [3]
 
     class Busy:
         def syscall(self, *words: object) -> int:
-            if left[0]:
-                left[0] -= 1
+            if refusals[0]:
+                refusals[0] -= 1
                 ctypes.set_errno(errno.EAGAIN)
                 return -1
             return int(libc.syscall(*words))
@@ -151,6 +151,6 @@ def test_the_kernel_may_ask_for_another_try(root: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(roots, "_libc", Busy())
     monkeypatch.setattr(roots, "_have_openat2", True)
     assert read(root, "d/../d/secret") == "inside"
-    left[0] = 1_000_000
+    refusals[0] = 1_000_000
     with pytest.raises(BlockingIOError):
         read(root, "d/../d/secret")
