@@ -353,9 +353,9 @@ class Mirror:
 
     def finish(self, known_times: dict[str, int]) -> None:
         """Set the times of directories in which something changed, as far as they are known."""
-        known = {} if self._theirs else known_times
         for path, mtime_ns in self._dir_times.items():
-            time = known.get(path, mtime_ns) if mtime_ns == -1 else mtime_ns
+            is_told = mtime_ns != -1 or self._theirs
+            time = mtime_ns if is_told else known_times.get(path, mtime_ns)
             if path and time != -1:
                 try:
                     directory, name = self.place(path)
