@@ -7,10 +7,13 @@ import itertools
 
 import pytest
 
+from croze.cachekeys.contract import FEW
+from croze.cachekeys.memory import MemoryKeys
 from croze.errors import CrozeError
 from croze.solver.contract import Edge, OpContext, Vertex
 from croze.solver.solver import Job
 from tests.solver.arithmetic import Number, Spec, World, build, sha, vertex
+from tests.support.waiting import PATIENCE_S
 
 COPY = Spec(content_inputs=frozenset({0}))
 
@@ -80,7 +83,7 @@ async def test_inputs_run_side_by_side() -> None:
     world, met = World(), asyncio.Barrier(3)
 
     async def meet(ctx: OpContext) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await met.wait()
 
     inputs = [vertex(f"i{n}", spec=Spec(add=n, on_run=meet)) for n in range(3)]
@@ -176,6 +179,33 @@ async def test_nothing_is_looked_at_while_another_input_may_still_decide() -> No
     assert world.results.loaded == [5]
 
 
+@pytest.mark.parametrize("few", [FEW, 0])
+async def test_content_that_is_known_first_need_not_be_looked_at_again(few: int) -> None:
+    """Its definition leads there, too, as soon as it is known that it counts; of a crowd, this
+    comes with the other input."""
+    world, both = World(MemoryKeys(few)), frozenset({0, 1})
+
+    async def wait_for_the_other(ctx: OpContext) -> None:
+        while not world.keyed:
+            await asyncio.sleep(0)
+
+    def copy(name: str, *inputs: Vertex) -> Vertex:
+        return named(name, "copy", *inputs, content_inputs=both)
+
+    first = vertex("l1", spec=Spec(add=1)), vertex("r1", spec=Spec(add=2))
+    late = vertex("l2", spec=Spec(add=1, on_run=wait_for_the_other))
+    async with world.solver() as solver, asyncio.timeout(PATIENCE_S):
+        await build(solver, copy("a", *first))
+        world.keyed.clear()
+        again = late, vertex("r2", spec=Spec(add=2))
+        await build(solver, copy("b", *again))
+        assert "b" not in world.ran
+        world.keyed.clear()
+        await build(solver, copy("c", *again))
+        assert world.keyed == [], "the definitions are enough"
+    assert "c" not in world.ran
+
+
 async def test_content_is_not_looked_at_when_a_plain_input_can_not_match() -> None:
     world = World()
     spec = Spec(content_inputs=frozenset({1}))
@@ -228,7 +258,7 @@ async def test_outputs_of_equal_vertices_never_wait_for_each_other(
     bases = [vertex("a", spec=Spec(add=3)), vertex("b", spec=Spec(add=4))]
     twins = [named(name, "same", *bases, outputs=2) for name in ("left", "right")]
     top = vertex("top", *(Edge(twins[which], output) for which, output in order))
-    async with world.solver() as solver, asyncio.timeout(5):
+    async with world.solver() as solver, asyncio.timeout(PATIENCE_S):
         assert await build(solver, top) == 7 + 7 + 8 + 8
     assert len([name for name in world.ran if name in ("left", "right")]) == 1
 
@@ -238,7 +268,7 @@ async def test_three_equal_vertices_with_three_outputs() -> None:
     bases = [vertex(name, spec=Spec(add=3)) for name in "ab"]
     a, b, c = (named(name, "same", *bases, outputs=3) for name in ("va", "vb", "vc"))
     edges = [Edge(b, 0), Edge(a, 0), Edge(c, 1), Edge(a, 1), Edge(a, 2), Edge(b, 2)]
-    async with world.solver() as solver, asyncio.timeout(5):
+    async with world.solver() as solver, asyncio.timeout(PATIENCE_S):
         assert await build(solver, vertex("top", *edges)) == 2 * (6 + 7 + 8)
     assert len([name for name in world.ran if name.startswith("v")]) == 1
 
@@ -291,7 +321,7 @@ async def test_one_input_asked_for_more_than_its_twin() -> None:
     world = World()
     base = vertex("base", spec=Spec(add=1))
     middle = vertex("middle", base, base, spec=Spec(content_inputs=frozenset({1})))
-    async with world.solver() as solver, asyncio.timeout(5):
+    async with world.solver() as solver, asyncio.timeout(PATIENCE_S):
         for round in range(3):
             left = named(f"left{round}", "left", middle, content_inputs=frozenset({0}))
             right = named(f"right{round}", f"right{round}", middle, left)

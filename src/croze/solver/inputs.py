@@ -55,6 +55,7 @@ class InputState:
         "asked",
         "changed",
         "content_asked",
+        "content_crowds",
         "content_key",
         "content_known",
         "crowds",
@@ -85,6 +86,8 @@ class InputState:
         self.content_asked = False
         self.content_known = False
         self.content_key = ""
+        self.content_crowds: tuple[tuple[KeyLink, Crowd], ...] = ()
+        """Those of them that its content leads to, each with the link from its keys."""
         self.flags: InputFlags = NO_FLAGS
 
     def rewind(self, keying: InputKeying, links: Sequence[KeyLink]) -> None:
@@ -93,6 +96,7 @@ class InputState:
         self.links = links
         self.keys_seen = 0
         self.content_known = False
+        self.content_crowds = ()
 
     def own_keys(self) -> list[str]:
         """The keys of the source that the daemon's key store knows."""

@@ -96,6 +96,8 @@ class EdgeState(Struct, eq=False, weakref=True):
     """How many inputs lead to which key, where there are several."""
     crowded: tuple[InputState, ...] = ()
     """Inputs that lead to more keys than are listed."""
+    matched_late: list[tuple[InputState, str]] = field(default_factory=list)
+    """Of their contents' crowds, what another input has come to lead to since."""
     tally: Tally = field(default_factory=Tally)
     identity: Signature = ()
     """What it is about to run as, while it is asked whether something else does the same."""

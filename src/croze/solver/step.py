@@ -65,6 +65,8 @@ def step(edge: EdgeState, events: Sequence[Event] = ()) -> list[Effect]:
 def _take(edge: EdgeState, event: Event, effects: list[Effect]) -> None:
     if isinstance(event, Leads):
         _match(edge, edge.inputs[event.input], event.targets, event.crowds)
+        if edge.matched_late:
+            _connect_late(edge, effects)
     elif isinstance(event, Happened):
         _take_happening(edge, event, effects)
     elif isinstance(event, IsEqual):
@@ -156,6 +158,8 @@ def _hit(edge: EdgeState, item: InputState, target: str) -> None:
         if target not in other.matches and any(each.has(target) for each in other.crowds.values()):
             other.matches.add(target)
             edge.hits[target] += 1
+            if other.content_crowds:
+                edge.matched_late.append((other, target))
     if edge.hits[target] == len(edge.inputs):
         add_key(edge, target)
 
@@ -173,6 +177,8 @@ def _take_crowd(edge: EdgeState, item: InputState, crowd: Crowd) -> None:
     for target in common:
         if target not in item.matches:
             _hit(edge, item, target)
+            if item.content_crowds:
+                edge.matched_late.append((item, target))
 
 
 def _match_content(edge: EdgeState, event: ContentLeads, effects: list[Effect]) -> None:
@@ -184,6 +190,20 @@ def _match_content(edge: EdgeState, event: ContentLeads, effects: list[Effect]) 
         own = [target for target in (*targets, *common) if not is_imported(target)]
         if keys and own:
             effects.append(Connect(link, keys, own))
+        item.content_crowds += tuple((link, crowd) for crowd in crowds)
+    if edge.matched_late:
+        _connect_late(edge, effects)
+
+
+def _connect_late(edge: EdgeState, effects: list[Effect]) -> None:
+    """Lead an input's own keys to what turns out to count of the crowds that its content leads
+    to."""
+    matched, edge.matched_late = edge.matched_late, []
+    for item, target in matched:
+        keys = item.own_keys()
+        for link, crowd in item.content_crowds:
+            if keys and not is_imported(target) and crowd.has(target):
+                effects.append(Connect(link, keys, [target]))
 
 
 def _take_records(edge: EdgeState, event: Found) -> None:
