@@ -47,6 +47,19 @@ def parse_int_literal(text: str) -> int:
     return _fitting(int(match["sign"] + match[base], _BASES[base]), 64, "ParseInt", text)
 
 
+def parse_uint_literal(text: str) -> int:
+    """A number as `parse_int_literal` reads it, without sign and with one bit more (`ParseUint`).
+    Raises `InvalidRequest`."""
+    match = _LITERAL.match(text)
+    if match is None or match["sign"]:
+        raise _error("ParseUint", text, "invalid syntax")
+    base = match.lastgroup or "dec"
+    value = int(match[base], _BASES[base])
+    if value >= 1 << 64:
+        raise _error("ParseUint", text, "value out of range")
+    return value
+
+
 def _fitting(value: int, bits: int, call: str, text: str) -> int:
     if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
         raise _error(call, text, "value out of range")

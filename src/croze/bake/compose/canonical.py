@@ -111,7 +111,7 @@ def _grant(where: str, secret: Data) -> Data:
 
 
 def _limit(where: str, limit: Data) -> Data:
-    if isinstance(limit, dict) or type(limit) is int:
+    if isinstance(limit, dict) or type_name(limit) == "int":
         return limit
     raise CanonicalError(f"{where}: invalid type {type_name(limit)} for external")
 

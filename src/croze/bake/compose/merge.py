@@ -91,6 +91,7 @@ def as_sequence(value: Data) -> list[Data]:
 
 
 _GO_TYPES = {int: "int", float: "float64", bool: "bool", list: "[]interface {}", str: "string"}
+_LARGEST_INT = (1 << 63) - 1
 
 
 def type_name(value: Data) -> str:
@@ -99,6 +100,8 @@ def type_name(value: Data) -> str:
         return "<nil>"
     if isinstance(value, Moment):
         return "time.Time"
+    if type(value) is int and value > _LARGEST_INT:
+        return "uint64"
     return _GO_TYPES.get(type(value), "map[string]interface {}")
 
 

@@ -8,8 +8,11 @@ from typing import Final
 
 _MOMENT: Final = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})"
-    r"(?:([Tt ])(\d{1,2}):(\d{1,2}):(\d{1,2})(\.\d{1,9})?(Z|[-+]\d{2}:\d{2})?)?"
+    r"(?:([Tt ])(\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,](\d+))?(Z|[-+]\d{2}:\d{2})?)?",
+    re.ASCII,
 )
+_MOST_HOURS, _MOST_MINUTES = 24, 60
+"""What Go takes for the offset of a zone."""
 
 
 class Moment(str):
@@ -32,10 +35,22 @@ def moment_of(text: str) -> Moment | None:
     clock = tuple(int(each or 0) for each in (hour, minute, second))
     if clock > (23, 59, 59) or max(clock[1:]) > 59:
         return None
-    shown = (fraction or "").rstrip("0").rstrip(".")
-    offset = "+0000 UTC"
-    if zone not in (None, "Z", "+00:00", "-00:00"):
-        digits = zone.replace(":", "")
-        offset = f"{digits} {digits}"
+    digits = (fraction or "")[:9].rstrip("0")  # nanoseconds; what is less is left out
+    shown = f".{digits}" if digits else ""
+    offset = _offset(zone)
+    if offset is None:
+        return None
     time = ":".join(f"{each:02}" for each in clock)
     return Moment(f"{year}-{int(month):02}-{int(day):02} {time}{shown} {offset}")
+
+
+def _offset(zone: str | None) -> str | None:
+    """The offset and the name of a zone; None for one that there can't be."""
+    if zone is None or zone == "Z":
+        return "+0000 UTC"
+    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    if hours > _MOST_HOURS or minutes > _MOST_MINUTES:
+        return None
+    hours, minutes = divmod(60 * hours + minutes, 60)
+    digits = f"{zone[0]}{hours:02}{minutes:02}"
+    return f"{digits} {digits}" if hours or minutes else "+0000 UTC"

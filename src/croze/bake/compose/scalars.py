@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from contextlib import suppress
 from typing import Final
 
 from croze.bake.compose.moments import Moment, moment_of
 from croze.errors import InvalidRequest
-from croze.gotypes.numbers import parse_float, parse_int_literal
+from croze.gotypes.numbers import parse_float, parse_int_literal, parse_uint_literal
 
 Scalar = str | int | float | bool | None
 
@@ -29,7 +30,6 @@ _CONSTANTS: Final[dict[str, Scalar]] = {
 }
 _NUMERIC: Final = frozenset("+-0123456789")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_UNSIGNED: Final = 1 << 64
 _LONGEST: Final = 400
 """Digits that are a number still: a float has room for no more."""
 
@@ -84,14 +84,9 @@ def _number(text: str) -> Scalar:
     plain = text.replace("_", "")
     if len(plain) > _LONGEST:
         return text
-    try:
-        return parse_int_literal(plain)
-    except InvalidRequest:
-        pass
-    if plain.isdecimal() and plain.isascii() and not plain.startswith("0"):
-        number = int(plain)
-        if number < _UNSIGNED:
-            return number
+    for parse in (parse_int_literal, parse_uint_literal):
+        with suppress(InvalidRequest):
+            return parse(plain)
     return _float(plain, text) if _FLOAT.fullmatch(plain) else text
 
 
