@@ -50,6 +50,14 @@ def test_what_is_none(text: str, why: str) -> None:
     assert str(caught.value).endswith(f": {why}")
 
 
+def test_what_is_wrong_first_is_told() -> None:
+    """Of a fragment only where all before it is right."""
+    for text, told in (("https://h:a/#%z", "https://h:a/"), ("https://h/#%z", "https://h/#%z")):
+        with pytest.raises(InvalidRequest) as caught:
+            url.parse(text)
+        assert str(caught.value).startswith(f'parse "{told}": invalid ')
+
+
 def test_pairs_that_are_none_are_left_out() -> None:
     assert url.parse_query("a=1&b;c=2&=3&a=4%20&%z=5&d+e") == (
         {"a": ["1", "4 "], "": ["3"], "d e": [""]},

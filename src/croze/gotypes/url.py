@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
@@ -56,14 +57,17 @@ class GoUrl(Struct, frozen=True):
 
 def parse(text: str) -> GoUrl:
     """Take a URL apart. Raises `InvalidRequest` in Go's words, the password left out."""
-    whole, _, fragment = text.partition("#")
+    blamed, _, fragment = text.partition("#")
     try:
-        return _parse(whole, _unescaped(fragment))
+        parsed = _parse(blamed)
+        blamed = text
+        return replace(parsed, fragment=_unescaped(fragment))
     except InvalidRequest as error:
-        raise error.wrap(f"parse {quoted(redact(text))}") from None
+        raise error.wrap(f"parse {quoted(redact(blamed))}") from None
 
 
-def _parse(text: str, fragment: str) -> GoUrl:
+def _parse(text: str) -> GoUrl:
+    """All but the fragment."""
     if _CONTROL.search(text):
         raise InvalidRequest("net/url: invalid control character in URL")
     if text.startswith(":"):
@@ -80,7 +84,7 @@ def _parse(text: str, fragment: str) -> GoUrl:
         host = _host(scheme, behind)
         user = _user(before) if at else None
     path = _unescaped(rest)
-    return GoUrl(scheme, user, host, path, _raw_path(rest, path), query, bare, fragment)
+    return GoUrl(scheme, user, host, path, _raw_path(rest, path), query, bare)
 
 
 def _user(text: str) -> str:
