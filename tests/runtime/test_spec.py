@@ -18,7 +18,13 @@ from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.contract import ContainerSpec, Process, Resources, Rlimit
 from croze.runtime.errors import StartError
 from croze.runtime.host import Host
-from croze.runtime.network import DnsConfig, hosts_file, resolv_conf
+from croze.runtime.network import (
+    PUBLIC_NAMESERVERS,
+    DnsConfig,
+    default_networks,
+    hosts_file,
+    resolv_conf,
+)
 from croze.runtime.oci_spec import Namespace, OciMount, Placement
 
 V2 = Host(cgroup="v2", capabilities=frozenset({"CAP_SYS_RESOURCE", "CAP_SYS_ADMIN"}))
@@ -290,6 +296,58 @@ def test_resolv_conf() -> None:
     assert resolv_conf(host, dns, shares_host=True) == text
 
 
+PUBLIC = "".join(f"nameserver {address}\n" for address in PUBLIC_NAMESERVERS)
+RESOLVERS = [
+    ("", True, PUBLIC),
+    ("", False, PUBLIC),
+    ("nameserver\n", True, PUBLIC),
+    ("nameserver ::1\n", True, "nameserver ::1\n"),
+    ("nameserver ::1\nnameserver 127.1.2.3\nnameserver ::1%lo\n", False, PUBLIC),
+    ("nameserver ::1\nnameserver fe80::1%eth0\n", False, "nameserver fe80::1%eth0\n"),
+    ("nameserver ::1\nnameserver here\n", False, "nameserver here\n"),
+    ("nameserver 1.2.3.4 5.6.7.8\n", False, "nameserver 1.2.3.4\n"),
+    ("nameserver 1.1.1.1\nnameserver 2.2.2.2", True, "nameserver 1.1.1.1\nnameserver 2.2.2.2\n"),
+    (
+        "search a b\ndomain c\noptions x\noptions y z\nnameserver 1.2.3.4\n",
+        True,
+        "nameserver 1.2.3.4\nsearch c\noptions x y z\n",
+    ),
+    (
+        "; c\n#d\n\n \t\nsortlist 1.2.3.0\nnameserver\t1.2.3.4\n",
+        True,
+        "nameserver 1.2.3.4\nsortlist 1.2.3.0\n",
+    ),
+]
+
+
+@pytest.mark.parametrize(("host", "shares_host", "inside"), RESOLVERS)
+def test_the_hosts_resolvers(host: str, shares_host: bool, inside: str) -> None:
+    assert resolv_conf(host, DnsConfig(), shares_host=shares_host) == inside
+
+
+def test_resolvers_that_are_set_are_taken_as_they_are() -> None:
+    host = "nameserver 1.2.3.4\nsearch a\noptions b\n"
+    dns = DnsConfig(nameservers=["127.0.0.1"], options=["o", "p"], search=["s", "t"])
+    inside = "nameserver 127.0.0.1\nsearch s t\noptions o p\n"
+    assert resolv_conf(host, dns, shares_host=False) == inside
+    only_options = DnsConfig(options=["o"])
+    inside = "nameserver 1.2.3.4\nsearch a\noptions o\n"
+    assert resolv_conf(host, only_options, shares_host=False) == inside
+
+
+async def test_networks_that_nobody_has_to_make() -> None:
+    seen: dict[str, tuple[bool, Namespace]] = {}
+    for mode, network in default_networks().items():
+        async with network.open("x1", "here") as namespace:
+            seen[mode] = network.shares_host, namespace
+    assert seen == {
+        "sandbox": (True, Namespace(host=True)),
+        "host": (True, Namespace(host=True)),
+        "none": (False, Namespace(host=False)),
+    }
+
+
 def test_hosts() -> None:
-    assert hosts_file("h", [("a", "::2")]).splitlines()[0] == "127.0.0.1\tlocalhost h"
-    assert hosts_file("h", [("a", "::2")]).endswith("::2\ta\n")
+    assert hosts_file("h", [("a", "::2"), ("b", "1.2.3.4")]) == (
+        "127.0.0.1\tlocalhost h\n::1\tlocalhost ip6-localhost ip6-loopback\n::2\ta\n1.2.3.4\tb\n"
+    )

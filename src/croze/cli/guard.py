@@ -7,6 +7,7 @@ may return its own (`run` returns its container's).
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -75,9 +76,10 @@ def internal_error(error: BaseException, *, debug: bool) -> str:
     if debug:
         traceback.print_exception(error)
     name, places = type(error).__name__, traceback.extract_tb(error.__traceback__)
-    ours = [place for place in places if "/croze/" in place.filename]
-    where = f"{ours[-1].filename.rpartition('/croze/')[2]}:{ours[-1].lineno}" if ours else "croze"
-    return f"internal error: {name}: {error} (at {where}; -D tells more)"
+    home = f"{os.path.dirname(os.path.dirname(__file__))}/"
+    ours = [place for place in places if place.filename.startswith(home)]
+    where = f"{ours[-1].filename.removeprefix(home)}:{ours[-1].lineno}" if ours else "croze"
+    return f"internal error: {name}: {error} (at {where}; --debug tells more)"
 
 
 def take_interrupts() -> None:

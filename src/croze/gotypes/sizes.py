@@ -40,7 +40,7 @@ def parse_bytes(text: str) -> int:
     if size < 0:
         raise InvalidRequest(f"invalid size: '{text}'")
     size *= _multiplier(suffix)
-    return int(size) if size < 1 << 63 else -1 << 63  # what too much is in Go, not a number neither
+    return int(size) if size < 1 << 63 else -1 << 63  # as Go: what is too much, or no number
 
 
 def _multiplier(suffix: str) -> int:

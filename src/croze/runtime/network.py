@@ -82,7 +82,7 @@ def resolv_conf(text: str, dns: DnsConfig, *, shares_host: bool) -> str:
     by_keyword: dict[str, list[str]] = {"nameserver": [], "search": [], "options": []}
     others = []
     for line in text.splitlines():
-        key, *values = line.split()[:1] + line.split()[1:] if line.strip() else [""]
+        key, *values = line.split() or [""]
         if key == "nameserver":
             by_keyword[key] += values[:1]
         elif key in ("search", "domain"):
