@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.syntax import parse
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.sources
 
@@ -311,3 +312,28 @@ def test_context_managers_let_out_what_is_raised_within() -> None:
         if path != home and (lines := taking_in(path.read_text(encoding="utf-8")))
     }
     assert not wrong, "use aio.parallel.meanwhile or task_group"
+
+
+def impatient(source: str) -> list[int]:
+    """The lines on which a task waits for something for some seconds."""
+    return sorted(
+        node.lineno
+        for node in ast.walk(parse(source))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("asyncio.timeout", "asyncio.wait_for")
+        and isinstance(node.args[-1], ast.Constant)
+        and isinstance(node.args[-1].value, int | float)
+        and 1 <= node.args[-1].value < PATIENCE_S
+    )
+
+
+def test_what_is_to_come_is_waited_for() -> None:
+    """In any test, however busy the machine is with disks and other processes."""
+    seen = "asyncio.timeout(5)\nasyncio.timeout(0)\nasyncio.wait_for(x, 9.5)\nasyncio.timeout(S)"
+    assert impatient(seen) == [1, 3]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: use tests.support.waiting.PATIENCE_S"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for line in impatient(path.read_text(encoding="utf-8"))
+    ]
+    assert not wrong, "\n".join(wrong)

@@ -13,6 +13,7 @@ import pytest
 
 from croze.aio import dialling
 from croze.aio.dialling import Address, dialled
+from tests.support.waiting import PATIENCE_S
 
 
 @contextlib.contextmanager
@@ -56,7 +57,7 @@ async def test_the_first_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening() as good, silent() as quiet:
         for each in ((good,), (REFUSES, good), (quiet, good), (quiet, REFUSES, quiet, good)):
             host_of(*each, monkeypatch=monkeypatch)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await peer_of("x") == good[1]
 
 

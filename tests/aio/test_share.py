@@ -8,6 +8,7 @@ import time
 import pytest
 
 from croze.aio.share import TimeShare
+from tests.support.waiting import PATIENCE_S
 
 
 def work(seconds: float) -> None:
@@ -53,7 +54,7 @@ async def test_a_turn_that_fails_ends() -> None:
             work(0.003)
             raise ValueError("x")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         for _ in range(2):
             with pytest.raises(ValueError, match="x"):
                 await fail()

@@ -19,6 +19,7 @@ from croze.aio.threads import abandonable
 from croze.client.docker import ImageLoad
 from croze.errors import NotFound, Unavailable
 from tests.support.certificates import make_certificate
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ async def test_who_is_interrupted_does_not_wait_for_the_engine(
     deaf: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", deaf)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         load = await abandonable(ImageLoad)  # opened where one waits to the end
         assert load.waits
         writing = asyncio.ensure_future(abandonable(load.write, b"x"))  # noqa: TID251 - cancelled

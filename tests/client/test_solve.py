@@ -222,9 +222,9 @@ async def test_cancelling_cancels_the_solve(daemon: Daemon) -> None:
         solving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await solving
-    await asyncio.wait_for(daemon.cancelled.wait(), 10)
+    await asyncio.wait_for(daemon.cancelled.wait(), PATIENCE_S)
     assert statuses[-1].vertexes[0].HasField("completed")
-    async with asyncio.timeout(5):  # the daemon notices in its own time
+    async with asyncio.timeout(PATIENCE_S):  # the daemon notices in its own time
         while daemon.sessions.ids():
             await asyncio.sleep(0.01)
 

@@ -20,6 +20,7 @@ from croze.telemetry.spans import CURRENT, SpanContext, root
 from croze.telemetry.traces import Traces
 from tests.rpc.grpc_client import open_channel
 from tests.rpc.served import served
+from tests.support.waiting import PATIENCE_S
 
 
 class Shapes:
@@ -68,7 +69,7 @@ async def test_calls(tmp_path: Path) -> None:
     traces.want(parent.trace_id)
     headers = (("traceparent", parent.traceparent),)
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE_S),
         served(server, tmp_path / "s") as address,
         open_channel(address) as channel,
     ):

@@ -22,6 +22,7 @@ from croze.runtime.beside import CONNECT, CONNECTED, FAILED, LARGEST_BYTES, init
 from croze.session.packets import fresh_name
 from tests.runtime.conftest import BUSYBOX, make_rootfs, runtimes
 from tests.store.conftest import root_only
+from tests.support.waiting import PATIENCE_S
 
 PRIVATE_KB = 4096
 """It would be three times as much with the daemon's modules."""
@@ -158,7 +159,7 @@ def test_containers_die_with_the_daemon(tmp_path: Path) -> None:
         while not init_pid(str(file)):  # written a moment after the process runs
             time.sleep(0.01)
         daemon.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while init_pid(str(file)):
         assert time.monotonic() < deadline, "the container is still there"
         time.sleep(0.01)

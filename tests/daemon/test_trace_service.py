@@ -15,6 +15,7 @@ from croze.telemetry.send import TRACES_METHOD
 from croze.telemetry.spans import make_span, root
 from croze.telemetry.traces import Traces
 from tests.rpc.grpc_client import open_channel
+from tests.support.waiting import PATIENCE_S
 
 
 async def test_spans_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +25,7 @@ async def test_spans_and_nothing_else(tmp_path: Path, monkeypatch: pytest.Monkey
     request = otlp_pb2.ExportTraceServiceRequest()
     scoped = request.resource_spans.add().scope_spans.add()
     scoped.spans.append(make_span("inside", context, None, 1, 2))
-    async with asyncio.timeout(10), collecting(traces, path):
+    async with asyncio.timeout(PATIENCE_S), collecting(traces, path):
         assert path.stat().st_mode & 0o777 == 0o666
         monkeypatch.chdir(path.parent)
         async with open_channel("unix:otel.sock") as channel:

@@ -24,6 +24,7 @@ from croze.gateway.execs import (
 from croze.rpc.status import from_status
 from croze.runtime.contract import Stdio
 from croze.runtime.errors import StartError
+from tests.support.waiting import PATIENCE_S
 
 Behaviour = Callable[[Stdio], Awaitable[int]]
 
@@ -64,7 +65,7 @@ async def talk(behaviour: Behaviour, *messages: pb.ExecMessage) -> list[pb.ExecM
         said.append(message)
 
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await ExecCall(Fake(behaviour)).serve(incoming(), send)
     except BaseExceptionGroup as errors:
         raise root_cause(errors) from None
@@ -141,7 +142,7 @@ async def test_a_frontend_waits_for_a_process_that_does_not_read() -> None:
     async def send(message: pb.ExecMessage) -> None:
         said.append(message)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await ExecCall(Fake(deaf)).serve(incoming(), send)
     assert ended.is_set()
     assert sent == 200

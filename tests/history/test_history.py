@@ -15,13 +15,14 @@ from croze.errors import Corrupted, CrozeError, ResourceExhausted
 from croze.history.history import BuildHistory, Finalizer, FinishedBuild
 from croze.history.listeners import HistoryListeners
 from tests.history.conftest import Open, build, finished, listed, log_digest, record
+from tests.support.waiting import PATIENCE_S
 
 Request = control_pb2.BuildHistoryRequest
 Event = control_pb2.BuildHistoryEvent
 
 
 async def following(events: AsyncIterator[Event]) -> tuple[int, str]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         event = await anext(events)
     return event.type, event.record.Ref
 

@@ -20,6 +20,7 @@ from tests.registry.blobs import Folder
 from tests.registry.pushing import push_all, repository
 from tests.registry.servers import HTPASSWD, docker_registry, token_server
 from tests.support.logins import Fixed
+from tests.support.waiting import PATIENCE_S
 
 USER = Fixed(Login("user", "secret"))
 
@@ -133,7 +134,7 @@ async def test_blobs_may_come_from_the_registry_they_go_to(
         await push.push_blob(target, blob, bring)
 
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await all_of(move(blob) for blob in blobs)
         assert await fetch(target, blobs[-1]) == b"back 1" * 1000
     finally:

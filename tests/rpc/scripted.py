@@ -12,6 +12,7 @@ from croze.rpc.channel import Channel
 from croze.rpc.http2 import frames
 from croze.rpc.http2.blocks import header_block, header_frames
 from croze.rpc.http2.frames import Code
+from tests.support.waiting import PATIENCE_S
 
 HELLO = frames.settings({})
 LEAVING = frames.goaway(0, Code.NO_ERROR, "graceful_stop")
@@ -33,7 +34,7 @@ async def peers(path: Path, *says: Say) -> AsyncIterator[Channel]:
         await next(turns)(stream)
 
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE_S),
         serving(listening(str(path)), on_sockets(say), most=9),
         Channel(f"unix:{path}") as made,
     ):

@@ -21,6 +21,7 @@ from croze.rpc.stand_ins import AioRpcError
 from croze.rpc.tls import Secure, Tls, secure
 from tests.rpc.shapes import Service
 from tests.support.certificates import encrypted, make_certificate
+from tests.support.waiting import PATIENCE_S
 
 
 async def test_tls(tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ async def test_tls(tmp_path: Path) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE_S),
         serving(listener, on_sockets(server.serve), most=9, tls=context),
     ):
         for tls, why in (
@@ -75,7 +76,7 @@ async def test_tls_on_a_unix_socket(tmp_path: Path) -> None:
     server.add_methods("test.S", Service().table())
     unix = listening(f"{tmp_path}/s")
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE_S),
         serving(unix, on_sockets(server.serve), most=9, tls=context),
         Channel(f"unix:{tmp_path}/s", secure(tls)) as opened,
     ):
@@ -97,7 +98,7 @@ async def test_a_daemon_that_wants_a_certificate(tmp_path: Path) -> None:
     thread = threading.Thread(target=refuse)
     thread.start()
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE_S),
         Channel("tcp://127.0.0.1:1", secure(replace(tls, cert=None))) as made,
     ):
         with pytest.MonkeyPatch.context() as patch:

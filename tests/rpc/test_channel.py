@@ -25,6 +25,7 @@ from croze.rpc.server import Server
 from croze.rpc.stand_ins import AioRpcError, StatusCode
 from tests.rpc.served import served
 from tests.rpc.shapes import LONG, Service
+from tests.support.waiting import PATIENCE_S
 
 
 @asynccontextmanager
@@ -61,7 +62,7 @@ async def three() -> AsyncIterator[bytes]:
 async def test_calls_of_every_shape(serve: Serve, tmp_path: Path) -> None:
     service = Service()
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE_S),
         serve(service, tmp_path / "s") as address,
         Channel(address) as made,
     ):
@@ -92,7 +93,7 @@ async def test_calls_end_with_who_waits_for_them(tmp_path: Path) -> None:
     """A deadline, a cancelled task, an iterator that is dropped."""
     service = Service()
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE_S),
         ours(service, tmp_path / "s") as address,
         Channel(address) as made,
     ):
@@ -130,7 +131,7 @@ async def test_why_nothing_more_was_sent(tmp_path: Path) -> None:
         raise ValueError("no more of it")
 
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE_S),
         ours(Service(), tmp_path / "s") as address,
         Channel(address) as made,
     ):
@@ -143,7 +144,7 @@ async def test_why_nothing_more_was_sent(tmp_path: Path) -> None:
 
 async def test_a_daemon_that_comes_back(tmp_path: Path) -> None:
     """The next call finds it. A call that waits for it finds it when it comes."""
-    async with asyncio.timeout(30), Channel(f"unix:{tmp_path}/s") as made:
+    async with asyncio.timeout(PATIENCE_S), Channel(f"unix:{tmp_path}/s") as made:
         echo = made.unary_unary("/test.S/echo", bytes, bytes)
         for _ in range(2):
             with pytest.raises(AioRpcError, match="failed to connect to unix:") as caught:
@@ -164,7 +165,7 @@ async def test_a_daemon_that_comes_back(tmp_path: Path) -> None:
 @asynccontextmanager
 async def peer(path: Path, say: Callable[[Socket], Awaitable[None]]) -> AsyncIterator[Channel]:
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE_S),
         serving(listening(str(path)), on_sockets(say), most=9),
         Channel(f"unix:{path}") as made,
     ):
@@ -217,7 +218,7 @@ async def test_a_socket_whose_queue_is_full(tmp_path: Path) -> None:
     first.connect(str(tmp_path / "s"))
     server = Server()
     server.add_methods("test.S", Service().table())
-    async with asyncio.timeout(30), Channel(f"unix:{tmp_path}/s") as made:
+    async with asyncio.timeout(PATIENCE_S), Channel(f"unix:{tmp_path}/s") as made:
 
         async def echo() -> bytes:
             return await made.unary_unary("/test.S/echo", bytes, bytes)(b"x")

@@ -19,6 +19,7 @@ from croze.rpc.servers import aborting
 from tests.rpc.grpc_client import open_channel
 from tests.rpc.raw_frames import parsed
 from tests.rpc.served import served
+from tests.support.waiting import PATIENCE_S
 
 
 class Service:
@@ -106,7 +107,7 @@ async def test_calls_that_fail(
 async def test_a_deadline_and_a_cancellation(tmp_path: Path, timeout_s: float | None) -> None:
     service = Service()
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE_S),
         served(service.server(), tmp_path / "s") as to,
         open_channel(to) as channel,
     ):
@@ -125,7 +126,7 @@ async def test_large_messages_and_an_answer_that_is_left(tmp_path: Path) -> None
             await call.write(bytes(size))
             assert await call.read() == str(size).encode()
         call.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await service.closed.wait()
 
 
@@ -135,7 +136,7 @@ async def test_a_server_that_stops_waits_for_its_calls(tmp_path: Path) -> None:
     async with served(server, tmp_path / "s") as to, open_channel(to) as channel:
         call = channel.unary_unary("/test.S/wait", bytes, bytes)(b"")
         await service.begun.wait()
-        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
             stopping = group.create_task(server.stop(100))
             await asyncio.sleep(0)
             assert not stopping.done()
@@ -149,7 +150,7 @@ async def test_a_server_that_has_waited_enough(tmp_path: Path) -> None:
     async with served(server, tmp_path / "s") as to, open_channel(to) as channel:
         call = channel.unary_unary("/test.S/wait", bytes, bytes)(b"")
         await service.begun.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await server.stop(0)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call
@@ -160,7 +161,7 @@ async def test_a_server_that_has_waited_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize("said", [b"", frames.PREFACE[:5], frames.PREFACE + frames.settings({})])
 async def test_who_says_little_is_hung_up_on(tmp_path: Path, said: bytes) -> None:
     server = Server(patience=Patience(0.05, 0.05))
-    async with served(server, tmp_path / "s"), asyncio.timeout(5):
+    async with served(server, tmp_path / "s"), asyncio.timeout(PATIENCE_S):
         reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
         writer.write(said)
         heard = list(parsed(await reader.read()))
@@ -172,7 +173,7 @@ async def test_who_says_little_is_hung_up_on(tmp_path: Path, said: bytes) -> Non
 async def test_who_reads_nothing_holds_up_nobody(tmp_path: Path) -> None:
     """It is hung up on when the server stops."""
     server = Service().server()
-    async with served(server, tmp_path / "s"), asyncio.timeout(20):
+    async with served(server, tmp_path / "s"), asyncio.timeout(PATIENCE_S):
         _, writer = await asyncio.open_unix_connection(tmp_path / "s", limit=1)
         hello = frames.PREFACE + frames.settings({})
         writer.write(hello + frames.frame(frames.PING, 0, 0, bytes(8)) * 9_000)

@@ -13,6 +13,7 @@ from croze.runtime.oci import OciExecutor
 from croze.runtime.process import ChildProcess
 from croze.runtime.streams import LEFT_BYTES, DescriptorReader
 from tests.runtime.conftest import shell
+from tests.support.waiting import PATIENCE_S
 
 MakeSpec = Callable[..., ContainerSpec]
 
@@ -65,7 +66,7 @@ async def test_what_goes_on_writing_after_the_end_is_left() -> None:
     heard = bytearray()
     argv = ["/bin/sh", "-c", "yes & echo $!"]
     child = ChildProcess.spawn(argv, Stdio(heard.extend, heard.extend), tty=False)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         assert await child.wait() == 0
         await child.close()
     with contextlib.suppress(ProcessLookupError):  # it ends by itself, as nobody reads
@@ -87,7 +88,7 @@ async def test_input_that_nobody_reads_any_more_is_thrown_away() -> None:
     said = bytearray()
     argv = ["/bin/sh", "-c", "exec <&-; exec sleep 100"]
     child = ChildProcess.spawn(argv, Stdio(said.extend, said.extend, much()), tty=False)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await all_given.wait()
         await child.close()
     assert pieces == 64

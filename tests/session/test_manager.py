@@ -13,6 +13,10 @@ from croze.session.manager import HEADER_ID, Headers, HealthPolicy, Sessions
 from croze.session.serve import SESSION_METHOD, lend
 from tests.conformance.sessions import Echo, SessionSuite
 from tests.session.conftest import Daemon, Lend
+from tests.support.waiting import PATIENCE_S
+
+PRESENT_S = 4.0
+"""Less than any session that is not there is waited for."""
 
 
 class TestSessions(SessionSuite):
@@ -25,7 +29,7 @@ async def test_a_client_without_health_is_given_up(daemon: Daemon) -> None:
         metadata = ((manager.HEADER_ID, "deaf"), (manager.HEADER_HEALTH_TIMEOUT, "1"))
         call = await channel.open(SESSION_METHOD, metadata)
         session = await daemon.sessions.get("deaf")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await session.wait_closed()
         call.close()
 
@@ -60,7 +64,7 @@ async def test_sessions_that_are_gone_hold_up_nobody(daemon: Daemon, lending: Le
         async def use(session: Session) -> str:
             return session.id
 
-        async with asyncio.timeout(4):  # less than one of them is waited for
+        async with asyncio.timeout(PRESENT_S):
             assert await daemon.sessions.first(["gone", "x:gone", one.id], use) == one.id
 
 

@@ -18,6 +18,7 @@ from croze.fs.sync.mirror import SyncResult
 from croze.fs.sync.receive import Receiver
 from croze.session.receiving import _Receiving, receive_tree
 from croze.session.transfer import BUFFER_BYTES, PacketMeter, pack, to_entry, to_stat
+from tests.support.waiting import PATIENCE_S
 
 
 class Slow(Receiver):
@@ -60,7 +61,7 @@ async def test_what_comes_after_the_end_is_not_kept(tmp_path: Path) -> None:
 
     sink = Slow(tmp_path, lambda: loop.call_soon_threadsafe(ending.set), go)
     receiving = _Receiving(None, sink, read, write, PacketMeter(None))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await receiving.run()
     assert said == [b"read", pack(wire_pb2.Packet.PACKET_FIN)]
     assert not receiving._batch

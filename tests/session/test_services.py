@@ -28,6 +28,7 @@ from croze.session.provide_targets import (
 )
 from croze.session.provide_upload import UploadProvider
 from tests.session.conftest import Lend
+from tests.support.waiting import PATIENCE_S
 
 # -- secrets, uploads ------------------------------------------------------------------------
 
@@ -261,7 +262,7 @@ async def test_a_file_in_place_is_all_or_nothing(lending: Lend, tmp_path: Path) 
                 assert writer.lent is not None
                 Path(writer.lent.path).write_bytes(b"half")
                 raise ZeroDivisionError
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while list(tmp_path.glob(".out*")):
                 await asyncio.sleep(0)
     assert not (tmp_path / "out").exists()
@@ -296,7 +297,7 @@ async def test_an_interrupted_file_is_aborted(lending: Lend) -> None:
                 await writer.write(b"x")
                 assert await in_thread(output.written.wait, 10)
                 raise ZeroDivisionError
-        await asyncio.wait_for(output.aborted.wait(), 10)
+        await asyncio.wait_for(output.aborted.wait(), PATIENCE_S)
     assert not output.committed
 
 

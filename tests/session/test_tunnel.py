@@ -22,6 +22,7 @@ from croze.session.serve import SESSION_METHOD
 from croze.session.tunnel import SessionTunnel
 from tests.rpc.grpc_client import open_channel
 from tests.session.conftest import Daemon, Lend
+from tests.support.waiting import PATIENCE_S
 
 PIECE = upload_pb2.BytesMessage(data=bytes(60_000)).SerializeToString()
 
@@ -90,7 +91,7 @@ async def test_a_deadline_ends_the_call_at_both_ends(lending: Lend) -> None:
     async with lending([odd]) as session:
         with pytest.raises(errors.CrozeError, match="DeadlineExceeded: context deadline exceeded"):
             await wait(session, "x", timeout_s=0.5)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await odd.cancelled.wait()
 
 

@@ -16,6 +16,7 @@ from croze.solver.caches import CacheSource
 from croze.solver.contract import OpContext, Vertex
 from croze.solver.solver import Solver
 from tests.solver.arithmetic import Hook, Spec, World, build, sha, vertex
+from tests.support.waiting import PATIENCE_S
 
 FUZZ = int(os.environ.get("CROZE_FUZZ", "1"))
 FIRST = int(os.environ.get("CROZE_SEED", "0"))
@@ -209,7 +210,7 @@ def for_seeds(count: int, check: Callable[[Random], Awaitable[None]]) -> None:
 
 
 async def _in_time(work: Awaitable[None]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await work
 
 

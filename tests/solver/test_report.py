@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from croze.solver.report import StatusLog
 from croze.status import StatusEvent, VertexWarning
+from tests.support.waiting import PATIENCE_S
 
 LONG_S = 1000.0
 
@@ -24,7 +25,7 @@ async def test_who_reads_with_pauses_gets_all_in_few_batches_and_the_last_at_onc
             batches.append(batch)
 
     log.append(said(0))
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         group.create_task(follow())
         for number in range(1, 5):
             await asyncio.sleep(0)
@@ -38,7 +39,7 @@ async def test_who_reads_with_pauses_gets_all_in_few_batches_and_the_last_at_onc
 async def test_a_pause_ends() -> None:
     log = StatusLog()
     reader = log.read(0.001)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         for number in range(3):
             log.append(said(number))
             assert await anext(reader) == [said(number)]

@@ -18,6 +18,7 @@ from croze.solver.views import MovingEdge
 from croze.status import VertexLog, VertexState
 from tests.solver.arithmetic import Hook, Number, Spec, World, build, sha, vertex
 from tests.solver.watching import Gate, all_events, states
+from tests.support.waiting import PATIENCE_S
 
 
 async def test_two_builds_share_one_execution_and_its_log() -> None:
@@ -334,7 +335,7 @@ async def test_after_a_prune_stages_run_side_by_side() -> None:
 
     async def meet(ctx: OpContext) -> None:
         if together:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await met.wait()
 
     a = vertex("a", spec=Spec(add=1))

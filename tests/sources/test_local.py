@@ -111,7 +111,7 @@ async def test_files_that_nobody_wants_yet(
         ctx = SourceContext((session.id,), workshop.progress, build)
         ref = await sources.open(request()).snapshot(ctx)
         assert ref is not None
-        assert ref.unwritten
+        assert ref.unwritten or imports_caches  # then it may have been a little later by now
         while ref.unwritten:
             await asyncio.sleep(0.001)
         assert (await files(ref))["7"] == b"7"
@@ -131,6 +131,7 @@ async def test_files_that_are_wanted_are_written_at_once(
         ctx = SourceContext((session.id,), workshop.progress, build)
         ref = await sources.open(request()).snapshot(ctx)
         assert ref is not None
+        assert ref.unwritten
         assert (await files(ref))["7"] == b"7"
         await ref.release()
 

@@ -15,6 +15,7 @@ from croze.sources.local_compare import HELD_BYTES
 from croze.sources.request import SourceRequest
 from tests.sources.ahead import KINDS, WHOLE, Bench, quiet, rewrite
 from tests.sources.workshop import Workshop, files
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.root
 
@@ -153,7 +154,7 @@ async def test_what_nobody_takes_soon_is_given_up(
         async with bench.sources.prefetching() as prefetch:
             prefetch(bench.request())
             await quiet(bench)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 while bench.files.ended < bench.files.asked or await bench.kept() != (1, 0):
                     await asyncio.sleep(0.001)
     assert await bench.brought(bench.request()) == WHOLE | {"a": b"changed"}
@@ -184,7 +185,7 @@ async def test_who_takes_it_is_cancelled(bench: Bench) -> None:
         await quiet(bench)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(bench.brought(bench.request()))
-            await asyncio.wait_for(held.wait(), 10)
+            await asyncio.wait_for(held.wait(), PATIENCE_S)
             task.cancel()
             go.set()
         assert task.cancelled()
@@ -217,7 +218,7 @@ async def test_the_build_ends_amid_a_transfer(bench: Bench) -> None:
         async with bench.sources.prefetching() as prefetch:
             prefetch(bench.request())
             other = group.create_task(bench.brought(bench.request()))
-            await asyncio.wait_for(held.wait(), 10)
+            await asyncio.wait_for(held.wait(), PATIENCE_S)
             go.set()
         assert await other == WHOLE | {"a": b"changed"}
     assert await bench.kept() == (1, 0)

@@ -18,6 +18,7 @@ from croze.store.contract import BlobStore, ImmutableRef, LazyLayer
 from croze.store.open import Store
 from tests.store.sources import Sources, sha256
 from tests.store.trees import names_of
+from tests.support.waiting import PATIENCE_S
 
 BIG = random.Random(1).randbytes(3 << 20)
 """More than lies in buffers between the network and the disk."""
@@ -74,7 +75,7 @@ def unpacking(folder: Path) -> Between:
     """Until the first file of a layer is on disk."""
 
     async def seen() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while not is_unpacked(folder):
                 await asyncio.sleep(0)
 
@@ -159,7 +160,7 @@ async def test_who_unpacks_does_not_wait_for_ever(
     async def given_up() -> None:
         await seen()
         is_seen.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while is_unpacked(tmp_path):
                 await asyncio.sleep(0.001)
 

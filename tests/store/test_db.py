@@ -16,6 +16,7 @@ from croze.store import db as module
 from croze.store.db import Database
 from croze.store.disk import Ballast
 from croze.store.migrations import STEPS
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ async def test_those_who_wait_for_the_disk_do_so_together(
         with contextlib.closing(sqlite3.connect(str(log).removesuffix("-wal"))) as other:
             times.append([str(name) for (name,) in other.execute("SELECT name FROM settings")])
         loop.call_soon_threadsafe(begun.set)
-        may_end.wait(5)
+        may_end.wait(PATIENCE_S)
 
     async def write(name: str) -> None:
         db.write("INSERT INTO settings VALUES (?, '')", name)

@@ -19,6 +19,7 @@ from tests.history.conftest import finished, record
 from tests.store.conftest import root_only
 from tests.store.pools import ThreadPool
 from tests.store.trees import make_ref, tree_of
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.root, root_only]
 
@@ -101,7 +102,7 @@ async def test_metadata_alone_can_not_fill_the_disk(small: Path) -> None:
         await make()
     assert await store.verify() == []
     assert sum(not r.mutable for r in await store.refs.disk_usage()) == made, "as on the disk"
-    await asyncio.wait_for(store.close(), 10)
+    await asyncio.wait_for(store.close(), PATIENCE_S)
     store = await open_store(root, ThreadPool(), snapshotter="overlayfs")
     assert await store.verify() == []
     assert len(await store.refs.disk_usage()) == made

@@ -20,6 +20,7 @@ from croze.telemetry.send import METRICS_METHOD, TRACES_METHOD, HttpSender, send
 from croze.telemetry.spans import make_span, root
 from croze.telemetry.traces import Traces
 from tests.rpc.served import served
+from tests.support.waiting import PATIENCE_S
 
 RESOURCE = otlp_pb2.Resource()
 
@@ -54,7 +55,11 @@ async def collector(collected: Collected) -> AsyncIterator[str]:
 
 async def test_http(caplog: pytest.LogCaptureFixture) -> None:
     collected = Collected()
-    async with collector(collected) as url, asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with (
+        collector(collected) as url,
+        asyncio.timeout(PATIENCE_S),
+        asyncio.TaskGroup() as group,
+    ):
         target = OtlpTarget("http/protobuf", f"{url}/v1/traces", {"x-key": "k"}, compress=True)
         batches = SpanBatches(HttpSender(target), 0.01)
         running = group.create_task(batches.run())
@@ -79,7 +84,7 @@ async def test_grpc(tmp_path: Path) -> None:
     server = Server()
     server.add_methods(*trace_methods(received))
     async with served(server, tmp_path / "otel.sock") as address:
-        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
             batches = SpanBatches(sender(OtlpTarget("grpc", address), TRACES_METHOD), 60)
             running = group.create_task(batches.run())
             await asyncio.sleep(0)
@@ -92,7 +97,11 @@ async def test_metrics() -> None:
     collected = Collected()
     metrics = Metrics()
     builds = metrics.counter("builds", "", InstrumentationScope("here"))
-    async with collector(collected) as url, asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with (
+        collector(collected) as url,
+        asyncio.timeout(PATIENCE_S),
+        asyncio.TaskGroup() as group,
+    ):
         target = OtlpTarget("http/protobuf", f"{url}/v1/metrics")
         reader = MetricReader(sender(target, METRICS_METHOD), metrics, RESOURCE, 0.01)
         builds.add(1, {"status": "success"})

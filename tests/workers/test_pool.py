@@ -15,6 +15,7 @@ from croze.workers import crew as crew_module
 from croze.workers.crew import WorkerCrew
 from croze.workers.pool import FILE_WORK, TooMuchWork, WorkerPool
 from croze.workers.shares import Shares, sharing
+from tests.support.waiting import PATIENCE_S
 from tests.workers import calls
 from tests.workers.ends import killed, parent
 
@@ -89,7 +90,7 @@ async def test_what_work_has_left_over_is_given_back() -> None:
     async with WorkerPool(1) as pool:
         before = resident_mb(await pool.run(os.getpid))
         pid = await pool.run(calls.leave_memory)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while resident_mb(pid) > before + 10:
                 await asyncio.sleep(0)
 
@@ -101,7 +102,7 @@ async def test_who_has_grown_is_replaced_when_at_rest(monkeypatch: pytest.Monkey
         assert await pool.run(os.getpid) == grown
         monkeypatch.setattr(crew_module, "REST_S", 0.0)
         await pool.run(os.getpid)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while Path(f"/proc/{grown}").exists():
                 await asyncio.sleep(0)
         newborn = await pool.run(os.getpid)
