@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 from croze.aio.threads import in_thread
+from tests.support.waiting import PATIENCE_S
 
 
 async def killed(pid: int, *, until: int = 0) -> None:
@@ -28,6 +29,6 @@ def parent(pid: int) -> int:
 async def stopped(pid: int) -> None:
     """Once it is: it lives, and reads nothing."""
     os.kill(pid, signal.SIGSTOP)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "T":
             await asyncio.sleep(0)

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 import yaml
 from msgspec import Struct, field
 
+from croze.bake.compose.moments import Moment
 from croze.bake.compose.scalars import IMPLICIT, TEXT, ScalarError, read_scalar
 
 Data: TypeAlias = "str | int | float | bool | list[Data] | dict[str, Data] | None"
@@ -200,11 +201,16 @@ def _key(node: yaml.Node, path: Path) -> str:
     if node.tag == _MERGE:
         return str(node.value)
     key = _scalar(node) if isinstance(node, yaml.ScalarNode) else None
-    if isinstance(key, str):
+    if isinstance(key, str) and not isinstance(key, Moment):
         return key
     where = f"in {'.'.join(path)}" if path else "at top level"
-    shown = "a mapping" if not isinstance(node, yaml.ScalarNode) else "<nil>"
-    raise KeyTypeError(f"non-string key {where}: {shown if key is None else str(key).lower()}")
+    if isinstance(key, Moment):
+        shown = key.go_syntax
+    elif key is None:
+        shown = "<nil>" if isinstance(node, yaml.ScalarNode) else "a mapping"
+    else:
+        shown = str(key).lower()
+    raise KeyTypeError(f"non-string key {where}: {shown}")
 
 
 def _scalar(node: yaml.ScalarNode) -> Data:

@@ -11,12 +11,28 @@ _MOMENT: Final = re.compile(
     r"(?:([Tt ])(\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,](\d+))?(Z|[-+]\d{2}:\d{2})?)?",
     re.ASCII,
 )
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 _MOST_HOURS, _MOST_MINUTES = 24, 60
 """What Go takes for the offset of a zone."""
 
 
 class Moment(str):
     """A moment, as Go's `time.Time` shows itself. Where a text is wanted, it is none."""
+
+    @property
+    def go_syntax(self) -> str:
+        """The moment as Go's source has it (`%#v`)."""
+        day, clock, _, zone = self.split(" ")
+        year, month, date_of_month = map(int, day.split("-"))
+        hour, minute, second = clock.partition(".")[0].split(":")
+        nanoseconds = int(clock.partition(".")[2].ljust(9, "0"))
+        place = "time.UTC" if zone == "UTC" else 'time.Location("")'
+        numbers = [date_of_month, int(hour), int(minute), int(second), nanoseconds]
+        rest = ", ".join(map(str, numbers))
+        return f"time.Date({year}, time.{_MONTHS[month - 1]}, {rest}, {place})"
 
 
 def moment_of(text: str) -> Moment | None:

@@ -28,6 +28,8 @@ from croze.gotypes.sizes import binary_size, parse_bytes
 from croze.gotypes.ulimits import ULIMITS
 
 _LIMITS = ULIMITS | {"as"}
+_YES = ("y", "Y", "yes", "Yes", "YES", "on", "On", "ON")
+_NO = ("n", "N", "no", "No", "NO", "off", "Off", "OFF")
 _NUMBER = re.compile("[-+]?[0-9]{1,18}")
 
 
@@ -278,4 +280,6 @@ def _switch(extension: Model, key: str, default: bool | None) -> bool | None:
     flag = extension.get(key)
     if flag is None or isinstance(flag, bool):
         return default if flag is None else flag
+    if flag in _YES or flag in _NO:
+        return flag in _YES
     raise BakeError(f"x-bake: {key} must be true or false")
