@@ -87,7 +87,7 @@ class InputState:
         self.content_known = False
         self.content_key = ""
         self.content_crowds: tuple[tuple[KeyLink, Crowd], ...] = ()
-        """Those of them that its content leads to, each with the link from its keys."""
+        """The crowds that its content leads to, each with the link from its keys."""
         self.flags: InputFlags = NO_FLAGS
 
     def rewind(self, keying: InputKeying, links: Sequence[KeyLink]) -> None:

@@ -97,7 +97,7 @@ class EdgeState(Struct, eq=False, weakref=True):
     crowded: tuple[InputState, ...] = ()
     """Inputs that lead to more keys than are listed."""
     matched_late: list[tuple[InputState, str]] = field(default_factory=list)
-    """Of their contents' crowds, what another input has come to lead to since."""
+    """What another input has come to lead to, of a crowd that an input's content leads to."""
     tally: Tally = field(default_factory=Tally)
     identity: Signature = ()
     """What it is about to run as, while it is asked whether something else does the same."""
