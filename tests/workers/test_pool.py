@@ -13,7 +13,7 @@ from croze.errors import CrozeError, ExitError, InvalidRequest, NotFound, Vertex
 from croze.fs.tree.usage import usage
 from croze.workers import crew as crew_module
 from croze.workers.crew import WorkerCrew
-from croze.workers.pool import FILE_WORK, TooMuchWork, WorkerPool
+from croze.workers.pool import FILE_WORK, TooMuchWork, WorkerDied, WorkerPool
 from croze.workers.shares import Shares, sharing
 from tests.support.waiting import PATIENCE_S
 from tests.workers import calls
@@ -158,6 +158,18 @@ async def test_close_leaves_nothing() -> None:
             os.kill(pid, 0)
     with pytest.raises(CrozeError, match="pool is closed"):
         await pool.run(os.getpid)
+
+
+async def test_close_ends_calls_under_way(tmp_path: Path) -> None:
+    """Who waits for them is told so."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    async with WorkerPool(1) as pool:
+        task = asyncio.ensure_future(pool.run(calls.announce_and_hang, str(fifo)))  # noqa: TID251
+        await in_thread(fifo.read_text)
+        await pool.close()
+        with pytest.raises(WorkerDied, match="while it ran announce_and_hang"):
+            await task
 
 
 async def test_unreadable_errors_become_plain_ones() -> None:

@@ -43,6 +43,8 @@ class CrewMember:
         self._writing = asyncio.Lock()
         self.torn = False
         """A message may have been sent in part."""
+        self.is_at_work = False
+        """Whether somebody waits for what it says, and so has to hear of its end."""
         self.resting_since_s = 0.0
         self.is_weighed = True
         """Whether it has been looked at since it worked."""
@@ -114,8 +116,9 @@ class CrewMember:
         """Kill and reap; what it ended with. A killed process runs no more, whatever it was
         doing. Idempotent."""
         if self._code is None:
-            self.socket.close()
             self._code = self._newborn.end()
+        if not self.is_at_work:
+            self.socket.close()
         return self._code
 
 

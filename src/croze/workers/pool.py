@@ -160,6 +160,7 @@ class WorkerPool:
             raise CrozeError("the worker pool is closed")
         worker = self._crew.take()
         self._working.add(worker)
+        worker.is_at_work = True
         ended: CallOutcome | None = None
         try:
             first = await worker.call(frame)
@@ -169,6 +170,7 @@ class WorkerPool:
             raise _death(self._crew.discard(worker), call, gone) from None
         finally:
             self._working.discard(worker)
+            worker.is_at_work = False
             if ended is None or worker.torn or self._closed:
                 self._crew.discard(worker)
             else:
