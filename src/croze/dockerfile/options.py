@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from croze.dockerfile.csv_fields import CsvError, csv_fields
+from croze.dockerfile.csv_fields import csv_fields
 from croze.dockerfile.lint import LintConfig, parse_check
 from croze.dockerfile.resource_options import parse_resources, parse_ulimits
 from croze.dockerfile.result_options import (
@@ -167,12 +167,7 @@ def _parse_network(text: str) -> NetworkMode:
 
 
 def _parse_extra_hosts(text: str) -> list[tuple[str, str]]:
-    if not text:
-        return []
-    try:
-        return [_parse_host(field) for field in csv_fields(text)]
-    except CsvError as err:
-        raise InvalidRequest(f"failed to parse additional hosts: {err}") from None
+    return [_parse_host(field) for field in csv_fields(text, "additional hosts")]
 
 
 def _parse_host(text: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from croze.dockerfile.csv_fields import CsvError, csv_fields
+from croze.dockerfile.csv_fields import csv_fields
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.numbers import parse_int, parse_uint
 from croze.gotypes.quote import quote
@@ -19,12 +19,9 @@ _MAX_CPU = 8192
 
 def parse_ulimits(text: str) -> list[Ulimit]:
     """`name=soft[:hard]`, comma separated."""
-    if not text:
-        return []
+    fields = csv_fields(text, "ulimit")
     try:
-        return [Ulimit(*parse_ulimit(field)) for field in csv_fields(text)]
-    except CsvError as err:
-        raise InvalidRequest(f"failed to parse ulimit: {err}") from None
+        return [Ulimit(*parse_ulimit(field)) for field in fields]
     except CrozeError as err:
         raise err.wrap("failed to parse ulimit") from None
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from croze.dockerfile.csv_fields import CsvError, csv_fields
+from croze.dockerfile.csv_fields import csv_fields
 from croze.dockerfile.json_form import kind, syntax_error
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.settings import parse_json
@@ -98,10 +98,7 @@ def parse_attestations(raw: Mapping[str, str]) -> dict[str, dict[str, str]]:
             attrs["generator"] = _DEFAULT_SBOM_GENERATOR
         elif kind == "provenance":
             attrs["version"] = "v1"
-        try:
-            pairs = [field.partition("=") for field in csv_fields(text)] if text else []
-        except CsvError as err:
-            raise InvalidRequest(f"failed to parse {kind}: {err}") from None
+        pairs = [field.partition("=") for field in csv_fields(text, kind)]
         attestations[kind] = attrs | {name: value for name, _, value in pairs}
     for kind in attestations:
         if kind not in _ATTESTATIONS:

@@ -9,10 +9,11 @@ from typing import TypeGuard
 
 from msgspec import Struct
 
-from croze.dockerfile.csv_fields import CsvError, csv_fields
 from croze.dockerfile.instructions.values import MountType, RunDevice, RunMount
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.suggest import with_suggestion
+from croze.errors import InvalidRequest
+from croze.gotypes import csv_line
 from croze.gotypes.quote import quote
 
 _TYPES = ("bind", "cache", "secret", "ssh", "tmpfs")
@@ -201,8 +202,8 @@ def parse_device(flag: str) -> RunDevice:
 
 def _fields(flag: str, what: str) -> list[str]:
     try:
-        return csv_fields(flag)
-    except CsvError as err:
+        return csv_line.fields(flag)
+    except InvalidRequest as err:
         raise DockerfileError(f"failed to parse csv {what}: {err}") from None
 
 
