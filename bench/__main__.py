@@ -18,12 +18,11 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import growth
+from bench import disk, growth
 from bench.growth import Growth, kinds
 from bench.lines import Line, lines
 from bench.peers import Ask, Peer, opened
 from bench.report import Measured, Report
-from croze.fs.remove import temporary_directory
 from tests.e2e.sandbox import registry
 
 
@@ -84,8 +83,7 @@ def main() -> None:
     args = options.parse_args()
     is_whole = not (args.quick or args.only)
     runs = args.runs or (3 if args.quick else 5)
-    with temporary_directory("croze-bench-") as name, registry(Path(name) / "registry") as host:
-        folder = Path(name)
+    with disk.folder() as folder, registry(folder / "registry") as host:
         with opened(folder / "peers") as peers:
             found = []
             measured = [] if args.growth else lines(host, quick=args.quick)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench import contexts
 from bench.peers import Ask, Peer, run
+from tests.e2e.sandbox import BUILDX, CROZE
 
 Prepare = Callable[[Path], None]
 Measure = Callable[["Peer", Path, int], float | None]
@@ -118,10 +119,11 @@ def at_once(count: int, *, is_cold: bool) -> Measure:
 
 
 def client_start(peer: Peer, _: Path, __: int) -> float | None:
-    """The stock client is the program that BuildKit's own column has: no comparison."""
+    """Of `croze` and of `docker-buildx`, whose place it takes; stock clients are the peer's own."""
     if peer.name == "stock":
         return None
-    return timed(lambda: run(peer.client.version(), peer.env))
+    binary = CROZE if peer.name == "croze" else BUILDX["sid"]
+    return timed(lambda: run([str(binary), "version"], peer.env))
 
 
 def nothing(_: Path) -> None:

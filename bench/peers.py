@@ -45,8 +45,6 @@ class Client(Protocol):
 
     def prune(self) -> list[str]: ...
 
-    def version(self) -> list[str]: ...
-
 
 class Buildx:
     """`croze`, and `docker-buildx`, which has the same words."""
@@ -66,9 +64,6 @@ class Buildx:
 
     def prune(self) -> list[str]:
         return [*self._words, "prune", "--all", "--force"]
-
-    def version(self) -> list[str]:
-        return [self._words[0], "version"]
 
 
 class Croze(Buildx):
@@ -95,9 +90,6 @@ class Buildctl:
 
     def prune(self) -> list[str]:
         return [*self._words, "prune", "--all"]
-
-    def version(self) -> list[str]:
-        return [self._words[0], "--version"]
 
 
 @dataclass

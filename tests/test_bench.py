@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 
-from bench import growth
+from bench import disk, growth
 from bench.growth import Growth
 from bench.report import Measured, Report
 
@@ -79,3 +81,20 @@ def test_growth_is_drawn_on_logarithmic_axes() -> None:
     across = [point.split(",")[0] for point in lines[0].split()]
     assert across == ["40", "150", "260"]
     assert len(lines) == 4
+
+
+@pytest.mark.parametrize(
+    ("there", "found"),
+    [
+        ([], False),
+        (["proc/fs/ext4/sda1", "proc/fs/jbd2/sda1-8"], False),
+        (["proc/fs/ext4/sda1", "proc/fs/jbd2/sdb-8"], True),
+    ],
+)
+def test_an_ext4_without_a_journal_is_told(there: list[str], found: bool, tmp_path: Path) -> None:
+    device = os.stat(tmp_path).st_dev
+    link = tmp_path / f"sys/dev/block/{os.major(device)}:{os.minor(device)}"
+    for path in ("sys/dev/block", "sys/devices/sda1", *there):
+        (tmp_path / path).mkdir(parents=True)
+    link.symlink_to("../../devices/sda1")
+    assert disk.has_no_journal(tmp_path, tmp_path) is found
