@@ -7,7 +7,6 @@ import pytest
 from croze.api import ops_pb2
 from croze.gotypes import messages
 from croze.ops.content import dedupe_paths
-from croze.ops.file_keys import has_wildcard
 
 
 def test_json_escapes() -> None:
@@ -43,10 +42,3 @@ def test_json_of_messages() -> None:
 )
 def test_paths_below_others(paths: list[str], tops: list[str]) -> None:
     assert dedupe_paths(paths) == tops
-
-
-def test_wildcards() -> None:
-    assert has_wildcard("a*")
-    assert has_wildcard("a[b]")
-    assert not has_wildcard("a\\*")
-    assert has_wildcard("a\\\\?")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from croze.bake import glob
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import (
     ATTESTS,
@@ -22,6 +21,7 @@ from croze.bake.options.entries import (
 from croze.bake.options.policy import parse_policy
 from croze.bake.options.resources import ResourceLimits
 from croze.bake.target import Target
+from croze.gotypes import glob
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.quote import quote
 
@@ -93,10 +93,10 @@ def _expand(pattern: str, names: Sequence[str], name_set: frozenset[str]) -> Seq
     if pattern in name_set:
         return [pattern]
     try:
-        compiled = glob.compile_pattern(pattern)
-    except glob.BadPatternError as error:
+        compiled = glob.compile_glob(pattern)
+    except glob.BadPattern as error:
         raise BakeError(f"could not match targets with '{pattern}': {error}") from None
-    matching = [name for name in names if glob.matches(compiled, name)]
+    matching = [name for name in names if compiled.matches(name)]
     if not matching:
         raise BakeError(f"could not find any target matching '{pattern}'")
     return matching

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
-from croze.bake import glob
 from croze.bake.definition.read import Definition
 from croze.bake.errors import BakeError
 from croze.bake.options.entries import OutputEntry
@@ -15,6 +14,7 @@ from croze.bake.paths import rebased
 from croze.bake.recursion import deep_recursion
 from croze.bake.target import Group, Target
 from croze.bake.world import World
+from croze.gotypes import glob
 from croze.gotypes.quote import quote
 
 _LINK = "target:"
@@ -72,15 +72,15 @@ class _Selector:
             self.link(name, selection.targets[name], [])
 
     def matching(self, name: str) -> list[str]:
-        if not glob.has_wildcard(name):
+        if not set(name) & set("*?[]"):
             return [name]
         names: list[str] = []
         try:
-            pattern = glob.compile_pattern(name)
+            pattern = glob.compile_glob(name)
             candidates = [each.name for each in self.definition.groups]
             candidates += [each.name for each in self.definition.targets]
-            names = [each for each in candidates if glob.matches(pattern, each)]
-        except glob.BadPatternError:
+            names = [each for each in candidates if pattern.matches(each)]
+        except glob.BadPattern:
             pass
         if not names:
             raise BakeError(f"could not find any target matching {quote(name)}")

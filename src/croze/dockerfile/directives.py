@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from croze.dockerfile import json_form
 from croze.dockerfile.location import DockerfileError, Ranges, line_ranges
-from croze.dockerfile.space import SPACE
+from croze.gotypes.strings import SPACE
 
 _KNOWN = ("syntax", "escape", "check")
 _BLANK = "\t\n\f\r "

@@ -9,10 +9,9 @@ from msgspec import Struct
 
 from croze.dockerfile import json_form
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.space import SPACE, is_space
 from croze.dockerfile.syntax_tree import InstructionNode
 from croze.gotypes.quote import quote
-from croze.gotypes.strings import shown
+from croze.gotypes.strings import SPACE, shown
 
 _SPACES = re.compile(r"[\t\v\f\r ]+")
 _BYTE_SPACES = re.compile(r"[\t\n\v\f\r \x85\xa0]+")
@@ -89,7 +88,7 @@ class _FlagReader:
     def read(self) -> tuple[tuple[str, ...], str]:
         flags: list[str] = []
         while True:
-            while self.at < len(self.text) and is_space(self.text[self.at]):
+            while self.at < len(self.text) and self.text[self.at] in SPACE:
                 self.at += 1
             if not self.text.startswith("--", self.at):
                 return tuple(flags), self.text[self.at :]
@@ -103,7 +102,7 @@ class _FlagReader:
         inside = ""
         while self.at < len(self.text):
             char = self.text[self.at]
-            if not inside and is_space(char):
+            if not inside and char in SPACE:
                 break
             self.at += 1
             if char == inside:
@@ -132,7 +131,7 @@ class _WordReader:
 
     def word(self) -> str | None:
         """The next word; empty for a lone escape at the end; None behind the last."""
-        while self.at < len(self.text) and is_space(self.text[self.at]):
+        while self.at < len(self.text) and self.text[self.at] in SPACE:
             self.at += 1
         if self.at == len(self.text):
             return None
@@ -140,7 +139,7 @@ class _WordReader:
         inside = ""
         while self.at < len(self.text):
             char = self.text[self.at]
-            if not inside and is_space(char):
+            if not inside and char in SPACE:
                 break
             self.at += 1
             if char == self.escape and inside != "'":

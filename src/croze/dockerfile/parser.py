@@ -13,8 +13,8 @@ from croze.dockerfile.heredoc import heredocs_in_line
 from croze.dockerfile.line_parsers import parse_line
 from croze.dockerfile.lint_rules import NO_EMPTY_CONTINUATION
 from croze.dockerfile.location import DockerfileError, line_ranges, with_location
-from croze.dockerfile.space import SPACE
 from croze.dockerfile.syntax_tree import Heredoc, InstructionNode, ParseResult, ParseWarning
+from croze.gotypes.strings import SPACE
 
 __all__ = ["Heredoc", "InstructionNode", "ParseResult", "ParseWarning", "parse"]
 

@@ -15,9 +15,8 @@ from msgspec.structs import replace
 
 from croze.dockerfile import shell_pattern
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.space import SPACE, is_space
 from croze.gotypes.quote import quote
-from croze.gotypes.strings import shown
+from croze.gotypes.strings import SPACE, shown
 
 _PIECES = re.compile(f"[{SPACE}]+|[^{SPACE}]+")
 _RUNS = {escape: re.compile(f"[^$<'\"{re.escape(escape)}]+") for escape in ("\\", "`")}
@@ -95,7 +94,7 @@ class _Words(Struct):
     def add(self, text: str) -> None:
         """Text in which spaces separate words."""
         for piece in _PIECES.findall(text):
-            if not is_space(piece[0]):
+            if piece[0] not in SPACE:
                 self.add_raw(piece)
             elif self.in_word and self.buffer:
                 self._flush()

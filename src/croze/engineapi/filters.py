@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -12,7 +11,7 @@ from croze.engineapi.names import NamedImage, find, find_all
 from croze.engineapi.times import moment_ns
 from croze.engineapi.views import view
 from croze.errors import InvalidRequest
-from croze.gotypes import gojson
+from croze.gotypes import glob, gojson
 from croze.image import reference
 
 Filters = dict[str, list[str]]
@@ -80,10 +79,10 @@ def _matching(image: NamedImage, patterns: Sequence[str]) -> NamedImage | None:
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
-    """As Go's `path.Match` on the familiar name, with and without its tag."""
+    """Whether the familiar name matches, with or without its tag. Raises `InvalidRequest`."""
     parsed = reference.parse(name)
     return any(
-        text.count("/") == pattern.count("/") and fnmatchcase(text, pattern)
+        glob.match(pattern, text)
         for pattern in patterns
         for text in (parsed.familiar(), parsed.familiar_name)
     )

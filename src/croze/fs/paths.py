@@ -10,13 +10,10 @@ from collections.abc import Iterable
 from posixpath import normpath
 from typing import Final
 
+from croze.gotypes.glob import has_wildcards
+
 NO_NAMES: Final = frozenset(("", ".", ".."))
 """What stands for another directory, or for none, where a name should be."""
-
-GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
-    map(chr, range(0x2000, 0x200B))
-)
-"""What `strings.TrimSpace` strips."""
 
 
 def clean(path: str) -> str:
@@ -47,6 +44,15 @@ def base(path: str) -> str:
 def dirname(path: str) -> str:
     """All but the last component, cleaned (`path.Dir`)."""
     return clean(path[: path.rfind("/") + 1])
+
+
+def split_wildcards(path: str) -> tuple[str, str]:
+    """The longest run of leading components without wildcards, and the rest (may be empty)."""
+    parts = [part or "/" for part in join(path).split("/")] if path else [""]
+    for i, part in enumerate(parts):
+        if has_wildcards(part):
+            return join(*parts[:i]), join(*parts[i:])
+    return join(*parts), ""
 
 
 def name_key(name: str) -> bytes:

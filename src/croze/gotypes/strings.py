@@ -9,9 +9,17 @@ Go's encoders put it. `str.encode` fails on such text, on purpose: one of these 
 from __future__ import annotations
 
 import re
+from typing import Final
 
 ESCAPED = re.compile("[\ud800-\udfff]")
 """A byte that is not part of UTF-8 text."""
+
+SPACE: Final = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""White space as `unicode.IsSpace` has it, for `str.strip`. Python's own set has the control
+characters 0x1c to 0x1f in addition."""
 
 
 def from_bytes(data: bytes) -> str:

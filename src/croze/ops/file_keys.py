@@ -13,6 +13,7 @@ from croze.cachekeys.texts import digest_of
 from croze.errors import InvalidRequest
 from croze.fs.content.checksum import Query
 from croze.gotypes import messages
+from croze.gotypes.glob import has_wildcards
 from croze.ops.content import ContentDigests, ContentKey, dedupe_paths, unlazy
 from croze.ops.digests import joined
 from croze.solver.contract import CacheMap, InputKeying
@@ -113,22 +114,11 @@ def _copy_query(copy: ops_pb2.FileActionCopy) -> Query:
     return Query(
         path=copy.src,
         follow_links=copy.followSymlink,
-        wildcard=copy.allowWildcard and has_wildcard(copy.src),
+        wildcard=copy.allowWildcard and has_wildcards(copy.src),
         include=tuple(copy.include_patterns),
         exclude=tuple(copy.exclude_patterns),
         required_paths=tuple(copy.required_paths),
     )
-
-
-def has_wildcard(path: str) -> bool:
-    """Whether there is a `*`, `?` or `[` that no backslash hides."""
-    chars = iter(path)
-    for char in chars:
-        if char == "\\":
-            next(chars, None)
-        elif char in "*?[":
-            return True
-    return False
 
 
 def _keying(queries: Sequence[Query], contents: ContentDigests) -> InputKeying:

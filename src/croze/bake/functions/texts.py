@@ -9,9 +9,9 @@ from typing import Final
 from croze.bake.functions.support import amount, function, of_texts, parameter, text, whole
 from croze.bake.hcl.function import ArgumentError, CallError, Function
 from croze.bake.hcl.graphemes import clusters, count
-from croze.bake.hcl.template_tokens import SPACE
 from croze.bake.values.types import LIST_OF_STRING, NUMBER, STRING
 from croze.bake.values.value import Value, integer, list_value, string
+from croze.gotypes.strings import SPACE
 
 _LONGEST: Final = 16 * 1024 * 1024
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
 from croze.bake.hcl.graphemes import clusters, count
 from croze.bake.hcl.source import Placed, Pos, SourceRange
 from croze.bake.hcl.syntax import Expression
+from croze.gotypes.strings import SPACE
 
 
 class TextPiece(msgspec.Struct):
@@ -41,12 +42,6 @@ class EndPiece(msgspec.Struct):
 
 
 Piece = TextPiece | InterpolationPiece | IfPiece | ForPiece | EndPiece
-
-# What Go's unicode.IsSpace takes for white space.
-SPACE: Final = (
-    "\t\n\v\f\r "
-    "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-)
 
 
 def flush(pieces: list[Piece]) -> None:

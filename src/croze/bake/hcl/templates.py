@@ -10,7 +10,6 @@ from croze.bake.hcl.source import SourceRange, did_you_mean
 from croze.bake.hcl.stream import TokenStream
 from croze.bake.hcl.syntax import Expression, Literal, Template, Wrapped
 from croze.bake.hcl.template_tokens import (
-    SPACE,
     EndPiece,
     ForPiece,
     IfPiece,
@@ -24,6 +23,7 @@ from croze.bake.hcl.template_tree import TemplateTree
 from croze.bake.hcl.tokens import HclToken
 from croze.bake.values.value import string
 from croze.gotypes.quote import quote
+from croze.gotypes.strings import SPACE
 
 _DIRECTIVES = ("if", "for", "else", "endif", "endfor")
 _ESCAPE_HINT = (

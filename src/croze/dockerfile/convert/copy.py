@@ -20,6 +20,7 @@ from croze.dockerfile.location import DockerfileError, Ranges
 from croze.dockerfile.paths import is_absolute, normalize_path, strip_drive, to_slash
 from croze.errors import CrozeError
 from croze.fs.match.patterns import PatternMatcher
+from croze.gotypes.glob import has_wildcards
 from croze.gotypes.quote import quote
 from croze.llb import caps
 from croze.llb.compose import merge
@@ -307,15 +308,3 @@ class _Step:
         if self._stage.ignore_cache:
             options["ignore_cache"] = True
         return options
-
-
-def has_wildcards(path: str) -> bool:
-    escaped = False
-    for char in path:
-        if escaped:
-            escaped = False
-        elif char in "*?[":
-            return True
-        else:
-            escaped = char == "\\"
-    return False

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TypedDict
 
 from croze.dockerfile.location import DockerfileError, Ranges
-from croze.dockerfile.space import SPACE
 from croze.dockerfile.syntax_tree import InstructionNode
+from croze.gotypes.strings import SPACE
 
 
 class Header(TypedDict):

@@ -25,8 +25,8 @@ from croze.dockerfile.instructions.values import (
     Workdir,
 )
 from croze.dockerfile.location import DockerfileError
-from croze.dockerfile.space import SPACE
 from croze.dockerfile.syntax_tree import InstructionNode
+from croze.gotypes.strings import SPACE
 
 _ONBUILD = re.compile(r"^[\t\n\f\r ]*ONBUILD[\t\n\f\r ]*", re.IGNORECASE | re.ASCII)
 

@@ -17,10 +17,10 @@ from croze.errors import InvalidRequest, NotFound
 from croze.fs.content import digest
 from croze.fs.content.index import DIR, FILE, LINK, ContentIndex, IndexNode, TreeScanner
 from croze.fs.failures import TooManyLinks, explained
-from croze.fs.match import glob
 from croze.fs.match.patterns import MatchState, matcher_of
-from croze.fs.paths import base, rooted
+from croze.fs.paths import base, rooted, split_wildcards
 from croze.fs.root import MAX_LINKS
+from croze.gotypes import glob
 from croze.gotypes.quote import quote
 
 __all__ = ["ContentIndex", "Query", "checksum", "query_digest"]
@@ -253,7 +253,7 @@ class _Listing:
         """Fill the list; returns the asked path's part before any wildcard."""
         head, follow = self._path, False
         if self._query.wildcard:
-            head, tail = glob.split_wildcards(self._path)
+            head, tail = split_wildcards(self._path)
             head = "" if head == "/" else head
             follow = bool(tail)
         where, node = self._lookup.find(os.fsencode(head), follow=follow, strict=False)

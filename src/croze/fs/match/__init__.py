@@ -1,4 +1,4 @@
-"""Patterns of paths: ignore and include patterns, `.dockerignore` files, and globs.
+"""Patterns of paths: ignore and include patterns, `.dockerignore` files.
 
 Our own, and not `fnmatch` or `pathspec`: what matches decides what is in an image, and they differ
 from moby's patternmatcher and Go's `path.Match` (slashes, `**`, `!` between patterns, backslashes);

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from croze.errors import InvalidRequest
-from croze.fs.paths import GO_SPACE, clean
+from croze.fs.paths import clean
+from croze.gotypes.strings import SPACE
 
 _MAX_LINE_BYTES = 64 * 1024
 
@@ -23,9 +24,9 @@ def _read_line(line: str) -> str:
     line = line.removesuffix("\r")
     if line.startswith("#"):
         return ""
-    line = line.strip(GO_SPACE)
+    line = line.strip(SPACE)
     if line.startswith("!"):
-        return "!" + _clean(line[1:].strip(GO_SPACE))
+        return "!" + _clean(line[1:].strip(SPACE))
     return _clean(line)
 
 

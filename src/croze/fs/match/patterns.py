@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from croze.errors import InvalidRequest
-from croze.fs.match.glob import BadPattern, fits_so_far
-from croze.fs.paths import GO_SPACE, clean
+from croze.fs.paths import clean
+from croze.gotypes.glob import BadPattern, fits_so_far
 from croze.gotypes.regexp import BadExpression, Regexp
+from croze.gotypes.strings import SPACE
 
 MatchState = tuple[bool, ...]
 """What a directory's look-up hands down to its children: which segments matched."""
@@ -150,7 +151,7 @@ def _united(regexes: Sequence[str]) -> Iterator[Regexp]:
 
 
 def _parse(text: str) -> Pattern | None:
-    text = text.strip(GO_SPACE)
+    text = text.strip(SPACE)
     if not text:
         return None
     text = clean(text)

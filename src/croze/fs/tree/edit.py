@@ -10,11 +10,11 @@ import stat
 
 from croze.errors import InvalidRequest
 from croze.fs.failures import explained
-from croze.fs.match import glob
 from croze.fs.owner import NumericOwner
-from croze.fs.paths import dirname, join, rooted, sorted_names
+from croze.fs.paths import dirname, join, rooted, sorted_names, split_wildcards
 from croze.fs.remove import remove_tree
 from croze.fs.root import resolve
+from croze.gotypes import glob
 
 
 def mkdir(
@@ -117,7 +117,7 @@ def resolve_wildcards(root: str, path: str, follow: bool) -> list[str]:
     Matches are whole paths (`*` stops at slashes); what lies below a match is not looked at.
     Links are resolved in the part before the wildcards, the last of it with `follow`.
     """
-    head, tail = glob.split_wildcards(path)
+    head, tail = split_wildcards(path)
     if not tail:
         return [head]
     head = head or "/"

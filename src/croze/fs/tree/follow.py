@@ -10,8 +10,8 @@ import os
 import stat
 from collections.abc import Sequence
 
-from croze.fs.match import glob
 from croze.fs.paths import base, clean, dirname, join, rooted, sorted_names
+from croze.gotypes import glob
 
 
 def follow_links(root: str, paths: Sequence[str]) -> list[str] | None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from croze.gotypes.strings import SPACE
 from croze.gotypes.template.lexer import TemplateError
 from croze.gotypes.template.printf import printf
 from croze.rego.builtins.operands import array, integer, items, obj, small, string, strings
 from croze.rego.errors import FunctionError
 from croze.rego.values import Value, boolean, in_order, text, to_plain
-
-_SPACE = (
-    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-)
-_SPACE += "\u2028\u2029\u202f\u205f\u3000"
 
 
 def on_text(function: Callable[[str], str]) -> Callable[[Value], Value]:
@@ -124,7 +120,7 @@ def upper(text: str) -> str:
 
 
 def trim_space(text: str) -> str:
-    return text.strip(_SPACE)
+    return text.strip(SPACE)
 
 
 def sprintf(pattern: Value, values: Value) -> Value:

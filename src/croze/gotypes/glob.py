@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from croze.errors import InvalidRequest
-from croze.fs.paths import join
 
 
 class BadPattern(InvalidRequest):
@@ -178,12 +177,3 @@ _WILDCARD = re.compile(r"[*?\[]")
 def has_wildcards(text: str) -> bool:
     """Whether a wildcard character is there that no backslash hides."""
     return _WILDCARD.search(_ESCAPED.sub("", text)) is not None
-
-
-def split_wildcards(path: str) -> tuple[str, str]:
-    """The longest run of leading components without wildcards, and the rest (may be empty)."""
-    parts = [part or "/" for part in join(path).split("/")] if path else [""]
-    for i, part in enumerate(parts):
-        if has_wildcards(part):
-            return join(*parts[:i]), join(*parts[i:])
-    return join(*parts), ""

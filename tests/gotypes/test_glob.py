@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from croze.fs.match import glob
 from croze.fs.match.patterns import PatternMatcher
+from croze.gotypes import glob
 
 ANSWERS = json.loads(Path(__file__).with_name("glob_go.json").read_bytes())
 HOSTILE = ["*a" * 120 + "b", "*" * 5000 + "b", "[^x]*" * 100 + "b", "?*" * 127 + "ab", "*?" * 127]
@@ -26,6 +26,32 @@ def test_matches_like_go(pattern: str, name: str, want: bool | str) -> None:
     assert glob.fits_so_far(pattern, name) is want
     with contextlib.suppress(glob.BadPattern):  # here also for what is behind a mismatch
         assert glob.match(pattern, name) is want
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "want"),
+    [
+        ("*", "abc", True), ("*", "a/b", False), ("a?c", "abc", True), ("a?c", "a/c", False),
+        ("[a-c]x", "bx", True), ("[^a-c]x", "bx", False), ("[^a]", "/", True), (r"\*", "*", True),
+        (r"[\]]", "]", True), ("a*b*c", "a1b2c", True), ("", "", True), ("a", "ab", False),
+        ("*\n", "x\n", True), ("[c-a]", "b", False), ("é?", "éü", True),
+    ],
+)  # fmt: skip
+def test_glob(pattern: str, name: str, want: bool) -> None:
+    assert glob.match(pattern, name) is want
+
+
+@pytest.mark.parametrize("pattern", ["[", "[a", "[]a]", "[-a]", "a\\", "[a-]", "[^]", "x[\\"])
+def test_bad_globs(pattern: str) -> None:
+    with pytest.raises(glob.BadPattern, match="syntax error in pattern"):
+        glob.match(pattern, "")
+
+
+def test_wildcards_may_be_escaped() -> None:
+    assert glob.has_wildcards("a*")
+    assert glob.has_wildcards("a[b]")
+    assert not glob.has_wildcards("a\\*")
+    assert glob.has_wildcards("a\\\\?")
 
 
 class Counting:
