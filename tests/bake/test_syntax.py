@@ -8,7 +8,7 @@ from croze.bake.hcl.bodies import parse_file
 from croze.bake.hcl.json_parser import parse_json_file
 from croze.bake.hcl.lexer import tokenize
 from croze.bake.hcl.source import HclError
-from croze.bake.values.json_text import JsonNumber, JsonSyntaxError, read_json
+from croze.gotypes.json_text import JsonNumber, JsonSyntaxError, read_json
 
 
 def test_tokens_cover_the_text_without_a_gap() -> None:

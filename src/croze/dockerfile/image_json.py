@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 
-from croze.dockerfile.json_form import syntax_error
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.settings import parse_json
+from croze.gotypes.json_text import syntax_error
 from croze.image import config as image_config
 from croze.image.config import ImageConfig
 

@@ -6,7 +6,8 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from croze.api import ops_pb2
-from croze.dockerfile import go_json
+from croze.dockerfile import json_values
+from croze.gotypes import gojson
 from croze.llb.marshal import digest_bytes, op_blobs
 
 VERSION = "0.1.0"
@@ -20,12 +21,12 @@ def convert_llb_reply(definition: ops_pb2.Definition) -> dict[str, bytes]:
     value = {
         "def": {digest: _mapping(ops[digest], ops_pb2.Op.DESCRIPTOR) for digest in sorted(ops)},
         "metadata": {
-            digest: go_json.message(definition.metadata[digest])
+            digest: json_values.message(definition.metadata[digest])
             for digest in sorted(definition.metadata)
         },
         "source": _mapping(definition.Source, ops_pb2.Source.DESCRIPTOR),
     }
-    return {"result.json": go_json.dump(value), "version": VERSION.encode()}
+    return {"result.json": gojson.marshal_indent_as_is(value), "version": VERSION.encode()}
 
 
 def _mapping(message: Message, descriptor: Descriptor) -> dict[str, object]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from croze.dockerfile.csv_fields import csv_fields
-from croze.dockerfile.json_form import kind, syntax_error
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.settings import parse_json
+from croze.gotypes.json_text import syntax_error
 from croze.gotypes.quote import quote
 from croze.image import reference
 
@@ -51,21 +51,36 @@ def parse_cache_imports(raw: Mapping[str, str]) -> list[CacheImportOption]:
 
 
 def _parse_json_imports(text: str) -> list[CacheImportOption]:
-    wrong = syntax_error(text) or "json: cannot unmarshal {} into Go value of type {}"
     try:
         entries = parse_json(text)
-    except ValueError:
-        raise _bad_imports(text, wrong) from None
+    except ValueError as error:
+        raise _bad_imports(text, syntax_error(text) or str(error)) from None
     if not isinstance(entries, list | None):
-        raise _bad_imports(text, wrong.format(kind(entries), "[]*" + _ENTRY_TYPE))
+        raise _bad_imports(text, _of_other_type(entries, "[]*" + _ENTRY_TYPE))
     imports = []
     for entry in entries or ():
         if not isinstance(entry, dict):
-            raise _bad_imports(text, wrong.format(kind(entry), _ENTRY_TYPE))
+            raise _bad_imports(text, _of_other_type(entry, _ENTRY_TYPE))
         members = {str(key).lower(): value for key, value in entry.items()}
         attrs = {str(k): str(v) for k, v in dict(members.get("attrs") or {}).items()}
         imports.append(CacheImportOption(str(members.get("type") or ""), attrs))
     return imports
+
+
+def _of_other_type(value: object, wanted: str) -> str:
+    """What Go's decoder says of a value that it can't store."""
+    match value:
+        case bool():
+            kind = "bool"
+        case int() | float():
+            kind = "number"
+        case str():
+            kind = "string"
+        case list():
+            kind = "array"
+        case _:
+            kind = "object"
+    return f"json: cannot unmarshal {kind} into Go value of type {wanted}"
 
 
 def _bad_imports(text: str, wrong: str) -> InvalidRequest:

@@ -12,14 +12,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from croze.api import ops_pb2
-from croze.dockerfile import go_json
+from croze.dockerfile import json_values
 from croze.dockerfile.excerpt import excerpt
 from croze.dockerfile.instructions import parse_stages
 from croze.dockerfile.lint import Linter, LintWarning
 from croze.dockerfile.location import Ranges
 from croze.dockerfile.parser import parse
-from croze.dockerfile.table import align
 from croze.errors import Range
+from croze.gotypes import gojson
+from croze.gotypes.tabwriter import align
 
 OUTLINE = "frontend.outline"
 TARGETS = "frontend.targets"
@@ -165,14 +166,14 @@ def _outline_text(outline: Outline) -> str:
         head = [("TARGET:", outline.name or "(default)")]
         if outline.description:
             head.append(("DESCRIPTION:", outline.description))
-        parts.append(align(head, padding=1))
+        parts.append(_table(head, padding=1))
     if outline.args:
         rows = [(arg.name, arg.value, arg.description) for arg in outline.args]
-        parts.append(align([("BUILD ARG", "VALUE", "DESCRIPTION"), *rows], padding=3))
+        parts.append(_table([("BUILD ARG", "VALUE", "DESCRIPTION"), *rows], padding=3))
     for title, uses in (("SECRET", outline.secrets), ("SSH", outline.ssh)):
         if uses:
             named = [(use.name, "true" if use.required else "") for use in uses]
-            parts.append(align([(title, "REQUIRED"), *named], padding=3))
+            parts.append(_table([(title, "REQUIRED"), *named], padding=3))
     return "".join(f"{part}\n" for part in parts)
 
 
@@ -193,7 +194,7 @@ def targets_reply(targets: tuple[StageTarget, ...], data: bytes) -> Reply:
         "sources": [data],
     }
     rows = [(_target_name(target), target.description) for target in targets]
-    return _reply(value, align([("TARGET", "DESCRIPTION"), *rows], padding=1))
+    return _reply(value, _table([("TARGET", "DESCRIPTION"), *rows], padding=1))
 
 
 def _target_name(target: StageTarget) -> str:
@@ -208,16 +209,16 @@ def lint_reply(report: LintReport, source: ops_pb2.SourceInfo) -> Reply:
         "warnings": [
             _given(ruleName=warning.rule)
             | _optional(description=warning.description, url=warning.url, detail=warning.message)
-            | {"location": go_json.location(warning.location)}
+            | {"location": json_values.location(warning.location)}
             for warning in report.warnings
         ]
         or None,
-        "sources": [go_json.message(source)],
+        "sources": [json_values.message(source)],
     }
     if report.build_error is not None:
         value["buildError"] = {
             "message": report.build_error.message,
-            "location": go_json.location(report.build_error.location),
+            "location": json_values.location(report.build_error.location),
         }
     reply = _reply(value, lint_text(report, source.filename, source.data))
     return reply | {"result.statuscode": b"1" if report.failed else b"0"}
@@ -248,7 +249,7 @@ def describe_reply() -> Reply:
     )
     value = [_request(name, text) for name, text in described]
     rows = [(name.removeprefix("frontend."), VERSION, text) for name, text in described]
-    return _reply(value, align([("NAME", "VERSION", "DESCRIPTION"), *rows], padding=1))
+    return _reply(value, _table([("NAME", "VERSION", "DESCRIPTION"), *rows], padding=1))
 
 
 def _request(name: str, description: str) -> dict[str, object]:
@@ -275,10 +276,14 @@ def _named(name: str, description: str = "") -> dict[str, str]:
 
 def _reply(value: object, text: str) -> Reply:
     return {
-        "result.json": go_json.dump(value),
+        "result.json": gojson.marshal_indent_as_is(value),
         "result.txt": text.encode("utf-8", "surrogateescape"),
         "version": VERSION.encode(),
     }
+
+
+def _table(rows: Sequence[Sequence[str]], *, padding: int) -> str:
+    return align("".join("\t".join(row) + "\n" for row in rows), padding=padding)
 
 
 def _given(**values: object) -> dict[str, object]:
@@ -290,4 +295,4 @@ def _optional(**values: object) -> dict[str, object]:
 
 
 def _place(ranges: Ranges) -> dict[str, object]:
-    return {"location": go_json.location(ranges)} if ranges else {}
+    return {"location": json_values.location(ranges)} if ranges else {}

@@ -13,7 +13,6 @@ from typing import Final, TypeAlias
 from croze.bake.values import number as numbers
 from croze.bake.values import number_text
 from croze.bake.values.convert import ConversionError, convert
-from croze.bake.values.json_text import JsonMembers, JsonNumber, JsonSyntaxError, Parsed, read_json
 from croze.bake.values.types import BOOL, DYNAMIC, NUMBER, STRING, Type, list_of, map_of, set_of
 from croze.bake.values.value import (
     NULL,
@@ -28,6 +27,7 @@ from croze.bake.values.value import (
     string,
     tuple_value,
 )
+from croze.gotypes.json_text import JsonMembers, JsonNumber, JsonSyntaxError, Parsed, read_json
 from croze.gotypes.quote import quote
 
 _ESCAPES: Final = str.maketrans(

@@ -1,28 +1,15 @@
-"""JSON as BuildKit's replies have it: two spaces of indentation, `<`, `>` and `&` escaped,
-messages with the field names of their `.proto`."""
+"""Messages and places in a Dockerfile as values of JSON, with the field names of their `.proto`."""
 
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import Message
 
 from croze.errors import Range
-from croze.gotypes.strings import ESCAPED
 
 JsonValue = object
-_ESCAPES = str.maketrans(
-    {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-)
-
-
-def dump(value: JsonValue) -> bytes:
-    """Indented text; bytes as base64, `\\ufffd` for each byte of a text that is not UTF-8. Empty
-    lists and objects stay on one line."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
-    return ESCAPED.sub(r"\\ufffd", text.translate(_ESCAPES)).encode()
 
 
 def message(value: Message) -> dict[str, JsonValue]:

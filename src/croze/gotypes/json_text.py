@@ -1,4 +1,4 @@
-"""Reading the text of JSON (RFC 8259), with Go's messages for what is not JSON.
+"""The text of JSON (RFC 8259), with the messages of Go's `encoding/json` for what is not JSON.
 
 Python's own reader takes more than there is in JSON, and its messages tell other things.
 """
@@ -57,6 +57,15 @@ def read_json(text: str, *, stream: bool) -> Parsed:
     parsed = reader.value(0, _VALUE)
     reader.end()
     return parsed
+
+
+def syntax_error(data: bytes | str) -> str:
+    """What Go says of text that is not JSON; empty for text that is."""
+    try:
+        read_json(data if isinstance(data, str) else data.decode("utf-8", "replace"), stream=False)
+    except JsonSyntaxError as error:
+        return str(error)
+    return ""
 
 
 class _JsonReader:
