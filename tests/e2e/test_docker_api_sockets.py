@@ -8,7 +8,7 @@ import stat
 from contextlib import ExitStack
 from pathlib import Path
 
-from croze.engineapi.doors import room
+from croze.engineapi.connections import room
 from tests.e2e.certificates import certificates
 from tests.e2e.docker_engine import (
     BUSYBOX,

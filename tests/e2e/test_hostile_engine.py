@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from croze.engineapi.doors import room
+from croze.engineapi.connections import room
 from croze.engineapi.load import MEMBERS_MOST
 from croze.image.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from croze.image.manifest import digest_of

@@ -14,11 +14,11 @@ from aiohttp import web
 from croze.engineapi import (
     build,
     buildcache,
-    elsewhere,
+    event_stream,
     hijack,
     images,
     load,
-    monitor,
+    networks,
     prune,
     pull,
     push,
@@ -28,9 +28,9 @@ from croze.engineapi import (
     system,
 )
 from croze.engineapi.answers import Handler, check_version, error, of_error
+from croze.engineapi.connections import Connections, accepting, room
 from croze.engineapi.containers import archive, exec_routes, routes, streams, usage
 from croze.engineapi.contract import Services
-from croze.engineapi.doors import Doors, open_doors, room
 from croze.errors import CrozeError
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("HEAD", "/_ping", system.ping),
     ("GET", "/version", system.version),
     ("GET", "/info", system.info),
-    ("GET", "/events", monitor.events),
-    ("GET", "/system/df", monitor.disk_usage),
+    ("GET", "/events", event_stream.events),
+    ("GET", "/system/df", system.disk_usage),
     ("POST", "/auth", registries.auth),
     ("POST", "/grpc", hijack.grpc),
     ("POST", "/session", hijack.session),
@@ -89,12 +89,12 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("GET", "/exec/{id}/json", exec_routes.inspect),
     ("POST", "/exec/{id}/start", exec_routes.start),
     ("POST", "/exec/{id}/resize", exec_routes.resize),
-    ("GET", "/networks", elsewhere.networks),
-    ("POST", "/networks/prune", elsewhere.prune_networks),
-    ("POST", "/volumes/prune", elsewhere.prune_volumes),
-    ("GET", "/networks/{name}", elsewhere.network),
-    ("GET", "/volumes", elsewhere.volumes),
-    ("GET", "/volumes/{name}", elsewhere.volume),
+    ("GET", "/networks", networks.networks),
+    ("POST", "/networks/prune", networks.prune_networks),
+    ("POST", "/volumes/prune", networks.prune_volumes),
+    ("GET", "/networks/{name}", networks.network),
+    ("GET", "/volumes", networks.volumes),
+    ("GET", "/volumes/{name}", networks.volume),
 )
 DOCKERS = (
     *("auth", "build", "commit", "configs", "containers", "distribution", "events", "exec"),
@@ -111,10 +111,10 @@ _malformed = logging.getLogger(f"{__name__}.malformed")
 _malformed.setLevel(logging.CRITICAL)
 
 
-def application(services: Services, doors: Doors) -> web.Application:
+def application(services: Services, connections: Connections) -> web.Application:
     """All that is served, with and without a version in front of the path."""
     # Nothing is read whole into memory but bodies of a few bytes.
-    app = web.Application(middlewares=[_common(services, doors)])
+    app = web.Application(middlewares=[_common(services, connections)])
     for method, path, serve in ROUTES:
         for prefix in ("", VERSION):
             app.router.add_route(method, prefix + path, _bound(serve, services))
@@ -141,10 +141,12 @@ async def _not_served(request: web.Request) -> web.StreamResponse:
     )
 
 
-def _common(services: Services, doors: Doors) -> Callable[..., Awaitable[web.StreamResponse]]:
+def _common(
+    services: Services, connections: Connections
+) -> Callable[..., Awaitable[web.StreamResponse]]:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        with services.in_use(), doors.busy(request):
+        with services.in_use(), connections.busy(request):
             try:
                 if version := request.match_info.get("version"):
                     check_version(version)
@@ -168,9 +170,9 @@ async def serving(
     sock: socket.socket, services: Services, context: ssl.SSLContext | None = None
 ) -> AsyncIterator[None]:
     """Serve on a bound socket, inside."""
-    doors = Doors(room())
+    connections = Connections(room())
     runner = web.AppRunner(
-        application(services, doors),
+        application(services, connections),
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
         logger=_malformed,
@@ -180,9 +182,9 @@ async def serving(
     )
     await runner.setup()
     assert runner.server is not None
-    doors.guard(runner.server)
+    connections.serve_by(runner.server)
     try:
-        async with open_doors(doors, sock, context):
+        async with accepting(connections, sock, context):
             yield
     finally:
         await runner.cleanup()

@@ -19,9 +19,9 @@ from croze.engineapi import classic
 from croze.engineapi.answers import HEADERS
 from croze.engineapi.build_query import check_session, solve_request
 from croze.engineapi.contract import Services
-from croze.engineapi.lent import RequestBody
 from croze.engineapi.lines import Line, Lines, failed
 from croze.engineapi.query import UrlQuery, flag
+from croze.engineapi.request_body import RequestBody
 from croze.engineapi.solving import context_of, solve
 from croze.engineapi.uploads import PREFIX, REMOTE
 from croze.errors import Canceled, CrozeError, InvalidRequest

@@ -22,13 +22,13 @@ from croze.dockerfile.contexts import (
     FileContexts,
 )
 from croze.dockerfile.options import parse_options
-from croze.engineapi.bridged import BridgeFiles, ref_of
+from croze.engineapi.bridge_files import BridgeFiles, ref_of
 from croze.engineapi.build_query import solve_request
 from croze.engineapi.contract import Services
-from croze.engineapi.lent import GivenLogins, RequestBody
 from croze.engineapi.lines import Line, Lines
-from croze.engineapi.logins import config_of
+from croze.engineapi.logins import GivenLogins, config_of
 from croze.engineapi.query import UrlQuery
+from croze.engineapi.request_body import RequestBody
 from croze.engineapi.solving import context_of, solve
 from croze.engineapi.steps import StepLines, steps_of
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound

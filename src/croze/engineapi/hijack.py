@@ -11,8 +11,8 @@ import logging
 from aiohttp import web
 
 from croze.aio.streams import READ_BYTES
+from croze.engineapi.connections import HttpConnection
 from croze.engineapi.contract import Services
-from croze.engineapi.doors import Front
 from croze.errors import CrozeError, InvalidRequest
 from croze.session.manager import HEADER_ID, Headers
 
@@ -36,13 +36,13 @@ class AnsweredOnStream(web.Response):
 class _Protocol(asyncio.StreamReaderProtocol):
     """Takes a connection over; the HTTP server hears of its end only."""
 
-    def __init__(self, reader: asyncio.StreamReader, front: Front) -> None:
+    def __init__(self, reader: asyncio.StreamReader, http: HttpConnection) -> None:
         super().__init__(reader)
-        self._front = front
+        self._http = http
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._front.connection_lost(exc)
+        self._http.connection_lost(exc)
 
 
 class Hijacked:
@@ -85,12 +85,12 @@ def _taken(request: web.Request, answer: str) -> Hijacked:
         raise ConnectionResetError("the client has gone")
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(loop=loop)
-    front = transport.get_protocol()
-    assert isinstance(front, Front)
-    protocol = _Protocol(reader, front)
+    http = transport.get_protocol()
+    assert isinstance(http, HttpConnection)
+    protocol = _Protocol(reader, http)
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
-    if held := front.take_held():
+    if held := http.take_held():
         reader.feed_data(held)
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     writer.write(f"HTTP/1.1 {answer}\r\n\r\n".encode("latin-1"))

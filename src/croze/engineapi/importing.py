@@ -22,11 +22,11 @@ from croze.dockerfile.contexts import (
 from croze.dockerfile.instructions import parse_command
 from croze.dockerfile.options import parse_options
 from croze.dockerfile.parser import parse
-from croze.engineapi.bridged import BridgeFiles
+from croze.engineapi.bridge_files import BridgeFiles
 from croze.engineapi.contract import Services
-from croze.engineapi.lent import RequestBody
 from croze.engineapi.lines import Lines
 from croze.engineapi.query import UrlQuery
+from croze.engineapi.request_body import RequestBody
 from croze.engineapi.solving import context_of, solve
 from croze.errors import CrozeError, InvalidRequest, Unsupported
 from croze.fs.tar.recognize import begins_archive

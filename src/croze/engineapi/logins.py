@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 
+from croze.api import auth_pb2
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image.reference import DEFAULT_DOMAIN
 from croze.registry.credentials import BearerToken, Login
+from croze.rpc.servers import Context
 from croze.session.dockerconfig import HUB_HOST, DockerConfig
+from croze.session.provider import Handler, unary
 
 T = TypeVar("T")
 
@@ -85,3 +88,22 @@ class OneHost:
         self, host: str, realm: str, service: str, scopes: Sequence[str]
     ) -> BearerToken | None:
         return None
+
+
+class GivenLogins:
+    """Logins that a build is lent in its client's place (`moby.filesync.v1.Auth`); the daemon
+    fetches tokens itself."""
+
+    service = "moby.filesync.v1.Auth"
+
+    def __init__(self, config: DockerConfig) -> None:
+        self._config = config
+
+    def methods(self) -> Mapping[str, Handler]:
+        return {"Credentials": unary(self._credentials, auth_pb2.CredentialsRequest)}
+
+    async def _credentials(
+        self, request: auth_pb2.CredentialsRequest, context: Context
+    ) -> auth_pb2.CredentialsResponse:
+        login = self._config.auth_for(request.Host)
+        return auth_pb2.CredentialsResponse(Username=login.user, Secret=login.secret)

@@ -10,7 +10,7 @@ from croze.aio.threads import finish
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.engineapi.contract import Services
-from croze.engineapi.lent import RequestBody
+from croze.engineapi.request_body import RequestBody
 from croze.errors import CrozeError
 from croze.rpc.held import Work, solve_held
 from croze.rpc.library import grpc

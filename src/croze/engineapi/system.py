@@ -1,4 +1,4 @@
-"""What the engine says of itself: `_ping`, `version`, `info`."""
+"""What the engine says of itself: `_ping`, `version`, `info`, `system/df`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from typing import Final
 from aiohttp import web
 
 from croze.engineapi.answers import API_VERSION, HEADERS, MIN_API_VERSION, json
+from croze.engineapi.buildcache import usage
+from croze.engineapi.containers import views
 from croze.engineapi.contract import Services
+from croze.engineapi.images import summary
 from croze.engineapi.names import find_all
+from croze.engineapi.query import UrlQuery
+from croze.engineapi.usage import shared_bytes, total_bytes
+from croze.engineapi.views import view
+from croze.errors import InvalidRequest
 from croze.version import VERSION
 
 PING = {
@@ -141,3 +148,42 @@ def _os_release(key: str, otherwise: str) -> str:
         return platform.freedesktop_os_release().get(key, otherwise)
     except OSError:
         return otherwise
+
+
+KINDS = ("container", "image", "volume", "build-cache")
+"""What takes room on disk."""
+
+
+async def disk_usage(request: web.Request, services: Services) -> web.StreamResponse:
+    """`GET /system/df`: the room that things take, of the kinds in `type`, or of all."""
+    kinds = UrlQuery(request.query.items()).all("type") or list(KINDS)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InvalidRequest(f"unknown object type: {kind}")
+    about: dict[str, object] = {
+        "LayersSize": 0,
+        "Images": None,
+        "Containers": None,
+        "Volumes": None,
+        "BuildCache": None,
+    }
+    if "image" in kinds:
+        images = find_all(services.images)
+        shared = shared_bytes(services)
+        about["LayersSize"] = total_bytes(images, services)
+        about["Images"] = [
+            {
+                **summary(view(image, services), image, request, in_use),
+                "SharedSize": shared[image.id],
+                "Containers": in_use,
+            }
+            for image in images
+            for in_use in (len(services.containers.using(image.id)),)
+        ]
+    if "container" in kinds:
+        about["Containers"] = [views.row(each) for each in services.containers.all()]
+    if "volume" in kinds:
+        about["Volumes"] = []
+    if "build-cache" in kinds:
+        about["BuildCache"] = await usage(services)
+    return json(about)

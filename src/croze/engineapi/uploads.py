@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from croze.engineapi.lent import RequestBody
+from croze.engineapi.request_body import RequestBody
 from croze.errors import InvalidRequest
 
 PREFIX = "upload-request:"

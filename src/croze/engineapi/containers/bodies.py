@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from croze.engineapi.lent import half_sent
+from croze.engineapi.request_body import half_sent
 from croze.errors import InvalidRequest
 
 BODY_BYTES = 1 << 20

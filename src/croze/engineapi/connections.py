@@ -1,4 +1,4 @@
-"""Who comes in: connections are accepted, by TLS or in the clear, and no more of them than there is
+"""The connections of clients: accepted, by TLS or in the clear, and no more of them than there is
 room for.
 
 A connection without a request under way costs memory and a descriptor. When there are too many the
@@ -38,19 +38,19 @@ def room() -> int:
     return max(16, min(MOST, descriptors // PART_OF_DESCRIPTORS))
 
 
-class Front(asyncio.Protocol):
-    """Between a connection and its HTTP protocol: counts what comes before a request has begun, as
-    HTTP's own limits are of single lines, and holds back what comes after it: if the connection
-    stops being HTTP, that is for whoever takes it over."""
+class HttpConnection(asyncio.Protocol):
+    """What is between a connection and its HTTP protocol: counts what comes before a request has
+    begun, as HTTP's own limits are of single lines, and holds back what comes after it: if the
+    connection stops being HTTP, that is for whoever takes it over."""
 
-    def __init__(self, doors: Doors, http: RequestHandler) -> None:
+    def __init__(self, connections: Connections, http: RequestHandler) -> None:
         self.http = http
         self.busy = False
         self._body: StreamReader | None = None
         """The body of the last request: it may be sent on after the answer."""
         self.head_bytes = 0
         self._held = bytearray()
-        self._doors = doors
+        self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.http.connection_made(transport)
@@ -60,7 +60,7 @@ class Front(asyncio.Protocol):
             self.http.data_received(data)
             return
         self.head_bytes += len(data)
-        if not self._doors.bears(self, len(data)):
+        if not self._connections.admits(self, len(data)):
             return
         if self.busy:
             self._held += data
@@ -85,7 +85,7 @@ class Front(asyncio.Protocol):
         self.http.eof_received()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._doors.gone(self)
+        self._connections.gone(self)
         self.http.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -100,74 +100,74 @@ class Front(asyncio.Protocol):
             self.http.force_close()
 
 
-class Doors:
-    """Makes the protocol of each connection: at most so many at once."""
+class Connections:
+    """All connections of a server: at most so many at once."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._server: web.Server | None = None
-        self._fronts: dict[asyncio.BaseProtocol, Front] = {}
+        self._open: dict[asyncio.BaseProtocol, HttpConnection] = {}
         """By their HTTP protocols; the one that has waited longest is the first."""
         self._head_bytes = 0
 
-    def guard(self, server: web.Server) -> None:
+    def serve_by(self, server: web.Server) -> None:
         """Set the server that connections are for."""
         self._server = server
 
-    def enter(self) -> asyncio.Protocol:
+    def accept(self) -> asyncio.Protocol:
         """The protocol of a connection that has come; one that refuses it if there is no room."""
         assert self._server is not None
-        if len(self._fronts) >= self._most and not self._make_room():
+        if len(self._open) >= self._most and not self._make_room():
             return _Refusing()
         http = self._server()
-        front = self._fronts[http] = Front(self, http)
-        return front
+        connection = self._open[http] = HttpConnection(self, http)
+        return connection
 
     def _make_room(self) -> bool:
         """Whether there is some: the idle one that has waited longest has gone."""
-        idle = next((each for each in self._fronts.values() if not each.busy), None)
+        idle = next((each for each in self._open.values() if not each.busy), None)
         if idle is not None:
             self.gone(idle)
             idle.abort()
         return idle is not None
 
-    def bears(self, front: Front, more_bytes: int) -> bool:
+    def admits(self, connection: HttpConnection, more_bytes: int) -> bool:
         """Whether a connection may send so much more; if there is too much, the one with most of
         it goes."""
         self._head_bytes += more_bytes
-        worst = front
-        if front.head_bytes <= CONNECTION_BYTES:
+        worst = connection
+        if connection.head_bytes <= CONNECTION_BYTES:
             if self._head_bytes <= ALL_BYTES:
                 return True
-            worst = max(self._fronts.values(), key=lambda each: each.head_bytes)
+            worst = max(self._open.values(), key=lambda each: each.head_bytes)
         self.gone(worst)
         worst.abort()
-        return worst is not front
+        return worst is not connection
 
-    def gone(self, front: Front) -> None:
+    def gone(self, connection: HttpConnection) -> None:
         """Count a connection as ended. Idempotent."""
-        if self._fronts.pop(front.http, None) is not None:
-            self._forget_head(front)
+        if self._open.pop(connection.http, None) is not None:
+            self._forget_head(connection)
 
-    def _forget_head(self, front: Front) -> None:
-        self._head_bytes -= front.head_bytes
-        front.head_bytes = 0
+    def _forget_head(self, connection: HttpConnection) -> None:
+        self._head_bytes -= connection.head_bytes
+        connection.head_bytes = 0
 
     @contextmanager
     def busy(self, request: web.BaseRequest) -> Iterator[None]:
         """Count a request as under way while inside."""
-        front = self._fronts.get(request.protocol)
-        if front is None:  # it has gone already
+        connection = self._open.get(request.protocol)
+        if connection is None:  # it has gone already
             yield
             return
-        self._forget_head(front)
-        front.begin_request(request.content)
+        self._forget_head(connection)
+        connection.begin_request(request.content)
         try:
             yield
         finally:
-            front.end_request()
-            if self._fronts.pop(front.http, None) is not None:
-                self._fronts[front.http] = front
+            connection.end_request()
+            if self._open.pop(connection.http, None) is not None:
+                self._open[connection.http] = connection
 
 
 class _Refusing(asyncio.Protocol):
@@ -178,15 +178,15 @@ class _Refusing(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def open_doors(
-    doors: Doors, sock: socket.socket, context: ssl.SSLContext | None
+async def accepting(
+    connections: Connections, sock: socket.socket, context: ssl.SSLContext | None
 ) -> AsyncIterator[None]:
     """Connections of a listening socket come in while inside."""
     if context is not None:
-        async with tls.TlsServer(context, doors.enter, room()).running(sock):
+        async with tls.TlsServer(context, connections.accept, room()).running(sock):
             yield
         return
-    server = await asyncio.get_running_loop().create_server(doors.enter, sock=sock)
+    server = await asyncio.get_running_loop().create_server(connections.accept, sock=sock)
     try:
         yield
     finally:

@@ -1,19 +1,14 @@
-"""What this API lends a build in its client's place: the context that came as the request's body,
-and registry logins from a header."""
+"""The body of a request, as a build or a container reads it while it comes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 from aiohttp import ClientError, StreamReader
 
-from croze.api import auth_pb2
 from croze.errors import Canceled
-from croze.rpc.servers import Context
-from croze.session.dockerconfig import DockerConfig
-from croze.session.provider import Handler, unary
 from croze.session.serve import new_id
 from croze.session.upload import HOST
 
@@ -60,21 +55,3 @@ def half_sent() -> Iterator[None]:
         yield
     except (ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
         raise Canceled(f"the client sent half of the request: {error}") from error
-
-
-class GivenLogins:
-    """Logins for registries (`moby.filesync.v1.Auth`); the daemon fetches tokens itself."""
-
-    service = "moby.filesync.v1.Auth"
-
-    def __init__(self, config: DockerConfig) -> None:
-        self._config = config
-
-    def methods(self) -> Mapping[str, Handler]:
-        return {"Credentials": unary(self._credentials, auth_pb2.CredentialsRequest)}
-
-    async def _credentials(
-        self, request: auth_pb2.CredentialsRequest, context: Context
-    ) -> auth_pb2.CredentialsResponse:
-        login = self._config.auth_for(request.Host)
-        return auth_pb2.CredentialsResponse(Username=login.user, Secret=login.secret)

@@ -1,4 +1,4 @@
-"""`GET /events` and `GET /system/df`: what goes on, and how much room it takes."""
+"""`GET /events`: what goes on, as lines of JSON."""
 
 from __future__ import annotations
 
@@ -11,21 +11,13 @@ import msgspec
 from aiohttp import web
 
 from croze.engineapi import filters
-from croze.engineapi.answers import HEADERS, json
-from croze.engineapi.buildcache import usage
-from croze.engineapi.containers import views
+from croze.engineapi.answers import HEADERS
 from croze.engineapi.contract import Services
 from croze.engineapi.events import EngineEvent
-from croze.engineapi.images import summary
-from croze.engineapi.names import find_all
 from croze.engineapi.query import UrlQuery
 from croze.engineapi.times import moment_ns
-from croze.engineapi.usage import shared_bytes, total_bytes
-from croze.engineapi.views import view
-from croze.errors import InvalidRequest
 
 FILTERS = ("type", "event", "image", "container", "label", "scope")
-KINDS = ("container", "image", "volume", "build-cache")
 
 
 async def events(request: web.Request, services: Services) -> web.StreamResponse:
@@ -75,7 +67,8 @@ def _among(allowed: Sequence[str] | None, values: Sequence[str]) -> bool:
 
 
 def _named(allowed: Sequence[str] | None, names: Sequence[str]) -> bool:
-    """By a whole name, one without its tag, or the beginning of an id."""
+    """Whether one of the names is allowed: as a whole, without its tag, or as an id that begins
+    so."""
     if allowed is None:
         return True
     bare = [name.partition("@")[0].rpartition(":")[0] for name in names]
@@ -83,38 +76,3 @@ def _named(allowed: Sequence[str] | None, names: Sequence[str]) -> bool:
         name and (name in allowed or any(name.startswith(w) and len(w) >= 12 for w in allowed))
         for name in (*names, *bare)
     )
-
-
-async def disk_usage(request: web.Request, services: Services) -> web.StreamResponse:
-    """`GET /system/df`: the room that things take, of the kinds in `type`, or of all."""
-    kinds = UrlQuery(request.query.items()).all("type") or list(KINDS)
-    for kind in kinds:
-        if kind not in KINDS:
-            raise InvalidRequest(f"unknown object type: {kind}")
-    about: dict[str, object] = {
-        "LayersSize": 0,
-        "Images": None,
-        "Containers": None,
-        "Volumes": None,
-        "BuildCache": None,
-    }
-    if "image" in kinds:
-        images = find_all(services.images)
-        shared = shared_bytes(services)
-        about["LayersSize"] = total_bytes(images, services)
-        about["Images"] = [
-            {
-                **summary(view(image, services), image, request, in_use),
-                "SharedSize": shared[image.id],
-                "Containers": in_use,
-            }
-            for image in images
-            for in_use in (len(services.containers.using(image.id)),)
-        ]
-    if "container" in kinds:
-        about["Containers"] = [views.row(each) for each in services.containers.all()]
-    if "volume" in kinds:
-        about["Volumes"] = []
-    if "build-cache" in kinds:
-        about["BuildCache"] = await usage(services)
-    return json(about)
