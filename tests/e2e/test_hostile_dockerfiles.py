@@ -23,9 +23,9 @@ def readers(sandbox: Sandbox) -> dict[int, float]:
     assert sandbox.daemon is not None
     return {
         pid: worked_s(pid)
-        for nursery in children(sandbox.daemon.pid)
-        if "croze.dockerfile" in command_line(nursery)
-        for pid in children(nursery)
+        for fork_server in children(sandbox.daemon.pid)
+        if "croze.dockerfile" in command_line(fork_server)
+        for pid in children(fork_server)
     }
 
 

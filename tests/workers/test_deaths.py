@@ -1,4 +1,4 @@
-"""Workers and nurseries that end before their time: who needs one gets another."""
+"""Workers and fork servers that end before their time: who needs one gets another."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from croze.errors import CrozeError
 from croze.workers.crew import CallUnread, CrewMember
 from croze.workers.messages import Message
-from croze.workers.patience import PATIENT
 from croze.workers.pool import WorkerDied, WorkerPool
+from croze.workers.signals import ENDING
 from tests.workers import calls
 from tests.workers.ends import killed, parent, stopped
 
@@ -102,20 +102,20 @@ async def test_where_there_can_be_no_more_workers(monkeypatch: pytest.MonkeyPatc
         assert await talking == pid
 
 
-async def test_a_nursery_that_died_is_replaced_and_with_it_its_workers() -> None:
+async def test_a_fork_server_that_died_is_replaced_and_with_it_its_workers() -> None:
     async with WorkerPool(1) as pool:
         first = await pool.run(os.getpid)
         await killed(parent(first), until=first)
         assert await pool.run(os.getpid) != first
 
 
-async def test_a_nursery_that_dies_as_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fork_server_that_dies_as_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks then gets a worker of the next one."""
     async with WorkerPool(1) as pool:
         first = await pool.run(os.getpid)
         await killed(parent(first), until=first)
         with monkeypatch.context() as patch:
-            patch.setattr("croze.workers.nursery._Process.is_alive", True)
+            patch.setattr("croze.workers.forkserver._Process.is_alive", True)
             assert await pool.run(os.getpid) != first
 
 
@@ -123,9 +123,9 @@ async def test_what_ends_the_daemon_ends_no_work() -> None:
     """systemd and `timeout` tell all processes at once, of which the daemon waits for builds."""
     async with WorkerPool(1) as pool:
         pid = await pool.run(os.getpid)
-        nursery = parent(pid)
-        for number in PATIENT:
-            for each in (nursery, pid):
+        fork_server = parent(pid)
+        for number in ENDING:
+            for each in (fork_server, pid):
                 os.kill(each, number)
             assert await pool.run(os.getpid) == pid
-        assert await pool.run(os.getppid) == nursery
+        assert await pool.run(os.getppid) == fork_server

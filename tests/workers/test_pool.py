@@ -105,11 +105,11 @@ async def test_who_has_grown_is_replaced_when_at_rest(monkeypatch: pytest.Monkey
         async with asyncio.timeout(PATIENCE_S):
             while Path(f"/proc/{grown}").exists():
                 await asyncio.sleep(0)
-        newborn = await pool.run(os.getpid)
-        assert newborn != grown
+        replacement = await pool.run(os.getpid)
+        assert replacement != grown
         for _ in range(20):
             await asyncio.sleep(0)
-        assert await pool.run(os.getpid) == newborn
+        assert await pool.run(os.getpid) == replacement
 
 
 async def test_what_a_crowd_has_left_over_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from croze.aio.descriptors import receive_fd
 from croze.aio.streams import readable
 from croze.aio.threads import finish
 from croze.runtime import beside
-from croze.workers.patience import patient
+from croze.workers.signals import patient
 
 
 class Outside:

@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from croze.errors import CrozeError
+from croze.workers.forkserver import ForkServer, WorkerHandle
 from croze.workers.messages import LENGTH, Message, unpack
-from croze.workers.nursery import Newborn, Nursery
 
 KEPT = 8
 """How many of the workers that a crowd of builds has needed wait for the next one."""
 LINGER_S = 2.0
 """For how long they wait."""
 REST_S = 1.0
-"""When a worker has had nothing to do for so long, it is looked at: the first work of a newborn
+"""When a worker has had nothing to do for so long, it is looked at: the first work of a new one
 takes some milliseconds more, which are for no build to pay that comes right after another."""
 GROWN_BYTES = 4 << 20
-"""Who has so much more memory than at birth, from large work, is replaced by a newborn: Python has
+"""Who has so much more memory than at birth, from large work, is replaced by a new one: Python has
 kept it, in pieces, and would for as long as the daemon lives."""
 
 
@@ -35,10 +35,10 @@ class CallUnread(WorkerGone):
 class CrewMember:
     """One process and our end of its socket."""
 
-    def __init__(self, newborn: Newborn) -> None:
-        self._newborn = newborn
+    def __init__(self, handle: WorkerHandle) -> None:
+        self._handle = handle
         self._code: int | None = None
-        self.socket = newborn.connection
+        self.socket = handle.connection
         self.socket.setblocking(False)
         self._writing = asyncio.Lock()
         self.torn = False
@@ -57,7 +57,7 @@ class CrewMember:
     def has_grown(self) -> bool:
         """Whether too much is left of its work. To be asked once after each."""
         self.is_weighed = True
-        return self._newborn.weight() > GROWN_BYTES
+        return self._handle.weight() > GROWN_BYTES
 
     async def call(self, frame: bytes) -> Message:
         """Send a call; what the worker says first. Raises `WorkerGone`, and `CallUnread` if it was
@@ -116,7 +116,7 @@ class CrewMember:
         """Kill and reap; what it ended with. A killed process runs no more, whatever it was
         doing. Idempotent."""
         if self._code is None:
-            self._code = self._newborn.end()
+            self._code = self._handle.end()
         if not self.is_at_work:
             self.socket.close()
         return self._code
@@ -128,7 +128,7 @@ class WorkerCrew:
 
     def __init__(self, modules: Sequence[str], spare: int) -> None:
         """Workers have `modules` loaded."""
-        self._nursery = Nursery(modules)
+        self._fork_server = ForkServer(modules)
         self._spare = spare
         self._idle: deque[CrewMember] = deque()
         self._workers: set[CrewMember] = set()
@@ -141,12 +141,12 @@ class WorkerCrew:
             self._add()
 
     def _add(self) -> None:
-        worker = CrewMember(self._nursery.fork())
+        worker = CrewMember(self._fork_server.fork())
         self._workers.add(worker)
         self._idle.append(worker)
 
     def take(self) -> CrewMember:
-        """One that lives: a newborn if nobody rests. Raises `CrozeError` if there can be none."""
+        """One that lives: a new one if nobody rests. Raises `CrozeError` if there can be none."""
         while True:
             if not self._idle:
                 self._add()
@@ -193,11 +193,11 @@ class WorkerCrew:
             self._look_later()
 
     def close(self) -> None:
-        """Kill all workers, and their nursery. Nothing is left."""
+        """Kill all workers, and their fork server. Nothing is left."""
         self._closed = True
         self._idle.clear()
         if self._looking is not None:
             self._looking.cancel()
         for worker in list(self._workers):
             self.discard(worker)
-        self._nursery.close()
+        self._fork_server.close()

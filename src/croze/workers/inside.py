@@ -1,5 +1,5 @@
 """The inside of workers: `python -m croze.workers.inside FD MODULE…` forks one whenever it is told
-to on FD (`croze.workers.nursery`), which serves calls until its connection closes.
+to on FD (`croze.workers.forkserver`), which serves calls until its connection closes.
 
 The modules are loaded first, so that calls find them warm, and all workers share them.
 """
@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator
 
 from croze.errors import CrozeError, ResourceExhausted
+from croze.workers.forkserver import die_with_parent, forked
 from croze.workers.memory import SpareMemory, bounded_memory, share_one_heap
 from croze.workers.messages import (
     LENGTH,
@@ -32,7 +33,6 @@ from croze.workers.messages import (
     pack,
     unpack,
 )
-from croze.workers.nursery import die_with_parent, forked
 
 _DEEPEST = 20_000
 """Calls within calls: a path has up to 2048 directories, and each takes some."""

@@ -1,7 +1,8 @@
 """Pools of warm worker processes.
 
-Each worker is forked by a process that has the modules of its work loaded (`workers.nursery`), and
-talks over a socket pair. Nothing is shared with the daemon, so its threads and locks don't matter.
+Each worker is forked by a process that has the modules of its work loaded (`workers.forkserver`),
+and talks over a socket pair. Nothing is shared with the daemon, so its threads and locks don't
+matter.
 
 Cancellation. A task that is cancelled in `run` or `converse` kills its worker at once and a new one
 takes its place: the function stops wherever it is. So a cancelled call may leave its target half

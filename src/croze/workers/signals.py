@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-PATIENT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def patient() -> Iterator[None]:
+def ending_signals_blocked() -> Iterator[None]:
     """A process that is started inside heeds no signal of those that end the daemon. systemd,
     `timeout` and terminals send them to all processes of a service, of a command, of a session; the
     daemon finishes its builds first, and needs until then who works for it."""
-    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, PATIENT)  # a child inherits that
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # a child inherits that
     try:
         yield
     finally:

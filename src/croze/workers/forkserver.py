@@ -1,4 +1,4 @@
-"""Where workers come from: a process that has the modules of their work loaded, and forks.
+"""The fork server, of which workers come: a process that has the modules of their work loaded.
 
 A fork takes milliseconds where a new interpreter takes hundreds, and what is loaded is in memory
 once. The daemon itself can't fork: it has threads, and locks that they hold. This process does
@@ -22,7 +22,7 @@ from typing import Final
 
 from croze.errors import CrozeError, os_message
 from croze.workers.memory import own_bytes
-from croze.workers.patience import patient
+from croze.workers.signals import ending_signals_blocked
 
 _PR_SET_PDEATHSIG: Final = 1
 _FORK, _WEIGH, _END = b"f", b"w", b"e"
@@ -34,7 +34,7 @@ _ANSWER: Final = struct.Struct(">q")
 """What it weighs in bytes, or what it ended with, as `subprocess` has it."""
 
 
-class Nursery:
+class ForkServer:
     """The daemon's end: of one process at a time, and another when that has died. Several pools may
     have one together. To be used from the main thread: everybody dies with who started it."""
 
@@ -42,15 +42,15 @@ class Nursery:
         self._modules = modules
         self._process: _Process | None = None
 
-    def fork(self) -> Newborn:
+    def fork(self) -> WorkerHandle:
         """A worker. Nobody waits until it is there: what is sent is read then. Raises `CrozeError`
-        if there can be none: one nursery after another dies, or there are too many files open."""
+        if there can be none: one process after another dies, or there are too many files open."""
         try:
             return self._forked()
         except OSError as error:
             raise CrozeError(f"no worker process can be made: {os_message(error)}") from error
 
-    def _forked(self) -> Newborn:
+    def _forked(self) -> WorkerHandle:
         if self._process is not None and self._process.is_alive:
             with suppress(ConnectionError):  # it has just died
                 return self._process.fork()
@@ -65,7 +65,7 @@ class Nursery:
             self._process = None
 
 
-class Newborn:
+class WorkerHandle:
     """A worker that was asked for. `connection` is our end of what it listens to."""
 
     def __init__(self, parent: _Process, number: int, connection: socket.socket) -> None:
@@ -74,7 +74,7 @@ class Newborn:
         self.connection = connection
 
     def weight(self) -> int:
-        """How many bytes of memory more than the nursery it has. Not after its end."""
+        """How many bytes of memory more than the fork server it has. Not after its end."""
         return self._parent.ask(_WEIGH, self._number) or 0
 
     def end(self) -> int:
@@ -89,7 +89,7 @@ class _Process:
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs, patient(), _closed_if_it_fails(self._orders):
+        with theirs, ending_signals_blocked(), _closed_if_it_fails(self._orders):
             program = [sys.executable, "-P", "-m", "croze.workers.inside", str(theirs.fileno())]
             self._process = subprocess.Popen(
                 [*program, *modules],
@@ -104,7 +104,7 @@ class _Process:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def fork(self) -> Newborn:
+    def fork(self) -> WorkerHandle:
         """A worker. Raises `ConnectionError` if this process has died, and `OSError` if it lives
         and can have no more."""
         ours, theirs = socket.socketpair()
@@ -112,7 +112,7 @@ class _Process:
             order = _ORDER.pack(_FORK, self._count)
             socket.send_fds(self._orders, [order], [theirs.fileno()])
         self._count += 1
-        return Newborn(self, self._count - 1, ours)
+        return WorkerHandle(self, self._count - 1, ours)
 
     def ask(self, order: bytes, number: int) -> int | None:
         """The answer; None of one that has died, and its workers with it."""
@@ -144,15 +144,15 @@ def die_with_parent() -> None:
 
 @cache
 def _libc() -> ctypes.CDLL:
-    """Once for a nursery and all its children: it is as large as all else that a fork begins
+    """Once for a fork server and all its children: it is as large as all else that a fork begins
     with."""
     return ctypes.CDLL(None)
 
 
 def forked(orders: socket.socket) -> socket.socket | None:
-    """Fork as told, in the nursery's own process. Returns in each worker, with its connection, and
-    in the end, with None."""
-    nursery = os.getpid()
+    """Fork as told, in the fork server's own process. Returns in each worker, with its connection,
+    and in the end, with None."""
+    server_pid = os.getpid()
     workers: dict[int, ForkedWorker] = {}
     dying: list[ForkedWorker] = []
     while received := _received(orders):
@@ -164,7 +164,7 @@ def forked(orders: socket.socket) -> socket.socket | None:
                 if pid == 0:
                     orders.close()
                     die_with_parent()
-                    return connection.dup() if os.getppid() == nursery else None
+                    return connection.dup() if os.getppid() == server_pid else None
                 workers[number] = ForkedWorker(pid)
         elif order == _WEIGH:
             weighed = workers.get(number)  # what is unknown here must not end all the others

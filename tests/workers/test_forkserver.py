@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from croze.workers import nursery
-from croze.workers.nursery import ForkedWorker
+from croze.workers import forkserver
+from croze.workers.forkserver import ForkedWorker
 
 
 def sleeper() -> int:
@@ -26,7 +26,7 @@ def test_who_is_caught_in_the_kernel_is_not_waited_for(monkeypatch: pytest.Monke
     pid = sleeper()
     worker = ForkedWorker(pid)
     with monkeypatch.context() as patch:
-        patch.setattr(nursery, "DYING_S", 0.0)
+        patch.setattr(forkserver, "DYING_S", 0.0)
         patch.setattr(os, "kill", lambda *_: None)
         assert worker.killed() == -signal.SIGKILL
         assert not worker.is_reaped()
