@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.runtime.beside import init_pid
+from croze.runtime.host_helper import init_pid
 from tests.store.conftest import root_only
 
 pytestmark = [pytest.mark.root, root_only]

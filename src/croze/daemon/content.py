@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from croze.daemon.config import RegistrySection
 from croze.daemon.config_keys import snapshotter_named
-from croze.daemon.outside import Outside
+from croze.daemon.host_helper import HostHelper
 from croze.daemon.settings import Settings
 from croze.session.manager import Sessions
 from croze.store.contract import BlobFetcher
@@ -90,9 +90,9 @@ class Elsewhere:
 
 
 async def open_content(
-    settings: Settings, pool: WorkerPool, outside: Outside, stack: AsyncExitStack
+    settings: Settings, pool: WorkerPool, helper: HostHelper, stack: AsyncExitStack
 ) -> ContentServices:
-    sessions = Sessions(outside.dial)
+    sessions = Sessions(helper.dial)
     elsewhere = Elsewhere(settings, sessions)
     stack.push_async_callback(elsewhere.close)
     store = await open_store(

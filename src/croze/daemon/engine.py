@@ -21,9 +21,9 @@ from croze.daemon.activity import Activity
 from croze.daemon.content import ContentServices, open_content
 from croze.daemon.executor import devices_of, open_executor
 from croze.daemon.gc import GarbageCollector
+from croze.daemon.host_helper import HostHelper
 from croze.daemon.networks import host_gateway, network_mode
 from croze.daemon.observing import Telemetry, measuring
-from croze.daemon.outside import Outside
 from croze.daemon.policies import gc_policies
 from croze.daemon.running import RunningBuilds
 from croze.daemon.settings import Settings
@@ -90,21 +90,21 @@ class Engine(Struct):
 
 @asynccontextmanager
 async def running(
-    settings: Settings, outside: Outside, forget_lost: Callable[[], Awaitable[None]]
+    settings: Settings, helper: HostHelper, forget_lost: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[Engine]:
     """All that answers need, opened; on the way out it is closed in the opposite order.
     `forget_lost` is called when the garbage collector has removed something."""
     async with AsyncExitStack() as stack:
-        stack.callback(outside.close)
+        stack.callback(helper.close)
         telemetry = await stack.enter_async_context(measuring(os.environ))
         pools = _pools(settings, stack)
-        content = await open_content(settings, pools.files, outside, stack)
+        content = await open_content(settings, pools.files, helper, stack)
         policies = gc_policies(settings.config.worker.oci, settings.root)
         gc = GarbageCollector(content.store.refs, policies, forget_lost)
         yield Engine(
             settings=settings,
             content=content,
-            executor=await open_executor(settings, outside, stack),
+            executor=await open_executor(settings, helper, stack),
             pools=pools,
             keys=_keys(settings, stack),
             gc=gc,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from croze.aio.threads import in_thread
 from croze.daemon.config import Cdi
+from croze.daemon.host_helper import HostHelper
 from croze.daemon.networks import networks
-from croze.daemon.outside import Outside
 from croze.daemon.settings import Settings
 from croze.runtime import cgroup_root
 from croze.runtime.cdi import DEFAULT_DIRS, Devices
@@ -18,10 +18,12 @@ from croze.runtime.network import DnsConfig
 from croze.runtime.oci import OciConfig, OciExecutor
 
 
-async def open_executor(settings: Settings, outside: Outside, stack: AsyncExitStack) -> OciExecutor:
+async def open_executor(
+    settings: Settings, helper: HostHelper, stack: AsyncExitStack
+) -> OciExecutor:
     await in_thread(cgroup_root.prepare)
     executor = await _executor(settings, stack)
-    outside.watch(executor.pids)
+    helper.watch(executor.pids)
     await executor.sweep()
     return executor
 

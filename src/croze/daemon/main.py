@@ -121,9 +121,9 @@ def explain(error: Exception) -> int:
 
 def run(settings: Settings) -> int:
     """Set up what must be there before threads and event loop are, then serve."""
-    from croze.daemon.outside import Outside
+    from croze.daemon.host_helper import HostHelper
 
-    outside = Outside.start()
+    helper = HostHelper.start()
     from croze.daemon.server import serve
     from croze.workers.memory import share_one_heap
 
@@ -134,7 +134,7 @@ def run(settings: Settings) -> int:
         log.warning("%s", warning)
     own_state_dir(settings.root)
     take_private_mounts()
-    asyncio.run(serve(settings, outside))
+    asyncio.run(serve(settings, helper))
     return 0
 
 

@@ -27,10 +27,10 @@ from croze.daemon.control import ControlService
 from croze.daemon.docker_api import docker_api
 from croze.daemon.engine import Engine, running
 from croze.daemon.history_service import HistoryService
+from croze.daemon.host_helper import HostHelper
 from croze.daemon.images_service import EngineService
 from croze.daemon.listen import Listeners, listening
 from croze.daemon.opening import WorkshopOpening
-from croze.daemon.outside import Outside
 from croze.daemon.settings import Settings
 from croze.daemon.trace_service import collecting, trace_methods
 from croze.rpc.late import add_late
@@ -47,13 +47,13 @@ ADDRESSES = "crozed.addresses"
 """Name of the file below the root that says where the daemon listens; `drivers.local` reads it."""
 
 
-async def serve(settings: Settings, outside: Outside) -> None:
+async def serve(settings: Settings, helper: HostHelper) -> None:
     """Run until a signal or, if so set, until idle; then until no build is under way any more.
     Raises what prevents it, also from building once it has answered."""
     stop, opening = Shutdown(), WorkshopOpening()
     with stop.on_signals():
         async with (
-            running(settings, outside, opening.forget_lost) as engine,
+            running(settings, helper, opening.forget_lost) as engine,
             asyncio.TaskGroup() as group,
         ):
             server = make_server(engine, opening)

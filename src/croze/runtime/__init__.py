@@ -2,6 +2,6 @@
 
 `contract` says what is promised, `oci` does it. `oci_spec`, `network` and `seccomp` make values
 from values; `mounts`, `workdir` and `sweep` touch the disk; `process`, `streams` and `terminal` the
-running process; `reach` and `inroot` read and write its files from outside; `beside` is a
-process that outlives the daemon to kill what it left.
+running process; `reach` and `inroot` read and write its files from outside; `host_helper`
+is a process that outlives the daemon to kill what it left.
 """

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from croze.fs.remove import try_remove_tree
-from croze.runtime.beside import init_pid
+from croze.runtime.host_helper import init_pid
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 MOUNTINFO = Path("/proc/self/mountinfo")

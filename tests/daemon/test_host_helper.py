@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from croze.aio.streams import readable
-from croze.daemon.outside import Outside
-from croze.runtime.beside import CONNECT, CONNECTED, FAILED, LARGEST_BYTES, init_pid
+from croze.daemon.host_helper import HostHelper
+from croze.runtime.host_helper import CONNECT, CONNECTED, FAILED, LARGEST_BYTES, init_pid
 from croze.session.packets import fresh_name
 from tests.runtime.conftest import BUSYBOX, make_rootfs, runtimes
 from tests.store.conftest import root_only
@@ -29,12 +29,12 @@ PRIVATE_KB = 4096
 
 
 @pytest.fixture
-def other() -> Iterator[tuple[Outside, socket.socket]]:
+def other() -> Iterator[tuple[HostHelper, socket.socket]]:
     """The daemon's end, and the process's."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         theirs.setblocking(False)
-        yield Outside(ours), theirs
+        yield HostHelper(ours), theirs
 
 
 async def answer(orders: socket.socket) -> bytes:
@@ -50,10 +50,10 @@ async def answer(orders: socket.socket) -> bytes:
     return name
 
 
-async def test_each_gets_what_it_asked_for(other: tuple[Outside, socket.socket]) -> None:
-    outside, orders = other
+async def test_each_gets_what_it_asked_for(other: tuple[HostHelper, socket.socket]) -> None:
+    helper, orders = other
     async with asyncio.TaskGroup() as group:
-        dials = {name: group.create_task(outside.dial(name)) for name in ("a", "b", "c")}
+        dials = {name: group.create_task(helper.dial(name)) for name in ("a", "b", "c")}
         for _ in dials:
             await answer(orders)
     for name, dial in dials.items():
@@ -62,14 +62,14 @@ async def test_each_gets_what_it_asked_for(other: tuple[Outside, socket.socket])
             assert not os.get_inheritable(sock.fileno())
 
 
-async def test_who_gives_up_takes_its_answer_along(other: tuple[Outside, socket.socket]) -> None:
-    outside, orders = other
+async def test_who_gives_up_takes_its_answer_along(other: tuple[HostHelper, socket.socket]) -> None:
+    helper, orders = other
     async with asyncio.TaskGroup() as group:
-        first = group.create_task(outside.dial("first"))
+        first = group.create_task(helper.dial("first"))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         first.cancel()
-        second = group.create_task(outside.dial("second"))
+        second = group.create_task(helper.dial("second"))
         assert await answer(orders) == b"first"
         assert await answer(orders) == b"second"
     assert first.cancelled()
@@ -77,40 +77,40 @@ async def test_who_gives_up_takes_its_answer_along(other: tuple[Outside, socket.
         assert sock.recv(10) == b"second"
 
 
-async def test_what_can_not_be_reached(other: tuple[Outside, socket.socket]) -> None:
-    outside, orders = other
+async def test_what_can_not_be_reached(other: tuple[HostHelper, socket.socket]) -> None:
+    helper, orders = other
     orders.send(FAILED)
     with pytest.raises(ConnectionRefusedError, match="could not connect to nobody"):
-        await outside.dial("nobody")
+        await helper.dial("nobody")
 
 
 async def test_the_process_itself() -> None:
     """It connects, says what it can't reach, is in nobody's way at a terminal, and small."""
-    outside = Outside.start()
+    helper = HostHelper.start()
     name = fresh_name()
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.bind(f"\0{name}")
             listener.listen()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                os.kill(outside.pid, number)
-            with await outside.dial(name) as sock, listener.accept()[0] as peer:
+                os.kill(helper.pid, number)
+            with await helper.dial(name) as sock, listener.accept()[0] as peer:
                 sock.send(b"here")
                 assert peer.recv(10) == b"here"
-            fields = Path(f"/proc/{outside.pid}/smaps_rollup").read_text().split()
+            fields = Path(f"/proc/{helper.pid}/smaps_rollup").read_text().split()
             assert int(fields[fields.index("Pss_Anon:") + 1]) < PRIVATE_KB
         with pytest.raises(ConnectionRefusedError, match="could not connect"):
-            await outside.dial(name)
+            await helper.dial(name)
     finally:
-        outside.close()
-    outside.close()
+        helper.close()
+    helper.close()
     with pytest.raises(ProcessLookupError):
-        os.kill(outside.pid, 0)
+        os.kill(helper.pid, 0)
 
 
 def test_it_ends_with_the_daemon() -> None:
     """Which watched over no containers yet."""
-    started = "from croze.daemon.outside import Outside; print(Outside.start().pid)"
+    started = "from croze.daemon.host_helper import HostHelper; print(HostHelper.start().pid)"
     done = subprocess.run([sys.executable, "-c", started], capture_output=True, check=True)
     with suppress(ProcessLookupError):
         process = os.pidfd_open(int(done.stdout))
@@ -123,13 +123,13 @@ def test_it_ends_with_the_daemon() -> None:
 DAEMON = """
 import asyncio, sys
 from pathlib import Path
-from croze.daemon.outside import Outside
+from croze.daemon.host_helper import HostHelper
 from croze.runtime.contract import ContainerSpec, Process, Stdio
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.store.contract import MountSpec
 from croze.store.mount import enter_private_namespace
 
-outside = Outside.start()
+helper = HostHelper.start()
 enter_private_namespace()
 state, rootfs = Path(sys.argv[1]), sys.argv[2]
 executor = OciExecutor(OciConfig(state, private_mounts=True))
@@ -138,7 +138,7 @@ say = lambda data: print(data.decode(), end="", flush=True)
 process = Process(args=["/bin/sh", "-c", "echo up; sleep 1000"], env=["PATH=/bin"])
 
 async def run():
-    outside.watch(executor.pids)
+    helper.watch(executor.pids)
     await executor.run(spec, process, Stdio(say, say), id="victim")
 
 asyncio.run(run())

@@ -1,12 +1,12 @@
-"""A small process of the daemon's that stays in the mount namespace that the daemon was started in,
-and outlives it long enough to kill its containers.
+"""The host helper: a small process of the daemon's. It stays in the mount namespace that the daemon
+was started in, and outlives it long enough to kill its containers.
 
 The daemon itself leaves for a namespace of its own. Clients on the same machine lend it directories
 (`croze.session.hostdir`), but only to a process that has the very files before it that they have:
 in a mount namespace of its own, a daemon could be any container's. So this process makes the
 connections, of which the kernel remembers who made them, and hands them over.
 
-What it does there is in `runtime.beside`.
+What it does there is in `runtime.host_helper`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from pathlib import Path
 from croze.aio.descriptors import receive_fd
 from croze.aio.streams import readable
 from croze.aio.threads import finish
-from croze.runtime import beside
+from croze.runtime import host_helper
 from croze.workers.signals import patient
 
 
-class Outside:
-    """The daemon's end of the process that stayed outside."""
+class HostHelper:
+    """The daemon's end of the helper."""
 
     def __init__(self, sock: socket.socket, child: subprocess.Popen[bytes] | None = None) -> None:
         sock.setblocking(False)
@@ -36,12 +36,12 @@ class Outside:
         self._lock = asyncio.Lock()
 
     @classmethod
-    def start(cls) -> Outside:
+    def start(cls) -> HostHelper:
         """Start the process, before there are threads. Nobody waits until it is there."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, patient():
             child = subprocess.Popen(
-                [sys.executable, "-I", "-S", beside.__file__, str(theirs.fileno())],
+                [sys.executable, "-I", "-S", host_helper.__file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -59,7 +59,7 @@ class Outside:
     def watch(self, pids: Path) -> None:
         """Let the containers whose pid files are there, named after them, die with the daemon from
         now on. For one that is alone on its state directory."""
-        self._sock.send(beside.WATCH + os.fsencode(os.path.abspath(pids)))
+        self._sock.send(host_helper.WATCH + os.fsencode(os.path.abspath(pids)))
 
     def close(self) -> None:
         """End it without its doing anything. Idempotent."""
@@ -78,9 +78,9 @@ class Outside:
                 return sock
 
     async def _dial(self, name: str, unwanted: ExitStack) -> socket.socket:
-        self._sock.send(beside.CONNECT + name.encode())
+        self._sock.send(host_helper.CONNECT + name.encode())
         await readable(self._sock)
         answer, fd = receive_fd(self._sock, 1)
-        if answer != beside.CONNECTED or fd is None:
+        if answer != host_helper.CONNECTED or fd is None:
             raise ConnectionRefusedError(f"could not connect to {name}")
         return unwanted.enter_context(socket.socket(fileno=fd))
