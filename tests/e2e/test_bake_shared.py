@@ -12,8 +12,8 @@ import pytest
 
 from croze.client.builder import BuilderTraits
 from croze.client.connect import connect
+from croze.client.multinode import BuildNode, NodePart
 from croze.client.options import BuildOptions
-from croze.client.parts import BuildNode, NodePart
 from croze.client.targets import TargetResult, build_targets
 from croze.fs.sync.send import Sender
 from croze.progress.quiet import QuietDisplay

@@ -39,7 +39,7 @@ T = TypeVar("T")
 def build(
     plan: BakeTargets, args: argparse.Namespace, common: Common, progress: BakeProgress
 ) -> int:
-    from croze.sdk.parted import build_all
+    from croze.sdk.multinode import build_all
 
     def warn(display: Display) -> None:
         progress.ended()

@@ -242,12 +242,12 @@ def _over_nodes(
     from croze.aio import interrupts
     from croze.progress.display import make_display
     from croze.sdk.daemons import descriptions
-    from croze.sdk.parted import build_parted
+    from croze.sdk.multinode import build_on_nodes
 
     text_desc, tty_desc = descriptions(there[0])
     out = sys.stderr.buffer
     display = make_display(mode, out, text_desc=text_desc, tty_desc=tty_desc)
-    return interrupts.run(build_parted(there, build_options, display, common.builder, on_close))
+    return interrupts.run(build_on_nodes(there, build_options, display, common.builder, on_close))
 
 
 def resolved(mode: str) -> str:

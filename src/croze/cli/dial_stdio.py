@@ -12,7 +12,7 @@ from croze.builders.model import parse_platforms
 from croze.cli.build import progress_mode
 from croze.cli.flags import Flags, UsageError, default_platform
 from croze.cli.stdio import stdio
-from croze.drivers.parting import NodeOffer, Nodes
+from croze.drivers.multinode import NodeOffer, Nodes
 from croze.drivers.reach import drivers_of
 from croze.drivers.tunnel import carry
 from croze.errors import InvalidRequest

@@ -38,7 +38,7 @@ MODULES = (
     "croze.progress.terminal.tty",
     "croze.progress.warnings",
     "croze.sdk.daemons",
-    "croze.sdk.parted",
+    "croze.sdk.multinode",
     "croze.sdk.remember",
 )
 

@@ -14,11 +14,11 @@ from msgspec import Struct, field
 
 from croze.aio.parallel import all_of
 from croze.api import control_pb2, gateway_pb2
-from croze.client import links, parts
+from croze.client import links, multinode
 from croze.client.build import BuildResult, clearer, history_ref, recorded_provenance
 from croze.client.clocks import by_our_clock
 from croze.client.links import LinkStages
-from croze.client.parts import BuildNode, Merge, NodePart
+from croze.client.multinode import BuildNode, Merge, NodePart
 from croze.client.plan import SolvePlan
 from croze.client.planning import planned
 from croze.client.shared import share_directories
@@ -160,7 +160,7 @@ class _Targets:
         try:
             if len(pieces) == 1:
                 return await self._solve(pieces[0])
-            names = parts.push_by_digest([piece.plan for piece in pieces])
+            names = multinode.push_by_digest([piece.plan for piece in pieces])
             results = await all_of(self._solve(piece) for piece in pieces)
             return await self._together(names, pieces[0].plan, results)
         except CrozeError as error:
@@ -197,11 +197,11 @@ class _Targets:
             return results[0]
         with own_step(f"merging manifest list {','.join(names)}", self._display.update):
             responses = [each.result.response for each in results]
-            image = parts.together(names, plan, responses)
+            image = multinode.together(names, plan, responses)
             if image is None:
                 return results[0]
             digest = await self._merge(image)
-        return TargetResult(BuildResult(results[0].result.ref, {parts.DIGEST: digest}))
+        return TargetResult(BuildResult(results[0].result.ref, {multinode.DIGEST: digest}))
 
     def _work(self, piece: _Piece) -> Work:
         """A target that others are built on, or that is built on others: each has its own session

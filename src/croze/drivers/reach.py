@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from croze.builders.model import BuilderInstance, BuilderNode
     from croze.client.connect import Client, Dial
     from croze.drivers.contract import Driver
-    from croze.drivers.parting import NodeOffer
+    from croze.drivers.multinode import NodeOffer
     from croze.image.platform import Platform
 
 Boot = Callable[["Driver"], Awaitable[None]]
@@ -53,7 +53,7 @@ class Reach(Struct, frozen=True):
     @property
     def offer(self) -> NodeOffer:
         """The daemon as one node among those of its builder."""
-        from croze.drivers.parting import NodeOffer
+        from croze.drivers.multinode import NodeOffer
 
         driver = self.driver
         if driver is None:

@@ -20,8 +20,8 @@ from croze.sdk.bake import BakeRequest, bake_options
 from croze.sdk.daemons import client_builder
 from croze.sdk.home import Home
 from croze.sdk.images import Imagetools
+from croze.sdk.multinode import build_all, build_on_nodes
 from croze.sdk.options import BuildArguments, Context, build_options
-from croze.sdk.parted import build_all, build_parted
 from croze.sdk.remember import remembered
 from croze.sdk.results import (
     BuildRecord,
@@ -139,7 +139,7 @@ class Builder:
 
     async def _run(self, build: BuildOptions, display: Display) -> BuildResult:
         if len(self._there) > 1:
-            return await build_parted(self._there, build, display, self._name, _pass)
+            return await build_on_nodes(self._there, build, display, self._name, _pass)
         there, client = self._there[0], self._clients[0]
         builder = client_builder(there)
         return await run_build(client, remembered(build, there), display, builder=builder)

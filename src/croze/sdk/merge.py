@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from croze.builders.registries import builder_files
 from croze.client.flags_pairs import is_true
-from croze.client.parts import Merge, Together
+from croze.client.multinode import Merge, Together
 from croze.image.annotations import AnnotationKey, parse_key
 from croze.imagetools import create, sources
 from croze.imagetools import location as locations

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from croze.aio.parallel import all_of
-from croze.builders import parting
-from croze.builders.parting import NodeShare
+from croze.builders import multinode
+from croze.builders.multinode import NodeShare
 from croze.errors import Unsupported
 from croze.image import platform as platforms
 from croze.image.platform import Platform
@@ -37,7 +37,7 @@ class Nodes:
     """The nodes of a builder, connected when they are needed. An async context manager; connections
     end with it. All raise `errors.CrozeError`."""
 
-    def __init__(self, offers: Sequence[NodeOffer], choice: str = parting.FIRST) -> None:
+    def __init__(self, offers: Sequence[NodeOffer], choice: str = multinode.FIRST) -> None:
         self._offers = offers
         self._choice = choice
         self._clients: dict[int, Client] = {}
@@ -68,20 +68,20 @@ class Nodes:
     ) -> dict[str, list[NodeShare]]:
         """What is built where, by target. Targets `together` weigh on nodes as one, so that those
         which are built on one another come to the same nodes."""
-        least_loaded = self._choice == parting.LEAST_LOADED
+        least_loaded = self._choice == multinode.LEAST_LOADED
         chosen = None if least_loaded else self._by_fixed(platforms_of)
         if chosen is not None:
             return chosen
         clients = await self.clients(range(len(self._offers)))
         offered = await all_of(self._offered(node, clients[node]) for node in clients)
         if not least_loaded:
-            return {name: parting.by_all(offered, its) for name, its in platforms_of.items()}
+            return {name: multinode.by_all(offered, its) for name, its in platforms_of.items()}
         loads = await all_of(running_builds(clients[node]) for node in clients)
         return _weighed(offered, platforms_of, together, loads)
 
     def _by_fixed(self, platforms_of: Wanted) -> dict[str, list[NodeShare]] | None:
         fixed = [offer.fixed for offer in self._offers]
-        chosen = {name: parting.by_fixed(fixed, its) for name, its in platforms_of.items()}
+        chosen = {name: multinode.by_fixed(fixed, its) for name, its in platforms_of.items()}
         shares_of = {name: shares for name, shares in chosen.items() if shares is not None}
         return shares_of if len(shares_of) == len(chosen) else None
 
@@ -111,7 +111,7 @@ async def running_builds(client: Client) -> int:
 
 
 def _weighed(
-    offered: parting.Offered,
+    offered: multinode.Offered,
     platforms_of: Wanted,
     together: Sequence[Collection[str]],
     loads: Sequence[int],
@@ -122,7 +122,7 @@ def _weighed(
     groups = [*together, *([name] for name in platforms_of if name not in grouped)]
     by_node: dict[str, list[NodeShare]] = {}
     for group in groups:
-        shares = {name: parting.by_all(offered, platforms_of[name], now) for name in group}
+        shares = {name: multinode.by_all(offered, platforms_of[name], now) for name in group}
         for node in {share.node for parts in shares.values() for share in parts}:
             now[node] += 1
         by_node.update(shares)

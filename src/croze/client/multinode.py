@@ -69,11 +69,11 @@ Merge = Callable[[Together], Awaitable[str]]
 """Puts the image up under its names; its digest."""
 
 
-async def parted(
+async def split_build(
     options: BuildOptions, shares: Sequence[tuple[BuildNode, Sequence[Platform]]]
 ) -> list[NodePart]:
     """The build of each node. What standard input holds, each of them gets. Raises
-    `InvalidRequest` for what can't be parted."""
+    `InvalidRequest` for what can't be split."""
     if len(shares) == 1:
         return [NodePart(shares[0][0], options)]
     copies = await _copies(options, len(shares))

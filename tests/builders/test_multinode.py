@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from croze.builders.parting import NodeShare, by_all, by_fixed, parse_choice
+from croze.builders.multinode import NodeShare, by_all, by_fixed, parse_choice
 from croze.errors import InvalidRequest
 from croze.image import platform as platforms
 from croze.image.platform import Platform

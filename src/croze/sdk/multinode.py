@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from croze.builders.model import parse_platforms
-from croze.builders.parting import parse_choice
+from croze.builders.multinode import parse_choice
 from croze.client.build import BuildResult, clear_files, met, met_for, run_build, write_files
 from croze.client.links import LINK
+from croze.client.multinode import BuildNode, NodePart, split_build
 from croze.client.options import BuildOptions, call_name
-from croze.client.parts import BuildNode, NodePart, parted
 from croze.client.solve import new_id
 from croze.client.targets import TargetResult, build_targets
-from croze.drivers.parting import NodeOffer, Nodes
+from croze.drivers.multinode import NodeOffer, Nodes
 from croze.errors import CrozeError
 from croze.progress.own import prefixed
 from croze.sdk.daemons import client_builder
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 CHOICE = "CROZE_NODE_CHOICE"
 
 
-async def build_parted(
+async def build_on_nodes(
     there: Sequence[Reach],
     options: BuildOptions,
     display: Display,
@@ -62,7 +62,7 @@ async def build_parted(
             node = BuildNode(clients[share.node], traits or builder, share.node)
             parts.append((node, share.platforms))
         results = await build_targets(
-            {ONLY: await parted(options, parts)},
+            {ONLY: await split_build(options, parts)},
             display,
             merge=merging(builder_name),
             provenance=bool(options.metadata_file) and not call_name(options.call),
@@ -99,7 +99,7 @@ async def build_all(
                 options = remembered(options, there[share.node], name, group)
             sent.append(options)
             its = [(build_nodes[share.node], share.platforms) for share in shares[name]]
-            parts[name] = await parted(options, its)
+            parts[name] = await split_build(options, its)
         remembered_group(group, names, sent)
         return await build_targets(
             parts, display, merge=merging(builder_name), provenance=provenance, on_close=on_close

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from croze.api import control_pb2, worker_pb2
-from croze.builders.parting import LEAST_LOADED
+from croze.builders.multinode import LEAST_LOADED
 from croze.client.connect import Client
-from croze.drivers.parting import NodeOffer, Nodes
+from croze.drivers.multinode import NodeOffer, Nodes
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.rpc.channel import Channel
