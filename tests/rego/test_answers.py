@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.policy.lent import SIGNATURES
+from croze.policy.builtins import SIGNATURES
 from croze.rego.builtins.library import LIBRARY
 from croze.rego.check import signatures
 from croze.rego.errors import EvaluationError, RegoError

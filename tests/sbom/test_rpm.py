@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.sbom.found import Package
+from croze.sbom.package import Package
 from croze.sbom.rpm import parse_header
 from croze.sbom.scan import scan
 

@@ -12,7 +12,7 @@ from croze.fs.sync.replay import Replay
 from croze.sources import local_compare
 from croze.sources.local_kept import MOST, KeptCandidate, KeptDir
 from croze.store.contract import ImmutableRef, RefStore
-from tests.sources.ahead import Bench
+from tests.sources.prefetch import Bench
 from tests.sources.workshop import Workshop
 
 pytestmark = pytest.mark.root

@@ -33,7 +33,7 @@ from croze.daemon.listen import Listeners, listening
 from croze.daemon.opening import WorkshopOpening
 from croze.daemon.settings import Settings
 from croze.daemon.trace_service import collecting, trace_methods
-from croze.rpc.late import add_late
+from croze.rpc.lazy_service import add_lazily
 from croze.rpc.server import Patience, Server
 from croze.session.health import health_methods
 
@@ -166,11 +166,11 @@ def make_server(engine: Engine, opening: WorkshopOpening) -> Server:
     server.add(engine_pb2_grpc.add_EngineServicer_to_server, EngineService(engine, opening))
     server.add(history_pb2_grpc.add_HistoryServicer_to_server, HistoryService(engine))
     server.add(builds_pb2_grpc.add_BuildsServicer_to_server, BuildsService(engine))
-    add_late(server, why_pb2.DESCRIPTOR.services_by_name["Why"], opening.why)
-    add_late(
+    add_lazily(server, why_pb2.DESCRIPTOR.services_by_name["Why"], opening.why)
+    add_lazily(
         server, cachemounts_pb2.DESCRIPTOR.services_by_name["CacheMounts"], opening.cache_mounts
     )
-    add_late(server, gateway_pb2.DESCRIPTOR.services_by_name["LLBBridge"], opening.bridge)
+    add_lazily(server, gateway_pb2.DESCRIPTOR.services_by_name["LLBBridge"], opening.bridge)
     server.add_methods(*health_methods())
     return server
 

@@ -30,8 +30,8 @@ from croze.gateway.source_resolution import SourceResolution, SourceServices
 from croze.gateway.verify import DecisionVerifier
 from croze.ops.carried import CARRIED
 from croze.ops.failed import FAILED_STEPS, FailedSteps
-from croze.ops.lent import is_lent, lent_below
 from croze.ops.load import LoadOptions, fresh_cache_mounts, load
+from croze.ops.local_sources import is_local_source, local_sources_below
 from croze.ops.proxied import PROXIED
 from croze.ops.source import BUILD_SOURCES
 from croze.runtime.proxy.contract import Proxied
@@ -130,10 +130,10 @@ class BuildBridge:
             for each in self.job.values_of(CARRIED):
                 each.start_fresh(ids)
         edge = await self._load(definition, policies)
-        if is_lent(edge.vertex):  # no cache has what is of one session
+        if is_local_source(edge.vertex):  # no cache has what is of one session
             return await self.job.build(edge)
         async with meanwhile() as beside:
-            for vertex in () if self.imports.are_open else lent_below(edge.vertex):
+            for vertex in () if self.imports.are_open else local_sources_below(edge.vertex):
                 beside.begin(self._bring(Edge(vertex)))
             await self.imports.look_into()
             return await self.job.build(edge)

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from random import SystemRandom
 
 from croze.errors import CrozeError
+from croze.policy.builtins import Answers, CustomBuiltins, EvaluationNotes, NotKnown
 from croze.policy.contract import INFO, Question, Say
 from croze.policy.documents.document import InputDocument
-from croze.policy.lent import Answers, EvaluationNotes, LentFunctions, NotKnown
 from croze.rego.errors import Location
 from croze.rego.functions import RegoSurroundings
 from croze.rego.module_set import ModuleSet
@@ -50,25 +50,26 @@ class Inquiry:
         plain: dict[str, object] | None,
         unknown: Iterable[str] = (),
     ) -> tuple[Found | Missing, EvaluationNotes]:
-        """What stands at `name`, and what lent functions said. `modules` may raise `NotKnown`."""
-        lent = LentFunctions(document, plain or {}, self.answers)
+        """What stands at `name`, and what functions said on the side. `modules` may raise
+        `NotKnown`."""
+        builtins = CustomBuiltins(document, plain or {}, self.answers)
         names = list(unknown)
         while True:
             mark = len(self._said)
-            lent.notes = EvaluationNotes()
+            builtins.notes = EvaluationNotes()
             try:
                 value = modules().evaluate(
                     name,
                     MISSING if plain is None else from_plain(plain),
                     unknown=names,
-                    functions=lent.functions(),
+                    functions=builtins.functions(),
                     surroundings=self._world,
                 )
             except NotKnown as wanted:
                 del self._said[mark:]
                 self.answers[wanted.question] = await self._answer(wanted.question)
             else:
-                return value, lent.notes
+                return value, builtins.notes
 
     async def _answer(self, question: Question) -> object:
         try:

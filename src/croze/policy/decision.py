@@ -16,10 +16,10 @@ from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform
 from croze.policy.asking import Ask, Inquiry
+from croze.policy.builtins import SIGNATURES, EvaluationNotes
 from croze.policy.contract import DEBUG, INFO, ResolveSource, Setup, VerifyImage
 from croze.policy.documents.document import InputDocument
 from croze.policy.documents.sources import DocumentReader
-from croze.policy.lent import SIGNATURES, EvaluationNotes
 from croze.policy.metadata import Needs, Resolving, add_unknowns, summary
 from croze.policy.modules import modules_of
 from croze.rego.module_set import ModuleSet

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from croze.errors import CrozeError, NotFound
+from croze.policy.builtins import Answers, NotKnown
 from croze.policy.contract import PolicyFile, ReadFile
-from croze.policy.lent import Answers, NotKnown
 from croze.policy.library import HELPERS_NAME, helpers
 from croze.rego.compile.compiler import with_imports
 from croze.rego.errors import RegoError

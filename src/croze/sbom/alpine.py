@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from croze.sbom.found import Distribution, Package, purl
+from croze.sbom.package import Distribution, Package, purl
 from croze.sbom.tree import FILES_TRIED, ScannedTree
 
 DATABASES = ("lib/apk/db/installed", "usr/lib/apk/db/installed")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from croze.gotypes.strings import shown
 from croze.sbom import elf
-from croze.sbom.found import Package, purl
+from croze.sbom.package import Package, purl
 from croze.sbom.tree import ScannedTree
 
 _GO, _RUST = ".go.buildinfo", ".dep-v0"

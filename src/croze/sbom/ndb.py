@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from croze.sbom.found import MalformedDatabase
+from croze.sbom.package import MalformedDatabase
 
 _HEADER = struct.Struct("<4sIIII")
 _SLOT = struct.Struct("<4sIII")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from croze.gotypes.strings import shown
-from croze.sbom.found import Package, purl
+from croze.sbom.package import Package, purl
 from croze.sbom.tree import ScannedTree
 
 

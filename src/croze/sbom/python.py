@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from croze.sbom.found import Package, purl
+from croze.sbom.package import Package, purl
 from croze.sbom.tree import ScannedTree, paragraphs
 
 

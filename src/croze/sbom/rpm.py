@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 
 from croze.sbom import berkeleydb, ndb
-from croze.sbom.found import Distribution, MalformedDatabase, Package, purl
+from croze.sbom.package import Distribution, MalformedDatabase, Package, purl
 from croze.sbom.tree import FILES_TRIED, ScannedTree
 
 _FOLDERS = ("var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm")

@@ -12,7 +12,7 @@ import msgspec
 from croze.errors import ResourceExhausted
 from croze.fs.tree.walk import walk_stats
 from croze.sbom import alpine, binaries, debian, npm, python, rpm
-from croze.sbom.found import Distribution, Package
+from croze.sbom.package import Distribution, Package
 from croze.sbom.tree import ScannedTree
 
 _RELEASES = ("etc/os-release", "usr/lib/os-release")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from croze.gotypes.strings import shown
-from croze.sbom.found import Package
+from croze.sbom.package import Package
 from croze.sbom.scan import Evidence, Inventory, scan
 from croze.version import VERSION
 

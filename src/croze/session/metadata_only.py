@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from croze.fs.entry import Entry
-from croze.fs.sync.told import ToldTree
+from croze.fs.sync.listing_memory import ListingMemory
 from croze.session.transfer import Sink, to_stat
 
 LISTING = ".fsutil-metadata"
@@ -29,7 +29,7 @@ class MetadataSink(Generic[T]):
         self._files = files
         self._wanted = is_wanted
         self._listing = bytearray()
-        self._told = ToldTree()
+        self._listing = ListingMemory()
         self._seen = 0
         self._inner: dict[int, int] = {}
         self._parents: list[Entry] = []
@@ -44,7 +44,7 @@ class MetadataSink(Generic[T]):
         self._seen += 1
         if entry.path == LISTING:
             return None
-        self._told.add(entry)
+        self._listing.add(entry)
         data = to_stat(entry).SerializeToString(deterministic=True)
         self._listing += len(data).to_bytes(4, "little") + data
         while self._parents and not entry.path.startswith(f"{self._parents[-1].path}/"):
@@ -71,9 +71,9 @@ class MetadataSink(Generic[T]):
     def finish(self) -> T:
         result = self._files.finish()
         (self._root / LISTING).write_bytes(self._listing)
-        self._told.close()
+        self._listing.close()
         return result
 
     def abort(self) -> None:
-        self._told.close()
+        self._listing.close()
         self._files.abort()

@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from croze.errors import CrozeError, NotFound
 from croze.session.contract import Session, SessionManager
 from croze.sources.contract import Prefetch, Source, SourceContext, SourceKey
-from croze.sources.local_ahead import Ahead
 from croze.sources.local_options import SCHEME, LocalOptions, local_key, parse_options
+from croze.sources.local_prefetch import LocalPrefetches
 from croze.sources.local_transfer import DirectoryTransfer
 from croze.sources.materials import LocalMaterial, UsedMaterial
 from croze.sources.request import SourceRequest
@@ -27,13 +27,13 @@ class LocalSource:
         refs: RefStore,
         sessions: SessionManager,
         pool: Pool,
-        ahead: Ahead,
+        prefetches: LocalPrefetches,
     ) -> None:
         self._options = options
         self._refs = refs
         self._sessions = sessions
         self._pool = pool
-        self._ahead = ahead
+        self._prefetches = prefetches
 
     async def key(self, ctx: SourceContext, index: int) -> SourceKey:
         """See `Source.key`."""
@@ -49,7 +49,7 @@ class LocalSource:
 
     async def snapshot(self, ctx: SourceContext) -> ImmutableRef | None:
         """See `Source.snapshot`."""
-        ref = await self._ahead.take(self._options, ctx.progress) or await self._brought(ctx)
+        ref = await self._prefetches.take(self._options, ctx.progress) or await self._brought(ctx)
         if not ctx.build.imports_caches:
             ref.write_soon()
         return ref
@@ -95,12 +95,12 @@ class LocalSources:
         self._refs = refs
         self._sessions = sessions
         self._pool = pool
-        self._ahead = Ahead(refs, sessions, pool)
+        self._prefetches = LocalPrefetches(refs, sessions, pool)
 
     def open(self, request: SourceRequest) -> Source:
         options = parse_options(request)
-        return LocalSource(options, self._refs, self._sessions, self._pool, self._ahead)
+        return LocalSource(options, self._refs, self._sessions, self._pool, self._prefetches)
 
     def prefetching(self) -> AbstractAsyncContextManager[Prefetch]:
         """What may be begun for one build before it asks. All of it ends with the block."""
-        return self._ahead.prefetching()
+        return self._prefetches.prefetching()

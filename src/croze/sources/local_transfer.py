@@ -1,7 +1,7 @@
 """One directory of a client on its way here: by handle where the client is on this machine, else
 over its session.
 
-A transfer may begin before anybody wants the directory (`local_ahead`). Until `wanted` is set it
+A transfer may begin before anybody wants the directory (`local_prefetch`). Until `wanted` is set it
 only compares: it asks for what is there, and for no contents, and writes nothing.
 """
 

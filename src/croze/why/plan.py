@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from croze.aio.threads import in_thread
 from croze.api import ops_pb2
-from croze.ops.lent import is_lent
+from croze.ops.local_sources import is_local_source
 from croze.ops.results import RefResult
 from croze.solver.contract import Edge, Result, Vertex
 from croze.solver.observe import Outcome
@@ -67,7 +67,7 @@ class Rules:
     """`ProbeWorld` of a plan: of sources, only directories of the client are brought in."""
 
     def may_run(self, vertex: Vertex) -> bool:
-        return is_lent(vertex)
+        return is_local_source(vertex)
 
     def at_hand(self, result: Result) -> bool:
         ref = result.ref if isinstance(result, RefResult) else None

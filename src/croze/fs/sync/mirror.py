@@ -21,7 +21,7 @@ from croze.fs.filecopy import write_all
 from croze.fs.paths import NO_NAMES
 from croze.fs.remove import remove_at, remove_tree
 from croze.fs.sync.attributes import MadeFile, held_at, set_attributes, set_attributes_at
-from croze.fs.sync.told import ToldTree
+from croze.fs.sync.listing_memory import ListingMemory
 
 
 class SyncResult(msgspec.Struct, frozen=True):
@@ -138,16 +138,16 @@ class OrderCheck:
         self._dirs: list[tuple[str, bytes]] = [("", b"")]
         """The directories above, each with the last name in it."""
         self._files: set[str] = set()
-        self._told = ToldTree()
+        self._listing = ListingMemory()
 
     def close(self) -> None:
         """Let other trees have the memory. Idempotent."""
-        self._told.close()
+        self._listing.close()
 
     def check(self, entry: Entry) -> None:
         """See that `entry` may come now: in order, in a directory that was shown, and with names
         that system calls take. Raises InvalidRequest, and ResourceExhausted for too many."""
-        self._told.add(entry)
+        self._listing.add(entry)
         path = entry.path
         head, slash, name = path.rpartition("/")
         # What is in a directory that has come needs no look at all of its path.

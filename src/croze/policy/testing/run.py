@@ -11,10 +11,10 @@ from croze.errors import CrozeError
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.policy.asking import Ask, Inquiry
+from croze.policy.builtins import SIGNATURES, EvaluationNotes, NotKnown
 from croze.policy.contract import DefaultPlatform, PolicyEnv, PolicyFile, ResolveSource, Setup
 from croze.policy.decision import PolicyEvaluation
 from croze.policy.documents.document import InputDocument
-from croze.policy.lent import SIGNATURES, EvaluationNotes, NotKnown
 from croze.policy.metadata import add_unknowns, platform_message
 from croze.policy.modules import modules_of
 from croze.policy.testing.refs import input_names, missing

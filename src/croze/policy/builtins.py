@@ -1,4 +1,4 @@
-"""Functions that buildx lends to policies: what they read and verify is asked for.
+"""The built-in functions that buildx adds to Rego's: what they read and verify is asked for.
 
 A function can't wait for an answer. It raises `NotKnown` for the question; the evaluation begins
 anew when the answer is known, and comes to the same place.
@@ -67,7 +67,7 @@ Answers = dict[Question, object]
 """What is known so far; a `CrozeError` for what can't be."""
 
 
-class LentFunctions:
+class CustomBuiltins:
     """The functions, over one document."""
 
     def __init__(

@@ -1,5 +1,4 @@
-"""Services of which there is only the description as yet: what serves them is asked for with their
-first call."""
+"""Services that are opened with their first call: until then there is only their description."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from croze.rpc.server import ServedMethod, Server
 Servicer = Callable[[], Awaitable[object]]
 
 
-def add_late(server: Server, service: ServiceDescriptor, servicer: Servicer) -> None:
+def add_lazily(server: Server, service: ServiceDescriptor, servicer: Servicer) -> None:
     """Serve all methods of a service, by those of the same names that `servicer` gives: coroutines,
     which answer with what they return, or through `call.write`."""
     server.services.add(service.full_name)

@@ -34,7 +34,7 @@ FRESH_S: Final = 0.5
 expect that to count."""
 
 
-class _Early:
+class _Prefetched:
     """One transfer, and who waits for it."""
 
     def __init__(
@@ -74,7 +74,7 @@ class _Early:
             await ref.release()
 
 
-class Ahead:
+class LocalPrefetches:
     """All transfers of a daemon that have begun before somebody wanted them, by what they ask
     for."""
 
@@ -82,31 +82,31 @@ class Ahead:
         self._refs = refs
         self._sessions = sessions
         self._pool = pool
-        self._early: dict[LocalOptions, _Early] = {}
+        self._transfers: dict[LocalOptions, _Prefetched] = {}
 
     @asynccontextmanager
     async def prefetching(self) -> AsyncIterator[Prefetch]:
         """What may begin transfers for one build. All that nobody has taken by the end of the block
         ends."""
-        begun: dict[LocalOptions, _Early] = {}
+        begun: dict[LocalOptions, _Prefetched] = {}
         timers: list[asyncio.TimerHandle] = []
         loop = asyncio.get_running_loop()
         async with task_group() as group:
 
-            def give_up(options: LocalOptions, early: _Early) -> None:
-                group.create_task(self._drop(options, early))
+            def give_up(options: LocalOptions, prefetched: _Prefetched) -> None:
+                group.create_task(self._drop(options, prefetched))
 
             def prefetch(request: SourceRequest) -> None:
                 options = _suitable(request)
-                if options is None or options in self._early or options in begun:
+                if options is None or options in self._transfers or options in begun:
                     return
                 session = self._sessions.current(options.session)
                 if session is None:
                     return
                 transfer = DirectoryTransfer(options, self._refs, self._pool)
                 task = group.create_task(_bring(transfer, session))
-                early = self._early[options] = begun[options] = _Early(transfer, task)
-                timers.append(loop.call_later(FRESH_S, give_up, options, early))
+                prefetched = self._transfers[options] = begun[options] = _Prefetched(transfer, task)
+                timers.append(loop.call_later(FRESH_S, give_up, options, prefetched))
 
             try:
                 yield prefetch
@@ -115,29 +115,30 @@ class Ahead:
                     timer.cancel()
                 await self._end(begun)
 
-    async def _end(self, begun: Mapping[LocalOptions, _Early]) -> None:
+    async def _end(self, begun: Mapping[LocalOptions, _Prefetched]) -> None:
         """End what was begun; of what another build has taken, that one makes its own."""
-        for options, early in begun.items():
-            early.cancel()
-            await self._drop(options, early)
+        for options, prefetched in begun.items():
+            prefetched.cancel()
+            await self._drop(options, prefetched)
 
-    async def _drop(self, options: LocalOptions, early: _Early) -> None:
+    async def _drop(self, options: LocalOptions, prefetched: _Prefetched) -> None:
         """End it, unless somebody has taken it."""
-        if self._early.get(options) is early:
-            await finish(early.drop())
-        if self._early.get(options) is early:  # not before: who wants its place waits for that
-            del self._early[options]
+        if self._transfers.get(options) is prefetched:
+            await finish(prefetched.drop())
+        # Not before: who wants its place waits for that.
+        if self._transfers.get(options) is prefetched:
+            del self._transfers[options]
 
     async def take(self, options: LocalOptions, progress: Progress) -> ImmutableRef | None:
         """What is on its way of these, if it was begun just now. Another transfer into the same
         place is over when this returns."""
-        early = self._early.get(options)
-        if early is not None and early.is_fresh:
-            del self._early[options]
-            return await early.take(progress)
-        for other in [each for each in self._early if _same_place(each, options)]:
-            if (early := self._early.pop(other, None)) is not None:
-                await finish(early.drop())
+        prefetched = self._transfers.get(options)
+        if prefetched is not None and prefetched.is_fresh:
+            del self._transfers[options]
+            return await prefetched.take(progress)
+        for other in [each for each in self._transfers if _same_place(each, options)]:
+            if (prefetched := self._transfers.pop(other, None)) is not None:
+                await finish(prefetched.drop())
         return None
 
 

@@ -14,7 +14,7 @@ from croze.session.hostdir import HostDirProvider
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.local import LocalSources
-from croze.sources.local_ahead import _Early
+from croze.sources.local_prefetch import _Prefetched
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
 from tests.sources.workshop import Workshop, files
@@ -96,12 +96,12 @@ WHOLE = {"a": b"one", "sub/b": b"two" * 1000}
 async def quiet(bench: Bench) -> None:
     """Until what was begun has come as far as it may by itself: it is here, or waits to be
     wanted."""
-    while any(map(_is_on_its_way, bench.sources._ahead._early.values())):
+    while any(map(_is_on_its_way, bench.sources._prefetches._transfers.values())):
         await asyncio.sleep(0.001)
 
 
-def _is_on_its_way(early: _Early) -> bool:
-    return not early._task.done() and not early._transfer.wanted._waiters
+def _is_on_its_way(prefetched: _Prefetched) -> bool:
+    return not prefetched._task.done() and not prefetched._transfer.wanted._waiters
 
 
 def rewrite(path: Path, data: bytes) -> None:

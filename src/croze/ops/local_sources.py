@@ -1,4 +1,4 @@
-"""Which vertices are directories of a client: what every build needs, and no cache has."""
+"""Vertices that bring in a directory of a client: what every build needs, and no cache has."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from croze.solver.contract import Vertex
 from croze.sources.local_options import SCHEME
 
 
-def is_lent(vertex: Vertex) -> bool:
+def is_local_source(vertex: Vertex) -> bool:
     """Whether a vertex brings in a directory of a client."""
     op = vertex.op
     return isinstance(op, LoadedOp) and op.op.source.identifier.startswith(f"{SCHEME}://")
 
 
-def lent_below(top: Vertex) -> list[Vertex]:
+def local_sources_below(top: Vertex) -> list[Vertex]:
     """Directories of clients among `top` and all that it is made of."""
-    lent: list[Vertex] = []
+    local: list[Vertex] = []
     seen, stack = {top}, [top]
     while stack:
         vertex = stack.pop()
-        if is_lent(vertex):
-            lent.append(vertex)
+        if is_local_source(vertex):
+            local.append(vertex)
         for edge in vertex.inputs:
             if edge.vertex not in seen:
                 seen.add(edge.vertex)
                 stack.append(edge.vertex)
-    return lent
+    return local

@@ -1,4 +1,4 @@
-"""How much memory is taken for what senders tell of trees, who may go on for ever.
+"""How much memory the lists of files take that senders tell, who may go on for ever.
 
 A file that is listed takes a kilobyte for as long as its tree comes, and a sender needs no file for
 that. What all trees take that come at the same time has a bound, in proportion to what there is.
@@ -50,8 +50,9 @@ def everybodys() -> MemoryAllowance:
     return MemoryAllowance(memory_bytes() // _PART)
 
 
-class ToldTree:
-    """What is told of one tree, counted. `close` it when nothing of it is needed any more."""
+class ListingMemory:
+    """The memory that the list of one tree takes. `close` it when nothing of it is needed any
+    more."""
 
     def __init__(self) -> None:
         self._allowance = everybodys()

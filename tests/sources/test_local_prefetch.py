@@ -13,7 +13,7 @@ from croze.errors import CrozeError
 from croze.fs.remove import remove_tree
 from croze.sources.local_compare import HELD_BYTES
 from croze.sources.request import SourceRequest
-from tests.sources.ahead import KINDS, WHOLE, Bench, quiet, rewrite
+from tests.sources.prefetch import KINDS, WHOLE, Bench, quiet, rewrite
 from tests.sources.workshop import Workshop, files
 from tests.support.waiting import PATIENCE_S
 
@@ -133,7 +133,7 @@ async def test_what_was_begun_long_ago_is_begun_again(
     """The client may have saved something since, while a registry was slow to answer."""
     await bench.brought(bench.request())
     for fresh_s, found in ((1000.0, b"one"), (0.0, b"changed")):
-        monkeypatch.setattr("croze.sources.local_ahead.FRESH_S", fresh_s)
+        monkeypatch.setattr("croze.sources.local_prefetch.FRESH_S", fresh_s)
         async with bench.sources.prefetching() as prefetch:
             prefetch(bench.request())
             await quiet(bench)
@@ -148,7 +148,7 @@ async def test_what_nobody_takes_soon_is_given_up(
 ) -> None:
     """However long the build goes on, others may write to the directory that was found."""
     await bench.brought(bench.request())
-    monkeypatch.setattr("croze.sources.local_ahead.FRESH_S", 0.01)
+    monkeypatch.setattr("croze.sources.local_prefetch.FRESH_S", 0.01)
     for content in (b"one", b"changed"):
         (bench.context / "a").write_bytes(content)
         async with bench.sources.prefetching() as prefetch:
