@@ -16,7 +16,7 @@ from croze import errors
 from croze.aio.parallel import meanwhile
 from croze.api import control_pb2
 from croze.api.attrs import of_attrs
-from croze.client.build import BuildResult, build_async, clearer
+from croze.client.build import BuildResult, build, clearer
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.client.plan import CacheSpec, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
@@ -311,7 +311,7 @@ async def test_a_whole_build(daemon: Daemon, context_dir: Path, tmp_path: Path) 
 
     daemon.work = work
     out = BytesIO()
-    result = await build_async(
+    result = await build(
         BuildOptions(
             str(context_dir),
             iidfile=str(tmp_path / "iid"),

@@ -7,7 +7,7 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-from croze.client.build import build_async
+from croze.client.build import build
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from tests.e2e.app import base
@@ -29,7 +29,7 @@ def dockerfile(number: int, salt: str) -> str:
 
 async def build_all(sandbox: Sandbox, layout: str, context: Path, salt: str) -> None:
     async def one(number: int) -> None:
-        await build_async(
+        await build(
             BuildOptions(
                 context=str(context),
                 dockerfile_inline=dockerfile(number % GRAPHS, salt),

@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from croze.client.build import build_async
+from croze.client.build import build
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.errors import CrozeError
@@ -81,13 +81,13 @@ class Workload:
         await chore()
 
     async def build(self, output: str = "") -> None:
-        """One build; raises as `build_async`."""
+        """One build; raises as `build`."""
         chance = self._chance
         text = DOCKERFILE.format(
             seed=chance.randrange(8), size=chance.randrange(1, 4000), part=chance.randrange(PARTS)
         )
         with temporary_directory("out-", self._out) as out:
-            await build_async(
+            await build(
                 BuildOptions(
                     context=str(self._context),
                     dockerfile_inline=text,

@@ -18,7 +18,7 @@ from croze.cli.build import tool
 from croze.cli.call import CallMode, Findings, answer, parse_call
 from croze.cli.daemon import reaches
 from croze.cli.history.desktop import print_details
-from croze.client.build import wants_warnings, write_metadata
+from croze.client.metadata import wants_warnings, write_metadata
 from croze.errors import Canceled
 from croze.files.settings import parse_json
 from croze.policy.contract import DEBUG

@@ -118,8 +118,8 @@ def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
 
 def run(argv: Sequence[str], common: Common) -> int:
     """Build; the exit code is 0, or what a subrequest's result says."""
-    from croze.client.build import NotWritten
     from croze.client.checks import check_texts
+    from croze.client.metadata import NotWritten
     from croze.errors import CrozeError
     from croze.progress.warnings import print_warnings
 
@@ -206,6 +206,7 @@ def _on_one(
     *,
     explain: bool,
 ) -> BuildResult:
+    from croze.aio import interrupts
     from croze.client.build import build
     from croze.sdk.daemons import client_builder, descriptions
     from croze.sdk.remember import remembering
@@ -218,7 +219,7 @@ def _on_one(
             if tell is not None:
                 tell(result)
 
-        return build(
+        work = build(
             remembered.options,
             dial=there.dial,
             builder=client_builder(there),
@@ -230,6 +231,7 @@ def _on_one(
             on_result=on_result,
             explain=explain,
         )
+        return interrupts.run(work)
 
 
 def _over_nodes(

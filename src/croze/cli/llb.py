@@ -89,7 +89,8 @@ def dump(argv: Sequence[str], common: Common) -> int:
 
 
 def _convert(context: str, file: str, target: str, args: Sequence[str], common: Common) -> str:
-    from croze.client.build import build as run_build
+    from croze.aio import interrupts
+    from croze.client import build as builds
     from croze.client.builder import crozed
     from croze.client.options import BuildOptions
 
@@ -97,5 +98,5 @@ def _convert(context: str, file: str, target: str, args: Sequence[str], common: 
         context=context, dockerfile=file, target=target, build_args=args, call="convertllb"
     )
     dial = dialler(common)
-    result = run_build(options, dial=dial, builder=crozed(), progress="quiet")
+    result = interrupts.run(builds.build(options, dial=dial, builder=crozed(), progress="quiet"))
     return result.response["result.json"]

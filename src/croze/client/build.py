@@ -1,29 +1,19 @@
-"""One build from start to end: options, plan, solve, display.
-
-`build_async` is the library's front door; `build` is the same for callers without an event loop.
-"""
+"""One build from start to end: options, plan, solve, display."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import contextlib
-import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
 from msgspec import Struct, field, structs
 
 from croze.client.builder import BuilderTraits, buildkitd, warn_of_no_output
 from croze.client.inputs import reads_once
-from croze.client.options import BuildOptions, call_name
+from croze.client.metadata import clear_files, decoded_metadata, metadata_provenance, write_files
+from croze.client.options import BuildOptions
 from croze.client.planning import planned
 from croze.errors import CrozeError, Unsupported
-from croze.files.atomic import replaced, write_atomically
-from croze.gotypes import gojson
-from croze.gotypes.booleans import parse_bool
 
 if TYPE_CHECKING:
     from croze.api import control_pb2
@@ -66,22 +56,7 @@ class BuildResult(Struct, frozen=True):
         return metadata | ({"buildx.build.ref": self.history_ref} if self.history_ref else {})
 
 
-def decoded_metadata(response: Mapping[str, str]) -> dict[str, object]:
-    """An exporter's answer, with JSON in it decoded."""
-    return {key: _decoded(key, value) for key, value in sorted(response.items())}
-
-
-def _decoded(key: str, value: str) -> object:
-    try:
-        data = value.encode() if key == "result.json" else base64.b64decode(value, validate=True)
-        loaded = gojson.unmarshal(data)
-    except (ValueError, binascii.Error):  # of which msgspec's errors are
-        return value
-    is_list = isinstance(loaded, list) and all(isinstance(item, dict) for item in loaded)
-    return loaded if loaded and (isinstance(loaded, dict) or is_list) else value
-
-
-async def build_async(
+async def build(
     options: BuildOptions,
     *,
     dial: Dial,
@@ -210,14 +185,6 @@ def history_ref(builder: BuilderTraits | None, plan: SolvePlan, ref: str) -> str
     return f"{builder.place}/{ref}" if builder is not None and builder.place else ref
 
 
-def clear_files(options: BuildOptions) -> None:
-    """Remove a file that would tell of an earlier build, in case that this one fails."""
-    path = Path(options.iidfile)
-    if options.iidfile and (path.is_dir() or replaced(path) is not None):
-        with written(options.iidfile, "image ID file"):
-            path.unlink(missing_ok=True)
-
-
 async def met(
     client: Client, builder: BuilderTraits | None, options: BuildOptions
 ) -> BuilderTraits | None:
@@ -249,68 +216,6 @@ async def met_for(
     return buildkitd(builder)
 
 
-async def metadata_provenance(
-    client: Client,
-    options: BuildOptions,
-    ref: str,
-    show: Callable[[control_pb2.StatusResponse], None] = lambda _: None,
-) -> dict[str, object]:
-    """The entries of the metadata file about how the result came to be."""
-    if not options.metadata_file or call_name(options.call):
-        return {}
-    return await recorded_provenance(client, ref, show)
-
-
-async def recorded_provenance(
-    client: Client, ref: str, show: Callable[[control_pb2.StatusResponse], None]
-) -> dict[str, object]:
-    """The entries of the metadata file about how the result came to be, out of the daemon's record
-    of the build."""
-    from croze.client import provenance
-    from croze.progress.own import own_step
-
-    mode = provenance.metadata_mode()
-    records = await provenance.recorded(client.channel, ref) if mode != "disabled" else []
-    if not records:
-        return {}
-    with own_step("resolving provenance for metadata file", show):
-        return await provenance.entries(client.channel, records, mode)
-
-
-def build(
-    options: BuildOptions,
-    *,
-    dial: Dial,
-    builder: BuilderTraits | None = None,
-    progress: str = "quiet",
-    out: BinaryIO | None = None,
-    text_desc: str = "",
-    tty_desc: str = "",
-    on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
-    on_close: Callable[[Display], None] | None = None,
-    on_result: Callable[[BuildResult], None] | None = None,
-    explain: bool = False,
-) -> BuildResult:
-    """`build_async`, run to its end."""
-    from croze.aio import interrupts
-
-    return interrupts.run(
-        build_async(
-            options,
-            dial=dial,
-            builder=builder,
-            progress=progress,
-            out=out,
-            text_desc=text_desc,
-            tty_desc=tty_desc,
-            on_status=on_status,
-            on_close=on_close,
-            on_result=on_result,
-            explain=explain,
-        )
-    )
-
-
 def step_ran(vertex: control_pb2.Vertex) -> bool:
     """Whether a vertex is a step of the user's that the cache did not have."""
     return bool(vertex.inputs) and not vertex.cached and vertex.name.startswith("[")
@@ -324,52 +229,6 @@ async def why_missed(client: Client, ref: str) -> str:
         return (await explain(client.channel, ref, files=3)).summary
     except CrozeError:
         return ""
-
-
-class NotWritten(CrozeError):
-    """The build is done, but a file that should tell of it could not be written."""
-
-
-def write_files(options: BuildOptions, result: BuildResult, provenance: dict[str, object]) -> None:
-    """Write `iidfile` and `metadata_file` as buildx does: the umask counts for the one, not for the
-    other. Raises `NotWritten`."""
-    if options.iidfile:
-        with written(options.iidfile, "image ID file"):
-            fd = os.open(options.iidfile, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-            with os.fdopen(fd, "w", encoding="utf-8") as file:
-                file.write(result.image_id)
-    if options.metadata_file:
-        values = result.metadata | provenance
-        if result.warnings and wants_warnings() and not call_name(options.call):
-            from croze.progress.rawjson import warning_value
-
-            values["buildx.build.warnings"] = [warning_value(w) for w in result.warnings]
-        write_metadata(options.metadata_file, values)
-
-
-def write_metadata(path: str, values: Mapping[str, object]) -> None:
-    """A metadata file, as Go writes JSON. Raises `NotWritten`."""
-    folder = os.path.dirname(path)
-    if folder and not os.path.isdir(folder):
-        raise NotWritten(f"invalid output path: stat {folder}: no such file or directory")
-    with written(path, "metadata file"):
-        data = gojson.marshal_indent_as_is(dict(sorted(values.items())))
-        write_atomically(Path(path), data)
-
-
-@contextlib.contextmanager
-def written(path: str, what: str) -> Iterator[None]:
-    """Around writing a file: an `OSError` becomes `NotWritten`, which says which file it was."""
-    try:
-        yield
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise NotWritten(f"writing {what}: open {path}: {reason}") from error
-
-
-def wants_warnings() -> bool:
-    """Whether a metadata file is to have the warnings."""
-    return bool(parse_bool(os.environ.get("BUILDX_METADATA_WARNINGS", "")))
 
 
 _CONTEXTS = "unsupported frontend capability moby.buildkit.frontend.contexts"

@@ -16,16 +16,9 @@ from msgspec.structs import replace
 
 from croze.api import builds_pb2, control_pb2
 from croze.api.builds_pb2_grpc import BuildsStub
-from croze.client.build import (
-    BuildResult,
-    clear_files,
-    clearer,
-    history_ref,
-    met,
-    metadata_provenance,
-    write_files,
-)
+from croze.client.build import BuildResult, clearer, history_ref, met
 from croze.client.builder import BuilderTraits
+from croze.client.metadata import clear_files, metadata_provenance, write_files
 from croze.client.options import BuildOptions
 from croze.client.plan import SolvePlan, ToFd
 from croze.client.planning import planned

@@ -10,12 +10,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from croze.client import source_policy
-from croze.client.build import decoded_metadata, written
 from croze.client.connect import Dial
 from croze.client.definitions import parse
 from croze.client.flags_output import OutputFlag, parse_outputs
 from croze.client.flags_pairs import pairs
 from croze.client.flags_session import parse_allow, parse_secrets, parse_ssh
+from croze.client.metadata import decoded_metadata, written
 from croze.client.outputs import check_delete, create_exports
 from croze.client.plan import AgentFrom, LocalDir, SecretFrom, SolvePlan
 from croze.files.atomic import write_atomically

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from croze.builders.model import parse_platforms
 from croze.builders.multinode import parse_choice
-from croze.client.build import BuildResult, clear_files, met, met_for, run_build, write_files
+from croze.client.build import BuildResult, met, met_for, run_build
 from croze.client.links import LINK
+from croze.client.metadata import clear_files, write_files
 from croze.client.multinode import BuildNode, NodePart, split_build
 from croze.client.options import BuildOptions, call_name
 from croze.client.solve import new_id

@@ -19,10 +19,10 @@ from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.common import UsageError
 from croze.cli.definition import definition_build
 from croze.client import llb
-from croze.client.build import decoded_metadata, written
 from croze.client.flags_cache import parse_caches
 from croze.client.flags_output import OutputFlag, parse_output
 from croze.client.flags_tls import parse_tls_contexts
+from croze.client.metadata import decoded_metadata, written
 from croze.client.plan import CacheSpec
 from croze.client.solve import new_id
 from croze.errors import InvalidRequest
