@@ -173,11 +173,10 @@ def docstrings(source: str) -> Iterator[tuple[int, str, ast.AST | None]]:
 def is_second(text: str, definition: ast.AST) -> bool:
     """Whether it begins with what may come second, one of its own fields or parameters, too; but
     `__init__` has these alone to speak of."""
-    name = getattr(definition, "name", "")
-    if _SECOND.match(text) or (not name.startswith("_") and _FRAGMENT.match(text)):
+    if _SECOND.match(text) or _FRAGMENT.match(text):
         return True
     field = re.match(r"`(\w+)`(:| is | are | None)", text)
-    if field is None or name.startswith("__"):
+    if field is None or getattr(definition, "name", "").startswith("__"):
         return False
     return any(
         field[1] in (getattr(node, "arg", None), getattr(getattr(node, "target", None), "id", None))
@@ -187,8 +186,11 @@ def is_second(text: str, definition: ast.AST) -> bool:
 
 _RIDDLE = re.compile(r"(Of|Those|All of (it|them))\b")
 
-_FRAGMENT = re.compile(r"(With|Without|As|By|In|For|Inside|There|Nothing happens|Now|Not)\b")
-"""How half a sentence begins: `With one more.` of what? What is a file's own is met in it alone."""
+_FRAGMENT = re.compile(
+    r"(With|Without|As(?! (many|much))|By|In|For|From|To|So|None|Also|Inside|There|Nothing happens|"
+    r"Now|Not)\b"
+)
+"""How half a sentence begins: `With one more.` of what?"""
 
 _SECOND = re.compile(r"(Raises|The same|Idempotent|Until|Its?|Both)\b")
 """What may come second: first comes what a thing is, or does. `Raises X.` says nothing of what is
@@ -212,7 +214,7 @@ def test_what_may_come_second_is_seen() -> None:
         *("`z`: in quotes.", "A sum of `y`."),
     ]
     source = "".join(
-        f'def f(y):\n    """{text}"""\n    x = 1\n    """Its x."""\n' for text in texts
+        f'def _f(y):\n    """{text}"""\n    x = 1\n    """Its x."""\n' for text in texts
     )
     found = [each for each in docstrings(f'X = 1\n"""Of x."""\n{source}') if each[2] is not None]
     assert [text for _, text, of in found if of is not None and is_second(text, of)] == texts[:4]

@@ -44,5 +44,5 @@ class JobValues:
         return self._context.get(key.variable)
 
     def of(self, key: JobKey[T]) -> tuple[T, ...]:
-        """None or one: as several jobs together have several."""
+        """The value as a tuple of one, or of none: as several jobs together have several."""
         return (self._context[key.variable],) if key.variable in self._context else ()

@@ -116,7 +116,8 @@ def build_name(attrs: Mapping[str, str], state: LocalState | None) -> str:
 
 
 def _repository(address: str) -> str:
-    """With what is built of it behind a hash, though it was asked for by a query."""
+    """A repository's address with what is built of it behind a hash, though a query may have asked
+    for it."""
     try:
         ref = parse_git_ref(address)
     except InvalidRequest:

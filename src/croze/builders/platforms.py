@@ -24,7 +24,7 @@ def shortened(texts: Sequence[str], most: int) -> str:
 
 
 def _grouped(texts: Sequence[str]) -> dict[str, list[str]]:
-    """By operating system and architecture."""
+    """Platforms by operating system and architecture."""
     groups: dict[str, list[str]] = {}
     for text in texts:
         parsed = platforms.parse(text.removesuffix("*"))

@@ -44,7 +44,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 
 async def _follow(common: Common, ref: str, mode: str) -> str:
-    """To the build's end; the image's id. Raises what the build failed with."""
+    """Follow a build to its end; the image's id. Raises what the build failed with."""
     from croze.progress.display import make_display, running
     from croze.progress.warnings import print_warnings
 

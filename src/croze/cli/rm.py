@@ -108,7 +108,7 @@ async def _remove_nodes(
 async def _remove_node(
     builder: BuilderInstance, node: BuilderNode, here: StoredBuilders, args: Namespace
 ) -> list[str]:
-    """As much of it as can be; what can't be is told."""
+    """Remove as much of a node as can be; what can't be is told."""
     failed: list[str] = []
     try:
         driver = make.driver(builder, node, here.contexts)

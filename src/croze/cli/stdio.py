@@ -37,7 +37,8 @@ async def _output(reader: asyncio.StreamReader) -> TunnelWriter:
 
 
 def _can_be_awaited(fd: int) -> bool:
-    """Not of a file or of a device such as /dev/null, which are always ready."""
+    """Whether the event loop can wait for it: not for a file or a device such as /dev/null, which
+    are always ready."""
     with select.epoll() as poll:
         try:
             poll.register(fd, 0)

@@ -65,7 +65,7 @@ def listed(data: bytes) -> Iterator[str]:
 
 
 def _told(op: ops_pb2.Op) -> dict[str, object]:
-    """With all that Go's side writes of ops and actions, zero or not."""
+    """An op with all that Go's side writes of ops and actions, zero or not."""
     members = messages.message(op)
     inner = members.setdefault("Op", {})
     for action in inner.get("file", {}).get("actions", ()):

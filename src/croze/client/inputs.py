@@ -305,7 +305,7 @@ class _Loader:
 
 
 def _policy_file(name: str) -> WantedFile | None:
-    """None if it isn't there."""
+    """A file for a policy; None if it isn't there."""
     try:
         data = Path(name).read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -150,7 +150,7 @@ async def _load(plan: PolicyPlan, files: PolicyFiles) -> _Loaded:
 
 
 async def _file(request: WantedFile, files: PolicyFiles) -> PolicyFile | None:
-    """None if it isn't there and need not be."""
+    """A policy's file; None if it isn't there and need not be."""
     if request.text is not None:
         return PolicyFile(request.name, request.text)
     try:

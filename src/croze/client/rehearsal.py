@@ -41,7 +41,7 @@ async def build_nothing(rounds: int = 1) -> None:
 
 
 class _RehearsedDaemon:
-    """As much of one as a build sees that has been built before."""
+    """As much of a daemon as a build sees that has been built before."""
 
     def __init__(self) -> None:
         self._sessions = Sessions()

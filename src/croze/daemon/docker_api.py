@@ -96,7 +96,7 @@ async def _serve(
     sock: socket.socket,
     context: ssl.SSLContext | None,
 ) -> None:
-    """From the first client on, until cancelled."""
+    """Serve from the first client on, until cancelled."""
     sock.setblocking(False)
     if not await in_thread(_has_containers, engine.settings.root):
         await _somebody(sock)

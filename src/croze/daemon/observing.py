@@ -71,7 +71,7 @@ def build_metrics(metrics: Metrics) -> BuildMetrics:
 
 
 def _code_name(number: int) -> str:
-    """As Go spells a code: `InvalidArgument`."""
+    """A code as Go spells it: `InvalidArgument`."""
     names = {code.value[0]: code.name for code in grpc.StatusCode}
     name = names.get(number, "UNKNOWN")
     return _GO_NAMES.get(name) or name.title().replace("_", "")

@@ -100,7 +100,7 @@ def _unshare() -> str:
 
 
 def _map_ids(commands: Sequence[Sequence[str]], go: int, complaint_fd: int) -> None:
-    """In the child: once told to, run the commands; says what went wrong. Never returns."""
+    """Run the commands once told to, in the child; says what went wrong. Never returns."""
     try:
         if os.read(go, 1):
             for command in commands:

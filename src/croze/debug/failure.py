@@ -130,7 +130,7 @@ def _ref(result: gateway_pb2.Result, platform: str) -> str:
 
 
 def _first_platform(result: gateway_pb2.Result) -> str:
-    """By its id; empty if the result is not told by platforms."""
+    """The id of the first platform; empty if the result is not told by platforms."""
     if result.WhichOneof("result") == "ref" or PLATFORMS not in result.metadata:
         return ""
     listed = parse_json(result.metadata[PLATFORMS])

@@ -86,7 +86,7 @@ class Monitor:
                     return
 
     async def _ended_input(self) -> None:
-        """There is no more to come: what runs may see that, and end."""
+        """Let what runs see that no more input comes, and wait until it has ended."""
         if self._attached is not None:
             self._attached.process.end_input()
         while self._attached is not None:

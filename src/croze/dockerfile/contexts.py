@@ -171,7 +171,8 @@ class FileContexts:
         )
 
     def _narrowed(self, main: MainContext, forced: bool) -> MainContext:
-        """With the context reduced to a directory of it, and a forced local Dockerfile."""
+        """The main context reduced to a directory of it, without its own Dockerfile if a local one
+        is forced."""
         context, dockerfile = main.context, main.dockerfile
         subdir = self.options.raw.get("contextsubdir")
         if context is not None and subdir is not None:
@@ -209,7 +210,8 @@ class FileContexts:
             return data
 
     async def _read_optional(self, definition: ops_pb2.Definition, path: str) -> bytes | None:
-        """None where it can't be read, for whatever reason: BuildKit does not mind either."""
+        """A file; None where it can't be read, for whatever reason: BuildKit does not mind
+        either."""
         try:
             return await self.files.read_file(definition, path)
         except Canceled:

@@ -71,7 +71,7 @@ def platform_of(text: str, services: Services) -> Platform:
 
 
 class _WithLogin(Access, frozen=True, kw_only=True):
-    """In somebody's name, whichever sessions there are."""
+    """Access in somebody's name, whichever sessions there are."""
 
     who: Credentials
 

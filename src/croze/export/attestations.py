@@ -66,7 +66,8 @@ async def read_predicate(attestation: Attestation, sessions: Sequence[str]) -> b
 async def statement(
     attestation: Attestation, about: Sequence[NamedSubject], sessions: Sequence[str]
 ) -> object:
-    """To be marshalled, compact or indented. `about` is the result as the exporter names it."""
+    """The in-toto statement, to be marshalled, compact or indented. `about` is the result as the
+    exporter names it."""
     predicate = await read_predicate(attestation, sessions) or b"null"
     try:
         compact = msgspec.json.format(predicate, indent=-1)

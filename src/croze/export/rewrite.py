@@ -134,7 +134,8 @@ def _number(field: bytes) -> int:
 
 
 def _spelled(header: bytes) -> bytes:
-    """With octal numbers as Go writes them, those of devices, too, which others leave out."""
+    """A header with octal numbers as Go writes them, those of devices, too, which others leave
+    out."""
     if header[257:262] != b"ustar":
         return header
     spelled = header

@@ -10,7 +10,7 @@ FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
 
 def parse_bool(text: str) -> bool | None:
-    """None for what is neither true nor false."""
+    """The truth value; None for what is neither true nor false."""
     return True if text in TRUE else False if text in FALSE else None
 
 

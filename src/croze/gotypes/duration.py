@@ -52,7 +52,7 @@ def parse_duration(text: str) -> int:
 
 
 def _quoted(text: str) -> str:
-    """As Go's `time` quotes: each byte that is not ASCII by its number."""
+    """A text as Go's `time` quotes it: each byte that is not ASCII by its number."""
     escaped = "".join(map(_in_quotes, to_bytes(text)))
     return f'"{escaped}"'
 

@@ -44,7 +44,7 @@ def utc_text(seconds: int, nanos: int = 0, between: str = "T") -> str:
 
 
 def utc_moment(seconds: int, nanos: int = 0) -> datetime:
-    """To the microsecond; the nearest that there is."""
+    """The nearest moment that there is, to the microsecond."""
     from datetime import UTC, datetime, timedelta  # takes its time, and a build can do without
 
     inside = min(max(seconds, _FIRST_S), _LAST_S)

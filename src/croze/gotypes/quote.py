@@ -40,7 +40,8 @@ def _escape(char: str) -> str:
 
 
 class _Escapes(dict[int, str]):
-    """By number, as they turn up: a text may have millions of characters, most of a few kinds."""
+    """Escapes by the number of their character, made as they turn up: a text may have millions of
+    characters, most of a few kinds."""
 
     def __missing__(self, code: int) -> str:
         escaped = _escape(chr(code))

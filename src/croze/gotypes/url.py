@@ -158,7 +158,7 @@ def _escaped(text: str, safe: str) -> str:
 
 
 def _raw_path(escaped_path: str, path: str) -> str:
-    """As it is if that is well escaped; escaped anew if not."""
+    """The path as it is if that is well escaped; escaped anew if not."""
     return escaped_path if _IN_RAW_PATH.match(escaped_path) else _escaped(path, _IN_PATH)
 
 

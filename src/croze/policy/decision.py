@@ -121,7 +121,7 @@ class PolicyEvaluation:
         document: InputDocument,
         platform: Platform | None,
     ) -> policysession_pb2.CheckPolicyResponse | None:
-        """None if the document knows more now, and the next round may decide."""
+        """The answer; None if the document knows more now, and the next round may decide."""
         plain = document.plain(self._setup.env)
         self._log(DEBUG, f"policy input: {gojson.marshal_indent_as_is(plain).decode()}")
         unknown = list(document.unknowns())

@@ -142,7 +142,7 @@ class PolicyPlan(Struct, frozen=True):
 def plan_policies(
     options: Sequence[PolicyOption], place: PolicyPlace, env: PolicyEnv, log_level: int
 ) -> PolicyPlan | None:
-    """None if there is nothing to evaluate. Raises `InvalidRequest`."""
+    """What is to be evaluated; None if there is nothing. Raises `InvalidRequest`."""
     composed = _composed(options, place.beside)
     if _by_default() and not any(each.disabled for each in options):
         text = default_policy()

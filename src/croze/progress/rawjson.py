@@ -44,7 +44,7 @@ def encode(status: control_pb2.StatusResponse) -> str:
 
 
 def _filled(**values: object) -> Object:
-    """Without what is empty, as `omitempty` does."""
+    """The members that are not empty, as `omitempty` leaves them."""
     return {key: value for key, value in values.items() if value}
 
 

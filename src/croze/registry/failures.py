@@ -219,7 +219,8 @@ def reason(err: Exception) -> str:
 
 
 def _lookup_failed(host: str, err: OSError) -> str:
-    """As Go's own resolver tells it, which asks the name server that is named first."""
+    """A failed look-up as Go's own resolver tells it, which asks the name server that is named
+    first."""
     why = "server misbehaving" if err.errno == socket.EAI_AGAIN else "no such host"
     server = ""
     with contextlib.suppress(OSError, IndexError):

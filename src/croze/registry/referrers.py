@@ -47,7 +47,8 @@ async def announce(repo: Repository, digest: str, referrer: Descriptor) -> None:
 async def _listed(
     repo: Repository, endpoint: Endpoint, digest: str
 ) -> tuple[Descriptor, ...] | None:
-    """None where there is no such list: registries that don't know of them say so in many ways."""
+    """The referrers; None where there is no such list: registries that don't know of them say so in
+    many ways."""
     try:
         data = await pull.get_small(repo, endpoint, f"referrers/{digest}")
     except (NotFound, failures.AccessRefused):

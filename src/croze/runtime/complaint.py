@@ -88,7 +88,7 @@ def last_error(log_file: Path) -> str:
 
 
 def _sendable(text: str) -> str:
-    """Without the halves of characters that JSON can name, and UTF-8 can not."""
+    """A text without the halves of characters that JSON can name, and UTF-8 can not."""
     return text.encode(errors="replace").decode()
 
 

@@ -42,7 +42,7 @@ def _with_zero_byte(value: object, where: tuple[str, ...]) -> Iterator[tuple[str
 
 
 def _refusal(config: Json, where: tuple[str, ...]) -> str:
-    """In the words of `execve(2)`'s callers, and of runc."""
+    """What is refused, in the words of `execve(2)`'s callers, and of runc."""
     match where:
         case ("process", "args" | "env", *_):
             return f"exec {config['process']['args'][0]}: invalid argument"

@@ -135,7 +135,7 @@ def _line(outcome: InRootReply) -> bytes:
 
 
 def _enter(request: RootedRequest) -> None:
-    """From here on there is nothing but the container's files."""
+    """Make the container's root this process's: there is nothing but its files from here on."""
     in_user_namespace()  # /proc is to be asked, and will be gone
     store_mount.enter_private_namespace()
     for bind in sorted(request.binds, key=lambda each: each.dest.count("/")):

@@ -36,7 +36,7 @@ class Result(Struct, frozen=True):
     warnings: tuple[BuildWarning, ...]
 
     def _repr_html_(self) -> str:
-        """For notebooks."""
+        """The result as notebooks show it."""
         from croze.sdk.html import result_html
 
         return result_html(self.names, self.digest, self.ref, self.warnings)

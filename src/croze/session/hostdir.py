@@ -177,7 +177,7 @@ class HostDirProvider:
         self._files = files
 
     def methods(self) -> Mapping[str, Handler]:
-        """None: gRPC can't pass on what is open."""
+        """No methods: gRPC can't pass on what is open."""
         return {}
 
     @contextmanager

@@ -135,7 +135,7 @@ class Sessions:
     """All sessions that are open now: what `contract.SessionManager` promises."""
 
     def __init__(self, dial: Dial | None = None) -> None:
-        """Without `dial` this process makes the connections."""
+        """`dial`: makes connections to clients on this machine; without it this process does."""
         self._dial = dial or packets.connect
         self._open: dict[str, OpenSession] = {}
         self._uploads: dict[str, AsyncIterator[bytes]] = {}

@@ -105,7 +105,7 @@ def _text(data: bytes) -> str:
 
 
 def _distinguished(name: x509.Name) -> str:
-    """As Go prints it, near to RFC 2253."""
+    """A name as Go prints it, near to RFC 2253."""
     parts = []
     for short, oid in _PARTS:
         values = [_escaped(str(each.value)) for each in name.get_attributes_for_oid(oid)]

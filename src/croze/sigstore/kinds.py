@@ -76,7 +76,7 @@ def _on_github(signer: Mapping[str, str]) -> bool:
 
 
 def _by_repository(signer: Mapping[str, str]) -> bool:
-    """By a workflow of the repository that was built."""
+    """Whether a workflow of the repository that was built has signed."""
     own = f"{signer.get('sourceRepositoryURI', '')}/.github/workflows/"
     return (
         _on_github(signer)

@@ -153,7 +153,7 @@ def _is_v2(body: dict[str, object]) -> bool:
 
 
 def _v2_body(signed: Signed, key: PublicKey) -> bytes:
-    """In canonical JSON (RFC 8785): everything in it is ASCII."""
+    """The entry's body in canonical JSON (RFC 8785): everything in it is ASCII."""
     if isinstance(key, ed25519.Ed25519PublicKey):
         raise NotVerified("rekor v2 entries of Ed25519 keys are not supported")
     if isinstance(key, ec.EllipticCurvePublicKey):

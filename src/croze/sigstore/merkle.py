@@ -112,7 +112,7 @@ def check_note(checkpoint: Checkpoint, origin: str, key: PublicKey) -> None:
 
 
 def _hint(origin: str, key: PublicKey) -> bytes:
-    """By which a note says whose a signature is (https://c2sp.org/signed-note)."""
+    """The four bytes by which a note says whose a signature is (https://c2sp.org/signed-note)."""
     if isinstance(key, ec.EllipticCurvePublicKey):
         return hashlib.sha256(keys.spki(key)).digest()[:4]
     if isinstance(key, ed25519.Ed25519PublicKey):

@@ -64,7 +64,7 @@ class EdgeView(Protocol):
 
     @property
     def state(self) -> EdgeState:
-        """To read; it changes by `step` alone."""
+        """The state, to be read; `step` alone changes it."""
 
     @property
     def vertex(self) -> VertexView:
@@ -113,7 +113,7 @@ class VertexView(Protocol):
 
     @property
     def state(self) -> OpState:
-        """To read."""
+        """The state, to be read."""
 
     @property
     def graph(self) -> GraphView:

@@ -57,8 +57,8 @@ async def resolve_chain(
     predicate_types: Sequence[str],
     sessions: Sequence[str],
 ) -> AttestationChain | None:
-    """None for what can have no attestations. Of the statements, those of the given types are
-    brought in."""
+    """The chain; None for what can have no attestations. Of the statements, those of the given
+    types are brought in."""
     parsed = reference.parse(ref).tagged()
     image = await images.pull(parsed, platform, parse_mode(mode), sessions)
     if image.root.media_type != media.OCI_INDEX:
@@ -132,7 +132,7 @@ async def _hardened(
 async def _referring(
     images: Images, ref: Reference, digest: str, sessions: Sequence[str]
 ) -> Sequence[Descriptor]:
-    """To an image that is only here nothing does."""
+    """What refers to an image: nothing does to one that is only here."""
     try:
         return await referrers(images.access.repository(ref, sessions), digest)
     except CrozeError:

@@ -162,8 +162,8 @@ class Images:
         return self._by_id(ref)
 
     def _by_id(self, ref: Reference) -> Descriptor | None:
-        """As in a Docker engine, the beginning of an image's digest stands for it, if for no
-        other: it reads like a name of the hub's."""
+        """The image whose digest begins so, if it is the only one, as in a Docker engine: it reads
+        like a name of the hub's."""
         if (match := _ID.fullmatch(str(ref))) is None:
             return None
         id = f"sha256:{match[1] or match[2]}"

@@ -46,7 +46,7 @@ class BlobWatch(Protocol):
         """A file has been made for them. Whoever writes may begin once more, with another."""
 
     def on_written(self, total_bytes: int) -> None:
-        """So many are there. Called on any thread."""
+        """Hear how many bytes are there. Called on any thread."""
 
     def on_complete(self) -> None:
         """All are there. They are not verified yet."""

@@ -71,7 +71,7 @@ class NativeSnapshotter:
         return self._table.path(self._table.get(key)) / "fs"
 
     def lowers(self, key: str) -> Sequence[Path]:
-        """None: the state is whole."""
+        """No layers below: the state is whole."""
         self._table.get(key)
         return ()
 

@@ -54,7 +54,7 @@ def root() -> SpanContext:
 
 
 def parse_traceparent(text: str, state: str = "") -> SpanContext | None:
-    """None if it is not valid: the trace then starts anew, as the standard asks."""
+    """The context; None if it is not valid: the trace then starts anew, as the standard asks."""
     match = _TRACEPARENT.fullmatch(text.strip())
     if match is None or text.startswith("ff") or (text.startswith("00") and match[4]):
         return None

@@ -217,7 +217,7 @@ class Recorder:
     """The solver's observer. One per daemon."""
 
     def __init__(self, history: PastBuilds, *, warnings: bool = True, enabled: bool = True) -> None:
-        """Without `enabled` nothing is recorded, and nothing warned of."""
+        """`enabled`: whether anything is recorded, or warned of."""
         self.history = history
         self._enabled = enabled
         self._warnings = warnings

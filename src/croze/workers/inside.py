@@ -168,7 +168,7 @@ async def _converse(call: WorkerCall, link: ParentLink) -> object:
 
 @contextlib.contextmanager
 def _limited(cpu_s: int) -> Iterator[None]:
-    """Inside, the kernel kills who goes beyond; waiting is not counted."""
+    """Limits inside which the kernel kills who goes beyond; waiting is not counted."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu, data = resource.getrlimit(resource.RLIMIT_CPU), resource.getrlimit(resource.RLIMIT_DATA)
     if cpu_s:

@@ -94,7 +94,8 @@ def load_documents(text: str) -> Iterator[ComposeDocument]:
 
 
 def _message(error: yaml.MarkedYAMLError, text: str) -> str:
-    """In Go's words, whose parser counts lines from 0, and calls the first one unknown."""
+    """What is wrong, in the words of Go's parser, which counts lines from 0 and calls the first one
+    unknown."""
     mark = error.problem_mark
     problem = _WORDS.get(error.problem or "", error.problem or "")
     if mark is None:

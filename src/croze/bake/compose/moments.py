@@ -36,7 +36,7 @@ class Moment(str):
 
 
 def moment_of(text: str) -> Moment | None:
-    """None for a text that is no moment."""
+    """The moment that a text is; None for a text that is none."""
     match = _MOMENT.fullmatch(text)
     if match is None:
         return None

@@ -52,7 +52,7 @@ class Scope:
         return None
 
     def variable_names(self) -> list[str]:
-        """From the inside out, as suggestions are made from them."""
+        """All names from the inside out, as suggestions are made from them."""
         return [name for scope in self.chain() for name in sorted(scope.variables)]
 
     def function_names(self) -> list[str]:

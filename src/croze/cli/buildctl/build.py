@@ -114,7 +114,7 @@ def _plan(args: argparse.Namespace) -> SolvePlan:
 
 
 def _output(text: str) -> OutputFlag:
-    """As buildctl reads it: an archive without a destination goes to standard output."""
+    """An output as buildctl reads it: an archive without a destination goes to standard output."""
     output = parse_output(text)
     if not text.startswith("type=") and output.type in ("local", "tar") and "=" not in text:
         raise InvalidRequest(f'invalid value "{text}": expected key=value')

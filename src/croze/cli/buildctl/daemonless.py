@@ -106,7 +106,8 @@ def _daemon(words: Sequence[str], retries: int, buildctl: Sequence[str]) -> Iter
 
 @contextmanager
 def _process(words: Sequence[str], log: int) -> Iterator[subprocess.Popen[bytes]]:
-    """In a session of its own: what a terminal sends is for the command, which may leave first."""
+    """A daemon in a session of its own: what a terminal sends is for the command, which may leave
+    first."""
     try:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -152,7 +153,7 @@ def _run(words: Sequence[str], *, quiet: bool = False) -> int:
 
 
 def _waited(process: subprocess.Popen[bytes]) -> int:
-    """To its end; should we be told to leave, so is it."""
+    """Wait for the process to end; should we be told to leave, so is it."""
     try:
         return process.wait()
     except SystemExit:

@@ -71,7 +71,7 @@ async def _wanted(nodes: Sequence[ConnectedNode], ref: str, everything: bool) ->
 
 
 async def _finalized(records: Sequence[FoundRecord]) -> list[FoundRecord]:
-    """With the traces that their daemons were still waiting for."""
+    """The records with the traces that their daemons were still waiting for."""
     finalized: list[FoundRecord] = []
     for one in records:
         if not one.record.HasField("trace"):

@@ -56,7 +56,7 @@ def _to_desktop(desktop: Path, names: Sequence[str]) -> None:
 
 
 async def _to_daemon(common: Common, names: Sequence[str]) -> list[str]:
-    """To the builder's first node; what the records are called there."""
+    """Hand bundles to the builder's first node; what the records are called there."""
     refs: list[str] = []
     async with connected(common) as nodes:
         for name in names:

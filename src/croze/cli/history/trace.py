@@ -83,7 +83,7 @@ async def _load(common: Common, ref: str) -> list[spans.Span]:
 
 
 async def _finalized(node: ConnectedNode, ref: str) -> history.Record:
-    """With the trace, which its daemon may still have been waiting for."""
+    """The record with its trace, which its daemon may still have been waiting for."""
     await history.finalize(node.client.channel, ref)
     listed = await history.records(node.client.channel, ref, completed=True)
     if not listed.records:

@@ -60,7 +60,7 @@ class SpanTrace(Struct, frozen=True):
 
     @property
     def duration_ns(self) -> int:
-        """From the first span's beginning to the last one's end."""
+        """The time from the first span's beginning to the last one's end."""
         return max(node.end_ns for node in self.nodes) - self.start_ns
 
 

@@ -166,7 +166,7 @@ def _attribute(one: SpanAttribute) -> SpanAttribute:
 
 
 def _time(text: str) -> str:
-    """Without zeros at the end of the fraction, as Go writes it."""
+    """A time without zeros at the end of its fraction, as Go writes it."""
     head, dot, tail = text.rpartition(".")
     if not dot:
         return text

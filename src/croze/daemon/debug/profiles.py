@@ -71,7 +71,7 @@ async def stacks(request: web.Request) -> web.Response:
 
 
 def _line(frame: FrameType, number: int) -> str:
-    """Without the source: compiled modules have none."""
+    """A frame's line without the source: compiled modules have none."""
     code = frame.f_code
     return f'  File "{code.co_filename}", line {number}, in {code.co_qualname}\n'
 

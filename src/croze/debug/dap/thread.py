@@ -284,8 +284,8 @@ class Thread:
         return stop
 
     def _step_of(self, op: ops_pb2.Op) -> ProgramStep | None:
-        """By what it says: the daemon may have put it into other bytes, and a file op without its
-        platform."""
+        """The step of an op, by what it says: the daemon may have put it into other bytes, and a
+        file op without its platform."""
         ops = [op]
         if op.WhichOneof("op") == "file":
             bare = ops_pb2.Op()

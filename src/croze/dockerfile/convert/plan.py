@@ -177,7 +177,8 @@ def _copy_source(copy: Copy, stages: StageList, lex: ShellLex) -> StageState:
 
 
 def _mount_source(name: str, stages: StageList) -> StageState:
-    """Also for mounts without a source, so that sources and mounts go in pairs."""
+    """The stage that a mount is of; one also for mounts without a source, so that both go in
+    pairs."""
     name = name or "scratch"
     return stages.find(name) or external_image(name)
 

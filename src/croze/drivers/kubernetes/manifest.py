@@ -231,5 +231,5 @@ def _qemu(options: KubernetesOptions) -> Object:
 
 
 def _said(members: Object) -> Object:
-    """Without those that say nothing."""
+    """The members that say something."""
     return {key: value for key, value in members.items() if value}

@@ -87,7 +87,8 @@ def parse_options(texts: Mapping[str, str]) -> KubernetesOptions:
 
 
 def _image(texts: Mapping[str, str]) -> str:
-    """As in buildx, who says anything of `rootless` gets that image unless `image` is there."""
+    """The image, as in buildx: who says anything of `rootless` gets that one unless `image` is
+    there."""
     if "image" in texts:
         return texts["image"] or BUILDKIT_IMAGE
     return BUILDKIT_ROOTLESS_IMAGE if "rootless" in texts else BUILDKIT_IMAGE

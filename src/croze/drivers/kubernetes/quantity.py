@@ -50,7 +50,7 @@ def canonical(text: str) -> str:
 
 
 def _is_plain_binary(whole: str, exponent: int) -> bool:
-    """Not a multiple of 8 of its unit, and surely within 63 bits."""
+    """Whether it stays as it is: not a multiple of 8 of its unit, and surely within 63 bits."""
     room = _MOST_BINARY_DIGITS - len(whole) - exponent * 3 // 10 - 1
     return room >= 0 and int(whole) & 7 != 0
 

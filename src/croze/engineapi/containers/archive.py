@@ -39,7 +39,7 @@ def _asked(request: web.Request, services: Services) -> tuple[OneContainer, str]
 
 
 def _request(one: OneContainer, path: str) -> RootedRequest:
-    """As for `stat`; `root` is known later."""
+    """A request as for `stat`; `root` is known later."""
     binds = [
         Bind(mount.mounts[0].source, mount.dest, mount.readonly) for mount in specs.binds(one.spec)
     ]

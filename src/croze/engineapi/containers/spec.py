@@ -153,7 +153,7 @@ def _names(kind: type[msgspec.Struct]) -> list[str]:
 
 
 def _said(value: object) -> object:
-    """Without the members that say nothing."""
+    """A value without the members that say nothing."""
     if isinstance(value, dict):
         return {k: member for k, v in value.items() if (member := _said(v))}
     return value

@@ -97,7 +97,7 @@ def read_pack(path: str, pack: Pack, numbers: Container[int]) -> Iterator[tuple[
 
 
 def _exactly(reader: zstandard.ZstdDecompressionReader, size: int) -> bytes:
-    """As many bytes, fewer only at the end."""
+    """The next bytes: as many as asked for, fewer only at the end."""
     parts: list[bytes] = []
     while size and (part := reader.read(size)):
         parts.append(part)

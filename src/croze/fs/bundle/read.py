@@ -242,7 +242,8 @@ class _Parent:
 def _remember(
     index: BundleIndex, choice: _Choice, old: str | None, new: str, paths: tuple[str | None, str]
 ) -> None:
-    """So that the next bundle reads nothing of what was just written, nor of what was known."""
+    """Note what the trees have, so that the next bundle reads nothing of what was just written, nor
+    of what was known."""
     before = load_memory(paths[0]) if paths[0] is not None else Memory()
     chunks_of = {k.path: k.chunks for k in _still_known(before, old)}
     chunks = index.chunks()

@@ -73,7 +73,7 @@ class ContentIndex:
 
     @classmethod
     def for_transfer(cls) -> Self:
-        """To be filled by `add`: everything there is comes, no entry for the root does."""
+        """An index to be filled by `add`: everything there is comes, no entry for the root does."""
         index = cls()
         index.root.digest = digest.EMPTY
         index.root.children = {}

@@ -37,7 +37,7 @@ class TreeCopier:
     """Copies one source; remembers hard links within it."""
 
     def __init__(self, request: CopyRequest, *, link: bool = False) -> None:
-        """With `link`, files that don't change are hard-linked."""
+        """`link`: files that don't change are hard-linked."""
         self._owner = request.owner
         self._time = request.timestamp_ns
         self._replace = request.always_replace
@@ -153,7 +153,7 @@ class TreeCopier:
         return True
 
     def _remove_conflict(self, target: str, *, is_dir: bool) -> None:
-        """With `always_replace`, take away what is there unless directories can be merged."""
+        """Take away what is there with `always_replace`, unless directories can be merged."""
         if not self._replace:
             return
         try:

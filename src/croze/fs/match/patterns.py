@@ -226,7 +226,8 @@ def _double_star(kind: str, *, last: bool) -> tuple[str, str]:
 
 
 def matcher_of(patterns: Sequence[str], kind: str) -> PatternMatcher | None:
-    """None for no patterns. Raises `InvalidRequest`, which says of which `kind` they are."""
+    """A matcher; None for no patterns. Raises `InvalidRequest`, which says of which `kind` they
+    are."""
     if not patterns:
         return None
     try:

@@ -23,7 +23,7 @@ _ENTRY_BYTES, _CHARACTER_BYTES, _XATTR_BYTES = 700, 6, 300
 
 
 class MemoryAllowance:
-    """So much memory, for all who share it. Safe to use from several threads."""
+    """An amount of memory for all who share it. Safe to use from several threads."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes

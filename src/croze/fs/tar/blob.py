@@ -31,7 +31,7 @@ class LayerWriter(Protocol):
         """Append bytes of the tar."""
 
     def write_file(self, fd: int, size: int) -> bool:
-        """So many bytes of what is open; False if it has fewer."""
+        """Write so many bytes of what is open; False if it has fewer."""
 
     def finish(self) -> BlobSums:
         """Write what is left and the trailer."""

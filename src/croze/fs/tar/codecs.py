@@ -91,9 +91,9 @@ class _Zstd:
 
 
 def _zstd(level: int, threads: int, *, far: bool) -> zstandard.ZstdCompressionObj:
-    """With the window that BuildKit's has: what decompresses its layers has room for it. `far`:
-    repetitions are looked for wherever it reaches, which a thread's piece knows little of, nor what
-    has seen much that does not compress."""
+    """A compressor with the window that BuildKit's has: what decompresses its layers has room for
+    it. `far`: repetitions are looked for wherever it reaches, which a thread's piece knows little
+    of, nor what has seen much that does not compress."""
     window = max(_WINDOW_LOG, zstandard.ZstdCompressionParameters.from_level(level).window_log)
     parameters = zstandard.ZstdCompressionParameters.from_level(
         level,

@@ -332,7 +332,7 @@ def _modtime(ns: int) -> str:
 
 
 def _toc_json(entries: list[TocEntry]) -> bytes:
-    """As Go writes it, indented by tabs."""
+    """The table of contents as Go writes it, indented by tabs."""
     toc = {"version": 1, "entries": entries or None}
     try:
         data = msgspec.json.format(msgspec.json.encode(toc), indent=1)

@@ -110,7 +110,7 @@ def _pad(text: object, before: object, after: object) -> str:
 
 
 def _truncate(text: object, length: object) -> str:
-    """So many bytes of it."""
+    """The first bytes of a text."""
     return from_bytes(to_bytes(_text(text))[: _whole(length)])
 
 

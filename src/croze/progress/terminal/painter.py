@@ -114,8 +114,8 @@ class Painter:
         return "".join(parts)
 
     def _to_top(self, columns: int) -> str:
-        """To the first line. A terminal that became narrower has broken those that did not fit
-        any more (as all but the oldest do)."""
+        """What moves to the first line. A terminal that became narrower has broken those that did
+        not fit any more (as all but the oldest do)."""
         if not self._shown:
             return ""
         rows = len(self._shown)

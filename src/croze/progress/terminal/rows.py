@@ -175,8 +175,8 @@ def _sum(statuses: Sequence[ProgressBar], depth: int) -> TerminalRow:
 
 
 def _most_needed(rows: Sequence[TerminalRow], room: int) -> list[TerminalRow]:
-    """As many as there is room for: by need, and of the same need the latest; with a word about
-    what runs and is not shown."""
+    """As many rows as there is room for: by need, and of the same need the latest; with a word
+    about what runs and is not shown."""
     if len(rows) <= room:
         return list(rows)
     order = sorted(range(len(rows)), key=lambda i: (rows[i].need, -i))

@@ -23,7 +23,7 @@ _ESCAPED = {
 
 
 def _json_text(plain: object, *, indent: str | None = None) -> str:
-    """As Go's encoding/json writes it."""
+    """JSON as Go's encoding/json writes it."""
     separators = (",", ":") if indent is None else (",", ": ")
     text = json.dumps(plain, ensure_ascii=False, separators=separators, indent=indent)
     return re.sub("[<>&\u2028\u2029]", lambda match: _ESCAPED[match[0]], text)

@@ -72,7 +72,7 @@ def uuid_parse(text: Value) -> Value:
 
 
 def _int64(value: int) -> int:
-    """As Go's numbers run over."""
+    """A number in 64 bits, which runs over as Go's do."""
     value &= (1 << 64) - 1
     return value - (1 << 64) if value >> 63 else value
 

@@ -124,7 +124,7 @@ class Flattening:
         return self._apart(term, hoist)
 
     def _apart(self, term: Term, hoist: Hoist) -> Term:
-        """With all that may be undefined in front."""
+        """A term with all that may be undefined in front of it."""
         match term:
             case RefTerm() | Call():
                 return hoist(self._operand(term, hoist, outermost=True))

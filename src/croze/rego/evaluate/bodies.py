@@ -36,7 +36,8 @@ class Bodies(Terms):
             yield from self._replaced(expr, values, env)
 
     def _replaced(self, expr: Expr, values: Sequence[Found], env: Environment) -> Iterator[None]:
-        """With values replaced; those who go through the solutions see the old state in between."""
+        """The solutions with values replaced; those who go through them see the old state in
+        between."""
         inner = self._within(expr.withs, values)
         solutions = self._signed(expr, env)
         while True:

@@ -75,7 +75,7 @@ class Parser(Cursor):
         return (self.literal(),)
 
     def _braced_body(self) -> tuple[Expr, ...] | None:
-        """None if the brace begins an object or a set instead."""
+        """A body in braces; None if the brace begins an object or a set instead."""
         mark = self.mark()
         with self.deeper():
             first = self._try(self.infix)

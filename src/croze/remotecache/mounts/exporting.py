@@ -160,8 +160,8 @@ class _Sending(Struct):
         return mount
 
     async def _write(self, here: CacheMountInfo, spool: Path) -> TreeBundle | TooLarge | None:
-        """None for a mount that has gone meanwhile. Steps that want it wait only while it is read:
-        the target is asked before, and gets its bytes afterwards."""
+        """The mount's bundle; None for a mount that has gone meanwhile. Steps that want it wait
+        only while it is read: the target is asked before, and gets its bytes afterwards."""
         services, sharing = self.export.services, self.export.used[here.id]
         before = str(services.store.side_file(here.ref_id, MEMORY))
         present = await self._present(await services.pool.run(known_packs, before))

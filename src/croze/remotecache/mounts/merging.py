@@ -60,7 +60,7 @@ async def bring(
 
 
 class _Known(Exception):
-    """There is nothing to do: the replacement is given up."""
+    """Stops a replacement: the mount has all of this already."""
 
 
 async def _merge(

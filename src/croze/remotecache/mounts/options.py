@@ -33,7 +33,7 @@ class MountOptions(Struct, frozen=True):
 
 
 def mount_options(attrs: Mapping[str, str]) -> MountOptions | None:
-    """None where no mounts are asked for. Raises `InvalidRequest`."""
+    """What is asked of cache mounts; None where none are asked for. Raises `InvalidRequest`."""
     if MOUNTS not in attrs:
         if MAX_SIZE in attrs:
             raise InvalidRequest(f"{MAX_SIZE} has no meaning without {MOUNTS}")

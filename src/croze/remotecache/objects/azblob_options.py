@@ -82,7 +82,7 @@ def parse(attrs: Attrs) -> AzblobOptions:
 
 
 def of_origin(origin: Mapping[str, str]) -> AzblobOptions:
-    """To read blobs with the daemon's own identity, see `ObjectCache.origin`."""
+    """Options to read blobs with the daemon's own identity, see `ObjectCache.origin`."""
     return AzblobOptions(
         account_url=origin["account_url"],
         account=origin["account_name"],
@@ -95,6 +95,6 @@ def of_origin(origin: Mapping[str, str]) -> AzblobOptions:
 
 
 def _joined(*parts: str) -> str:
-    """As Go's `filepath.Join`."""
+    """Paths joined as by Go's `filepath.Join`."""
     path = posixpath.normpath("/".join(part for part in parts if part))
     return f"/{path.lstrip('/')}" if path.startswith("/") else path

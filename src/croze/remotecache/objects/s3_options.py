@@ -93,7 +93,7 @@ def parse(attrs: Attrs) -> S3Options:
 
 
 def of_origin(origin: Mapping[str, str]) -> S3Options:
-    """To read blobs with the daemon's own credentials, see `ObjectCache.origin`."""
+    """Options to read blobs with the daemon's own credentials, see `ObjectCache.origin`."""
     return S3Options(
         bucket=origin["bucket"],
         region=origin["region"],

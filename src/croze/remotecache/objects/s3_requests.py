@@ -60,7 +60,7 @@ class S3Requests(Struct, frozen=True):
     sender: ObjectSender
 
     async def head(self, key: str) -> ObjectHead | None:
-        """None if there is no such object."""
+        """What is known of an object; None if there is none."""
         answer = await self._ask("HeadObject", "HEAD", key)
         if answer.status == 404:
             return None

@@ -70,7 +70,8 @@ class Http2Connection(ABC, Generic[S]):
 
     @abstractmethod
     def _stream(self, number: int) -> S | None:
-        """None for one that is over. Raises `ConnectionBroken` for one that never was."""
+        """The stream of that number; None if it is over. Raises `ConnectionBroken` for one that
+        never was."""
 
     @abstractmethod
     def _expect(self, number: int) -> None:

@@ -120,7 +120,7 @@ class ServerConnection(Http2Connection[ServerStream]):
 
     @property
     def is_full(self) -> bool:
-        """So much waits to be written that nothing more should be added."""
+        """Whether so much waits to be written that nothing more should be added."""
         return self.pending_bytes >= PENDING_BYTES
 
     # -- what goes --
@@ -279,7 +279,7 @@ class ServerConnection(Http2Connection[ServerStream]):
         self.finish(stream, outcome)
 
     def _on_goaway(self, last: int) -> None:
-        """Nothing happens: a peer's GOAWAY is about our calls, of which there are none."""
+        """A peer's GOAWAY is about our calls, of which there are none."""
 
 
 def _refusal(headers: Headers) -> str:

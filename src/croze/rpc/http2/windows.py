@@ -23,7 +23,7 @@ class Windows:
         return min(self._each + stream.widened, self._all)
 
     def spend(self, stream: Http2Stream, size: int) -> None:
-        """So much of a stream goes."""
+        """Take so much of a stream's window, and of the connection's."""
         stream.widened -= size
         self._all -= size
 

@@ -41,7 +41,7 @@ class ProxyAuthority:
         self._known: OrderedDict[str, tuple[datetime, ssl.SSLContext]] = OrderedDict()
 
     def context(self, host: str) -> ssl.SSLContext:
-        """To answer TLS as this host."""
+        """A context that answers TLS as this host."""
         now = datetime.now(UTC)
         with self._lock:
             until, ssl_context = self._known.pop(host, (now, None))
