@@ -24,6 +24,9 @@ class ProgressGroup(Struct, frozen=True):
 
 
 class VertexState(Struct, frozen=True):
+    """A vertex as a whole: whether it has begun, has ended, was cached or has failed. `inputs` are
+    digests, `error` is empty while there is none."""
+
     digest: str
     inputs: tuple[str, ...]
     name: str
@@ -35,6 +38,10 @@ class VertexState(Struct, frozen=True):
 
 
 class VertexStatus(Struct, frozen=True):
+    """A piece of work inside a vertex, such as one layer's download: `current` of `total`, in bytes
+    where it counts bytes; 0 for a total that nobody knows. Told anew under its `id` as it goes
+    on."""
+
     id: str
     vertex: str
     name: str
@@ -46,6 +53,8 @@ class VertexStatus(Struct, frozen=True):
 
 
 class VertexLog(Struct, frozen=True):
+    """A piece of a vertex's output; `stream` is 1 (output) or 2 (errors)."""
+
     vertex: str
     stream: int
     data: bytes
@@ -53,6 +62,8 @@ class VertexLog(Struct, frozen=True):
 
 
 class VertexWarning(Struct, frozen=True):
+    """A warning about a place in the user's file. `short` is its first line, `detail` the rest."""
+
     vertex: str
     level: int
     short: str

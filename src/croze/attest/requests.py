@@ -29,6 +29,8 @@ class LentName(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Local(msgspec.Struct, frozen=True):
+    """A directory that the client lent, by its name."""
+
     name: str
 
 
@@ -71,6 +73,8 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RequestProvenance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the instructions for an input came from, and what was asked of the frontend for it."""
+
     config_source: ConfigSource | msgspec.UnsetType = msgspec.field(
         default=msgspec.UNSET, name="configSource"
     )

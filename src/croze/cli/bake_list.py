@@ -26,6 +26,8 @@ from croze.sdk.bake_world import LocalWorld
 
 
 class ListRequest(Struct, frozen=True):
+    """What `--list` says: `targets` or `variables`, and as what they are shown."""
+
     type: str
     format: str
 

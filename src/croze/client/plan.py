@@ -28,6 +28,8 @@ class ToFd(Struct, frozen=True):
 
 
 class ToDir(Struct, frozen=True):
+    """A directory; with `delete_extra` what was there before and is not in the result goes."""
+
     path: Path
     delete_extra: bool = False
 
@@ -50,22 +52,31 @@ Destination = ToFile | ToFd | ToDir | ToLayout | ToDocker
 
 
 class Export(Struct, frozen=True):
+    """One exporter, with its attributes; `to` is where at the client its files go, if it sends
+    any."""
+
     type: str
     attrs: dict[str, str] = field(default_factory=dict)
     to: Destination | None = None
 
 
 class CacheSpec(Struct, frozen=True):
+    """A cache to import or to export, with its attributes."""
+
     type: str
     attrs: dict[str, str] = field(default_factory=dict)
 
 
 class LocalDir(Struct, frozen=True):
+    """A directory to lend, without what `exclude` (patterns of an ignore file) matches."""
+
     path: Path
     exclude: tuple[str, ...] = ()
 
 
 class SecretFrom(Struct, frozen=True):
+    """A secret by its id: a value, or the file or environment variable that holds it."""
+
     id: str
     path: str = ""
     env: str = ""
@@ -73,6 +84,9 @@ class SecretFrom(Struct, frozen=True):
 
 
 class AgentFrom(Struct, frozen=True):
+    """An ssh agent by its id: sockets or key files; none for the one of `SSH_AUTH_SOCK`. With `raw`
+    any socket is passed on as it is."""
+
     id: str
     paths: tuple[str, ...] = ()
     raw: bool = False

@@ -51,6 +51,8 @@ class Dns(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class GcPolicy(msgspec.Struct, frozen=True, rename="camel"):
+    """An entry of `[[worker.oci.gcpolicy]]`, as BuildKit has it."""
+
     all: bool = False
     filters: list[str] = []
     keep_duration: Duration = Duration()

@@ -39,17 +39,23 @@ class Facts(Struct, frozen=True):
 
 
 class MetaAsked(Struct, frozen=True):
+    """What a source is: `Resolver.source_meta`."""
+
     source: ops_pb2.SourceOp
     log_name: str
 
 
 class FileAsked(Struct, frozen=True):
+    """The contents of a file: `DockerfileAccess.read_file`."""
+
     definition: ops_pb2.Definition
     path: str
     limit_bytes: int | None
 
 
 class NamesAsked(Struct, frozen=True):
+    """The names in a directory: `Resolver.list_dir`."""
+
     definition: ops_pb2.Definition
     path: str
 
@@ -61,6 +67,8 @@ class Warned(Struct, frozen=True):
 
 
 class ForwardAsked(Struct, frozen=True):
+    """The frontend that `# syntax=` names is to have the Dockerfile; `Forwarded` is the answer."""
+
     syntax: Syntax
 
 

@@ -52,12 +52,16 @@ class RunConfig(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal"
 
 
 class RootFS(msgspec.Struct, frozen=True):
+    """The member `rootfs`; its type is `layers`."""
+
     type: str = ""
     diff_ids: tuple[str, ...] | None = None
     """Digests of the layers' tars, base first. None is JSON null, as Go writes no layers."""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A row of the history; one with `empty_layer` has made none of the layers."""
+
     created: str | None = None
     """RFC 3339."""
     created_by: str = ""

@@ -65,6 +65,8 @@ class FileEdit(Protocol):
 
 
 class MkdirAction(Struct, frozen=True):
+    """Makes a directory. `created_ns` becomes its time, since 1970."""
+
     path: str
     mode: int
     parents: bool = False
@@ -81,6 +83,8 @@ class MkdirAction(Struct, frozen=True):
 
 
 class MkfileAction(Struct, frozen=True):
+    """Makes a file. `created_ns` becomes its time, since 1970."""
+
     path: str
     mode: int
     data: bytes
@@ -97,6 +101,8 @@ class MkfileAction(Struct, frozen=True):
 
 
 class SymlinkAction(Struct, frozen=True):
+    """Makes `new_path` a symbolic link to `old_path`, which is taken as it stands."""
+
     old_path: str
     new_path: str
     owner: Owner | None = None
@@ -111,6 +117,8 @@ class SymlinkAction(Struct, frozen=True):
 
 
 class RmAction(Struct, frozen=True):
+    """Removes a file or a tree."""
+
     path: str
     allow_not_found: bool = False
     allow_wildcard: bool = False

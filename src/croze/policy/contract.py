@@ -54,22 +54,30 @@ class SignatureVerifier(Protocol):
 
 
 class ReadFile(Struct, frozen=True):
+    """Up to so many bytes of a file of the build's context."""
+
     path: str
     most_bytes: int
 
 
 class ResolveSource(Struct, frozen=True):
+    """What the daemon knows of a source."""
+
     request: bytes
     """A `ResolveSourceMetaRequest`; the answer is a `ResolveSourceMetaResponse`."""
 
 
 class VerifyImage(Struct, frozen=True):
+    """Who signed an image: see `SignatureVerifier.verify_image`."""
+
     chain: bytes
     """An `AttestationChain`."""
     platform: str
 
 
 class VerifyArtifact(Struct, frozen=True):
+    """Who signed bytes: see `SignatureVerifier.verify_artifact`."""
+
     digest: str
     bundle: bytes
 
@@ -101,6 +109,8 @@ ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 5
 
 
 class PolicyFile(Struct, frozen=True):
+    """A module of a policy, as text."""
+
     name: str
     """As messages call it."""
     text: str

@@ -33,6 +33,9 @@ _CAPS = frozenset({EXEC_PROXY})
 
 
 class Decision(Struct, frozen=True):
+    """What a policy says of one source; `allow` is None where it says nothing. `caps`: features of
+    steps that it switches on or off."""
+
     allow: bool | None = None
     deny_messages: tuple[str, ...] = ()
     caps: Mapping[str, bool] = field(default_factory=dict)

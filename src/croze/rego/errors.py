@@ -10,6 +10,8 @@ from croze.errors import InvalidRequest
 
 
 class Location(Struct, frozen=True):
+    """A place in a module, counted from 1; `line` is its text, for messages."""
+
     file: str
     row: int
     col: int

@@ -12,11 +12,15 @@ from croze.rego.values import Value
 
 
 class Scalar(Struct, frozen=True):
+    """A term that is a value: a number, a string, true, false or null."""
+
     value: Value
     at: Location
 
 
 class Var(Struct, frozen=True):
+    """A variable, or before names are resolved any name."""
+
     name: str
     at: Location
 
@@ -27,6 +31,8 @@ class Var(Struct, frozen=True):
 
 
 class RefTerm(Struct, frozen=True):
+    """A path into a document: `head[path[0]][path[1]]…`."""
+
     head: Term
     path: tuple[Term, ...]
     at: Location
@@ -59,6 +65,8 @@ class Comprehension(Struct, frozen=True):
 
 
 class Call(Struct, frozen=True):
+    """A call of a function; operators are calls, too."""
+
     name: str
     """The name of a built-in function, or below `data` once it is resolved."""
     args: tuple[Term, ...]
@@ -92,6 +100,8 @@ class Holds(Struct, frozen=True):
 
 
 class Unify(Struct, frozen=True):
+    """Two terms that must be equal: `=` or `:=`."""
+
     left: Term
     right: Term
     declares: bool = False
@@ -99,16 +109,22 @@ class Unify(Struct, frozen=True):
 
 
 class SomeVars(Struct, frozen=True):
+    """`some x, y`: names that are the body's own."""
+
     names: tuple[Var, ...]
 
 
 class SomeIn(Struct, frozen=True):
+    """`some key, value in domain`."""
+
     key: Term | None
     value: Term
     domain: Term
 
 
 class Every(Struct, frozen=True):
+    """`every key, value in domain { body }`."""
+
     key: Var | None
     value: Var
     domain: Term
@@ -119,6 +135,8 @@ Literal: TypeAlias = Holds | Unify | SomeVars | SomeIn | Every
 
 
 class With(Struct, frozen=True):
+    """`with target as value`, in force for one expression."""
+
     target: Term
     """A reference, or a call without arguments: a function's name."""
     value: Term
@@ -128,6 +146,8 @@ class With(Struct, frozen=True):
 
 
 class Expr(Struct, frozen=True):
+    """A line of a body: what must hold, perhaps negated, under its `with`s."""
+
     literal: Literal
     at: Location
     negated: bool = False

@@ -75,6 +75,8 @@ class ConfigRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
 
 
 class CacheConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A whole config: records refer to layers, and to each other, by their index."""
+
     layers: tuple[CacheLayer, ...] = ()
     records: tuple[ConfigRecord, ...] = ()
 

@@ -40,6 +40,8 @@ class ContainerMount(Struct, frozen=True):
 
 
 class Rlimit(Struct, frozen=True):
+    """A limit of a process (setrlimit(2)), by its name without `RLIMIT_`; -1 for none."""
+
     name: str
     soft: int
     hard: int

@@ -30,6 +30,8 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class Inventory(msgspec.Struct, frozen=True):
+    """What was found in a tree: the packages, and the files that tell which layer each is from."""
+
     packages: tuple[Package, ...] = ()
     files: tuple[Evidence, ...] = ()
 

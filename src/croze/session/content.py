@@ -23,6 +23,8 @@ CHUNK_BYTES = 1 << 20
 
 
 class BlobInfo(Struct, frozen=True):
+    """A blob that a client's content store has. `size` is in bytes."""
+
     digest: str
     size: int
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -136,6 +136,8 @@ def _host_secret(host: str, path: Path) -> bytes:
 
 
 class TokenRequest(Struct, frozen=True):
+    """What a registry's challenge asks a token for (distribution's "Token Authentication")."""
+
     realm: str
     service: str
     scopes: tuple[str, ...]

@@ -44,10 +44,14 @@ class Bound(Struct, kw_only=True):
 
 
 class UserId(Bound):
+    """A name of the owner's, and what binds it."""
+
     name: bytes
 
 
 class Subkey(Bound):
+    """A key beside the primary one, and what binds it."""
+
     key: PublicKey
 
 

@@ -72,6 +72,7 @@ class Caches:
         return tuple(dict.fromkeys(targets))
 
     def few_targets(self, source_key: str, link: KeyLink) -> Sequence[str] | None:
+        """See `KeyStore.few_targets`; None as soon as one of the caches has too many."""
         if len(self._keys) == 1:
             return self._keys[0].few_targets(source_key, link)
         targets: dict[str, None] = {}

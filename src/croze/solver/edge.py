@@ -95,6 +95,7 @@ class ActiveEdge:
     # What others ask
 
     def want(self, who: Wanter, level: Level) -> None:
+        """See `EdgeView.want`."""
         state, wants = self.state, self._wanted
         if wants.want(who, level) and not state.retired:
             if len(self._inputs) != state.op.inputs:
@@ -245,6 +246,8 @@ class ActiveEdge:
         return _NO_EQUAL if key is None else IsEqual(Equals(key=key))
 
     def follow(self) -> None:
+        """Take part in the leader's execution: our jobs hold its vertex, and wait for its
+        result."""
         leader = self.leader
         assert leader is not None
         for job in self.vertex.jobs:

@@ -18,6 +18,7 @@ class InFlight(Generic[V]):
         self._by_step: dict[Step, dict[V, None]] = {}
 
     def add(self, vertex: V, identity: Signature) -> None:
+        """Note that a vertex runs as this identity."""
         for step in _steps(identity):
             at_step = self._by_step.get(step)
             if at_step is None:
@@ -26,6 +27,7 @@ class InFlight(Generic[V]):
                 at_step[vertex] = None
 
     def remove(self, vertex: V, identity: Signature) -> None:
+        """Forget it: nobody holds what it made."""
         for step in _steps(identity):
             at_step = self._by_step.get(step)
             if at_step is not None:

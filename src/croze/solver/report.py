@@ -48,6 +48,7 @@ class StatusLog:
         self.closed = False
 
     def append(self, event: StatusEvent) -> None:
+        """Add an event, and wake the readers; nothing once the log is closed."""
         if self.closed:
             return
         if isinstance(event, VertexState):

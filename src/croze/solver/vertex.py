@@ -78,6 +78,7 @@ class ActiveVertex:
         return VertexContext(self)
 
     def edge(self, index: int) -> ActiveEdge:
+        """The edge of an output, made when it is first asked for."""
         edge = self.edges.get(index)
         if edge is None:
             edge = self.edges[index] = ActiveEdge(self, index)
@@ -93,6 +94,7 @@ class ActiveVertex:
         self.vertex = replace(self.vertex, limits=own.relaxed(limits) if own else limits)
 
     def join(self, job: GraphMember) -> None:
+        """Be one more job's: it is told what has happened so far, and what happens from now on."""
         self.reporter.join(job.log)
         self.hold(job)
 
@@ -109,6 +111,7 @@ class ActiveVertex:
             edge.joined(job)
 
     def look_into(self, more: Sequence[CacheSource]) -> None:
+        """Look into more caches; the edges hear of it, and so do builds inside the vertex."""
         caches = self.caches.also(more)
         if caches is self.caches:
             return
@@ -157,6 +160,8 @@ class ActiveVertex:
     # Cache maps
 
     def ask_map(self, index: int) -> bool:
+        """Ask the op for its next cache map for an edge. True if the op could say it at once; else
+        the edges are woken when it is there."""
         if self._map_work is None:
             if self.vertex.inputs and self._say_map(index):
                 return True
@@ -165,6 +170,7 @@ class ActiveVertex:
         return False
 
     def leave_map(self, index: int) -> None:
+        """An edge waits for the cache map no more; when none does, the asking ends."""
         if self._map_work is not None:
             self._map_work.drop(index)
 
@@ -234,6 +240,7 @@ class ActiveVertex:
     # Content of inputs
 
     def ask_content(self, input: int, index: int) -> None:
+        """Compute the content digest of an input, once for all edges that ask."""
         work = self._content_works.get(input)
         if work is None:
             work = self._content_works[input] = Work(
@@ -242,6 +249,7 @@ class ActiveVertex:
         work.want(index)
 
     def stop(self, index: int) -> None:
+        """An edge wants neither execution nor contents any more; what nobody wants is cancelled."""
         if self._exec_work is not None:
             self._exec_work.drop(index)
         self.state.running.discard(index)
@@ -281,6 +289,8 @@ class ActiveVertex:
     # Execution
 
     def execute(self, run: Execute, index: int) -> None:
+        """Run the op for an edge, with the keys that the edge has found for it; once for all
+        edges."""
         if self._exec_work is None:
             self._exec_work = Work(
                 self.graph.spawn, self._execute, self._executed, self._ground, self.state.running
@@ -300,10 +310,12 @@ class ActiveVertex:
         return self._exec_work is not None and self._exec_work.running
 
     def run_also_for(self, index: int) -> None:
+        """Keep a running execution for one more edge, should the others leave."""
         if self._exec_work is not None and self._exec_work.running:
             self._exec_work.want(index)
 
     def save(self, index: int) -> tuple[str, ...]:
+        """Write an output's result under its cache keys; the keys."""
         results, graph = self.state.results, self.graph
         assert results is not None
         saved = save_executed(
@@ -350,6 +362,7 @@ class ActiveVertex:
     # Errors
 
     def named_error(self, err: Exception, prefix: str = "") -> CrozeError:
+        """An error that says which vertex it is of."""
         named = err if isinstance(err, CrozeError) else CrozeError(str(err) or type(err).__name__)
         if prefix:
             named = named.wrap(prefix)

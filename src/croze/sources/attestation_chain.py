@@ -35,6 +35,8 @@ _SIGNATURES = (
 
 
 class ChainBlob(Struct, frozen=True):
+    """One blob of a chain, with its bytes."""
+
     descriptor: Descriptor
     data: bytes
 

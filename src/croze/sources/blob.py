@@ -29,6 +29,8 @@ LAYOUT_SCHEME = "oci-layout+blob"
 
 
 class BlobOptions(Struct, frozen=True):
+    """What the attributes of a blob source say: which blob, and the file that it becomes."""
+
     ref: Reference
     filename: str = ""
     perm: int = 0

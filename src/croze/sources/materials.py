@@ -37,6 +37,8 @@ class GitMaterial(Struct, frozen=True):
 
 
 class HttpMaterial(Struct, frozen=True):
+    """A file from the web."""
+
     url: str
     digest: str
 

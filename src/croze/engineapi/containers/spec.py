@@ -52,6 +52,8 @@ PROPAGATION = frozenset({"", "rprivate", "private", "z", "Z", "rw", "ro", "deleg
 
 
 class Limit(msgspec.Struct, rename="pascal"):
+    """An entry of `Ulimits`, named as by ulimit: `nofile`."""
+
     name: str
     soft: int
     hard: int
@@ -67,6 +69,9 @@ class BindRequest(msgspec.Struct, rename="pascal"):
 
 
 class HostConfig(msgspec.Struct, rename="pascal"):
+    """The member `HostConfig`, as far as it is served. Memory is in bytes, CPU periods and quotas
+    in microseconds."""
+
     binds: list[str] | None = None
     mounts: list[BindRequest] | None = None
     network_mode: str = ""
@@ -93,6 +98,8 @@ class HostConfig(msgspec.Struct, rename="pascal"):
 
 
 class Create(msgspec.Struct, rename="pascal"):
+    """The body of `POST /containers/create`, as far as it is served."""
+
     image: str = ""
     hostname: str = ""
     user: str = ""

@@ -29,6 +29,8 @@ _CHUNK = 256 << 10
 
 
 class ChangeKind(Enum):
+    """What has become of a path."""
+
     ADD = "add"
     MODIFY = "modify"
     DELETE = "delete"

@@ -51,6 +51,8 @@ class ListedMount(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
 
 
 class Listing(msgspec.Struct, frozen=True):
+    """All cache mounts beside one cache."""
+
     mounts: tuple[ListedMount, ...]
     version: int = 1
 
