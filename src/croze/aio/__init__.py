@@ -1,4 +1,6 @@
 """What asyncio leaves to everybody who uses it, in one place: blocking work in threads that ends
 before its awaiter does (`threads`), things at once, and which of their failures is raised
-(`parallel`), things that are made once however many ask (`once`), work that ends in order when it
-is interrupted (`interrupts`). Knows no other package."""
+(`parallel`), things that are made once however many ask (`once`), work of strangers in turns
+(`share`), work that ends in order when it is interrupted (`interrupts`); servers of byte streams
+(`streams`), connections by name (`dialling`), descriptors over sockets. Knows no other package.
+"""

@@ -122,7 +122,7 @@ class Prober:
         self._held: dict[tuple[str, int], Result | None] = {}
 
     async def probe(self, edge: Edge) -> Forecast:
-        """See `solver.Job.probe`."""
+        """See `solver.solver.Job.probe`."""
         order = _inputs_first(edge.vertex)
         self._wanted_outputs.setdefault(edge.vertex.digest, set()).add(edge.index)
         for vertex in order:

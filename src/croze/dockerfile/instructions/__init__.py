@@ -1,7 +1,7 @@
 """Typed instructions: what a Dockerfile says, checked, before any variable is expanded.
 
-`values` and `files` hold the values, `parse` makes them from the syntax tree, `expand` puts
-variables in.
+`values` holds the instructions as values, `parse` makes them from the syntax tree (with a module
+for each that has flags or a form of its own), `expand` puts variables in.
 """
 
 from croze.dockerfile.instructions.expand import Expander, expand, expand_raw
