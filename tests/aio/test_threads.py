@@ -145,7 +145,7 @@ async def test_what_may_wait_for_ever_is_left_behind(tmp_path: Path) -> None:
     pipe.write_bytes(b"")  # the thread ends, and nobody hears of it
 
 
-async def test_files(tmp_path: Path) -> None:
+async def test_files_are_written_and_read_in_threads(tmp_path: Path) -> None:
     path = tmp_path / "file"
     async with opened(path, "wb") as file:
         await in_thread(file.write, b"abcdefg")

@@ -11,7 +11,7 @@ HEX = "a" * 64
 DIGEST = f"sha256:{HEX}"
 
 
-def test_every_kind() -> None:
+def test_every_kind_of_material_has_its_uri_and_digests() -> None:
     capture = Capture()
     for material in (
         HttpMaterial("https://me:pw@example.com/f", DIGEST),

@@ -82,7 +82,7 @@ def test_materials_that_must_be_known() -> None:
     assert MaterialsDetail(missing) in caught.value.details
 
 
-def test_options() -> None:
+def test_options_are_read_as_buildkit_reads_them() -> None:
     options = parse_options(
         {"mode": "full", "version": "v0.2", "inline-only": "1", "filename": "f"}
     )

@@ -98,7 +98,7 @@ def test_targets_that_inherit_twice_at_each_level_are_resolved_at_once() -> None
     assert printed(text, ["t0"])["target"]["t0"]["args"] == {"x": "1"}
 
 
-def test_long_chains() -> None:
+def test_long_chains_of_targets_are_resolved_without_recursion() -> None:
     chain = "".join(f'target "t{n}" {{ inherits = ["t{n - 1}"] }}\n' for n in range(1, 1500))
     links = "".join(
         f'target "l{n}" {{ contexts = {{ b = "target:l{n - 1}" }} }}\n' for n in range(1, 500)

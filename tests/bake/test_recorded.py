@@ -25,7 +25,7 @@ def recorded(name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("case", recorded("expressions.json"), ids=lambda c: c["expression"])
-def test_expressions(case: dict[str, Any]) -> None:
+def test_expressions_give_what_buildx_gave(case: dict[str, Any]) -> None:
     expression = case["expression"]
     expression += "\n" if expression.startswith("<<") else ""
     file = f'target "default" {{\n  args = {{\n    A = jsonencode({expression})\n  }}\n}}\n'
@@ -38,12 +38,12 @@ def test_expressions(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", recorded("compose_files.json"), ids=lambda c: c["file"])
-def test_compose_files(case: dict[str, Any]) -> None:
+def test_compose_files_give_what_buildx_gave(case: dict[str, Any]) -> None:
     assert outcome({"compose.yaml": case["file"]}) == told(case)
 
 
 @pytest.mark.parametrize("case", recorded("files.json"), ids=lambda c: c["file"][:60])
-def test_files(case: dict[str, Any]) -> None:
+def test_files_give_what_buildx_gave(case: dict[str, Any]) -> None:
     assert outcome({"docker-bake.hcl": case["file"]}) == told(case)
 
 

@@ -8,7 +8,6 @@ from croze.bake.hcl.bodies import parse_file
 from croze.bake.hcl.json_parser import parse_json_file
 from croze.bake.hcl.lexer import tokenize
 from croze.bake.hcl.source import HclError
-from croze.gotypes.json_text import JsonNumber, JsonSyntaxError, read_json
 
 
 def test_tokens_cover_the_text_without_a_gap() -> None:
@@ -43,27 +42,3 @@ def test_nesting_has_an_end(text: str) -> None:
 def test_json_bodies_have_positions() -> None:
     with pytest.raises(HclError, match=r"f:2,10-11"):
         parse_json_file('{\n "a": [1,}\n}', "f")
-
-
-def test_json_numbers_stay_as_they_were_written() -> None:
-    found = read_json("[1.10, -0e5]", stream=False)
-    assert found == [JsonNumber("1.10"), JsonNumber("-0e5")]
-
-
-@pytest.mark.parametrize(
-    ("text", "stream", "message"),
-    [
-        ("[1", False, "unexpected end of JSON input"),
-        ("[1", True, "EOF"),
-        ("1 2", False, "invalid character '2' after top-level value"),
-        ("1 2", True, "extraneous data after JSON object"),
-        ('"\\ud800', True, "unexpected EOF"),
-        ("[1.x]", True, "invalid character 'x' after decimal point in numeric literal"),
-        ("1e+", False, "unexpected end of JSON input"),
-        ("[" * 5000, False, "exceeded max depth"),
-    ],
-)
-def test_json_complaints(text: str, stream: bool, message: str) -> None:
-    with pytest.raises(JsonSyntaxError) as caught:
-        read_json(text, stream=stream)
-    assert str(caught.value) == message

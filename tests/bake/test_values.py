@@ -48,7 +48,7 @@ def test_division_is_within_the_last_bit(left: Fraction, right: Fraction) -> Non
     assert abs(found - left / right) <= abs(left / right) * Fraction(1, 2**500)
 
 
-def test_conversions() -> None:
+def test_values_convert_as_ctys_do() -> None:
     assert convert(string("1.50"), NUMBER).number.value == parsed("1.5").value
     texts = convert(tuple_value([integer(1), string("b")]), list_of(STRING))
     assert equals(texts, list_value([string("1"), string("b")], STRING))

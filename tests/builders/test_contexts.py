@@ -46,7 +46,9 @@ def test_a_context_is_found_by_name(tmp_path: Path) -> None:
         contexts.get("near")
 
 
-def test_who_chooses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_choose_a_context_before_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stored(tmp_path, "far", "tcp://far:2376")
     assert Contexts(tmp_path).current == "default"
     assert Contexts(tmp_path).current_endpoint == "unix:///var/run/docker.sock"

@@ -30,7 +30,7 @@ INSECURE = "--allow-insecure-entitlement security.insecure"
         ("--group '1 2'", "remote", {}, {}, ("--group", "1 2")),
     ],
 )
-def test_flags(
+def test_a_daemons_flags_follow_from_driver_and_options(
     text: str,
     driver: str,
     options: dict[str, str],

@@ -42,7 +42,9 @@ from croze.errors import InvalidRequest
         ({"input:context": "https://h/r.git?ref="}, None, "https://h/r.git?ref="),
     ],
 )
-def test_names(attrs: dict[str, str], state: LocalState | None, name: str) -> None:
+def test_builds_are_called_as_buildx_calls_them(
+    attrs: dict[str, str], state: LocalState | None, name: str
+) -> None:
     assert build_name(attrs, state) == name
 
 

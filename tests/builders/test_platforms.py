@@ -25,7 +25,7 @@ ALL_FIXED = "darwin/arm64*,linux/arm64*,linux/arm/v5*,linux/arm/v6*,linux/arm/v7
         ("", ""),
     ],
 )
-def test_shortened(listed: str, shown: str) -> None:
+def test_many_platforms_are_shortened_as_buildx_does(listed: str, shown: str) -> None:
     assert shortened(listed.split(",") if listed else [], 4) == shown
 
 

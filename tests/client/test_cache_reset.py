@@ -64,7 +64,7 @@ def test_what_is_no_index(tmp_path: Path, index: str) -> None:
     assert [*(tmp_path / "blobs/sha256").iterdir()]
 
 
-def test_the_attribute() -> None:
+def test_the_attribute_is_a_truth_value() -> None:
     assert not wants_reset({})
     assert wants_reset({"reset": "true"})
     with pytest.raises(InvalidRequest, match="failed to parse reset attribute"):

@@ -55,7 +55,7 @@ def test_what_is_said_of_one_host_adds_up(files: tuple[str, str]) -> None:
         ),
     ],
 )
-def test_refusals(text: str, said: str) -> None:
+def test_contexts_that_say_too_little_or_wrong_are_refused(text: str, said: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse_tls_contexts([text])
     assert said in str(refused.value)

@@ -98,7 +98,7 @@ def test_where_there_is_no_repository_nothing_is_started(
     assert git_attributes(str(tmp_path), "", {}) == {}
 
 
-def test_no_git(
+def test_a_machine_without_git_is_warned_of(
     work: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("PATH", "")

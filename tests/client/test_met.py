@@ -42,7 +42,7 @@ async def exports(package: str, options: BuildOptions, *, sure: bool = False) ->
 
 
 @pytest.mark.parametrize("package", ["github.com/moby/buildkit", ""])
-async def test_a_buildkit(
+async def test_a_buildkit_keeps_nothing_unless_it_is_told_where_to(
     package: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await exports(package, BuildOptions()) == []
@@ -56,7 +56,7 @@ async def test_a_buildkit(
     assert caplog.text == ""
 
 
-async def test_a_crozed(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_crozed_keeps_the_image(caplog: pytest.LogCaptureFixture) -> None:
     for options in (BuildOptions(), BuildOptions(load=True)):
         assert await exports("croze", options) == ["image"]
         assert await exports("github.com/moby/buildkit", options, sure=True) == ["image"]

@@ -82,7 +82,7 @@ def every_option(context: Path) -> BuildOptions:
     )
 
 
-def test_every_attribute(context: Path, node: str) -> None:
+def test_every_option_becomes_an_attribute_of_the_request(context: Path, node: str) -> None:
     (context / "sub").mkdir()
     plan = make_plan(every_option(context))
     assert plan.frontend_attrs == {
@@ -211,7 +211,9 @@ def test_push_and_load(context: Path) -> None:
         ),
     ],
 )
-def test_refusals(context: Path, options: dict[str, object], message: str) -> None:
+def test_options_that_can_not_be_are_refused(
+    context: Path, options: dict[str, object], message: str
+) -> None:
     with pytest.raises(CrozeError) as caught:
         make_plan(BuildOptions(**{"context": "ctx", **options}))  # type: ignore[arg-type]
     assert str(caught.value) == message
@@ -283,7 +285,7 @@ def test_a_layout_as_a_context(context: Path, tmp_path: Path) -> None:
         ("oci-layout://a:1@sha256:" + "a" * 64, ("a", "1", "sha256:" + "a" * 64)),
     ],
 )
-def test_layout_references(text: str, parts: tuple[str, str, str]) -> None:
+def test_references_to_layouts_are_taken_apart(text: str, parts: tuple[str, str, str]) -> None:
     assert ociindex.parse(text) == parts
 
 
@@ -312,7 +314,7 @@ def test_the_index_of_a_layout(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
 
 
-def test_calls() -> None:
+def test_calls_have_the_names_of_subrequests() -> None:
     assert [call_name(c) for c in ("", "build", "check", "outline,format=json")] == [
         *("", "", "lint", "outline")
     ]
@@ -334,7 +336,7 @@ def test_options_need_no_grpc() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_bad_tags(context: Path) -> None:
+def test_tags_that_are_no_references_are_refused(context: Path) -> None:
     with pytest.raises(InvalidRequest, match='invalid tag "UPPER:x:y"'):
         make_plan(BuildOptions(str(context), tags=["UPPER:x:y"], load=True))
 

@@ -78,7 +78,7 @@ async def test_a_status_that_came_too_early_is_asked_for_again(
                 await client.solve(SolvePlan(), got.append)
 
 
-async def test_the_request(daemon: Daemon) -> None:
+async def test_a_plan_becomes_a_solve_request(daemon: Daemon) -> None:
     plan = SolvePlan(
         frontend="dockerfile.v0",
         frontend_attrs={"target": "t"},
@@ -284,7 +284,7 @@ async def test_a_session_that_is_lost_on_its_way_ends_no_solve(
         assert (await client.solve(plan)).exporter_response == {"a": "b"}
 
 
-async def test_no_daemon(tmp_path: Path) -> None:
+async def test_a_daemon_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     async with connect(f"unix://{tmp_path}/none.sock") as client:
         with pytest.raises(errors.Unavailable):
             await client.solve(SolvePlan(frontend="f"))
@@ -295,7 +295,7 @@ async def test_no_daemon(tmp_path: Path) -> None:
             pass
 
 
-async def test_control_calls(daemon: Daemon) -> None:
+async def test_plain_calls_of_the_control_service(daemon: Daemon) -> None:
     async with connect(daemon.address) as client:
         assert (await client.wait_ready(10)).version == "v9"
         assert (await client.info()).version == "v9"
@@ -330,7 +330,7 @@ async def test_a_whole_build(daemon: Daemon, context_dir: Path, tmp_path: Path) 
     }
 
 
-def test_image_ids() -> None:
+def test_an_images_id_is_its_configs_digest() -> None:
     assert BuildResult("r", {"containerimage.config.digest": "c"}).image_id == "c"
     both = {"containerimage.config.digest": "c", "containerimage.digest": "m"}
     assert BuildResult("r", both).image_id == "c"

@@ -30,7 +30,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-def test_variables() -> None:
+def test_aws_keys_are_taken_from_the_environment() -> None:
     assert of_environment({"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": ""}) is None
     one = {"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}
     assert of_environment(one) == AwsCredentials("i", "s", "t")
@@ -38,7 +38,7 @@ def test_variables() -> None:
     assert of_environment(old) == AwsCredentials("i", "s")
 
 
-def test_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aws_keys_are_taken_from_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "credentials").write_text(
         "[default]\naws_access_key_id=i\naws_secret_access_key=s\n"
         "[p]\naws_access_key_id=j\naws_secret_access_key=s\naws_session_token=t\n"
@@ -59,7 +59,7 @@ def test_a_program_that_knows(tmp_path: Path) -> None:
     assert CredentialChain().credentials() == AwsCredentials("i", "s", "t")
 
 
-def test_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_aws_identity_is_told_with_what_would_find_more(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PermissionDenied, match="no EC2 IMDS role found"):
         CredentialChain().credentials()
     monkeypatch.setitem(sys.modules, "botocore.session", None)
@@ -106,7 +106,7 @@ def test_an_identity_of_azure(endpoint: list[str]) -> None:
     assert STORAGE.removesuffix("/.default").partition("//")[2] in endpoint[0]
 
 
-def test_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_azure_without_its_library_is_told_how_to_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity", None)
     with pytest.raises(
         PermissionDenied, match=re.escape(f"{sys.executable} -m pip install azure-identity")

@@ -61,7 +61,7 @@ async def both() -> AsyncIterator[bytes]:
     yield b"b"
 
 
-async def test_calls(tmp_path: Path) -> None:
+async def test_calls_are_counted_timed_and_traced(tmp_path: Path) -> None:
     metrics, traces, shapes = Metrics(), Traces(otlp_pb2.Resource()), Shapes()
     server = Server(WatchedCalls(metrics, traces).watching)
     server.add_methods("test.Shapes", shapes.methods())

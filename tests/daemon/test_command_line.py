@@ -87,7 +87,9 @@ def words(line: str, folder: Path) -> Sequence[str]:
 
 
 @pytest.mark.parametrize("line", ANSWERS)
-def test_crozed(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_lines_are_answered_as_by_buildkitd(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = main(words(line, tmp_path))
     said = capsys.readouterr()
     assert (code, said.err.replace("crozed: ", "buildkitd: ")) == ANSWERS[line]

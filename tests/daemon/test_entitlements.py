@@ -37,7 +37,7 @@ def allowed(devices: Devices, grants: list[str], op: ops_pb2.Op) -> list[str]:
     return [device.name for device in op.exec.cdiDevices]
 
 
-def test_grants(devices: Devices) -> None:
+def test_a_step_gets_the_devices_that_were_granted(devices: Devices) -> None:
     assert allowed(devices, ["device"], step("whatever")) == ["whatever"]
     assert allowed(devices, ["device=x.example/dev=a"], step("x.example/dev=a")) == [
         "x.example/dev=a"
@@ -74,7 +74,7 @@ def test_what_is_refused(devices: Devices) -> None:
         ("device=a,b=c", 'unknown device config key "b"'),
     ],
 )
-def test_bad_grants(devices: Devices, grant: str, message: str) -> None:
+def test_grants_that_mean_nothing_are_refused(devices: Devices, grant: str, message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         Entitlements.granted([grant], ALL, devices)
 

@@ -11,7 +11,7 @@ from croze.daemon.networks import host_gateway, network_mode
 from croze.errors import InvalidRequest
 
 
-def test_auto(tmp_path: Path) -> None:
+def test_auto_is_the_network_that_the_machine_has(tmp_path: Path) -> None:
     config = tmp_path / "cni.json"
     worker = OciWorker(cni_config_path=str(config))
     assert network_mode(worker, {}) == "host"

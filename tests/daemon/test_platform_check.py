@@ -35,7 +35,9 @@ from croze.image import platform as platforms
         ),
     ],
 )
-def test_warnings(asked: str, made: list[str], warnings: list[str]) -> None:
+def test_results_for_other_platforms_are_warned_of(
+    asked: str, made: list[str], warnings: list[str]
+) -> None:
     result = [platforms.parse(text) for text in made]
     found = platform_warnings({"platform": asked}, result, multi_platform=len(made) > 1)
     assert found == warnings

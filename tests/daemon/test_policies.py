@@ -9,7 +9,7 @@ from croze.daemon.sizes import DiskSpace, Duration
 DISK_BYTES = 100 * 2**30
 
 
-def test_defaults() -> None:
+def test_without_settings_there_are_buildkits_four_policies() -> None:
     made = policies(OciWorker(), DISK_BYTES)
     assert made[0].keep_duration_s == 48 * 3600
     assert [p.all for p in made] == [False, False, False, True]
@@ -20,7 +20,7 @@ def test_defaults() -> None:
     assert (big[2].reserved_space, big[2].max_used_space) == (10 * 10**9, 100 * 10**9)
 
 
-def test_limits() -> None:
+def test_limits_of_the_settings_go_into_the_last_policy() -> None:
     limited = OciWorker(max_used_space=DiskSpace(7), gckeepstorage=DiskSpace(9))
     assert policies(limited, DISK_BYTES)[3].reserved_space == 0
     assert policies(limited, DISK_BYTES)[3].max_used_space == 7

@@ -26,7 +26,7 @@ def test_ranges_by_name_and_number(tmp_path: Path) -> None:
     assert words == "0 1000 1 1 100000 65536 65537 300000 10"
 
 
-def test_no_ranges(tmp_path: Path) -> None:
+def test_a_user_without_subordinate_ids_is_told_what_to_add(tmp_path: Path) -> None:
     for text in ("", "other:1:2\n"):
         (tmp_path / "subuid").write_text(text)
         with pytest.raises(Unsupported, match=r"gives .* none: add a line such as"):

@@ -301,7 +301,9 @@ def test_a_missing_file_is_no_reason_not_to_start() -> None:
         ("--log-level fatal", {"BUILDKITD_LOG_LEVEL": "warn"}, "", "fatal"),
     ],
 )
-def test_what_wins(words: str, env: dict[str, str], toml: str, level: str) -> None:
+def test_flags_go_over_the_environment_and_that_over_the_file(
+    words: str, env: dict[str, str], toml: str, level: str
+) -> None:
     assert module.level(told(*words.split(), env=env, toml=toml).config) == level
 
 

@@ -23,7 +23,7 @@ from croze.errors import InvalidRequest
         ("100%", 101 * 10**9),
     ],
 )
-def test_disk_space(value: object, size: int) -> None:
+def test_amounts_of_disk_are_read_as_buildkitd_does(value: object, size: int) -> None:
     assert DiskSpace.parse(value).of(100 * 2**30) == size
 
 
@@ -41,12 +41,12 @@ def test_not_disk_space(value: str) -> None:
     ("value", "seconds"),
     [(3600, 3600), ("7200", 7200), ("48h", 172800), ("1h30m", 5400), ("1.5s", 1.5), ("-1h", -3600)],
 )
-def test_durations(value: object, seconds: float) -> None:
+def test_spans_of_time_are_read_as_buildkitd_does(value: object, seconds: float) -> None:
     assert Duration.parse(value).seconds == seconds
 
 
 @pytest.mark.parametrize("value", ["x", "1h x", "h", "1d"])
-def test_not_durations(value: str) -> None:
+def test_what_is_no_span_of_time_is_refused(value: str) -> None:
     with pytest.raises(InvalidRequest, match=f"invalid duration {value}"):
         Duration.parse(value)
 

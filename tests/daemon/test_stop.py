@@ -18,7 +18,9 @@ def leave(code: int) -> None:
     raise Left(code)
 
 
-async def test_three_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_first_wish_waits_the_second_ends_builds_the_third_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(os, "_exit", leave)
     stop = Shutdown()
     stop.ask()

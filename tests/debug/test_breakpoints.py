@@ -32,7 +32,7 @@ def source() -> ops_pb2.Source:
     return made
 
 
-def test_hits() -> None:
+def test_breakpoints_hit_the_ops_at_their_lines() -> None:
     points = Breakpoints()
     put = points.put(PATH.upper(), [{"line": line, "column": at} for line, at, _ in CASES])
     told: list[Message] = []

@@ -41,7 +41,7 @@ from croze.errors import InvalidRequest
         ),
     ],
 )
-def test_read(invoke: str, on: str, want: Invocation) -> None:
+def test_invocations_are_read_as_buildx_does(invoke: str, on: str, want: Invocation) -> None:
     assert parse_invocation(invoke, on) == want
 
 
@@ -53,7 +53,7 @@ def test_read(invoke: str, on: str, want: Invocation) -> None:
         ("tty=x", 'failed to parse tty: strconv.ParseBool: parsing "x": invalid syntax'),
     ],
 )
-def test_refused(invoke: str, told: str) -> None:
+def test_what_is_no_invocation_is_refused(invoke: str, told: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
         parse_invocation(invoke, "error")
     assert str(raised.value) == told

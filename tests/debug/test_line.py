@@ -34,7 +34,7 @@ def typed(keys: str) -> list[str]:
         ("é\x1b[Z\x00ü\r", "éü"),
     ],
 )
-def test_keys(keys: str, line: str) -> None:
+def test_keys_change_the_line(keys: str, line: str) -> None:
     assert typed(keys) == [line]
 
 
@@ -44,7 +44,7 @@ def test_lines_are_called_back() -> None:
 
 
 @pytest.mark.parametrize("keys", ["\x04", "\x03", "a\x03"])
-def test_the_end(keys: str) -> None:
+def test_the_end_of_input_ends_the_line(keys: str) -> None:
     with pytest.raises(EOFError):
         typed(keys)
 

@@ -54,7 +54,7 @@ def stack(step: ProgramStep | None) -> list[int]:
     return [] if step is None else [step.frame.line, *stack(step.out)]
 
 
-def test_a_stage() -> None:
+def test_the_last_step_of_a_stage_is_there_before_and_after() -> None:
     build = Build()
     last = build.run("b", build.run("a", build.source("image", 1), line=2), line=3)
     assert lines(build.program(last)) == [(1,), (2,), (3,), (3,)]

@@ -98,7 +98,7 @@ async def test_five_hundred_stages() -> None:
         ("+x", Chmod(text="+x")),
     ],
 )
-def test_modes(text: str, wanted: Chmod) -> None:
+def test_modes_of_chmod_are_read(text: str, wanted: Chmod) -> None:
     assert parse_chmod(text) == wanted
 
 
@@ -106,7 +106,7 @@ def test_modes(text: str, wanted: Chmod) -> None:
     ("text", "message"),
     [("10000", "invalid chmod parameter: '10000'"), ("89", "'89'"), ("u", "invalid syntax")],
 )
-def test_bad_modes(text: str, message: str) -> None:
+def test_what_is_no_mode_is_refused(text: str, message: str) -> None:
     with pytest.raises(CrozeError) as caught:
         parse_chmod(text)
     assert message in str(caught.value)
@@ -125,5 +125,5 @@ def test_bad_modes(text: str, message: str) -> None:
         (-1_000_000_000, "-1s"),
     ],
 )
-def test_durations(ns: int, text: str) -> None:
+def test_durations_are_written_as_go_does(ns: int, text: str) -> None:
     assert format_duration(ns) == text

@@ -31,7 +31,7 @@ def summary(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("corner", CORNERS, ids=lambda corner: str(corner["name"]))
-async def test_corner(corner: dict[str, Any]) -> None:
+async def test_a_corner_of_the_language_is_as_recorded(corner: dict[str, Any]) -> None:
     opts = {"opts": {}, **corner.get("opts", {})}
     answer = await dockerfile_cases.answer(corner["text"].encode(), opts)
     assert summary(answer) == corner["want"]

@@ -40,7 +40,7 @@ def world(text: str, files: Mapping[str, Mapping[str, str]] | None = None) -> Wo
     return World(text.encode(), "dockerfile", "Dockerfile", files or {})
 
 
-async def test_one_platform() -> None:
+async def test_one_platform_has_one_definition_and_its_config() -> None:
     result = await build({}, world("FROM alpine\nRUN true\n"))
     assert list(result.definitions) == [""]
     assert sorted(result.metadata) == [
@@ -97,7 +97,7 @@ async def test_warnings_come_before_the_error() -> None:
     assert len(seen.warned) == 1
 
 
-async def test_no_dockerfile() -> None:
+async def test_a_missing_dockerfile_is_named() -> None:
     with pytest.raises(CrozeError, match="failed to read dockerfile: open other: no such file"):
         await build({"filename": "other"}, world("FROM alpine"))
 
@@ -116,7 +116,7 @@ async def test_a_lower_case_dockerfile_is_found() -> None:
         ("frontend.convertllb", "def"),
     ],
 )
-async def test_subrequests(request_id: str, key: str) -> None:
+async def test_subrequests_answer_in_metadata_alone(request_id: str, key: str) -> None:
     seen = world("FROM alpine AS a\nARG X=1\nRUN echo $X\nCMD ls\n")
     result = await build({"requestid": request_id}, seen)
     assert not result.definitions

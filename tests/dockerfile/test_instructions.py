@@ -103,7 +103,7 @@ def mount(text: str) -> RunMount:
         ("RUN --device=a,b y", "invalid field 'b' must be a key=value pair"),
     ],
 )
-def test_refusals(line: str, message: str) -> None:
+def test_instructions_are_refused_in_buildkits_words(line: str, message: str) -> None:
     assert refusal(line) == message
 
 
@@ -122,7 +122,7 @@ def test_refusals(line: str, message: str) -> None:
         ("TYPE=CACHE,sharing=LOCKED", RunMount(type="cache", sharing="locked")),
     ],
 )
-def test_mounts(text: str, want: RunMount) -> None:
+def test_mounts_are_read(text: str, want: RunMount) -> None:
     assert mount(text) == want
 
 
@@ -143,7 +143,7 @@ def test_mounts(text: str, want: RunMount) -> None:
         ("type=cache,x", "invalid field 'x' must be a key=value pair"),
     ],
 )
-def test_mount_refusals(text: str, message: str) -> None:
+def test_mounts_are_refused_in_buildkits_words(text: str, message: str) -> None:
     with pytest.raises(DockerfileError) as caught:
         mount(text)
     assert str(caught.value) == message
@@ -166,7 +166,7 @@ def test_copy_and_add_flags() -> None:
     assert (add.unpack, add.keep_git_dir, add.checksum) == (False, None, "sha256:0")
 
 
-def test_heredoc_files() -> None:
+def test_heredocs_become_files_expanded_unless_quoted() -> None:
     copy = one("COPY <<A <<-'B' /d/\n$x\nA\n\t\ty$x\n\tB")
     assert isinstance(copy, Copy)
     expanded = expand_raw(copy, lambda text: text.replace("$x", "1"))
@@ -188,7 +188,7 @@ def test_expansion_leaves_what_is_literal() -> None:
     assert expand(label, lambda word: "") is label
 
 
-def test_healthcheck_values() -> None:
+def test_a_healthcheck_has_its_times_in_nanoseconds() -> None:
     check = one('HEALTHCHECK --interval=1m30.5s --retries=3 CMD ["a", "b"]')
     assert isinstance(check, HealthcheckInstruction)
     assert check.config.test == ("CMD", "a", "b")

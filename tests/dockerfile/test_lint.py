@@ -89,7 +89,9 @@ def test_warning_on_one_line() -> None:
         (b'{"syntax": "d e"}', "d e", "d e", 0),
     ],
 )
-def test_syntax_detection(data: bytes, head: str, value: str, line: int) -> None:
+def test_a_syntax_line_is_found_with_its_place(
+    data: bytes, head: str, value: str, line: int
+) -> None:
     found = detect_syntax(data)
     assert found is not None
     assert (found.head, found.value, found.location) == (head, value, line_ranges(line))
@@ -98,7 +100,7 @@ def test_syntax_detection(data: bytes, head: str, value: str, line: int) -> None
 @pytest.mark.parametrize(
     "data", [b"FROM a\n# syntax=b", b"\n# syntax=b", b"# x\n# syntax=b", b"{]"]
 )
-def test_no_syntax(data: bytes) -> None:
+def test_what_is_no_syntax_line_is_passed_over(data: bytes) -> None:
     assert detect_syntax(data) is None
 
 

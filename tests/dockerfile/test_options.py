@@ -23,7 +23,7 @@ def test_a_worker_decides_where_the_build_runs() -> None:
     ("value", "stage", "ignored"),
     [(None, "a", False), ("", "a", True), ("", "", True), ("b,A", "a", True), ("b", "", False)],
 )
-def test_no_cache(value: str | None, stage: str, ignored: bool) -> None:
+def test_no_cache_names_stages_or_all(value: str | None, stage: str, ignored: bool) -> None:
     raw = {} if value is None else {"no-cache": value}
     assert parse_options(raw).ignores_cache(stage) is ignored
 
@@ -45,7 +45,7 @@ def test_no_cache(value: str | None, stage: str, ignored: bool) -> None:
         ({"build-arg:BUILDKIT_DOCKERFILE_CHECK": "x"}, "failed to parse build-arg:BUILDKIT_DOCK"),
     ],
 )
-def test_bad_options(raw: dict[str, str], message: str) -> None:
+def test_options_that_can_not_be_are_refused(raw: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_options(raw)
     assert message in str(caught.value)
@@ -101,7 +101,7 @@ def test_a_git_address_with_all_there_is() -> None:
         ("submodules=maybe", 'invalid submodules value: "maybe"'),
     ],
 )
-def test_bad_queries(query: str, message: str) -> None:
+def test_queries_of_git_addresses_are_refused_in_buildkits_words(query: str, message: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_git_ref(f"https://h.example/r.git?{query}")
     assert str(caught.value) == message
@@ -124,7 +124,7 @@ def test_a_path_that_could_be_local() -> None:
         ("\\a", "b", "windows", "/a/b"),
     ],
 )
-def test_paths(parent: str, path: str, os: str, wanted: str) -> None:
+def test_paths_are_those_of_the_images_system(parent: str, path: str, os: str, wanted: str) -> None:
     assert normalize_path(parent, path, os, keep_slash=True) == wanted
 
 

@@ -62,7 +62,7 @@ def test_any_word_expands_or_is_refused(word: str, escape: str) -> None:
         ("${a%?}", "ab"),
     ],
 )
-def test_replacement_templates(word: str, want: str) -> None:
+def test_a_replacement_may_refer_to_what_was_matched(word: str, want: str) -> None:
     assert ShellLex().expand(word, {"a": "abc"}).result == want
 
 

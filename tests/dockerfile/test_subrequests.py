@@ -13,7 +13,7 @@ from croze.dockerfile.location import line_ranges
 FILE = b"FROM a AS x\n# y does it\nFROM x AS y\n"
 
 
-def test_targets() -> None:
+def test_targets_are_listed_with_their_places() -> None:
     reply = sub.targets_reply(sub.list_targets(FILE), FILE)
     value = json.loads(reply["result.json"])
     assert value["targets"][1] == {
@@ -50,7 +50,7 @@ def test_outline_is_in_order_of_the_file() -> None:
     )
 
 
-def test_lint_report() -> None:
+def test_findings_are_told_with_their_lines() -> None:
     report = sub.LintReport(
         (
             LintWarning("B", "about B", "https://b", "b here", line_ranges(3)),

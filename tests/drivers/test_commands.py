@@ -54,7 +54,7 @@ def test_endpoints_that_say_too_little_or_too_much(endpoint: str, said: str) -> 
         command_for(endpoint)
 
 
-def test_schemes() -> None:
+def test_endpoints_of_other_schemes_are_refused() -> None:
     assert check_endpoint("tcp://h:1") == "tcp://h:1"
     with pytest.raises(InvalidRequest, match="unrecognized url scheme http"):
         check_endpoint("http://h")

@@ -11,7 +11,7 @@ from croze.drivers.config_archive import archive
 from croze.errors import InvalidRequest
 
 
-def test_entries() -> None:
+def test_files_lie_in_the_archive_with_their_directories() -> None:
     files = {"buildkitd.toml": b"debug = true\n", "certs/example.com/ca.pem": b"certificate"}
     with tarfile.open(fileobj=io.BytesIO(archive(files))) as tar:
         members = tar.getmembers()
@@ -27,7 +27,7 @@ def test_entries() -> None:
         assert found.read() == b"certificate"
 
 
-def test_nothing() -> None:
+def test_no_files_make_an_empty_archive() -> None:
     with tarfile.open(fileobj=io.BytesIO(archive({}))) as tar:
         assert tar.getmembers() == []
 

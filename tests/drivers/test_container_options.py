@@ -61,7 +61,7 @@ UNLESS_STOPPED = {"Name": "unless-stopped", "MaximumRetryCount": 0}
         ),
     ],
 )
-def test_options(texts: dict[str, str], made: ContainerOptions) -> None:
+def test_options_are_read_as_buildx_does(texts: dict[str, str], made: ContainerOptions) -> None:
     assert parse_options(texts) == made
 
 
@@ -89,7 +89,7 @@ def test_options(texts: dict[str, str], made: ContainerOptions) -> None:
         ),
     ],
 )
-def test_refused(key: str, value: str, said: str) -> None:
+def test_options_are_refused_in_buildxs_words(key: str, value: str, said: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_options({key: value})
     assert str(caught.value) == said

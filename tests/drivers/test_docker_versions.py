@@ -33,5 +33,5 @@ from croze.drivers.docker_versions import buildkit_of
         ("dev", "dev"),
     ],
 )
-def test_versions(engine: str, buildkit: str) -> None:
+def test_old_engines_have_the_buildkit_they_were_built_with(engine: str, buildkit: str) -> None:
     assert buildkit_of(engine) == buildkit

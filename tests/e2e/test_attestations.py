@@ -117,7 +117,9 @@ def test_the_least_that_is_told(sandbox: Sandbox, busybox: Path, context: Path) 
     assert "buildConfig" not in predicate
 
 
-def test_beside_files(sandbox: Sandbox, busybox: Path, context: Path) -> None:
+def test_attestations_lie_beside_the_files_of_a_result(
+    sandbox: Sandbox, busybox: Path, context: Path
+) -> None:
     out = sandbox.path / "out"
     output = f"type=local,dest={out},attestation-prefix=about."
     flags = ["--provenance=mode=max,filename=how.json"]

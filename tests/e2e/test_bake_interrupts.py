@@ -74,7 +74,9 @@ def interrupted(
     [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)],
     ids=["ctrl-c", "sigterm", "ctrl-c twice"],
 )
-def test_interrupted(desk: Sandbox, project: Path, number: int, again: bool) -> None:
+def test_an_interrupted_bake_says_so_once_and_leaves_nothing(
+    desk: Sandbox, project: Path, number: int, again: bool
+) -> None:
     code, said = interrupted(desk, project, number, again=again)
     assert code == 130
     assert said.endswith(f"ERROR: target one: {CANCELED}")

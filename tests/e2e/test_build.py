@@ -161,7 +161,7 @@ def test_the_daemon_starts_by_itself(tmp_path: Path, busybox: Path) -> None:
     assert sandbox.wait_no_leftovers() == []
 
 
-def test_the_example(sandbox: Sandbox) -> None:
+def test_the_example_builds_and_runs(sandbox: Sandbox) -> None:
     toolchain = REPO / ".cache" / "toolchain"
     execute([REPO / "examples/hello/make-toolchain.sh", toolchain], os.environ)
     (sandbox.path / "greeting").write_text("Hei")

@@ -196,13 +196,15 @@ def test_definitions_are_shown(buildctl: Buildctl, tmp_path: Path) -> None:
         (["build", "-no-cache=maybe"], 1, 'invalid value "maybe" for flag -no-cache: parse error'),
     ],
 )
-def test_refusals(buildctl: Buildctl, words: list[str], code: int, why: str) -> None:
+def test_what_is_not_here_is_refused_by_name(
+    buildctl: Buildctl, words: list[str], code: int, why: str
+) -> None:
     done = buildctl(*words, check=False)
     assert done.code == code
     assert why in done.stderr
 
 
-def test_help(buildctl: Buildctl) -> None:
+def test_help_lists_the_commands(buildctl: Buildctl) -> None:
     assert buildctl().stdout == buildctl("--help").stdout
     assert "prune-histories" in buildctl("help").stdout
     assert buildctl("--version").stdout.startswith("buildctl croze v")

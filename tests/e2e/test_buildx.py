@@ -22,7 +22,7 @@ def app(sandbox: Sandbox) -> Path:
     return sandbox.context("app", {"Dockerfile": APP, "one": "1\n", "two": "2\n"})
 
 
-def test_hello(sandbox: Sandbox, suite: str) -> None:
+def test_buildx_builds_the_example(sandbox: Sandbox, suite: str) -> None:
     toolchain = REPO / ".cache" / "toolchain"
     execute([REPO / "examples/hello/make-toolchain.sh", toolchain], os.environ)
     (sandbox.path / "greeting").write_text("Hei")
@@ -53,7 +53,9 @@ def test_local_and_tar(sandbox: Sandbox, busybox: Path, app: Path, suite: str) -
 
 
 @pytest.mark.parametrize("kind", ["oci", "docker"])
-def test_archives(sandbox: Sandbox, busybox: Path, app: Path, suite: str, kind: str) -> None:
+def test_archives_that_buildx_asks_for_are_read_by_skopeo(
+    sandbox: Sandbox, busybox: Path, app: Path, suite: str, kind: str
+) -> None:
     archive = sandbox.path / "app.tar"
     output = f"type={kind},dest={archive},name=app:one"
     sandbox.buildx(suite, "build", *base(busybox), "-o", output, app)
@@ -62,7 +64,9 @@ def test_archives(sandbox: Sandbox, busybox: Path, app: Path, suite: str, kind: 
     assert json.loads(inspected)["Labels"] == {"org.example.kind": "test"}
 
 
-def test_push(sandbox: Sandbox, busybox: Path, app: Path, local_registry: str, suite: str) -> None:
+def test_what_buildx_pushes_has_the_digest_it_tells(
+    sandbox: Sandbox, busybox: Path, app: Path, local_registry: str, suite: str
+) -> None:
     name = f"{local_registry}/buildx-{suite}/app:v1"
     metadata = sandbox.path / "metadata.json"
     flags: list[str | Path] = ["-t", name, "--push", "--metadata-file", metadata]

@@ -116,24 +116,28 @@ def strange(folder: Path, dockerfile: bytes) -> str:
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)
-def test_dockerfiles(world: World, tmp_path: Path, name: str) -> None:
+def test_bytes_in_dockerfiles_are_as_buildkit_has_them(
+    world: World, tmp_path: Path, name: str
+) -> None:
     files = {b"Dockerfile": FROM + DOCKERFILES[name] + b"\n", b"f": b"1", b"f\xe9": b"2"}
     check(world, "bytes", f"dockerfile {name}", tmp_path, write(tmp_path / "c", files))
 
 
 @pytest.mark.parametrize("name", FLAGS)
-def test_flags(world: World, tmp_path: Path, name: str) -> None:
+def test_bytes_in_flags_are_as_buildkit_has_them(world: World, tmp_path: Path, name: str) -> None:
     dockerfile, flags = FLAGS[name]
     context = write(tmp_path / "c", {b"Dockerfile": FROM + dockerfile + b"\n"})
     check(world, "bytes", f"flag {name}", tmp_path, *map(os.fsdecode, flags), context)
 
 
 @pytest.mark.parametrize("name", COPIES)
-def test_names(world: World, tmp_path: Path, name: str) -> None:
+def test_bytes_in_names_are_copied_as_buildkit_does(
+    world: World, tmp_path: Path, name: str
+) -> None:
     check(world, "bytes", f"names {name}", tmp_path, strange(tmp_path / "c", COPIES[name] + b"\n"))
 
 
-def test_ignored_names(world: World, tmp_path: Path) -> None:
+def test_bytes_in_ignore_files_match_names(world: World, tmp_path: Path) -> None:
     files = {b"Dockerfile": FROM + b"COPY . /w/\n", b"g\xe9": b"1", b"h": b"2"}
     context = write(tmp_path / "c", {**files, b".dockerignore": b"g\xe9\nDockerfile\n"})
     check(world, "bytes", "dockerignore", tmp_path, context)

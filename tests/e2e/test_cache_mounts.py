@@ -133,7 +133,9 @@ def test_wrong_attributes_are_refused(machine: Machine) -> None:
     assert "failed to solve: failed to configure inline cache exporter: cache mounts" in done.stderr
 
 
-def test_commands(machine: Machine, local_registry: str, tmp_path: Path) -> None:
+def test_mounts_are_listed_shown_removed_and_moved_by_command(
+    machine: Machine, local_registry: str, tmp_path: Path
+) -> None:
     croze = machine.sandbox.croze
     machine.build(1)
     listed = [

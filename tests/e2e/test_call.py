@@ -65,7 +65,9 @@ def own_lines(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("dockerfile", "flags", "code"), CASES)
-def test_as_buildx(desk: Sandbox, dockerfile: str, flags: str, code: int) -> None:
+def test_calls_print_and_exit_as_buildx_does(
+    desk: Sandbox, dockerfile: str, flags: str, code: int
+) -> None:
     path = desk.context("call", {"Dockerfile": dockerfile, "a": "x"})
     theirs = desk.buildx("sid", "build", *flags.split(), path, check=False)
     ours = desk.croze("build", *flags.split(), path, check=False)

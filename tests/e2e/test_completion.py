@@ -89,7 +89,7 @@ LINES = [
 ]
 
 
-def test_bash(home: Sandbox) -> None:
+def test_bash_completes_command_lines(home: Sandbox) -> None:
     script = [f"source {home.path}/bash"]
     for line, _ in LINES:
         words = " ".join(f"'{word}'" for word in line.replace("=", " = ").split(" "))
@@ -101,7 +101,7 @@ def test_bash(home: Sandbox) -> None:
         assert wanted.rstrip("/") in shown.split(), line
 
 
-def test_fish(home: Sandbox) -> None:
+def test_fish_completes_command_lines(home: Sandbox) -> None:
     script = [f"source {home.path}/fish"]
     script += [f"complete -C '{line}'; echo ----" for line, _ in LINES]
     command = ["fish", "--no-config", "-c", "\n".join(script)]
@@ -112,7 +112,7 @@ def test_fish(home: Sandbox) -> None:
         assert wanted in [name.removeprefix("--builder=") for name in names], line
 
 
-def test_zsh(home: Sandbox) -> None:
+def test_zsh_completes_command_lines(home: Sandbox) -> None:
     """On a terminal, a tab behind each line."""
     zsh = shutil.which("zsh")
     assert zsh is not None

@@ -232,7 +232,7 @@ def test_inactive_builders_go_and_running_ones_stay(engine: Engine) -> None:
     assert engine.croze("rm", "busy").code == 0
 
 
-def test_several_nodes(engine: Engine) -> None:
+def test_nodes_have_a_container_each(engine: Engine) -> None:
     """Each in a container of its own, brought up together."""
     image = ("--driver-opt", f"image={SHAM}")
     create = ("create", "--driver", "docker-container", "--name", "pair", *image)
@@ -262,7 +262,7 @@ def own(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return engine
 
 
-async def test_the_contract(own: Engine) -> None:
+async def test_the_driver_keeps_the_contract(own: Engine) -> None:
     host = own.env["DOCKER_HOST"]
     driver = ContainerDriver(BuilderNode("contract", host), DockerContext("here", host))
     stopped, none = NodeStatus.STOPPED, NodeStatus.INACTIVE

@@ -191,7 +191,7 @@ def test_git_and_web_refusals(desk: Sandbox, site: Site) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_remote_contexts(desk: Sandbox, site: Site, tmp_path: Path) -> None:
+def test_contexts_come_from_git_and_the_web(desk: Sandbox, site: Site, tmp_path: Path) -> None:
     git = f"{site.git}/repo.git"
     timed = output(desk, tmp_path / "timed", f"{git}?mtime=commit") / "which"
     assert timed.stat().st_mtime == 1580608922
@@ -238,7 +238,7 @@ def test_a_dockerfile_on_stdin(desk: Sandbox, tmp_path: Path) -> None:
     assert not (out / "two").exists()
 
 
-def test_ignore_files(desk: Sandbox, tmp_path: Path) -> None:
+def test_each_dockerfile_and_context_has_its_ignore_file(desk: Sandbox, tmp_path: Path) -> None:
     files = dict.fromkeys(("one", "two", "three", "dir/a", "dir/b"), "x")
     ignores = {
         ".dockerignore": "# all\n*\n!one\n",

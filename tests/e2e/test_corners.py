@@ -58,7 +58,7 @@ ARCHIVES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_corners(world: World, tmp_path: Path, name: str) -> None:
+def test_corners_are_built_as_buildkit_does(world: World, tmp_path: Path, name: str) -> None:
     files = {b"Dockerfile": FROM + CASES[name] + b"\n", b"f": b"1", b"d1/e/x": b"2", **ARCHIVES}
     context = write(tmp_path / name.replace(" ", "-"), files)
     check(world, "corners", name, tmp_path, context)

@@ -178,7 +178,7 @@ def protocol(folder: Path, port: int, name: str) -> str | None:
     return None
 
 
-def test_mutual_tls(stopped: Sandbox) -> None:
+def test_tls_is_mutual(stopped: Sandbox) -> None:
     certificates(stopped.path)
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"

@@ -59,7 +59,7 @@ class Daemonless:
         return self._sandbox.wait_no_leftovers()
 
 
-def test_a_build(daemonless: Daemonless, tmp_path: Path) -> None:
+def test_a_build_leaves_no_daemon_behind(daemonless: Daemonless, tmp_path: Path) -> None:
     done = daemonless(*daemonless.build(tmp_path / "out"))
     assert (tmp_path / "out/f").read_text() == "x", done.output
     assert daemonless.left() == []

@@ -60,7 +60,7 @@ def check(frames: list[tuple[int, str]], *want: tuple[int, str]) -> None:
         assert re.match(pattern, name), name
 
 
-def test_a_build(desk: Sandbox, project: Path) -> None:
+def test_an_editor_hears_of_a_build_from_start_to_end(desk: Sandbox, project: Path) -> None:
     with editor(desk, project) as client:
         client.launch(config(project))
         assert client.stopped()["reason"] == ""
@@ -100,7 +100,7 @@ def test_who_interrupts_what_has_ended_changes_nothing(desk: Sandbox, project: P
         ("continue", [2, 4], [[LAST], [FROM, LAST], [RUN, LAST]]),
     ],
 )
-def test_steps(
+def test_steps_stop_where_buildxs_do(
     desk: Sandbox,
     project: Path,
     action: str,
@@ -161,7 +161,7 @@ def test_what_follows_a_stop_is_not_done_yet(desk: Sandbox, project: Path) -> No
         eventually(lambda: seen(client))  # what a step has said may come after the stop
 
 
-def test_variables(desk: Sandbox, project: Path) -> None:
+def test_a_stop_shows_arguments_and_files(desk: Sandbox, project: Path) -> None:
     with editor(desk, project) as client:
         client.launch(config(project), [4])
         frame = client.frames(client.stopped())[0]
@@ -281,6 +281,6 @@ def test_what_is_no_message(desk: Sandbox) -> None:
         assert "debug adapter did not start: context canceled" in done.output
 
 
-def test_words(desk: Sandbox) -> None:
+def test_words_that_are_no_command_are_refused(desk: Sandbox) -> None:
     assert "requires build, or attach and a path" in desk.croze("dap", "nosuch", check=False).output
     assert "no such file" in desk.croze("dap", "attach", "/nowhere/s", check=False).output

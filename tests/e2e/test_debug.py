@@ -29,7 +29,7 @@ def ask(daemon: Sandbox, path: str, *flags: str) -> tuple[int, str]:
     return int(code), text
 
 
-def test_metrics(daemon: Sandbox) -> None:
+def test_metrics_count_builds_and_steps(daemon: Sandbox) -> None:
     code, text = ask(daemon, "/metrics")
     assert code == 200
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
@@ -62,7 +62,7 @@ def test_metrics(daemon: Sandbox) -> None:
         ("/debug/cache/store", "Digest: sha256:"),
     ],
 )
-def test_pages(daemon: Sandbox, path: str, found: str) -> None:
+def test_pages_of_the_debug_address_answer(daemon: Sandbox, path: str, found: str) -> None:
     code, text = ask(daemon, path)
     assert code == 200
     if "seconds=" in path:  # a busy machine may give nobody a turn in so few
@@ -71,7 +71,7 @@ def test_pages(daemon: Sandbox, path: str, found: str) -> None:
         assert found in text
 
 
-def test_refusals(daemon: Sandbox) -> None:
+def test_pages_that_are_asked_wrongly_refuse(daemon: Sandbox) -> None:
     assert ask(daemon, "/debug/pprof/heap?seconds=x") == (400, "invalid value for seconds: x\n")
     assert ask(daemon, "/debug/pprof/mutex")[0] == 404
     assert ask(daemon, "/nothing")[0] == 404
@@ -106,7 +106,7 @@ def test_what_keys_are_made_of(daemon: Sandbox) -> None:
     )
 
 
-def test_flight_recorder(daemon: Sandbox) -> None:
+def test_the_flight_recorder_starts_samples_and_stops(daemon: Sandbox) -> None:
     path = "/debug/flight/trace"
     assert ask(daemon, path)[0] == 500
     assert ask(daemon, f"{path}/set_period", "-d", "period=3s")[0] == 200

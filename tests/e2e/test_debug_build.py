@@ -70,7 +70,7 @@ def test_a_step_that_failed(desk: Sandbox) -> None:
         terminal.expect("ERROR: failed to build: failed to solve: process")
 
 
-def test_commands(desk: Sandbox) -> None:
+def test_the_monitors_commands_answer_in_buildxs_words(desk: Sandbox) -> None:
     with debugging(desk, project(desk, "true"), "--on=always") as terminal:
         at_prompt(terminal)
         terminal.send("\x01c")
@@ -108,7 +108,7 @@ def test_commands(desk: Sandbox) -> None:
         terminal.send("\x04")
 
 
-def test_reload(desk: Sandbox) -> None:
+def test_reload_builds_what_the_files_say_now(desk: Sandbox) -> None:
     context = project(desk, "exit 4")
     with debugging(desk, context) as terminal:
         at_prompt(terminal)
@@ -144,7 +144,7 @@ def test_a_result_is_exported_when_the_monitor_ends(desk: Sandbox) -> None:
         (["debug", "x"], "'croze debug' requires build, verify, info or replay"),
     ],
 )
-def test_refused(desk: Sandbox, words: list[str], told: str) -> None:
+def test_words_that_can_not_be_are_refused(desk: Sandbox, words: list[str], told: str) -> None:
     assert told in desk.croze(*words, check=False).output
 
 

@@ -42,7 +42,7 @@ def test_the_socket_is_for_its_group_alone(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("client", DOCKER)
-def test_docker_build(engine: Engine, context: Path, client: str) -> None:
+def test_docker_builds_an_image_and_sees_it(engine: Engine, context: Path, client: str) -> None:
     """Debian's asks the engine to build (`POST /build`), the other one's buildx builds by gRPC."""
     name = f"by{client.replace('/', '-')}"
     build = ("build", "--label", f"client={name}", "--network=host")
@@ -257,7 +257,7 @@ def test_an_aborted_client_leaves_nothing(engine: Engine, context: Path, client:
     )
 
 
-def test_versions(engine: Engine) -> None:
+def test_versions_of_the_api_are_served_within_bounds(engine: Engine) -> None:
     answer, body = engine.ask("GET", "/_ping")
     assert (answer.status, body) == (200, b"OK")
     assert answer.headers["Builder-Version"] == "2"

@@ -134,7 +134,7 @@ def test_refused_by_name(engine: Engine, query: dict[str, str], status: int, wor
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
-def test_compressed_contexts(engine: Engine, mode: str) -> None:
+def test_contexts_may_be_compressed(engine: Engine, mode: str) -> None:
     context = tar_of({"Dockerfile": FROM + "COPY f /\n", "f": "f"}, mode)
     status, told = build(engine.path, context)
     assert (status, "Successfully built" in json.dumps(told)) == (200, True), told
@@ -252,7 +252,7 @@ def test_docker_without_buildkit(engine: Engine, client: str) -> None:
         del engine.env["DOCKER_BUILDKIT"]
 
 
-def test_docker_py(engine: Engine, careless: None) -> None:
+def test_docker_py_builds(engine: Engine, careless: None) -> None:
     with closing(docker.DockerClient(base_url=engine.env["DOCKER_HOST"])) as client:
         image, told = client.images.build(fileobj=io.BytesIO(FROM.encode() + b"CMD hi"), tag="py:1")
         assert (image.tags, image.attrs["Config"]["Cmd"]) == (["py:1"], ["/bin/sh", "-c", "hi"])

@@ -39,7 +39,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 @pytest.mark.parametrize("client", DOCKER)
-def test_exec(engine: Engine, client: str) -> None:
+def test_exec_has_its_streams_its_settings_and_its_code(engine: Engine, client: str) -> None:
     told = "echo out; echo err >&2; echo $A $B; pwd; id -u; exit 7"
     options = ["-e", "B=c", "-w", "/bin", "-u", "1000"]
     ran = engine.docker("exec", *options, "runs", "sh", "-c", told, client=client, check=False)

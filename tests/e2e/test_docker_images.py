@@ -97,7 +97,7 @@ def test_docker_push_and_pull(engine: Engine, host: str, client: str) -> None:
     assert "does not exist locally" in refused.stderr
 
 
-def test_logins(engine: Engine, tmp_path: Path) -> None:
+def test_logins_open_registries_to_who_has_them(engine: Engine, tmp_path: Path) -> None:
     users = tmp_path / "users"
     users.write_text(f"u:{PASSWORD}\n")
     with registry(tmp_path / "closed", USER % users) as host:
@@ -190,7 +190,9 @@ def test_lists_say_what_is_asked(engine: Engine) -> None:
     assert call(engine.path, "GET", "/images/json?filters={%22until%22:[%22x%22]}")[0] == 400
 
 
-def test_events(engine: Engine, host: str, tmp_path: Path) -> None:
+def test_events_tell_of_all_that_happens_to_images(
+    engine: Engine, host: str, tmp_path: Path
+) -> None:
     words = ["docker", "events", "--format", "{{.Type}} {{.Action}}", "--filter", "type=image"]
     with subprocess.Popen(words, env=engine.env, stdout=subprocess.PIPE) as process:
         try:
@@ -243,6 +245,8 @@ EMPTY = {"Dockerfile": "FROM scratch\n"}
         ("GET", "/nowhere", 404, "page not found"),
     ],
 )
-def test_refused(engine: Engine, method: str, path: str, status: int, words: str) -> None:
+def test_what_is_not_served_is_refused_by_name(
+    engine: Engine, method: str, path: str, status: int, words: str
+) -> None:
     answer, lines = call(engine.path, method, path)
     assert (answer, words in str(lines[-1]["message"])) == (status, True), lines

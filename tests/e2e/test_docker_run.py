@@ -33,7 +33,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 @pytest.mark.parametrize("client", DOCKER)
-def test_docker_run(engine: Engine, tmp_path: Path, client: str) -> None:
+def test_docker_run_has_what_it_asked_for(engine: Engine, tmp_path: Path, client: str) -> None:
     (tmp_path / "f").write_text("bound\n")
     tmp_path.chmod(0o755)
     told = "pwd; echo $A; id -u; cat /b/f; hostname; echo err >&2; touch /b/x"
@@ -64,7 +64,9 @@ def test_docker_run(engine: Engine, tmp_path: Path, client: str) -> None:
         (["-v", "x:/x", "true"], 125),
     ],
 )
-def test_exit_codes(engine: Engine, command: list[str], code: int) -> None:
+def test_docker_run_has_the_programs_exit_code(
+    engine: Engine, command: list[str], code: int
+) -> None:
     options = command[:2] if command[0] == "-v" else []
     done = engine.docker(*RUN, *options, "busybox", *command[len(options) :], check=False)
     assert done.code == code, done.output
@@ -222,7 +224,7 @@ def test_docker_run_on_a_terminal(engine: Engine) -> None:
     assert b"/dev/pts/0" in seen
 
 
-def test_docker_py(engine: Engine, careless: None) -> None:
+def test_docker_py_runs_containers(engine: Engine, careless: None) -> None:
     with closing(docker.DockerClient(base_url=engine.env["DOCKER_HOST"])) as client:
         run = client.containers.run
         assert run("busybox", ["echo", "a"], remove=True) == b"a\n"
@@ -258,7 +260,7 @@ services:
 """
 
 
-def test_compose(engine: Engine) -> None:
+def test_compose_builds_and_runs_services(engine: Engine) -> None:
     files: dict[str, str | bytes] = {"compose.yaml": COMPOSED, "f": "bound\n"}
     files["Dockerfile"] = "FROM busybox\nARG SAYS\nRUN echo $SAYS > /said\n"
     folder = engine.sandbox.context("composed", files)
@@ -280,7 +282,7 @@ def test_compose(engine: Engine) -> None:
     assert engine.docker("ps", "-aq").stdout == ""
 
 
-def test_pruning_everything(engine: Engine) -> None:
+def test_a_prune_of_everything_removes_ended_containers(engine: Engine) -> None:
     engine.docker("run", "--name", "ended", "busybox", "true")
     assert "Deleted Containers:" in engine.docker("system", "prune", "--force").stdout
     assert engine.docker("network", "prune", "--force").stdout == ""

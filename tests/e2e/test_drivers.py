@@ -55,12 +55,12 @@ def api_server(desk: Sandbox, folder: Path) -> Iterator[tuple[ApiServer, Path]]:
         loop.close()
 
 
-async def test_remote(desk: Sandbox) -> None:
+async def test_the_remote_driver_keeps_the_contract(desk: Sandbox) -> None:
     driver: Driver = RemoteDriver(BuilderNode("n", desk.address))
     await check_driver(driver, fresh=RUNNING, stopped=RUNNING, removed=RUNNING)
 
 
-async def test_kubernetes(desk: Sandbox, tmp_path: Path) -> None:
+async def test_the_kubernetes_driver_keeps_the_contract(desk: Sandbox, tmp_path: Path) -> None:
     with api_server(desk, tmp_path) as (_, kubeconfig):
         endpoint = f"kubernetes:///b?kubeconfig={kubeconfig}"
         node = BuilderNode("kube0", endpoint, driver_opts={"replicas": "2"})
@@ -68,7 +68,7 @@ async def test_kubernetes(desk: Sandbox, tmp_path: Path) -> None:
         await check_driver(driver, fresh=INACTIVE, stopped=RUNNING, removed=INACTIVE)
 
 
-async def test_docker(tmp_path: Path) -> None:
+async def test_the_docker_driver_keeps_the_contract(tmp_path: Path) -> None:
     with own_dockerd(tmp_path) as host:
         driver: Driver = DockerDriver(BuilderNode("n", host), DockerContext("n", host))
         await check_driver(driver, fresh=RUNNING, stopped=RUNNING, removed=RUNNING)

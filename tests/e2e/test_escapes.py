@@ -26,7 +26,7 @@ def shown(sandbox: Sandbox, *words: str | Path, cwd: Path | None = None) -> str:
 
 
 @pytest.mark.parametrize("progress", ["plain", "tty"])
-def test_builds(desk: Sandbox, busybox: Path, progress: str) -> None:
+def test_no_terminal_obeys_what_a_build_says(desk: Sandbox, busybox: Path, progress: str) -> None:
     flags = ["build", f"--progress={progress}", "--no-cache", *base(busybox)]
     for name, text in (
         ("ends", f"from base AS X\nLABEL a='{ALL}'\n{RUN}0\n"),
@@ -53,7 +53,7 @@ def test_what_is_told_of_builds(desk: Sandbox, busybox: Path) -> None:
     assert "\x1b]0;owned" in desk.croze("history", "logs", ref).stderr, "a file gets what there is"
 
 
-def test_definitions(desk: Sandbox) -> None:
+def test_no_terminal_obeys_what_a_definition_says(desk: Sandbox) -> None:
     folder = desk.context("bake", {"docker-bake.hcl": f'target "a" {{ {ALL} }}\n'})
     for words in (["bake"], ["bake", ALL]):
         said = shown(desk, *words, cwd=folder)

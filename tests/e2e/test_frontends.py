@@ -158,7 +158,7 @@ def test_definitions_are_built_and_shown(desk: Sandbox, images: Registry) -> Non
     assert any("file" in op for op in shown["def"].values())
 
 
-def test_source_policies(desk: Sandbox, images: Registry) -> None:
+def test_source_policies_convert_and_deny(desk: Sandbox, images: Registry) -> None:
     selector = {"identifier": "docker-image://docker.io/library/nothing:*"}
     updates = {"identifier": f"docker-image://{images.base}"}
     convert = {"action": "CONVERT", "selector": selector, "updates": updates}

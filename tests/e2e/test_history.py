@@ -46,7 +46,7 @@ def trace(sandbox: Sandbox) -> list[dict[str, Any]]:
     return spans
 
 
-def test_history(sandbox: Sandbox, busybox: Path) -> None:
+def test_builds_are_on_record_with_their_logs(sandbox: Sandbox, busybox: Path) -> None:
     app = sandbox.context("app", {"Dockerfile": APP, "one": "1\n", "two": "2\n"})
     bad = sandbox.context("bad", {"Dockerfile": FAILING})
     built(sandbox, *base(busybox), app)
@@ -87,7 +87,7 @@ def test_a_build_in_a_trace(sandbox: Sandbox) -> None:
     assert solve["Parent"]["SpanID"] == span_id
 
 
-def test_entries_expire(sandbox: Sandbox) -> None:
+def test_records_expire_by_age_and_number(sandbox: Sandbox) -> None:
     empty = sandbox.context("empty", {"Dockerfile": "FROM scratch\n"})
     for _ in range(2):
         built(sandbox, empty)
@@ -99,7 +99,7 @@ def test_entries_expire(sandbox: Sandbox) -> None:
     assert len(rows(sandbox)) == 1
 
 
-def test_traces(sandbox: Sandbox, busybox: Path) -> None:
+def test_traces_go_to_the_record_and_to_a_collector(sandbox: Sandbox, busybox: Path) -> None:
     """One daemon collects what another one sends it."""
     collector = Sandbox(sandbox.path / "collector")
     assert sandbox.stop() == 0

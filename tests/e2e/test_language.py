@@ -46,7 +46,9 @@ def build(desk: Sandbox, busybox: Path, file: Path, context: Path, *flags: str |
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in LANGUAGE.iterdir()))
-def test_checks_itself(desk: Sandbox, busybox: Path, context: Path, name: str) -> None:
+def test_a_dockerfile_finds_what_it_made_as_it_should_be(
+    desk: Sandbox, busybox: Path, context: Path, name: str
+) -> None:
     file = LANGUAGE / f"{name}.Dockerfile"
     flags = flags_of(file.read_text())
     host_network = f"HOST_NET={os.readlink('/proc/self/ns/net')}"

@@ -40,7 +40,7 @@ def build(sandbox: Sandbox, *prefix: str) -> str:
 LENT = "1.23k"
 
 
-def test_beside_us(sandbox: Sandbox) -> None:
+def test_a_client_in_our_mount_namespace_lends_by_handle(sandbox: Sandbox) -> None:
     assert build(sandbox) == LENT
 
 

@@ -74,7 +74,7 @@ def test_the_socket_belongs_to_whom_the_settings_say(stopped: Sandbox) -> None:
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (7, 9, 0o660)
 
 
-async def test_health(sandbox: Sandbox) -> None:
+async def test_the_health_service_answers(sandbox: Sandbox) -> None:
     async with open_channel(f"unix:{sandbox.socket}") as channel:
         check = channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)
         assert await check(b"", timeout=PATIENCE_S) == SERVING

@@ -86,7 +86,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: m[0].splitlines()[-1][:40])
-def test_mistakes(
+def test_mistakes_are_told_in_one_message_with_their_lines(
     desk: Sandbox, busybox: Path, tmp_path: Path, mistake: tuple[str, str, list[int]]
 ) -> None:
     text, message, lines = mistake

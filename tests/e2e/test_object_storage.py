@@ -198,7 +198,9 @@ async def test_large_blobs_are_renewed_in_parts(
     assert await read(cache, blob.described) == blob.data
 
 
-async def test_several_names(http: HttpClient, s3_server: Moto, s3_proxy: Proxy) -> None:
+async def test_an_index_of_several_names_is_written_under_all_and_read_from_the_first(
+    http: HttpClient, s3_server: Moto, s3_proxy: Proxy
+) -> None:
     several = s3_cache(http, s3_proxy.url, s3_server.user, prefix="names/", name="one;two")
     await several.write_configs(b"{}", Silent())
     for name, there in (("one", 1), ("two;one", 1), ("three;one", 0)):

@@ -213,7 +213,7 @@ def test_bake_has_policies(desk: Sandbox) -> None:
 # -- the commands --
 
 
-def test_eval(desk: Sandbox, place: Place) -> None:
+def test_eval_says_what_a_policy_decides(desk: Sandbox, place: Place) -> None:
     policy = f'{HEAD}allow if input.image.labels.a == "1"{TAIL}'
     deny = f'{HEAD}decision := {{"allow": false, "deny_msg": ["no", "never"]}}\n'
     context = desk.context("eval", {"policy.rego": policy, "Dockerfile.rego": deny})

@@ -32,7 +32,7 @@ def push(
     return str(json.loads(metadata.read_bytes())["containerimage.digest"])
 
 
-def test_docker_pulls(
+def test_docker_pulls_what_was_pushed(
     sandbox: Sandbox,
     busybox: Path,
     app: Path,

@@ -143,7 +143,9 @@ target "far" {
 """
 
 
-async def test_bake(at: Sandbox, app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bake_gives_a_result_by_target(
+    at: Sandbox, app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (app / "docker-bake.hcl").write_text(BAKE)
     monkeypatch.chdir(app)
     async with croze.connect() as builder:
@@ -163,7 +165,9 @@ async def test_bake(at: Sandbox, app: Path, monkeypatch: pytest.MonkeyPatch) -> 
             await builder.bake(["https://example.com/definitions.git"])
 
 
-def test_plain_calls(at: Sandbox, app: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_an_event_loop_calls_are_plain(
+    at: Sandbox, app: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     seen: list[croze.Event] = []
     result = croze.build(app, tags=["plain"], on_event=seen.append, progress="plain", no_cache=True)
     assert any(isinstance(e, croze.StepLog) and e.text == "made 0\n" for e in seen)

@@ -74,7 +74,7 @@ def test_a_context_of_the_web(sandbox: Sandbox, site: str) -> None:
     ],
 )
 @pytest.mark.parametrize("login", [TOKEN, f"me:{PASSWORD}"])
-def test_failures(sandbox: Sandbox, site: str, dockerfile: str, login: str) -> None:
+def test_failures_tell_no_login(sandbox: Sandbox, site: str, dockerfile: str, login: str) -> None:
     """The excerpt of the user's own file is as it is, and all that is said is not."""
     text = dockerfile.format(url=with_login(site, login))
     context = sandbox.context("c", {"Dockerfile": text})

@@ -90,7 +90,7 @@ IMAGES = {
 }
 
 
-def test_images(desk: Sandbox, place: Place) -> None:
+def test_policies_see_who_signed_images(desk: Sandbox, place: Place) -> None:
     """Each by rules of its own, in one build of all."""
     stages = [f"FROM {place.images[name]} AS {name}" for name in IMAGES]
     copies = [f"COPY --from={name} / /{name}/" for name in IMAGES]
@@ -100,7 +100,7 @@ def test_images(desk: Sandbox, place: Place) -> None:
     assert done.code == 0, done.stderr
 
 
-def test_files(desk: Sandbox, place: Place) -> None:
+def test_policies_see_who_signed_files(desk: Sandbox, place: Place) -> None:
     wrong = ("sbom.json", "another.json", "forged.json", "message.json", "Dockerfile", "no.json")
     rules = [
         'artifact_attestation(input.http, "good.json").kind == "self-signed-github-repo"',

@@ -56,7 +56,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_as_buildkit(world: World, tmp_path: Path, name: str) -> None:
+def test_provenance_tells_what_buildkits_does(world: World, tmp_path: Path, name: str) -> None:
     dockerfile, words = CASES[name]
     context = tmp_path / "context"
     context.mkdir()

@@ -17,21 +17,21 @@ from tests.support.processes import NAP_S, sleepers
 from tests.support.waiting import PATIENCE_S, eventually, free_port
 
 
-def test_unknown_flag(sandbox: Sandbox) -> None:
+def test_an_unknown_flag_is_named(sandbox: Sandbox) -> None:
     assert "unknown flag: --taag" in failing(sandbox, "build", "--taag", "x", ".")
 
 
-def test_missing_dockerfile(sandbox: Sandbox) -> None:
+def test_a_missing_dockerfile_is_named(sandbox: Sandbox) -> None:
     context = sandbox.context("none", {"a": "b"})
     message = "failed to read dockerfile: open Dockerfile: no such file or directory"
     assert message in failing(sandbox, "build", context)
 
 
-def test_missing_context(sandbox: Sandbox) -> None:
+def test_a_missing_context_is_named(sandbox: Sandbox) -> None:
     assert 'path "/no/such/place" not found' in failing(sandbox, "build", "/no/such/place")
 
 
-def test_syntax_error(sandbox: Sandbox) -> None:
+def test_a_syntax_error_shows_its_line_and_what_was_meant(sandbox: Sandbox) -> None:
     context = sandbox.context("bad", {"Dockerfile": "FROM scratch\nCOPPY a b\n"})
     said = failing(sandbox, "build", context)
     assert "Dockerfile:2" in said
@@ -39,7 +39,7 @@ def test_syntax_error(sandbox: Sandbox) -> None:
     assert "unknown instruction: COPPY (did you mean COPY?)" in said
 
 
-def test_unreachable_registry(sandbox: Sandbox) -> None:
+def test_a_registry_that_can_not_be_reached_is_named(sandbox: Sandbox) -> None:
     host = f"127.0.0.1:{free_port()}"
     context = sandbox.context("bad", {"Dockerfile": f"FROM {host}/app\n"})
     said = failing(sandbox, "build", context)
@@ -47,7 +47,7 @@ def test_unreachable_registry(sandbox: Sandbox) -> None:
     assert "connection refused" in said
 
 
-def test_failing_run(sandbox: Sandbox, busybox: Path) -> None:
+def test_a_failing_step_shows_its_output_and_its_line(sandbox: Sandbox, busybox: Path) -> None:
     dockerfile = "FROM base\nRUN echo on stdout; echo on stderr >&2; exit 42\n"
     context = sandbox.context("bad", {"Dockerfile": dockerfile})
     said = failing(sandbox, "build", *base(busybox), context)
@@ -57,7 +57,7 @@ def test_failing_run(sandbox: Sandbox, busybox: Path) -> None:
     assert "did not complete successfully: exit code: 42" in said
 
 
-def test_missing_file(sandbox: Sandbox) -> None:
+def test_a_missing_file_is_named_with_its_line(sandbox: Sandbox) -> None:
     context = sandbox.context("bad", {"Dockerfile": "FROM scratch\nCOPY nothing /\n"})
     said = failing(sandbox, "build", context)
     assert '"/nothing": not found' in said
@@ -86,7 +86,7 @@ def interrupted(sandbox: Sandbox, busybox: Path, number: int) -> tuple[int, str]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupt(sandbox: Sandbox, busybox: Path, number: int) -> None:
+def test_an_interrupted_build_ends_with_130(sandbox: Sandbox, busybox: Path, number: int) -> None:
     code, said = interrupted(sandbox, busybox, number)
     assert code == 130
     assert "context canceled" in said
@@ -130,7 +130,7 @@ def test_kill_during_a_run(sandbox: Sandbox, busybox: Path) -> None:
     sandbox.croze("build", *base(busybox), context)
 
 
-def test_full_disk(sandbox: Sandbox, busybox: Path) -> None:
+def test_a_full_disk_fails_the_build_and_not_the_daemon(sandbox: Sandbox, busybox: Path) -> None:
     """A root on a small tmpfs: a clear message, and the daemon goes on once there is room."""
     sandbox.stop()
     sandbox.root.rename(sandbox.path / "old-root")

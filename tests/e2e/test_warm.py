@@ -33,7 +33,7 @@ def both(sandbox: Sandbox, *words: str | Path) -> tuple[Done, Done]:
     ("words", "code"),
     [(["--help"], 0), (["build", "--taag"], 1), (["build", "none"], 1), (["nonsense"], 1)],
 )
-def test_same_answers(
+def test_commands_answer_the_same_in_the_warm_process(
     sandbox: Sandbox, warm: subprocess.Popen[bytes], words: list[str], code: int
 ) -> None:
     cold, hot = both(sandbox, *words)
@@ -41,7 +41,9 @@ def test_same_answers(
     assert cold.code == code
 
 
-def test_builds(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+def test_builds_are_the_same_in_the_warm_process(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes]
+) -> None:
     context = sandbox.context("c", {"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "b"})
     cold, hot = both(sandbox, "build", "-q", context)
     assert cold == hot

@@ -23,7 +23,7 @@ def graph() -> KeyGraph:
     return made
 
 
-def test_text() -> None:
+def test_keys_as_text_are_buildkits() -> None:
     assert "".join(as_text(graph().records())) == (
         f"ID: 1\nDigest: {ROOT}\nChildren:\n  Input 1:\t 3\n\n"
         f"ID: 2 (random)\nDigest: sha256:{'b' * 64}\nChildren:\n  Input 0:\t 3\n\n"
@@ -32,7 +32,7 @@ def test_text() -> None:
     )
 
 
-def test_json() -> None:
+def test_keys_as_json_are_buildkits() -> None:
     _, random, reached = as_json(graph().records())
     assert random == {
         "id": 2,
@@ -62,6 +62,6 @@ def test_a_caches_configuration() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"records": [{"inputs": [[{"link": 7}]]}]}'])
-def test_bad_configurations(text: str) -> None:
+def test_what_is_no_cache_configuration_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="failed to load cache"):
         from_cache_config(text.encode())

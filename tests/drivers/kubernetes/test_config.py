@@ -70,7 +70,7 @@ def test_of_several_files_the_first_counts(tmp_path: Path, monkeypatch: pytest.M
     )
 
 
-async def test_another_context(tmp_path: Path) -> None:
+async def test_a_context_brings_its_cluster_and_its_user(tmp_path: Path) -> None:
     text = SECOND.replace("current-context: x", "current-context: y")
     found = load([str(kubeconfig(tmp_path / "2", text))])
     assert (found.server, found.namespace, found.server_name) == ("https://b", "default", "kube")

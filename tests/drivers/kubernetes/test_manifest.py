@@ -90,7 +90,7 @@ def test_files_of_several_directories() -> None:
 @pytest.mark.parametrize(
     ("text", "made"), json.loads((DATA / "quantities.json").read_text()).items()
 )
-def test_quantities(text: str, made: str) -> None:
+def test_quantities_are_written_as_kubernetes_does(text: str, made: str) -> None:
     if made.startswith("ERROR "):
         with pytest.raises(InvalidRequest) as caught:
             canonical(text)
@@ -105,7 +105,7 @@ def test_the_pod_that_buildx_chooses() -> None:
         assert choose(pods, STICKY, case["key"]).metadata.name == case["pod"]
 
 
-def test_running_pods() -> None:
+def test_pods_that_run_are_in_the_order_of_their_names() -> None:
     ending: Pod = pod("a", ending=True)
     pods = [pod("c"), pod("b", phase="Pending"), ending, pod("B")]
     assert [one.metadata.name for one in running(pods)] == ["B", "c"]
@@ -117,6 +117,6 @@ def test_any_pod_is_as_good() -> None:
 
 
 @pytest.mark.parametrize("loadbalance", [STICKY, RANDOM])
-def test_no_pod(loadbalance: str) -> None:
+def test_without_a_pod_there_is_no_daemon(loadbalance: str) -> None:
     with pytest.raises(Unavailable, match="no running buildkit pods found"):
         choose([], loadbalance, "key")
