@@ -57,7 +57,7 @@ async def containers(request: web.Request, services: Services) -> web.StreamResp
             continue
         if any(each.created_ns >= moment_ns("until", text) for text in chosen.get("until", ())):
             continue
-        reclaimed += await services.containers.written_bytes(each)
+        reclaimed += await services.containers.layers.written_bytes(each)
         await services.containers.remove(each)
         gone.append(each.id)
     return json({"ContainersDeleted": gone or None, "SpaceReclaimed": reclaimed})

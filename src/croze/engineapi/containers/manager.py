@@ -11,7 +11,6 @@ from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
-    suppress,
 )
 from pathlib import Path
 
@@ -23,13 +22,13 @@ from croze.engineapi.containers import names
 from croze.engineapi.containers import spec as specs
 from croze.engineapi.containers.container import KILLED, OneContainer, StoredState
 from croze.engineapi.containers.execs import ExecCreate, OneExec
+from croze.engineapi.containers.layers import ContainerLayers, OpenImage
 from croze.engineapi.containers.spec import Create
 from croze.engineapi.events import EventLog
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.fs.remove import remove_tree
 from croze.gotypes import gojson
 from croze.image import reference
-from croze.image.config import RunConfig
 from croze.runtime.contract import Container as Running
 from croze.runtime.contract import ContainerSpec, Executor
 from croze.runtime.inroot import RootedRequest
@@ -38,9 +37,6 @@ from croze.store.contract import ImmutableRef, MutableRef, RefStore
 from croze.store.disk import disk_errors
 
 log = logging.getLogger(__name__)
-
-OpenImage = Callable[[str, str], Awaitable[tuple[RunConfig, ImmutableRef | None]]]
-"""An image of the store by its full name, and a platform: its settings, and its (lazy) tree."""
 
 
 class Containers:
@@ -58,17 +54,13 @@ class Containers:
         host_gateway: str = "",
     ) -> None:
         self._folder = folder
-        self._refs = refs
         self._executor = executor
         self._events = events
         self._open_image = open_image
         self._in_use = in_use
         self._host_gateway = host_gateway
         self._all: dict[str, OneContainer] = {}
-        self._layers: dict[str, ImmutableRef] = {}
-        """What those have written that don't run."""
-        self._written: dict[str, MutableRef] = {}
-        """What those write that run."""
+        self.layers = ContainerLayers(refs, open_image)
         self._group: asyncio.TaskGroup | None = None
 
     @asynccontextmanager
@@ -83,9 +75,7 @@ class Containers:
                 for each in self._all.values():
                     if each.task is not None:
                         each.task.cancel()
-        for layer in self._layers.values():
-            await layer.release()
-        self._layers.clear()
+        await self.layers.release()
 
     async def _load(self) -> None:
         """What ran when the daemon was killed was killed with it."""
@@ -101,19 +91,11 @@ class Containers:
                 one.state.exit_code = KILLED
                 one.finish()
             if one.spec.host_config.auto_remove and one.state.status == "exited":
-                await self._discard(one.state.layer, None)
+                await self.layers.discard(one.state.layer, None)
                 await in_thread(remove_tree, folder)
                 continue
             self._all[one.id] = one
-            await self._take_layer(one)
-
-    async def _take_layer(self, one: OneContainer) -> None:
-        if one.state.layer:
-            try:
-                layer = await self._refs.get_mutable(one.state.layer)
-                self._layers[one.id] = await layer.commit(retain=True)
-            except CrozeError as error:
-                log.warning("what container %s wrote is lost: %s", one.id[:12], error)
+            await self.layers.recover(one)
 
     # -- look-up --
 
@@ -149,34 +131,13 @@ class Containers:
             specs.process_of(spec, config)
             specs.extra_hosts(spec, self._host_gateway)
             # From here on it is made of this very image, whoever gets its name.
-            layer = await self._new_layer(ref, f"container {name}".strip())
+            layer_id, layer = await self.layers.fresh(ref, name)
         finally:
             if ref is not None:
                 await ref.release()
-        layer_id = layer.id
-        image_ref = await layer.commit(retain=True)
-        try:
-            return self._made(spec, name, image_id, image_name, config, layer_id, image_ref)
-        except BaseException:
-            await self._discard(layer_id, image_ref)
-            raise
-
-    def _made(
-        self,
-        spec: Create,
-        name: str,
-        image_id: str,
-        image_name: str,
-        config: RunConfig,
-        layer_id: str,
-        layer: ImmutableRef,
-    ) -> OneContainer:
-        """Waits for nothing: nobody comes in between."""
-        self.check_free(name)
-        id = secrets.token_hex(32)
         state = StoredState(
-            id=id,
-            name=name or names.fresh({one.state.name for one in self._all.values()}),
+            id=secrets.token_hex(32),
+            name=name,
             created_ns=time.time_ns(),
             spec=spec,
             image_id=image_id,
@@ -184,7 +145,17 @@ class Containers:
             config=config,
             layer=layer_id,
         )
-        folder = self._folder / id
+        try:
+            return self._made(state, layer)
+        except BaseException:
+            await self.layers.discard(layer_id, layer)
+            raise
+
+    def _made(self, state: StoredState, layer: ImmutableRef) -> OneContainer:
+        """Waits for nothing: nobody comes in between."""
+        self.check_free(state.name)
+        state.name = state.name or names.fresh({one.state.name for one in self._all.values()})
+        folder = self._folder / state.id
         one = OneContainer(state, folder)
         with disk_errors("failed to write the container's state"):
             folder.mkdir(mode=0o700)
@@ -193,7 +164,8 @@ class Containers:
         except BaseException:
             remove_tree(folder)
             raise
-        self._all[id], self._layers[id] = one, layer
+        self._all[one.id] = one
+        self.layers.add(one, layer)
         self.tell(one, "create")
         return one
 
@@ -238,12 +210,8 @@ class Containers:
     async def _run(self, one: OneContainer) -> None:
         self.tell(one, "start")
         try:
-            layer = self._written[one.id] = await self._layer(one)
-            try:
+            async with self.layers.writing(one) as layer:
                 await one.run(await self._spec(one, layer), self._executor)
-            finally:
-                del self._written[one.id]
-                await self._keep(one, layer)
         except CrozeError as error:
             one.state.exit_code, one.state.error = 128, str(error)
         except Exception as error:  # it is one container's end, and not that of all
@@ -254,41 +222,6 @@ class Containers:
             self.tell(one, "die", exitCode=str(one.state.exit_code))
             if one.removes_itself:
                 await self.remove(one)
-
-    async def _layer(self, one: OneContainer) -> MutableRef:
-        """What it wrote before, or a fresh layer over its image."""
-        if (earlier := self._layers.pop(one.id, None)) is not None:
-            await earlier.release()
-            try:
-                return await self._refs.get_mutable(one.state.layer)
-            except CrozeError as error:
-                log.warning("container %s starts anew: %s", one.id[:12], error)
-        _, ref = await self._open_image(one.state.image_name, "")
-        try:
-            return await self._new_layer(ref, f"container {one.state.name}")
-        finally:
-            if ref is not None:
-                await ref.release()
-
-    async def _new_layer(self, ref: ImmutableRef | None, description: str) -> MutableRef:
-        return await self._refs.new(ref, description=description, record_type="internal")
-
-    async def written_bytes(self, one: OneContainer) -> int:
-        """The bytes on disk of what a container has written."""
-        layer = self._written.get(one.id) or self._layers.get(one.id)
-        return await layer.usage() if layer is not None else 0
-
-    async def _discard(self, id: str, ref: ImmutableRef | None) -> None:
-        """What was written is nobody's any more."""
-        if ref is not None:
-            await ref.release()
-        with suppress(CrozeError):  # it is gone already
-            await (await self._refs.get_mutable(id)).discard()
-
-    async def _keep(self, one: OneContainer, layer: MutableRef) -> None:
-        id = layer.id
-        self._layers[one.id] = await layer.commit(retain=True)
-        one.state.layer = id
 
     async def _spec(self, one: OneContainer, layer: MutableRef) -> ContainerSpec:
         spec = one.spec
@@ -324,16 +257,15 @@ class Containers:
         async with one.at_rest:
             if self._all.get(one.id) is not one:
                 raise NotFound(f"No such container: {one.id}")
-            layer = await self._layer(one)
             try:
                 async with (
+                    self.layers.writing(one) as layer,
                     layer.mounted(readonly=False) as root,
                     _reached(request, root) as reached,
                 ):
                     with one.copying(reached):
                         yield reached
             finally:
-                await self._keep(one, layer)
                 one.save()
 
     # -- more processes --
@@ -385,7 +317,7 @@ class Containers:
         async with one.at_rest:
             if self._all.pop(one.id, None) is None:
                 return
-            await self._discard(one.state.layer, self._layers.pop(one.id, None))
+            await self.layers.remove(one)
             await in_thread(remove_tree, one.folder)
         one.removed.set()
         self.tell(one, "destroy")

@@ -70,7 +70,7 @@ async def list_containers(request: web.Request, services: Services) -> web.Strea
 async def _sizes(one: OneContainer, services: Services, sized: bool) -> dict[str, object]:
     if not sized:
         return {}
-    written = await services.containers.written_bytes(one)
+    written = await services.containers.layers.written_bytes(one)
     try:
         image = view(find(services.images, services.blobs, one.state.image_id), services).size
     except NotFound:  # its name is another image's, and its bytes are the container's alone
