@@ -19,7 +19,7 @@ from croze.fs.bundle.format import BundleIndex, BundleNode, encode
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import digest_of
 from croze.job_values import JobKey
-from croze.remotecache.beside import OpenedCache
+from croze.remotecache.imported import OpenedCache
 from croze.remotecache.mounts import listing
 from croze.remotecache.mounts.carried import BuildMounts
 from croze.remotecache.mounts.exporting import MountsExport

@@ -15,8 +15,8 @@ from croze.gateway.imports import CacheImport, CacheOpener
 from croze.gateway.results import BridgeResult
 from croze.ops.load import cache_mounts
 from croze.ops.results import ref_of
-from croze.remotecache.beside import OpenedCache
 from croze.remotecache.exporter import CacheExporter, CacheServices, inline_cache
+from croze.remotecache.imported import OpenedCache
 from croze.remotecache.importer import Importer
 from croze.remotecache.mounts.carried import BUILD_MOUNTS, BuildMounts
 from croze.remotecache.mounts.exporting import MountsExport

@@ -15,8 +15,8 @@ from croze.image.reference import check_digest
 from croze.remotecache import config as configs
 from croze.remotecache.beside import travels_beside
 from croze.remotecache.config import NO_PARENT, NO_TIME, CacheConfig, CacheLayer, LayerNotes
-from croze.remotecache.found import FoundCache
 from croze.remotecache.gather import GatheredLayer
+from croze.remotecache.imported import FoundCache
 
 
 def annotated(

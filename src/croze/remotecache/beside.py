@@ -7,7 +7,7 @@ manifest lists, a copy of the cache takes them along), and a backend needs only 
 - its exporter calls `Beside.send` before it writes the manifest, and lists what that returns after
   the cache's own layers. A backend whose manifest is a cache config with annotated layers (gha, s3,
   azblob) appends a layer for each; where it must say a diff ID, it says the blob's own digest.
-- its importer hands on the descriptors of which `travels_beside` is true as `OpenedCache.beside`,
+- its importer hands on the descriptors of which `travels_beside` is true (`imported.OpenedCache`),
   with the fetcher that it has for layers, which can fetch them by digest.
 """
 
@@ -16,13 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from msgspec import Struct
-
 from croze.image.descriptor import Descriptor
 from croze.remotecache.targets import BlobTarget
-from croze.solver.caches import CacheSource
 from croze.status import Progress
-from croze.store.contract import BlobFetcher
 
 MEDIA_TYPES: Final = "application/vnd.croze."
 
@@ -33,14 +29,6 @@ class Beside(Protocol):
     async def send(self, target: BlobTarget, progress: Progress) -> Sequence[Descriptor]:
         """Write the blobs that are missing there; all that the manifest is to list. Errors are
         those of the target: they fail the export."""
-
-
-class OpenedCache(Struct, frozen=True):
-    """A cache to look results up in, and what lies beside it. `fetcher` brings that."""
-
-    source: CacheSource
-    beside: Sequence[Descriptor] = ()
-    fetcher: BlobFetcher | None = None
 
 
 def travels_beside(descriptor: Descriptor) -> bool:

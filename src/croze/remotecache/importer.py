@@ -21,9 +21,9 @@ from croze.image.descriptor import Descriptor
 from croze.registry.failures import is_not_opened
 from croze.remotecache import annotated
 from croze.remotecache import config as configs
-from croze.remotecache.beside import OpenedCache, travels_beside
+from croze.remotecache.beside import travels_beside
 from croze.remotecache.config import CacheConfig, ns_of
-from croze.remotecache.found import FoundCache
+from croze.remotecache.imported import FoundCache, OpenedCache
 from croze.remotecache.keys import ImportedKeys, ImportedResult
 from croze.remotecache.objects.opened import AZBLOB, KINDS, ObjectCaches, ObjectFetcher, Presence
 from croze.remotecache.objects.opened import parse as parse_options

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from croze.errors import CrozeError
 from croze.job_values import JobKey
-from croze.remotecache.beside import OpenedCache
+from croze.remotecache.imported import OpenedCache
 from croze.remotecache.mounts.listing import LIMIT_BYTES, Listing, decode, find_listing
 from croze.remotecache.mounts.merging import Brought, MountOffer, bring
 from croze.remotecache.mounts.options import MountOptions, shown

@@ -1,4 +1,4 @@
-"""A cache as its importer has read it."""
+"""A cache from elsewhere: as its importer has read it, and as the solver looks into it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from croze.image.descriptor import Descriptor
 from croze.remotecache.config import CacheConfig
+from croze.solver.caches import CacheSource
+from croze.store.contract import BlobFetcher
 
 
 class FoundCache(Struct, frozen=True):
@@ -18,3 +20,11 @@ class FoundCache(Struct, frozen=True):
     config: CacheConfig
     layers: Mapping[str, Descriptor]
     beside: Sequence[Descriptor] = ()
+
+
+class OpenedCache(Struct, frozen=True):
+    """A cache to look results up in, and what lies beside it. `fetcher` brings that."""
+
+    source: CacheSource
+    beside: Sequence[Descriptor] = ()
+    fetcher: BlobFetcher | None = None
