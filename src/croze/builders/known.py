@@ -32,3 +32,15 @@ def known() -> Iterator[StoredBuilders]:
     """The builders, while inside: nobody else changes their files until the end."""
     with BuilderFiles(buildx_dir()).transaction() as stored:
         yield StoredBuilders(stored, Contexts(config_dir()))
+
+
+def builder_files(name: str) -> dict[str, bytes]:
+    """What the daemon of a builder, or of the one in force, was configured with: the files of its
+    first node, whose registries are those of images, too. Raises `NotFound` for a builder that
+    nobody knows."""
+    none_stored = not name and not (buildx_dir() / "instances").exists()
+    if none_stored or choose.is_address(name):
+        return {}
+    with known() as here:
+        builder = here.builder(name)
+    return dict(builder.members[0].files or {}) if builder.members else {}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from croze.builders.registries import builder_files
+from croze.builders.known import builder_files
 from croze.client.flags_image import annotation_keys
 from croze.image import platform as platform_words
 from croze.image.config import ImageConfig

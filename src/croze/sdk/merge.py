@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from croze.builders.registries import builder_files
+from croze.builders.known import builder_files
 from croze.client.flags_pairs import is_true
 from croze.client.multinode import Merge, Together
 from croze.image.annotations import AnnotationKey, parse_key

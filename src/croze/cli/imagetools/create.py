@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croze.aio import interrupts
-from croze.builders.registries import builder_files
+from croze.builders.known import builder_files
 from croze.cli.build import interrupt_on_sigterm
 from croze.cli.flags import Flags
 from croze.client.flags_image import annotation_keys

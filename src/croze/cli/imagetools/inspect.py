@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from croze.builders.registries import builder_files
+from croze.builders.known import builder_files
 from croze.cli.flags import Flags, UsageError
 from croze.cli.imagetools import shown
 from croze.errors import CrozeError, InvalidRequest
