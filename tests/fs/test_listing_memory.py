@@ -10,7 +10,7 @@ import pytest
 
 from croze.errors import ResourceExhausted
 from croze.fs.entry import Entry
-from croze.fs.sync import told
+from croze.fs.sync import listing_memory
 from croze.fs.sync.receive import Receiver
 from croze.session.metadata_only import MetadataSink
 from croze.session.transfer import Sink
@@ -20,9 +20,9 @@ LINK = 0o120777
 
 
 @pytest.fixture
-def allowance(monkeypatch: pytest.MonkeyPatch) -> told.MemoryAllowance:
-    shared = told.MemoryAllowance(4 << 20)
-    monkeypatch.setattr(told, "everybodys", lambda: shared)
+def allowance(monkeypatch: pytest.MonkeyPatch) -> listing_memory.MemoryAllowance:
+    shared = listing_memory.MemoryAllowance(4 << 20)
+    monkeypatch.setattr(listing_memory, "everybodys", lambda: shared)
     return shared
 
 
@@ -50,7 +50,7 @@ def for_ever(sink: Sink[object], make: Callable[[int], Entry], most: int) -> Non
 @pytest.mark.parametrize("lists_alone", [False, True])
 def test_a_list_without_end(
     tmp_path: Path,
-    allowance: told.MemoryAllowance,
+    allowance: listing_memory.MemoryAllowance,
     make: Callable[[int], Entry],
     most: int,
     lists_alone: bool,
@@ -68,7 +68,9 @@ def test_a_list_without_end(
     assert allowance.used_bytes == 0
 
 
-def test_trees_share_what_there_is(tmp_path: Path, allowance: told.MemoryAllowance) -> None:
+def test_trees_share_what_there_is(
+    tmp_path: Path, allowance: listing_memory.MemoryAllowance
+) -> None:
     """One that has come lets others have its part."""
     receivers = [Receiver(str(tmp_path), merge=True) for _ in range(5)]
     for receiver in receivers[:4]:

@@ -13,7 +13,7 @@ import pytest
 from croze.api import stat_pb2, wire_pb2
 from croze.errors import InvalidRequest, ResourceExhausted
 from croze.fs.entry import MOST_XATTRS, Entry
-from croze.fs.sync import told
+from croze.fs.sync import listing_memory
 from croze.fs.sync.mirror import SyncResult
 from croze.fs.sync.receive import Receiver
 from croze.session.receiving import _Receiving, receive_tree
@@ -69,8 +69,8 @@ async def test_what_comes_after_the_end_is_not_kept(tmp_path: Path) -> None:
 
 async def test_a_list_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sender is told why nobody listens any more; nor is there a file of so many attributes."""
-    allowance = told.MemoryAllowance(2 << 20)
-    monkeypatch.setattr(told, "everybodys", lambda: allowance)
+    allowance = listing_memory.MemoryAllowance(2 << 20)
+    monkeypatch.setattr(listing_memory, "everybodys", lambda: allowance)
     numbers, said = itertools.count(), list[bytes]()
 
     async def read() -> Sequence[bytes]:

@@ -23,7 +23,7 @@ from croze.aio.descriptors import receive_fd
 from croze.aio.streams import readable
 from croze.aio.threads import finish
 from croze.runtime import host_helper
-from croze.workers.signals import patient
+from croze.workers.signals import ending_signals_blocked
 
 
 class HostHelper:
@@ -39,7 +39,7 @@ class HostHelper:
     def start(cls) -> HostHelper:
         """Start the process, before there are threads. Nobody waits until it is there."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs, patient():
+        with theirs, ending_signals_blocked():
             child = subprocess.Popen(
                 [sys.executable, "-I", "-S", host_helper.__file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],

@@ -67,7 +67,7 @@ def _parse_json_imports(text: str) -> list[CacheImportOption]:
     return imports
 
 
-def _of_other_type(value: object, wanted: str) -> str:
+def _of_other_type(value: object, go_type: str) -> str:
     """What Go's decoder says of a value that it can't store."""
     match value:
         case bool():
@@ -80,7 +80,7 @@ def _of_other_type(value: object, wanted: str) -> str:
             kind = "array"
         case _:
             kind = "object"
-    return f"json: cannot unmarshal {kind} into Go value of type {wanted}"
+    return f"json: cannot unmarshal {kind} into Go value of type {go_type}"
 
 
 def _bad_imports(text: str, wrong: str) -> InvalidRequest:

@@ -29,7 +29,7 @@ class MetadataSink(Generic[T]):
         self._files = files
         self._wanted = is_wanted
         self._listing = bytearray()
-        self._listing = ListingMemory()
+        self._memory = ListingMemory()
         self._seen = 0
         self._inner: dict[int, int] = {}
         self._parents: list[Entry] = []
@@ -44,7 +44,7 @@ class MetadataSink(Generic[T]):
         self._seen += 1
         if entry.path == LISTING:
             return None
-        self._listing.add(entry)
+        self._memory.add(entry)
         data = to_stat(entry).SerializeToString(deterministic=True)
         self._listing += len(data).to_bytes(4, "little") + data
         while self._parents and not entry.path.startswith(f"{self._parents[-1].path}/"):
@@ -71,9 +71,9 @@ class MetadataSink(Generic[T]):
     def finish(self) -> T:
         result = self._files.finish()
         (self._root / LISTING).write_bytes(self._listing)
-        self._listing.close()
+        self._memory.close()
         return result
 
     def abort(self) -> None:
-        self._listing.close()
+        self._memory.close()
         self._files.abort()

@@ -138,16 +138,16 @@ class OrderCheck:
         self._dirs: list[tuple[str, bytes]] = [("", b"")]
         """The directories above, each with the last name in it."""
         self._files: set[str] = set()
-        self._listing = ListingMemory()
+        self._memory = ListingMemory()
 
     def close(self) -> None:
         """Let other trees have the memory. Idempotent."""
-        self._listing.close()
+        self._memory.close()
 
     def check(self, entry: Entry) -> None:
         """See that `entry` may come now: in order, in a directory that was shown, and with names
         that system calls take. Raises InvalidRequest, and ResourceExhausted for too many."""
-        self._listing.add(entry)
+        self._memory.add(entry)
         path = entry.path
         head, slash, name = path.rpartition("/")
         # What is in a directory that has come needs no look at all of its path.
