@@ -16,10 +16,11 @@ from croze import errors
 from croze.aio.parallel import meanwhile
 from croze.api import control_pb2
 from croze.api.attrs import of_attrs
-from croze.client.build import BuildResult, build, clearer
+from croze.client.build import build, clearer
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.client.plan import CacheSpec, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
+from croze.client.result import BuildResult
 from croze.rpc.call import ServerCall
 from croze.rpc.servers import aborting
 from croze.session import content, filesend, filesync, secrets, upload

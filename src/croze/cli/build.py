@@ -21,8 +21,8 @@ from croze.drivers.reach import Reach
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
-    from croze.client.build import BuildResult
     from croze.client.options import BuildOptions
+    from croze.client.result import BuildResult
     from croze.progress.display import Display
 
 PROGRESS = ("auto", "plain", "quiet", "rawjson", "tty")

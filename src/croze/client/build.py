@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
-from msgspec import Struct, field, structs
+from msgspec import Struct, structs
 
 from croze.client.builder import BuilderTraits, buildkitd, warn_of_no_output
 from croze.client.inputs import reads_once
-from croze.client.metadata import clear_files, decoded_metadata, metadata_provenance, write_files
+from croze.client.metadata import clear_files, metadata_provenance, write_files
 from croze.client.options import BuildOptions
 from croze.client.planning import planned
+from croze.client.result import BuildResult
 from croze.errors import CrozeError, Unsupported
 
 if TYPE_CHECKING:
@@ -21,39 +22,6 @@ if TYPE_CHECKING:
     from croze.client.plan import SolvePlan
     from croze.progress.display import Display
     from croze.rpc.held import Work
-
-DIGEST = "containerimage.digest"
-CONFIG_DIGEST = "containerimage.config.digest"
-
-
-class BuildResult(Struct, frozen=True):
-    """What came of a build."""
-
-    ref: str
-    response: dict[str, str] = field(default_factory=dict)
-    """The exporters' response, as the daemon gave it."""
-    warnings: tuple[control_pb2.VertexWarning, ...] = ()
-    history_ref: str = ""
-    """`BUILDER/NODE/REF`, or what is known of it, by which the history knows the build."""
-    missed: str = ""
-    """How many steps missed the cache and why, in one line, if that was to be asked."""
-
-    @property
-    def digest(self) -> str:
-        """The digest of the image's manifest or index; empty if no image was made."""
-        return self.response.get(DIGEST, "")
-
-    @property
-    def image_id(self) -> str:
-        """What `--iidfile` and `--quiet` give: the config's digest, or else the manifest's."""
-        return self.response.get(CONFIG_DIGEST, "") or self.digest
-
-    @property
-    def metadata(self) -> dict[str, object]:
-        """What `--metadata-file` gets: the response, with JSON in it decoded, and how the
-        history knows the build."""
-        metadata = decoded_metadata(self.response)
-        return metadata | ({"buildx.build.ref": self.history_ref} if self.history_ref else {})
 
 
 async def build(

@@ -15,9 +15,10 @@ from croze.client.definitions import parse
 from croze.client.flags_output import OutputFlag, parse_outputs
 from croze.client.flags_pairs import pairs
 from croze.client.flags_session import parse_allow, parse_secrets, parse_ssh
-from croze.client.metadata import decoded_metadata, written
+from croze.client.metadata import written
 from croze.client.outputs import check_delete, create_exports
 from croze.client.plan import AgentFrom, LocalDir, SecretFrom, SolvePlan
+from croze.client.result import decoded_metadata
 from croze.files.atomic import write_atomically
 from croze.llb.marshal import digest_bytes, op_blobs
 

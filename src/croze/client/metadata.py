@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croze.client.options import BuildOptions, call_name
+from croze.client.result import BuildResult
 from croze.errors import CrozeError
 from croze.files.atomic import replaced, write_atomically
 from croze.gotypes import gojson
@@ -18,7 +17,6 @@ from croze.gotypes.booleans import parse_bool
 
 if TYPE_CHECKING:
     from croze.api import control_pb2
-    from croze.client.build import BuildResult
     from croze.client.connect import Client
 
 
@@ -74,21 +72,6 @@ def written(path: str, what: str) -> Iterator[None]:
 def wants_warnings() -> bool:
     """Whether a metadata file is to have the warnings."""
     return bool(parse_bool(os.environ.get("BUILDX_METADATA_WARNINGS", "")))
-
-
-def decoded_metadata(response: Mapping[str, str]) -> dict[str, object]:
-    """An exporter's answer, with JSON in it decoded."""
-    return {key: _decoded(key, value) for key, value in sorted(response.items())}
-
-
-def _decoded(key: str, value: str) -> object:
-    try:
-        data = value.encode() if key == "result.json" else base64.b64decode(value, validate=True)
-        loaded = gojson.unmarshal(data)
-    except (ValueError, binascii.Error):  # of which msgspec's errors are
-        return value
-    is_list = isinstance(loaded, list) and all(isinstance(item, dict) for item in loaded)
-    return loaded if loaded and (isinstance(loaded, dict) or is_list) else value
 
 
 async def metadata_provenance(

@@ -15,13 +15,14 @@ from msgspec import Struct, field
 from croze.aio.parallel import all_of
 from croze.api import control_pb2, gateway_pb2
 from croze.client import links, multinode
-from croze.client.build import BuildResult, clearer, history_ref
+from croze.client.build import clearer, history_ref
 from croze.client.clocks import by_our_clock
 from croze.client.links import LinkStages
 from croze.client.metadata import recorded_provenance
 from croze.client.multinode import BuildNode, Merge, NodePart
 from croze.client.plan import SolvePlan
 from croze.client.planning import planned
+from croze.client.result import BuildResult
 from croze.client.shared import share_directories
 from croze.errors import CrozeError, InvalidRequest
 from croze.rpc.held import HeldBuild, Work

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Unpack
 
 from croze.aio.parallel import task_group
 from croze.client import history as past
-from croze.client.build import BuildResult, run_build
+from croze.client.build import run_build
 from croze.client.detached import cancel
+from croze.client.result import BuildResult
 from croze.drivers.reach import Reach, reaches
 from croze.errors import InvalidRequest, NotFound
 from croze.progress.display import make_display

@@ -10,11 +10,12 @@ from msgspec.structs import replace
 
 from croze.builders.model import parse_platforms
 from croze.builders.multinode import parse_choice
-from croze.client.build import BuildResult, met, met_for, run_build
+from croze.client.build import met, met_for, run_build
 from croze.client.links import LINK
 from croze.client.metadata import clear_files, write_files
 from croze.client.multinode import BuildNode, NodePart, split_build
 from croze.client.options import BuildOptions, call_name
+from croze.client.result import BuildResult
 from croze.client.solve import new_id
 from croze.client.targets import TargetResult, build_targets
 from croze.drivers.multinode import NodeOffer, Nodes

@@ -78,7 +78,6 @@ class ActiveVertex:
         return VertexContext(self)
 
     def edge(self, index: int) -> ActiveEdge:
-        """The edge of an output, made when it is first asked for."""
         edge = self.edges.get(index)
         if edge is None:
             edge = self.edges[index] = ActiveEdge(self, index)
@@ -240,7 +239,6 @@ class ActiveVertex:
     # Content of inputs
 
     def ask_content(self, input: int, index: int) -> None:
-        """Compute the content digest of an input, once for all edges that ask."""
         work = self._content_works.get(input)
         if work is None:
             work = self._content_works[input] = Work(
@@ -310,7 +308,6 @@ class ActiveVertex:
         return self._exec_work is not None and self._exec_work.running
 
     def run_also_for(self, index: int) -> None:
-        """Keep a running execution for one more edge, should the others leave."""
         if self._exec_work is not None and self._exec_work.running:
             self._exec_work.want(index)
 
@@ -362,7 +359,6 @@ class ActiveVertex:
     # Errors
 
     def named_error(self, err: Exception, prefix: str = "") -> CrozeError:
-        """An error that says which vertex it is of."""
         named = err if isinstance(err, CrozeError) else CrozeError(str(err) or type(err).__name__)
         if prefix:
             named = named.wrap(prefix)

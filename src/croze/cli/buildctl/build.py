@@ -22,8 +22,9 @@ from croze.client import llb
 from croze.client.flags_cache import parse_caches
 from croze.client.flags_output import OutputFlag, parse_output
 from croze.client.flags_tls import parse_tls_contexts
-from croze.client.metadata import decoded_metadata, written
+from croze.client.metadata import written
 from croze.client.plan import CacheSpec
+from croze.client.result import decoded_metadata
 from croze.client.solve import new_id
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
