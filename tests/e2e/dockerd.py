@@ -37,7 +37,7 @@ def missing_capabilities() -> list[str]:
     return [name for number, name in CAPABILITIES.items() if not bound >> number & 1]
 
 
-def _narrowed_runtime(folder: Path) -> list[str | Path]:
+def narrowed_runtime(folder: Path) -> list[str | Path]:
     """dockerd's flags for a runtime that gives privileged containers what there is."""
     missing = missing_capabilities()
     if not missing:
@@ -59,7 +59,7 @@ def own_dockerd(folder: Path, *, containerd_store: bool = False) -> Iterator[str
     words += ["--config-file", config, "--pidfile", folder / "pid"]
     words += ["--data-root", folder / "root", "--exec-root", folder / "exec"]
     words += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
-    with _serving([*words, *_narrowed_runtime(folder)], host, folder):
+    with _serving([*words, *narrowed_runtime(folder)], host, folder):
         yield host
 
 

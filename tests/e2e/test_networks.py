@@ -7,6 +7,8 @@ from pathlib import Path
 from croze.runtime.netns import has_interface
 from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox
+from tests.e2e.web import handler, web
+from tests.support.web_server import answering
 
 BRIDGE = "crozee2e0"
 
@@ -36,3 +38,29 @@ def test_a_build_on_a_bridge(sandbox: Sandbox, busybox: Path) -> None:
     sandbox.start()
     assert list(leases.glob("10.94.0.*")) == []
     assert not has_interface(BRIDGE)
+
+
+def test_the_proxy_of_a_step_asks_from_the_bridge(
+    sandbox: Sandbox, busybox: Path, tmp_path: Path
+) -> None:
+    config = sandbox.path / "buildkitd.toml"
+    config.write_text(
+        "insecure-entitlements = ['network.host']\n[worker.oci]\nnetworkMode = 'bridge'\n"
+        f"bridgeName = '{BRIDGE}'\nbridgeSubnet = '10.94.0.0/24'\n"
+    )
+    (tmp_path / "data").write_text("from the web\n")
+    with web(tmp_path, []) as here, answering(handler(tmp_path, []), "0.0.0.0") as everywhere:
+        there = everywhere.replace("0.0.0.0", "10.94.0.1")
+        get = "env NO_PROXY= no_proxy= wget -q -O-"
+        steps = f"RUN {get} {there}/data > /data\nRUN ! {get} {here}/data\n"
+        steps += f"RUN --network=host {get} {here}/data > /host\n"
+        context = sandbox.context("net", {"Dockerfile": f"FROM base\n{steps}"})
+        sandbox.stop()
+        sandbox.start("--config", str(config), "--proxy-network")
+        flags = ["--progress=plain", "--allow=network.host", f"--output={tmp_path}/out"]
+        said = sandbox.croze("build", *base(busybox), *flags, context).stderr
+    assert (tmp_path / "out/data").read_text() == "from the web\n"
+    assert (tmp_path / "out/host").read_text() == "from the web\n"
+    assert f"- GET {there}/data -> 200" in said
+    assert f"- GET {here}/data -> 502" in said
+    assert f"- GET {here}/data -> 200" in said

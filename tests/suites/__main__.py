@@ -2,10 +2,15 @@
 fails with the real ones, too.
 
 usage: python -m tests.suites BINARY [--sources DIR] [--run REGEX] [--peer BUILDKITD] [-j N]
+                              [--network] [--engine]
 
 BINARY is what `go test -c ./frontend/dockerfile` (or `./client`, or buildx's `./tests`) makes, DIR
 the package's folder. `buildctl` must be on the PATH, and beside BUILDKITD the real `buildx` for its
 suite. Prints what only croze fails, and fails if there is any.
+
+Some tests are left out unless one asks for them: with `--network` the suite has CNI's networks in
+place of the host's (name the tests with `--run`), with `--engine` buildx's runs on builders in
+containers of dockerd, which are BUILDKITD. DIR within BuildKit's sources brings keys to sign with.
 """
 
 from __future__ import annotations
@@ -18,16 +23,18 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from croze.fs.remove import temporary_directory
-from tests.suites import mirror
+from tests.suites import mirror, surroundings
 
 _RESULT = re.compile(r"^    --- (PASS|FAIL|SKIP): (\S+)", re.MULTILINE)
 _HIDDEN = re.compile(r"(containerd|ctr|dockerd|buildkit|buildctl|buildx|croze)")
 """What the suites would run as well, if they found it."""
+_OTHERS = re.compile(r"(buildkit|buildctl|buildx|croze)")
+"""The same where dockerd is wanted."""
 _DAEMON = """\
 import sys
 import croze.version
@@ -38,6 +45,7 @@ sys.exit(main())
 """buildx's suite leaves out what BuildKit of crozed's version would not have had."""
 _WORKERS = "/.*/worker=(oci|remote)"
 """BuildKit's suites run on the first, buildx's on the second."""
+_CONTAINERS = "/.*/worker=(docker-container|remote.multinode)"
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,10 @@ class Suite:
     sources: Path | None
     folder: Path
     at_once: int
+    apart: Sequence[str]
+    """The words before its own that give it networks and mounts of its own."""
+    extra: Mapping[str, str]
+    """Variables beyond the usual ones."""
 
     def run(self, daemon: str, client: str, pattern: str, log: Path) -> Mapping[str, str]:
         """What came of each test, by its name. `daemon`: a shell command's words; `client`: what
@@ -60,10 +72,11 @@ class Suite:
             "TEST_BUILDX_EXPERIMENTAL": "1",
             "CROZE_RUNTIME_DIR": str(self.folder / "run"),
             "CROZE_NO_WARM": os.environ.get("CROZE_NO_WARM", "1"),
+            **self.extra,
         }
         words = [str(self.binary), "-test.v", "-test.timeout=6h", f"-test.run={pattern}"]
         with log.open("wb") as out:
-            command = ["nice", *words, f"-test.parallel={self.at_once}"]
+            command = ["nice", *self.apart, *words, f"-test.parallel={self.at_once}"]
             subprocess.run(command, env=env, stdout=out, stderr=out, cwd=self.sources, check=False)
         found = _RESULT.findall(log.read_text("utf-8", "replace"))
         return {name: result for result, name in found if "/worker=containerd" not in name}
@@ -82,13 +95,13 @@ class Suite:
         return folder
 
 
-def _link_programs(folder: Path) -> None:
+def _link_programs(folder: Path, hidden: re.Pattern[str]) -> None:
     """Everything on the PATH but what would be tested besides."""
     folder.mkdir()
     for place in map(Path, os.environ["PATH"].split(":")):
         for program in place.iterdir() if place.is_dir() else ():
             link = folder / program.name
-            if not _HIDDEN.match(program.name) and not link.is_symlink():
+            if not hidden.match(program.name) and not link.is_symlink():
                 link.symlink_to(program)
 
 
@@ -96,37 +109,54 @@ def _failed(results: Mapping[str, str]) -> list[str]:
     return sorted(name for name, result in results.items() if result == "FAIL")
 
 
-def _only(names: Iterable[str]) -> str:
+def _only(names: Iterable[str], workers: str) -> str:
     """A pattern for the tests of these names."""
     tests = "|".join(sorted({name.split("/")[1] for name in names}))
-    return f"/^({tests})$/{_WORKERS.rpartition('/')[2]}"
+    return f"/^({tests})$/{workers.rpartition('/')[2]}"
+
+
+def _suite(args: argparse.Namespace, folder: Path) -> Suite:
+    """The suite that was asked for, and what it needs below `folder`."""
+    (folder / "tmp").mkdir()
+    _link_programs(folder / "path", _OTHERS if args.engine else _HIDDEN)
+    daemon = surroundings.daemon_root(Path(args.peer), folder) if args.engine else None
+    mirror.fill(folder / "mirror", daemon)
+    extra = dict(surroundings.engine_flags(folder / "engine")) if args.engine else {}
+    configs = surroundings.fixtures(args.sources) if args.network else None
+    if configs is not None:
+        extra["BUILDKIT_RUN_NETWORK_INTEGRATION_TESTS"] = "1"
+    scripts = surroundings.fixtures(args.sources) if args.sources else None
+    if scripts is not None:
+        extra |= surroundings.signing_keys(scripts, folder / "keys")
+    apart = surroundings.apart(configs) if args.network or args.engine else []
+    return Suite(args.binary.resolve(), args.sources, folder, args.j, apart, extra)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.suites", description=__doc__)
     parser.add_argument("binary", type=Path)
     parser.add_argument("--sources", type=Path)
-    parser.add_argument("--run", default=_WORKERS)
+    parser.add_argument("--run", default="")
     parser.add_argument("--peer", default="")
     parser.add_argument("-j", type=int, default=2)
+    parser.add_argument("--network", action="store_true")
+    parser.add_argument("--engine", action="store_true")
     args = parser.parse_args()
+    workers = _CONTAINERS if args.engine else _WORKERS
     with temporary_directory("croze-suites-") as name:
         folder = Path(name)
-        (folder / "tmp").mkdir()
-        _link_programs(folder / "path")
-        mirror.fill(folder / "mirror")
-        suite = Suite(args.binary.resolve(), args.sources, folder, args.j)
+        suite = _suite(args, folder)
         log = Path(f"{args.binary.name}.log")
         croze = Path(sys.executable).with_name("croze")
         daemon = folder / "daemon.py"
         daemon.write_text(_DAEMON)
-        results = suite.run(f"{sys.executable} {daemon}", str(croze), args.run, log)
+        results = suite.run(f"{sys.executable} {daemon}", str(croze), args.run or workers, log)
         failed = _failed(results)
         print(dict(Counter(results.values())), f"(see {log})")
         if failed and args.peer:
             peer_log = log.with_suffix(".peer.log")
             buildx = str(Path(args.peer).with_name("buildx"))
-            peers = suite.run(args.peer, buildx, _only(failed), peer_log)
+            peers = suite.run(args.peer, buildx, _only(failed, workers), peer_log)
             failed = [name for name in failed if peers.get(name) != "FAIL"]
     for name in failed:
         print("failed:", name)

@@ -14,10 +14,11 @@ from croze.http.urls import parse_url
 from tests.e2e import images
 from tests.e2e.sandbox import execute, registry
 
+BUILDKIT = "moby/buildkit:buildx-stable-1"
 NAMES = {
     "busybox": (
         *("library/busybox:latest", "library/busybox:stable-musl"),
-        *("moby/buildkit:buildx-stable-1", "docker/dockerfile-upstream:1.18.0"),
+        *(BUILDKIT, "docker/dockerfile-upstream:1.18.0"),
     ),
     "alpine": ("library/alpine:latest", "library/busybox_amd64:latest"),
     "debian": ("amd64/debian:bullseye-20230109-slim", "tonistiigi/hellofs:latest"),
@@ -36,6 +37,11 @@ _FOLDERS = (
 )
 _MODES = {"tmp": 0o1777, "root": 0o700}
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_DAEMON: dict[str, object] = {
+    "Env": [_PATH],
+    "Entrypoint": ["buildkitd"],
+    "Volumes": {"/var/lib/buildkit": {}},
+}
 _TTYSIZE = b"#!/bin/sh\nset -- $(stty size)\necho $2 $1\n"
 _ADDUSER = """#!/bin/sh
 # Debian's static busybox has none.
@@ -50,8 +56,8 @@ mkdir -p "/home/$1" && chown "$id:$id" "/home/$1"
 """
 
 
-def fill(folder: Path) -> None:
-    """Make `folder` a registry's, with all images in it."""
+def fill(folder: Path, daemon: Path | None = None) -> None:
+    """Make `folder` a registry's, with all images in it. `daemon`: the files of BuildKit's own."""
     layouts = folder.with_name("layouts")
     for name in NAMES:
         layers = [] if name == "nothing" else [_layer(alpine=name == "alpine")]
@@ -59,10 +65,25 @@ def fill(folder: Path) -> None:
     with registry(folder, _SETTINGS) as host:
         for name, references in NAMES.items():
             for reference in references:
-                copy = ["skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false"]
-                source = f"oci:{layouts / name}:latest"
-                execute([*copy, source, f"docker://{host}/{reference}"], {"PATH": "/usr/bin:/bin"})
+                _push(layouts / name, f"{host}/{reference}")
         _push_foreign(host)
+        if daemon is not None:
+            layers = [_layer(alpine=False), _files(daemon)]
+            images.write_layout(layouts / "daemon", layers, _DAEMON)
+            _push(layouts / "daemon", f"{host}/{BUILDKIT}")
+
+
+def _push(layout: Path, reference: str) -> None:
+    copy = ["skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false"]
+    words = [*copy, f"oci:{layout}:latest", f"docker://{reference}"]
+    execute(words, {"PATH": "/usr/bin:/bin"})
+
+
+def _files(root: Path) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.add(root, ".")
+    return out.getvalue()
 
 
 def _push_foreign(host: str) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import functools
 import os
 import re
+import socket
 import ssl as tls
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from croze.errors import CrozeError
 from croze.files.redact import redact
@@ -21,6 +23,9 @@ from croze.http.encodings import decoded, decoders
 from croze.http.lazy import aiohttp
 from croze.http.redirects import MOST_REDIRECTS, Hop, RedirectRefused, check_url, next_step
 from croze.http.redirects import is_redirect as leads_on
+
+if TYPE_CHECKING:
+    from aiohappyeyeballs import AddrInfoType
 
 _ENCODED = re.compile("[!-~]*")
 _PART = re.compile(r"bytes [0-9]{1,19}-([0-9]{1,19})/([0-9]{1,19})")
@@ -98,6 +103,8 @@ def _answer_class() -> type[aiohttp.ClientResponse]:
 
 Body = AsyncIterator[bytes] | bytes | Mapping[str, str] | None
 """A mapping is a form."""
+OpenSocket = Callable[["AddrInfoType"], socket.socket]
+"""A socket for an address, as `socket.getaddrinfo` tells of it. Raises `OSError`."""
 
 
 class HttpClient:
@@ -115,16 +122,20 @@ class HttpClient:
         unix_socket: str = "",
         proxy: str | None = None,
         direct: bool = False,
+        open_socket: OpenSocket | None = None,
     ) -> None:
         """`read_s` is how long nothing may come. What comes encoded is decoded if that was asked
         for. `per_host` limits connections; 0 is no limit. With a `unix_socket` that is where all
-        hosts are; `proxy` comes before the environment's, and with `direct` there is none."""
+        hosts are; `proxy` comes before the environment's, and with `direct` there is none.
+        `open_socket` makes the sockets, in a network other than the daemon's."""
         self._proxy = proxy
         self._direct = direct or bool(unix_socket)
         self._session = aiohttp.ClientSession(  # noqa: TID251 - trusts nothing
             connector=aiohttp.UnixConnector(unix_socket, limit=0)
             if unix_socket
-            else aiohttp.TCPConnector(limit=0, limit_per_host=per_host, keepalive_timeout=60),
+            else aiohttp.TCPConnector(
+                limit=0, limit_per_host=per_host, keepalive_timeout=60, socket_factory=open_socket
+            ),
             timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=connect_s, sock_read=read_s),
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": accept_encoding},
             auto_decompress=accept_encoding != "identity",

@@ -24,7 +24,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from croze.aio.threads import finish, in_thread, start_in_thread
-from croze.errors import InvalidRequest, Unsupported
+from croze.errors import InvalidRequest
 from croze.fs.owner import lookup
 from croze.runtime import config_file, oci_spec, restrict, seccomp, sweep
 from croze.runtime import host as host_facts
@@ -174,12 +174,8 @@ class OciExecutor:
     async def _enter_proxied(
         self, stack: AsyncExitStack, id: str, proxied: Proxied, provider: NetworkProvider
     ) -> _Place:
-        if not provider.shares_host:
-            raise Unsupported(
-                "a build's requests can't go through a proxy of the daemon's own where containers "
-                "have a network of their own (worker.oci.networkMode)"
-            )
-        place = await stack.enter_async_context(self._proxies.open(id, proxied))
+        outside = await stack.enter_async_context(provider.open(id, ""))
+        place = await stack.enter_async_context(self._proxies.open(id, proxied, outside))
         return _Place(place.namespace, env=place.env, authority=place.authority)
 
     def _cgroup_parent(self, spec: ContainerSpec) -> CgroupParent:

@@ -16,6 +16,9 @@ from croze.runtime.oci_spec import Namespace
 from croze.runtime.proxy.contract import Proxied
 
 if TYPE_CHECKING:
+    from aiohappyeyeballs import AddrInfoType
+
+    from croze.http.daemon import OpenSocket
     from croze.runtime.proxy.authority import ProxyAuthority
 
 _NOT_ASKED = "127.0.0.1,localhost,::1"
@@ -38,8 +41,11 @@ class ProxyNetworks:
         self._authority: ProxyAuthority | None = None
 
     @asynccontextmanager
-    async def open(self, container_id: str, proxied: Proxied) -> AsyncIterator[ProxyPlace]:
-        """A network for one container, taken down again on exit."""
+    async def open(
+        self, container_id: str, proxied: Proxied, outside: Namespace
+    ) -> AsyncIterator[ProxyPlace]:
+        """A network for one container, taken down again on exit. The proxy asks from `outside`,
+        by names as the daemon knows them."""
         from croze.runtime.proxy.authority import ProxyAuthority  # few builds have such a network
         from croze.runtime.proxy.server import serving
 
@@ -51,7 +57,7 @@ class ProxyNetworks:
             listener = await in_thread(in_namespace, file, _listen)
             with listener:
                 address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-                async with serving(listener, proxied, authority):
+                async with serving(listener, proxied, authority, _sockets(outside)):
                     namespace = Namespace(host=False, path=str(file))
                     yield ProxyPlace(namespace, _env(address), authority.pem)
         finally:
@@ -67,6 +73,17 @@ def _listen() -> socket.socket:
     listener.bind(("127.0.0.1", 0))
     listener.listen(_BACKLOG)
     return listener
+
+
+def _sockets(outside: Namespace) -> OpenSocket | None:
+    if outside.host:
+        return None
+
+    def open_socket(info: AddrInfoType) -> socket.socket:
+        family, kind, protocol, *_ = info
+        return in_namespace(Path(outside.path), lambda: socket.socket(family, kind, protocol))
+
+    return open_socket
 
 
 def _env(address: str) -> list[str]:

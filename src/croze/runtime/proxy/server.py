@@ -18,7 +18,7 @@ from croze.aio import streams
 from croze.aio.threads import in_thread
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.quote import quote
-from croze.http.daemon import HttpClient
+from croze.http.daemon import HttpClient, OpenSocket
 from croze.http.lazy import aiohttp
 from croze.runtime.proxy.authority import ProxyAuthority
 from croze.runtime.proxy.contract import Proxied, ProxiedRequest, Uncaptured, shown
@@ -34,10 +34,14 @@ _BODILESS = frozenset({204, 304})
 
 @contextlib.asynccontextmanager
 async def serving(
-    listener: socket.socket, proxied: Proxied, authority: ProxyAuthority
+    listener: socket.socket,
+    proxied: Proxied,
+    authority: ProxyAuthority,
+    open_socket: OpenSocket | None = None,
 ) -> AsyncIterator[None]:
-    """Answer on a listening socket until the block ends; then nothing is left of it."""
-    client = HttpClient(direct=True)
+    """Answer on a listening socket until the block ends; then nothing is left of it. What is asked
+    goes out by the sockets that `open_socket` makes."""
+    client = HttpClient(direct=True, open_socket=open_socket)
     server = _Server(proxied, authority, client)
     try:
         async with streams.serving(

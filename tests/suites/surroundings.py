@@ -1,0 +1,78 @@
+"""What the suites can do without, and leave tests out for: keys to sign with, networks of CNI's, a
+Docker engine for builders in containers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.e2e.dockerd import narrowed_runtime
+from tests.e2e.python_root import copy_libraries
+
+_SCRIPTS = "hack/fixtures"
+"""Where BuildKit's sources have what makes keys, and the configurations of networks."""
+_APART = """\
+set -e
+ip link set lo up
+mount -t tmpfs tmpfs /opt
+mkdir /opt/cni
+ln -s /usr/lib/cni /opt/cni/bin
+if [ -n "$1" ]; then
+  mount -t tmpfs tmpfs /etc/buildkit
+  cp "$1"/*cni* /etc/buildkit/
+fi
+shift
+exec "$@"
+"""
+"""Debian has the plugins where BuildKit does not look for them."""
+
+
+def apart(configs: Path | None) -> list[str]:
+    """The words before a command that has networks and mounts of its own, and the networks of
+    `configs`, if any."""
+    if configs is not None:
+        Path("/etc/buildkit").mkdir(exist_ok=True)
+    return ["unshare", "--mount", "--net", "sh", "-c", _APART, "apart", str(configs or "")]
+
+
+def fixtures(sources: Path) -> Path | None:
+    """BuildKit's scripts and configurations for tests, if this is the folder of one of its
+    packages."""
+    found = [place / _SCRIPTS for place in sources.resolve().parents]
+    return next((folder for folder in found if (folder / "cni.json").is_file()), None)
+
+
+def signing_keys(scripts: Path, folder: Path) -> Mapping[str, str]:
+    """Keys and signatures of two users below `folder`, and how the tests hear of them."""
+    folder.mkdir()
+    found = {"BUILDKIT_TEST_SIGN_FIXTURES": str(folder)}
+    for kind in ("gpg", "ssh"):
+        for user in ("user1", "user2"):
+            command = ["sh", str(scripts / f"gen_{kind}_test_env.sh"), user]
+            env = {**os.environ, **found}
+            subprocess.run(command, env=env, check=True, capture_output=True)
+    return found
+
+
+def engine_flags(folder: Path) -> Mapping[str, str]:
+    """The suite's workers on dockerd, which touches no firewall."""
+    folder.mkdir()
+    flags = ["--iptables=false", "--ip6tables=false", "--bridge=none", *narrowed_runtime(folder)]
+    return {
+        "TEST_DOCKERD": "1",
+        "BUILDKIT_INTEGRATION_DOCKERD_FLAGS": "\n".join(map(str, flags)),
+    }
+
+
+def daemon_root(buildkitd: Path, folder: Path) -> Path:
+    """The files of an image of this daemon, beside those of busybox, below `folder`."""
+    root = folder / "daemon"
+    programs = root / "usr/bin"
+    programs.mkdir(parents=True)
+    for program in (buildkitd, buildkitd.with_name("buildctl"), Path(shutil.which("runc") or "")):
+        shutil.copy2(program, programs)
+    copy_libraries(root, programs.iterdir())
+    return root
