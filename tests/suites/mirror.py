@@ -20,7 +20,7 @@ NAMES = {
         *("library/busybox:latest", "library/busybox:stable-musl"),
         *(BUILDKIT, "docker/dockerfile-upstream:1.18.0"),
     ),
-    "alpine": ("library/alpine:latest", "library/busybox_amd64:latest"),
+    "alpine": ("library/alpine:latest", "library/alpine:3.21", "library/busybox_amd64:latest"),
     "debian": ("amd64/debian:bullseye-20230109-slim", "tonistiigi/hellofs:latest"),
     "nothing": ("tonistiigi/test:nolayers",),
 }
