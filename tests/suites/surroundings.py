@@ -17,6 +17,10 @@ _SCRIPTS = "hack/fixtures"
 _APART = """\
 set -e
 ip link set lo up
+ip link add outside type bridge
+ip address add 192.0.2.1/24 dev outside
+ip link set outside up
+ip route add default via 192.0.2.2
 mount -t tmpfs tmpfs /opt
 mkdir /opt/cni
 ln -s /usr/lib/cni /opt/cni/bin
@@ -27,7 +31,8 @@ fi
 shift
 exec "$@"
 """
-"""Debian has the plugins where BuildKit does not look for them."""
+"""With an address that is not the loopback's, which is the host's to the tests. Debian has the
+plugins where BuildKit does not look for them."""
 
 
 def apart(configs: Path | None) -> list[str]:

@@ -62,7 +62,6 @@ class GatewayContainers:
     async def new(self, request: gateway_pb2.NewContainerRequest, find: FindState) -> None:
         """Prepare one. Raises `AlreadyExists` for an id that is taken."""
         id = request.ContainerID
-        self._check(request.Network, ops_pb2.SANDBOX)
         container = await open_container(self._ops, request, find, self._sessions(), self._proxied)
         if id in self._open:
             await finish(container.release())
@@ -82,7 +81,7 @@ class GatewayContainers:
     async def start(self, init: gateway_pb2.InitMessage, stdio: Stdio) -> Wait:
         """Start a process in the container that `init` names."""
         container = self.get(init.ContainerID)
-        self._check(ops_pb2.UNSET, init.Security)
+        self._check(container.network, init.Security)
         secret_env = await step_secrets.environment(
             init.secretenv, self._ops.sessions, self._sessions()
         )
@@ -126,12 +125,13 @@ class GatewayContainer:
         ops: OpServices,
         spec: ContainerSpec,
         items: Sequence[PreparedMount],
-        platform: ops_pb2.Platform,
+        request: gateway_pb2.NewContainerRequest,
         stack: AsyncExitStack,
     ) -> None:
+        self.network = request.Network
         self._ops = ops
         self._spec = spec
-        self._platform = platform
+        self._platform = request.platform
         self._items = items
         self._stack = stack
         self._folders: dict[int, Path] = {}
@@ -252,7 +252,7 @@ async def open_container(
             extra_hosts=hosts,
             proxied=proxied if network != "none" else None,
         )
-        return GatewayContainer(ops, spec, prepared.items, request.platform, stack.pop_all())
+        return GatewayContainer(ops, spec, prepared.items, request, stack.pop_all())
 
 
 def _mount(mount: ops_pb2.Mount, index: int) -> ops_pb2.Mount:
