@@ -19,6 +19,7 @@ ANYWHERE = {
     "status",
     "compatibility",
     "job_values",
+    "patterns",
     "version",
     "rpc",
     "files",

@@ -44,9 +44,9 @@ def test_the_quick_start(tmp_path: Path) -> None:
     what is more than a question has all that Python programs have."""
     script, python = tmp_path / "croze", Path(sys.prefix) / "bin" / "python"
     text = (REPO / "bin/croze").read_text()
-    assert quick(text, "/with space/python", "") == text
-    assert quick(text, "/" + "x" * 200, "") == text
-    script.write_text(quick(text, str(python), str(Path(croze.__file__).parent.parent)))
+    assert quick(text, "/with space/python", []) == text
+    assert quick(text, "/" + "x" * 200, []) == text
+    script.write_text(quick(text, str(python), [str(Path(croze.__file__).parent.parent)]))
     script.chmod(0o755)
     odd = {"PYTHONHOME": "/nope", "PYTHONPATH": "/nope", "PYTHONSTARTUP": "/nope"}
     env = {**os.environ, "CROZE_NO_WARM": "1", "HOME": str(tmp_path), **odd}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from croze.daemon.config import OciWorker
-from croze.daemon.networks import host_gateway, network_mode
+from croze.daemon.network_mode import host_gateway, network_mode
 from croze.errors import InvalidRequest
 
 

@@ -107,7 +107,7 @@ async def run(workshop: Workshop, request: control_pb2.SolveRequest) -> dict[str
         workshop.solver.job(request.Ref, sessions=plan.sessions) as job,
     ):
         record.begin(job)
-        with flushed(workshop.engine.keys):
+        with flushed(workshop.keys):
             return await solve_and_export(workshop, request, plan, job, record, prefetch)
 
 

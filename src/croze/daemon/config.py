@@ -8,7 +8,6 @@ are told why in `croze.daemon.config_keys`.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -249,13 +248,20 @@ def read(path: Path) -> Toml:
     """The file's tables as they are; none where there is no file, as BuildKit has it. Raises
     `InvalidRequest` that names the file and the line."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return _tables(text) if text else {}
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of TOML, and of UTF-8
         raise InvalidRequest(f"failed to load config from {path}: {error}") from error
     except OSError as error:
         raise InvalidRequest(f"failed to load config from {path}: {error.strerror}") from error
+
+
+def _tables(text: str) -> Toml:
+    import tomllib
+
+    return tomllib.loads(text)
 
 
 def load(file: Mapping[str, object], origin: str, *layers: Mapping[str, object]) -> Config:

@@ -8,14 +8,10 @@ from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from croze.daemon.config import RegistrySection
 from croze.daemon.config_keys import snapshotter_named
 from croze.daemon.host_helper import HostHelper
 from croze.daemon.settings import Settings
-from croze.session.manager import Sessions
-from croze.store.contract import BlobFetcher
 from croze.store.open import Store, open_store
 from croze.workers.pool import WorkerPool
 
@@ -24,16 +20,22 @@ if TYPE_CHECKING:
     from croze.registry.hosts import RegistryConfig
     from croze.remotecache.objects.gha_signatures import Signatures
     from croze.remotecache.objects.opened import ObjectCaches
+    from croze.session.manager import Sessions
     from croze.sources.content import Access
     from croze.sources.images import Images
+    from croze.store.contract import BlobFetcher
 
 
-class ContentServices(Struct, frozen=True):
+class ContentServices:
     """The stores, registries and sessions from which bytes come and in which they are kept."""
 
-    store: Store
-    sessions: Sessions
-    elsewhere: Elsewhere
+    def __init__(self, store: Store, elsewhere: Elsewhere) -> None:
+        self.store = store
+        self.elsewhere = elsewhere
+
+    @property
+    def sessions(self) -> Sessions:
+        return self.elsewhere.sessions
 
     def images(self) -> Images:
         """Images by name, here or in registries."""
@@ -44,11 +46,17 @@ class ContentServices(Struct, frozen=True):
 
 
 class Elsewhere:
-    """Registries and caches of objects, each loaded and opened when something wants it."""
+    """Sessions, registries and caches of objects, each opened when something wants it."""
 
-    def __init__(self, settings: Settings, sessions: Sessions) -> None:
+    def __init__(self, settings: Settings, helper: HostHelper) -> None:
         self._settings = settings
-        self._sessions = sessions
+        self._helper = helper
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        from croze.session.manager import Sessions
+
+        return Sessions(self._helper.dial)
 
     @cached_property
     def registry(self) -> Registry:
@@ -64,7 +72,7 @@ class Elsewhere:
     def access(self) -> Access:
         from croze.sources.content import Access, Locks
 
-        return Access(self.registry, self._sessions, Locks())
+        return Access(self.registry, self.sessions, Locks())
 
     @cached_property
     def objects(self) -> ObjectCaches:
@@ -92,8 +100,7 @@ class Elsewhere:
 async def open_content(
     settings: Settings, pool: WorkerPool, helper: HostHelper, stack: AsyncExitStack
 ) -> ContentServices:
-    sessions = Sessions(helper.dial)
-    elsewhere = Elsewhere(settings, sessions)
+    elsewhere = Elsewhere(settings, helper)
     stack.push_async_callback(elsewhere.close)
     store = await open_store(
         settings.root,
@@ -102,7 +109,7 @@ async def open_content(
         fetchers=elsewhere.fetcher,
     )
     stack.push_async_callback(store.close)
-    return ContentServices(store, sessions, elsewhere)
+    return ContentServices(store, elsewhere)
 
 
 def _signatures(settings: Settings) -> Signatures:

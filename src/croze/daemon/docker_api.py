@@ -1,4 +1,4 @@
-"""Docker's own API on a socket of its own (`croze.engineapi`), if one is asked for.
+"""Docker's own API on a socket of its own (`croze.engineapi`).
 
 The socket is there from the start; what serves it is loaded with the first client.
 """
@@ -40,9 +40,6 @@ async def docker_api(
     engine: Engine, opening: WorkshopOpening, server: Server
 ) -> AsyncIterator[None]:
     """Serve inside. Raises `InvalidRequest` if the address can't be had."""
-    if not engine.settings.docker_api:
-        yield
-        return
     with _bound(engine) as (sock, context):
         async with meanwhile() as beside:
             beside.begin(_serve(engine, opening, server, sock, context))
@@ -179,7 +176,7 @@ def _services(workshop: Workshop, server: Server, channel: Channel) -> Services:
         containers=Containers(
             settings.root / CONTAINERS,
             store.refs,
-            engine.executor,
+            workshop.executor,
             events,
             lambda name, platform: open_image(workshop, name, platform),
             engine.activity.one,

@@ -1,5 +1,5 @@
-"""A running daemon, as far as it has to be there to answer: its state, its sessions, where steps
-run, its history. What builds are made with comes after it (`daemon.workshop`).
+"""A running daemon, as far as it has to be there to answer: its state and its history. What builds
+are made with comes after it (`daemon.workshop`).
 
 Here and there everything is put together: the places that know which implementation stands for
 which contract. Read them from top to bottom to see what a running daemon consists of.
@@ -10,34 +10,30 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from croze.attest.builder_facts import read_facts
-from croze.cachekeys.contract import KeyStore
-from croze.daemon import workers
+from croze.daemon import foresight
 from croze.daemon.activity import Activity
 from croze.daemon.content import ContentServices, open_content
-from croze.daemon.executor import devices_of, open_executor
 from croze.daemon.gc import GarbageCollector
 from croze.daemon.host_helper import HostHelper
-from croze.daemon.networks import host_gateway, network_mode
 from croze.daemon.observing import Telemetry, measuring
 from croze.daemon.policies import gc_policies
 from croze.daemon.running import RunningBuilds
 from croze.daemon.settings import Settings
-from croze.daemon.workers import Worker
 from croze.dockerfile import work as dockerfiles
 from croze.history.history import BuildHistory, Expiry
-from croze.runtime.oci import OciExecutor
-from croze.session.manager import Sessions
-from croze.store.keys import SqliteKeys
 from croze.store.open import Store
 from croze.workers.crew import WorkerCrew
 from croze.workers.pool import FILE_WORK, WorkerPool
 
 if TYPE_CHECKING:
+    from croze.daemon.workers import Worker
+    from croze.session.manager import Sessions
     from croze.store.digest_texts import DigestTexts
 
 READERS = 32
@@ -58,16 +54,14 @@ class Pools(Struct, frozen=True):
         self.crew.start()
 
 
-class Engine(Struct):
+class Engine(Struct, dict=True):
     """The parts of a running daemon."""
 
     settings: Settings
+    helper: HostHelper
     content: ContentServices
-    executor: OciExecutor
     pools: Pools
-    keys: KeyStore
     gc: GarbageCollector
-    worker: Worker
     history: BuildHistory
     telemetry: Telemetry
     texts: DigestTexts | None = None
@@ -78,6 +72,13 @@ class Engine(Struct):
     """Builds and sessions."""
     builds: Activity = field(default_factory=Activity)
     running: RunningBuilds = field(default_factory=RunningBuilds)
+
+    @cached_property
+    def worker(self) -> Worker:
+        """What clients are told of this machine."""
+        from croze.daemon.workers import this_worker
+
+        return this_worker(self.settings, self.store.snapshotter, self.gc.policies)
 
     @property
     def store(self) -> Store:
@@ -96,23 +97,22 @@ async def running(
     `forget_lost` is called when the garbage collector has removed something."""
     async with AsyncExitStack() as stack:
         stack.callback(helper.close)
+        foresight.check(settings.config.worker.oci)
         telemetry = await stack.enter_async_context(measuring(os.environ))
         pools = _pools(settings, stack)
         content = await open_content(settings, pools.files, helper, stack)
         policies = gc_policies(settings.config.worker.oci, settings.root)
-        gc = GarbageCollector(content.store.refs, policies, forget_lost)
+        gc = GarbageCollector(lambda: content.store.refs, policies, forget_lost)
         yield Engine(
             settings=settings,
+            helper=helper,
             content=content,
-            executor=await open_executor(settings, helper, stack),
             pools=pools,
-            keys=_keys(settings, stack),
             gc=gc,
-            worker=_worker(settings, content.store, gc),
             history=await stack.enter_async_context(_history(settings, content.store)),
             telemetry=telemetry,
             texts=_texts(settings, stack),
-            provenance_env=read_facts(settings.provenance_dir),
+            provenance_env=_facts(settings.provenance_dir),
         )
 
 
@@ -140,29 +140,16 @@ def _texts(settings: Settings, stack: AsyncExitStack) -> DigestTexts | None:
     return stack.enter_context(keeping_texts(settings.root))
 
 
-def _keys(settings: Settings, stack: AsyncExitStack) -> SqliteKeys:
-    keys = SqliteKeys(settings.root / "keys.db")
-    stack.callback(keys.close)
-    return keys
-
-
 def _history(settings: Settings, store: Store) -> BuildHistory:
     limits = settings.config.history
     expiry = Expiry(limits.max_age.seconds, limits.max_entries) if limits else Expiry()
     return BuildHistory(store, expiry)
 
 
-def _worker(settings: Settings, store: Store, gc: GarbageCollector) -> Worker:
-    """What clients are told of this machine."""
-    oci, system = settings.config.worker.oci, settings.config.system
-    return Worker(
-        id=workers.worker_id(settings.root),
-        snapshotter=store.snapshotter,
-        platforms=workers.MachinePlatforms(oci.platforms, system.platforms_cache_max_age.seconds),
-        policies=gc.policies,
-        labels=oci.labels,
-        process_mode="no-sandbox" if oci.no_process_sandbox else "sandbox",
-        devices=devices_of(settings.config.cdi),
-        network=network_mode(oci),
-        host_gateway=host_gateway(oci) if settings.docker_api else "",
-    )
+def _facts(folder: Path) -> Mapping[str, object]:
+    """What the administrator has provenance say of the builder besides."""
+    if not folder.is_dir():
+        return {}
+    from croze.attest.builder_facts import read_facts
+
+    return read_facts(folder)

@@ -19,6 +19,7 @@ from croze.ops.content import ContentDigests
 from croze.ops.load import LoadOptions, load
 from croze.ops.logs import LogLimits
 from croze.ops.services import OpServices, source_table
+from croze.runtime.oci import OciExecutor
 from croze.solver.contract import OpContext, Result
 from croze.solver.solver import build_within
 from croze.sources.blob import BlobSources
@@ -53,11 +54,11 @@ def open_sources(
     )
 
 
-def op_services(engine: Engine, sources: Sources) -> OpServices:
+def op_services(engine: Engine, executor: OciExecutor, sources: Sources) -> OpServices:
     settings, content, pool = engine.settings, engine.content, engine.pools.files
     return OpServices(
         refs=content.store.refs,
-        executor=engine.executor,
+        executor=executor,
         sources=source_table(
             (sources.image, sources.blob, sources.local, sources.git, sources.http)
         ),

@@ -1,4 +1,4 @@
-"""Where steps run: the executor, and the devices that there are for it."""
+"""Where steps run: the executor."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from croze.aio.threads import in_thread
-from croze.daemon.config import Cdi
 from croze.daemon.host_helper import HostHelper
 from croze.daemon.networks import networks
 from croze.daemon.settings import Settings
 from croze.runtime import cgroup_root
-from croze.runtime.cdi import DEFAULT_DIRS, Devices
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.network import DnsConfig
 from croze.runtime.oci import OciConfig, OciExecutor
@@ -52,12 +50,6 @@ async def _executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
             trace_socket=settings.trace_socket,
         )
     )
-
-
-def devices_of(cdi: Cdi) -> Devices:
-    if cdi.disabled:
-        return Devices(())
-    return Devices(cdi.spec_dirs or DEFAULT_DIRS, auto_allowed=cdi.auto_allowed)
 
 
 def own_folder(path: Path) -> Path:

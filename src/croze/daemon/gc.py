@@ -22,10 +22,11 @@ class GarbageCollector:
 
     def __init__(
         self,
-        refs: RefStore,
+        refs: Callable[[], RefStore],
         policies: Sequence[PrunePolicy],
         forget_lost: Callable[[], Awaitable[None]],
     ) -> None:
+        """`refs` gives the store when it is time to look."""
         self.policies = policies
         self._refs = refs
         self._forget_lost = forget_lost
@@ -50,7 +51,7 @@ class GarbageCollector:
     async def _collect(self) -> None:
         started, count, size = time.monotonic(), 0, 0
         try:
-            async for record in self._refs.prune(self.policies):
+            async for record in self._refs().prune(self.policies):
                 count, size = count + 1, size + record.size
             if count:
                 await self._forget_lost()

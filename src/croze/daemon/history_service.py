@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 
 from croze.api import control_pb2, history_pb2, history_pb2_grpc
 from croze.daemon.engine import Engine
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.moments import is_a_moment
+from croze.patterns import lazy_pattern
 from croze.rpc.servers import Context, aborting
 from croze.store.blobs import DiskBlobWriter
 
-_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\Z")
+_REF = lazy_pattern(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\Z")
 
 
 class HistoryService(history_pb2_grpc.HistoryServicer):

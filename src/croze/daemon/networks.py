@@ -1,4 +1,4 @@
-"""Which networks containers can be in: the setting `networkMode`, put into practice."""
+"""Which networks containers can be in: `daemon.network_mode`, put into practice."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croze.daemon.config import OciWorker
-from croze.errors import InvalidRequest
+from croze.daemon.network_mode import CNI_CONFIG, network_mode
 from croze.runtime.cni_config import (
     DEBIAN_PLUGINS,
-    DEFAULT_CONFIG,
     DEFAULT_PLUGINS,
-    DEFAULT_SUBNET,
     NetworkConfig,
     bridge_config,
     read_config,
@@ -24,33 +22,6 @@ from croze.runtime.network import NetworkProvider, NoNetwork, default_networks
 
 if TYPE_CHECKING:
     from croze.runtime.cni import CniNetwork
-
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-
-
-def network_mode(worker: OciWorker, environ: Mapping[str, str] = os.environ) -> str:
-    """The mode that `auto` stands for here; any other as it is. Raises `InvalidRequest`."""
-    mode = worker.network_mode or "auto"
-    if mode == "auto" and worker.rootless:
-        return "host"
-    if mode == "auto":
-        if environ.get("BUILDKIT_NETWORK_BRIDGE_AUTO", "") in _TRUE:
-            return "bridge"
-        return "cni" if Path(worker.cni_config_path or DEFAULT_CONFIG).exists() else "host"
-    if mode not in ("host", "none", "bridge", "cni", "slirp4netns"):
-        raise InvalidRequest(f'invalid network mode: "{mode}"')
-    return mode
-
-
-def host_gateway(worker: OciWorker) -> str:
-    """An address at which containers reach this machine: their own, where they share its network;
-    empty where nobody knows."""
-    mode = network_mode(worker)
-    if mode == "bridge":
-        from ipaddress import ip_interface
-
-        return str(ip_interface(worker.bridge_subnet or DEFAULT_SUBNET).network[1])
-    return "127.0.0.1" if mode == "host" else ""
 
 
 async def networks(
@@ -74,19 +45,20 @@ async def networks(
         case "bridge" | "cni" as mode:
             return {
                 **providers,
-                "sandbox": await _cni(_config(worker, mode), worker, folder, stack),
+                "sandbox": await _cni(network_config(worker, mode), worker, folder, stack),
             }
     return providers
 
 
-def _config(worker: OciWorker, mode: str) -> NetworkConfig:
+def network_config(worker: OciWorker, mode: str) -> NetworkConfig:
+    """The plugins of the mode `bridge` or `cni`. Raises `InvalidRequest`, `Unavailable`."""
     if mode == "bridge":
         return bridge_config(
             worker.bridge_name, worker.bridge_subnet, worker.cni_binary_path, os.environ
         )
     own = worker.cni_binary_path
     folders = (own,) if own else (DEFAULT_PLUGINS, DEBIAN_PLUGINS)
-    return read_config(Path(worker.cni_config_path or DEFAULT_CONFIG), folders)
+    return read_config(Path(worker.cni_config_path or CNI_CONFIG), folders)
 
 
 async def _cni(

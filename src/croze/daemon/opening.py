@@ -30,10 +30,17 @@ REST_S: Final = 0.25
 """When nothing has been under way for so long, there is time to tidy up."""
 LONG_REST_S: Final = 5.0
 PARTS: Final = (
+    "croze.daemon.control",
+    "croze.api.control_pb2_grpc",
+    "croze.daemon.calls",
+    "pickle",
     "croze.llb",
+    "croze.session.manager",
     "croze.session.filesync",
+    "croze.store.refs",
     "croze.fs.sync.local",
     "croze.sources.local",
+    "croze.runtime.oci",
     "croze.ops.exec",
     "croze.ops.resolver",
     "croze.solver.solver",

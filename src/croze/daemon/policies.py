@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from pathlib import Path
 
 from msgspec import structs
@@ -21,7 +21,8 @@ _MOST_USED_BYTES = 100 * 10**9
 
 def gc_policies(worker: OciWorker, root: Path) -> list[PrunePolicy]:
     """The policies in force, on the disk that `root` is on."""
-    return policies(worker, shutil.disk_usage(root).total)
+    disk = os.statvfs(root)
+    return policies(worker, disk.f_blocks * disk.f_frsize)
 
 
 def policies(worker: OciWorker, disk_bytes: int) -> list[PrunePolicy]:

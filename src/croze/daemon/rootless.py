@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -112,6 +111,8 @@ def _map_ids(commands: Sequence[Sequence[str]], go: int, complaint_fd: int) -> N
 
 
 def _tool(name: str) -> str:
+    import shutil
+
     path = shutil.which(name, path=os.environ.get("PATH", "") + _PATH)
     if path is None:
         raise Unsupported(

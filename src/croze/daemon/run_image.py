@@ -84,7 +84,7 @@ async def run(workshop: Workshop, incoming: Incoming, outgoing: RunOutput) -> No
             backlog=outgoing.backlog,
         )
         async with (
-            workshop.engine.executor.start(spec, process, stdio) as container,
+            workshop.executor.start(spec, process, stdio) as container,
             asyncio.TaskGroup() as group,
         ):
             feeding = group.create_task(_feed(incoming, stdin, resize, container.kill))

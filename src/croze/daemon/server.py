@@ -8,34 +8,17 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-from croze.api import (
-    builds_pb2_grpc,
-    cachemounts_pb2,
-    content_pb2_grpc,
-    control_pb2_grpc,
-    engine_pb2_grpc,
-    gateway_pb2,
-    history_pb2_grpc,
-    why_pb2,
-)
-from croze.daemon.builds_service import BuildsService
-from croze.daemon.content_service import ContentService
-from croze.daemon.control import ControlService
-from croze.daemon.docker_api import docker_api
 from croze.daemon.engine import Engine, running
-from croze.daemon.history_service import HistoryService
 from croze.daemon.host_helper import HostHelper
-from croze.daemon.images_service import EngineService
 from croze.daemon.listen import Listeners, listening
 from croze.daemon.opening import WorkshopOpening
+from croze.daemon.services import add_services
 from croze.daemon.settings import Settings
-from croze.daemon.trace_service import collecting, trace_methods
-from croze.rpc.lazy_service import add_lazily
+from croze.rpc.call import ServerCall
 from croze.rpc.server import Patience, Server
-from croze.session.health import health_methods
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +42,7 @@ async def serve(settings: Settings, helper: HostHelper) -> None:
             server = make_server(engine, opening)
             async with (
                 engine.running.open(),
-                docker_api(engine, opening, server),
-                collecting(engine.telemetry.traces, settings.trace_socket),
+                docker_address(engine, opening, server),
                 debug_address(engine, opening, settings.config.grpc.debug_address),
                 listening(server, settings.addresses, settings.config.grpc) as listeners,
             ):
@@ -83,6 +65,20 @@ async def serve(settings: Settings, helper: HostHelper) -> None:
     log.info("stopped")
     if opening.failure is not None:
         raise opening.failure
+
+
+@asynccontextmanager
+async def docker_address(
+    engine: Engine, opening: WorkshopOpening, server: Server
+) -> AsyncIterator[None]:
+    """Serve Docker's own API, if there is an address for it."""
+    if not engine.settings.docker_api:
+        yield
+        return
+    from croze.daemon.docker_api import docker_api
+
+    async with docker_api(engine, opening, server):
+        yield
 
 
 @asynccontextmanager
@@ -159,19 +155,12 @@ async def stop_serving(
 
 def make_server(engine: Engine, opening: WorkshopOpening) -> Server:
     """All services on one server."""
-    server = Server(engine.telemetry.calls.watching, patience=Patience(), is_crozed=True)
-    server.add(control_pb2_grpc.add_ControlServicer_to_server, ControlService(engine, opening))
-    server.add(content_pb2_grpc.add_ContentServicer_to_server, ContentService(engine.store.blobs))
-    server.add_methods(*trace_methods(engine.telemetry.traces))
-    server.add(engine_pb2_grpc.add_EngineServicer_to_server, EngineService(engine, opening))
-    server.add(history_pb2_grpc.add_HistoryServicer_to_server, HistoryService(engine))
-    server.add(builds_pb2_grpc.add_BuildsServicer_to_server, BuildsService(engine))
-    add_lazily(server, why_pb2.DESCRIPTOR.services_by_name["Why"], opening.why)
-    add_lazily(
-        server, cachemounts_pb2.DESCRIPTOR.services_by_name["CacheMounts"], opening.cache_mounts
-    )
-    add_lazily(server, gateway_pb2.DESCRIPTOR.services_by_name["LLBBridge"], opening.bridge)
-    server.add_methods(*health_methods())
+
+    def watching(method: str, call: ServerCall) -> AbstractContextManager[None]:
+        return engine.telemetry.calls.watching(method, call)
+
+    server = Server(watching, patience=Patience(), is_crozed=True)
+    add_services(server, engine, opening)
     return server
 
 

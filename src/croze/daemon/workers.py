@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,12 @@ from typing import overload
 from msgspec import Struct, field
 
 from croze.api import ops_pb2, worker_pb2
+from croze.daemon.config import Cdi
+from croze.daemon.network_mode import host_gateway, network_mode
+from croze.daemon.settings import Settings
 from croze.image import platform as platforms
 from croze.image.platform import Platform
-from croze.runtime.cdi import Devices
+from croze.runtime.cdi import DEFAULT_DIRS, Devices
 from croze.store.contract import PrunePolicy
 from croze.store.filters import Fields
 from croze.version import VERSION
@@ -66,6 +68,28 @@ class Worker(Struct, frozen=True):
         )
 
 
+def this_worker(settings: Settings, snapshotter: str, policies: Sequence[PrunePolicy]) -> Worker:
+    """The worker of a daemon that runs by these settings."""
+    oci, system = settings.config.worker.oci, settings.config.system
+    return Worker(
+        id=worker_id(settings.root),
+        snapshotter=snapshotter,
+        platforms=MachinePlatforms(oci.platforms, system.platforms_cache_max_age.seconds),
+        policies=policies,
+        labels=oci.labels,
+        process_mode="no-sandbox" if oci.no_process_sandbox else "sandbox",
+        devices=_devices(settings.config.cdi),
+        network=network_mode(oci),
+        host_gateway=host_gateway(oci) if settings.docker_api else "",
+    )
+
+
+def _devices(cdi: Cdi) -> Devices:
+    if cdi.disabled:
+        return Devices(())
+    return Devices(cdi.spec_dirs or DEFAULT_DIRS, auto_allowed=cdi.auto_allowed)
+
+
 def fields(record: worker_pb2.WorkerRecord) -> Fields:
     """What filters can ask about a worker."""
     return {"id": record.ID, **{f"labels.{key}": value for key, value in record.Labels.items()}}
@@ -101,7 +125,7 @@ def worker_id(root: Path) -> str:
     try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
-        id = secrets.token_hex(12)
+        id = os.urandom(12).hex()
         temporary = path.with_suffix(f".{os.getpid()}")
         temporary.write_text(id, encoding="ascii")
         temporary.replace(path)

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from msgspec import Struct
 
+from croze.cachekeys.contract import KeyStore
 from croze.daemon.bridging import bridges, cpu_limit_s
 from croze.daemon.delivering import (
     cache_services,
@@ -18,6 +19,9 @@ from croze.daemon.delivering import (
 )
 from croze.daemon.engine import Engine
 from croze.daemon.executing import op_services, open_sources
+from croze.daemon.executor import open_executor
+from croze.daemon.settings import Settings
+from croze.daemon.trace_service import collecting
 from croze.export.contract import ExportServices
 from croze.gateway.contract import BridgeServices
 from croze.gateway.forward import GatewayForwarder
@@ -27,10 +31,12 @@ from croze.ops.results import RefResult, RefResults
 from croze.remotecache.exporter import CacheServices
 from croze.remotecache.importer import Importer
 from croze.remotecache.mounts.services import MountServices
+from croze.runtime.oci import OciExecutor
 from croze.solver.solver import Solver
 from croze.sources.image import ImageSources
 from croze.sources.images import Images
 from croze.sources.local import LocalSources
+from croze.store.keys import SqliteKeys
 from croze.why.recorder import Recorder
 
 
@@ -38,6 +44,8 @@ class Workshop(Struct, frozen=True):
     """The rest of a daemon's parts."""
 
     engine: Engine
+    executor: OciExecutor
+    keys: KeyStore
     images: Images
     image_sources: ImageSources
     local_sources: LocalSources
@@ -57,12 +65,16 @@ async def opened_workshop(engine: Engine) -> AsyncIterator[Workshop]:
     settings, content = engine.settings, engine.content
     elsewhere, refs = content.elsewhere, content.store.refs
     async with AsyncExitStack() as stack:
+        executor = await open_executor(settings, engine.helper, stack)
+        traces = engine.telemetry.traces
+        await stack.enter_async_context(collecting(traces, settings.trace_socket))
+        keys = _keys(settings, stack)
         images = content.images()
         sources = open_sources(content, images, engine.pools.files, stack)
-        services = op_services(engine, sources)
+        services = op_services(engine, executor, sources)
         recorder = open_recorder(settings, stack)
         results = RefResults(refs)
-        solver = Solver(engine.keys, results, LoadedOpResolver(services), observer=recorder)
+        solver = Solver(keys, results, LoadedOpResolver(services), observer=recorder)
         await stack.enter_async_context(solver)
         await solver.forget_lost()
         importer = Importer(elsewhere.access, elsewhere.objects, refs, RefResult)
@@ -71,6 +83,8 @@ async def opened_workshop(engine: Engine) -> AsyncIterator[Workshop]:
         stack.push_async_callback(forwarder.wait_idle)
         yield Workshop(
             engine=engine,
+            executor=executor,
+            keys=keys,
             images=images,
             image_sources=sources.image,
             local_sources=sources.local,
@@ -92,3 +106,9 @@ async def opened_workshop(engine: Engine) -> AsyncIterator[Workshop]:
             importer=importer,
             recorder=recorder,
         )
+
+
+def _keys(settings: Settings, stack: AsyncExitStack) -> SqliteKeys:
+    keys = SqliteKeys(settings.root / "keys.db")
+    stack.callback(keys.close)
+    return keys

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -28,12 +27,13 @@ from croze.llb.meta import join_path
 from croze.llb.source import http, local
 from croze.llb.sourcemap import SourceMap
 from croze.llb.state import State, scratch
+from croze.patterns import lazy_pattern
 
 CONTEXT: Final = "context"
 DOCKERFILE: Final = "dockerfile"
 DEFAULT_FILENAME: Final = "Dockerfile"
 IGNORE_FILENAME: Final = ".dockerignore"
-_HTTP = re.compile(r"https?://")
+_HTTP = lazy_pattern(r"https?://")
 _SNIFF_BYTES = 1024
 
 

@@ -5,17 +5,16 @@ Known keys are `syntax`, `escape` and `check`. The first line that is none of th
 
 from __future__ import annotations
 
-import re
-
 from msgspec import Struct, field
 
 from croze.dockerfile import json_form
 from croze.dockerfile.location import DockerfileError, Ranges, line_ranges
 from croze.gotypes.strings import SPACE
+from croze.patterns import lazy_pattern
 
 _KNOWN = ("syntax", "escape", "check")
 _BLANK = "\t\n\f\r "
-_KEY = re.compile(rf"([a-zA-Z][a-zA-Z0-9]*)[{_BLANK}]*=")
+_KEY = lazy_pattern(rf"([a-zA-Z][a-zA-Z0-9]*)[{_BLANK}]*=")
 BOM = b"\xef\xbb\xbf"
 
 

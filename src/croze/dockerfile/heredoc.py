@@ -7,9 +7,10 @@ import re
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.shell import ShellLex
 from croze.dockerfile.syntax_tree import Heredoc
+from croze.patterns import lazy_pattern
 
-_MARK = re.compile(r"([0-9]*)<<(-?)[\t\n\f\r ]*+([^<]*+)\Z")
-_LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
+_MARK = lazy_pattern(r"([0-9]*)<<(-?)[\t\n\f\r ]*+([^<]*+)\Z")
+_LEADING_TABS = lazy_pattern(r"^\t+", re.MULTILINE)
 _MAX_FD = 2**64 - 1
 _UNQUOTED = ShellLex("\\", skip_unset=True)
 _QUOTED = ShellLex("\\", raw_quotes=True, skip_unset=True)

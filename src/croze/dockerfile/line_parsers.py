@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -12,9 +11,10 @@ from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.syntax_tree import InstructionNode
 from croze.gotypes.quote import quote
 from croze.gotypes.strings import SPACE, shown
+from croze.patterns import lazy_pattern
 
-_SPACES = re.compile(r"[\t\v\f\r ]+")
-_BYTE_SPACES = re.compile(r"[\t\n\v\f\r \x85\xa0]+")
+_SPACES = lazy_pattern(r"[\t\v\f\r ]+")
+_BYTE_SPACES = lazy_pattern(r"[\t\n\v\f\r \x85\xa0]+")
 _MAX_TRIGGERS = 20
 """ONBUILD in ONBUILD is refused later, with a better message."""
 

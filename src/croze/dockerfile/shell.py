@@ -17,8 +17,9 @@ from croze.dockerfile import shell_pattern
 from croze.dockerfile.location import DockerfileError
 from croze.gotypes.quote import quote
 from croze.gotypes.strings import SPACE, shown
+from croze.patterns import lazy_pattern
 
-_PIECES = re.compile(f"[{SPACE}]+|[^{SPACE}]+")
+_PIECES = lazy_pattern(f"[{SPACE}]+|[^{SPACE}]+")
 _RUNS = {escape: re.compile(f"[^$<'\"{re.escape(escape)}]+") for escape in ("\\", "`")}
 _SPECIAL_PARAMETERS = "@*#?-$!0"
 _MAX_NESTING = 100

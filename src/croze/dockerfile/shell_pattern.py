@@ -10,8 +10,9 @@ import re
 
 from croze.dockerfile.location import DockerfileError
 from croze.gotypes.regexp import BadExpression, Match, Regexp
+from croze.patterns import lazy_pattern
 
-_REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
+_REFERENCE = lazy_pattern(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 
 
 def trim_prefix(pattern: str, value: str, *, longest: bool) -> str:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable
 
 from croze.errors import Corrupted
 from croze.fs.tar.compress import BlobSums, Readable
 from croze.fs.tar.estargz import open_layer
+from croze.patterns import lazy_pattern
 
 _BLOCK = 512
 _CHUNK_BYTES = 1 << 20
@@ -26,7 +26,7 @@ _NUMBERS = (
     *(slice(329, 337), slice(337, 345)),
 )
 """Mode, ids, size, time, device."""
-_PAX_TIME = re.compile(rb"(mtime|atime|ctime)=(-?[0-9.]+)\n\Z")
+_PAX_TIME = lazy_pattern(rb"(mtime|atime|ctime)=(-?[0-9.]+)\n\Z")
 
 
 def rewrite_layer(

@@ -6,13 +6,17 @@ import json
 import re
 from collections.abc import Mapping
 
+from croze.patterns import lazy_pattern
+
 MASK = "xxxxx"
 
-_USER = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)([^/?#]*)@(?![a-z0-9]+:[0-9a-f]{32,})")
+_USER = lazy_pattern(r"([a-zA-Z][a-zA-Z0-9+.-]*://)([^/?#]*)@(?![a-z0-9]+:[0-9a-f]{32,})")
 """What stands before a digest is the name of an image."""
 _KEYS = frozenset({"secret_access_key", "session_token", "token", "ghtoken"})
 """Attributes of caches that nobody else may see."""
-_IN_TEXT = re.compile(r"\b((?:https?|ssh|git|ftps?|git\+\w+|ssh\+git)://)([^/?#\s'\"<>`]+)@", re.I)
+_IN_TEXT = lazy_pattern(
+    r"\b((?:https?|ssh|git|ftps?|git\+\w+|ssh\+git)://)([^/?#\s'\"<>`]+)@", re.I
+)
 
 
 def redact(url: str) -> str:

@@ -13,10 +13,12 @@ import re
 import sys
 from typing import BinaryIO, TextIO
 
-_TEXT = re.compile(
+from croze.patterns import lazy_pattern
+
+_TEXT = lazy_pattern(
     "(\x1b\\[[0-9;:]*m)|\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
-_BYTES = re.compile(
+_BYTES = lazy_pattern(
     rb"(\x1b\[[0-9;:]*m|\x1b\[[0-2]?K)|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]"
     rb"|\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])"
 )

@@ -12,7 +12,6 @@ import contextlib
 import errno
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
 
 from croze.fs.paths import NO_NAMES
@@ -59,11 +58,24 @@ def try_remove_tree(path: str | os.PathLike[str]) -> None:
         log.debug("left behind %s: %s", os.fspath(path), error)
 
 
+def new_directory(prefix: str, parent: str | os.PathLike[str] | None = None) -> str:
+    """A new directory of our own (0700), below `parent`, else where temporary files go."""
+    if parent is None:
+        import tempfile  # takes longer to load than all else that is here
+
+        parent = tempfile.gettempdir()
+    while True:
+        path = os.path.join(os.path.abspath(parent), prefix + os.urandom(6).hex())
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+            return path
+
+
 @contextlib.contextmanager
 def temporary_directory(prefix: str, parent: str | os.PathLike[str] | None = None) -> Iterator[str]:
     """A directory of our own (0700), gone again afterwards; below `parent`, else where temporary
     files go."""
-    path = tempfile.mkdtemp(prefix=prefix, dir=parent)
+    path = new_directory(prefix, parent)
     try:
         yield path
     finally:

@@ -7,7 +7,6 @@ to those that run elsewhere.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from copy import copy
@@ -34,6 +33,7 @@ from croze.ops.load import LoadOptions, fresh_cache_mounts, load
 from croze.ops.local_sources import is_local_source, local_sources_below
 from croze.ops.proxied import PROXIED
 from croze.ops.source import BUILD_SOURCES
+from croze.patterns import lazy_pattern
 from croze.runtime.proxy.contract import Proxied
 from croze.solver.contract import Edge
 from croze.solver.solver import Job, SolvedResult
@@ -42,7 +42,7 @@ from croze.status import VertexWarning
 from croze.store.contract import ImmutableRef
 
 T = TypeVar("T")
-_WEB = re.compile(r"https?://[^/]")
+_WEB = lazy_pattern(r"https?://[^/]")
 
 
 class BuildBridge:

@@ -15,13 +15,14 @@ from croze.errors import CrozeError, InvalidRequest, PermissionDenied
 from croze.gotypes.regexp import BadExpression, Match, Regexp
 from croze.http.urls import parse_url
 from croze.image import reference
+from croze.patterns import lazy_pattern
 from croze.sources import git_options
 from croze.sources.request import SourceRequest
 
 MAX_CHANGES = 20
 MAX_IDENTIFIER = 1 << 16
 """Characters. What rules make of a name, and again of what they made, may else grow for ever."""
-_REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
+_REFERENCE = lazy_pattern(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
 
 
 class SourcePolicies:

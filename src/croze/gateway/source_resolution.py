@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -24,6 +23,7 @@ from croze.gateway.verify import DecisionVerifier
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.llb.graph import platform_message
+from croze.patterns import lazy_pattern
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
 from croze.sources.attestation_chain import AttestationChain
@@ -33,7 +33,7 @@ from croze.sources.materials import ImageMaterial
 
 T = TypeVar("T")
 Decide = Callable[[ops_pb2.Op], Awaitable[ops_pb2.SourceOp | None]]
-_WEB = re.compile(r"https?://[^/]")
+_WEB = lazy_pattern(r"https?://[^/]")
 
 
 class ImageConfigs(Protocol):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from croze.gotypes.strings import to_bytes
+from croze.patterns import lazy_pattern
 
 _UNITS = {
     "ns": 1,
@@ -18,7 +17,7 @@ _UNITS = {
 }
 _SECOND = 10**9
 _MOST = (1 << 63) - 1
-_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]*)")
+_PART = lazy_pattern(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]*)")
 
 
 class DurationError(ValueError):

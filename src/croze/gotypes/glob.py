@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from croze.errors import InvalidRequest
+from croze.patterns import lazy_pattern
 
 
 class BadPattern(InvalidRequest):
@@ -170,8 +171,8 @@ def _class_char(pattern: str, i: int, *, closing: bool) -> tuple[str, int]:
     return pattern[i], i + 1
 
 
-_ESCAPED = re.compile(r"\\.", re.DOTALL)
-_WILDCARD = re.compile(r"[*?\[]")
+_ESCAPED = lazy_pattern(r"\\.", re.DOTALL)
+_WILDCARD = lazy_pattern(r"[*?\[]")
 
 
 def has_wildcards(text: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, overload
 import msgspec
 
 from croze.gotypes.strings import ESCAPED
+from croze.patterns import lazy_pattern
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ _ESCAPES = {
 MOST_PARTS = 500_000
 """The most of an object from anybody."""
 _PARTED_BY = (b",", b"{", b"[")
-_SPECIAL = re.compile(b"|".join(re.escape(key) for key in _ESCAPES))
+_SPECIAL = lazy_pattern(b"|".join(re.escape(key) for key in _ESCAPES))
 
 
 def _encode(value: object, order: Literal["deterministic"] | None = "deterministic") -> bytes:

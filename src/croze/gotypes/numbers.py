@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
-import re
-from decimal import Decimal
 
 from croze.errors import InvalidRequest
 from croze.gotypes.quote import quote
+from croze.patterns import lazy_pattern
 
-_INT = re.compile(r"[+-]?[0-9]+\Z")
-_BEGUN = re.compile(r"[+-]?[0-9]+")
+_INT = lazy_pattern(r"[+-]?[0-9]+\Z")
+_BEGUN = lazy_pattern(r"[+-]?[0-9]+")
 _LONGEST = 4000
 """Digits that Python converts; far fewer are too many."""
-_FLOAT = re.compile(
+_FLOAT = lazy_pattern(
     r"[+-]?(?:(?P<dec>(?:[0-9](?:_?[0-9])*\.?(?:[0-9](?:_?[0-9])*)?|\.[0-9](?:_?[0-9])*)"
     r"(?:[eE][+-]?[0-9](?:_?[0-9])*)?)"
     r"|0[xX]_?(?:[0-9a-fA-F](?:_?[0-9a-fA-F])*\.?(?:[0-9a-fA-F](?:_?[0-9a-fA-F])*)?"
     r"|\.[0-9a-fA-F](?:_?[0-9a-fA-F])*)[pP][+-]?[0-9](?:_?[0-9])*"
     r"|(?P<word>(?i:inf|infinity|nan)))\Z"
 )
-_LITERAL = re.compile(
+_LITERAL = lazy_pattern(
     r"(?P<sign>[+-]?)(?:0[xX](?P<hex>(?:_?[0-9a-fA-F])+)|0[bB](?P<bin>(?:_?[01])+)"
     r"|0[oO]?(?P<oct>(?:_?[0-7])+)|(?P<dec>0|[1-9](?:_?[0-9])*))\Z"
 )
@@ -88,6 +87,8 @@ def float_text(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
+    from decimal import Decimal
+
     digits = Decimal(repr(value)).normalize()
     exponent = digits.adjusted()
     if value == 0 or _LEAST <= exponent < _MOST:

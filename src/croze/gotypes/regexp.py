@@ -17,6 +17,7 @@ from typing import Final
 import re2
 
 from croze.errors import InvalidRequest
+from croze.patterns import lazy_pattern
 
 _MEMORY_BYTES: Final = 8 << 20
 """How much memory an expression takes: its program, at most 130,000 steps, and the states that it
@@ -24,9 +25,9 @@ remembers."""
 _MOST_COPIES: Final = 2000
 """What all `{n}` of an expression may come to. To make the program takes RE2 the square of it."""
 _MOST_LARGE_CLASSES: Final = 200
-_LARGE_CLASS = re.compile(r"\\[pP]")
+_LARGE_CLASS = lazy_pattern(r"\\[pP]")
 """Unicode's large classes; each is hundreds of ranges."""
-_COUNT = re.compile(r"\{(\d{1,9})(?:,(\d{0,9}))?\}", re.ASCII)
+_COUNT = lazy_pattern(r"\{(\d{1,9})(?:,(\d{0,9}))?\}", re.ASCII)
 _RUNES: Final = "croze-runes"
 
 

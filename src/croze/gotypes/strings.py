@@ -8,10 +8,11 @@ Go's encoders put it. `str.encode` fails on such text, on purpose: one of these 
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-ESCAPED = re.compile("[\ud800-\udfff]")
+from croze.patterns import lazy_pattern
+
+ESCAPED = lazy_pattern("[\ud800-\udfff]")
 """A byte that is not part of UTF-8 text."""
 
 SPACE: Final = (

@@ -7,15 +7,15 @@ Source: pelletier/go-toml v2 `marshaler.go`.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 
 from croze.errors import InvalidRequest
+from croze.patterns import lazy_pattern
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
-_NEEDS_ESCAPES = re.compile(r"[\x00-\x08\x0a-\x1f\x7f']")
-_ESCAPED = re.compile(r'[\x00-\x1f\x7f"\\]')
+_BARE = lazy_pattern(r"[A-Za-z0-9_-]+\Z")
+_NEEDS_ESCAPES = lazy_pattern(r"[\x00-\x08\x0a-\x1f\x7f']")
+_ESCAPED = lazy_pattern(r'[\x00-\x1f\x7f"\\]')
 _SHORT = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 

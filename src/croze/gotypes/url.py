@@ -17,18 +17,19 @@ from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.gotypes.quote import quote as quoted
 from croze.gotypes.strings import from_bytes, to_bytes
+from croze.patterns import lazy_pattern
 
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
-_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(.*)\Z", re.DOTALL)
-_ESCAPE = re.compile(r"%([0-9a-fA-F]{2})?")
-_USER = re.compile(r"[A-Za-z0-9._:~!$&'()*+,;=%@-]*\Z")
-_NO_HOST = re.compile(r"[\x00-\x20#%/?@\\^`{|}\x7f]")
-_PORT = re.compile(r"(?::[0-9]*)?\Z")
+_CONTROL = lazy_pattern("[\x00-\x1f\x7f]")
+_SCHEME = lazy_pattern(r"([a-zA-Z][a-zA-Z0-9+.-]*):(.*)\Z", re.DOTALL)
+_ESCAPE = lazy_pattern(r"%([0-9a-fA-F]{2})?")
+_USER = lazy_pattern(r"[A-Za-z0-9._:~!$&'()*+,;=%@-]*\Z")
+_NO_HOST = lazy_pattern(r"[\x00-\x20#%/?@\\^`{|}\x7f]")
+_PORT = lazy_pattern(r"(?::[0-9]*)?\Z")
 _STRICT_COLONS: Final = ("http", "https")
 _IN_HOST = "!\"$&'()*+,-.:;<=>[]_~"
 _IN_USER = "$&+,-.;=_~"
 _IN_PATH = "$&+,-./:;=@_~"
-_IN_RAW_PATH = re.compile(r"[A-Za-z0-9!$&'()*+,;=:@\[\]%./_~-]*\Z")
+_IN_RAW_PATH = lazy_pattern(r"[A-Za-z0-9!$&'()*+,;=:@\[\]%./_~-]*\Z")
 
 
 class GoUrl(Struct, frozen=True):

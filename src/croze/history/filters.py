@@ -18,12 +18,13 @@ from croze.api.attrs import of_attrs
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.gotypes.moments import nanoseconds
+from croze.patterns import lazy_pattern
 from croze.store import filters as containerd
 
 Record = control_pb2.BuildHistoryRecord
 Test = Callable[[Record], bool]
 
-_COMPARISON = re.compile(r"(.*?)(>=|<=|>|<)(.*)", re.DOTALL)
+_COMPARISON = lazy_pattern(r"(.*?)(>=|<=|>|<)(.*)", re.DOTALL)
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,

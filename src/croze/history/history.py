@@ -27,7 +27,6 @@ from msgspec import Struct
 
 from croze.api import control_pb2
 from croze.errors import CrozeError
-from croze.history import filters, logs
 from croze.history.collecting import Collector
 from croze.history.listeners import HistoryListeners
 from croze.history.lull import Lull
@@ -255,6 +254,8 @@ class BuildHistory:
 
     async def log_of(self, record: Record) -> AsyncGenerator[control_pb2.StatusResponse, None]:
         """Everything that a finished build said. Raises `NotFound` if that is lost."""
+        from croze.history import logs
+
         if record.HasField("logs"):
             await self._filed()  # the build may have ended while its record was looked for
             with self.store.blobs.open(record.logs.digest) as file:
@@ -298,6 +299,8 @@ class BuildHistory:
             if has(ref)
         ]
         if not request.ActiveOnly:
+            from croze.history import filters
+
             records = (self._find(request.Ref),) if request.Ref else self.records.all()
             there = (r for r in records if r is not None and r.Ref not in self._doomed)
             matching = filters.select(there, request.Filter, request.Limit)

@@ -15,7 +15,6 @@ from msgspec import Struct
 from croze.api import control_pb2
 from croze.gotypes.moments import nanoseconds
 from croze.store.db import Database
-from croze.store.images import reach
 from croze.store.open import Store
 
 LEASE_PREFIX = "history/"
@@ -33,8 +32,7 @@ class Records:
 
     def __init__(self, store: Store) -> None:
         self._db: Database = store.db
-        self._leases = store.leases
-        self._blobs = store.blobs
+        self._store = store
 
     def put(self, record: control_pb2.BuildHistoryRecord, inline: Sequence[bytes] = ()) -> None:
         """Write, or write anew, and hold all blobs that the record names. `inline`: those that are
@@ -48,7 +46,7 @@ class Records:
                 record.SerializeToString(),
                 _packed(inline) if inline else None,
             )
-            self._leases.keep(LEASE_PREFIX + record.Ref, self._held(record), exactly=True)
+            self._store.leases.keep(LEASE_PREFIX + record.Ref, self._held(record), exactly=True)
 
     def inline(self) -> dict[str, Sequence[bytes]]:
         """The blobs that are in rows, by ref."""
@@ -74,7 +72,7 @@ class Records:
         self._db.make_room()
         with self._db.transaction():
             self._db.write("DELETE FROM history WHERE ref = ?", ref)
-            self._leases.drop(LEASE_PREFIX + ref)
+            self._store.leases.drop(LEASE_PREFIX + ref)
 
     def ages(self) -> Sequence[Age]:
         """The ages of those that are not pinned, newest first."""
@@ -91,9 +89,11 @@ class Records:
     def _held(self, record: control_pb2.BuildHistoryRecord) -> list[str]:
         """What is held of a record: of an image its manifests, configs and attestations, not its
         layers."""
+        from croze.store.images import reach
+
         digests: set[str] = set()
         for descriptor in _results(record):
-            reach(self._blobs, descriptor.digest, digests, layers=False)
+            reach(self._store.blobs, descriptor.digest, digests, layers=False)
         digests.update(descriptor.digest for descriptor in _own(record))
         return sorted(digests)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import socket
 import ssl as tls
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -23,12 +22,13 @@ from croze.http.encodings import decoded, decoders
 from croze.http.lazy import aiohttp
 from croze.http.redirects import MOST_REDIRECTS, Hop, RedirectRefused, check_url, next_step
 from croze.http.redirects import is_redirect as leads_on
+from croze.patterns import lazy_pattern
 
 if TYPE_CHECKING:
     from aiohappyeyeballs import AddrInfoType
 
-_ENCODED = re.compile("[!-~]*")
-_PART = re.compile(r"bytes [0-9]{1,19}-([0-9]{1,19})/([0-9]{1,19})")
+_ENCODED = lazy_pattern("[!-~]*")
+_PART = lazy_pattern(r"bytes [0-9]{1,19}-([0-9]{1,19})/([0-9]{1,19})")
 PING_EVERY_S = 50.0
 """On a WebSocket: what is between forgets connections that say nothing for a minute."""
 

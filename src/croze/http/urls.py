@@ -3,14 +3,14 @@ the port is looked at, and leaves out line ends without a word."""
 
 from __future__ import annotations
 
-import re
 from urllib.parse import SplitResult, urlsplit  # noqa: TID251
 
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.gotypes.quote import quote
+from croze.patterns import lazy_pattern
 
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_CONTROL = lazy_pattern("[\x00-\x1f\x7f]")
 
 
 def parse_url(url: str) -> SplitResult:

@@ -5,7 +5,6 @@ Source: BuildKit `exporter/containerimage/exptypes/annotations.go`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from msgspec import Struct, field
@@ -13,8 +12,9 @@ from msgspec import Struct, field
 from croze.errors import InvalidRequest
 from croze.image import platform as platforms
 from croze.image.platform import Platform
+from croze.patterns import lazy_pattern
 
-_KEY = re.compile(r"annotation(?:-([a-z-]+))?(?:\[([A-Za-z0-9_/-]+)\])?\.([^\t\n\f\r ]+)\Z")
+_KEY = lazy_pattern(r"annotation(?:-([a-z-]+))?(?:\[([A-Za-z0-9_/-]+)\])?\.([^\t\n\f\r ]+)\Z")
 _TYPES = ("manifest", "index", "manifest-descriptor", "index-descriptor")
 
 

@@ -16,6 +16,7 @@ import msgspec
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image.platform import Platform
+from croze.patterns import lazy_pattern
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """`PATH` of an image that sets none, except on Windows."""
@@ -178,7 +179,7 @@ def chain_ids(diff_ids: Sequence[str]) -> list[str]:
     return chains
 
 
-_FRACTION = re.compile(r"\.(\d+)")
+_FRACTION = lazy_pattern(r"\.(\d+)")
 
 
 def normalize_time(text: str) -> str:

@@ -6,16 +6,16 @@ which platform runs on which.
 
 from __future__ import annotations
 
-import platform as host
+import os
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
-from urllib.parse import unquote
 
 import msgspec
 
 from croze.errors import InvalidRequest
 from croze.gotypes.quote import quote
+from croze.patterns import lazy_pattern
 
 
 class Platform(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
@@ -28,9 +28,9 @@ class Platform(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
     variant: str = ""
 
 
-_COMPONENT = re.compile(r"^[A-Za-z0-9_.-]+\Z")
+_COMPONENT = lazy_pattern(r"^[A-Za-z0-9_.-]+\Z")
 _OS_TEXT = r"^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?$"
-_OS = re.compile(_OS_TEXT.removesuffix("$") + r"\Z")
+_OS = lazy_pattern(_OS_TEXT.removesuffix("$") + r"\Z")
 _OS_NAMES = """aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd
 plan9 solaris windows zos"""
 _ARCH_NAMES = """386 amd64 amd64p32 arm armbe arm64 arm64be ppc64 ppc64le loong64 mips mipsle mips64
@@ -52,7 +52,7 @@ _HOST_ARCH = {
 
 def default_platform() -> Platform:
     """The platform of this machine, normalised."""
-    machine = host.machine().lower()
+    machine = os.uname().machine.lower()
     architecture, variant = _HOST_ARCH.get(machine, (machine, ""))
     return Platform(architecture=architecture, os="linux", variant=variant)
 
@@ -143,6 +143,8 @@ def _parse_os(part: str, text: str) -> tuple[str, str, tuple[str, ...]]:
             f"{quote(part)} is an invalid OS component of {quote(text)}: OSAndVersion specifier "
             f"component must match {quote(_OS_TEXT)}: invalid argument"
         )
+    from urllib.parse import unquote
+
     features = (unquote(feature) for feature in (match[3] or "").split("+"))
     return _normalize_os(match[1]), unquote(match[2] or ""), tuple(f for f in features if f)
 

@@ -5,7 +5,6 @@ A fragment `#ref:subdir` and a query may follow; what they mean is up to who ask
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
@@ -13,10 +12,11 @@ from msgspec import Struct, field
 from croze.errors import InvalidRequest
 from croze.gotypes import url
 from croze.llb.meta import join_path
+from croze.patterns import lazy_pattern
 
-_PROTOCOL = re.compile(r"[a-zA-Z0-9]+://")
+_PROTOCOL = lazy_pattern(r"[a-zA-Z0-9]+://")
 _SUPPORTED = frozenset({"http", "https", "ssh", "git"})
-_SCP = re.compile(r"([a-zA-Z0-9-_]+)@([a-zA-Z0-9-.]+):([^\n]*?)(?:\?([^\n]*?))?(?:#([^\n]*))?\Z")
+_SCP = lazy_pattern(r"([a-zA-Z0-9-_]+)@([a-zA-Z0-9-.]+):([^\n]*?)(?:\?([^\n]*?))?(?:#([^\n]*))?\Z")
 
 
 class UnknownProtocol(InvalidRequest):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from urllib.parse import urlencode
@@ -22,6 +21,7 @@ from croze.http.daemon import HttpClient, read_all
 from croze.http.encodings import ACCEPTED
 from croze.http.lazy import aiohttp
 from croze.http.redirects import RedirectRefused
+from croze.patterns import lazy_pattern
 from croze.registry import failures
 from croze.registry.credentials import BearerToken, Credentials, Login
 from croze.registry.hosts import Endpoint
@@ -30,7 +30,7 @@ _CLIENT_ID = "buildkit-client"
 _DEFAULT_LIFETIME_S = 60
 _ANSWER_BYTES = 1 << 20
 _CHALLENGES_MOST = 10_000
-_CHALLENGE = re.compile(r'([A-Za-z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_CHALLENGE = lazy_pattern(r'([A-Za-z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
 class Challenge(Struct, frozen=True):

@@ -15,9 +15,10 @@ from croze.files.settings import parse_json
 from croze.http.daemon import encoding_of
 from croze.http.encodings import decoded, decoders
 from croze.http.lazy import aiohttp
+from croze.patterns import lazy_pattern
 
 RESOLV_CONF = Path("/etc/resolv.conf")
-_NAMESERVER = re.compile(r"^nameserver[ \t]+([0-9a-fA-F.:]+)", re.M)
+_NAMESERVER = lazy_pattern(r"^nameserver[ \t]+([0-9a-fA-F.:]+)", re.M)
 _NOT_OPENED = "httpReadSeeker: failed open"
 _BODY_BYTES = 64000
 _SHOWN_BYTES = 256

@@ -13,7 +13,7 @@ from google.protobuf import any_pb2
 from msgspec.structs import asdict, fields
 
 from croze import errors
-from croze.api import errdefs_pb2, ops_pb2
+from croze.api import ops_pb2
 from croze.files.settings import parse_json
 from croze.gotypes.strings import shown
 
@@ -70,6 +70,8 @@ def range_message(where: errors.Range) -> ops_pb2.Range:
 def _source_json(detail: errors.SourceDetail) -> dict[str, object]:
     from google.protobuf import json_format  # slow to import, and for errors alone
 
+    from croze.api import errdefs_pb2
+
     message = errdefs_pb2.Source(
         info=source_info(detail), ranges=[range_message(where) for where in detail.ranges]
     )
@@ -78,6 +80,8 @@ def _source_json(detail: errors.SourceDetail) -> dict[str, object]:
 
 def _solve_json(detail: errors.SolveDetail) -> dict[str, object]:
     from google.protobuf import json_format  # slow to import, and for errors alone
+
+    from croze.api import errdefs_pb2
 
     message = errdefs_pb2.Solve(
         inputIDs=detail.input_ids, mountIDs=detail.mount_ids, description=detail.description
@@ -149,6 +153,8 @@ def _decode_materials(listed: object) -> errors.MaterialsDetail:
 def _decode_source(value: bytes) -> errors.SourceDetail | None:
     from google.protobuf import json_format  # slow to import, and for errors alone
 
+    from croze.api import errdefs_pb2
+
     message = errdefs_pb2.Source()
     try:
         json_format.Parse(value, message, ignore_unknown_fields=True)
@@ -176,6 +182,8 @@ def own_range(where: ops_pb2.Range) -> errors.Range:
 
 def _decode_solve(value: bytes) -> errors.SolveDetail | None:
     from google.protobuf import json_format  # slow to import, and for errors alone
+
+    from croze.api import errdefs_pb2
 
     message = errdefs_pb2.Solve()
     try:

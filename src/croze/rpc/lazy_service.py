@@ -9,7 +9,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from croze.rpc.call import ServerCall
-from croze.rpc.server import ServedMethod, Server
+from croze.rpc.served import ServedMethod
+from croze.rpc.server import Server
 
 Servicer = Callable[[], Awaitable[object]]
 

@@ -25,6 +25,7 @@ from croze.rpc.http2.messages import INTERNAL, UNAVAILABLE, UNIMPLEMENTED, UNKNO
 from croze.rpc.http2.server import STREAMS, Allowance, ServerConnection, ServerStream
 from croze.rpc.library import grpc
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
+from croze.rpc.served import ServedMethod, served_method
 from croze.rpc.status import status
 
 log = logging.getLogger(__name__)
@@ -35,20 +36,8 @@ _TURN_BYTES: Final = 16 << 10
 _DEADLINE_EXCEEDED: Final = 4
 
 S = TypeVar("S")
-Behavior = Callable[..., object]
 Watch = Callable[[str, ServerCall], AbstractContextManager[None]]
 """Entered around the work of each call, of a method such as `moby.buildkit.v1.Control/Solve`."""
-
-
-class ServedMethod(Struct, frozen=True):
-    """A method that is served: its handler, and how its messages are read and written."""
-
-    name: str
-    behavior: Behavior
-    asks_once: bool
-    answers_once: bool
-    deserialize: Callable[[bytes], object] | None
-    serialize: Callable[[object], bytes] | None
 
 
 class Patience(Struct, frozen=True):
@@ -87,6 +76,7 @@ class Server:
         self.is_crozed = is_crozed
         self.methods: dict[str, ServedMethod] = {}
         self.services: set[str] = set()
+        self._unloaded: dict[str, Callable[[], None]] = {}
         self.is_stopping = False
         self._peers: set[_Peer] = set()
         self._left = asyncio.Event()
@@ -101,7 +91,19 @@ class Server:
         """Serve methods by their bare names."""
         self.services.add(service)
         for name, handler in handlers.items():
-            self.methods[f"/{service}/{name}"] = _method(f"{service}/{name}", handler)
+            self.methods[f"/{service}/{name}"] = served_method(f"{service}/{name}", handler)
+
+    def add_unloaded(self, service: str, load: Callable[[], None]) -> None:
+        """Serve a service that nobody may call: `load`, called with its first call, adds it."""
+        self._unloaded[service] = load
+
+    def method(self, path: str) -> ServedMethod | None:
+        """The method of a path such as `/moby.buildkit.v1.Control/Solve`; None if there is none."""
+        if path not in self.methods and self._unloaded:
+            load = self._unloaded.pop(path.removeprefix("/").rpartition("/")[0], None)
+            if load is not None:
+                load()
+        return self.methods.get(path)
 
     async def serve(self, stream: ByteStream) -> None:
         """One connection, to its end. What goes on when this is cancelled is cancelled, too."""
@@ -145,20 +147,6 @@ class _Tables:
         self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
     ) -> None:
         self._server.add_methods(service, handlers)
-
-
-def _method(name: str, handler: grpc.RpcMethodHandler[Any, Any]) -> ServedMethod:
-    shapes = (handler.unary_unary, handler.unary_stream, handler.stream_unary)
-    behavior = next((each for each in shapes if each is not None), handler.stream_stream)
-    assert behavior is not None
-    return ServedMethod(
-        name,
-        behavior,
-        not handler.request_streaming,
-        not handler.response_streaming,
-        handler.request_deserializer,
-        handler.response_serializer,
-    )
 
 
 class _Peer:
@@ -294,7 +282,7 @@ class _Peer:
 
     def _begin(self, stream: ServerStream) -> None:
         path = dict(stream.headers)[":path"]
-        method = self._server.methods.get(path)
+        method = self._server.method(path)
         if method is None:
             self._http.finish(stream, status(UNIMPLEMENTED, self._unknown(path)))
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import shutil
 from pathlib import Path
 
 from croze.errors import Unsupported
@@ -21,8 +20,10 @@ def find_runtime(binary: str = "") -> str:
     names = (binary,) if binary else RUNTIMES
     path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
     for name in names:
-        if program := shutil.which(name, path=path):
-            return program
+        for folder in path.split(":") if "/" not in name else ("",):
+            program = os.path.join(folder, name)
+            if os.access(program, os.X_OK) and not os.path.isdir(program):
+                return program
     raise Unsupported(
         f"failed to find {' or '.join(names)} binary: containers are started with crun or runc "
         "(Debian: apt-get install crun)"

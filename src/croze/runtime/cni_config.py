@@ -18,7 +18,6 @@ from croze.errors import InvalidRequest, Unavailable
 
 Json = dict[str, Any]
 
-DEFAULT_CONFIG = "/etc/buildkit/cni.json"
 DEFAULT_PLUGINS = "/opt/cni/bin"
 DEBIAN_PLUGINS = "/usr/lib/cni"
 DEFAULT_BRIDGE, DEFAULT_SUBNET = "buildkit0", "10.10.0.0/16"

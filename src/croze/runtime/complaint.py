@@ -16,11 +16,14 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from croze.files.settings import parse_json
+from croze.patterns import lazy_pattern
 from croze.runtime.contract import Stdio
 
-_START = re.compile(rb'\{\s*"msg":\s*"exec container process ')
-_RUNC = re.compile(rb"exec [^\n]+: exec format error\n")
-_TEXT = re.compile(r"exec container process (?:\(.*?\) )?`(?P<file>.*)`: (?P<reason>.*)", re.DOTALL)
+_START = lazy_pattern(rb'\{\s*"msg":\s*"exec container process ')
+_RUNC = lazy_pattern(rb"exec [^\n]+: exec format error\n")
+_TEXT = lazy_pattern(
+    r"exec container process (?:\(.*?\) )?`(?P<file>.*)`: (?P<reason>.*)", re.DOTALL
+)
 _LONGEST_BYTES = 16 << 10
 
 

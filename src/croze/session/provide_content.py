@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import AsyncIterator, Container, Mapping
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from msgspec import Struct
 from croze import errors
 from croze.aio.threads import in_thread
 from croze.api import content_pb2
+from croze.patterns import lazy_pattern
 from croze.rpc.servers import Context
 from croze.session.content import CHUNK_BYTES, STORE_HEADER
 from croze.session.directories import make_directory
@@ -25,7 +25,7 @@ from croze.session.provider import Handler, metadata_of, stream, unary, unary_st
 
 BLOB_MODE = 0o444
 """Less the umask, as containerd leaves blobs."""
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_DIGEST = lazy_pattern(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
 class ContentProvider:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from croze.aio.threads import in_thread, in_thread_if_many
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unsupported
 from croze.fs.remove import temporary_directory
 from croze.http.urls import parse_url
+from croze.patterns import lazy_pattern
 from croze.registry.transport import Retry
 from croze.session import ssh
 from croze.session.contract import Session, SessionManager
@@ -49,7 +49,7 @@ from croze.store.contract import ImmutableRef, MutableRef, RefStore
 SCHEME = "git"
 
 _REMOTE, _SNAPSHOT = "git_remote", "git_snapshot"
-_DEFAULT_BRANCH = re.compile(r"refs/heads/\S+")
+_DEFAULT_BRANCH = lazy_pattern(r"refs/heads/\S+")
 
 
 class GitSource:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import signal
 from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping, Sequence
@@ -20,18 +19,19 @@ from croze.aio.parallel import all_of
 from croze.errors import CrozeError, ResourceExhausted, Unavailable
 from croze.files.redact import redact_text
 from croze.gotypes.strings import from_bytes, to_bytes
+from croze.patterns import lazy_pattern
 from croze.registry.transport import Retry, with_retries
 
 _PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 _NETWORK = ("ls-remote", "fetch", "submodule")
 _ANSWERS = {"ls-remote", "submodule", "init"}
 """Commands whose standard output is for the user, too; that of others may be any file."""
-_FLAKY = re.compile(
+_FLAKY = lazy_pattern(
     "returned error: (?:429|5..)|Connection (?:reset|timed out)|early EOF|RPC failed|hung up|"
     "unexpected disconnect|Operation timed out|Empty reply from server|transfer closed|"
     "end of response with .* bytes missing"
 )
-_FOR_GOOD = re.compile("not found|does not appear to be a git repository|[Pp]ermission denied")
+_FOR_GOOD = lazy_pattern("not found|does not appear to be a git repository|[Pp]ermission denied")
 _NO_DEPTH = ("--depth", "shallow")
 _ANSWER_BYTES = 64 << 20
 """The names of a million references take as much."""

@@ -14,10 +14,11 @@ from croze.files.redact import redact
 from croze.http.urls import parse_url
 from croze.image import reference
 from croze.image.reference import Reference
+from croze.patterns import lazy_pattern
 from croze.sources.git_cli import is_commit
 from croze.sources.request import SourceRequest
 
-_TRANSPORT = re.compile(r"(?:https?|ssh|git)://|[^/:@]+@[^/:]+:")
+_TRANSPORT = lazy_pattern(r"(?:https?|ssh|git)://|[^/:@]+@[^/:]+:")
 _SIGNATURE_ATTRS = (
     "git.sig.pubkey",
     "git.sig.rejectexpired",

@@ -6,7 +6,6 @@ Modes (BuildKit `util/resolver`): `pull` asks the registry; `local` prefers the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -19,6 +18,7 @@ from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Platform
 from croze.image.reference import Reference
+from croze.patterns import lazy_pattern
 from croze.sources.content import (
     Access,
     ImageContents,
@@ -32,7 +32,7 @@ from croze.store.names import ResolvedNames
 
 Mode = Literal["default", "pull", "local"]
 
-_ID = re.compile(r"docker\.io/library/(?:([0-9a-f]{12,63}):latest|sha256:([0-9a-f]{12,64}))")
+_ID = lazy_pattern(r"docker\.io/library/(?:([0-9a-f]{12,63}):latest|sha256:([0-9a-f]{12,64}))")
 
 
 class ResolvedConfig(Struct, frozen=True):

@@ -7,7 +7,6 @@ import copy
 import hashlib
 import itertools
 import os
-import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -18,10 +17,11 @@ from msgspec import Struct
 
 from croze.aio.threads import finish, in_thread
 from croze.errors import Corrupted, InvalidRequest, NotFound, ResourceExhausted
+from croze.patterns import lazy_pattern
 from croze.store.disk import disk_errors, sync_dir
 from croze.store.trash import Trash
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST = lazy_pattern(r"sha256:[0-9a-f]{64}")
 _CHUNK_BYTES = 1 << 20
 
 

@@ -8,22 +8,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from croze.errors import InvalidRequest
-from croze.gotypes.regexp import BadExpression, Regexp
+from croze.patterns import lazy_pattern
+
+if TYPE_CHECKING:
+    from croze.gotypes.regexp import Regexp
 
 Fields = Mapping[str, str | None]
 """What something shows to filters: a field is present if its value is not None. Of deeper fields
 (`labels.a.b`) only their first name counts, unless they are there in full."""
 
-_SPACE = re.compile(r"\s*")
-_FIELD = re.compile(r"[A-Za-z0-9_]+")
-_OPERATOR = re.compile(r"[=!~]+")
-_VALUE = re.compile(r"[^\s,./|\"=!~][^\s,]*")
-_QUOTED = re.compile(r'"((?:[^"\\\n]|\\.)*)"|/((?:[^/\\\n]|\\.)*)/|\|((?:[^|\\\n]|\\.)*)\|')
-_ESCAPE = re.compile(r"\\(?:([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))")
+_SPACE = lazy_pattern(r"\s*")
+_FIELD = lazy_pattern(r"[A-Za-z0-9_]+")
+_OPERATOR = lazy_pattern(r"[=!~]+")
+_VALUE = lazy_pattern(r"[^\s,./|\"=!~][^\s,]*")
+_QUOTED = lazy_pattern(r'"((?:[^"\\\n]|\\.)*)"|/((?:[^/\\\n]|\\.)*)/|\|((?:[^|\\\n]|\\.)*)\|')
+_ESCAPE = lazy_pattern(
+    r"\\(?:([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))"
+)
 _SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 
 
@@ -48,6 +54,8 @@ class Term(Struct, frozen=True):
         return value is not None
 
     def _searches(self, text: str) -> bool:
+        from croze.gotypes.regexp import BadExpression
+
         try:
             return _expression(self.value).search(text)
         except BadExpression:
@@ -56,6 +64,8 @@ class Term(Struct, frozen=True):
 
 @lru_cache(maxsize=16)
 def _expression(text: str) -> Regexp:
+    from croze.gotypes.regexp import Regexp
+
     return Regexp(text)
 
 

@@ -10,13 +10,12 @@ import contextlib
 import ctypes
 import errno
 import os
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from croze.errors import CrozeError, PermissionDenied, ResourceExhausted, Unsupported
-from croze.fs.remove import temporary_directory
+from croze.fs.remove import new_directory, temporary_directory
 from croze.fs.userns import in_user_namespace
 from croze.store.contract import MountSpec
 from croze.store.lowers import join_lowers, split_lowers
@@ -386,7 +385,7 @@ def mounted(mounts: Sequence[MountSpec], parent: Path | None = None) -> Iterator
     if len(mounts) == 1 and mounts[0].type == "bind":
         yield Path(mounts[0].source)
         return
-    target = Path(tempfile.mkdtemp(prefix="m", dir=parent))
+    target = Path(new_directory("m", parent))
     try:
         mount_all(mounts, target)
         try:

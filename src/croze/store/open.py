@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
-
-from msgspec import Struct
+from typing import TYPE_CHECKING
 
 from croze.errors import InvalidRequest, NotFound, Unsupported
 from croze.store.blobs import DiskBlobStore
@@ -16,56 +16,87 @@ from croze.store.contract import BlobFetcher, SnapshotterName
 from croze.store.core import Core, Fetchers, LayerSnapshotter
 from croze.store.db import Database
 from croze.store.disk import Ballast, RootLock, disk_errors
-from croze.store.gc import DiskStat
-from croze.store.images import DiskImageStore
-from croze.store.leases import Leases
-from croze.store.names import ResolvedNames
-from croze.store.native import NativeSnapshotter
-from croze.store.overlay import OverlaySnapshotter, probe
-from croze.store.prune import IsShared, collect_blobs, disk_stat
 from croze.store.records import RecordTable
-from croze.store.refs import DiskRefStore
 from croze.store.snapshots import SnapshotTable
 from croze.store.sweep import sweep, sweep_mounts
 from croze.store.trash import Trash
-from croze.store.verify import verify
 from croze.workers.pool import Pool
+
+if TYPE_CHECKING:
+    from croze.store.gc import DiskStat
+    from croze.store.images import DiskImageStore
+    from croze.store.leases import Leases
+    from croze.store.names import ResolvedNames
+    from croze.store.prune import IsShared
+    from croze.store.refs import DiskRefStore
 
 log = logging.getLogger(__name__)
 
 
-class Store(Struct):
-    """Everything kept under one root. `close` it; a store that was killed needs nothing."""
+class Store:
+    """Everything kept under one root. `close` it; a store that was killed needs nothing. What it
+    is made of is loaded when it is first used: a daemon answers before it has to."""
 
-    root: Path
-    blobs: DiskBlobStore
-    refs: DiskRefStore
-    images: DiskImageStore
-    names: ResolvedNames
-    leases: Leases
-    db: Database
-    """For other metadata of the daemon (cache keys); tables by `migrations`."""
-    snapshotter: str
-    """The name of the one in use, e.g. `overlayfs`."""
-    _core: Core
-    _lock: RootLock
+    def __init__(self, core: Core, db: Database, lock: RootLock, shared: IsShared | None) -> None:
+        self.root = core.root
+        self.blobs = core.blobs
+        self.db = db
+        """For other metadata of the daemon (cache keys); tables by `migrations`."""
+        self.snapshotter = core.snapshots.name
+        """The name of the one in use, e.g. `overlayfs`."""
+        self._core = core
+        self._lock = lock
+        self._shared = shared
+
+    @cached_property
+    def images(self) -> DiskImageStore:
+        from croze.store.images import DiskImageStore
+
+        return DiskImageStore(self.db, self.blobs)
+
+    @cached_property
+    def leases(self) -> Leases:
+        from croze.store.leases import Leases
+
+        return Leases(self.db, self.blobs)
+
+    @cached_property
+    def names(self) -> ResolvedNames:
+        from croze.store.names import ResolvedNames
+
+        return ResolvedNames(self.db, self.blobs)
+
+    @cached_property
+    def refs(self) -> DiskRefStore:
+        from croze.store.refs import DiskRefStore
+
+        return DiskRefStore(self._core, self.images, self.leases, self._shared)
 
     async def verify(self) -> list[str]:
         """Read everything; problems as sentences, empty if all is well."""
+        from croze.store.verify import verify
+
         return await verify(self._core)
 
     def collect_blobs(self) -> int:
         """Delete blobs that nothing holds; bytes freed. `refs.prune` does it too."""
+        from croze.store.prune import collect_blobs
+
         return collect_blobs(self._core, self.images, self.leases)
 
     def disk_stat(self) -> DiskStat:
         """The filesystem the store is on."""
+        from croze.store.prune import disk_stat
+
         return disk_stat(self._core)
 
     async def close(self) -> None:
         """Unmount, flush and close. Idempotent."""
         try:
-            await self.refs.close()
+            if "refs" in vars(self):
+                await self.refs.close()
+            else:
+                self._core.table.flush_quietly()
         finally:
             sweep_mounts(self.root)
             self._core.trash.close()
@@ -107,11 +138,7 @@ async def open_store(
             core = _core(root, db, trash, pool, snapshotter, fetchers)
             await sweep(core)
             undo.pop_all()
-    images = DiskImageStore(db, core.blobs)
-    leases = Leases(db, core.blobs)
-    refs = DiskRefStore(core, images, leases, shared)
-    names = ResolvedNames(db, core.blobs)
-    return Store(root, core.blobs, refs, images, names, leases, db, core.snapshots.name, core, lock)
+    return Store(core, db, lock, shared)
 
 
 def _make_room(root: Path, ballast: Ballast) -> None:
@@ -153,7 +180,7 @@ def _snapshotter(
     """The chosen one. Snapshots of one kind mean nothing to the other: a root keeps its kind."""
     rows = db.read("SELECT value FROM settings WHERE name = 'snapshotter'")
     stored_name = str(rows[0][0]) if rows else ""
-    options = probe(table.dir) if name != "native" else None
+    options = _overlay_options(table) if name != "native" else None
     chosen = "overlayfs" if options is not None else "native"
     if name == "overlayfs" and options is None:
         raise Unsupported("overlayfs does not work in the store's directory")
@@ -168,5 +195,15 @@ def _snapshotter(
     if not stored_name:
         db.write("INSERT INTO settings VALUES ('snapshotter', ?)", chosen)
     if chosen == "native" or options is None:
+        from croze.store.native import NativeSnapshotter
+
         return NativeSnapshotter(table, pool)
+    from croze.store.overlay import OverlaySnapshotter
+
     return OverlaySnapshotter(table, pool, options)
+
+
+def _overlay_options(table: SnapshotTable) -> Sequence[str] | None:
+    from croze.store.overlay import probe
+
+    return probe(table.dir)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
+import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -136,7 +136,7 @@ def _lasts(data: RecordData) -> bool:
 
 def new_id() -> str:
     """25 characters of base 36, as BuildKit's ids look."""
-    number = int.from_bytes(secrets.token_bytes(17), "big")
+    number = int.from_bytes(os.urandom(17), "big")
     digits = "0123456789abcdefghijklmnopqrstuvwxyz"
     text = ""
     for _ in range(25):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+
+from croze.patterns import lazy_pattern
 
 SYSFS = Path("/sys/class/net")
 _COUNTERS = {
@@ -16,7 +17,7 @@ _COUNTERS = {
     "txErrors": "tx_errors",
     "txDropped": "tx_dropped",
 }
-_NAME = re.compile(r"[^/\s]{1,15}")
+_NAME = lazy_pattern(r"[^/\s]{1,15}")
 
 
 class Counters:

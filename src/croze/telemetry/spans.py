@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
@@ -10,12 +9,13 @@ from contextvars import ContextVar
 from msgspec import Struct
 
 from croze.api import otlp_pb2
+from croze.patterns import lazy_pattern
 
 Value = str | bool | int | float | Sequence[str]
 Attributes = Mapping[str, Value]
 Span = otlp_pb2.Span
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_TRACEPARENT = lazy_pattern(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _REMOTE_FLAGS = 0x300
 """OTLP: whether the parent is remote is known (bit 8), and it is (bit 9)."""
 

@@ -18,6 +18,7 @@ from croze.fs.content.checksum import Query
 from croze.ops.content import ContentKey
 from croze.ops.load import LoadedOp
 from croze.ops.source import SourceOp
+from croze.patterns import lazy_pattern
 from croze.solver.observe import InputFacts, Outcome, VertexFacts
 
 COMMAND: Final = "com.docker.dockerfile.v1.command"
@@ -28,7 +29,9 @@ _SESSION_ATTRS: Final = (
     "oci.session",
     "oci.store",
 )
-_NAME: Final = re.compile(r"\[(?P<where>.*?) ?(?P<number>\d+)/(?P<total>\d+)\] (?P<text>.*)", re.S)
+_NAME: Final = lazy_pattern(
+    r"\[(?P<where>.*?) ?(?P<number>\d+)/(?P<total>\d+)\] (?P<text>.*)", re.S
+)
 
 
 class StepInput(msgspec.Struct, frozen=True, array_like=True):

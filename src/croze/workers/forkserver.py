@@ -90,7 +90,8 @@ class _Process:
     def __init__(self, modules: Sequence[str]) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, ending_signals_blocked(), _closed_if_it_fails(self._orders):
-            program = [sys.executable, "-P", "-m", "croze.workers.inside", str(theirs.fileno())]
+            program = [sys.executable, "-SP" if sys.flags.no_site else "-P"]
+            program += ["-m", "croze.workers.inside", str(theirs.fileno())]
             self._process = subprocess.Popen(
                 [*program, *modules],
                 pass_fds=[theirs.fileno()],

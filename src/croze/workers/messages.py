@@ -5,7 +5,6 @@ A worker runs our own code, so its pickles are as good as the daemon's.
 
 from __future__ import annotations
 
-import pickle
 import struct
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -53,11 +52,15 @@ Message: TypeAlias = WorkerCall | CallOutcome | WorkerQuestion | WorkerAnswer
 
 def pack(message: Message) -> bytes:
     """The frame. Raises what `pickle` does."""
+    import pickle
+
     data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     return LENGTH.pack(len(data)) + data
 
 
 def unpack(data: bytes | bytearray) -> Message:
+    import pickle
+
     message = pickle.loads(data)
     assert isinstance(message, WorkerCall | CallOutcome | WorkerQuestion | WorkerAnswer)
     return message

@@ -3,7 +3,6 @@ the links that lead to it, ours or those of a cache's configuration."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
@@ -16,9 +15,10 @@ from croze.daemon.debug.texts import as_json as texts_json
 from croze.daemon.debug.texts import as_text as texts_text
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
+from croze.patterns import lazy_pattern
 
 Json = dict[str, object]
-DIGEST = re.compile(r"(random|sha256):[0-9a-f]{64}")
+DIGEST = lazy_pattern(r"(random|sha256):[0-9a-f]{64}")
 
 
 class KeyRecord(Struct):

@@ -132,7 +132,7 @@ class DebugPages:
         return _text(texts.as_text(record))
 
     async def _cache_store(self, request: web.Request) -> web.Response:
-        store, graph = self._engine.keys, keys.KeyGraph()
+        store, graph = (await self._opening.workshop()).keys, keys.KeyGraph()
         for id in store.key_ids():
             graph.record(id)
         for source, link, target in store.links():

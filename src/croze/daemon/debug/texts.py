@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
 from croze.cachekeys.texts import DigestText
 from croze.gotypes.strings import from_bytes
+from croze.patterns import lazy_pattern
 from croze.store.digest_texts import DigestTexts
 
 DEEPEST = 100
@@ -16,8 +16,8 @@ DEEPEST = 100
 _ROOT = "sha256:8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1"
 _ALWAYS = {_ROOT: DigestText("string", (b"/",))}
 """A selector that is known anyway."""
-_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
-_WORD = re.compile(rb"\bsha256:[0-9a-f]{64}\b")
+_DIGEST = lazy_pattern(rb"sha256:[0-9a-f]{64}")
+_WORD = lazy_pattern(rb"\bsha256:[0-9a-f]{64}\b")
 
 
 class TextRecord(Struct):

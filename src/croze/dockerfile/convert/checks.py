@@ -18,13 +18,14 @@ from croze.image import reference
 from croze.image.platform import Platform
 from croze.llb.env import Env
 from croze.llb.meta import clean_path
+from croze.patterns import lazy_pattern
 
 _RESERVED = ("context", "scratch")
-_SECRET = re.compile(
+_SECRET = lazy_pattern(
     "(?:_|^)(?:apikey|auth|credential|credentials|key|password|pword|passwd|secret|token)(?:_|$)",
     re.IGNORECASE | re.ASCII,
 )
-_NO_SECRET = re.compile("(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE | re.ASCII)
+_NO_SECRET = lazy_pattern("(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE | re.ASCII)
 
 
 def check_stage_names(stages: Sequence[Stage], lint: Linter) -> None:

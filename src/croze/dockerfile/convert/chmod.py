@@ -7,9 +7,10 @@ import re
 from msgspec import Struct
 
 from croze.dockerfile.location import DockerfileError
+from croze.patterns import lazy_pattern
 
 _CLAUSE = r"[augo]*(?:[-+=][rstwXxugo]*)+"
-_MODE = re.compile(rf"{_CLAUSE}(?:,{_CLAUSE})*\Z")
+_MODE = lazy_pattern(rf"{_CLAUSE}(?:,{_CLAUSE})*\Z")
 
 
 class Chmod(Struct, frozen=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import TypeGuard
 
@@ -15,6 +14,7 @@ from croze.dockerfile.suggest import with_suggestion
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
 from croze.gotypes.quote import quote
+from croze.patterns import lazy_pattern
 
 _TYPES = ("bind", "cache", "secret", "ssh", "tmpfs")
 _SHARING = ("locked", "private", "shared")
@@ -26,7 +26,7 @@ _BOOLS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }
-_NUMBER = re.compile(r"\+?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = lazy_pattern(r"\+?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _UNITS = "kmgtp"
 
 

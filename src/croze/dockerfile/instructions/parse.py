@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct, field
@@ -38,8 +37,9 @@ from croze.dockerfile.suggest import likely_first, with_suggestion
 from croze.dockerfile.syntax_tree import InstructionNode
 from croze.gotypes.letters import to_lower, to_upper
 from croze.gotypes.quote import quote
+from croze.patterns import lazy_pattern
 
-_STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
+_STAGE_NAME = lazy_pattern(r"[a-z][a-z0-9-_.]*")
 _PARSERS: dict[str, Callable[[InstructionNode], Instruction]] = {
     "add": parse_add,
     "arg": parse_arg,

@@ -27,8 +27,9 @@ from croze.dockerfile.instructions.values import (
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.syntax_tree import InstructionNode
 from croze.gotypes.strings import SPACE
+from croze.patterns import lazy_pattern
 
-_ONBUILD = re.compile(r"^[\t\n\f\r ]*ONBUILD[\t\n\f\r ]*", re.IGNORECASE | re.ASCII)
+_ONBUILD = lazy_pattern(r"^[\t\n\f\r ]*ONBUILD[\t\n\f\r ]*", re.IGNORECASE | re.ASCII)
 
 
 def parse_env(node: InstructionNode) -> EnvInstruction:

@@ -7,7 +7,6 @@ leaves the tree or leads through a link, nothing is a device, sizes add up and s
 from __future__ import annotations
 
 import hashlib
-import re
 import stat
 from collections.abc import Iterator
 from typing import Final
@@ -18,6 +17,7 @@ import zstandard
 from croze.errors import InvalidRequest, ResourceExhausted
 from croze.fs.bundle.chunking import MAX_BYTES
 from croze.fs.entry import OVERLAY_XATTRS
+from croze.patterns import lazy_pattern
 from croze.workers.memory import bounded_memory
 
 VERSION: Final = 1
@@ -27,7 +27,7 @@ MAX_NODES: Final = 1_000_000
 _MEMORY_BYTES: Final = 768 << 20
 """What those take. A byte of a hostile index may stand for a hundred."""
 _LEVEL: Final = 3
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST = lazy_pattern(r"sha256:[0-9a-f]{64}")
 _MAX_PATH, _MAX_NAME, _MAX_ID, _MAX_TIME = 4096, 255, (1 << 32) - 2, (1 << 63) - 1
 _XATTRS = ("user.", "security.capability", "system.posix_acl_")
 

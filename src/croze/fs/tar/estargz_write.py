@@ -28,6 +28,7 @@ from croze.fs.tar.estargz import SIZE_ANNOTATION, TOC_ANNOTATION, TOC_NAME, foot
 from croze.fs.tar.header import END_OF_ARCHIVE, encode, padding
 from croze.fs.tar.read import Member, TarReader, header_number, header_text
 from croze.gotypes.strings import ESCAPED
+from croze.patterns import lazy_pattern
 
 CHUNK_BYTES = 4 << 20
 """Longer files are cut into pieces that can be read one by one."""
@@ -38,9 +39,9 @@ _SECOND = 1_000_000_000
 _TYPES = {
     "0": "reg", "1": "hardlink", "2": "symlink", "3": "char", "4": "block", "5": "dir", "6": "fifo",
 }  # fmt: skip
-_INDENT = re.compile(rb"^ +", re.MULTILINE)
+_INDENT = lazy_pattern(rb"^ +", re.MULTILINE)
 _ESCAPES = {c.encode(): b"\\u%04x" % ord(c) for c in "<>&\u2028\u2029"}
-_SPECIAL = re.compile(b"|".join(_ESCAPES))
+_SPECIAL = lazy_pattern(b"|".join(_ESCAPES))
 
 
 class TocEntry(msgspec.Struct, omit_defaults=True, rename="camel"):

@@ -6,7 +6,6 @@ Source: Go `text/template` (functions), docker/cli `templates/templates.go`.
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote_plus
 
@@ -17,6 +16,7 @@ from croze.gotypes.strings import from_bytes, to_bytes
 from croze.gotypes.template.lexer import TemplateError
 from croze.gotypes.template.printf import printf
 from croze.gotypes.template.values import Fields, equal, is_true, order, shown, type_name
+from croze.patterns import lazy_pattern
 
 Function = Callable[..., object]
 
@@ -114,7 +114,7 @@ def _truncate(text: object, length: object) -> str:
     return from_bytes(to_bytes(_text(text))[: _whole(length)])
 
 
-_WORD = re.compile(r"(?<![\w])\w")
+_WORD = lazy_pattern(r"(?<![\w])\w")
 
 
 def _title(text: object) -> str:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from croze.patterns import lazy_pattern
+
 
 class TemplateError(Exception):
     """A template that can't be read or carried out. The message is Go's where it has one."""
@@ -38,8 +40,8 @@ class Action(NamedTuple):
 
 
 _SPACES = " \t\r\n"
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_WORD = re.compile(
+_COMMENT = lazy_pattern(r"/\*.*?\*/", re.DOTALL)
+_WORD = lazy_pattern(
     r"""(?P<space>[ \t\r\n]+)
     | (?P<field>\.[A-Za-z_]\w*)
     | (?P<variable>\$\w*)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from croze.gotypes.quote import quote
 from croze.gotypes.template.values import shown, type_name
+from croze.patterns import lazy_pattern
 
-_VERB = re.compile(
+_VERB = lazy_pattern(
     r"%(?P<flags>[-+# 0]*)(?P<width>\d*)(?:\.(?P<digits>\d*))?(?P<verb>.?)", re.DOTALL
 )
 MOST_WIDTH = 10_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -11,13 +10,14 @@ import msgspec
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image.descriptor import Descriptor
+from croze.patterns import lazy_pattern
 
 LISTING: Final = "application/vnd.croze.cachemounts.v1+json"
 INDEX: Final = "application/vnd.croze.cachemount.tree.v1.msgpack+zstd"
 PACK: Final = "application/vnd.croze.cachemount.pack.v1+zstd"
 # No tool takes these for an image's index or manifest, however it looks at the name.
 LIMIT_BYTES: Final = 16 << 20
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST = lazy_pattern(r"sha256:[0-9a-f]{64}")
 
 
 class ListedBlob(msgspec.Struct, frozen=True):

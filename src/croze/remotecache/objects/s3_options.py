@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import os
-import re
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
@@ -15,6 +14,7 @@ from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.http.redirects import RedirectRefused, check_url
 from croze.http.urls import parse_url
+from croze.patterns import lazy_pattern
 from croze.remotecache.objects.attributes import (
     Attrs,
     from_environment,
@@ -36,7 +36,7 @@ _PARTITIONS = (
     ("", "amazonaws.com"),
 )
 """Where the regions of a prefix are (AWS' own list of partitions)."""
-_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_LABEL = lazy_pattern(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 
 @dataclasses.dataclass(frozen=True)
