@@ -15,7 +15,7 @@ from croze.api.attrs import of_attrs, to_attrs
 from croze.attest.provenance import BuildFacts
 from croze.cachekeys.contract import KeyStore
 from croze.daemon import caches
-from croze.daemon.attests import Attests
+from croze.daemon.attestations import Attests
 from croze.daemon.build_sources import (
     build_sources,
     compatibility_version,

@@ -10,7 +10,7 @@ from croze.api import control_pb2, ops_pb2
 from croze.api.attrs import of_attrs
 from croze.errors import CrozeError, InvalidRequest
 from croze.export.contract import InlineCache
-from croze.export.described import platform_entries
+from croze.export.result_metadata import platform_entries
 from croze.gateway.imports import CacheImport, CacheOpener
 from croze.gateway.results import BridgeResult
 from croze.ops.load import cache_mounts

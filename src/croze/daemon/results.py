@@ -8,7 +8,12 @@ from croze.api import gateway_pb2
 from croze.errors import InvalidRequest
 from croze.export.bundles import from_frontend
 from croze.export.contract import Attestation, ExportSource, NamedSubject, PlatformResult
-from croze.export.described import CONFIG_KEY, config_platform, platform_entries, platform_value
+from croze.export.result_metadata import (
+    CONFIG_KEY,
+    config_platform,
+    platform_entries,
+    platform_value,
+)
 from croze.gateway.results import BridgeAttestation, BridgeResult
 from croze.image.platform import Platform
 

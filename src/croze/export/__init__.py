@@ -1,1 +1,6 @@
-"""Exporters: a result becomes an image, an archive or files."""
+"""Exporters: a result becomes an image, an archive or files.
+
+`contract` says what an exporter promises; `image`, `archive` and `files` keep it, and `open`
+chooses. `commit` makes an image of a result (`layers`, `patch` for its config, `attestations`),
+`deliver` brings its blobs to where they are wanted.
+"""

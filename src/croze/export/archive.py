@@ -18,8 +18,8 @@ from croze.export import tarstream
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
 from croze.export.deliver import ImageDelivery
-from croze.export.described import described
 from croze.export.options import CommitOptions, parse_commit, source_epoch
+from croze.export.result_metadata import described
 from croze.export.sparse import ReaderAbilities, left_out, take_reader
 from croze.export.tarstream import ArchiveMember, blob_members, blob_path
 from croze.gotypes import gojson

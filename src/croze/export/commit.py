@@ -25,7 +25,7 @@ from croze.export.layer_files import LayerFiles
 from croze.export.options import CommitOptions, settle, source_epoch
 from croze.export.patch import LayerFacts, checked, complete_history, patch_config
 from croze.export.rewrite import rewrite_layer
-from croze.export.supplement import supplemented
+from croze.export.sbom_layers import supplemented
 from croze.gotypes import gojson
 from croze.image import config as configs
 from croze.image import descriptor as media

@@ -12,8 +12,8 @@ from croze.errors import CrozeError, InvalidRequest
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
 from croze.export.deliver import ImageDelivery
-from croze.export.described import described
 from croze.export.options import CommitOptions, parse_commit
+from croze.export.result_metadata import described
 from croze.image import reference
 from croze.status import step
 from croze.store.attributes import parse_bool
