@@ -18,7 +18,7 @@ from croze.sqlite.database import MEMORY
 from croze.store.keys import SqliteKeys
 from tests.conformance.key_stores import LINK, T0, KeyStoreSuite
 from tests.solver.arithmetic import Spec, World, build, vertex
-from tests.support.work import counted_steps
+from tests.support.work import counted_steps, told_statements
 
 
 def on_disk(path: Path) -> SqliteKeys:
@@ -113,6 +113,23 @@ def test_each_question_costs_the_same_however_many_keys_there_are() -> None:
 
     few, many = costs(50), costs(5000)
     assert {name for name in few if many[name] > few[name] * 1.2} == set()
+
+
+def test_a_build_of_ten_thousand_steps_finds_its_look_ups_in_memory() -> None:
+    """As one of a thousand does, but for some of them."""
+    count = 10_000
+    with told_statements() as told:
+        keys = SqliteKeys(MEMORY)
+        for number in range(count):
+            keys.add_link(f"key{number}", LINK, f"key{number + 1}")
+            keys.add_result(f"key{number}", StoredResult("result", T0))
+        for _ in range(3):
+            told.clear()
+            for number in range(count):
+                assert keys.few_targets(f"key{number}", LINK) == (f"key{number + 1}",)
+                assert keys.results(f"key{number}")
+        assert len(told) < count // 4
+        keys.close()
 
 
 NAMES = st.sampled_from([f"k{i}" for i in range(6)])

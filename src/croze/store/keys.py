@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from croze.cachekeys.contract import FEW, KeyLink, StoredResult
 from croze.cachekeys.names import RANDOM
@@ -25,6 +25,9 @@ from croze.sqlite.database import open_derived
 from croze.store.disk import disk_errors
 
 log = logging.getLogger(__name__)
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _BATCH: Final = 5000
 """Writes after which a transaction is committed without being asked."""
@@ -50,12 +53,13 @@ SCHEMA: Final = (
     ),
 )
 """The steps that made it (see `sqlite.database`)."""
-_REMEMBERED: Final = 20_000
-"""Keys whose results are remembered; some 5 MB."""
+_REMEMBERED: Final = 10_000
+"""Keys whose results are remembered, and up to twice as many: some 5 MB."""
 _RANDOM_KEYS: Final = 10_000
 """How many random keys are remembered."""
 _LOOK_UPS: Final = 8192
-"""How many look-ups of links are remembered: a step is looked up thrice before it has run."""
+"""How many look-ups of links are remembered, and up to twice as many, some 8 MB: a step is looked
+up thrice before it has run, and once in each build that finds it."""
 
 
 _LINKED: Final = "source = ? AND digest = ? AND input = ? AND output = ? AND selector = ?"
@@ -64,6 +68,46 @@ _ALL: Final = -1
 
 _Links = dict[KeyLink, dict[str, None]]
 _Results = dict[str, StoredResult]
+
+
+class _Recent(dict[K, V], Generic[K, V]):
+    """Answers by question: the latest, no fewer than `most` and no more than twice as many.
+
+    There are two generations, and what is asked for in the older one comes into the newer. A build
+    asks for the same each time, in the same order: of one with somewhat more questions than fit, a
+    memory that is emptied when it is full knows none, and this one nearly all. What is in the newer
+    generation is found without a call (it is what the dictionary itself holds)."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+        self._older: dict[K, V] = {}
+
+    def __missing__(self, question: K) -> V:
+        answer = self._older[question]
+        self.keep(question, answer)
+        return answer
+
+    def peek(self, question: K) -> V | None:
+        """The answer, if it is there; it becomes no newer."""
+        return self.get(question, self._older.get(question))
+
+    def keep(self, question: K, answer: V) -> None:
+        """Remember an answer."""
+        if len(self) >= self._most:
+            self._older = dict(self)
+            super().clear()
+        self[question] = answer
+
+    def forget(self, question: K) -> None:
+        """Nothing happens if it is not there."""
+        self.pop(question, None)
+        self._older.pop(question, None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        super().clear()
+        self._older = {}
 
 
 class _RandomKeys:
@@ -125,9 +169,9 @@ class SqliteKeys:
     def __init__(self, path: Path) -> None:
         self._writes = 0
         self._random: _RandomKeys = _RandomKeys()
-        self._few_targets: dict[tuple[str, KeyLink], tuple[str, ...] | None] = {}
+        self._few_targets: _Recent[tuple[str, KeyLink], tuple[str, ...] | None] = _Recent(_LOOK_UPS)
         """What look-ups have found; nobody else writes the file."""
-        self._results: dict[str, Sequence[StoredResult]] = {}
+        self._results: _Recent[str, Sequence[StoredResult]] = _Recent(_REMEMBERED)
         """What was asked for, as it is now: every build asks for the results of all its keys, and
         does so again for its record."""
         self._db = _open(path)
@@ -148,8 +192,9 @@ class SqliteKeys:
         if source_key.startswith(RANDOM):
             self._random.add_link(source_key, link, target_key)
             return
-        if self._few_targets.get((source_key, link)) is not None:
-            del self._few_targets[source_key, link]
+        place = (source_key, link)
+        if self._few_targets.peek(place) is not None:  # what leads to a crowd goes on to do so
+            self._few_targets.forget(place)
         self._write(
             "INSERT OR IGNORE INTO links (source, input, output, digest, selector, target)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -176,12 +221,12 @@ class SqliteKeys:
             there = self._random.targets(source_key, link)
             return tuple(there) if len(there) <= FEW else None
         place = (source_key, link)
-        if place in self._few_targets:
+        try:
             return self._few_targets[place]
-        rows = self._read_targets(source_key, link, FEW + 1)
-        if len(self._few_targets) >= _LOOK_UPS:
-            self._few_targets.clear()
-        few = self._few_targets[place] = rows if len(rows) <= FEW else None
+        except KeyError:
+            rows = self._read_targets(source_key, link, FEW + 1)
+        few = rows if len(rows) <= FEW else None
+        self._few_targets.keep(place, few)
         return few
 
     def leads(self, source_key: str, link: KeyLink, target_key: str) -> bool:
@@ -225,7 +270,7 @@ class SqliteKeys:
         if key_id.startswith(RANDOM):
             self._random.add_result(key_id, result)
             return
-        self._results.pop(key_id, None)
+        self._results.forget(key_id)
         self._write(
             "INSERT OR REPLACE INTO results (key, id, created_us) VALUES (?, ?, ?)",
             (key_id, result.id, (result.created_at - _EPOCH) // timedelta(microseconds=1)),
@@ -234,11 +279,11 @@ class SqliteKeys:
     def results(self, key_id: str) -> Sequence[StoredResult]:
         if key_id.startswith(RANDOM):
             return self._random.results(key_id)
-        results = self._results.get(key_id)
-        if results is None:
-            if len(self._results) >= _REMEMBERED:
-                self._results.clear()
-            results = self._results[key_id] = self._read_results(key_id)
+        try:
+            return self._results[key_id]
+        except KeyError:
+            results = self._read_results(key_id)
+        self._results.keep(key_id, results)
         return results
 
     def _read_results(self, key_id: str) -> Sequence[StoredResult]:
@@ -261,7 +306,7 @@ class SqliteKeys:
         if not keys:
             return
         for key in keys:
-            self._results.pop(key, None)
+            self._results.forget(key)
         self._write("DELETE FROM results WHERE id = ?", (result_id,))
         while keys:
             keys.extend(self._remove_if_dead(keys.pop()))
