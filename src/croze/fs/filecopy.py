@@ -16,6 +16,10 @@ _FALL_BACK = frozenset(
 )
 _CHUNK = 1 << 20
 _SMALL = 64 << 10
+WRITEBACK_BYTES = 8 << 20
+"""How much of a file there is when the disk begins with it."""
+_SYNC_FILE_RANGE_WRITE = 2
+_LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 
 
 def copy_bytes(source_fd: int, target_fd: int, size: int) -> None:
@@ -48,6 +52,38 @@ def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
     while written < len(data):
         data = memoryview(data)[written:]
         written = os.write(fd, data)
+
+
+class EarlyWriteback:
+    """Of a file that is written from its beginning to its end and then synchronized: has the kernel
+    begin to write it to the disk as it comes (sync_file_range(2)), or that last wait is for all."""
+
+    def __init__(self, fd: int) -> None:
+        """The descriptor stays the caller's."""
+        self._fd = fd
+        self._begun = 0
+        self.size = 0
+        """How much has been written."""
+
+    def wrote(self, count: int) -> None:
+        """So much more is there. Raises `OSError` for what the disk does not take."""
+        self.size += count
+        if self.size - self._begun >= WRITEBACK_BYTES:
+            start, self._begun = self._begun, self.size
+            begin_writeback(self._fd, start, self.size - start)
+
+
+def begin_writeback(fd: int, start: int, size: int) -> None:
+    """Have the kernel begin to write a part of a file to the disk. Nothing happens for what is no
+    file, nor where there is no such call. Raises `OSError` for what the disk does not take."""
+    import ctypes  # who copies small files needs it not
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
+    if call is None:
+        return
+    failed = call(fd, ctypes.c_int64(start), ctypes.c_int64(size), _SYNC_FILE_RANGE_WRITE)
+    if failed and (number := ctypes.get_errno()) in _LOST:
+        raise OSError(number, os.strerror(number))
 
 
 class WholeFile(Struct, frozen=True):

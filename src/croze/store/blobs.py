@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from croze.aio.threads import finish, in_thread
 from croze.errors import Corrupted, InvalidRequest, NotFound, ResourceExhausted
+from croze.fs.filecopy import EarlyWriteback
 from croze.patterns import lazy_pattern
 from croze.store.disk import disk_errors, sync_dir
 from croze.store.trash import Trash
@@ -61,8 +62,8 @@ class DiskBlobWriter:
         self._watch = watch
         self._store = store
         self._file = open(_create(path), "r+b", buffering=0)  # noqa: SIM115 - the store closes it
+        self._writeback = EarlyWriteback(self._file.fileno())
         self._hash = hashlib.sha256()
-        self._written = 0
 
     def write(self, data: bytes) -> None:
         """Append. Raises `ResourceExhausted` when the disk is full."""
@@ -70,19 +71,19 @@ class DiskBlobWriter:
             view = memoryview(data)
             while view:
                 view = view[self._file.write(view) :]
-        self._written += len(data)
+            self._writeback.wrote(len(data))
         if self._watch is not None:
-            self._watch.on_written(self._written)
+            self._watch.on_written(self._writeback.size)
         self._hash.update(data)
 
     async def commit(self, *, digest: str | None = None, size: int | None = None) -> str:
         """See `BlobWriter.commit`."""
         if self._watch is not None:
             self._watch.on_complete()
-        actual = self.path.stat().st_size
-        if self._written and self._written == actual:
+        actual, written = self.path.stat().st_size, self._writeback.size
+        if written and written == actual:
             computed = "sha256:" + self._hash.hexdigest()
-        elif actual and self._written == 0 and digest is not None and size is not None:
+        elif actual and written == 0 and digest is not None and size is not None:
             # Written and hashed by a worker process. Nothing at all may be what was sent, whatever
             # its digest was said to be.
             computed = digest

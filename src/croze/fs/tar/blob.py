@@ -16,7 +16,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from croze.fs.filecopy import write_all
+from croze.fs.filecopy import EarlyWriteback, write_all
 from croze.fs.tar.codecs import BLOCK_BYTES, codec
 from croze.fs.tar.compress import BlobSums
 
@@ -55,10 +55,10 @@ class CompressedWriter:
         """The descriptor stays the caller's. Without a `level` it is the compression's own
         (`codecs`)."""
         self._fd = fd
+        self._writeback = EarlyWriteback(fd)
         self._codec = codec(compression, level)
         self._plain = hashlib.sha256()
         self._out = hashlib.sha256() if self._codec else self._plain
-        self._size = 0
         self._block = bytearray(BLOCK_BYTES)
         self._filled = 0
         self._free: list[bytearray] = []
@@ -110,7 +110,7 @@ class CompressedWriter:
             self._emit(self._codec.end(last))
         diff_id = "sha256:" + self._plain.hexdigest()
         digest = "sha256:" + self._out.hexdigest()
-        return BlobSums(digest, diff_id, self._size)
+        return BlobSums(digest, diff_id, self._writeback.size)
 
     def _grow(self, by: int) -> None:
         self._filled += by
@@ -153,4 +153,4 @@ class CompressedWriter:
     def _put(self, data: bytes | bytearray | memoryview) -> None:
         if data:
             write_all(self._fd, data)
-            self._size += len(data)
+            self._writeback.wrote(len(data))

@@ -19,7 +19,7 @@ from typing import Protocol
 import msgspec
 
 from croze.errors import Unsupported
-from croze.fs.filecopy import write_all
+from croze.fs.filecopy import EarlyWriteback, write_all
 from croze.fs.tar.blob import CompressedWriter
 from croze.fs.tar.codecs import gzip_level
 from croze.fs.tar.compress import BlobSums
@@ -178,13 +178,13 @@ class _Members:
 
     def __init__(self, fd: int, level: int) -> None:
         self._fd = fd
+        self._writeback = EarlyWriteback(fd)
         self._level = level
         self._gzip: GzipMember | None = None
         self._buffer = bytearray()
         self._plain = hashlib.sha256()
         self._plain_size = 0
         self._out = hashlib.sha256()
-        self.size = 0
 
     def write(self, data: bytes) -> None:
         """Into the current member, or a new one."""
@@ -201,7 +201,7 @@ class _Members:
             self._put(member.end(bytes(self._buffer)))
             self._buffer.clear()
             self._gzip = None
-        return self.size
+        return self._writeback.size
 
     def end(self, entries: list[TocEntry]) -> str:
         """Write the table and the footer; the table's digest."""
@@ -217,7 +217,7 @@ class _Members:
         return BlobSums(
             "sha256:" + self._out.hexdigest(),
             "sha256:" + self._plain.hexdigest(),
-            self.size,
+            self._writeback.size,
             {TOC_ANNOTATION: toc_digest, SIZE_ANNOTATION: str(self._plain_size)},
         )
 
@@ -230,7 +230,7 @@ class _Members:
     def _put(self, data: bytes) -> None:
         write_all(self._fd, data)
         self._out.update(data)
-        self.size += len(data)
+        self._writeback.wrote(len(data))
 
 
 class _Tar:
