@@ -116,7 +116,7 @@ class ServerCall:
         """Write messages that are serialised already, as `write` does."""
         await self._send(prefixed(*messages))
 
-    async def _send(self, data: bytes) -> None:
+    async def _send(self, data: bytes | memoryview) -> None:
         self._http.answer(self.stream)
         rest = memoryview(data)
         while self.stream.ended is None:
@@ -129,9 +129,11 @@ class ServerCall:
             await self._room.wait()
         raise ConnectionResetError("the client has gone")
 
-    async def send_pieces(self, *pieces: bytes | memoryview) -> None:
-        """One message that is serialised, in pieces. See `write`."""
-        await self._send(prefixed_pieces(pieces))
+    async def send_pieces(self, first: bytes, *others: bytes | memoryview) -> None:
+        """One message that is serialised, in pieces, of which only the first is copied: they must
+        not change. See `write`."""
+        for piece in prefixed_pieces(first, *others):
+            await self._send(piece)
 
     async def receive(self) -> Sequence[bytes]:
         """The messages that have come, at least one; none at their end. Raises `CallBroken`."""

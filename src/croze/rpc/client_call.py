@@ -129,9 +129,11 @@ class ClientCall:
         the peer has ended the call with, and `errors.Unavailable` if it has ended it well."""
         await self._send(prefixed(*messages))
 
-    async def send_pieces(self, *pieces: bytes | memoryview) -> None:
-        """One message that is in pieces. See `send`."""
-        await self._send(prefixed_pieces(pieces))
+    async def send_pieces(self, first: bytes, *others: bytes | memoryview) -> None:
+        """One message that is in pieces, of which only the first is copied: they must not change.
+        See `send`."""
+        for piece in prefixed_pieces(first, *others):
+            await self._send(piece)
 
     async def send_last(self, message: bytes) -> None:
         """One message, and the end of them."""
@@ -239,7 +241,7 @@ class ClientCall:
                 self._unsent = memoryview(b"")
         self._room.set()
 
-    async def _send(self, data: bytes, *, end: bool = False) -> None:
+    async def _send(self, data: bytes | memoryview, *, end: bool = False) -> None:
         rest = memoryview(data)
         while self.stream.ended is None:
             self._room.clear()

@@ -36,8 +36,9 @@ class MessageStream(Protocol):
         `CrozeError` that the client has ended the call with, and `errors.Unavailable` if it has
         ended it well."""
 
-    async def send_pieces(self, *pieces: bytes | memoryview) -> None:
-        """One message, in pieces. See `send`."""
+    async def send_pieces(self, first: bytes, *others: bytes | memoryview) -> None:
+        """One message, in pieces, of which only the first is copied: they must not change. See
+        `send`."""
 
     async def done_sending(self) -> None:
         """Tell the client that there is nothing more to send. Nothing happens if the client has

@@ -100,7 +100,7 @@ class _Recent(dict[K, V], Generic[K, V]):
         self[question] = answer
 
     def forget(self, question: K) -> None:
-        """Nothing happens if it is not there."""
+        """Drop the answer, if it is there."""
         self.pop(question, None)
         self._older.pop(question, None)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote
 
@@ -72,15 +73,15 @@ class ClientStream(Http2Stream):
         """It has ended without anybody having looked at it: the same may be asked again."""
         self._foreign: _Foreign | None = None
 
-    def take_in(self, piece: bytes) -> int:
+    def take_in(self, pieces: Sequence[bytes | memoryview]) -> int:
         """See `Http2Stream.take_in`."""
         if self._foreign is not None:
-            if self._foreign.is_whole_with(piece):
+            if any(map(self._foreign.is_whole_with, pieces)):
                 raise self._foreign.refusal()
-            return len(piece)
+            return sum(map(len, pieces))
         if self.headers is None:
             raise StreamBroken(Code.PROTOCOL_ERROR, status(INTERNAL, "data before headers"))
-        return super().take_in(piece)
+        return super().take_in(pieces)
 
     def on_headers(self, headers: Headers, *, end: bool) -> None:
         """Headers or, if they end the stream, trailers. Raises `StreamBroken`."""
@@ -135,9 +136,9 @@ class _Foreign:
         self._headers = headers
         self._data = b""
 
-    def is_whole_with(self, piece: bytes) -> bool:
+    def is_whole_with(self, piece: bytes | memoryview) -> bool:
         """Whether there is enough of it with this piece."""
-        self._data = (self._data + piece[:_FOREIGN_BYTES])[:_FOREIGN_BYTES]
+        self._data = (self._data + bytes(piece[:_FOREIGN_BYTES]))[:_FOREIGN_BYTES]
         return len(self._data) == _FOREIGN_BYTES
 
     def refusal(self) -> StreamBroken:

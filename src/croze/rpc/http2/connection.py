@@ -7,7 +7,7 @@ answers to frames that want one. Nothing is pushed, and priorities are nobody's 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Generic, TypeVar
 
 from hpack.exceptions import HPACKError
@@ -55,6 +55,7 @@ class Http2Connection(ABC, Generic[S]):
         self._idle_frames = self._answers = 0
         self._out: list[bytes | memoryview] = []
         self.pending_bytes = 0
+        self._most_pending = PENDING_BYTES
         self.on_room: Callable[[], None] = nothing
         ours = {
             frames.INITIAL_WINDOW_SIZE: WINDOW_BYTES,
@@ -109,7 +110,7 @@ class Http2Connection(ABC, Generic[S]):
         carried out with the last of it. `data` is not copied: it must not change."""
         sent = 0
         while True:
-            room = min(self._windows.room(stream), PENDING_BYTES - self.pending_bytes)
+            room = min(self._windows.room(stream), self._most_pending - self.pending_bytes)
             piece = data[sent : sent + max(0, min(room, self._max_frame))]
             last = sent + len(piece) == len(data)
             if not (piece or (last and end)):
@@ -201,25 +202,30 @@ class Http2Connection(ABC, Generic[S]):
             self._on_pieces(of, pieces)
         return at
 
-    def _on_pieces(self, number: int, pieces: list[bytes | memoryview]) -> None:
-        self._on_data(self._streams[number], sum(map(len, pieces)), b"".join(pieces))
+    def _on_pieces(self, number: int, pieces: Sequence[bytes | memoryview]) -> None:
+        size = sum(map(len, pieces))
+        if size < SMALL_BYTES * len(pieces):
+            pieces = (b"".join(pieces),)
+        self._on_data(self._streams[number], size, size, pieces)
 
-    def _on_data(self, stream: S, length: int, piece: bytes) -> None:
-        """Take in a stream's data. `length` is with the padding, which counts."""
+    def _on_data(
+        self, stream: S, length: int, size: int, pieces: Sequence[bytes | memoryview]
+    ) -> None:
+        """Take in a stream's data, so much in all. `length` is with the padding, which counts."""
         self._count_window(length)
         stream.window -= length
         if stream.window < 0:
             message = "more data than the stream's window allows"
             raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, message)
-        if not piece:
+        if not size:
             return self._count_idle()
         self._idle_frames = 0
         try:
-            lent = stream.take_in(piece)
+            lent = stream.take_in(pieces)
         except StreamBroken as error:
             self._break(stream, error)
             return
-        more = lent + length - len(piece)
+        more = lent + length - size
         if more:
             stream.window += more
             self._queue(frames.window_update(stream.number, more))
@@ -276,7 +282,7 @@ class Http2Connection(ABC, Generic[S]):
             self._count_window(len(payload))
             self._count_idle()
             return
-        self._on_data(stream, len(payload), piece)
+        self._on_data(stream, len(payload), len(piece), (piece,))
         if flags & frames.END_STREAM and stream.ended is None:
             self._on_end_of_data(stream)
 

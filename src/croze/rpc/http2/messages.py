@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.gotypes.quote import quote
-from croze.rpc.http2.frames import Code
+from croze.rpc.http2.frames import DEFAULT_FRAME, Code
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import status
 
@@ -51,9 +51,13 @@ def no_decompressor(encoding: str) -> str:
     return f"grpc: Decompressor is not installed for grpc-encoding {quote(encoding)}"
 
 
-def prefixed_pieces(pieces: Sequence[bytes | memoryview]) -> bytes:
-    """One message, not compressed, that is in pieces."""
-    return b"".join((prefix.pack(0, sum(map(len, pieces))), *pieces))
+def prefixed_pieces(first: bytes, *others: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
+    """One message, not compressed, that is in pieces. Of a large one only the first is copied,
+    which should be short; a small one is put together, as each piece goes in a frame of its own."""
+    size = len(first) + sum(map(len, others))
+    if size < DEFAULT_FRAME:
+        return (b"".join((prefix.pack(0, size), first, *others)),)
+    return prefix.pack(0, size) + first, *others
 
 
 class Packed(bytes):
@@ -104,8 +108,14 @@ class Messages:
         """The largest message."""
         self.encoding = ""
         self.whole: list[bytes] = []
+        self._prefix = b""
+        """The beginning of a prefix."""
+        self._flag = 0
         self._partial = bytearray()
-        self._need = 0
+        """What had come of a message, before the pieces that are being taken in."""
+        self._parts: list[bytes | memoryview] = []
+        """What has come of it with these."""
+        self._missing = 0
 
     @property
     def may_be_packed(self) -> bool:
@@ -114,54 +124,60 @@ class Messages:
     @property
     def is_cut(self) -> bool:
         """Whether a message has begun that is not whole."""
-        return bool(self._partial)
+        return bool(self._prefix or self._missing)
 
-    def add(self, piece: bytes) -> int:
-        """How long the message is that has begun with this piece and is not whole, if there is one.
+    def add(self, pieces: Iterable[bytes | memoryview]) -> int:
+        """How long the message is that has begun with these pieces and is not whole, if there is
+        one. A message that lies in several of them is put together from where its parts are.
         Raises `StreamBroken`."""
-        at = begun = 0
-        if self._partial:
-            at, begun = self._complete(piece)
-        size, unpack, limit = len(piece), prefix.unpack_from, self.limit_bytes
-        if at == size:
-            return begun
-        self._need = PREFIX_BYTES
+        begun = 0
+        for piece in pieces:
+            if self._missing:
+                piece = self._complete(piece)
+                if self._missing:
+                    continue
+                begun = 0
+            if self._prefix:
+                piece, self._prefix = b"".join((self._prefix, piece)), b""
+            begun = self._begin(piece) or begun
+        for part in self._parts:  # they lie in more than is kept
+            self._partial += part
+        self._parts.clear()
+        return begun
+
+    def _begin(self, piece: bytes | memoryview) -> int:
+        """The messages from the beginning of the piece on: how long the last is, if it is cut."""
+        at, size, unpack, limit = 0, len(piece), prefix.unpack_from, self.limit_bytes
         add = self.whole.append
         while size - at >= PREFIX_BYTES:
             begin = at + PREFIX_BYTES
             flag, length = unpack(piece, at)
             if flag or length > limit:
                 self._check(flag, length)
-            if begin + length > size:
-                begun, self._need = length, PREFIX_BYTES + length
-                break
             at = begin + length
-            add(Packed(piece[begin:at]) if flag else piece[begin:at])
-        if at < size:
-            self._partial += piece[at:]
-        return begun
+            message = piece[begin:at]
+            if at > size:
+                self._parts.append(message)
+                self._flag, self._missing = flag, at - size
+                return int(length)
+            if flag:
+                add(Packed(message))
+            else:
+                add(message if isinstance(message, bytes) else bytes(message))
+        self._prefix = bytes(piece[at:])
+        return 0
 
-    def _complete(self, piece: bytes) -> tuple[int, int]:
-        """The message that was cut off goes on: where the next one begins in this piece, and its
-        length, if that is told by this piece and not all is there."""
-        partial, at, length = self._partial, 0, 0
-        while True:
-            end = at + self._need - len(partial)
-            partial += piece[at:end]
-            if end > len(piece):
-                return len(piece), length
-            at = end
-            flag, size = prefix.unpack_from(partial)
-            if self._need == PREFIX_BYTES and size:
-                self._check(flag, size)
-                self._need += size
-                length = size
-                continue
-            self._check(flag, size)
-            message = bytes(memoryview(partial)[PREFIX_BYTES:])
-            self.whole.append(Packed(message) if flag else message)
+    def _complete(self, piece: bytes | memoryview) -> bytes | memoryview:
+        """The message that was cut off goes on: what is behind it in this piece."""
+        at = min(self._missing, len(piece))
+        self._parts.append(piece[:at])
+        self._missing -= at
+        if not self._missing:
+            message = b"".join((self._partial, *self._parts))
+            self.whole.append(Packed(message) if self._flag else message)
+            self._parts.clear()
             self._partial = bytearray()
-            return at, 0
+        return piece[at:]
 
     def _check(self, flag: int, length: int) -> None:
         if length > self.limit_bytes or (flag and not (flag == 1 and self.may_be_packed)):
@@ -175,6 +191,7 @@ class Messages:
     def is_over(self) -> None:
         """Nothing more comes; what is cut off is of no use."""
         self._partial.clear()
+        self._prefix, self._missing = b"", 0
 
     def _refused(self, flag: int, length: int) -> StreamBroken:
         number = INTERNAL

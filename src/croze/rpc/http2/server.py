@@ -6,7 +6,7 @@ Source: gRPC over HTTP/2 (grpc/grpc `doc/PROTOCOL-HTTP2.md`).
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
@@ -106,6 +106,7 @@ class ServerConnection(Http2Connection[ServerStream]):
         a `crozed` says so."""
         ours = {frames.MAX_CONCURRENT_STREAMS: streams, **({frames.CROZED: 1} if is_crozed else {})}
         super().__init__(ours, headers_limit_bytes)
+        self._most_pending = 2 * PENDING_BYTES  # all that waits in a tunnel goes through at once
         self._on_call = on_call
         self._most = streams
         self._message_limit = message_limit_bytes
@@ -121,7 +122,7 @@ class ServerConnection(Http2Connection[ServerStream]):
     @property
     def is_full(self) -> bool:
         """Whether so much waits to be written that nothing more should be added."""
-        return self.pending_bytes >= PENDING_BYTES
+        return self.pending_bytes >= self._most_pending
 
     # -- what goes --
 
@@ -185,11 +186,13 @@ class ServerConnection(Http2Connection[ServerStream]):
         self._begun = True
         return super()._work_off(data, len(frames.PREFACE))
 
-    def _on_data(self, stream: ServerStream, length: int, piece: bytes) -> None:
-        self._unread += len(piece)
-        self._allowance.used_bytes += len(piece)
-        stream.unread_bytes += len(piece)
-        super()._on_data(stream, length, piece)
+    def _on_data(
+        self, stream: ServerStream, length: int, size: int, pieces: Sequence[bytes | memoryview]
+    ) -> None:
+        self._unread += size
+        self._allowance.used_bytes += size
+        stream.unread_bytes += size
+        super()._on_data(stream, length, size, pieces)
         if stream.incoming.whole and stream.ended is None:
             self._whole.add(stream.number)
         if self._allowance.is_exceeded and stream.number in self._streams:
@@ -238,7 +241,7 @@ class ServerConnection(Http2Connection[ServerStream]):
             self._on_end_of_data(stream)
             return
         self._last = number
-        if self.pending_bytes > PENDING_BYTES + ANSWERS_BYTES:
+        if self.pending_bytes > self._most_pending + ANSWERS_BYTES:
             raise ConnectionBroken(Code.ENHANCE_YOUR_CALM, "too many answers that nobody reads")
         if self._leaving or len(self._streams) >= self._most:
             self._answer(frames.rst_stream(number, Code.REFUSED_STREAM))

@@ -37,10 +37,10 @@ class Http2Stream:
         self._loan = 0
         self._taken_bytes = 0
 
-    def take_in(self, piece: bytes) -> int:
+    def take_in(self, pieces: Sequence[bytes | memoryview]) -> int:
         """Some of the messages' bytes; how much more than the window the peer may send now, for a
         message that does not fit. Raises `StreamBroken`."""
-        length = self.incoming.add(piece)
+        length = self.incoming.add(pieces)
         return self._lend(length) if length else 0
 
     def _lend(self, length: int) -> int:
