@@ -94,6 +94,6 @@ async def test_a_small_message_goes_in_one_frame() -> None:
 
 def test_a_server_takes_all_at_once_that_waits_in_a_tunnel() -> None:
     peer = scripted_client.Peer(frames.PREFACE + ROOM)
-    inner = PENDING_BYTES + 2 * frames.DEFAULT_FRAME  # with heads of frames, and an answer to a ping
+    inner = PENDING_BYTES + 2 * frames.DEFAULT_FRAME  # with heads of frames, and more
     assert peer.http.send(peer.call(), memoryview(bytes(inner))) == inner
     assert not peer.http.is_full

@@ -55,8 +55,8 @@ def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
 
 
 class EarlyWriteback:
-    """Of a file that is written from its beginning to its end and then synchronized: has the kernel
-    begin to write it to the disk as it comes (sync_file_range(2)), or that last wait is for all."""
+    """Has the kernel begin to write a file to the disk as it comes (sync_file_range(2)), which is
+    written from its beginning to its end and then synchronized: else that last wait is for all."""
 
     def __init__(self, fd: int) -> None:
         """The descriptor stays the caller's."""
@@ -66,7 +66,7 @@ class EarlyWriteback:
         """How much has been written."""
 
     def wrote(self, count: int) -> None:
-        """So much more is there. Raises `OSError` for what the disk does not take."""
+        """Note that so much more is there. Raises `OSError` for what the disk does not take."""
         self.size += count
         if self.size - self._begun >= WRITEBACK_BYTES:
             start, self._begun = self._begun, self.size
