@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote
 
@@ -30,7 +29,7 @@ from croze.rpc.http2.messages import (
     UNKNOWN,
     StreamBroken,
 )
-from croze.rpc.http2.stream import Headers, Http2Stream
+from croze.rpc.http2.stream import Headers, Http2Stream, Pieces
 from croze.rpc.status import DETAILS_KEY, status
 
 STREAMS_UNTOLD: Final = 100
@@ -73,7 +72,7 @@ class ClientStream(Http2Stream):
         """It has ended without anybody having looked at it: the same may be asked again."""
         self._foreign: _Foreign | None = None
 
-    def take_in(self, pieces: Sequence[bytes | memoryview]) -> int:
+    def take_in(self, pieces: Pieces) -> int:
         """See `Http2Stream.take_in`."""
         if self._foreign is not None:
             if any(map(self._foreign.is_whole_with, pieces)):

@@ -7,7 +7,7 @@ answers to frames that want one. Nothing is pushed, and priorities are nobody's 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeVar
 
 from hpack.exceptions import HPACKError
@@ -17,7 +17,7 @@ from croze.rpc.http2.blocks import HeaderBlock, unpadded
 from croze.rpc.http2.frames import SMALL_BYTES, Code, ConnectionBroken
 from croze.rpc.http2.headers import HeaderDecoder
 from croze.rpc.http2.messages import UNAVAILABLE, StreamBroken
-from croze.rpc.http2.stream import WINDOW_BYTES, Headers, Http2Stream, nothing
+from croze.rpc.http2.stream import WINDOW_BYTES, Headers, Http2Stream, Pieces, nothing
 from croze.rpc.http2.windows import Windows
 from croze.rpc.status import status
 
@@ -49,8 +49,7 @@ class Http2Connection(ABC, Generic[S]):
         self._rest = b""
         self._last = 0
         """The newest of the peer's streams."""
-        self._greeted = False
-        self._leaving = False
+        self._greeted = self._leaving = False
         self._block: HeaderBlock | None = None
         self._idle_frames = self._answers = 0
         self._out: list[bytes | memoryview] = []
@@ -202,15 +201,13 @@ class Http2Connection(ABC, Generic[S]):
             self._on_pieces(of, pieces)
         return at
 
-    def _on_pieces(self, number: int, pieces: Sequence[bytes | memoryview]) -> None:
+    def _on_pieces(self, number: int, pieces: Pieces) -> None:
         size = sum(map(len, pieces))
         if size < SMALL_BYTES * len(pieces):
             pieces = (b"".join(pieces),)
         self._on_data(self._streams[number], size, size, pieces)
 
-    def _on_data(
-        self, stream: S, length: int, size: int, pieces: Sequence[bytes | memoryview]
-    ) -> None:
+    def _on_data(self, stream: S, length: int, size: int, pieces: Pieces) -> None:
         """Take in a stream's data, so much in all. `length` is with the padding, which counts."""
         self._count_window(length)
         stream.window -= length

@@ -6,7 +6,7 @@ Source: gRPC over HTTP/2 (grpc/grpc `doc/PROTOCOL-HTTP2.md`).
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from google.rpc import status_pb2  # type: ignore[import-untyped]
@@ -29,7 +29,7 @@ from croze.rpc.http2.messages import (
     StreamBroken,
     no_decompressor,
 )
-from croze.rpc.http2.stream import Headers, Http2Stream, nothing
+from croze.rpc.http2.stream import Headers, Http2Stream, Pieces, nothing
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import status
 
@@ -186,9 +186,7 @@ class ServerConnection(Http2Connection[ServerStream]):
         self._begun = True
         return super()._work_off(data, len(frames.PREFACE))
 
-    def _on_data(
-        self, stream: ServerStream, length: int, size: int, pieces: Sequence[bytes | memoryview]
-    ) -> None:
+    def _on_data(self, stream: ServerStream, length: int, size: int, pieces: Pieces) -> None:
         self._unread += size
         self._allowance.used_bytes += size
         stream.unread_bytes += size

@@ -14,6 +14,8 @@ WINDOW_BYTES: Final = 4 << 20
 """What a peer may send of a call before somebody takes it."""
 
 Headers = Sequence[tuple[str, str]]
+Pieces = Sequence[bytes | memoryview]
+"""Bytes that follow one another."""
 
 
 def nothing() -> None:
@@ -37,7 +39,7 @@ class Http2Stream:
         self._loan = 0
         self._taken_bytes = 0
 
-    def take_in(self, pieces: Sequence[bytes | memoryview]) -> int:
+    def take_in(self, pieces: Pieces) -> int:
         """Some of the messages' bytes; how much more than the window the peer may send now, for a
         message that does not fit. Raises `StreamBroken`."""
         length = self.incoming.add(pieces)
