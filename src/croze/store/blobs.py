@@ -17,7 +17,6 @@ from msgspec import Struct
 
 from croze.aio.threads import finish, in_thread
 from croze.errors import Corrupted, InvalidRequest, NotFound, ResourceExhausted
-from croze.fs.filecopy import EarlyWriteback
 from croze.patterns import lazy_pattern
 from croze.store.disk import disk_errors, sync_dir
 from croze.store.trash import Trash
@@ -58,6 +57,8 @@ class DiskBlobWriter:
 
     def __init__(self, store: DiskBlobStore, path: Path, watch: BlobWatch | None = None) -> None:
         """Makes the file."""
+        from croze.fs.filecopy import EarlyWriteback  # no daemon writes any before it answers
+
         self.path = path
         self._watch = watch
         self._store = store
