@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import traceback
 
 import pytest
 
-from croze.errors import Canceled, CrozeError, ExitError, NotFound, SolveDetail, VertexDetail
+from croze.errors import (
+    Canceled,
+    CrozeError,
+    ExitError,
+    NotFound,
+    ResourceExhausted,
+    SolveDetail,
+    VertexDetail,
+    as_own,
+)
 
 
 def test_what_is_added_makes_a_new_error() -> None:
@@ -36,3 +46,21 @@ def test_it_travels_between_processes() -> None:
     assert isinstance(other, ExitError)
     assert (str(other), other.exit_code, other.details) == (str(error), 3, error.details)
     assert isinstance(other, CrozeError)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (OSError(errno.EIO, "Input/output error", "/a/b"), CrozeError, "/a/b: input/output error"),
+        (OSError(errno.ENOSPC, "No space left"), ResourceExhausted, "no space left"),
+        (OSError("odd"), CrozeError, "odd"),
+        (ValueError("odd"), CrozeError, "odd"),
+        (ValueError(), CrozeError, "ValueError"),
+        (NotFound("x"), NotFound, "x"),
+    ],
+)
+def test_those_of_others_as_users_see_them(
+    error: Exception, kind: type[CrozeError], text: str
+) -> None:
+    own = as_own(error)
+    assert (type(own), str(own)) == (kind, text)

@@ -20,6 +20,7 @@ have the same error, and each adds to it what it knows.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
@@ -275,3 +276,13 @@ def os_message(error: OSError) -> str:
     """`open Dockerfile: no such file or directory`, near enough to what Go prints."""
     text = (error.strerror or str(error)).lower() if error.errno else str(error)
     return f"{error.filename}: {text}" if error.filename else text
+
+
+def as_own(error: Exception) -> CrozeError:
+    """The error, if it is one of ours; else one that a user may see."""
+    if isinstance(error, CrozeError):
+        return error
+    if not isinstance(error, OSError):
+        return CrozeError(str(error) or type(error).__name__)
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return (ResourceExhausted if is_full else CrozeError)(os_message(error))

@@ -245,3 +245,47 @@ def test_giants_of_holes_take_no_space(tmp_path: Path) -> None:
         assert "file too large" in said.text  # the filesystem below has a limit
     used = sum(f.stat().st_blocks for f in (tmp_path / "dest").iterdir()) * 512
     assert used < 1 << 20
+
+
+def sparse(*fields: tuple[bytes, bytes], size: bytes = b"1000") -> bytes:
+    """The header of GNU's own sparse file of 4 bytes."""
+    head = bytearray(header(b"s", "S", 4))
+    for at, field in enumerate(fields):
+        head[386 + 24 * at : 410 + 24 * at] = b"".join(each.ljust(12, b"\0") for each in field)
+    head[483:495] = size.ljust(12, b"\0")
+    head[148:156] = b" " * 8
+    return bytes(head[:148]) + b"%06o\0 " % sum(head) + bytes(head[156:])
+
+
+def pax(key: str, value: bytes) -> bytes:
+    notes = record(key, value)
+    return header(b"x", "x", len(notes)) + padded(notes) + header(b"f", "0", 4)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        sparse((b"0", b"-4")),
+        sparse((b"-4", b"4")),
+        sparse((b"0", b"4"), size=b"-7"),
+        sparse((b"0", b"0_4")),
+        sparse((b"0", b"4"), size=b"0x7"),
+        sparse((b"0", b"\x80" + b"\xff" * 11)),
+        pax("size", b"9" * 19),
+        pax("size", b"%d" % (1 << 63)),
+    ],
+)
+def test_numbers_that_are_none(tmp_path: Path, head: bytes) -> None:
+    """What Python reads as a number is none of Go's, by far; and none is beyond 64 bits."""
+    (tmp_path / "blob").write_bytes(head + padded(b"data") + bytes(1024))
+    (tmp_path / "dest").mkdir()
+    with pytest.raises(Corrupted, match="invalid tar header"):
+        apply_layer(str(tmp_path / "blob"), TAR, str(tmp_path / "dest"))
+
+
+def test_a_plain_sparse_file(tmp_path: Path) -> None:
+    head = sparse((b"10", b"4"))
+    (tmp_path / "blob").write_bytes(head + padded(b"data") + bytes(1024))
+    (tmp_path / "dest").mkdir()
+    apply_layer(str(tmp_path / "blob"), TAR, str(tmp_path / "dest"))
+    assert (tmp_path / "dest/s").read_bytes() == bytes(8) + b"data" + bytes(500)

@@ -315,3 +315,18 @@ async def test_roots_that_break_off(client: Registry, blob: Descriptor) -> None:
         described, data = await pull.fetch_root(repository(client, f"{host}/x"))
     assert (described.digest, data) == (blob.digest, BLOB)
     assert answers == 3
+
+
+@pytest.mark.parametrize("media_type", [media.OCI_MANIFEST, media.OCI_CONFIG])
+async def test_a_manifest_without_end(
+    client: Registry, monkeypatch: pytest.MonkeyPatch, media_type: str
+) -> None:
+    """It is there, and is told so."""
+    monkeypatch.setattr(pull, "MAX_MANIFEST_BYTES", 1000)
+    app = answering(lambda _: web.Response(body=bytes(2000), content_type=media_type))
+    async with serve(app) as host:
+        repo = repository(client, f"{host}/x")
+        with pytest.raises(Corrupted, match="rejecting manifest over 1000 bytes: http"):
+            await pull.fetch_root(repo)
+        with pytest.raises(Corrupted, match="rejecting manifest over 1000 bytes: http"):
+            await pull.fetch_manifest(repo, Descriptor(media_type, f"sha256:{'0' * 64}", 2000))

@@ -11,11 +11,13 @@ from aiohttp import web
 
 from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound
 from croze.image import reference
+from croze.image.descriptor import Descriptor
 from croze.image.manifest import digest_of
 from croze.registry import push
 from croze.registry.credentials import Anonymous
 from croze.session.provide_content import ContentProvider
 from croze.sources.blob import BlobSources, blob_key, parse_options
+from croze.sources.content import LentFetcher
 from croze.sources.contract import Source
 from croze.sources.request import SourceRequest
 from tests.registry.blobs import Folder
@@ -121,3 +123,17 @@ def test_keys() -> None:
         parse_options(SourceRequest("docker-image+blob://busybox", {}))
     with pytest.raises(InvalidRequest, match="requires store id"):
         parse_options(SourceRequest(f"oci-layout+blob://x@{digest}", {}))
+
+
+async def test_more_than_a_client_has_said(workshop: Workshop, tmp_path: Path) -> None:
+    digest = digest_of(DATA)
+    (tmp_path / "store/blobs/sha256").mkdir(parents=True)
+    (tmp_path / "store/blobs/sha256" / digest[7:]).write_bytes(DATA)
+    blobs = workshop.store.blobs
+    async with workshop.client(ContentProvider({"oci:store": tmp_path / "store"})) as session:
+        fetcher = LentFetcher(workshop.images.access, "store", session.id)
+        with pytest.raises(Corrupted, match=f"content {digest} is longer than 10 bytes"):
+            await fetcher.fetch(Descriptor("a/b", digest, 10), blobs, [session.id])
+        assert not blobs.has(digest)
+        await fetcher.fetch(Descriptor("a/b", digest, len(DATA)), blobs, [session.id])
+    assert blobs.has(digest)

@@ -9,6 +9,7 @@ import pytest
 from croze.errors import ResourceExhausted
 from croze.sources import git_cli
 from croze.sources.git_cli import Git, GitFailed
+from croze.workers.memory import memory_bytes
 
 
 @pytest.fixture
@@ -33,3 +34,10 @@ async def test_complaints_of_any_length(git: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(GitFailed, match="remote: no\ny\n") as caught:
         await Git().run("cat-file", "-t", "x")
     assert len(caught.value.stderr) == 1000
+
+
+async def test_memory_without_end(git: Path) -> None:
+    """Of a remote that sends a pack of which git makes more than there is."""
+    git.write_text('#!/bin/sh\nuntil [ "$(ulimit -d)" != unlimited ]; do :; done\nulimit -d\n')
+    said = await Git().run("fetch", "origin")
+    assert int(said) << 10 <= memory_bytes() // 2

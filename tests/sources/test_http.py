@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
 import os
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import BinaryIO
 
 import pytest
 from aiohttp import web
@@ -17,6 +19,7 @@ from croze.image.manifest import digest_of
 from croze.registry.transport import Retry
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provide_upload import UploadProvider
+from croze.sources import http_body
 from croze.sources.facts import SourceFacts, ask
 from croze.sources.git import GitSources
 from croze.sources.http import HttpSource, HttpSources
@@ -338,3 +341,26 @@ def test_headers_are_part_of_the_key() -> None:
         '"Header":[{"Name":"Accept","Value":"text/plain"},{"Name":"User-Agent","Value":"ua/1"}]}'
     )
     assert http_key(options, HttpFile(SUM, "f")) == digest_of(preimage.encode())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+async def test_trouble_with_the_disk_is_none_of_the_servers(
+    workshop: Workshop,
+    sources: HttpSources,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+) -> None:
+    """It is asked once."""
+
+    def append(file: BinaryIO, update: object, data: bytes) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(http_body, "_append", append)
+    async with serve(site.app) as host:
+        found = source(sources, f"http://{host}/x")
+        with pytest.raises((CrozeError, OSError)) as caught:
+            await found.key(workshop.source_context(), 0)
+    assert os.strerror(number).lower() in str(caught.value).lower()
+    assert "Get" not in str(caught.value)
+    assert len(site.asked) == 1

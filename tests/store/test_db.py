@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from croze.errors import CrozeError
 from croze.sqlite.database import migrate
 from croze.store import db as module
 from croze.store.db import Database
@@ -134,3 +135,9 @@ async def test_those_who_wait_for_the_disk_do_so_together(
         cancelled.cancel()
         may_end.set()
     assert [len(time) for time in times] == [1, 4]
+
+
+def test_what_sqlite_says_is_of_something(db: Database) -> None:
+    with pytest.raises(CrozeError) as caught:
+        db.write("DELETE FROM nowhere")
+    assert str(caught.value) == "failed to write the store's metadata: no such table: nowhere"

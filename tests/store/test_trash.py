@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,3 +86,22 @@ async def test_what_a_killed_daemon_left_goes(tmp_path: Path, trash: Trash) -> N
     with contextlib.closing(Trash(tmp_path)) as again:
         await again.empty()
         assert _left(tmp_path) == []
+
+
+async def test_a_disk_that_makes_trouble(
+    tmp_path: Path, trash: Trash, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is discarded is gone all the same, and nobody is told."""
+
+    def broken(old: str, new: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), old)
+
+    (tmp_path / "file").write_text("x")
+    _tree(tmp_path / "tree")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", broken)
+        for name in ("file", "tree"):
+            trash.discard(tmp_path / name)
+    assert not (tmp_path / "file").exists()
+    await trash.empty()
+    assert not (tmp_path / "tree").exists()

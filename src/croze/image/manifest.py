@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -20,6 +20,10 @@ EMPTY_CONFIG = Descriptor(
     data="e30=",
 )
 """The descriptor of `{}`, for artifacts without a config."""
+
+LAYERS_MOST: Final = 2000
+"""That may be on top of each other. One overlay mount takes 500 (Linux `fs/overlayfs/params.h`,
+`OVL_MAX_STACK`)."""
 
 _DOCKER_V1 = "application/vnd.docker.distribution.manifest.v1+"
 
@@ -115,6 +119,15 @@ def check_supported(media_type: str) -> None:
         )
     if media_type not in media.INDEX_TYPES | media.MANIFEST_TYPES:
         raise InvalidRequest(f"encountered unknown type {media_type}; children may not be fetched")
+
+
+def check_layer_count(count: int) -> None:
+    """Refuse more layers on top of each other than anybody has: each takes a while of everybody's
+    time. Raises `InvalidRequest`."""
+    if count > LAYERS_MOST:
+        raise InvalidRequest(
+            f"{count} layers: no more than {LAYERS_MOST} can be on top of each other"
+        )
 
 
 def candidates(index: Index, matcher: Matcher) -> list[Descriptor]:

@@ -205,7 +205,7 @@ async def _read(response: aiohttp.ClientResponse, url: str) -> bytes:
         async for chunk in _body(response):
             data += chunk
             if len(data) > MAX_MANIFEST_BYTES:
-                raise NotFound(f"rejecting manifest over {MAX_MANIFEST_BYTES} bytes: {url}")
+                raise Corrupted(f"rejecting manifest over {MAX_MANIFEST_BYTES} bytes: {url}")
     except (aiohttp.ClientError, OSError) as err:
         raise failures.broken_off(url, err) from err
     return bytes(data)
@@ -295,9 +295,7 @@ class _Progress:
         if not data:
             return
         if self.done + len(data) > self.descriptor.size:
-            raise Corrupted(
-                f"content {self.descriptor.digest} is longer than {self.descriptor.size} bytes"
-            )
+            raise too_long(self.descriptor)
         self._writing, self._under_way = start_in_thread(self._write, data), len(data)
 
     async def settle(self) -> None:
@@ -332,6 +330,11 @@ async def _stream(repo: Repository, endpoint: Endpoint, progress: _Progress) -> 
         if is_all:
             raise short_read(descriptor, progress.done)
         raise failures.BrokenOff(f'failed to do request: Get "{url}": unexpected EOF', again=True)
+
+
+def too_long(descriptor: Descriptor) -> Corrupted:
+    """The error for a blob of which more comes than there was said to be."""
+    return Corrupted(f"content {descriptor.digest} is longer than {descriptor.size} bytes")
 
 
 def short_read(descriptor: Descriptor, size_bytes: int) -> Corrupted:

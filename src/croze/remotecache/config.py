@@ -16,12 +16,15 @@ import msgspec
 
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
+from croze.image.manifest import LAYERS_MOST
 
 MEDIA_TYPE: Final = "application/vnd.buildkit.cacheconfig.v0"
 NO_TIME: Final = "0001-01-01T00:00:00Z"
 NO_PARENT: Final = -1
 
 _T = TypeVar("_T")
+_MOST_PARTS: Final = 2_000_000
+"""A config of 100,000 records has fewer. Each may take half a kilobyte of memory."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -104,6 +107,10 @@ def parse_records(data: bytes, layers: Sequence[str]) -> CacheConfig:
 
 def _decoded(data: bytes, type: type[_T]) -> _T:
     try:
+        gojson.check_parts(data, _MOST_PARTS)
+    except msgspec.ValidationError as err:
+        raise InvalidRequest(f"failed to parse cache config: {err}") from err
+    try:
         return gojson.unmarshal(data, type=type)
     except (msgspec.MsgspecError, RecursionError):
         pass  # it may have nulls, or be wrong
@@ -143,7 +150,8 @@ def _with_parents(config: CacheConfig, layers: Iterable[int]) -> set[int]:
 
 
 class PresentLayers:
-    """Which results have all their blobs among `blobs`."""
+    """Which results have all their blobs among `blobs`, and no more than can be on top of each
+    other."""
 
     def __init__(self, config: CacheConfig, blobs: Collection[str]) -> None:
         self._alone = {i for i, layer in enumerate(config.layers) if layer.blob in blobs}
@@ -152,17 +160,19 @@ class PresentLayers:
         above: dict[int, list[int]] = {}
         for place in self._alone:
             above.setdefault(config.layers[place].parent, []).append(place)
-        stack = above.get(NO_PARENT, [])
-        while stack:
-            place = stack.pop()
-            self._whole.add(place)
-            stack += above.get(place, ())
+        level = above.get(NO_PARENT, [])
+        for _ in range(LAYERS_MOST):
+            if not level:
+                break
+            self._whole.update(level)
+            level = [higher for place in level for higher in above.get(place, ())]
 
     def has(self, result: LayerResult | ChainResult) -> bool:
         """Whether all layers of the result are there; false for one that has none."""
         if isinstance(result, LayerResult):
             return result.layer in self._whole
-        return bool(result.layers) and self._alone.issuperset(result.layers or ())
+        layers = result.layers or ()
+        return 0 < len(layers) <= LAYERS_MOST and self._alone.issuperset(layers)
 
 
 def marshal(config: CacheConfig) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from croze.aio.parallel import first_error
 from croze.aio.threads import in_thread, in_thread_if_many
@@ -30,6 +30,7 @@ from croze.remotecache.objects.opened import parse as parse_options
 from croze.remotecache.options import LOCAL, REGISTRY, cache_reference
 from croze.solver.caches import CacheSource
 from croze.solver.contract import Result
+from croze.sources.bounds import ContentsBound
 from croze.sources.content import Access, ImageContents, LentProvider, RegistryProvider
 from croze.status import Progress, step
 from croze.store.contract import BlobFetcher, ImmutableRef, LayerBlob, LazyLayer, RefStore
@@ -39,8 +40,6 @@ T = TypeVar("T")
 LARGE_BYTES: Final = 128 << 10
 """A config that would hold up the event loop."""
 _MAX_CONFIG_BYTES = 1 << 20
-_MAX_IMAGES = 1000
-"""Below one manifest; those of real ones are for some dozens of platforms."""
 _DESCRIPTION = "buildkit/description"
 
 MakeResult = Callable[[ImmutableRef | None], Result]
@@ -183,6 +182,7 @@ def _lazy(layer: Descriptor, fetcher: BlobFetcher) -> LazyLayer:
 class _Reader(Struct, frozen=True):
     provider: ImageContents
     sessions: Sequence[str]
+    bound: ContentsBound = field(default_factory=ContentsBound)
 
     async def read(self, data: bytes) -> list[FoundCache]:
         """All caches of a manifest."""
@@ -226,20 +226,21 @@ class _Reader(Struct, frozen=True):
         while True:
             if manifests.detect_media_type(data) in media.INDEX_TYPES:
                 rest += reversed(_new_images(manifests.parse_index(data).manifests, seen))
-                if len(seen) > _MAX_IMAGES:
-                    raise InvalidRequest(f"more than {_MAX_IMAGES} images in one cache")
             else:
                 caches += await self._inline_of_image(data)
             if not rest:
                 return caches
-            data = await self.provider.read(rest.pop(), self.sessions)
+            data = await self._read(rest.pop())
+
+    async def _read(self, descriptor: Descriptor) -> bytes:
+        return self.bound.add(await self.provider.read(descriptor, self.sessions))
 
     async def _inline_of_image(self, data: bytes) -> list[FoundCache]:
         manifest = manifests.parse_manifest(data)
         layers = manifest.layers or ()
         if not layers:
             return []
-        config = await self.provider.read(manifest.config, self.sessions)
+        config = await self._read(manifest.config)
         cache = await _if_large(config, lambda data: inline_of(data, layers))
         if cache is None:
             return []

@@ -11,7 +11,6 @@ other clients ignore (`plain`, the default).
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 
 from google.protobuf import any_pb2
@@ -82,16 +81,12 @@ def status(code: int, message: str = "") -> status_pb2.Status:
 def as_croze_error(error: BaseException) -> errors.CrozeError:
     """Any exception as the error a user may see."""
     error = root_cause(error)
-    if isinstance(error, errors.CrozeError):
-        return error
     if isinstance(error, grpc.RpcError):
         return from_rpc_error(error)
     if isinstance(error, asyncio.CancelledError):
         return errors.Canceled()
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return errors.ResourceExhausted(errors.os_message(error))
-    if isinstance(error, OSError):
-        return errors.CrozeError(errors.os_message(error))
+    if isinstance(error, Exception):
+        return errors.as_own(error)
     return errors.CrozeError(str(error) or type(error).__name__)
 
 

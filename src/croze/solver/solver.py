@@ -24,7 +24,7 @@ from typing import Self, TypeVar
 
 from croze.cachekeys.contract import KeyStore, StoredResult
 from croze.cachekeys.names import record_digest
-from croze.errors import AlreadyExists, Canceled, CrozeError, UnknownJob
+from croze.errors import AlreadyExists, Canceled, CrozeError, UnknownJob, as_own
 from croze.job_values import JobKey, JobValues
 from croze.solver.caches import CacheSource
 from croze.solver.chain import Chain, chain_of, stored_below
@@ -245,7 +245,7 @@ class Job:
             context.progress.complete(error="context canceled")
             raise
         except Exception as err:
-            context.progress.complete(error=str(err))
+            context.progress.complete(error=str(as_own(err)))
             raise
         context.progress.complete()
         return value

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from croze.errors import CrozeError, VertexDetail
+from croze.errors import CrozeError, VertexDetail, as_own
 from croze.job_values import JobKey
 from croze.solver.caches import CacheSource
 from croze.solver.contract import CacheMap, Edge, Limits, Op, Result, Vertex
@@ -214,7 +214,7 @@ class ActiveVertex:
     def _no_map(self, err: Exception) -> CrozeError:
         if self.vertex.inputs:
             self.reporter.start()
-        self.reporter.complete(error=str(err))
+        self.reporter.complete(error=str(as_own(err)))
         failure = self.named_error(err, "failed to load cache key")
         failure.__cause__ = err
         return failure
@@ -272,7 +272,7 @@ class ActiveVertex:
             return await keying.content(result, self.context)
         except Exception as err:
             self.reporter.start()
-            self.reporter.complete(error=str(err))
+            self.reporter.complete(error=str(as_own(err)))
             raise self.named_error(err, "failed to compute cache key") from err
         finally:
             await result.release()
@@ -329,7 +329,7 @@ class ActiveVertex:
         try:
             results = await self.op.execute(self.context, inputs)
         except Exception as err:
-            self.reporter.complete(error=str(err))
+            self.reporter.complete(error=str(as_own(err)))
             raise self.named_error(err) from err
         except BaseException:
             self.reporter.complete(error="context canceled")
@@ -359,7 +359,7 @@ class ActiveVertex:
     # Errors
 
     def named_error(self, err: Exception, prefix: str = "") -> CrozeError:
-        named = err if isinstance(err, CrozeError) else CrozeError(str(err) or type(err).__name__)
+        named = as_own(err)
         if prefix:
             named = named.wrap(prefix)
         return named.with_detail(VertexDetail(self.vertex.llb_digest or self.vertex.digest))

@@ -19,6 +19,7 @@ from croze.image.hardened import is_hardened
 from croze.image.platform import Platform
 from croze.image.reference import Reference
 from croze.registry.referrers import referrers
+from croze.sources.bounds import ContentsBound
 from croze.sources.content import ImageContents
 from croze.sources.images import Images, parse_mode
 from croze.store.contract import BlobStore
@@ -97,6 +98,7 @@ class _ChainReader:
         self._provider = provider
         self._blobs = blobs
         self._sessions = sessions
+        self._bound = ContentsBound()
         self.seen: dict[str, ChainBlob] = {}
 
     async def read(self, descriptor: Descriptor) -> bytes:
@@ -107,7 +109,7 @@ class _ChainReader:
                 data = await self._provider.read(descriptor, self._sessions)
         except CrozeError as err:
             raise err.wrap(f"reading blob {descriptor.digest}") from None
-        self.seen[descriptor.digest] = ChainBlob(descriptor, data)
+        self.seen[descriptor.digest] = ChainBlob(descriptor, self._bound.add(data))
         return data
 
 

@@ -263,8 +263,10 @@ class LentFetcher(Struct, frozen=True):
             async with blobs.writer() as writer:
                 fetched_bytes = 0
                 async for data in store.read(descriptor.digest):
-                    await in_thread(writer.write, data)
                     fetched_bytes += len(data)
+                    if fetched_bytes > descriptor.size:
+                        raise pull.too_long(descriptor)
+                    await in_thread(writer.write, data)
                     report.count(fetched_bytes)
                 await writer.commit(digest=descriptor.digest, size=descriptor.size)
             report.done()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from croze.files.redact import redact_text
 from croze.gotypes.strings import from_bytes, to_bytes
 from croze.patterns import lazy_pattern
 from croze.registry.transport import Retry, with_retries
+from croze.workers.memory import memory_bytes
 
 _PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 _NETWORK = ("ls-remote", "fetch", "submodule")
@@ -37,6 +39,7 @@ _ANSWER_BYTES = 64 << 20
 """The names of a million references take as much."""
 _COMPLAINT_BYTES = 1 << 20
 _PIECE_BYTES = 256 << 10
+_PART_OF_MEMORY = 2
 _NO_COMMIT = ("not our ref", "unadvertised object")
 
 
@@ -111,6 +114,7 @@ class Git(Struct, frozen=True, eq=False):
             )
         except FileNotFoundError as err:
             raise Unavailable("git is not installed") from err
+        _bound_memory(process.pid)
         try:
             out, complaint = await _said(process)
         except BaseException:
@@ -184,6 +188,17 @@ async def _beginning(
             if len(start) == most_bytes:
                 on_most()
     return bytes(start)
+
+
+def _bound_memory(pid: int) -> None:
+    """Let git, and what it starts, take a part of the memory, each: a pack of some kilobytes may
+    hold a file, or a tree of trees, without end (git-index-pack(1) keeps what deltas make in
+    memory, and a checkout a list of all paths)."""
+    most = memory_bytes() // _PART_OF_MEMORY
+    with contextlib.suppress(OSError):  # it has ended
+        _, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
+        limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.prlimit(pid, resource.RLIMIT_DATA, (limit, limit))
 
 
 def _kill(process: Process) -> None:

@@ -9,11 +9,12 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
-from croze.aio.threads import in_thread, opened
+from croze.aio.threads import in_thread
 from croze.errors import CrozeError, NotFound
 from croze.gotypes import gojson
 from croze.http.daemon import HttpClient
@@ -28,6 +29,7 @@ from croze.session.secrets import get_secret
 from croze.signatures import pgp
 from croze.sources.content import Locks
 from croze.sources.contract import Source, SourceContext, SourceKey
+from croze.sources.http_body import PIECE_BYTES, asked, body_pieces, write_file
 from croze.sources.http_options import (
     HttpFile,
     HttpOptions,
@@ -39,6 +41,7 @@ from croze.sources.http_options import (
 from croze.sources.materials import HttpMaterial, UsedMaterial
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef, RefStore
+from croze.store.disk import disk_errors
 
 SCHEMES = ("http", "https")
 
@@ -47,7 +50,6 @@ T = TypeVar("T")
 DESCRIPTION = "http url "
 """How a record's description begins; the URL follows."""
 
-_WRITE_BYTES = 1 << 20
 _UPLOADED = "upload"
 _META_URL, _META_ETAG = "http_url", "http_etag"
 _META_DIGEST, _META_MODIFIED = "http_digest", "http_modified"
@@ -138,7 +140,7 @@ class HttpSource:
 def _with_pieces(root: Path, use: Callable[[Iterable[bytes]], T]) -> T:
     (path,) = root.iterdir()
     with path.open("rb") as file:
-        return use(iter(lambda: file.read(_WRITE_BYTES), b""))
+        return use(iter(lambda: file.read(PIECE_BYTES), b""))
 
 
 def auth_secrets(options: HttpOptions) -> list[tuple[str, str]]:
@@ -270,21 +272,18 @@ class HttpSources:
     async def _download(
         self, options: HttpOptions, identity: str, headers: Mapping[str, str]
     ) -> HttpFile:
-        try:
-            answer = self._http().send("GET", options.url, headers=headers)
-            async with await answer as response:
-                if not 200 <= response.status < 300:
-                    text = f"invalid response status {response.status}"
-                    raise failures.UnexpectedStatus(text, response.status)
-                disposition = response.headers.get("Content-Disposition", "")
-                modified = _date(response.headers.get("Last-Modified", ""))
-                name = file_name(options.url, options.filename, disposition)
-                saved = await self._save(
-                    options, name, modified, response.content.iter_chunked(_WRITE_BYTES)
-                )
-                etag = _etag(response)
-        except (aiohttp.ClientError, OSError) as err:
-            raise failures.no_answer(f'Get "{options.shown}"', err) from err
+        with asked(options):
+            response = await self._http().send("GET", options.url, headers=headers)
+        async with response:
+            if not 200 <= response.status < 300:
+                text = f"invalid response status {response.status}"
+                raise failures.UnexpectedStatus(text, response.status)
+            disposition = response.headers.get("Content-Disposition", "")
+            modified = _date(response.headers.get("Last-Modified", ""))
+            name = file_name(options.url, options.filename, disposition)
+            async with aclosing(body_pieces(response, options)) as pieces:
+                saved = await self._save(options, name, modified, pieces)
+            etag = _etag(response)
         return await self._remembered(saved, identity, etag)
 
     async def _fetch_upload(
@@ -335,34 +334,13 @@ class HttpSources:
         ref = await self.refs.new(None, description=f"{DESCRIPTION}{options.shown}")
         try:
             async with ref.mounted(readonly=False) as root:
-                digest = await _write(os.path.join(root, name), options, modified, pieces)
+                with disk_errors(f"failed to write {options.shown}"):
+                    digest = await write_file(os.path.join(root, name), options, modified, pieces)
             immutable = await ref.commit()
         except BaseException:
             await asyncio.shield(ref.release())
             raise
         return immutable, HttpFile(digest, name, modified, immutable.id)
-
-
-async def _write(
-    path: str, options: HttpOptions, modified: datetime | None, pieces: AsyncIterator[bytes]
-) -> str:
-    """The bytes' digest, of the kind that is expected."""
-    algorithm = options.checksum.partition(":")[0] or "sha256"
-    sums = hashlib.new(algorithm)
-    async with opened(path, "wb") as file:
-        async for data in pieces:
-            await in_thread(_append, file, sums.update, data)
-        await in_thread(file.flush)
-        os.fchown(file.fileno(), options.uid, options.gid)
-        os.fchmod(file.fileno(), options.perm or 0o600)
-    seconds = int(modified.timestamp()) if modified is not None else 0
-    os.utime(path, (seconds, seconds))
-    return f"{algorithm}:{sums.hexdigest()}"
-
-
-def _append(file: BinaryIO, update: Callable[[bytes], object], data: bytes) -> None:
-    update(data)
-    file.write(data)
 
 
 def _identity(options: HttpOptions) -> str:

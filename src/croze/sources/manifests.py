@@ -18,6 +18,7 @@ from croze.image import platform as platforms
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Matcher, Platform
 from croze.registry.failures import is_not_opened
+from croze.sources.bounds import ContentsBound, TooManyContents
 from croze.sources.content import ImageContents
 from croze.store.contract import BlobStore, LayerBlob
 
@@ -47,6 +48,7 @@ class _ManifestReader(Struct, frozen=True):
     sessions: Sequence[str]
     writes: asyncio.TaskGroup
     read_now: dict[str, bytes] = field(default_factory=dict)
+    bound: ContentsBound = field(default_factory=ContentsBound)
 
     async def root(self) -> Descriptor:
         root, data = await _copied(self.provider.root(self.sessions))
@@ -59,7 +61,8 @@ class _ManifestReader(Struct, frozen=True):
         if digest not in self.read_now and not self.blobs.has(digest):
             data = await _copied(self.provider.read(descriptor, self.sessions))
             self._keep(descriptor, data)
-        return self.read_now[digest] if digest in self.read_now else self.blobs.read(digest)
+        data = self.read_now[digest] if digest in self.read_now else self.blobs.read(digest)
+        return self.bound.add(data)
 
     def _keep(self, descriptor: Descriptor, data: bytes) -> None:
         self.read_now[descriptor.digest] = data
@@ -93,6 +96,7 @@ async def pull_manifests(
         parsed = manifests.parse_manifest(await reader.read(manifest))
     image = configs.parse(config)
     layers = parsed.layers or ()
+    manifests.check_layer_count(len(layers))
     if len(image.diff_ids) != len(layers):
         raise InvalidRequest(
             "mismatched image rootfs and manifest layers "
@@ -123,8 +127,8 @@ async def _select(
     for candidate in manifests.candidates(index, matcher):
         try:
             manifest, config = await _select(reader, candidate, matcher, seen)
-        except CrozeError:
-            if candidate.platform is not None:
+        except CrozeError as error:
+            if candidate.platform is not None or isinstance(error, TooManyContents):
                 raise
             continue
         if candidate.platform is not None or matcher.match(configs.parse(config).platform):

@@ -24,6 +24,8 @@ class Arrival:
         """It will have come soon, or has, or will not."""
         self.attempts = 0
         """How many files there were; what was read of any but the last is void."""
+        self.is_read = False
+        """Somebody reads what has come, or has done so."""
         self._size = size_bytes
         self._loop = asyncio.get_running_loop()
         self._begun_s = 0.0

@@ -18,7 +18,7 @@ from msgspec import Struct
 from croze.aio.threads import finish, in_thread
 from croze.errors import Corrupted, InvalidRequest, NotFound, ResourceExhausted
 from croze.patterns import lazy_pattern
-from croze.store.disk import disk_errors, sync_dir
+from croze.store.disk import disk_errors, own_disk_errors, sync_dir
 from croze.store.trash import Trash
 
 _DIGEST = lazy_pattern(r"sha256:[0-9a-f]{64}")
@@ -67,8 +67,8 @@ class DiskBlobWriter:
         self._hash = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
-        """Append. Raises `ResourceExhausted` when the disk is full."""
-        with disk_errors("failed to write blob"):
+        """Append. Raises `CrozeError`; `ResourceExhausted` when the disk is full."""
+        with own_disk_errors("failed to write blob"):
             view = memoryview(data)
             while view:
                 view = view[self._file.write(view) :]

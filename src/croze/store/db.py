@@ -17,7 +17,7 @@ from pathlib import Path
 
 from croze.aio.threads import in_thread
 from croze.sqlite.database import open_database, transaction
-from croze.store.disk import Ballast, disk_errors
+from croze.store.disk import Ballast, disk_errors, own_disk_errors
 from croze.store.migrations import STEPS
 
 Value = str | int | bytes | None
@@ -56,13 +56,13 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything written inside takes effect together or not at all. Nests. Never hold it
-        over an `await`. Raises `ResourceExhausted` on a full disk."""
+        over an `await`. Raises `CrozeError`; `ResourceExhausted` on a full disk."""
         if self._depth:
             yield
             return
         self._depth = 1
         try:
-            with disk_errors("failed to write the store's metadata"):
+            with own_disk_errors("failed to write the store's metadata"):
                 with transaction(self._connection):
                     yield
                 self._count_commit()
@@ -112,7 +112,7 @@ class Database:
             if self._synced >= number:
                 return
             last = self._syncs_asked
-            with disk_errors("failed to write the store's metadata"):
+            with own_disk_errors("failed to write the store's metadata"):
                 await in_thread(_sync_log, Path(f"{self._path}-wal"))
             self._synced = last
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from croze.errors import AlreadyExists, ResourceExhausted
+from croze.errors import AlreadyExists, CrozeError, ResourceExhausted, os_message
 
 _GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602
 _TOPDIR = 0x20000
@@ -35,6 +35,20 @@ def disk_errors(what: str) -> Iterator[None]:
         if is_full(error):
             raise ResourceExhausted(f"{what}: no space left on device") from error
         raise
+
+
+@contextlib.contextmanager
+def own_disk_errors(what: str) -> Iterator[None]:
+    """Like `disk_errors`, and any other trouble as a `CrozeError`, too. Where that is written which
+    comes over a network, an `OSError` is the network's, and all is asked for again; and SQLite's
+    errors say nothing of what they are about."""
+    try:
+        with disk_errors(what):
+            yield
+    except OSError as error:
+        raise CrozeError(f"{what}: {os_message(error)}") from error
+    except sqlite3.OperationalError as error:
+        raise CrozeError(f"{what}: {error}") from error
 
 
 LOCK_TRIES = 10

@@ -22,7 +22,7 @@ from typing import Final, Generic, TypeVar
 from croze.cachekeys.contract import FEW, KeyLink, StoredResult
 from croze.cachekeys.names import RANDOM
 from croze.sqlite.database import open_derived
-from croze.store.disk import disk_errors
+from croze.store.disk import disk_errors, own_disk_errors
 
 log = logging.getLogger(__name__)
 
@@ -341,7 +341,7 @@ class SqliteKeys:
         """What can't be written may take the whole transaction with it: nothing is remembered of
         that."""
         try:
-            with disk_errors(what):
+            with own_disk_errors(what):
                 yield
         except BaseException:
             self._results.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.errors import InvalidRequest
+from croze.image.manifest import check_layer_count
 from croze.store.contract import LazyLayer, RecordType
 from croze.store.core import Core
 from croze.store.layer_blobs import LayerChain, are_alike, kept_of
@@ -17,27 +18,32 @@ def chain_records(
 ) -> RefRecord | None:
     """The record of the topmost layer, found or made along the chain. None for no layers. Raises
     `Corrupted` for a blob that is here, and is of another size than is said."""
+    check_layer_count(len(layers))
     record: RefRecord | None = None
     chain = LayerChain()
     check_sizes([layer.blob.descriptor for layer in layers], core.blobs)
-    for number, layer in enumerate(layers, 1):
-        if not layer.blob.diff_id:
-            raise InvalidRequest(f"layer {layer.blob.descriptor.digest} has no diff ID")
-        chain = chain.also(layer.blob)
-        same = _find(core, chain, layers[:number])
-        record = same or _add(core, record, layer, chain, record_type)
+    with core.table.transaction():
+        for number, layer in enumerate(layers):
+            if not layer.blob.diff_id:
+                raise InvalidRequest(f"layer {layer.blob.descriptor.digest} has no diff ID")
+            chain = chain.also(layer.blob)
+            same = _find(core, chain, layers, number, record)
+            record = same or _add(core, record, layer, chain, record_type)
     return record
 
 
 def refresh(core: Core, layers: Sequence[LazyLayer]) -> bool:
     """See `RefStore.refresh_layers`. Others that are said to be the same, and were not unpacked
     yet, are not taken for them; nor are those of which something else is said."""
+    check_layer_count(len(layers))
     chain = LayerChain()
+    record: RefRecord | None = None
     is_known = True
-    for number, layer in enumerate(layers, 1):
+    for number, layer in enumerate(layers):
         chain = chain.also(layer.blob)
         _doubt(core, chain)
-        is_known = is_known and _find(core, chain, layers[:number]) is not None
+        record = _find(core, chain, layers, number, record) if is_known else None
+        is_known = record is not None
     same = core.table.by_blob_chain(chain.blob_chain_id)
     is_alike = all(_is_said_of(core, record, layers) for record in same)
     return not layers or (is_alike and _is_certain(core, chain))
@@ -65,18 +71,39 @@ def _doubt(core: Core, chain: LayerChain) -> bool:
     return rivals
 
 
-def _find(core: Core, chain: LayerChain, layers: Sequence[LazyLayer]) -> RefRecord | None:
-    """The record of these very layers, if the same was said of them: what is exported says it
-    again, and it may have been anybody."""
-    layer = layers[-1]
+def _find(
+    core: Core,
+    chain: LayerChain,
+    layers: Sequence[LazyLayer],
+    number: int,
+    below: RefRecord | None,
+) -> RefRecord | None:
+    """The record of the layers up to that number, `chain`, if the same was said of them: what is
+    exported says it again, and it may have been anybody. `below`: what was found, or made, for
+    those under it."""
+    layer = layers[number]
     for record in core.table.by_blob_chain(chain.blob_chain_id):
-        if not record.data.mutable and _is_said_of(core, record, layers):
+        if not record.data.mutable and _is_said_up_to(core, record, layers, number, below):
             # The newest fetcher has credentials that live; old ones may have lost their session.
             record.fetcher, record.unfetched = layer.fetcher, False
             if record.data.origin is None and record.data.snapshot is None:
                 core.table.change(record, origin=dict(layer.fetcher.origin))
             return record
     return None
+
+
+def _is_said_up_to(
+    core: Core,
+    record: RefRecord,
+    layers: Sequence[LazyLayer],
+    number: int,
+    below: RefRecord | None,
+) -> bool:
+    """Whether the same was said of the record's layers. What is `below` it needs no other look."""
+    if below is not None and core.parent(record) is below:
+        blob = record.data.blob
+        return blob is None or are_alike(blob.descriptor, layers[number].blob.descriptor)
+    return _is_said_of(core, record, layers[: number + 1])
 
 
 def _is_said_of(core: Core, record: RefRecord, layers: Sequence[LazyLayer]) -> bool:

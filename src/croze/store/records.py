@@ -20,7 +20,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from croze.errors import NotFound, ResourceExhausted
+from croze.errors import CrozeError, NotFound
 from croze.image.descriptor import Descriptor
 from croze.store.contract import BlobFetcher, MountSpec, RecordType
 from croze.store.db import Database
@@ -210,8 +210,7 @@ class RecordTable:
             _leave(self._by_meta, item, data.id)
         _leave(self._by_chain, data.chain_id, data.id)
         _leave(self._by_blob_chain, data.blob_chain_id, data.id)
-        if data.twin:
-            self._twins.pop(data.twin, None)
+        self._twins.pop(data.twin, None)
         self.doubted.discard(data.id)
         if data.snapshot:
             self._snapshot_users[data.snapshot] -= 1
@@ -382,8 +381,8 @@ class RecordTable:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_DELAY_S, self.flush_quietly)
 
     def flush_quietly(self) -> None:
-        """A full disk loses usage: it only ranks what to delete."""
-        with contextlib.suppress(ResourceExhausted):
+        """A disk that is full, or broken, loses usage: it only ranks what to delete."""
+        with contextlib.suppress(CrozeError):
             self.flush()
 
     def flush(self) -> None:

@@ -9,9 +9,11 @@ import os
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from croze.errors import os_message
 from croze.fs.remove import remove_files, try_remove_tree
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,21 @@ class Trash:
             os.rename(path, target)
         except FileNotFoundError:
             return
+        except OSError as error:
+            self._remove_there(path, error)
+            return
         self._executor.submit(self._empty if keeps_place else self._delete, os.fspath(target))
+
+    def _remove_there(self, path: Path, error: OSError) -> None:
+        """Where it is: a disk that makes trouble fails no work that is done. A file goes at once,
+        as somebody may make one of its name; a directory's is never used again. What can't be
+        removed is swept at the next start."""
+        log.warning("could not be moved away: %s", os_message(error))
+        if path.is_dir() and not path.is_symlink():
+            self._executor.submit(self._delete, os.fspath(path))
+            return
+        with suppress(OSError):
+            path.unlink()
 
     async def empty(self) -> None:
         """Wait until everything discarded so far is off the disk, but for kept directories."""

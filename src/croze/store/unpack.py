@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 from croze.aio.parallel import first_error
 from croze.errors import Corrupted, CrozeError, NotFound
@@ -18,6 +19,10 @@ from croze.store.disk import disk_errors
 from croze.store.records import Blob, RefRecord, new_id
 from croze.store.stacks import assemble
 
+FETCHED_AT_ONCE: Final = 16
+"""Blobs of one state: each has files open, and an image may have any number of layers. A registry
+is asked for fewer at once (`registry.client`)."""
+
 
 async def unlazy(core: Core, record: RefRecord, sessions: Sequence[str] = ()) -> None:
     """Fetch and unpack what is missing. Idempotent; concurrent calls share the work. When one is
@@ -28,15 +33,19 @@ async def unlazy(core: Core, record: RefRecord, sessions: Sequence[str] = ()) ->
     missing = _missing(core, record)
     layers = [r for r in missing if r.data.stack is None]
     arrivals = {r.id: Arrival(_size(r)) for r in layers}
+    slots = asyncio.Semaphore(FETCHED_AT_ONCE)
     try:
         async with first_error(), asyncio.TaskGroup() as group:
             fetches = {
-                r.id: _Fetch(arrivals[r.id], _fetch(core, r, sessions, arrivals[r.id]), group)
-                for r in layers
+                r.id: _Fetch(a, _fetch(core, r, sessions, a, slots), group)
+                for r, a in zip(layers, arrivals.values(), strict=True)
             }
             for item in missing:
                 if item.data.stack is None:
-                    await _materialise(core, item, sessions, fetches[item.id])
+                    fetch = fetches[item.id]
+                    await _materialise(core, item, sessions, fetch)
+                    if fetch.done.done():
+                        fetch.arrival.close()
                 else:
                     await _stack(core, item)
     finally:
@@ -90,13 +99,22 @@ def _size(record: RefRecord) -> int:
     return record.data.blob.descriptor.size if record.data.blob is not None else 0
 
 
-async def _fetch(core: Core, record: RefRecord, sessions: Sequence[str], arrival: Arrival) -> None:
+async def _fetch(
+    core: Core,
+    record: RefRecord,
+    sessions: Sequence[str],
+    arrival: Arrival,
+    slots: asyncio.Semaphore,
+) -> None:
     try:
-        if record.data.snapshot is None:
-            await fetch_blob(core, record, _blob(record), sessions, arrival)
+        async with slots:
+            if record.data.snapshot is None:
+                await fetch_blob(core, record, _blob(record), sessions, arrival)
     finally:
         arrival.on_complete()
         arrival.is_near.set()
+        if not arrival.is_read:
+            arrival.close()
 
 
 async def fetch_blob(
@@ -151,6 +169,7 @@ async def _unpack_arriving(core: Core, record: RefRecord, blob: Blob, fetch: _Fe
     arrival = fetch.arrival
     if fetch.done.done() or arrival.attempts != 1:
         return False
+    arrival.is_read = True
     async with _new_snapshot(core, record) as key:
         try:
             diff_id = await _apply(core, key, blob, arrival)

@@ -26,7 +26,8 @@ from croze.fs.tar.compress import BlobSums
 from croze.fs.tar.deflate import GzipMember
 from croze.fs.tar.estargz import SIZE_ANNOTATION, TOC_ANNOTATION, TOC_NAME, footer
 from croze.fs.tar.header import END_OF_ARCHIVE, encode, padding
-from croze.fs.tar.read import Member, TarReader, header_number, header_text
+from croze.fs.tar.numbers import header_number
+from croze.fs.tar.read import Member, TarReader, header_text
 from croze.gotypes.strings import ESCAPED
 from croze.patterns import lazy_pattern
 

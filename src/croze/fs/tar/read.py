@@ -13,6 +13,7 @@ import msgspec
 
 from croze.errors import Corrupted
 from croze.fs.tar.compress import Readable
+from croze.fs.tar.numbers import INVALID, decimal, header_number
 from croze.fs.tar.sparse import Extent, old_gnu_map, pax_map
 
 BLOCK = 512
@@ -95,7 +96,7 @@ class TarReader:
                 link = header_text(self._special(size))
             else:
                 return _checked(self._member(block, size, records, pairs, name, link))
-        raise Corrupted("archive/tar: invalid tar header")
+        raise Corrupted(INVALID)
 
     def _member(
         self,
@@ -134,14 +135,14 @@ class TarReader:
         if block == _ZERO:
             second = self._take(BLOCK, may_end=True)
             if second and second != _ZERO:
-                raise Corrupted("archive/tar: invalid tar header")
+                raise Corrupted(INVALID)
             return None
         unsigned = sum(block) - sum(block[148:156]) + 256
         stated = header_number(block[148:156])
         if stated != unsigned and stated != unsigned - 256 * sum(
             byte > 127 for byte in block[:148] + block[156:]
         ):
-            raise Corrupted("archive/tar: invalid tar header")
+            raise Corrupted(INVALID)
         return block
 
     def _special(self, size: int) -> bytes:
@@ -166,7 +167,7 @@ class TarReader:
     def read_exact(self, size: int) -> bytes:
         """Exactly `size` bytes of the current content. Raises Corrupted if it has less."""
         if size > self._left:
-            raise Corrupted("archive/tar: invalid tar header")
+            raise Corrupted(INVALID)
         self._left -= size
         return self._take(size)
 
@@ -211,7 +212,7 @@ class TarReader:
 def _checked(member: Member) -> Member:
     """The member, if its names and numbers are such as system calls take. Raises Corrupted."""
     if "\0" in member.name or "\0" in member.linkname:
-        raise Corrupted("archive/tar: invalid tar header")
+        raise Corrupted(INVALID)
     if member.uid > _MAX_ID or member.gid > _MAX_ID:
         raise Corrupted(f"{member.name}: invalid owner {member.uid}:{member.gid}")
     return member
@@ -247,7 +248,7 @@ def _apply_records(member: Member, records: dict[str, bytes]) -> None:
             member.linkname = os.fsdecode(value) or member.linkname
         elif key in ("uid", "gid", "size"):
             if value:
-                setattr(member, key, _decimal(value))
+                setattr(member, key, decimal(value))
         elif key == "mtime":
             member.mtime_ns = _seconds(value) if value else member.mtime_ns
         elif key.startswith(_XATTR):
@@ -262,12 +263,12 @@ def _records(data: bytes) -> list[tuple[str, bytes]]:
     while at < len(data):
         space = data.find(b" ", at, at + 20)
         if space < 0 or not data[at:space].isdigit():
-            raise Corrupted("archive/tar: invalid tar header")
+            raise Corrupted(INVALID)
         end = at + int(data[at:space])
         record = data[space + 1 : end]
         key, equals, value = record.partition(b"=")
         if end > len(data) or not equals or not key or b"\0" in key or not value.endswith(b"\n"):
-            raise Corrupted("archive/tar: invalid tar header")
+            raise Corrupted(INVALID)
         result.append((os.fsdecode(key), value[:-1]))
         at = end
     return result
@@ -279,36 +280,10 @@ def header_text(field: bytes) -> str:
     return os.fsdecode(field if end < 0 else field[:end])
 
 
-def header_number(field: bytes, *, signed: bool = False) -> int:
-    """The number in a field of a header, octal or base-256. Negative ones only where they make
-    sense."""
-    if field[0] & 0x80:
-        value = int.from_bytes(field, "big") & ((1 << (len(field) * 8 - 1)) - 1)
-        if field[0] & 0x40:
-            value -= 1 << (len(field) * 8 - 1)
-    else:
-        text = field.strip(b" \0")
-        end = text.find(b"\0")
-        text = text if end < 0 else text[:end]
-        try:
-            value = int(text or b"0", 8)
-        except ValueError:
-            raise Corrupted("archive/tar: invalid tar header") from None
-    if (value < 0 and not signed) or value >= 1 << 63:
-        raise Corrupted("archive/tar: invalid tar header")
-    return value
-
-
-def _decimal(value: bytes) -> int:
-    if not value.isdigit() or len(value) > 19:
-        raise Corrupted("archive/tar: invalid tar header")
-    return int(value)
-
-
 def _seconds(value: bytes) -> int:
     """A PAX time, which may have a fraction and a sign, in nanoseconds."""
     sign = -1 if value.startswith(b"-") else 1
     whole, _, part = value.removeprefix(b"-").partition(b".")
     if not (whole + part).isdigit() or len(whole) > 12:
-        raise Corrupted("archive/tar: invalid tar header")
+        raise Corrupted(INVALID)
     return sign * (int(whole or b"0") * 1_000_000_000 + int(part[:9].ljust(9, b"0") or b"0"))

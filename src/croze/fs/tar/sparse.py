@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from croze.errors import Corrupted
+from croze.fs.tar.numbers import INVALID, decimal, header_number
 
 Extent = tuple[int, int]
 """Offset and length of stored bytes."""
 
 _BLOCK = 512
 _MAX_EXTENTS = 1 << 16
-_INVALID = "archive/tar: invalid tar header"
 
 
 class _Sized(Protocol):
@@ -24,7 +24,7 @@ class _Sized(Protocol):
 def old_gnu_map(block: bytes, next_block: Callable[[], bytes]) -> tuple[list[Extent], int]:
     """The extents and full size from a type S header and the blocks that continue it."""
     extents: list[Extent] = []
-    size = _octal(block[483:495])
+    size = header_number(block[483:495])
     _add_extents(extents, block[386:482])
     more = block[482]
     while more:
@@ -38,9 +38,11 @@ def _add_extents(extents: list[Extent], table: bytes) -> None:
     for at in range(0, len(table), 24):
         if not table[at]:
             return
-        extents.append((_octal(table[at : at + 12]), _octal(table[at + 12 : at + 24])))
+        extents.append(
+            (header_number(table[at : at + 12]), header_number(table[at + 12 : at + 24]))
+        )
         if len(extents) > _MAX_EXTENTS:
-            raise Corrupted(_INVALID)
+            raise Corrupted(INVALID)
 
 
 def pax_map(
@@ -50,18 +52,18 @@ def pax_map(
     if the records say nothing of them."""
     records = dict(pairs)
     name = os.fsdecode(records["GNU.sparse.name"]) if "GNU.sparse.name" in records else member.name
-    size = _decimal(records.get("GNU.sparse.realsize", records.get("GNU.sparse.size", b"")))
+    size = decimal(records.get("GNU.sparse.realsize", records.get("GNU.sparse.size", b"")))
     if records.get("GNU.sparse.major") == b"1" and records.get("GNU.sparse.minor") == b"0":
         numbers = _leading_numbers(read)
     elif "GNU.sparse.map" in records:
-        numbers = [_decimal(n) for n in records["GNU.sparse.map"].split(b",") if n]
+        numbers = [decimal(n) for n in records["GNU.sparse.map"].split(b",") if n]
     else:
         keys = ("GNU.sparse.offset", "GNU.sparse.numbytes")
-        numbers = [_decimal(value) for key, value in pairs if key in keys]
+        numbers = [decimal(value) for key, value in pairs if key in keys]
         if not numbers:
             return None, member.size, name
     if len(numbers) % 2 or len(numbers) > 2 * _MAX_EXTENTS:
-        raise Corrupted(_INVALID)
+        raise Corrupted(INVALID)
     return _validated(list(zip(numbers[::2], numbers[1::2], strict=True)), size), size, name
 
 
@@ -73,10 +75,10 @@ def _leading_numbers(read: Callable[[int], bytes]) -> list[int]:
     while not numbers or len(numbers) <= 2 * numbers[0]:
         *lines, rest = (rest + read(_BLOCK)).split(b"\n")
         if len(rest) > _BLOCK:
-            raise Corrupted(_INVALID)
-        numbers += [_decimal(line) for line in lines[: 2 * _MAX_EXTENTS]]
+            raise Corrupted(INVALID)
+        numbers += [decimal(line) for line in lines[: 2 * _MAX_EXTENTS]]
         if numbers and numbers[0] > _MAX_EXTENTS:
-            raise Corrupted(_INVALID)
+            raise Corrupted(INVALID)
     return numbers[1 : 2 * numbers[0] + 1]
 
 
@@ -85,25 +87,6 @@ def _validated(extents: list[Extent], size: int) -> list[Extent]:
     end = 0
     for offset, length in extents:
         if offset < end or offset + length > size:
-            raise Corrupted(_INVALID)
+            raise Corrupted(INVALID)
         end = offset + length
     return extents
-
-
-def _octal(field: bytes) -> int:
-    if field[0] & 0x80:
-        value = int.from_bytes(field[1:], "big")
-    else:
-        try:
-            value = int(field.strip(b" \0") or b"0", 8)
-        except ValueError:
-            raise Corrupted(_INVALID) from None
-    if value >= 1 << 63:
-        raise Corrupted(_INVALID)
-    return value
-
-
-def _decimal(text: bytes) -> int:
-    if not text.isdigit() or len(text) > 18:
-        raise Corrupted(_INVALID)
-    return int(text)

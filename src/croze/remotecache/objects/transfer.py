@@ -18,7 +18,6 @@ from msgspec.structs import replace
 
 from croze.aio.threads import in_thread, opened
 from croze.errors import (
-    Corrupted,
     CrozeError,
     NotFound,
     PermissionDenied,
@@ -30,7 +29,7 @@ from croze.http.daemon import HttpClient, is_all_of
 from croze.http.lazy import aiohttp
 from croze.image.descriptor import Descriptor
 from croze.registry import failures
-from croze.registry.pull import short_read
+from croze.registry.pull import short_read, too_long
 from croze.remotecache.objects.contract import Take
 from croze.remotecache.objects.pace import THROTTLED, Pace
 
@@ -328,7 +327,7 @@ class _Reading:
     async def take(self, data: bytes) -> None:
         self.done += len(data)
         if self.done > self.blob.size:
-            raise Corrupted(f"content {self.blob.digest} is longer than {self.blob.size} bytes")
+            raise too_long(self.blob)
         self._held += data
         if len(self._held) >= _READ_BYTES:
             await self.end()
