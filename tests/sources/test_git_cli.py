@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from croze.errors import ResourceExhausted
+from croze.errors import InvalidRequest, ResourceExhausted
 from croze.sources import git_cli
-from croze.sources.git_cli import Git, GitFailed
+from croze.sources.git_cli import Git, GitFailed, commit_time
 from croze.workers.memory import memory_bytes
 
 
@@ -41,3 +41,13 @@ async def test_memory_without_end(git: Path) -> None:
     git.write_text('#!/bin/sh\nuntil [ "$(ulimit -d)" != unlimited ]; do :; done\nulimit -d\n')
     said = await Git().run("fetch", "origin")
     assert int(said) << 10 <= memory_bytes() // 2
+
+
+@pytest.mark.parametrize("said", ["", "99999999999999999999999"])
+async def test_commits_of_no_time(git: Path, said: str) -> None:
+    """git takes them of a remote, as they are."""
+    git.write_text(f"#!/bin/sh\necho {said}\n")
+    with pytest.raises(
+        InvalidRequest, match=f'failed to parse commit timestamp "{said}.n": strconv'
+    ):
+        await commit_time(Git(), "0" * 40)

@@ -17,7 +17,7 @@ from croze.aio.threads import in_thread
 from croze.client import cache_mounts
 from croze.client.cache_mounts import Say
 from croze.client.plan import CacheSpec
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import InvalidRequest, NotFound, as_own
 from croze.fs.remove import temporary_directory
 from croze.rpc.channel import Channel
 from croze.session.provide_targets import FileOutput
@@ -116,4 +116,6 @@ def _unpack(source: Path | None, folder: Path) -> None:
     except FileNotFoundError:
         raise NotFound(f"open {source}: no such file or directory") from None
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise InvalidRequest(f"failed to read {source or 'standard input'}: {error}") from None
+        raise InvalidRequest(
+            f"failed to read {source or 'standard input'}: {as_own(error)}"
+        ) from None

@@ -106,10 +106,8 @@ def parse_records(data: bytes, layers: Sequence[str]) -> CacheConfig:
 
 
 def _decoded(data: bytes, type: type[_T]) -> _T:
-    try:
-        gojson.check_parts(data, _MOST_PARTS)
-    except msgspec.ValidationError as err:
-        raise InvalidRequest(f"failed to parse cache config: {err}") from err
+    if not gojson.has_parts_within(data, _MOST_PARTS):
+        raise InvalidRequest(f"failed to parse cache config: more than {_MOST_PARTS} parts")
     try:
         return gojson.unmarshal(data, type=type)
     except (msgspec.MsgspecError, RecursionError):

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from croze.errors import CrozeError
+from croze.errors import CrozeError, os_message
 from croze.files.docker_config import config_dir
 from croze.files.settings import parse_json, parse_settings, read_settings
 
@@ -62,7 +62,9 @@ class DockerConfig:
             pass
         except PermissionError:  # another user's home, as under sudo: Docker goes on, too
             log.warning("Error loading config file: open %s: permission denied", path)
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise CrozeError(f"loading config file: {os_message(error)}") from None
+        except ValueError as error:
             raise CrozeError(f"loading config file: {path}: {error}") from None
         return cls({**values, **_from_env()})
 

@@ -87,7 +87,9 @@ class SshProvider:
         try:
             reader, writer = await asyncio.open_unix_connection(await agent.socket())
         except OSError as error:
-            raise errors.CrozeError(f"failed to dial agent {id or DEFAULT_ID}: {error}") from None
+            raise errors.CrozeError(
+                f"failed to dial agent {id or DEFAULT_ID}: {errors.as_own(error)}"
+            ) from None
         try:
             pump = _pump_raw if agent.raw else _pump_frames
             await pump(messages, context, reader, writer)

@@ -11,8 +11,8 @@ from typing import Final
 from croze.errors import InvalidRequest
 
 CONTENTS_MOST: Final = 1000
-"""Of one image: as many as it takes to find one among hundreds of which no index says what platform
-they are for."""
+"""As many as it takes to find one image among hundreds of which no index says what platform they
+are for."""
 CONTENTS_MOST_BYTES: Final = 64 << 20
 
 

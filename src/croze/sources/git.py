@@ -28,7 +28,7 @@ from croze.sources.blob import bring_blob
 from croze.sources.content import Locks
 from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.git_checkout import check_out
-from croze.sources.git_cli import Git, GitFailed, is_commit
+from croze.sources.git_cli import Git, GitFailed, commit_time, is_commit
 from croze.sources.git_fetch import fetch, prepare
 from croze.sources.git_objects import GitObjects, check_signature, read_objects
 from croze.sources.git_options import (
@@ -88,7 +88,7 @@ class GitSource:
         """When the commit was made, in Unix seconds; fetches it."""
         commit = await self.resolve(ctx)
         async with self._owner.fetched(self._options, commit, ctx) as git:
-            return int(await git.run("show", "-s", "--format=%ct", f"{commit.commit}^{{commit}}"))
+            return await commit_time(git, commit.commit)
 
     async def key(self, ctx: SourceContext, index: int) -> SourceKey:
         """See `Source.key`."""

@@ -13,7 +13,7 @@ from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
 from croze.fs.remove import remove_tree
-from croze.sources.git_cli import Git, GitFailed, is_commit
+from croze.sources.git_cli import Git, GitFailed, commit_time, is_commit
 from croze.sources.git_options import GitCommit, GitOptions
 
 
@@ -41,8 +41,7 @@ async def check_out(
     if writable:
         await in_thread(_let_all_write, target)
     if options.mtime == "commit":
-        seconds = int(await git.run("show", "-s", "--format=%ct", f"{object}^{{commit}}"))
-        await in_thread(_set_times, target, seconds)
+        await in_thread(_set_times, target, await commit_time(git, object))
 
 
 async def _clone(git: Git, target: str, ref: str, object: str, shown: str) -> Git:

@@ -17,8 +17,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from croze.aio.parallel import all_of
-from croze.errors import CrozeError, ResourceExhausted, Unavailable
+from croze.errors import CrozeError, InvalidRequest, ResourceExhausted, Unavailable
 from croze.files.redact import redact_text
+from croze.gotypes.numbers import parse_int
+from croze.gotypes.quote import quote
 from croze.gotypes.strings import from_bytes, to_bytes
 from croze.patterns import lazy_pattern
 from croze.registry.transport import Retry, with_retries
@@ -210,6 +212,16 @@ def _is_flaky(err: CrozeError) -> bool:
     if not isinstance(err, GitFailed) or _FOR_GOOD.search(err.stderr):
         return False
     return _FLAKY.search(err.stderr) is not None
+
+
+async def commit_time(git: Git, object: str) -> int:
+    """When the commit behind an object was made, in Unix seconds. Raises `CrozeError`, also for one
+    that says no time: git makes none, but takes any."""
+    text = await git.run("show", "-s", "--format=%ct", f"{object}^{{commit}}")
+    try:
+        return parse_int(text.strip())
+    except InvalidRequest as error:
+        raise error.wrap(f"failed to parse commit timestamp {quote(text)}") from None
 
 
 def is_commit(text: str) -> bool:

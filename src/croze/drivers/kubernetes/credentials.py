@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from croze.drivers.kubernetes.config import Cluster, ExecConfig
-from croze.errors import InvalidRequest, PermissionDenied
+from croze.errors import InvalidRequest, PermissionDenied, as_own
 from croze.files.settings import read_settings
 from croze.gotypes import gojson
 from croze.http import keypairs
@@ -72,7 +72,7 @@ def _token(path: str) -> str:
     try:
         return read_settings(Path(path)).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"failed to read token file {path}: {error}") from None
+        raise InvalidRequest(f"failed to read token file {path}: {as_own(error)}") from None
 
 
 def _context(cluster: Cluster, certificate: bytes, key: bytes) -> ssl.SSLContext:
