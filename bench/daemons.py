@@ -35,7 +35,8 @@ class Daemon:
 
 
 def crozed_command(folder: Path) -> list[str]:
-    words = [sys.executable, "-m", "croze.daemon", "--root", f"{folder}/root"]
+    """The program that is installed beside this Python."""
+    words = [str(Path(sys.executable).with_name("crozed")), "--root", f"{folder}/root"]
     return [*words, "--addr", f"unix://{folder}/daemon.sock"]
 
 
