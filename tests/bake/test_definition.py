@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from croze.bake.errors import BakeError
+from croze.bake.printing import as_json, list_targets, list_variables
+from croze.bake.project import load_definition
+from croze.bake.world import BakeSettings, File
 from tests.bake.world import FakeWorld, printed, select
 
 VARIABLE = 'variable "V" {\n  type = list(number)\n  default = [1]\n}\n'
@@ -121,3 +124,11 @@ target "default" {
     found = printed(text)["target"]["default"]
     assert list(found) == ["context", "dockerfile", "args", "target", "secret", "output"]
     assert list(found["args"]) == ["A", "B"]  # type: ignore[call-overload]
+
+
+def test_lists_of_nothing_are_null_as_from_buildx() -> None:
+    listed = {}
+    for name, text in (("a.hcl", 'target "_private" {}'), ("c.yaml", "services: {}")):
+        definition = load_definition([File(name, text.encode())], BakeSettings(), FakeWorld())
+        listed[name] = (as_json(list_targets(definition)), as_json(list_variables(definition)))
+    assert listed == {"a.hcl": ("null", "[]"), "c.yaml": ("null", "null")}

@@ -103,9 +103,9 @@ def as_json(plain: object) -> str:
     return marshal_indent_as_is(plain).decode()
 
 
-def list_targets(definition: Definition) -> list[dict[str, object]]:
+def list_targets(definition: Definition) -> list[dict[str, object]] | None:
     """Targets and groups by name, with what they are for; names with a leading underscore are
-    private."""
+    private. None, the `null` of buildx, if there is nothing."""
     rows: list[tuple[str, str, bool]] = []
     for target in definition.targets:
         rows.append((target.name, target.description, False))
@@ -123,7 +123,7 @@ def list_targets(definition: Definition) -> list[dict[str, object]]:
                 | ({"description": text} if text else {})
                 | ({"group": True} if is_group else {})
             )
-    return listed
+    return listed or None
 
 
 def target_rows(entries: Sequence[Mapping[str, object]]) -> list[tuple[str, ...]]:
@@ -132,7 +132,10 @@ def target_rows(entries: Sequence[Mapping[str, object]]) -> list[tuple[str, ...]
     return [("TARGET", "DESCRIPTION"), *rows]
 
 
-def list_variables(definition: Definition) -> list[dict[str, object]]:
+def list_variables(definition: Definition) -> list[dict[str, object]] | None:
+    """Variables by name; None, the `null` of buildx, where no file could have declared any."""
+    if definition.variables is None:
+        return None
     rows: list[dict[str, object]] = []
     for each in sorted(definition.variables, key=lambda each: each.name):
         entry: dict[str, object] = {"name": each.name}
@@ -148,7 +151,7 @@ def list_variables(definition: Definition) -> list[dict[str, object]]:
 def variable_rows(definition: Definition) -> list[tuple[str, ...]]:
     """The table of variables that `--list` shows, its headings first."""
     rows: list[tuple[str, ...]] = [("VARIABLE", "TYPE", "VALUE", "DESCRIPTION")]
-    for each in sorted(definition.variables, key=lambda each: each.name):
+    for each in sorted(definition.variables or (), key=lambda each: each.name):
         shown = "<null>" if each.value is None else each.value
         rows.append((each.name, each.type, shown, each.description))
     return rows

@@ -75,7 +75,7 @@ def parse_list(text: str) -> ListRequest:
 def print_list(request: ListRequest, definition: Definition) -> None:
     if request.type == "targets":
         entries = list_targets(definition)
-        rows = target_rows(entries)
+        rows = target_rows(entries or ())
     else:
         entries = list_variables(definition)
         rows = variable_rows(definition)

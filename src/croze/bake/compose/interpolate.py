@@ -6,7 +6,7 @@ Source: the compose specification (12-interpolation.md); messages are compose-go
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from croze.bake.compose.data import Data, Path
@@ -23,7 +23,7 @@ _DEEPEST: Final = 40
 
 
 class InterpolationError(Exception):
-    """A text cannot be interpolated; the message names the place."""
+    """Texts that cannot be interpolated; the message names their places."""
 
 
 class _InvalidError(Exception):
@@ -96,27 +96,43 @@ class Interpolation:
             raise _MissingError(f"{detail}: {reason}" if reason else detail)
         return value or ""
 
-    def data(self, value: Data, path: Path = ()) -> Data:
-        """All texts below a place; InterpolationError for the first that makes no sense."""
+    def document(self, value: Mapping[str, Data]) -> dict[str, Data]:
+        """All texts of a document. Raises `InterpolationError` with each that makes no sense on a
+        line of its own, sorted by path."""
+        faults: list[str] = []
+        replaced = self._mapping(value, (), faults)
+        if faults:
+            raise InterpolationError("\n".join(faults))
+        return replaced
+
+    def _mapping(self, value: Mapping[str, Data], path: Path, faults: list[str]) -> dict[str, Data]:
+        by_key: dict[str, list[str]] = {key: [] for key in value}
+        replaced = {key: self._data(value[key], (*path, key), by_key[key]) for key in value}
+        for key in sorted(by_key, key=lambda key: key.split(".")):  # whole names: a before a-1
+            faults += by_key[key]
+        return replaced
+
+    def _data(self, value: Data, path: Path, faults: list[str]) -> Data:
         if isinstance(value, str):
-            return self._at(value, path)
+            return self._at(value, path, faults)
         if isinstance(value, dict):
-            return {key: self.data(value[key], (*path, key)) for key in value}
+            return self._mapping(value, path, faults)
         if isinstance(value, list):
-            return [self.data(each, (*path, "[]")) for each in value]
+            return [self._data(each, (*path, "[]"), faults) for each in value]
         return value
 
-    def _at(self, source: str, path: Path) -> str:
+    def _at(self, source: str, path: Path, faults: list[str]) -> str:
         where = ".".join(path)
         try:
             return self.text(source)
         except _InvalidError as error:
-            raise InterpolationError(
+            faults.append(
                 f"invalid interpolation format for {where}.\n"
                 f"You may need to escape any $ with another $.\n{error}"
-            ) from None
+            )
         except _MissingError as error:
-            raise InterpolationError(f"error while interpolating {where}: {error}") from None
+            faults.append(f"error while interpolating {where}: {error}")
+        return source
 
 
 def _closing(source: str, start: int) -> int:

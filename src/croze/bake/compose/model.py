@@ -93,8 +93,7 @@ class Loader(Struct):
     def _interpolated(self, document: ComposeDocument, source: FileOrigin) -> Model:
         if not isinstance(document.data, dict):
             raise ComposeError("top-level object must be a mapping")
-        interpolation = Interpolation(source.environment.get, self.warn)
-        return {key: interpolation.data(each, (key,)) for key, each in document.data.items()}
+        return Interpolation(source.environment.get, self.warn).document(document.data)
 
     def _include(self, data: Model, file: File, source: FileOrigin, model: Model) -> Model:
         included = data.pop("include", None)

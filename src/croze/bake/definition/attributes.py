@@ -83,6 +83,9 @@ def read_attribute(
 def _read(name: str, value: Value) -> Field:
     if name in _ENTRIES or name in ("policy", "resources"):
         return _special(name, value)
+    if value.is_null and name in (*_LISTS, *_MAPS):  # of whatever type: as if it were not there
+        _converted(value, LIST_OF_STRING if name in _LISTS else MAP_OF_STRING)
+        return None
     if name in _LISTS:
         if value.kind == "tuple" and (plain := _plain(value.items)) is not None:
             return plain

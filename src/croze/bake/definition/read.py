@@ -39,11 +39,12 @@ class VariableInfo(Struct, frozen=True):
 
 
 class Definition(Struct):
-    """Groups and targets, in the order of their definition. The first of a name counts."""
+    """Groups and targets, in the order of their definition. The first of a name counts; variables
+    are None where no file is in Bake's own language."""
 
     groups: list[Group] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
-    variables: list[VariableInfo] = field(default_factory=list)
+    variables: list[VariableInfo] | None = None
 
 
 def read_definition(
