@@ -2,7 +2,7 @@
 fails with the real ones, too.
 
 usage: python -m tests.suites BINARY [--sources DIR] [--run REGEX] [--peer BUILDKITD] [-j N]
-                              [--network] [--engine]
+                              [--network] [--engine] [--frontend PROGRAM]
 
 BINARY is what `go test -c ./frontend/dockerfile` (or `./client`, or buildx's `./tests`) makes, DIR
 the package's folder. `buildctl` must be on the PATH, and beside BUILDKITD the real `buildx` for its
@@ -10,7 +10,8 @@ suite. Prints what only croze fails, and fails if there is any.
 
 Some tests are left out unless one asks for them: with `--network` the suite has CNI's networks in
 place of the host's (name the tests with `--run`), with `--engine` buildx's runs on builders in
-containers of dockerd, which are BUILDKITD. DIR within BuildKit's sources brings keys to sign with.
+containers of dockerd, which are BUILDKITD, with `--frontend` the Dockerfile suite on BuildKit's
+own frontend, PROGRAM, in a container. DIR within BuildKit's sources brings keys to sign with.
 """
 
 from __future__ import annotations
@@ -122,6 +123,8 @@ def _suite(args: argparse.Namespace, folder: Path) -> Suite:
     daemon = surroundings.daemon_root(Path(args.peer), folder) if args.engine else None
     mirror.fill(folder / "mirror", daemon)
     extra = dict(surroundings.engine_flags(folder / "engine")) if args.engine else {}
+    if args.frontend:
+        extra |= surroundings.frontend_image(args.frontend, folder / "frontend")
     configs = surroundings.fixtures(args.sources) if args.network else None
     if configs is not None:
         extra["BUILDKIT_RUN_NETWORK_INTEGRATION_TESTS"] = "1"
@@ -141,6 +144,7 @@ def main() -> int:
     parser.add_argument("-j", type=int, default=2)
     parser.add_argument("--network", action="store_true")
     parser.add_argument("--engine", action="store_true")
+    parser.add_argument("--frontend", type=Path)
     args = parser.parse_args()
     workers = _CONTAINERS if args.engine else _WORKERS
     with temporary_directory("croze-suites-") as name:

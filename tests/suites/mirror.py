@@ -68,7 +68,7 @@ def fill(folder: Path, daemon: Path | None = None) -> None:
                 _push(layouts / name, f"{host}/{reference}")
         _push_foreign(host)
         if daemon is not None:
-            layers = [_layer(alpine=False), _files(daemon)]
+            layers = [_layer(alpine=False), files_layer(daemon)]
             images.write_layout(layouts / "daemon", layers, _DAEMON)
             _push(layouts / "daemon", f"{host}/{BUILDKIT}")
 
@@ -79,7 +79,8 @@ def _push(layout: Path, reference: str) -> None:
     execute(words, {"PATH": "/usr/bin:/bin"})
 
 
-def _files(root: Path) -> bytes:
+def files_layer(root: Path) -> bytes:
+    """A layer of all files below `root`."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
         archive.add(root, ".")

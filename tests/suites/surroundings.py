@@ -6,12 +6,21 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.e2e import images
 from tests.e2e.dockerd import narrowed_runtime
 from tests.e2e.python_root import copy_libraries
+from tests.suites.mirror import files_layer
 
+_FRONTEND_LABELS = {
+    "moby.buildkit.frontend.network.none": "true",
+    "moby.buildkit.frontend.caps": "moby.buildkit.frontend.inputs,"
+    "moby.buildkit.frontend.subrequests,moby.buildkit.frontend.contexts,"
+    "moby.buildkit.frontend.gitquerystring",
+}
 _SCRIPTS = "hack/fixtures"
 """Where BuildKit's sources have what makes keys, and the configurations of networks."""
 _APART = """\
@@ -70,6 +79,18 @@ def engine_flags(folder: Path) -> Mapping[str, str]:
         "TEST_DOCKERD": "1",
         "BUILDKIT_INTEGRATION_DOCKERD_FLAGS": "\n".join(map(str, flags)),
     }
+
+
+def frontend_image(program: Path, folder: Path) -> Mapping[str, str]:
+    """An image of BuildKit's Dockerfile frontend, for the suite that runs on it alone."""
+    root, layout = folder / "root", folder / "layout"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy2(program, root / "bin/dockerfile-frontend")
+    config: dict[str, object] = {"Entrypoint": ["/bin/dockerfile-frontend"], "Labels": _FRONTEND_LABELS}
+    images.write_layout(layout, [files_layer(root)], config)
+    with tarfile.open(folder / "image.tar", "w") as archive:
+        archive.add(layout, "")
+    return {"FRONTEND_GATEWAY_ONLY": f"local:{folder}/image.tar"}
 
 
 def daemon_root(buildkitd: Path, folder: Path) -> Path:
