@@ -86,7 +86,10 @@ def frontend_image(program: Path, folder: Path) -> Mapping[str, str]:
     root, layout = folder / "root", folder / "layout"
     (root / "bin").mkdir(parents=True)
     shutil.copy2(program, root / "bin/dockerfile-frontend")
-    config: dict[str, object] = {"Entrypoint": ["/bin/dockerfile-frontend"], "Labels": _FRONTEND_LABELS}
+    config: dict[str, object] = {
+        "Entrypoint": ["/bin/dockerfile-frontend"],
+        "Labels": _FRONTEND_LABELS,
+    }
     images.write_layout(layout, [files_layer(root)], config)
     with tarfile.open(folder / "image.tar", "w") as archive:
         archive.add(layout, "")

@@ -59,13 +59,21 @@ class Caller:
         http.on_room = self._let_in
 
     async def open(
-        self, method: str, metadata: Iterable[tuple[str, str]] = (), more: Headers = ()
+        self,
+        method: str,
+        metadata: Iterable[tuple[str, str]] = (),
+        more: Headers = (),
+        *,
+        failure: Failure | None = None,
     ) -> ClientCall:
         """Begin a call; to be closed. Waits until the peer takes one more. Raises the failure of a
-        peer that takes none, and `errors.InvalidRequest` for metadata that can't be sent."""
+        peer that takes none, and `errors.InvalidRequest` for metadata that can't be sent. `failure`
+        is for this call alone."""
         call = await self.open_if_taken(method, metadata, more)
         if call is None:
             raise self._failure(status(UNAVAILABLE, self._gone))
+        if failure is not None:
+            call.failure = failure
         return call
 
     async def open_if_taken(
@@ -116,7 +124,7 @@ class ClientCall:
         self._http = http
         self.stream = stream
         self._wake = wake
-        self._failure = failure
+        self.failure = failure
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._unsent = memoryview(b"")
@@ -223,12 +231,12 @@ class ClientCall:
         try:
             return self._unpacking.unpacked(messages)
         except StreamBroken as error:
-            raise self._failure(error.status) from None
+            raise self.failure(error.status) from None
 
     def _is_over(self) -> bool:
         ended = self.stream.ended
         if ended is not None and ended.code != OK:
-            raise self._failure(ended)
+            raise self.failure(ended)
         return ended is not None
 
     def _on_room(self) -> None:

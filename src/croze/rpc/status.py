@@ -129,9 +129,26 @@ def _encode_own_code(error: errors.CrozeError) -> any_pb2.Any:
 
 def from_status(status: status_pb2.Status) -> errors.CrozeError:
     """The error a peer meant. Its message is what BuildKit's own clients print."""
-    code = NUMBERS.get(status.code, grpc.StatusCode.UNKNOWN).name
+    code = _code(status)
     prefix = _GO_NAMES.get(code)
-    message = f"{prefix}: {status.message}" if prefix else status.message
+    return _read(status, code, f"{prefix}: {status.message}" if prefix else status.message)
+
+
+def from_stream_status(status: status_pb2.Status) -> errors.CrozeError:
+    """The error that a client has ended a stream with, in the words in which BuildKit passes it on:
+    those that Go has for a status. A stream that broke, or was given up, has ended with none."""
+    code = _code(status)
+    if code in ("CANCELLED", "UNAVAILABLE"):
+        return from_status(status)
+    name = _GO_NAMES.get(code, "Unknown")
+    return _read(status, code, f"rpc error: code = {name} desc = {status.message}")
+
+
+def _code(status: status_pb2.Status) -> str:
+    return NUMBERS.get(status.code, grpc.StatusCode.UNKNOWN).name
+
+
+def _read(status: status_pb2.Status, code: str, message: str) -> errors.CrozeError:
     own = next((load(d.value) for d in status.details if d.type_url == _OWN_CODE), {})
     ended = next((load(d.value) for d in status.details if d.type_url == _EXIT), {})
     own = {"exit_code": ended["Code"], **own} if "Code" in ended else own

@@ -19,12 +19,14 @@ from croze.rpc.http2.client import ClientConnection
 from croze.rpc.http2.frames import ConnectionBroken
 from croze.rpc.http2.messages import INTERNAL
 from croze.rpc.http2.stream import Headers
-from croze.rpc.status import from_status, status
+from croze.rpc.status import from_status, from_stream_status, status
 from croze.session.contract import Metadata, Q, R
 from croze.session.messages import decode
 
 _DEADLINE_EXCEEDED = 4
 _GONE = "error reading from server: EOF"
+_PASSED_ON = ("/moby.filesync.v1.FileSync/", "/moby.filesync.v1.FileSend/")
+"""What a client ends these with BuildKit tells its user as it came."""
 _FAREWELL_S = 1.0
 _WRITE_BYTES = 512 << 10
 """More than waits to be written of messages, heads of frames and all: they go in one piece."""
@@ -116,8 +118,12 @@ class SessionTunnel:
     @asynccontextmanager
     async def stream(self, method: str, metadata: Metadata = ()) -> AsyncIterator[ClientCall]:
         """See `Calls.stream`."""
-        async with self._opened(method, metadata) as call:
+        failure = from_stream_status if method.startswith(_PASSED_ON) else from_status
+        call = await self._caller.open(method, metadata, failure=failure)
+        try:
             yield call
+        finally:
+            call.close()
 
     @asynccontextmanager
     async def _opened(
