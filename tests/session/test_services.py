@@ -347,6 +347,21 @@ async def test_a_tree_is_exported(lending: Lend, tree: Path, tmp_path: Path) -> 
         assert (copy / "empty").stat().st_uid == os.geteuid()
 
 
+async def test_outputs_that_cannot_be_written(lending: Lend, tree: Path) -> None:
+    """In buildx's words."""
+    out = Path("/proc/none/out")
+    full = FileTarget(lambda _: FileOutput(Path("/dev/full")))
+    async with lending([TargetsProvider({0: DirTarget(out), 1: full})]) as session:
+        with pytest.raises(errors.CrozeError) as caught:
+            await filesend.send_dir(session, 0, Sender(str(tree)))
+        reason = f"dest dir {out}: mkdir {out.parent}: no such file or directory"
+        assert str(caught.value).endswith(f"desc = failed to create synctarget {reason}")
+        with pytest.raises(errors.ResourceExhausted) as unwritten:
+            async with filesend.file_writer(session, 1) as writer:
+                await writer.write(b"x")
+    assert str(unwritten.value).endswith("desc = write /dev/full: no space left on device")
+
+
 async def test_an_unwanted_file(lending: Lend) -> None:
     provider = TargetsProvider({0: FileTarget(lambda _: None)})
     async with lending([provider]) as session:

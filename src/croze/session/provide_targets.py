@@ -149,7 +149,12 @@ def _settle(file: asyncio.Future[int], descriptor: int) -> None:
 
 
 async def _receive_dir(target: DirTarget, messages: Requests[bytes], context: ServerCall) -> None:
-    make_directory(target.path, 0o700)
+    try:
+        make_directory(target.path, 0o700)
+    except OSError as error:
+        reason = f"mkdir {errors.os_message(error)}"
+        message = f"failed to create synctarget dest dir {target.path}: {reason}"
+        raise errors.CrozeError(message) from None
     receiver = Receiver(
         os.fspath(target.path),
         merge=not target.delete_extra,
@@ -185,8 +190,11 @@ class FileOutput:
         if self._fd < 0:  # not before: to open a pipe waits for its reader
             self._fd = os.open(self._path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"write {self._path}") from None
 
     def commit(self) -> None:
         if self._new is not None:
