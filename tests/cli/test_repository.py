@@ -26,17 +26,23 @@ def git(*words: str) -> None:
 
 def test_the_remote_of_the_branch_counts_most(repository: Path) -> None:
     git("remote", "add", "lone", "https://example.com/lone.git")
-    assert remote_url() == "https://example.com/lone.git"
-    git("remote", "add", "origin", "https://example.com/origin.git")
-    assert remote_url() == "https://example.com/origin.git"
+    git("remote", "add", "upstream", "https://example.com/upstream.git")
+    assert remote_url() == "https://example.com/upstream.git"
+    git("remote", "add", "origin", "https://me:secret@example.com/origin.git")
+    assert "example.com/origin.git" in remote_url()
+    assert "secret" not in remote_url()
+    author = ("-c", "user.name=me", "-c", "user.email=me@example.com")
+    git(*author, "commit", "-q", "--allow-empty", "-m", "one")
     git("config", "branch.main.remote", "lone")
+    git("config", "branch.main.merge", "refs/heads/main")
     assert remote_url() == "https://example.com/lone.git"
 
 
 def test_without_a_remote_there_is_no_answer(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InvalidRequest, match="could not find git repository for local filter"):
+    git("remote", "add", "lone", "https://example.com/lone.git")
+    with pytest.raises(InvalidRequest, match="no remote URL found for either origin or upstream"):
         remote_url()
     monkeypatch.setenv("PATH", str(repository))
     with pytest.raises(InvalidRequest, match="git was not found in the system"):

@@ -1,4 +1,4 @@
-"""A builder and its nodes as `ls --format json` prints them: a line of JSON, keys sorted.
+"""A builder and its nodes as `ls --format json` prints them: JSON, keys sorted.
 
 Source: docker/buildx `builder/node.go`, `commands/ls.go`.
 """
@@ -11,8 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from croze.builders.model import BuilderInstance
-from croze.drivers.nodes import NodeState, is_dynamic
-from croze.gotypes import gojson
+from croze.drivers.nodes import NodeState, builder_error, is_dynamic
 from croze.image import platform as platforms
 
 if TYPE_CHECKING:
@@ -21,22 +20,31 @@ if TYPE_CHECKING:
 NEVER = "0001-01-01T00:00:00Z"
 
 
-def line(
+def members(
     builder: BuilderInstance,
     states: Sequence[NodeState],
     current: bool,
     last_activity: datetime | None,
-) -> str:
+) -> dict[str, object]:
+    """The members of a builder's JSON."""
     at = NEVER if last_activity is None else last_activity.strftime("%Y-%m-%dT%H:%M:%SZ")
-    value = {
+    value: dict[str, object] = {
         "Name": builder.name,
-        "Driver": builder.driver,
+        "Driver": shown_driver(builder, states),
         "LastActivity": at,
         "Dynamic": builder.dynamic or is_dynamic(states),
         "Nodes": [_node(state) for state in states],
         "Current": current,
     }
-    return gojson.marshal(value).decode()
+    if error := builder_error(builder, states):
+        value |= {"Err": error, "Nodes": [{"Name": "", "Endpoint": ""} for _ in states]}
+    return value
+
+
+def shown_driver(builder: BuilderInstance, states: Sequence[NodeState]) -> str:
+    """Nothing for a docker context's engine that does not answer: buildx asks it for its driver."""
+    is_silent = builder.driver == "docker" and builder_error(builder, states)
+    return "" if is_silent else builder.driver
 
 
 def _node(state: NodeState) -> dict[str, object]:

@@ -26,10 +26,13 @@ def reach(common: Common) -> Reach:
     return reaches(common)[0]
 
 
-def reaches(common: Common, mode: str = "auto", key: str = "") -> list[Reach]:
+def reaches(
+    common: Common, mode: str = "auto", key: str = "", *, builds: bool = True
+) -> list[Reach]:
     """See `croze.drivers.reach`; `mode` is how it is shown that a daemon is brought up. Raises
     `CrozeError`."""
-    return drivers.reaches(common.builder, boot=shown(mode), key=key, debug=common.debug)
+    boot = shown(mode)
+    return drivers.reaches(common.builder, boot=boot, key=key, builds=builds, debug=common.debug)
 
 
 def shown(mode: str = "auto") -> Boot:
@@ -46,11 +49,11 @@ def shown(mode: str = "auto") -> Boot:
 def with_client(
     common: Common, use: Callable[[Client], Awaitable[T]], *, timeout_s: float = 0
 ) -> T:
-    """Run `use` with a connected client. With a `timeout_s`, a daemon that has not answered by then
-    is given up: raises `Unavailable`."""
+    """Run `use`, which builds nothing, with a connected client. With a `timeout_s`, a daemon that
+    has not answered by then is given up: raises `Unavailable`."""
     import asyncio
 
-    dial = reach(common).once
+    dial = reaches(common, builds=False)[0].once
 
     async def connected() -> T:
         async with dial() as client:
@@ -70,7 +73,7 @@ def with_clients(
 
     from croze.aio.parallel import all_of
 
-    dials = [there.once for there in reaches(common)]
+    dials = [there.once for there in reaches(common, builds=False)]
 
     async def one(client: Client) -> T:
         if timeout_s:

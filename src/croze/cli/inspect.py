@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from croze.builders.known import known
 from croze.builders.model import BuilderInstance, format_in_groups
 from croze.cli.boot import boot as bring_up
 from croze.cli.builder import add_timeout, named, timeout_s
+from croze.cli.builder_json import shown_driver
 from croze.cli.flags import Flags
 from croze.drivers.contract import NodeStatus
-from croze.drivers.nodes import NodeState, load
+from croze.drivers.nodes import NodeState, builder_error, load
 from croze.gotypes.duration import format_duration
 from croze.gotypes.quote import quote
 from croze.gotypes.sizes import binary_size
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from croze.cli.common import Common
 
 COMMAND = "croze inspect"
+SNAPSHOTTER = "org.mobyproject.buildkit.worker.snapshotter"
 Row = tuple[str, ...]
 """Cells of a line; the last one does not count for the width of its column."""
 
@@ -41,7 +43,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         builder = here.builder(named(args.name, common))
         last_activity = here.stored.last_activity(builder.name)
     states = asyncio.run(_states(builder, here.contexts, limit_s, boot=args.bootstrap))
-    rows = _rows(builder, states, last_activity)
+    rows = _rows(builder, states, last_activity, debug=common.debug)
     print(align("\n".join("\t".join(row) for row in rows)))
     return 0
 
@@ -62,21 +64,45 @@ async def _states(
 
 
 def _rows(
-    builder: BuilderInstance, states: Sequence[NodeState], last_activity: datetime | None
+    builder: BuilderInstance,
+    states: Sequence[NodeState],
+    last_activity: datetime | None,
+    *,
+    debug: bool,
 ) -> Iterator[Row]:
     yield ("Name:", builder.name)
-    yield ("Driver:", builder.driver)
+    yield ("Driver:", shown_driver(builder, states))
     if last_activity is not None:
         yield ("Last Activity:", f"{last_activity:%Y-%m-%d %H:%M:%S} +0000 UTC")
+    if error := builder_error(builder, states):
+        yield ("Error:", error)
+        return
     yield ()
     yield ("Nodes:",)
     for number, state in enumerate(states):
         if number:
             yield ()
-        yield from _node(state)
+        yield from _node(state, _features(builder, state) if debug else {})
 
 
-def _node(state: NodeState) -> Iterator[Row]:
+def _features(builder: BuilderInstance, state: NodeState) -> dict[str, bool]:
+    """What the node's driver can do. In a Docker engine it takes the image store of containerd."""
+    stores = any(SNAPSHOTTER in worker.Labels for worker in state.workers)
+    can = stores or builder.driver != "docker"
+    features = {
+        "Automatically load images to the Docker Engine image store": (
+            state.driver is not None and state.driver.default_load
+        ),
+        "Cache export": can,
+        "Direct push": can,
+        "Docker exporter": can and builder.driver != "kubernetes",
+        "Multi-platform build": can,
+        "OCI exporter": can,
+    }
+    return {**features, "Prefer image digest": can} if builder.driver == "docker" else features
+
+
+def _node(state: NodeState, features: Mapping[str, bool]) -> Iterator[Row]:
     node = state.node
     yield ("Name:", node.name)
     yield ("Endpoint:", node.endpoint)
@@ -93,6 +119,10 @@ def _node(state: NodeState) -> Iterator[Row]:
         yield ("BuildKit version:", state.version)
     if shown := format_in_groups(state.fixed_platforms, state.detected_platforms):
         yield ("Platforms:", ", ".join(shown))
+    if features:
+        yield ("Features:",)
+        for name, can in features.items():
+            yield ("", f"{name}:", str(can).lower())
     if state.workers:
         yield from _worker(state.workers[0])
     for name, data in (node.files or {}).items():

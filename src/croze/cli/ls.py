@@ -16,7 +16,8 @@ from croze.builders.platforms import shortened
 from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_table
-from croze.drivers.nodes import NodeState, load
+from croze.drivers.nodes import NodeState, builder_error, load
+from croze.gotypes import gojson
 from croze.gotypes.template import Fields
 
 if TYPE_CHECKING:
@@ -46,6 +47,18 @@ class ListedBuilder(Struct, frozen=True):
     states: Sequence[NodeState]
     current: bool
     last_activity: datetime | None
+
+    @property
+    def error(self) -> str:
+        """Why its nodes are not looked at."""
+        return builder_error(self.builder, self.states)
+
+    def json(self) -> dict[str, object]:
+        """The members of its JSON, in order."""
+        from croze.cli.builder_json import members
+
+        value = members(self.builder, self.states, self.current, self.last_activity)
+        return dict(sorted(value.items()))
 
 
 def run(argv: Sequence[str], common: Common) -> int:
@@ -84,11 +97,10 @@ async def _load_all(
 
 
 def _show(listed: Sequence[ListedBuilder], format: str, *, trunc: bool) -> None:
+    listed = sorted(listed, key=lambda one: bool(one.error))
     if format == "json":
-        from croze.cli.builder_json import line
-
         for one in listed:
-            print(line(one.builder, one.states, one.current, one.last_activity))
+            print(gojson.marshal(one.json()).decode())
         return
     format = TABLE if format == "table" else format
     table = is_table(format)
@@ -101,19 +113,23 @@ def _show(listed: Sequence[ListedBuilder], format: str, *, trunc: bool) -> None:
 def rows(one: ListedBuilder, *, table: bool, trunc: bool) -> Iterator[Fields]:
     """The builder's line, and one for each node. In a table nodes are indented, the current builder
     has a star, and platforms are shortened if `trunc`."""
+    from croze.cli.builder_json import shown_driver
+
     builder = one.builder
     at = one.last_activity
     yield _fields(
-        builder,
+        one,
         Name=builder.name + ("*" if one.current and table else ""),
-        DriverEndpoint=builder.driver,
+        DriverEndpoint=shown_driver(builder, one.states),
         LastActivity="" if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        Status="error" if one.error else "",
+        Error=one.error,
     )
     indent = INDENT if table else ""
-    for state in one.states:
+    for state in () if one.error else one.states:
         platforms = format_in_groups(state.fixed_platforms, state.detected_platforms)
         yield _fields(
-            builder,
+            one,
             Name=indent + state.node.name,
             DriverEndpoint=indent + state.node.endpoint,
             Status="error" if state.error else str(state.status or ""),
@@ -125,16 +141,41 @@ def rows(one: ListedBuilder, *, table: bool, trunc: bool) -> Iterator[Fields]:
         )
 
 
-def _fields(builder: BuilderInstance, **values: str) -> Fields:
-    builder_fields = Fields({"Name": builder.name, "Driver": builder.driver}, "*commands.lsBuilder")
+def _fields(one: ListedBuilder, **values: str) -> Fields:
+    members = one.json()
+    at = one.last_activity
+    nodes = [_node_fields(state) for state in one.states]
+    activity = "0001-01-01 00:00:00" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+    of_builder = {**members, "LastActivity": f"{activity} +0000 UTC", "Nodes": nodes}
+    builder = Fields({"Err": None, **of_builder}, "*commands.lsBuilder", members)
     empty = dict.fromkeys((*HEADERS, "Error"), "")
-    return Fields({**empty, **values, "Builder": builder_fields}, "*commands.lsContext")
+    return Fields({**empty, **values, "Builder": builder}, "*commands.lsContext", members)
+
+
+def _node_fields(state: NodeState) -> Fields:
+    node = state.node
+    values = {
+        "Name": node.name,
+        "Endpoint": node.endpoint,
+        "BuildkitdFlags": list(node.flags or ()),
+        "DriverOpts": node.driver_opts or {},
+        "Version": state.version,
+        "Err": state.error or None,
+        "IDs": sorted(worker.ID for worker in state.workers),
+        "Labels": dict(state.workers[0].Labels) if state.workers else {},
+    }
+    return Fields(values, "builder.Node")
 
 
 def _complain(listed: Sequence[ListedBuilder]) -> None:
-    failed = [(one.builder, state) for one in listed for state in one.states if state.error]
-    if failed:
-        print(file=sys.stderr)
-    for builder, state in failed:
-        where = f"{builder.name} ({state.node.name})"
-        print(f"Failed to get status for {where}: {state.error}", file=sys.stderr)
+    complaints: list[str] = []
+    for one in listed:
+        if one.error:
+            complaints.append(f"Cannot load builder {one.builder.name}: {one.error}")
+            continue
+        for state in one.states:
+            where = f"{one.builder.name} ({state.node.name})"
+            if state.error:
+                complaints.append(f"Failed to get status for {where}: {state.error}")
+    if complaints:
+        print("", *complaints, sep="\n", file=sys.stderr)

@@ -43,7 +43,7 @@ async def connected(common: Common) -> AsyncIterator[list[ConnectedNode]]:
     """Every node, booted and connected; raises `CrozeError` for one that can't be."""
     async with AsyncExitStack() as stack:
         nodes = []
-        for there in reaches(common):
+        for there in reaches(common, builds=False):
             client = await stack.enter_async_context(there.once())
             nodes.append(ConnectedNode(there.builder, there.node, client, there.fixed))
         yield nodes

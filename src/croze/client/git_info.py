@@ -47,7 +47,7 @@ def git_attributes(context: str, dockerfile: str, local_dirs: Mapping[str, Path]
     if work is None:
         return {}
     attrs: dict[str, str] = {}
-    source = _source(folder, work)
+    source = _remote_url(folder, work.branch)
     revision = work.revision
     if revision and parse_bool(os.environ.get("BUILDX_GIT_CHECK_DIRTY", "")):
         revision += "-dirty" if _dirty(folder) else ""
@@ -89,12 +89,18 @@ def _work(folder: str) -> _Work | None:
     return _Work(lines[1], lines[2], lines[3] if lines[3] != "HEAD" else "")
 
 
-def _source(folder: str, work: _Work) -> str:
+def remote_url(folder: str) -> str:
+    """The address of the remote of the work tree that a folder is in, as builds from there are
+    recorded with it; empty if there is none."""
+    return _remote_url(folder, _git(folder, "symbolic-ref", "-q", "HEAD").strip())
+
+
+def _remote_url(folder: str, branch: str) -> str:
     """The address of the branch's own remote, or else the usual ones', without credentials."""
     remotes = ["origin", "upstream"]
-    if work.branch:
+    if branch:
         format = "--format=%(upstream:remotename)"
-        remotes.insert(0, _git(folder, "for-each-ref", format, work.branch).strip())
+        remotes.insert(0, _git(folder, "for-each-ref", format, branch).strip())
     for remote in filter(None, dict.fromkeys(remotes)):
         url = _git(folder, "remote", "get-url", remote).partition("\n")[0]
         if url:

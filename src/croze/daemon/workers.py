@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -132,17 +133,24 @@ def worker_id(root: Path) -> str:
         return id
 
 
-# qemu-user's name for an architecture -> ours, where they differ from `linux/<name>`.
-_BINFMT = {
-    "aarch64": "linux/arm64",
-    "arm": "linux/arm/v7",
-    "ppc64le": "linux/ppc64le",
-    "riscv64": "linux/riscv64",
-    "s390x": "linux/s390x",
-    "i386": "linux/386",
-    "loongarch64": "linux/loong64",
-    "mips64el": "linux/mips64le",
+_AMD64 = {
+    "v2": "pni ssse3 cx16 sse4_1 sse4_2 popcnt lahf_lm",
+    "v3": "fma movbe xsave avx f16c bmi1 avx2 bmi2 abm",
+    "v4": "avx512f avx512dq avx512cd avx512bw avx512vl",
 }
+"""The levels of amd64, each with what it has beyond the one before, as `/proc/cpuinfo` calls it.
+Source: x86-64 psABI, micro-architecture levels."""
+_BINFMT = {
+    "aarch64": ("arm64",),
+    "riscv64": ("riscv64",),
+    "ppc64le": ("ppc64le",),
+    "s390x": ("s390x",),
+    "i386": ("386",),
+    "mips64el": ("mips64le",),
+    "loongarch64": ("loong64",),
+    "arm": ("arm/v7", "arm/v6"),
+}
+"""qemu-user's names for architectures, and ours, in the order in which BuildKit lists them."""
 
 
 class MachinePlatforms(Sequence[Platform]):
@@ -179,11 +187,32 @@ def supported_platforms(configured: list[str]) -> list[Platform]:
     """The configured ones; else this machine's and those that binfmt_misc has an emulator for."""
     if configured:
         return [platforms.normalize(platforms.parse(text)) for text in configured]
-    supported = [platforms.default_platform()]
-    if supported[0].architecture == "amd64":
-        supported.append(platforms.parse("linux/386"))
-    for handler in sorted(Path("/proc/sys/fs/binfmt_misc").glob("qemu-*")):
-        name = _BINFMT.get(handler.name.removeprefix("qemu-"))
-        if name and handler.read_text().startswith("enabled"):
-            supported.append(platforms.normalize(platforms.parse(name)))
-    return list(dict.fromkeys(supported))
+    native = platforms.default_platform()
+    names = []
+    if native.architecture == "amd64":
+        with open("/proc/cpuinfo") as cpuinfo:
+            names += [f"amd64/{level}" for level in amd64_levels(cpuinfo)]
+    for name, architectures in _BINFMT.items():
+        is_native = native.architecture == "amd64" and name == "i386"
+        if is_native or _is_enabled(Path("/proc/sys/fs/binfmt_misc") / f"qemu-{name}"):
+            names += architectures
+    others = (platforms.normalize(platforms.parse(f"linux/{name}")) for name in names)
+    return list(dict.fromkeys((native, *others)))
+
+
+def amd64_levels(cpuinfo: Iterable[str]) -> list[str]:
+    """The micro-architecture levels that a processor has beyond the first, by its lines."""
+    line = next((line for line in cpuinfo if line.startswith("flags")), "")
+    has = set(line.partition(":")[2].split())
+    has_level = (has.issuperset(features.split()) for features in _AMD64.values())
+    return [
+        level
+        for level, _ in itertools.takewhile(lambda one: one[1], zip(_AMD64, has_level, strict=True))
+    ]
+
+
+def _is_enabled(handler: Path) -> bool:
+    try:
+        return handler.read_text().startswith("enabled")
+    except FileNotFoundError:
+        return False

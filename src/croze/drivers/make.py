@@ -50,9 +50,14 @@ def unknown(name: str) -> CrozeError:
     return CrozeError(f'failed to find driver "{name}"')
 
 
+def is_known(name: str) -> bool:
+    """Whether there is a driver of that name."""
+    return name in NAMES or name == "croze"
+
+
 def check_name(name: str) -> None:
     """See that there is a driver of that name. Raises `CrozeError` in buildx's words."""
-    if name not in NAMES and name != "croze":
+    if not is_known(name):
         raise unknown(name)
 
 

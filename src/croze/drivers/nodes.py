@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from croze.builders.contexts import Contexts
 from croze.builders.model import BuilderInstance, BuilderNode
 from croze.drivers.contract import Driver, NodeStatus
-from croze.drivers.make import driver
+from croze.drivers.make import driver, is_known
 from croze.errors import CrozeError, Unsupported
 from croze.image.platform import Platform
 
@@ -64,6 +64,13 @@ async def load(builder: BuilderInstance, contexts: Contexts, timeout_s: float) -
     ]
 
 
+def builder_error(builder: BuilderInstance, states: Sequence[NodeState]) -> str:
+    """What is wrong with a builder as a whole, as buildx has it: nobody has its driver, or the
+    engine that it is in does not answer. Empty if nothing is; else its nodes are not looked at."""
+    is_whole = builder.driver == "docker" or not is_known(builder.driver)
+    return next((state.error for state in states if state.error), "") if is_whole else ""
+
+
 def is_dynamic(states: Sequence[NodeState]) -> bool:
     """Whether the nodes of a builder come and go, as pods do."""
     return bool(states) and all(state.dynamic for state in states)
@@ -81,7 +88,10 @@ async def _load(
                 state.dynamic = await state.driver.dynamic_nodes()
                 await _ask(state, state.driver)
     except TimeoutError:
-        state.error = "context deadline exceeded"
+        if state.status is None and builder.driver == "remote":
+            state.status = NodeStatus.INACTIVE
+        else:
+            state.error = "context deadline exceeded"
     except CrozeError as error:
         state.error = str(error)
     return state

@@ -62,12 +62,18 @@ class Reach(Struct, frozen=True):
 
 
 def reaches(
-    name: str = "", *, boot: Boot | None = None, key: str = "", debug: bool = False
+    name: str = "",
+    *,
+    boot: Boot | None = None,
+    key: str = "",
+    builds: bool = True,
+    debug: bool = False,
 ) -> list[Reach]:
     """The daemons of the builder or address that is named, of `CROZE_HOST` or `BUILDKIT_HOST`, of
     the builder chosen with `use`, or the user's own. What can be brought up is, by `boot`, when it
     is dialled; `debug`: with a word on standard error about the user's own. By `key`, the path of
-    what is built, several daemons behind a node share the work in a way that stays.
+    what is built, several daemons behind a node share the work in a way that stays. Of a builder
+    it is remembered when it last built, if it `builds` now.
 
     Raises `CrozeError` for a builder that is not there or can't be dialled.
     """
@@ -83,7 +89,7 @@ def reaches(
         return [Reach(lambda: connect(address))]
     if not named and not os.path.exists(buildx_dir() / "current"):
         return [Reach(lambda: _own(debug=debug), own=True)]
-    return _of_builder(named, boot, key, debug=debug)
+    return _of_builder(named, boot, key, builds=builds, debug=debug)
 
 
 def _remote(address: str) -> Driver:
@@ -112,11 +118,15 @@ def drivers_of(name: str) -> tuple[str, list[tuple[Driver, tuple[Platform, ...]]
     with the platforms that the user gave it. Raises `CrozeError`."""
     from croze.drivers import local
 
-    builder, members = _members(name or local.address_from_environment() or "", os.getcwd())
+    builder, members = _members(
+        name or local.address_from_environment() or "", os.getcwd(), builds=True
+    )
     return builder.name, [(driver, node.platforms or ()) for node, driver in members]
 
 
-def _members(name: str, key: str) -> tuple[BuilderInstance, list[tuple[BuilderNode, Driver]]]:
+def _members(
+    name: str, key: str, *, builds: bool
+) -> tuple[BuilderInstance, list[tuple[BuilderNode, Driver]]]:
     """The builder of that name, or the one in force, and its nodes but for those that no driver
     takes. Raises `CrozeError` if that leaves none."""
     from croze.builders import choose
@@ -131,7 +141,7 @@ def _members(name: str, key: str) -> tuple[BuilderInstance, list[tuple[BuilderNo
     else:
         with known() as here:
             builder = here.builder(name)
-            if here.stored.builder(builder.name) is not None:
+            if builds and here.stored.builder(builder.name) is not None:
                 here.stored.touch(builder.name)
     if not builder.members:
         raise CrozeError(f"builder {builder.name} has no nodes")
@@ -147,8 +157,10 @@ def _members(name: str, key: str) -> tuple[BuilderInstance, list[tuple[BuilderNo
     return builder, members
 
 
-def _of_builder(name: str, boot: Boot | None, key: str, *, debug: bool) -> list[Reach]:
-    builder, members = _members(name, key)
+def _of_builder(
+    name: str, boot: Boot | None, key: str, *, builds: bool, debug: bool
+) -> list[Reach]:
+    builder, members = _members(name, key, builds=builds)
     if builder.driver == OWN:
         return [Reach(lambda: _own(debug=debug), own=True)]
     return [

@@ -3,6 +3,7 @@ own methods raise `ValueError` for those that no calendar has."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -55,3 +56,23 @@ def utc_moment(seconds: int, nanos: int = 0) -> datetime:
 def rfc3339(stamp: Stamp) -> str:
     """A time in UTC, as Go writes it."""
     return f"{utc_text(stamp.seconds, stamp.nanos)}Z"
+
+
+def local_rfc3339(stamp: Stamp, *, fraction: bool = True) -> str:
+    """A time where we are, as Go writes it: `2026-01-31T12:00:00.5+01:00`."""
+    text, offset, _ = _here(stamp, "T", fraction=fraction)
+    return f"{text}{offset[:3]}:{offset[3:]}" if offset.strip("+-0") else f"{text}Z"
+
+
+def local_text(stamp: Stamp) -> str:
+    """A time where we are, as Go prints it: `2026-01-31 12:00:00.5 +0100 CET`."""
+    return " ".join(_here(stamp, " "))
+
+
+def _here(stamp: Stamp, between: str, *, fraction: bool = True) -> tuple[str, str, str]:
+    """The time, how far it is from UTC (`+0100`), and the zone's name."""
+    there = time.localtime(min(max(stamp.seconds, _FIRST_S), _LAST_S))
+    text = utc_text(stamp.seconds + there.tm_gmtoff, stamp.nanos if fraction else 0, between)
+    minutes = abs(there.tm_gmtoff) // 60
+    sign = "-" if there.tm_gmtoff < 0 else "+"
+    return text, f"{sign}{minutes // 60:02d}{minutes % 60:02d}", there.tm_zone

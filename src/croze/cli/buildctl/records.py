@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, message_struct, rendered
-from croze.cli.buildctl.text import aligned, second
+from croze.cli.buildctl.text import aligned
 from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.gotypes.moments import local_rfc3339
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -61,8 +62,10 @@ async def _prune(connection: ConnectionSettings, format: str) -> None:
 
 def _row(event: control_pb2.BuildHistoryEvent) -> str:
     record = event.record
-    created = second(record.CreatedAt) if record.HasField("CreatedAt") else ""
-    completed = second(record.CompletedAt) if record.HasField("CompletedAt") else ""
+    created, completed = (
+        local_rfc3339(getattr(record, name), fraction=False) if record.HasField(name) else ""
+        for name in ("CreatedAt", "CompletedAt")
+    )
     return f"{_kind(event)}\t{record.Ref}\t{created}\t{completed}\t{record.Generation}"
 
 

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from croze.gotypes.tabwriter import align
-
-if TYPE_CHECKING:
-    from google.protobuf.timestamp_pb2 import Timestamp
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
@@ -28,17 +23,6 @@ def size(value: int, digits: int | None = 2) -> str:
 
 def aligned(text: str) -> str:
     return align(text, min_width=1, tab_width=8, padding=1, pad="\t")
-
-
-def moment(stamp: Timestamp) -> str:
-    """A time as JSON has it."""
-    fraction = f".{stamp.nanos:09d}".rstrip("0") if stamp.nanos else ""
-    return f"{second(stamp).removesuffix('Z')}{fraction}Z"
-
-
-def second(stamp: Timestamp) -> str:
-    """A time as RFC 3339 without a fraction."""
-    return datetime.fromtimestamp(stamp.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def no_topic(word: str) -> int:

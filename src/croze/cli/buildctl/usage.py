@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, rendered, struct
-from croze.cli.buildctl.text import aligned, moment, size
+from croze.cli.buildctl.text import aligned, size
 from croze.cli.common import UsageError
 from croze.cli.du import go_time
 from croze.gotypes.duration import DurationError, parse_duration
+from croze.gotypes.moments import rfc3339
 
 if TYPE_CHECKING:
     from croze.client.connect import UsageRecord
@@ -142,8 +143,8 @@ def _value(record: UsageRecord) -> Fields:
         "mutable": record.Mutable,
         "inUse": record.InUse,
         "size": record.Size,
-        "createdAt": moment(record.CreatedAt),
-        "lastUsedAt": moment(record.LastUsedAt) if record.HasField("LastUsedAt") else None,
+        "createdAt": rfc3339(record.CreatedAt),
+        "lastUsedAt": rfc3339(record.LastUsedAt) if record.HasField("LastUsedAt") else None,
         "usageCount": record.UsageCount,
         "parents": list(record.Parents) or None,
         "description": record.Description,

@@ -14,6 +14,8 @@ from msgspec import Struct
 
 from croze.api.attrs import of_attrs
 from croze.builders.localstate import LocalState, build_name
+from croze.cli.history.about_fields import CONFIG as ORDER
+from croze.cli.history.about_fields import MEMBERS, of_members
 from croze.cli.history.attachments import attachments, materials
 from croze.cli.history.failure import BuildFailure, failure
 from croze.client import history
@@ -21,7 +23,7 @@ from croze.errors import CrozeError
 from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.csv_line import fields
-from croze.gotypes.moments import rfc3339
+from croze.gotypes.moments import local_rfc3339
 from croze.gotypes.strings import shown
 from croze.gotypes.template import Fields
 from croze.image import platform as platforms
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 Pairs = list[dict[str, str]]
 
-CONFIG = {
+_CONFIG = {
     "force-network-mode": "Network",
     "add-hosts": "ExtraHosts",
     "hostname": "Hostname",
@@ -55,8 +57,6 @@ ARGUMENTS = {
     "SOURCE_DATE_EPOCH": "SourceDateEpoch",
     "SANDBOX_HOSTNAME": "SandboxHostname",
 }
-_ORDER = [*CONFIG.values(), *ARGUMENTS.values()]
-_ORDER.insert(_ORDER.index("NoCache") + 1, "NoCacheFilter")
 _FAMILIES = ("vcs:", "build-arg:", "label:", "context:", "attest:")
 
 
@@ -67,28 +67,17 @@ class About(Struct, frozen=True):
     members: Mapping[str, object]
     failure: BuildFailure | None
     full_ref: str
+    record: history.Record
 
     def json(self) -> str:
         return gojson.marshal_indent_as_is(self._ordered()).decode()
 
     def fields(self) -> Fields:
         """The members for templates: one that is left out is empty."""
-        empty: dict[str, object] = dict.fromkeys(MEMBERS, "")
-        config = self.members["Config"]
-        assert isinstance(config, dict)
-        whole = {**dict.fromkeys((*_ORDER, "RestRaw"), ""), **config}
-        return Fields({**empty, **self.members, "Config": Fields(whole)}, "history.inspectOutput")
+        return of_members(self.members, self.record)
 
     def _ordered(self) -> dict[str, object]:
         return {name: self.members[name] for name in MEMBERS if name in self.members}
-
-
-MEMBERS = (
-    *("Name", "Ref", "Context", "Dockerfile", "VCSRepository", "VCSRevision", "Target", "Platform"),
-    *("KeepGitDir", "NamedContexts", "StartedAt", "CompletedAt", "Duration", "Status", "Error"),
-    *("NumCompletedSteps", "NumTotalSteps", "NumCachedSteps", "BuildArgs", "Labels", "Config"),
-    *("Materials", "Attachments", "Errors"),
-)
 
 
 async def describe(record: history.Record, node: ConnectedNode, now_s: float) -> About:
@@ -107,7 +96,7 @@ async def describe(record: history.Record, node: ConnectedNode, now_s: float) ->
         **_source(attrs, errors),
         **_times(record, now_s, failed),
         "Error": None if failed is None else failed.members(),
-        "BuildArgs": _pairs(attrs, "build-arg:", without=(*ARGUMENTS, *_SAID)),
+        "BuildArgs": _pairs(attrs, "build-arg:"),
         "Labels": _pairs(attrs, "label:"),
         "Config": _config(attrs, errors),
         "Materials": [
@@ -125,7 +114,7 @@ async def describe(record: history.Record, node: ConnectedNode, now_s: float) ->
         "NumCachedSteps": record.numCachedSteps,
     }
     facts = {**_without_empty(members), "Config": members["Config"], **steps}
-    return About(facts, failed, node.full_ref(record.Ref))
+    return About(facts, failed, node.full_ref(record.Ref), record)
 
 
 _SAID = ("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "BUILDKIT_MULTI_PLATFORM")
@@ -179,8 +168,8 @@ def _times(record: history.Record, now_s: float, failed: BuildFailure | None) ->
     if failed is not None and failed.status:
         status = failed.status
     return {
-        "StartedAt": rfc3339(record.CreatedAt),
-        "CompletedAt": rfc3339(record.CompletedAt) if is_completed else "",
+        "StartedAt": local_rfc3339(record.CreatedAt),
+        "CompletedAt": local_rfc3339(record.CompletedAt) if is_completed else "",
         "Duration": _duration_ns(record, now_s),
         "Status": status,
     }
@@ -200,7 +189,7 @@ def _config(attrs: dict[str, str], errors: list[str]) -> dict[str, object]:
     no_cache = attrs.pop("no-cache", None)
     config["NoCache"] = no_cache == ""
     config["NoCacheFilter"] = no_cache.split(",") if no_cache else None
-    for key, name in CONFIG.items():
+    for key, name in _CONFIG.items():
         if key == "multi-platform" and key in attrs:
             config[name] = _read(attrs, key, _boolean, errors)
         elif key == "add-hosts":
@@ -214,8 +203,8 @@ def _config(attrs: dict[str, str], errors: list[str]) -> dict[str, object]:
         for key, value in sorted(attrs.items())
         if not key.startswith(_FAMILIES)
     ]
-    ordered = {name: config[name] for name in _ORDER if config.get(name)}
-    return {**ordered, "RestRaw": rest} if rest else ordered
+    config["RestRaw"] = rest
+    return {name: config[name] for name in ORDER if config.get(name)}
 
 
 def _read(
@@ -244,7 +233,7 @@ def _boolean(text: str) -> bool:
     return value
 
 
-def _pairs(attrs: Mapping[str, str], prefix: str, without: tuple[str, ...] = ()) -> Pairs:
+def _pairs(attrs: Mapping[str, str], prefix: str) -> Pairs:
     names = sorted(key.removeprefix(prefix) for key in attrs if key.startswith(prefix))
-    pairs = ((name, attrs[prefix + name]) for name in names if name not in without)
+    pairs = ((name, attrs[prefix + name]) for name in names)
     return [{"Name": name, "Value": value} if value else {"Name": name} for name, value in pairs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import deque
 
 from msgspec import Struct
 
@@ -13,6 +14,9 @@ from croze.progress.errors import excerpt
 from croze.rpc.library import grpc
 
 LAST_LINES = 16
+LONGEST = 4096
+"""Bytes of a line that are shown."""
+_BY_LINES = re.compile(rb"[^\n]*\n|[^\n]+")
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -71,11 +75,34 @@ async def failure(channel: grpc.aio.Channel, record: history.Record) -> BuildFai
 
 async def _log(channel: grpc.aio.Channel, ref: str, digest: str) -> tuple[str, tuple[str, ...]]:
     """A step's name and the last lines of what it said."""
-    name, output = "", b""
+    name, lines = "", LogLines()
     async for response in history.status(channel, ref):
         name = next((v.name for v in response.vertexes if v.digest == digest), name)
         for log in response.logs:
             if log.vertex == digest:
-                output = (output + log.msg)[-LAST_LINES * 4096 :]
-    lines = [line for line in re.split(r"\n", output.decode(errors="replace")) if line]
-    return name, tuple(lines[-LAST_LINES:])
+                lines.add(log.stream, log.msg)
+    return name, lines.last()
+
+
+class LogLines:
+    """The last lines of a log, in the order in which they began: each stream has its own."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytearray] = deque(maxlen=LAST_LINES)
+        self._open: dict[int, bytearray] = {}
+
+    def add(self, stream: int, output: bytes) -> None:
+        """More of a stream: it goes on with the line that the stream left unfinished."""
+        for part in _BY_LINES.findall(output):
+            line = self._open.pop(stream, None)
+            if line is None:
+                line = bytearray()
+                if part != b"\n":
+                    self._lines.append(line)
+            line += part.removesuffix(b"\n")[: LONGEST - len(line)]
+            if not part.endswith(b"\n"):
+                self._open[stream] = line
+
+    def last(self) -> tuple[str, ...]:
+        """The lines that say something."""
+        return tuple(line.decode(errors="replace") for line in self._lines if line)

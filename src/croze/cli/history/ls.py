@@ -76,7 +76,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     rows = asyncio.run(_ask(common, [*filters, *args.filter]))
     format = TABLE if args.format == "table" else args.format
     if format == "json":
-        text = "\n".join(map(_json, rows))
+        text = "\n".join(str(FUNCTIONS["json"](_members(row))) for row in rows)
     else:
         items = [_fields(row, format, args.no_trunc) for row in rows]
         text = formatted(format, items, HEADERS)
@@ -110,6 +110,7 @@ def _fields(row: HistoryRow, format: str, whole: bool) -> Fields:
             "Link": "" if is_table(format) else _link(row),
         },
         "*history.lsContext",
+        _members(row),
     )
 
 
@@ -117,10 +118,12 @@ def _link(row: HistoryRow) -> str:
     return f"docker-desktop://dashboard/build/{row.node.full_ref(row.record.Ref)}"
 
 
-def _json(row: HistoryRow) -> str:
+def _members(row: HistoryRow) -> dict[str, object]:
     record = row.record
-    members: dict[str, object] = {
+    completed = {} if row.running else {"completed_at": rfc3339(record.CompletedAt)}
+    return {
         "cached_steps": record.numCachedSteps,
+        **completed,
         "completed_steps": record.numCompletedSteps,
         "created_at": rfc3339(record.CreatedAt),
         "name": row.name,
@@ -128,6 +131,3 @@ def _json(row: HistoryRow) -> str:
         "status": row.status,
         "total_steps": record.numTotalSteps,
     }
-    if not row.running:
-        members["completed_at"] = rfc3339(record.CompletedAt)
-    return str(FUNCTIONS["json"](members))

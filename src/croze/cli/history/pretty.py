@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 
 from croze.cli.du import aligned_by_tabs
 from croze.cli.history.about import About
@@ -87,9 +85,7 @@ def _harmless(text: str) -> str:
 
 def _progress(about: About) -> Iterator[tuple[str, object]]:
     members = about.members
-    started = datetime.fromisoformat(str(members["StartedAt"])[:19] + "+00:00")
-    local = time.localtime(started.timestamp())
-    yield "Started", time.strftime("%Y-%m-%d %H:%M:%S", local)
+    yield "Started", str(members["StartedAt"])[:19].replace("T", " ")
     status = members.get("Status")
     took = go_seconds(int(str(members.get("Duration", 0))) / 1e9)
     yield "Duration", took + (" (running)" if status == "running" else "")

@@ -18,9 +18,9 @@ from croze.gotypes.template.parser import (
     TemplateCommand,
     parse,
 )
-from croze.gotypes.template.values import Fields, is_true, shown, type_name
+from croze.gotypes.template.values import Fields, Nil, is_true, shown, type_name
 
-__all__ = ["Fields", "TemplateError", "render"]
+__all__ = ["Fields", "Nil", "TemplateError", "render"]
 
 MOST_CHARACTERS = 64 * 1024 * 1024
 _NOTHING = object()
@@ -211,6 +211,9 @@ def _fields(value: object, operand: Operand) -> object:
             value = value[name]
         elif isinstance(value, Mapping):
             value = value.get(name)
+        elif isinstance(value, Nil):
+            problem = f"nil pointer evaluating {value.type_name}.{name}"
+            raise _Refused(column, f"<{operand.text}>: {problem}")
         elif value is None:
             raise _Refused(
                 column, f"<{operand.text}>: nil pointer evaluating interface {{}}.{name}"

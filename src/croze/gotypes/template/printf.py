@@ -62,6 +62,8 @@ def _one(verb: re.Match[str], value: object) -> str:
             text = _float(verb, value)
         case str():
             text = _string(verb, value)
+        case bytes() if letter in "sqxX":
+            text = _string(verb, value.decode(errors="replace"))
         case _:
             text = _cut(verb, shown(value, top=False)) if letter == "s" else None
     return f"%!{letter}({type_name(value)}={shown(value, top=False)})" if text is None else text

@@ -26,11 +26,25 @@ class Fields(dict[str, object]):
         self.members = members
 
 
+class Nil:
+    """A pointer to a struct that is not there: never true, and without fields."""
+
+    def __init__(self, type_name: str) -> None:
+        self.type_name = type_name
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return "<nil>"
+
+
 _TYPES = (
     (bool, "bool"),
     (int, "int"),
     (float, "float64"),
     (str, "string"),
+    (bytes, "[]uint8"),
     (list, "[]interface {}"),
     (Mapping, "map[string]interface {}"),
 )
@@ -38,7 +52,7 @@ _TYPES = (
 
 def type_name(value: object) -> str:
     """What Go would call it."""
-    if isinstance(value, Fields):
+    if isinstance(value, Fields | Nil):
         return value.type_name
     return next((name for kind, name in _TYPES if isinstance(value, kind)), "<nil>")
 
