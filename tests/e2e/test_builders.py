@@ -59,6 +59,10 @@ def said(done: Done, name: str) -> tuple[int, list[str]]:
         "create --driver remote --name two http://nowhere",
         "create --driver remote --name two",
         "create --driver remote --name 2wo {address}",
+        "create --driver remote --name two tcp://",
+        "create --driver remote --name two 127.0.0.1:12",
+        "create --driver docker --name two",
+        "create --driver docker-container --name two --buildkitd-flags ' {address}",
         "create --driver nope --name two {address}",
         "create --driver remote --name two --buildkitd-flags --debug {address}",
         "create --append",
@@ -73,6 +77,8 @@ def said(done: Done, name: str) -> tuple[int, list[str]]:
         "use default",
         "rm nope",
         "rm one",
+        "history ls --builder one",
+        "du --builder one",
         "stop one",
         "stop nope",
         "inspect nope",
@@ -140,6 +146,7 @@ def test_ls_says_the_same_of_a_stored_builder(sandbox: Sandbox) -> None:
     [
         "du --builder croze --format {{.ID}}|{{.Size}}|{{.Type}}|{{.Description}}|{{.CreatedAt}}",
         "du --builder croze --format json",
+        "du --builder croze --format {{json .}}",
         "du --builder croze --format table\\t{{.ID}}\\t{{.UsageCount}}",
         "du --builder croze --verbose",
         "du --builder croze",
@@ -158,8 +165,9 @@ def test_ls_says_the_same_of_a_stored_builder(sandbox: Sandbox) -> None:
 def test_the_same_report(sandbox: Sandbox, words: str) -> None:
     context = sandbox.context("report", {"Dockerfile": "FROM scratch\nCOPY a /a\n", "a": "1"})
     sandbox.buildx(SUITE, "build", context)
-    theirs = said(buildx(sandbox, *words.split()), "buildx")
-    ours = said(sandbox.croze(*words.split(), check=False), "croze")
+    split = re.findall(r"(?:\{\{.*?\}\}|\S)+", words)
+    theirs = said(buildx(sandbox, *split), "buildx")
+    ours = said(sandbox.croze(*split, check=False), "croze")
     assert ours == theirs
 
 

@@ -12,6 +12,10 @@ from croze.errors import InvalidRequest
 
 ENTITLEMENT = "--allow-insecure-entitlement"
 HOST_NETWORK = "network.host"
+_GO_SHLEX = {
+    "No closing quotation": "EOF found when expecting closing quote",
+    "No escaped character": "EOF found after escape character",
+}
 _IN_CONTAINERS = ("docker-container", "kubernetes")
 
 
@@ -24,7 +28,8 @@ def daemon_flags(
     try:
         flags = shlex.split(text)
     except ValueError as error:
-        raise InvalidRequest(f"failed to parse buildkit flags: {error}") from None
+        problem = _GO_SHLEX.get(str(error), error)
+        raise InvalidRequest(f"failed to parse buildkit flags: {problem}") from None
     allowed = list(_entitlements(flags))
     may = f"{ENTITLEMENT}={HOST_NETWORK}"
     if driver == "docker-container" and options.get("network") == "host":

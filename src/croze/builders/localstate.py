@@ -41,6 +41,22 @@ class StateGroup(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=Tru
     refs: tuple[str, ...] | None = None
 
 
+class _SavedState(msgspec.Struct, frozen=True):
+    """`LocalState` as the file has it."""
+
+    Target: str
+    LocalPath: str
+    DockerfilePath: str
+    GroupRef: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class _SavedGroup(msgspec.Struct, frozen=True):
+    """`StateGroup` as the file has it."""
+
+    Targets: Sequence[str]
+    Refs: Sequence[str]
+
+
 def read_group(directory: Path, ref: str) -> StateGroup:
     """The group of builds of that reference. Raises `OSError` if it is not there, and
     `InvalidRequest` for a file of something else."""
@@ -66,15 +82,10 @@ def save(
     those of imported records are anybody's."""
     if not all(map(_is_name, (builder, node, ref))):
         raise InvalidRequest(f"invalid reference of a build: {builder}/{node}/{ref}")
-    members = {
-        "Target": state.target,
-        "LocalPath": state.local_path,
-        "DockerfilePath": state.dockerfile_path,
-    }
-    if state.group_ref:
-        members["GroupRef"] = state.group_ref
+    group = {"GroupRef": state.group_ref} if state.group_ref else {}
+    saved = _SavedState(state.target, state.local_path, state.dockerfile_path, **group)
     files.make_directory(f"refs/{builder}/{node}")
-    files.write(f"refs/{builder}/{node}/{ref}", gojson.marshal(members), 0o644, sync)
+    files.write(f"refs/{builder}/{node}/{ref}", gojson.marshal(saved), 0o644, sync)
 
 
 def save_group(files: BuilderFiles, id: str, targets: Sequence[str], refs: Sequence[str]) -> None:
@@ -82,9 +93,8 @@ def save_group(files: BuilderFiles, id: str, targets: Sequence[str], refs: Seque
     for an id that is no name."""
     if not _is_name(id):
         raise InvalidRequest(f"invalid reference of a group of builds: {id}")
-    members = {"Targets": list(targets), "Refs": list(refs)}
     files.make_directory(f"refs/{GROUPS}")
-    files.write(f"refs/{GROUPS}/{id}", gojson.marshal(members), 0o600)
+    files.write(f"refs/{GROUPS}/{id}", gojson.marshal(_SavedGroup(targets, refs)), 0o600)
 
 
 def read(directory: Path, builder: str, node: str, ref: str) -> LocalState | None:

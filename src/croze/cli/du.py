@@ -10,14 +10,14 @@ from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.cache_filters import parse_filters
 from croze.cli.daemon import with_clients
 from croze.cli.flags import Flags, UsageError
-from croze.cli.format import is_table, print_formatted
+from croze.cli.format import is_json, is_table, print_formatted
 from croze.cli.table import age
 from croze.errors import InvalidRequest
+from croze.gotypes import gojson
 from croze.gotypes.moments import utc_text
 from croze.gotypes.sizes import human_size as size
 from croze.gotypes.tabwriter import align
 from croze.gotypes.template import Fields
-from croze.gotypes.template.functions import FUNCTIONS
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -89,9 +89,9 @@ def run(argv: Sequence[str], common: Common) -> int:
         for record in sorted(of_node, key=lambda record: (record.Size, record.ID))
     ]
     items = [fields(record, marked=is_table(format)) for record in records]
-    if format == "json":
+    if is_json(format):
         for item in items:
-            print(_json(item))
+            print(gojson.marshal({**item, "Parents": item["Parents"] or None}).decode())
     else:
         print_formatted(format, items, HEADERS)
     if format in (TABLE, PRETTY) and not args.filter:
@@ -143,10 +143,6 @@ def last_used(record: UsageRecord) -> str:
     if not record.HasField("LastUsedAt"):
         return ""
     return age(time.time() - record.LastUsedAt.seconds)
-
-
-def _json(item: Fields) -> str:
-    return str(FUNCTIONS["json"]({**item, "Parents": item["Parents"] or None}))
 
 
 def totals(records: Sequence[UsageRecord]) -> str:

@@ -21,6 +21,11 @@ _MIN_WIDTH = 10
 _PADDING = 3
 
 
+def is_json(format: str) -> bool:
+    """Whether a format is JSON, a line for each item."""
+    return format in ("json", "{{json .}}")
+
+
 def is_table(format: str) -> bool:
     """Whether a format is a table, whose cells may be marked and shortened."""
     return format.startswith(TABLE)

@@ -49,6 +49,8 @@ class CommandGroup(Struct, frozen=True):
             rows = (f"  {command:<10} {about}" for command, (_, about) in self.commands.items())
             print(_HELP.format(name=self.name, about=self.about, commands="\n".join(rows)))
             return 0
+        if words[0].startswith("-"):
+            raise UsageError(f"unknown flag: {words[0]}", self.name)
         if words[0] not in self.commands:
             raise UsageError(f"unknown command: {quote(words[0])}", self.name)
         module, _ = self.commands[words[0]]

@@ -15,7 +15,7 @@ from croze.builders.model import BuilderInstance, format_in_groups
 from croze.builders.platforms import shortened
 from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.flags import Flags, UsageError
-from croze.cli.format import formatted, is_table
+from croze.cli.format import formatted, is_json, is_table
 from croze.drivers.nodes import NodeState, builder_error, load
 from croze.gotypes import gojson
 from croze.gotypes.template import Fields
@@ -98,7 +98,7 @@ async def _load_all(
 
 def _show(listed: Sequence[ListedBuilder], format: str, *, trunc: bool) -> None:
     listed = sorted(listed, key=lambda one: bool(one.error))
-    if format == "json":
+    if is_json(format):
         for one in listed:
             print(gojson.marshal(one.json()).decode())
         return

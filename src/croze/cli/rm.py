@@ -14,7 +14,7 @@ from croze.cli.builder import add_timeout, named, timeout_s
 from croze.cli.flags import Flags
 from croze.drivers import make
 from croze.drivers.contract import NodeStatus
-from croze.drivers.nodes import load
+from croze.drivers.nodes import NodeState, builder_error, load
 from croze.errors import CrozeError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -58,20 +58,51 @@ def _remove_inactive(args: Namespace, limit_s: float) -> int:
         print(ALL_WARNING + SURE, end="", flush=True)
         if sys.stdin.readline().strip().lower() != "y":
             return 0
+    problems: list[str] = []
     with known() as here:
         for builder in here.stored.builders():
             states = asyncio.run(load(builder, here.contexts, limit_s))
-            if not any(state.status is NodeStatus.RUNNING for state in states):
-                _say(builder.name, here, args, limit_s)
+            if error := builder_error(builder, states):
+                problems.append(f"cannot load {builder.name}: {error}")
+            elif not builder.dynamic and not any(map(_is_running, states)):
+                problems += _remove_loaded(builder, states, here, args, limit_s)
+    if problems:
+        raise CrozeError("\n".join(problems))
     return 0
+
+
+def _is_running(state: NodeState) -> bool:
+    return state.status is NodeStatus.RUNNING or bool(state.dynamic)
+
+
+def _remove_loaded(
+    builder: BuilderInstance,
+    states: Sequence[NodeState],
+    here: StoredBuilders,
+    args: Namespace,
+    limit_s: float,
+) -> list[str]:
+    """What went wrong, if anything did: the builder is gone in any case."""
+    problems = [
+        f"failed to load node {state.node.name}: {state.error}" for state in states if state.error
+    ]
+    try:
+        _remove(builder.name, here, args, limit_s)
+    except (CrozeError, TimeoutError) as error:
+        problems += [line for line in _why(error).splitlines() if line not in problems]
+    print(f"{builder.name} removed", file=sys.stderr)
+    return problems
+
+
+def _why(error: Exception) -> str:
+    return str(error) or "context deadline exceeded"
 
 
 def _say(name: str, here: StoredBuilders, args: Namespace, limit_s: float) -> bool:
     try:
         _remove(name, here, args, limit_s)
     except (CrozeError, TimeoutError) as error:
-        why = str(error) or "context deadline exceeded"
-        print(f"failed to remove {name}: {why}", file=sys.stderr)
+        print(f"failed to remove {name}: {_why(error)}", file=sys.stderr)
         return False
     print(f"{name} removed", file=sys.stderr)
     return True
@@ -87,6 +118,8 @@ def _remove(name: str, here: StoredBuilders, args: Namespace, limit_s: float) ->
             f"run `docker context rm {builder.name}` to remove this context"
         )
     try:
+        if not make.is_known(builder.driver):
+            raise make.unknown(builder.driver)
         if not args.keep_daemon:
             asyncio.run(_remove_nodes(builder, here, args, limit_s))
     finally:

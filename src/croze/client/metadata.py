@@ -52,6 +52,8 @@ def write_files(options: BuildOptions, result: BuildResult, provenance: dict[str
 def write_metadata(path: str, values: Mapping[str, object]) -> None:
     """A metadata file, as Go writes JSON. Raises `NotWritten`."""
     folder = os.path.dirname(path)
+    if os.path.isdir(path):
+        raise NotWritten("cannot write to a directory")
     if folder and not os.path.isdir(folder):
         raise NotWritten(f"invalid output path: stat {folder}: no such file or directory")
     with written(path, "metadata file"):

@@ -56,9 +56,11 @@ def is_known(name: str) -> bool:
 
 
 def check_name(name: str) -> None:
-    """See that there is a driver of that name. Raises `CrozeError` in buildx's words."""
+    """See that a builder can be made of the driver. Raises `CrozeError` in buildx's words."""
     if not is_known(name):
         raise unknown(name)
+    if name not in INSTANCES and name != "croze":
+        raise CrozeError(f'additional instances of driver "{name}" cannot be created')
 
 
 def engine(endpoint: str, contexts: Contexts) -> DockerContext:

@@ -22,6 +22,7 @@ from croze.drivers.contract import NodeStatus, silent
 from croze.drivers.sockets import socket_streams
 from croze.drivers.tunnel import Streams, Tunnel, tunnel
 from croze.errors import CrozeError, InvalidRequest, Unavailable, Unsupported
+from croze.gotypes import url
 from croze.gotypes.booleans import checked_bool
 from croze.http.urls import parse_url
 from croze.rpc.tls import Tls
@@ -39,7 +40,10 @@ _PATHS = ("cacert", "cert", "key")
 
 def check_endpoint(endpoint: str) -> str:
     """The endpoint, if its scheme is one of a remote daemon. Raises `InvalidRequest`."""
-    scheme = parse_url(endpoint).scheme
+    try:
+        scheme = url.parse(endpoint).scheme
+    except InvalidRequest as error:
+        raise error.wrap(f"failed to parse endpoint {endpoint}") from None
     if scheme not in SCHEMES:
         raise InvalidRequest(f"unrecognized url scheme {scheme}")
     return endpoint
@@ -53,6 +57,8 @@ class RemoteDriver:
             raise InvalidRequest("setting config file is not supported for remote driver")
         if node.flags:
             raise InvalidRequest("setting buildkit flags is not supported for remote driver")
+        if not node.endpoint.partition("://")[2]:
+            raise InvalidRequest(f"unable to parse docker host `{node.endpoint}`")
         self._endpoint = node.endpoint
         self._default_load = False
         self._tls_options = self._read(node.driver_opts or {})

@@ -78,6 +78,8 @@ def _parse(text: str) -> GoUrl:
     bare = rest.endswith("?") and rest.count("?") == 1
     rest, _, query = rest.partition("?")
     user, host = None, ""
+    if not scheme and ":" in rest.partition("/")[0]:
+        raise InvalidRequest("first path segment in URL cannot contain colon")
     if rest.startswith("//") and (scheme or not rest.startswith("///")):
         authority, slash, path = rest[2:].partition("/")
         rest = slash + path

@@ -27,6 +27,7 @@ _FIELD = lazy_pattern(r"[A-Za-z0-9_]+")
 _OPERATOR = lazy_pattern(r"[=!~]+")
 _VALUE = lazy_pattern(r"[^\s,./|\"=!~][^\s,]*")
 _QUOTED = lazy_pattern(r'"((?:[^"\\\n]|\\.)*)"|/((?:[^/\\\n]|\\.)*)/|\|((?:[^|\\\n]|\\.)*)\|')
+_QUOTES = ('"', "/", "|")
 _ESCAPE = lazy_pattern(
     r"\\(?:([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))"
 )
@@ -118,15 +119,19 @@ class _Parser:
         if (quoted := self._quoted(any_quotes=False)) is not None:
             return quoted
         if (name := self._take(_FIELD)) is None:
-            raise self._error("expected field or quoted")
+            raise self._error(self._unread("expected field or quoted"))
         return name
 
     def _value(self, *, any_quotes: bool) -> str:
         if (quoted := self._quoted(any_quotes=any_quotes)) is not None:
             return quoted
         if (value := self._take(_VALUE)) is None:
-            raise self._error("expected value or quoted")
+            raise self._error(self._unread("expected value or quoted"))
         return value
+
+    def _unread(self, expected: str) -> str:
+        """Why there is neither a word nor what is between quotes."""
+        return "quoted literal not terminated" if self._rest()[:1] in _QUOTES else expected
 
     def _quoted(self, *, any_quotes: bool) -> str | None:
         at = self._at
@@ -162,4 +167,4 @@ class _Parser:
         where = text
         if at < len(text):
             where = f"{text[:at]} >|{text[at]}|< {text[at + 1 :]}"
-        return InvalidRequest(f"filters: parse error: [{where}]: {message}")
+        return InvalidRequest(f"filters: parse error: [{where}]: {message}: invalid argument")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,8 +12,9 @@ from croze.cli.history.attachments import attachments
 from croze.cli.history.find import found
 from croze.cli.nodes import connected
 from croze.client import history
-from croze.errors import NotFound
+from croze.errors import InvalidRequest, NotFound
 from croze.files.terminals import for_terminals
+from croze.image.reference import check_digest
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -27,7 +27,6 @@ TYPES = {
     "provenance": ("https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2"),
     "sbom": ("https://spdx.dev/Document",),
 }
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 def run(argv: Sequence[str], common: Common) -> int:
@@ -39,8 +38,11 @@ def run(argv: Sequence[str], common: Common) -> int:
     if len(args.words) > 2:
         raise UsageError(f"accepts at most 2 arg(s), received {len(args.words)}", COMMAND)
     ref, digest = (*args.words, "", "")[:2]
-    if digest and not _DIGEST.match(digest):
-        raise UsageError(f'invalid digest "{digest}": invalid checksum digest format', COMMAND)
+    if digest:
+        try:
+            check_digest(digest)
+        except InvalidRequest as error:
+            raise UsageError(f'invalid digest "{digest}": {error}', COMMAND) from None
     if not (digest or args.platform or args.type):
         raise UsageError("at least one of --type, --platform or DIGEST must be specified", COMMAND)
     asyncio.run(_show(common, ref, digest, args.platform, args.type))

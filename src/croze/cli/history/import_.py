@@ -92,6 +92,6 @@ def _opened(name: str) -> Iterator[BinaryIO]:
     try:
         file = open(name, "rb")  # noqa: SIM115 - closed below
     except OSError as error:
-        raise CrozeError(f"failed to open file {name}: {os_message(error)}") from None
+        raise CrozeError(f"failed to open file {name}: open {os_message(error)}") from None
     with file:
         yield file

@@ -15,6 +15,7 @@ from croze.cli.history.pretty import pretty
 from croze.cli.nodes import connected
 from croze.errors import InvalidRequest
 from croze.gotypes.template import TemplateError, render
+from croze.gotypes.template.parser import parse
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -49,6 +50,10 @@ def _shown(about: About, format: str, *, with_ref: bool, debug: bool) -> str:
         return about.json()
     if format == "pretty":
         return pretty(about, with_ref=with_ref, debug=debug)
+    try:
+        parse(format)
+    except TemplateError as error:
+        raise InvalidRequest(f"failed to parse format template: {error}") from None
     try:
         return render(format, about.fields())
     except TemplateError as error:

@@ -12,15 +12,15 @@ from msgspec import Struct
 from croze.api.attrs import of_attrs
 from croze.builders.localstate import build_name
 from croze.cli.flags import Flags, UsageError
-from croze.cli.format import formatted, is_table
+from croze.cli.format import formatted, is_json, is_table
 from croze.cli.history.repository import remote_url
 from croze.cli.history.words import go_seconds
 from croze.cli.nodes import ConnectedNode, connected
 from croze.cli.table import age
 from croze.client import history
+from croze.gotypes import gojson
 from croze.gotypes.moments import rfc3339
 from croze.gotypes.template import Fields
-from croze.gotypes.template.functions import FUNCTIONS
 from croze.progress.terminal.cells import printable
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def run(argv: Sequence[str], common: Common) -> int:
     filters = [f"repository={remote_url()}"] if args.local else []
     rows = asyncio.run(_ask(common, [*filters, *args.filter]))
     format = TABLE if args.format == "table" else args.format
-    if format == "json":
-        text = "\n".join(str(FUNCTIONS["json"](_members(row))) for row in rows)
+    if is_json(format):
+        text = "\n".join(gojson.marshal(_members(row)).decode() for row in rows)
     else:
         items = [_fields(row, format, args.no_trunc) for row in rows]
         text = formatted(format, items, HEADERS)

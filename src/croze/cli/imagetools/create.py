@@ -14,10 +14,8 @@ from croze.builders.known import builder_files
 from croze.cli.build import interrupt_on_sigterm
 from croze.cli.flags import Flags
 from croze.client.flags_image import annotation_keys
-from croze.errors import CrozeError, InvalidRequest, NotFound
-from croze.files.atomic import write_atomically
+from croze.errors import InvalidRequest, NotFound
 from croze.files.terminals import for_terminals
-from croze.gotypes import gojson
 from croze.gotypes.quote import quote
 from croze.image import platform as platforms
 from croze.image.descriptor import Descriptor
@@ -52,7 +50,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         for_terminals(sys.stdout.buffer).write(published.image.data + b"\n")
         sys.stdout.buffer.flush()
     elif args.metadata_file:
-        _write_metadata(Path(args.metadata_file), published.image.descriptor, request.targets)
+        _write_metadata(args.metadata_file, published.image.descriptor, request.targets)
     return 0
 
 
@@ -126,12 +124,10 @@ async def _publish(image: Made, targets: Sequence[Location], places: Places, mod
         await create.publish(image, targets, places, step)
 
 
-def _write_metadata(path: Path, descriptor: Descriptor, targets: Sequence[Location]) -> None:
+def _write_metadata(path: str, descriptor: Descriptor, targets: Sequence[Location]) -> None:
     """Names of buildx's metadata for builds."""
+    from croze.client.metadata import write_metadata
+
     names = sorted({target.name for target in targets})
     value = {"containerimage.descriptor": descriptor, "image.name": ",".join(names)}
-    try:
-        write_atomically(path, gojson.marshal_indent(value))
-    except OSError as error:
-        reason = f"stat {path.parent}: {(error.strerror or '').lower()}"
-        raise CrozeError(f"invalid output path: {reason}") from None
+    write_metadata(path, value)

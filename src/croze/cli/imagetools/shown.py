@@ -6,7 +6,7 @@ and what is left out of JSON.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from croze.gotypes import gojson
 from croze.gotypes.tabwriter import align
@@ -156,7 +156,7 @@ def _descriptor(one: Descriptor) -> Fields:
         ("Size", "size", one.size),
         ("URLs", "urls", list(one.urls)),
         ("Annotations", "annotations", one.annotations),
-        ("Data", "data", one.data or ""),
+        ("Data", "data", one.data or []),
         ("Platform", "platform", _platform(one.platform) if one.platform else None),
         ("ArtifactType", "artifactType", one.artifact_type or ""),
         always=("MediaType", "Digest", "Size"),
@@ -200,16 +200,21 @@ def _run_config(one: RunConfig) -> Fields:
     return _struct(
         "v1.ImageConfig",
         ("User", "", one.user),
-        ("ExposedPorts", "", one.exposed_ports),
+        ("ExposedPorts", "", _set(one.exposed_ports)),
         ("Env", "", list(one.env)),
         ("Entrypoint", "", list(one.entrypoint)),
         ("Cmd", "", list(one.cmd)),
-        ("Volumes", "", one.volumes),
+        ("Volumes", "", _set(one.volumes)),
         ("WorkingDir", "", one.working_dir),
         ("Labels", "", one.labels),
         ("StopSignal", "", one.stop_signal),
         ("ArgsEscaped", "", one.args_escaped),
     )
+
+
+def _set(names: Iterable[str]) -> dict[str, object]:
+    """A set of names as Go keeps it: a map to structs that hold nothing."""
+    return {name: Fields({}, "struct {}") for name in names}
 
 
 def _history(one: HistoryEntry) -> Fields:

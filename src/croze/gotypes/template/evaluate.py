@@ -119,6 +119,8 @@ class _Evaluation:
         except _Refused as error:
             where = f"template: :{pipeline.line}:{error.column}"
             raise TemplateError(f'{where}: executing "" at {error}') from None
+        except _Undefined as error:
+            raise TemplateError(f"template: :{pipeline.line}: {error}") from None
         except TemplateError as error:
             if str(error).startswith("template: "):
                 raise
@@ -153,7 +155,7 @@ class _Evaluation:
             return self._decide(name, operands, dot, last)
         function = self._functions.get(name)
         if function is None:
-            raise TemplateError(f'function "{name}" not defined')
+            raise _Undefined(f'function "{name}" not defined')
         values = [self._operand(operand, dot) for operand in operands]
         try:
             return function(*values, *last)
@@ -199,6 +201,10 @@ class _Refused(TemplateError):
     def __init__(self, column: int, message: str) -> None:
         super().__init__(message)
         self.column = column
+
+
+class _Undefined(TemplateError):
+    """A function that there is not: nothing is executed, as Go has it."""
 
 
 def _fields(value: object, operand: Operand) -> object:
