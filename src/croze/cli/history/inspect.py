@@ -53,8 +53,15 @@ def _shown(about: About, format: str, *, with_ref: bool, debug: bool) -> str:
     try:
         parse(format)
     except TemplateError as error:
-        raise InvalidRequest(f"failed to parse format template: {error}") from None
+        raise _refused("parse", error) from None
     try:
         return render(format, about.fields())
     except TemplateError as error:
-        raise InvalidRequest(f"failed to execute format template: {error}") from None
+        raise _refused("execute", error) from None
+
+
+def _refused(what: str, error: TemplateError) -> InvalidRequest:
+    """The template has a name in buildx's messages."""
+    named = str(error).replace("template: :", "template: inspect:", 1)
+    named = named.replace('executing ""', 'executing "inspect"', 1)
+    return InvalidRequest(f"failed to {what} format template: {named}")
