@@ -152,6 +152,7 @@ def test_ls_says_the_same_of_a_stored_builder(sandbox: Sandbox) -> None:
         "du --builder croze",
         "du --builder croze --filter type=regular",
         "du --builder croze --filter nope",
+        "du --builder croze --filter =x",
         "du --builder croze --filter until=x",
         "du --builder croze --verbose --format json",
         "du --builder croze --format {{.Nope}}",
@@ -160,6 +161,7 @@ def test_ls_says_the_same_of_a_stored_builder(sandbox: Sandbox) -> None:
         "prune -f --builder croze --filter until=1h --verbose",
         "prune -f --builder croze --filter until=1h --keep-storage 1GB",
         "prune -f --builder croze --max-used-space x",
+        "prune -f --builder croze --max-used-space=",
     ],
 )
 def test_the_same_report(sandbox: Sandbox, words: str) -> None:

@@ -6,7 +6,7 @@ pattern; `key!=value` and `key~=value` are passed on; `until` (or `unused-for`) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -28,6 +28,18 @@ class CacheFilter(Struct, frozen=True):
     def filters(self) -> list[str]:
         """The filters as the Control service takes them."""
         return [",".join(self.terms)]
+
+
+def with_configured(texts: Sequence[str], configured: Sequence[str]) -> list[str]:
+    """The filters of the command line, and those that the Docker CLI's configuration adds to them:
+    not a label that the command line says the contrary of."""
+    added = list(texts)
+    for text in configured:
+        key, equals, value = text.partition("=")
+        contrary = {"label": "label!", "label!": "label"}.get(key)
+        if equals and f"{contrary}={value}" not in texts:
+            added.append(text)
+    return added
 
 
 def parse_filters(texts: Iterable[str]) -> CacheFilter:

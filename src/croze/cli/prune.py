@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from croze.cli.builder import add_timeout, timeout_s
-from croze.cli.cache_filters import parse_filters
+from croze.cli.cache_filters import parse_filters, with_configured
 from croze.cli.daemon import with_clients
 from croze.cli.du import aligned_by_tabs, created, last_used
 from croze.cli.flags import Flags, UsageError
+from croze.client.prune_filters import configured_filters
 from croze.errors import CrozeError
 from croze.gotypes.sizes import human_size as size
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from croze.client.connect import Client, UsageRecord
 
 COMMAND = "croze prune"
+_HEADER = "ID\tRECLAIMABLE\tSIZE\tLAST ACCESSED"
 
 
 def flags() -> Flags:
@@ -30,6 +32,7 @@ def flags() -> Flags:
     flags.text("--min-free-space", help="Disk space to leave free", metavar="bytes")
     flags.text("--reserved-space", help="Disk space always allowed", metavar="bytes")
     flags.alias("--keep-storage", of="reserved_space")
+    flags.set_defaults(max_used_space=None, min_free_space=None, reserved_space=None)
     add_timeout(flags)
     flags.switch("--verbose", help="Provide a more verbose output")
     flags.add_argument("extra", nargs="*", metavar="")
@@ -47,7 +50,7 @@ def run(argv: Sequence[str], common: Common) -> int:
             "reserved-space",
             file=sys.stderr,
         )
-    filters = parse_filters(args.filter)
+    filters = parse_filters(with_configured(args.filter, configured_filters()))
     limit_s = timeout_s(args.timeout, COMMAND)
     limits = [
         _limit(flag, getattr(args, flag))
@@ -78,12 +81,12 @@ def run(argv: Sequence[str], common: Common) -> int:
     return 0
 
 
-def _limit(flag: str, text: str) -> int:
-    """Bytes; 0 for no limit. Raises `UsageError`."""
+def _limit(flag: str, text: str | None) -> int:
+    """Bytes; 0 for no limit, which is what is not asked for. Raises `UsageError`."""
     from croze.gotypes.sizes import parse_bytes
 
     try:
-        return parse_bytes(text) if text else 0
+        return 0 if text is None else parse_bytes(text)
     except CrozeError as error:
         name = f"--{flag.replace('_', '-')}"
         raise UsageError(f'invalid argument "{text}" for "{name}" flag: {error}', COMMAND) from None
@@ -100,18 +103,17 @@ class _Shown:
         if self._verbose:
             print(details(record), flush=True)
             return
-        if not self._begun:
-            self._begun = True
-            print(aligned_by_tabs("\t".join(("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED"))))
-        print(row(record), flush=True)
+        lines = row(record) if self._begun else f"{_HEADER}\n{row(record)}"
+        self._begun = True
+        print(aligned_by_tabs(lines), flush=True)
 
 
 def row(record: UsageRecord) -> str:
-    """The line of a record. `*` marks records that still change, and sizes that are shared."""
+    """The cells of a record. `*` marks records that still change, and sizes that are shared."""
     name = record.ID + ("*" if record.Mutable else "")
     idle = "false" if record.InUse else "true"
     size_text = size(record.Size) + ("*" if record.Shared else "")
-    return aligned_by_tabs(f"{name:<40}\t{idle:<5}\t{size_text:<10}\t{last_used(record)}")
+    return f"{name:<40}\t{idle:<5}\t{size_text:<10}\t{last_used(record)}"
 
 
 def details(record: UsageRecord) -> str:

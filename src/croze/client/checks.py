@@ -40,6 +40,7 @@ def check_texts(options: BuildOptions) -> None:
         if not isinstance(values, Mapping):
             pairs(values, from_env=from_env)
     source_policy.from_environment()
+    flags_image.check_annotations(options.annotations)
     flags_image.wanted_attests(options.attests, options.provenance, options.sbom, supported=True)
     if not isinstance(options.build_contexts, Mapping):
         flags_session.parse_contexts(options.build_contexts)

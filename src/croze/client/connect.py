@@ -148,13 +148,20 @@ class Client:
             return (await self._stub().Info(control_pb2.InfoRequest())).buildkitVersion
 
     async def workers(self, filters: Sequence[str] = ()) -> list[worker_pb2.WorkerRecord]:
-        with translated():
-            answer = await self._stub().ListWorkers(control_pb2.ListWorkersRequest(filter=filters))
+        request = control_pb2.ListWorkersRequest(filter=filters)
+        try:
+            with translated():
+                answer = await self._stub().ListWorkers(request)
+        except errors.InvalidRequest as error:
+            raise error.wrap("failed to list workers") from None
         return list(answer.record)
 
     async def disk_usage(self, filters: Sequence[str] = ()) -> list[control_pb2.UsageRecord]:
-        with translated():
-            answer = await self._stub().DiskUsage(control_pb2.DiskUsageRequest(filter=filters))
+        try:
+            with translated():
+                answer = await self._stub().DiskUsage(control_pb2.DiskUsageRequest(filter=filters))
+        except errors.InvalidRequest as error:
+            raise error.wrap("failed to call diskusage") from None
         return list(answer.record)
 
     async def prune(

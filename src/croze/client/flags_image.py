@@ -139,6 +139,14 @@ def _where(text: str) -> str:
     return f"-{type}[{platforms.format_all(parsed)}]" if type in _MANIFEST else f"-{type}"
 
 
+def check_annotations(texts: Iterable[str]) -> None:
+    """See that a build's `--annotation` flags can be read. Raises `InvalidRequest`."""
+    try:
+        parse_annotations(texts)
+    except InvalidRequest as error:
+        raise error.wrap("parse annotations") from None
+
+
 def annotation_keys(texts: Sequence[str]) -> dict[AnnotationKey, str]:
     """`--annotation` of images that are put together from others: without a type, it is for
     whatever comes out. Raises `InvalidRequest`."""

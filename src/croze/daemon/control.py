@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,8 +13,7 @@ from croze.daemon import workers
 from croze.daemon.engine import Engine
 from croze.daemon.opening import WorkshopOpening
 from croze.daemon.status import responses, timestamp
-from croze.dockerfile import LANGUAGE_VERSION
-from croze.errors import UnknownJob
+from croze.errors import InvalidRequest, UnknownJob
 from croze.rpc.call import Requests, ServerCall
 from croze.rpc.servers import Context, aborting, unary
 from croze.store.contract import PrunePolicy, UsageRecord
@@ -115,14 +114,13 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def Info(
         self, request: control_pb2.InfoRequest, context: Context
     ) -> control_pb2.InfoResponse:
-        version = workers.buildkit_version()
-        version.dockerfileVersion = LANGUAGE_VERSION
-        return control_pb2.InfoResponse(buildkitVersion=version)
+        return control_pb2.InfoResponse(buildkitVersion=workers.buildkit_version())
 
     @unary
     async def DiskUsage(
         self, request: control_pb2.DiskUsageRequest, context: Context
     ) -> control_pb2.DiskUsageResponse:
+        check_filters("diskusage", request.filter)
         records = await self._engine.store.refs.disk_usage(
             tuple(request.filter), unused_s=request.ageLimit / 1e9
         )
@@ -132,6 +130,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.PruneRequest, context: Context
     ) -> AsyncIterator[control_pb2.UsageRecord]:
         async with aborting(context):
+            check_filters("prune", request.filter)
             await self._engine.history.settled()  # builds hold more than their records do
             async for record in self._engine.store.refs.prune([prune_policy(request)]):
                 yield usage(record)
@@ -157,6 +156,14 @@ class ControlService(control_pb2_grpc.ControlServicer):
         else:
             await history.update(request.Ref, lambda r: setattr(r, "pinned", request.Pinned))
         return control_pb2.UpdateBuildHistoryResponse()
+
+
+def check_filters(what: str, filters: Sequence[str]) -> None:
+    """See that filters can be read. Raises `InvalidRequest` in BuildKit's words."""
+    try:
+        parse(filters)
+    except InvalidRequest as error:
+        raise error.wrap(f"failed to parse {what} filters [{' '.join(filters)}]") from None
 
 
 async def send_clock(context: Context) -> None:

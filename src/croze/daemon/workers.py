@@ -16,6 +16,7 @@ from croze.api import ops_pb2, worker_pb2
 from croze.daemon.config import Cdi
 from croze.daemon.network_mode import host_gateway, network_mode
 from croze.daemon.settings import Settings
+from croze.dockerfile import LANGUAGE_VERSION
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 from croze.runtime.cdi import DEFAULT_DIRS, Devices
@@ -108,7 +109,10 @@ def policy_message(policy: PrunePolicy) -> worker_pb2.GCPolicy:
 
 
 def buildkit_version() -> worker_pb2.BuildkitVersion:
-    return worker_pb2.BuildkitVersion(package="croze", version=f"v{VERSION}")
+    """What runs here: the daemon and its Dockerfile frontend."""
+    return worker_pb2.BuildkitVersion(
+        package="croze", version=f"v{VERSION}", dockerfileVersion=LANGUAGE_VERSION
+    )
 
 
 def message(platform: Platform) -> ops_pb2.Platform:

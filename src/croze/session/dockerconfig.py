@@ -68,6 +68,13 @@ class DockerConfig:
             raise CrozeError(f"loading config file: {path}: {error}") from None
         return cls({**values, **_from_env()})
 
+    @property
+    def prune_filters(self) -> list[str]:
+        """`pruneFilters`: what the user always wants to be pruned by."""
+        value = self._values.get("pruneFilters")
+        listed = value if isinstance(value, list) else []
+        return [text for text in listed if isinstance(text, str)]
+
     def auth_for(self, host: str) -> AuthConfig:
         """Credentials for a registry host. Runs a helper program if one is configured."""
         key = HUB_KEY if host == HUB_HOST else host

@@ -40,8 +40,8 @@ def rendered(template: str, value: object) -> str:
         raise InvalidRequest(str(error)) from None
 
 
-def struct(members: Mapping[str, object], **texts: str) -> Fields:
-    """A struct by its JSON's members. `texts` are what templates print where that is something
+def struct(members: Mapping[str, object], **texts: object) -> Fields:
+    """A struct by its JSON's members. `texts` are what templates see where that is something
     else."""
     values = {_NAMES.get(key, key[:1].upper() + key[1:]): each for key, each in members.items()}
     return Fields({**values, **texts}, members=members)

@@ -16,10 +16,10 @@ from croze.cli.common import UsageError
 from croze.cli.du import go_time
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.gotypes.moments import rfc3339
+from croze.gotypes.template import Fields, Nil
 
 if TYPE_CHECKING:
     from croze.client.connect import UsageRecord
-    from croze.gotypes.template import Fields
 
 _HEADER = "ID\tRECLAIMABLE\tSIZE\tLAST ACCESSED"
 _LIMITS = ("--keep-storage", "--keep-storage-min", "--free-storage")
@@ -151,4 +151,6 @@ def _value(record: UsageRecord) -> Fields:
         "recordType": record.RecordType,
         "shared": record.Shared,
     }
-    return struct(members, CreatedAt=go_time(record.CreatedAt))
+    used = go_time(record.LastUsedAt) if record.HasField("LastUsedAt") else Nil("*time.Time")
+    parents = list(record.Parents)
+    return struct(members, CreatedAt=go_time(record.CreatedAt), LastUsedAt=used, Parents=parents)
