@@ -57,8 +57,8 @@ _REMEMBERED: Final = 10_000
 """Keys whose results are remembered, and up to twice as many: some 5 MB."""
 _RANDOM_KEYS: Final = 10_000
 """How many random keys are remembered."""
-_LOOK_UPS: Final = 8192
-"""How many look-ups of links are remembered, and up to twice as many, some 8 MB: a step is looked
+_LOOK_UPS: Final = 10_000
+"""How many look-ups of links are remembered, and up to twice as many, some 10 MB: a step is looked
 up thrice before it has run, and once in each build that finds it."""
 
 
