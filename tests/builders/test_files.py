@@ -147,3 +147,19 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic link"), BuilderFiles(tmp_path).transaction():
         pass
     assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_builder_that_cannot_be_read_is_no_others_trouble(tmp_path: Path) -> None:
+    """`rm` tells of it, and goes on with the next."""
+    with BuilderFiles(tmp_path).transaction() as stored:
+        (tmp_path / "instances/folder").mkdir()
+        os.mkfifo(tmp_path / "instances/fifo")
+        (tmp_path / "instances/loop").symlink_to("loop")
+        for name, why in (
+            ("folder", "is a directory"),
+            ("fifo", "not a regular file"),
+            ("loop", "too many levels of symbolic links"),
+        ):
+            with pytest.raises(InvalidRequest) as caught:
+                stored.builder(name)
+            assert str(caught.value) == f"{tmp_path}/instances/{name}: {why}"

@@ -105,3 +105,22 @@ async def test_a_disk_that_makes_trouble(
     assert not (tmp_path / "file").exists()
     await trash.empty()
     assert not (tmp_path / "tree").exists()
+
+
+async def test_a_disk_that_can_be_written_again(
+    tmp_path: Path, trash: Trash, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be removed goes with what comes after it."""
+
+    def read_only(path: str, *rest: str) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    tree = _tree(tmp_path / "tree")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", read_only)
+        patched.setattr(module, "try_remove_tree", lambda path: None)
+        trash.discard(tree)
+        await trash.empty()
+    assert tree.exists()
+    await trash.empty()
+    assert not tree.exists()

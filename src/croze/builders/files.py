@@ -27,7 +27,7 @@ from typing import TypeVar
 import msgspec
 
 from croze.builders.model import BuilderInstance, checked_name
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import InvalidRequest, NotFound, os_message
 from croze.files.atomic import write_atomically
 from croze.files.locks import locked
 from croze.files.settings import read_settings
@@ -97,7 +97,7 @@ class Transaction:
         be one, and for a file that holds something else."""
         path = self._directory / "instances" / checked_name(name)
         try:
-            data = read_settings(path)
+            data = _stored(path)
         except FileNotFoundError:
             return None
         return _read(path, data, BuilderInstance)
@@ -146,7 +146,7 @@ class Transaction:
     def last_activity(self, name: str) -> datetime | None:
         path = self._directory / "activity" / name
         try:
-            text = read_settings(path).decode(errors="backslashreplace")
+            text = _stored(path).decode(errors="backslashreplace")
         except FileNotFoundError:
             return None
         try:
@@ -171,7 +171,7 @@ class Transaction:
             if builder is not None or not chosen.global_:
                 return builder
         try:
-            data = read_settings(path := self._directory / _default_file(endpoint))
+            data = _stored(path := self._directory / _default_file(endpoint))
         except FileNotFoundError:
             self._reset(endpoint, chosen)
             return None
@@ -193,7 +193,7 @@ class Transaction:
     def _chosen(self) -> Current:
         path = self._directory / "current"
         try:
-            return _read(path, read_settings(path), Current)
+            return _read(path, _stored(path), Current)
         except FileNotFoundError:
             return Current()
 
@@ -213,6 +213,17 @@ def _read(path: Path, data: bytes, kind: type[_Stored]) -> _Stored:
         return gojson.unmarshal(data, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(f"{path}: line {_line_of(data, str(error))}: {error}") from None
+
+
+def _stored(path: Path) -> bytes:
+    """What is in a file. Raises `FileNotFoundError`, and `InvalidRequest` for one that can't be
+    read: it is one builder's trouble."""
+    try:
+        return read_settings(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InvalidRequest(os_message(error)) from None
 
 
 def _line_of(data: bytes, message: str) -> int:

@@ -214,7 +214,7 @@ class DiskBlobStore:
             yield writer
         finally:
             writer.close()
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # it is not there, or goes at the next start
                 os.unlink(path)
 
     def _fresh(self) -> Path:

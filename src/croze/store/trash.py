@@ -25,6 +25,10 @@ MOST_DIRECTORIES: Final = 4096
 """That are kept in all. Each takes a block."""
 
 
+TRIED_AGAIN: Final = 16
+"""So much of what could not be removed is, at most, each time that there is something to do."""
+
+
 class _Place(NamedTuple):
     """A tree of which only directories are left."""
 
@@ -46,6 +50,8 @@ class Trash:
         self._places: deque[_Place] = deque()
         """Oldest first. Of the thread alone, like their number of directories."""
         self._directories = 0
+        self._stuck: dict[str, None] = {}
+        """What could not be removed, of the thread alone: a disk may be read-only for a while."""
         for name in os.listdir(self._dir):
             self._executor.submit(try_remove_tree, os.fspath(self._dir / name))
 
@@ -70,7 +76,7 @@ class Trash:
     def _remove_there(self, path: Path, error: OSError) -> None:
         """Where it is: a disk that makes trouble fails no work that is done. A file goes at once,
         as somebody may make one of its name; a directory's is never used again. What can't be
-        removed is swept at the next start."""
+        removed is tried again with what is discarded after it."""
         log.warning("could not be moved away: %s", os_message(error))
         if path.is_dir() and not path.is_symlink():
             self._executor.submit(self._delete, os.fspath(path))
@@ -89,8 +95,14 @@ class Trash:
         self._give_places_up()
 
     def _delete(self, path: str) -> None:
-        try_remove_tree(path)
+        self._remove(path)
         self._give_places_up()
+
+    def _remove(self, path: str) -> None:
+        self._stuck.pop(path, None)
+        try_remove_tree(path)
+        if os.path.lexists(path):
+            self._stuck[path] = None
 
     def _empty(self, path: str) -> None:
         try:
@@ -103,7 +115,10 @@ class Trash:
         self._give_places_up()
 
     def _give_places_up(self) -> None:
-        """Remove the directories that have been kept for long enough, or are too many."""
+        """Remove the directories that have been kept for long enough, or are too many, and some of
+        what could not be removed before."""
+        for path in tuple(self._stuck)[:TRIED_AGAIN]:
+            self._remove(path)
         oldest_s = time.monotonic() - PLACE_KEPT_S
         while self._places and (
             self._places[0].emptied_s < oldest_s or self._directories > self._most_directories
