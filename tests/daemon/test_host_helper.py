@@ -84,6 +84,17 @@ async def test_what_can_not_be_reached(other: tuple[HostHelper, socket.socket]) 
         await helper.dial("nobody")
 
 
+def test_a_helper_that_has_died_keeps_no_containers_from_running(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.close()
+    helper = HostHelper(ours)
+    helper.watch(tmp_path)
+    helper.close()
+    assert "containers may outlive this daemon" in caplog.text
+
+
 async def test_the_process_itself() -> None:
     """It connects, says what it can't reach, is in nobody's way at a terminal, and small."""
     helper = HostHelper.start()

@@ -58,7 +58,7 @@ def test_a_daemon_elsewhere(tmp_path: Path) -> None:
         assert build(sandbox, "unshare", "--mount") != LENT
 
 
-def test_a_daemon_that_has_lost_its_outpost(sandbox: Sandbox) -> None:
+def test_a_daemon_that_has_lost_its_helper(sandbox: Sandbox) -> None:
     """Killed for want of memory, say: directories are sent."""
     pid = int((sandbox.root / "crozed.pid").read_text())
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -12,6 +12,7 @@ What it does there is in `runtime.host_helper`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import subprocess
@@ -24,6 +25,8 @@ from croze.aio.streams import readable
 from croze.aio.threads import finish
 from croze.runtime import host_helper
 from croze.workers.signals import ending_signals_blocked
+
+log = logging.getLogger(__name__)
 
 
 class HostHelper:
@@ -58,8 +61,11 @@ class HostHelper:
 
     def watch(self, pids: Path) -> None:
         """Let the containers whose pid files are there, named after them, die with the daemon from
-        now on. For one that is alone on its state directory."""
-        self._sock.send(host_helper.WATCH + os.fsencode(os.path.abspath(pids)))
+        now on, unless the helper has died. For one that is alone on its state directory."""
+        try:
+            self._sock.send(host_helper.WATCH + os.fsencode(os.path.abspath(pids)))
+        except ConnectionError as error:
+            log.warning("containers may outlive this daemon: its helper has died (%s)", error)
 
     def close(self) -> None:
         """End it without its doing anything. Idempotent."""
