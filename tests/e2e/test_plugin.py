@@ -47,6 +47,27 @@ def test_it_says_who_it_is(sandbox: Sandbox) -> None:
     assert told["Vendor"] == "Croze"
 
 
+def test_who_compares_versions_finds_those_of_what_it_replaces(docker: Sandbox) -> None:
+    """As actions-toolkit and Compose read them, which else leave out what 0.1 didn't know."""
+    told = execute(["docker", "buildx", "version"], docker.env).stdout
+    from_context = ["docker", "--context", "default", "buildx", "version"]
+    assert execute(from_context, docker.env).stdout == told
+    metadata = json.loads(docker.croze("docker-cli-plugin-metadata").stdout)
+    inspected = execute(["docker", "buildx", "inspect", "--bootstrap"], docker.env).stdout
+    daemon = re.search(r"BuildKit version: (v\S+)", inspected)
+    assert daemon is not None
+    found = []
+    for text in (told, f" {metadata['Version']}", f" {daemon[1]}"):
+        version = re.search(r"\sv?([0-9a-f]{7}|[0-9.]+)", text)  # the toolkit's own expression
+        assert version is not None
+        assert re.fullmatch(r"v\d+\.\d+\.\d+\+croze\.[0-9.]+", text.split()[-1])
+        found.append([int(part) for part in version[1].split(".")])
+    assert found[0] == found[1]
+    assert found[0] >= [0, 17, 0]
+    assert found[2] >= [0, 11, 0]
+    assert docker.croze("version").stdout.startswith("croze v")
+
+
 def test_install_is_an_alias_and_keeps_the_rest(sandbox: Sandbox) -> None:
     config = sandbox.path / ".docker/config.json"
     config.parent.mkdir(exist_ok=True)

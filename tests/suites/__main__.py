@@ -39,7 +39,7 @@ _OTHERS = re.compile(r"(buildkit|buildctl|buildx|croze)")
 _DAEMON = """\
 import sys
 import croze.version
-croze.version.VERSION = "1.0.0"
+croze.version.BUILDKIT_VERSION = "v1.0.0"
 from croze.daemon.main import main
 sys.exit(main())
 """

@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 
 from croze.cli.common import UsageError
-from croze.version import VERSION
+from croze.version import BUILDX_VERSION
 
 METADATA = "docker-cli-plugin-metadata"
 NAME = "buildx"
@@ -28,7 +28,7 @@ def metadata() -> str:
     members = {
         "SchemaVersion": "0.1.0",
         "Vendor": "Croze",
-        "Version": f"v{VERSION}",
+        "Version": BUILDX_VERSION,
         "ShortDescription": "Docker Build, whole: Croze",
         "URL": "",
     }

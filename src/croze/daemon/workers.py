@@ -22,7 +22,7 @@ from croze.image.platform import Platform
 from croze.runtime.cdi import DEFAULT_DIRS, Devices
 from croze.store.contract import PrunePolicy
 from croze.store.filters import Fields
-from croze.version import VERSION
+from croze.version import BUILDKIT_VERSION
 
 LABEL_PREFIX = "org.mobyproject.buildkit.worker."
 HOST_GATEWAY = f"{LABEL_PREFIX}moby.host-gateway-ip"
@@ -111,7 +111,7 @@ def policy_message(policy: PrunePolicy) -> worker_pb2.GCPolicy:
 def buildkit_version() -> worker_pb2.BuildkitVersion:
     """What runs here: the daemon and its Dockerfile frontend."""
     return worker_pb2.BuildkitVersion(
-        package="croze", version=f"v{VERSION}", dockerfileVersion=LANGUAGE_VERSION
+        package="croze", version=BUILDKIT_VERSION, dockerfileVersion=LANGUAGE_VERSION
     )
 
 
