@@ -87,6 +87,32 @@ async def test_what_the_disk_does_not_take_is_not_there(
         assert history.store.blobs.read(log_digest("a")) == b"log of a"
 
 
+@pytest.mark.parametrize("has_files", [False, True])
+async def test_the_record_that_the_ref_had_before_stays(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, has_files: bool
+) -> None:
+    """A build whose ref is used again takes its place only when the disk has the new one."""
+
+    async def full_sync() -> None:
+        raise ResourceExhausted("no space left on device")
+
+    async with opened() as history:
+        await build(history, "a", created_s=1000)
+        if has_files:
+            await history.settled()
+        with monkeypatch.context() as patched:
+            patched.setattr(history.store.db, "sync", full_sync)
+            with pytest.raises(ResourceExhausted, match="no space left on device"):
+                await build(history, "a", created_s=2000)
+        found = await history.find("a")
+        assert found is not None
+        assert found.CreatedAt.seconds == 1000
+        history.store.collect_blobs()
+        assert history.store.blobs.read(log_digest("a")) == b"log of a"
+    async with opened() as history:
+        assert await listed(history) == [(control_pb2.COMPLETE, "a")]
+
+
 async def test_a_full_disk_does_not_end_the_expiry(
     opened: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

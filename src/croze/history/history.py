@@ -103,7 +103,8 @@ class BuildHistory:
     async def finish(self, ref: str, complete: Awaitable[FinishedBuild]) -> None:
         """A build is over: `complete` makes its record, with all blobs that it names. When this
         returns neither `kill -9` nor a power cut takes it any more. Raises what keeps it from being
-        made, and `ResourceExhausted` when the disk is full: then there is none."""
+        made, and `ResourceExhausted` when the disk is full: then there is none, or still that of
+        the build that had the ref before."""
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._finishing.add(over)
         try:
@@ -119,15 +120,21 @@ class BuildHistory:
 
     async def _put(self, build: FinishedBuild) -> None:
         ref = build.record.Ref
+        before, inline = self.records.row(ref), self._inline.get(ref)
         self.records.put(build.record, build.inline)
-        if build.inline:
-            self._inline[ref] = build.inline  # from here on the record can be found
+        self._note_inline(ref, build.inline)  # from here on the record can be found
         try:
             await self.store.db.sync()
-        except Exception:
-            self._inline.pop(ref, None)
-            self.records.delete(ref)  # the client hears that there is none
+        except Exception:  # the client hears that there is none
+            self._note_inline(ref, inline)
+            self.records.put_back(ref, before)
             raise
+
+    def _note_inline(self, ref: str, blobs: Sequence[bytes] | None) -> None:
+        if blobs:
+            self._inline[ref] = blobs
+        else:
+            self._inline.pop(ref, None)
 
     def _file_later(self) -> None:
         """Make files of what is in rows, when there is time."""

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence, Set
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from croze.api import control_pb2
 from croze.gotypes.moments import nanoseconds
-from croze.store.db import Database
+from croze.store.db import Database, Value
 from croze.store.open import Store
 
 LEASE_PREFIX = "history/"
+_WRITE: Final = (
+    "INSERT OR REPLACE INTO history (ref, completed_us, pinned, data, blobs) VALUES (?, ?, ?, ?, ?)"
+)
+Row = tuple[Value, ...]
+"""What is written of a record, beside its ref."""
 
 
 class Age(Struct, frozen=True):
@@ -34,14 +40,29 @@ class Records:
         self._db: Database = store.db
         self._store = store
 
+    def row(self, ref: str) -> Row | None:
+        """A record as it is written, for `put_back`."""
+        rows = self._db.read(
+            "SELECT completed_us, pinned, data, blobs FROM history WHERE ref = ?", ref
+        )
+        return rows[0] if rows else None
+
+    def put_back(self, ref: str, row: Row | None) -> None:
+        """Have the record that was there before the last `put`, however full the disk is; or none.
+        The lease still holds its blobs: it only ever grows."""
+        if row is None:
+            self.delete(ref)
+            return
+        self._db.make_room()
+        self._db.write(_WRITE, ref, *row)
+
     def put(self, record: control_pb2.BuildHistoryRecord, inline: Sequence[bytes] = ()) -> None:
         """Write, or write anew, and hold all blobs that the record names. `inline`: those that are
         no files yet."""
         values = (record.Ref, nanoseconds(record.CompletedAt) // 1000, int(record.pinned))
         with self._db.transaction():
             self._db.write(
-                "INSERT OR REPLACE INTO history (ref, completed_us, pinned, data, blobs)"
-                " VALUES (?, ?, ?, ?, ?)",
+                _WRITE,
                 *values,
                 record.SerializeToString(),
                 _packed(inline) if inline else None,
