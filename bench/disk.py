@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from croze.store.mount import unmount
 
 _BYTES = 128 << 30
@@ -26,7 +26,7 @@ _BYTES = 128 << 30
 def folder() -> Iterator[Path]:
     """An empty one, gone afterwards: on a disk of its own where the machine's would decide the
     times and root may make one."""
-    with temporary_directory("croze-bench-") as name, contextlib.ExitStack() as stack:
+    with temporary_directory("bench") as name, contextlib.ExitStack() as stack:
         own = Path(name)
         if not has_no_journal(own):
             yield own

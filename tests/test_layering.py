@@ -89,7 +89,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "sigstore",
     },
     "policy": {"rego", "signatures", "session", "llb", "api", "image"},
-    "debug": {"client", "session", "progress", "llb", "image", "api"},
+    "debug": {"client", "session", "progress", "llb", "image", "fs", "api"},
     "builders": {"image", "llb", "files"},
     "drivers": {"client", "builders", "progress", "session", "files", "fs", "image", "api"},
     "imagetools": {"client", "registry", "session", "image", "fs"},

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hpack import Encoder
 
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from croze.rpc.http2.blocks import header_frames
 from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox
@@ -86,7 +86,7 @@ class Waiting:
 @pytest.fixture
 def agent() -> Iterator[Path]:
     """Something that listens where an agent would."""
-    with temporary_directory("agent-") as folder, socket.socket(socket.AF_UNIX) as sock:
+    with temporary_directory("agent") as folder, socket.socket(socket.AF_UNIX) as sock:
         sock.bind(f"{folder}/agent")
         sock.listen(1)
         yield Path(folder, "agent")

@@ -44,7 +44,7 @@ def shared_python() -> Iterator[Path]:
         "packages": Path(sysconfig.get_path("purelib")),
         "repo": REPO,
     }
-    folder = Path(tempfile.mkdtemp(prefix="shared-"))
+    folder = Path(tempfile.mkdtemp(prefix="shared-"))  # noqa: TID251 - for other users
     folder.chmod(0o755)
     with contextlib.ExitStack() as stack:
         stack.callback(remove_tree, folder)
@@ -58,7 +58,7 @@ def shared_python() -> Iterator[Path]:
 @contextlib.contextmanager
 def user_sandbox(user: pwd.struct_passwd, shared: Path) -> Iterator[Sandbox]:
     """A sandbox that is the user's, in a folder of the user's."""
-    folder = Path(tempfile.mkdtemp(prefix="user-"))
+    folder = Path(tempfile.mkdtemp(prefix="user-"))  # noqa: TID251 - for another user
     os.chown(folder, user.pw_uid, user.pw_gid)
     made = Sandbox(folder)
     made.prefix = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups")

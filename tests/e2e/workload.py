@@ -12,7 +12,7 @@ from croze.client.build import build
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.errors import CrozeError
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 
 DOCKERFILE = """\
 FROM base AS one
@@ -86,7 +86,7 @@ class Workload:
         text = DOCKERFILE.format(
             seed=chance.randrange(8), size=chance.randrange(1, 4000), part=chance.randrange(PARTS)
         )
-        with temporary_directory("out-", self._out) as out:
+        with temporary_directory("out", self._out) as out:
             await build(
                 BuildOptions(
                     context=str(self._context),

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from croze.errors import Corrupted
-from croze.fs.remove import temporary_directory
 from croze.fs.tar.apply import apply_layer
 from croze.fs.tar.archive import unpack
 from croze.fs.tar.read import TarReader
+from croze.fs.temporary import temporary_directory
 from tests.fs import trees
 from tests.support.settled import Refusal, attempt
 
@@ -148,7 +148,7 @@ def archives(draw: st.DrawFn) -> bytes:
 
 @contextmanager
 def place() -> Iterator[Path]:
-    with temporary_directory("fuzz-") as folder:
+    with temporary_directory("fuzz") as folder:
         root = Path(folder)
         trees.make(root / "outside", {"secret": "safe", "sub/x": "safe"})
         (root / "dest").mkdir()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from croze.fs import root
-from croze.fs.remove import remove_tree, temporary_directory, try_remove_tree
+from croze.fs.remove import remove_tree, try_remove_tree
 from croze.store import mount
 from tests.fs import trees
 
@@ -87,10 +87,3 @@ def test_mounts_are_not_crossed(mounted: Path) -> None:
         remove_tree(mounted / "r/a/dir")
     try_remove_tree(mounted / "r")
     assert (mounted / "keep/k").read_text() == "1"
-
-
-def test_a_temporary_directory(tmp_path: Path) -> None:
-    with temporary_directory("x-", tmp_path) as path:
-        assert os.stat(path).st_mode & 0o777 == 0o700
-        Path(path, "sub").mkdir()
-    assert not list(tmp_path.iterdir())

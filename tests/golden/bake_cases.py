@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from croze.cli.main import run
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from tests.golden.case import Case
 from tests.golden.difference import differences
 
@@ -43,7 +43,7 @@ def cases(folder: Path) -> Iterator[Case]:
 def _check(folder: Path) -> list[str]:
     command = json.loads((folder / COMMAND).read_bytes())
     want = json.loads((folder / "want.json").read_bytes())
-    with temporary_directory("golden-") as root:
+    with temporary_directory("golden") as root:
         answer = _run(folder, command, Path(root))
         found = [
             _other_order(answer.stdout, each)

@@ -13,7 +13,7 @@ from typing import Any
 
 from croze.api import ops_pb2
 from croze.errors import CrozeError
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from croze.llb.marshal import definition_of
 from croze.ops.content import ContentDigests
 from croze.ops.load import load
@@ -43,7 +43,7 @@ def cases(folder: Path) -> Iterator[Case]:
 def _check(path: Path, corpus: dict[str, Any]) -> list[str]:
     beside = path.with_name("fixture.tar")
     with (
-        temporary_directory("golden-") as root,
+        temporary_directory("golden") as root,
         tarfile.open(beside if beside.is_file() else FIXTURE) as tar,
     ):
         tar.extraction_filter = lambda member, _path: member  # which 3.11.2 does not know

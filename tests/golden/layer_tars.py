@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from croze.fs.remove import temporary_directory
 from croze.fs.tar.apply import apply_layer
 from croze.fs.tar.archive import unpack
 from croze.fs.tar.write import write_layer
+from croze.fs.temporary import temporary_directory
 from tests.golden.case import Case
 from tests.golden.difference import differences
 
@@ -30,7 +30,7 @@ def cases(folder: Path) -> Iterator[Case]:
 def _check(folder: Path) -> list[str]:
     members = json.loads((folder / "members.json").read_bytes())
     beside = folder.parent / "base.tar"
-    with temporary_directory("golden-") as root:
+    with temporary_directory("golden") as root:
         lower, upper = Path(root, "lower"), Path(root, "upper")
         lower.mkdir()
         upper.mkdir()

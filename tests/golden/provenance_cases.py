@@ -26,7 +26,7 @@ from croze.dockerfile import LANGUAGE_VERSION, frontend
 from croze.dockerfile.resolver import ImageQuestion, ResolvedImage
 from croze.export import attestations
 from croze.export.contract import Attestation, NamedSubject
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from croze.gotypes import gojson
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Platform
@@ -217,7 +217,7 @@ async def _check_manifest(folder: Path, want: dict[str, Any], made: bytes) -> li
     index = json.loads((folder / "image-index.json").read_bytes())
     manifest = json.loads((folder / "attestation-manifest.json").read_bytes())
     target = _descriptor(index["manifests"][0])
-    with temporary_directory("golden-") as root:
+    with temporary_directory("golden") as root:
         trash = Trash(Path(root))
         blobs = DiskBlobStore(Path(root), trash)
         trash.close()

@@ -13,8 +13,8 @@ from typing import Any
 from croze.errors import CrozeError
 from croze.fs.content import digest
 from croze.fs.content.checksum import ContentIndex, Query, query_digest
-from croze.fs.remove import temporary_directory
 from croze.fs.tar.apply import apply_layer
+from croze.fs.temporary import temporary_directory
 from croze.fs.tree.walk import walk
 from tests.golden.case import Case
 from tests.golden.difference import differences
@@ -29,7 +29,7 @@ def cases(folder: Path) -> Iterator[Case]:
 
 
 def _check(path: Path, queries: list[dict[str, Any]]) -> list[str]:
-    with temporary_directory("golden-") as root:
+    with temporary_directory("golden") as root:
         os.chmod(root, 0o755)
         _unpack(path.with_suffix(".tar"), Path(root))
         lines: list[str] = []

@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from tests.e2e import images
 from tests.e2e.sandbox import Sandbox, registry
 from tests.soak.remains import Machine
@@ -36,7 +36,7 @@ def main() -> int:
     if asked.keep is not None:
         asked.keep.mkdir(parents=True, exist_ok=True)
         return soak(asked.keep, asked.seed, asked.minutes)
-    with temporary_directory("soak-") as folder:
+    with temporary_directory("soak") as folder:
         return soak(Path(folder), asked.seed, asked.minutes)
 
 

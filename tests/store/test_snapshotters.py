@@ -12,6 +12,7 @@ from croze.store.db import Database
 from croze.store.disk import Ballast
 from croze.store.native import NativeSnapshotter
 from croze.store.overlay import OverlaySnapshotter, probe
+from croze.store.settled import Eras
 from croze.store.snapshots import SnapshotTable
 from croze.store.trash import Trash
 from tests.conformance.snapshotters import SnapshotterSuite, at
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.root, root_only]
 def table(tmp_path: Path) -> Iterator[SnapshotTable]:
     trash = Trash(tmp_path)
     db = Database(tmp_path / "db", Ballast(tmp_path))
-    yield SnapshotTable(tmp_path, db, trash)
+    yield SnapshotTable(tmp_path, db, trash, Eras(db, tmp_path))
     trash.close()
     db.close()
 

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from tests.suites import mirror, surroundings
 
 _RESULT = re.compile(r"^    --- (PASS|FAIL|SKIP): (\S+)", re.MULTILINE)
@@ -83,7 +83,7 @@ class Suite:
         return {name: result for result, name in found if "/worker=containerd" not in name}
 
     def _programs(self, daemon: str, client: str) -> Path:
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        folder = Path(tempfile.mkdtemp(dir=self.folder))  # noqa: TID251 - in one that goes
         program = folder / "buildkitd"
         program.write_text(f'#!/bin/sh\nexec {daemon} "$@"\n')
         program.chmod(0o755)
@@ -147,7 +147,7 @@ def main() -> int:
     parser.add_argument("--frontend", type=Path)
     args = parser.parse_args()
     workers = _CONTAINERS if args.engine else _WORKERS
-    with temporary_directory("croze-suites-") as name:
+    with temporary_directory("suites") as name:
         folder = Path(name)
         suite = _suite(args, folder)
         log = Path(f"{args.binary.name}.log")

@@ -140,7 +140,7 @@ class _Loader:
                 "ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles"
             )
         self.dockerfile_text = file.read()
-        self.plan.local_dirs["context"] = LocalDir(self._temporary("croze-empty-"))
+        self.plan.local_dirs["context"] = LocalDir(self._temporary("empty"))
 
     def _from_dir(self, context: str) -> None:
         self.plan.local_dirs["context"] = LocalDir(Path(context))
@@ -209,14 +209,12 @@ class _Loader:
             attrs[name] = f"input:git_state_{name}"
         attrs[f"input:{name}"] = url
 
-    def _temporary(self, prefix: str) -> Path:
-        import tempfile
+    def _temporary(self, what: str) -> Path:
+        from croze.fs.temporary import HeldDirectory
 
-        from croze.fs.remove import try_remove_tree
-
-        folder = tempfile.mkdtemp(prefix=prefix)
-        self.plan.clean_up.append(lambda: try_remove_tree(folder))
-        return Path(folder)
+        held = HeldDirectory(what)
+        self.plan.clean_up.append(held.close)
+        return Path(held.path)
 
     # -- the Dockerfile --
 
@@ -230,7 +228,7 @@ class _Loader:
         elif is_http(self.inputs.dockerfile):
             self.dockerfile_text = _fetch(self.inputs.dockerfile)
         if self.dockerfile_text is not None:
-            folder = self._temporary("croze-dockerfile-")
+            folder = self._temporary("dockerfile")
             (folder / "Dockerfile").write_bytes(self.dockerfile_text)
             self.dockerfile_dir, self.dockerfile_name = str(folder), "Dockerfile"
             self.plan.frontend_attrs["dockerfilekey"] = "dockerfile"

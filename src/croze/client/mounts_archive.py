@@ -18,7 +18,7 @@ from croze.client import cache_mounts
 from croze.client.cache_mounts import Say
 from croze.client.plan import CacheSpec
 from croze.errors import InvalidRequest, NotFound, as_own
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from croze.rpc.channel import Channel
 from croze.session.provide_targets import FileOutput
 
@@ -30,7 +30,7 @@ _MEMBER = re.compile(r"(?:\./)?(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64}
 
 async def export_to(channel: Channel, names: Sequence[str], target: Path | None, say: Say) -> None:
     """Write a file, whole or not at all; standard output for None."""
-    with temporary_directory("croze-mounts-", _beside(target)) as folder:
+    with temporary_directory("mounts", _beside(target)) as folder:
         cache = CacheSpec("local", {"dest": folder})
         await cache_mounts.export_to(channel, names, cache, say)
         await in_thread(_pack, Path(folder), target)
@@ -40,7 +40,7 @@ async def import_from(
     channel: Channel, names: Sequence[str], source: Path | None, say: Say
 ) -> None:
     """Merge what is in a file; standard input for None. Raises `InvalidRequest` for another one."""
-    with temporary_directory("croze-mounts-", _beside(source)) as folder:
+    with temporary_directory("mounts", _beside(source)) as folder:
         await in_thread(_unpack, source, Path(folder))
         if not Path(folder, "index.json").is_file():
             raise InvalidRequest(f"{source or 'standard input'} holds no cache mounts")

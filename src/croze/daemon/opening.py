@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 from croze.aio.threads import in_thread
 from croze.daemon.activity import Activity
 from croze.daemon.engine import Engine
-from croze.errors import Unavailable, noted
+from croze.errors import CrozeError, Unavailable, noted
+from croze.fs.temporary import sweep_temporary
 from croze.rpc.status import as_croze_error
+from croze.store.settled import Eras
 from croze.workers.memory import SpareMemory
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ something to ask, and has yet to connect."""
 REST_S: Final = 0.25
 """When nothing has been under way for so long, there is time to tidy up."""
 LONG_REST_S: Final = 5.0
+SETTLED_REST_S: Final = 10.0
+SETTLED_LATEST_S: Final = 300.0
 PARTS: Final = (
     "croze.daemon.control",
     "croze.api.control_pb2_grpc",
@@ -131,7 +135,25 @@ class WorkshopOpening:
         async with opened_workshop(engine) as workshop:
             settle_memory()
             self._workshop.set_result(workshop)
-            await give_back_memory(engine.builds)
+            await in_thread(sweep_temporary)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(keep_settled(engine.store.eras, engine.builds))
+                await give_back_memory(engine.builds)
+
+
+async def keep_settled(eras: Eras, builds: Activity) -> None:
+    """Have the disk take what builds have written when none has been under way for a while, or when
+    there has always been one for long, until this is cancelled."""
+    while True:
+        await eras.written()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLED_LATEST_S):
+                await builds.wait_idle(SETTLED_REST_S)
+        try:
+            await eras.settle()
+        except (CrozeError, OSError) as error:
+            log.warning("the disk does not take what has been written: %s", error)
+            await asyncio.sleep(SETTLED_LATEST_S)
 
 
 def settle_memory() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from croze.aio.parallel import meanwhile
 from croze.aio.streams import listening, serving
 from croze.errors import CrozeError, Unavailable
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 
 if TYPE_CHECKING:
     from croze.client.connect import Client
@@ -99,7 +99,7 @@ async def tunnel(
 ) -> AsyncIterator[Tunnel]:
     """A socket to dial, while inside: `connect` opens the far end, for each connection anew. On
     exit all of them are closed."""
-    with temporary_directory("croze-dial-") as folder:
+    with temporary_directory("dial") as folder:
         path = str(Path(folder) / "daemon.sock")
         opened = Tunnel(f"unix://{path}")
 

@@ -26,9 +26,9 @@ from croze.export.options import Epoch, parse_epoch_attr, source_epoch
 from croze.export.place import place_tree
 from croze.export.statements import attestation_files
 from croze.export.trees import MergedTree, StaticFile, TreePart
-from croze.fs.remove import temporary_directory
 from croze.fs.sync.send import Sender
 from croze.fs.tar.write import write_trees
+from croze.fs.temporary import temporary_directory
 from croze.gotypes.booleans import checked_bool
 from croze.gotypes.quote import quote
 from croze.image import platform as platforms
@@ -124,7 +124,7 @@ async def mounted(
 
 async def _root(stack: AsyncExitStack, result: PlatformResult, ctx: ExportContext) -> str:
     if result.ref is None:
-        return stack.enter_context(temporary_directory("croze-empty-"))
+        return stack.enter_context(temporary_directory("empty"))
     mount = result.ref.mounted(readonly=True, sessions=ctx.sessions)
     return str(await stack.enter_async_context(mount))
 

@@ -12,7 +12,6 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Iterator
 
 from croze.fs.paths import NO_NAMES
 from croze.fs.root import open_same_mount
@@ -69,17 +68,6 @@ def new_directory(prefix: str, parent: str | os.PathLike[str] | None = None) -> 
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
             return path
-
-
-@contextlib.contextmanager
-def temporary_directory(prefix: str, parent: str | os.PathLike[str] | None = None) -> Iterator[str]:
-    """A directory of our own (0700), gone again afterwards; below `parent`, else where temporary
-    files go."""
-    path = new_directory(prefix, parent)
-    try:
-        yield path
-    finally:
-        try_remove_tree(path)
 
 
 def _remove(path: str | os.PathLike[str], *, keeps_directories: bool) -> _Removal:

@@ -19,7 +19,7 @@ from croze import llb
 from croze.dockerfile import asking
 from croze.dockerfile.resolver import ImageQuestion
 from croze.errors import CrozeError, ExitError, FrontendCapDetail, InvalidRequest, Unsupported
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from croze.gateway.contract import Bridge, Frontend
 from croze.gateway.dockerfile_frontend import own_frontend
 from croze.gateway.reading import Readers
@@ -157,7 +157,7 @@ async def _container(
             sessions=sessions,
         )
         stack.push_async_callback(root.release)
-        folder = stack.enter_context(temporary_directory("frontend-", ops.scratch_dir))
+        folder = stack.enter_context(temporary_directory("frontend", ops.scratch_dir))
         definition = Path(folder, "frontend.bin")
         definition.write_bytes(image.ref.definition.SerializeToString())
         definition.chmod(0o400)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from croze.errors import InvalidRequest
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from croze.imagetools.contract import Place
 from croze.imagetools.layout_place import LayoutPlace
 from croze.imagetools.location import LayoutLocation, Location
@@ -48,7 +48,7 @@ async def opened(
 ) -> AsyncIterator[Places]:
     """Places that are closed at the end. `builder_files` are what the builder's daemon was
     configured with; `insecure` are hosts that need not prove who they are."""
-    with temporary_directory(prefix="croze-imagetools-") as name:
+    with temporary_directory("imagetools") as name:
         folder = Path(name)
         blobs = folder / "blobs"
         blobs.mkdir()

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 
+from croze.fs.temporary import temporary_directory
 from croze.sbom import berkeleydb, ndb
 from croze.sbom.package import Distribution, MalformedDatabase, Package, purl
 from croze.sbom.tree import FILES_TRIED, ScannedTree
@@ -56,9 +56,11 @@ def packages(tree: ScannedTree, path: str, distribution: Distribution) -> Iterat
 def _headers(tree: ScannedTree, path: str) -> Iterator[bytes]:
     name = path.rpartition("/")[2]
     if name == _SQLITE:
-        with tempfile.NamedTemporaryFile(prefix="croze-rpm-") as copy:
-            tree.copy(path, copy.fileno(), _MAX_DATABASE_BYTES)
-            yield from _rows(copy.name)
+        with temporary_directory("rpm") as folder:
+            copy = os.path.join(folder, _SQLITE)
+            with open(copy, "wb") as file:
+                tree.copy(path, file.fileno(), _MAX_DATABASE_BYTES)
+            yield from _rows(copy)
     elif (fd := tree.open(path)) is not None:
         with os.fdopen(fd, "rb") as file, suppress(MalformedDatabase):
             size = min(os.fstat(fd).st_size, _MAX_DATABASE_BYTES)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import stat
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from msgspec import Struct
@@ -20,7 +20,7 @@ from croze import errors
 from croze.aio.parallel import first_error
 from croze.aio.threads import in_thread
 from croze.api import ssh_pb2
-from croze.fs.remove import try_remove_tree
+from croze.fs.temporary import HeldDirectory
 from croze.rpc.servers import Context
 from croze.session.provider import Handler, metadata_of, stream, unary
 from croze.session.ssh import CHUNK_BYTES, DEFAULT_ID, KEY_ID
@@ -30,6 +30,8 @@ SIGN_REQUEST = 13
 FAILURE = b"\0\0\0\1\5"
 MAX_FRAME_BYTES = 256 * 1024
 LARGEST_KEY_BYTES = 100 * 1024
+_UNTIL_EOF = 'ssh-agent -D -a "$1" & exec >/dev/null; cat; kill $!; wait'
+"""An agent that ends with its input, and so with this process, however that ends."""
 
 
 class AgentSource(Struct, frozen=True):
@@ -161,7 +163,7 @@ class _Agent:
         self.raw = raw
         self._path = socket_path
         self._keys = keys
-        self._folder = ""
+        self._folder: HeldDirectory | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = asyncio.Lock()
 
@@ -172,32 +174,29 @@ class _Agent:
         return self._path
 
     def _start(self) -> str:
-        self._folder = tempfile.mkdtemp(prefix="croze-agent-")
-        path = os.path.join(self._folder, "sock")
-        try:
-            self._process = subprocess.Popen(
-                ["ssh-agent", "-D", "-a", path],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-            # It prints its variables once it listens.
-            assert self._process.stdout is not None
-            self._process.stdout.readline()
-            for name, key in self._keys.items():
-                _add_key(path, name, key)
-        except FileNotFoundError:
-            raise errors.Unsupported("private key files need ssh-agent and ssh-add") from None
+        if not (shutil.which("ssh-agent") and shutil.which("ssh-add")):
+            raise errors.Unsupported("private key files need ssh-agent and ssh-add")
+        self._folder = HeldDirectory("agent")
+        path = os.path.join(self._folder.path, "sock")
+        self._process = subprocess.Popen(
+            ["sh", "-c", _UNTIL_EOF, "sh", path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        # It prints its variables once it listens.
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+        for name, key in self._keys.items():
+            _add_key(path, name, key)
         return path
 
     def close(self) -> None:
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-            if self._process.stdout is not None:
-                self._process.stdout.close()
-        if self._folder:
-            try_remove_tree(self._folder)
+            self._process.communicate()
+        if self._folder is not None:
+            self._folder.close()
 
 
 def _add_key(agent: str, name: str, key: bytes) -> None:

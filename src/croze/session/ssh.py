@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from croze.aio.streams import listening, serving
 from croze.api import ssh_pb2
 from croze.errors import CrozeError
-from croze.fs.remove import try_remove_tree
+from croze.fs.temporary import temporary_directory
 from croze.session.contract import Session
 from croze.session.messages import decode
 
@@ -47,16 +46,14 @@ async def agent_socket(
     directory: str | None = None,
 ) -> AsyncIterator[Path]:
     """A Unix socket that leads to the client's agent; gone when the block ends."""
-    folder = Path(tempfile.mkdtemp(prefix="croze-ssh-", dir=directory))
-    try:
+    with temporary_directory("ssh", directory) as name:
+        folder = Path(name)
         folder.chmod(0o711)
         path = folder / "ssh_auth_sock"
         async with _listening(session, id or DEFAULT_ID, path):
             os.chown(path, uid, gid)
             path.chmod(mode)
             yield path
-    finally:
-        try_remove_tree(folder)
 
 
 @asynccontextmanager

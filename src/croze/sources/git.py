@@ -16,7 +16,7 @@ from pathlib import Path
 from croze import compatibility
 from croze.aio.threads import in_thread, in_thread_if_many
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unsupported
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from croze.http.urls import parse_url
 from croze.patterns import lazy_pattern
 from croze.registry.transport import Retry
@@ -282,7 +282,7 @@ class GitSources:
                 lent = ssh.agent_socket(session, options.ssh_id, uid=uid, gid=gid, mode=0o700)
                 socket = str(await stack.enter_async_context(lent))
             if options.known_hosts:
-                folder = stack.enter_context(temporary_directory("croze-hosts-"))
+                folder = stack.enter_context(temporary_directory("hosts"))
                 hosts = os.path.join(folder, "known_hosts")
                 await in_thread(Path(hosts).write_text, options.known_hosts)
             yield Git(

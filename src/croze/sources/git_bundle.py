@@ -11,7 +11,7 @@ from pathlib import Path
 
 from croze.aio.threads import in_thread
 from croze.errors import CrozeError
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from croze.sources.git_cli import Git, GitFailed, is_commit
 from croze.sources.git_options import GitOptions
 
@@ -74,7 +74,7 @@ async def listing(git: Git, options: GitOptions) -> str:
 async def write_bundle(git: Git, options: GitOptions, object: str, target: Path) -> None:
     """Put a bundle of the commit and its history into the directory `target`."""
     name = _bundled_name(options.ref)
-    with temporary_directory("croze-bundle-") as folder:
+    with temporary_directory("bundle") as folder:
         # A repository of its own: git bundles only what has a name, and ours has other names.
         own = Git(git_dir=os.path.join(folder, "repo.git"), log=git.log)
         os.mkdir(own.git_dir)

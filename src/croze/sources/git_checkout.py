@@ -29,7 +29,8 @@ async def check_out(
             used = await _clone(git, target, _asked(options, commit), object, options.shown)
         else:
             if options.subdir:
-                place = tempfile.mkdtemp(prefix="checkout", dir=target)
+                # In a ref that goes whole if this is not completed.
+                place = tempfile.mkdtemp(prefix="checkout", dir=target)  # noqa: TID251
             used = git.within(work_tree=place)
             await used.run("checkout", "--no-overlay", object, "--", ".")
     except GitFailed as err:

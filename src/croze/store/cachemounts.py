@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from croze.aio.threads import finish
 from croze.errors import AlreadyExists, NotFound
 from croze.store.cachemount_contract import CacheMountDir, CacheMountInfo, Replacement
-from croze.store.contract import ImmutableRef, MountSpec, RecordType, Sharing
+from croze.store.contract import CACHE_MOUNT, ImmutableRef, MountSpec, RecordType, Sharing
 from croze.store.core import Core
 from croze.store.handles import MutableHandle
 from croze.store.mounting import hold_mount
@@ -207,7 +207,7 @@ class CacheMounts:
     ) -> AsyncIterator[Replacement]:
         """The new one is known first: whenever we die, one of them is."""
         text = description or (old.description if old else "")
-        new = await self._make(base, description=text, record_type="exec.cachemount")
+        new = await self._make(base, description=text, record_type=CACHE_MOUNT)
         try:
             before = self._directory(old) if old else None
             yield Replacement(before, self._directory(new))
@@ -283,7 +283,7 @@ class CacheMounts:
         return None, locked
 
     async def _fresh(self, key: str, base: ImmutableRef | None, description: str) -> MutableHandle:
-        ref = await self._make(base, description=description, record_type="exec.cachemount")
+        ref = await self._make(base, description=description, record_type=CACHE_MOUNT)
         self._core.retain(ref.record, meta={KEY: key})
         return ref
 

@@ -30,7 +30,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol, Self
+from typing import BinaryIO, Final, Literal, Protocol, Self
 
 from msgspec import Struct
 
@@ -39,6 +39,7 @@ from croze.image.descriptor import Descriptor
 RecordType = Literal[
     "regular", "internal", "frontend", "source.local", "source.git.checkout", "exec.cachemount"
 ]
+CACHE_MOUNT: Final[RecordType] = "exec.cachemount"
 SnapshotterName = Literal["auto", "overlayfs", "native"]
 """`auto` is overlayfs where it works, else native."""
 WriteRest = Callable[[Path], Awaitable[None]]

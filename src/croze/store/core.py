@@ -60,6 +60,13 @@ class LayerSnapshotter(Snapshotter, Protocol):
     def save(self, key: str) -> None:
         """Let it be found after a restart as it is now, not committed."""
 
+    def rewrite(self, key: str) -> None:
+        """One that is found after a restart will be written to again. Raises `NotFound`."""
+
+    def is_lost(self, key: str) -> bool:
+        """Whether the machine has failed before the disk had all of its files
+        (`store.settled`). Raises `NotFound`."""
+
     async def stack(self, key: str, layers: Sequence[str]) -> None:
         """Make a committed snapshot of layers that exist, base first. Raises `Unsupported` where
         layers are no directories of their own."""

@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 
 from croze.errors import InvalidRequest
-from croze.fs.remove import temporary_directory
 from croze.fs.tar.apply import apply_layer
 from croze.fs.tar.write import write_layer
+from croze.fs.temporary import temporary_directory
 from croze.image.descriptor import OCI_LAYER, Descriptor
 from croze.store.core import Core
 from croze.store.disk import disk_errors
@@ -107,7 +107,7 @@ async def _write_difference(core: Core, lower: RefRecord | None, upper: RefRecor
     ):
         with (
             disk_errors("failed to compute the difference of refs"),
-            temporary_directory("empty-", core.root / "mnt") as empty,
+            temporary_directory("empty", core.root / "mnt") as empty,
         ):
             sums = await core.pool.run(
                 write_layer,

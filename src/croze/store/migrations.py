@@ -67,4 +67,5 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
     ),
     ("ALTER TABLE history ADD COLUMN blobs BLOB",),
+    ("ALTER TABLE snapshots ADD COLUMN era INTEGER NOT NULL DEFAULT 0",),
 )

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from croze.errors import CrozeError, PermissionDenied, ResourceExhausted, Unsupported
-from croze.fs.remove import new_directory, temporary_directory
+from croze.fs.remove import new_directory
+from croze.fs.temporary import temporary_directory
 from croze.fs.userns import in_user_namespace
 from croze.store.contract import MountSpec
 from croze.store.lowers import join_lowers, split_lowers
@@ -294,7 +295,7 @@ def _overlay_relative(target: str, flags: int, data: Sequence[str]) -> None:
     if len(os.fsencode(text)) <= OPTIONS_LIMIT:
         _mount_from(base, target, flags, text)
         return
-    with temporary_directory("layers-") as base:
+    with temporary_directory("layers") as base:
         _mount_from(base, target, flags, _linked_options(data, base))
 
 

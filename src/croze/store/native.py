@@ -55,6 +55,14 @@ class NativeSnapshotter:
         """Let it be found after a restart as it is now."""
         self._table.save(key)
 
+    def rewrite(self, key: str) -> None:
+        """Prepare to write to what is found after a restart."""
+        self._table.rewrite(key)
+
+    def is_lost(self, key: str) -> bool:
+        """Whether a power cut may have taken some of it."""
+        return self._table.is_lost(key)
+
     def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]:
         """See `Snapshotter.mounts`."""
         row = self._table.get(key)

@@ -17,6 +17,7 @@ from croze.store.core import Core, Fetchers, LayerSnapshotter
 from croze.store.db import Database
 from croze.store.disk import Ballast, RootLock, disk_errors
 from croze.store.records import RecordTable
+from croze.store.settled import Eras
 from croze.store.snapshots import SnapshotTable
 from croze.store.sweep import sweep, sweep_mounts
 from croze.store.trash import Trash
@@ -37,8 +38,11 @@ class Store:
     """Everything kept under one root. `close` it; a store that was killed needs nothing. What it
     is made of is loaded when it is first used: a daemon answers before it has to."""
 
-    def __init__(self, core: Core, db: Database, lock: RootLock, shared: IsShared | None) -> None:
+    def __init__(
+        self, core: Core, db: Database, eras: Eras, lock: RootLock, shared: IsShared | None
+    ) -> None:
         self.root = core.root
+        self.eras = eras
         self.blobs = core.blobs
         self.db = db
         """For other metadata of the daemon (cache keys); tables by `migrations`."""
@@ -100,6 +104,7 @@ class Store:
         finally:
             sweep_mounts(self.root)
             self._core.trash.close()
+            self.eras.close()
             self.db.close()
             self._lock.release()
 
@@ -135,10 +140,20 @@ async def open_store(
             db = Database(root / "store.db", ballast)
             undo.callback(db.close)
             sweep_mounts(root)
-            core = _core(root, db, trash, pool, snapshotter, fetchers)
+            eras = Eras(db, root)
+            table = SnapshotTable(root, db, trash, eras)
+            core = Core(
+                root=root,
+                table=RecordTable(db),
+                blobs=DiskBlobStore(root, trash),
+                snapshots=_snapshotter(snapshotter, table, pool, db),
+                pool=pool,
+                trash=trash,
+                fetchers=fetchers,
+            )
             await sweep(core)
             undo.pop_all()
-    return Store(core, db, lock, shared)
+    return Store(core, db, eras, lock, shared)
 
 
 def _make_room(root: Path, ballast: Ballast) -> None:
@@ -152,26 +167,6 @@ def _make_room(root: Path, ballast: Ballast) -> None:
             raise
         for name in names:
             (root / name).mkdir(parents=True, exist_ok=True)
-
-
-def _core(
-    root: Path,
-    db: Database,
-    trash: Trash,
-    pool: Pool,
-    snapshotter: SnapshotterName,
-    fetchers: Fetchers,
-) -> Core:
-    table = SnapshotTable(root, db, trash)
-    return Core(
-        root=root,
-        table=RecordTable(db),
-        blobs=DiskBlobStore(root, trash),
-        snapshots=_snapshotter(snapshotter, table, pool, db),
-        pool=pool,
-        trash=trash,
-        fetchers=fetchers,
-    )
 
 
 def _snapshotter(

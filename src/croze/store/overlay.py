@@ -13,7 +13,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from croze.errors import CrozeError
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from croze.fs.tree.usage import usage
 from croze.fs.userns import in_user_namespace
 from croze.store.contract import MountSpec
@@ -45,8 +45,10 @@ class OverlaySnapshotter:
         self._pool = pool
         self._options = tuple(options)
         if not table.exists(EMPTY):
-            path = table.add(EMPTY, (), directory=True, committed=True)
-            path.mkdir(mode=0o700)
+            table.add(EMPTY, (), directory=True, committed=True)
+        path = table.path(table.get(EMPTY))
+        if not (path / "fs").exists():  # a power cut may have taken it
+            path.mkdir(mode=0o700, exist_ok=True)
             make_root(path / "fs")
 
     async def prepare(self, key: str, parent: str | None) -> None:
@@ -86,6 +88,14 @@ class OverlaySnapshotter:
     def save(self, key: str) -> None:
         """Let it be found after a restart as it is now."""
         self._table.save(key)
+
+    def rewrite(self, key: str) -> None:
+        """Prepare to write to what is found after a restart."""
+        self._table.rewrite(key)
+
+    def is_lost(self, key: str) -> bool:
+        """Whether a power cut may have taken some of it."""
+        return self._table.is_lost(key)
 
     def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]:
         """See `Snapshotter.mounts`. A lone layer on nothing needs no overlay."""
@@ -170,7 +180,7 @@ def probe(root: Path) -> Sequence[str] | None:
 
 
 def _works(root: Path, options: Sequence[str]) -> bool:
-    with temporary_directory("probe-", root) as name:
+    with temporary_directory("probe", root) as name:
         base = Path(name)
         for part in ("lower", "upper", "work", "merged"):
             (base / part).mkdir()

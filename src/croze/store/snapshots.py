@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.store.db import Database
 from croze.store.disk import spread_out
+from croze.store.settled import Eras
 from croze.store.trash import Trash
 
 
@@ -25,6 +27,8 @@ class Snapshot(Struct, frozen=True):
     number: int | None
     lowers: tuple[str, ...]
     committed: bool
+    era: int = 0
+    """When it was written (`store.settled`)."""
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -42,13 +46,14 @@ class SnapshotTable:
     """The rows in memory and in the database, and the directories `snapshots/<number>/`. What is
     not committed, nor to be kept as it is, need not survive: it is in memory alone."""
 
-    def __init__(self, root: Path, db: Database, trash: Trash) -> None:
+    def __init__(self, root: Path, db: Database, trash: Trash, eras: Eras) -> None:
         self.dir = root / "snapshots"
         self._host = os.fspath(self.dir)
         self.dir.mkdir(exist_ok=True)
         self._is_spread_out = spread_out(self.dir)
         self._db = db
         self._trash = trash
+        self._eras = eras
         self._rows: dict[str, Snapshot] = {}
         self._unsaved: set[str] = set()
         self._children: Counter[str] = Counter()
@@ -59,11 +64,12 @@ class SnapshotTable:
         self._next = 1 + max(start, *(s.number or 0 for s in self._rows.values()), 0)
 
     def _load(self) -> None:
-        for key, number, lowers, committed in self._db.read("SELECT * FROM snapshots"):
+        for key, number, lowers, committed, era in self._db.read("SELECT * FROM snapshots"):
             assert isinstance(key, str)
             assert isinstance(lowers, str)
+            assert isinstance(era, int)
             where = number if isinstance(number, int) else None
-            self._keep(Snapshot(key, where, tuple(json.loads(lowers)), bool(committed)))
+            self._keep(Snapshot(key, where, tuple(json.loads(lowers)), bool(committed), era))
 
     def _keep(self, row: Snapshot) -> None:
         self._forget(row.key)
@@ -87,6 +93,11 @@ class SnapshotTable:
         if (row := self._rows.get(key)) is None:
             raise NotFound(f"snapshot {key} not found")
         return row
+
+    def is_lost(self, key: str) -> bool:
+        """Whether the machine has failed before the disk had all of its files. Raises
+        `NotFound`."""
+        return self._eras.is_lost(self.get(key).era)
 
     def has_children(self, key: str) -> bool:
         """Whether another snapshot lies on this one."""
@@ -149,14 +160,22 @@ class SnapshotTable:
         if key in self._unsaved:
             self._save(self.get(key))
 
+    def rewrite(self, key: str) -> None:
+        """Prepare to write to what is found after a restart. Idempotent."""
+        row = self.get(key)
+        if key not in self._unsaved and not self._eras.is_current(row.era):
+            self._save(row)
+
     def _save(self, row: Snapshot) -> None:
         with self._db.transaction():
+            row = msgspec.structs.replace(row, era=self._eras.now())
             self._db.write(
-                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)",
                 row.key,
                 row.number,
                 json.dumps(row.lowers),
                 int(row.committed),
+                row.era,
             )
             before, unsaved = self._rows.get(row.key), row.key in self._unsaved
             self._db.on_rollback(lambda: self._restore(row.key, before, unsaved=unsaved))

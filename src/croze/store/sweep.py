@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from pathlib import Path
 
+from croze.store.contract import CACHE_MOUNT
 from croze.store.core import STACKABLE, Core
 from croze.store.mount import unmount
-from croze.store.records import RefRecord
+from croze.store.records import RecordData, RefRecord
 
 
 def sweep_mounts(root: Path) -> None:
@@ -54,8 +55,15 @@ def _broken(core: Core, record: RefRecord) -> bool:
     if any(id not in core.table for id in _needs(record)):
         return True
     if data.snapshot is not None:
-        return not core.snapshots.exists(data.snapshot)
+        return not core.snapshots.exists(data.snapshot) or _is_lost(core, data)
     return data.stack is None and data.blob is None
+
+
+def _is_lost(core: Core, data: RecordData) -> bool:
+    """Whether a power cut may have taken files of its own. Of a cache mount it may: it is only ever
+    a cache, and who writes to it answers for that."""
+    assert data.snapshot is not None
+    return data.record_type != CACHE_MOUNT and core.snapshots.is_lost(data.snapshot)
 
 
 def _forget_missing_blobs(core: Core, records: Iterable[RefRecord]) -> None:
@@ -86,7 +94,8 @@ async def _sweep_snapshots(core: Core) -> None:
 
 def _wanted(core: Core, key: str, used: Set[str | None]) -> bool:
     if key.endswith(STACKABLE):
-        return key.removesuffix(STACKABLE) in used and core.snapshots.committed(key)
+        is_whole = core.snapshots.committed(key) and not core.snapshots.is_lost(key)
+        return key.removesuffix(STACKABLE) in used and is_whole
     return key in used
 
 

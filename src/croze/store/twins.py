@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from croze.errors import AlreadyExists, NotFound
 from croze.store.behind import write_behind
-from croze.store.contract import WriteRest
+from croze.store.contract import CACHE_MOUNT, WriteRest
 from croze.store.core import Core
 from croze.store.records import RecordData, RefRecord, new_id
 
@@ -51,6 +51,8 @@ async def take(core: Core, id: str) -> RefRecord:
             await core.delete([twin])
         finally:
             record.handles -= 1
+    if record.data.record_type != CACHE_MOUNT:
+        core.snapshots.rewrite(core.snapshot(record))
     return record
 
 

@@ -17,7 +17,7 @@ from croze.api.history_pb2_grpc import HistoryStub
 from croze.client.bundles.read import ImportedRecord, RecordBundle
 from croze.client.docker import UnixConnection
 from croze.errors import CrozeError, Unsupported
-from croze.fs.remove import temporary_directory
+from croze.fs.temporary import temporary_directory
 from croze.gotypes import gojson
 from croze.rpc.clients import translated
 from croze.rpc.library import grpc
@@ -29,7 +29,7 @@ _ANSWER_BYTES = 1 << 20
 async def import_bundle(channel: grpc.aio.Channel, source: BinaryIO) -> list[ImportedRecord]:
     """Hand a bundle's records to the daemon, which may have had some before. Raises
     `InvalidRequest` for what is no bundle, and `Unsupported` from a daemon of another kind."""
-    with temporary_directory(prefix="croze-bundle-") as folder:
+    with temporary_directory("bundle") as folder:
         bundle = await abandonable(lambda: RecordBundle(source, Path(folder)))
         records = await in_thread(lambda: list(bundle.records()))
         await _send(channel, bundle, records)

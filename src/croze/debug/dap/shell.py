@@ -11,7 +11,6 @@ import contextlib
 import os
 import posixpath
 import sys
-import tempfile
 from pathlib import Path
 
 from croze.api import ops_pb2
@@ -19,6 +18,7 @@ from croze.debug.containers import DebugContainer, DebugProcess, open_container
 from croze.debug.failure import BuildOutcome
 from croze.debug.invocation import Invocation
 from croze.errors import CrozeError, InvalidRequest
+from croze.fs.temporary import HeldDirectory
 from croze.rpc.held import HeldBuild
 
 SHELL = "/bin/sh"
@@ -63,7 +63,7 @@ class TerminalShell:
     """One terminal at a time, and one process in it."""
 
     def __init__(self) -> None:
-        self._folder = ""
+        self._folder: HeldDirectory | None = None
         self._server: asyncio.Server | None = None
         self._terminal: _Terminal | None = None
         self._connected = asyncio.Event()
@@ -72,7 +72,7 @@ class TerminalShell:
     async def listen(self) -> str:
         """Begin to wait for a terminal; the path at which it may connect."""
         if self._server is None:
-            self._folder = tempfile.mkdtemp(prefix="croze-dap-exec")
+            self._folder = HeldDirectory("dap-exec")
             # In a directory of the user's own, for one terminal.
             serve = asyncio.start_unix_server(self._accept, self._path)  # noqa: TID251
             self._server = await serve
@@ -80,7 +80,8 @@ class TerminalShell:
 
     @property
     def _path(self) -> str:
-        return os.path.join(self._folder, "s.sock")
+        assert self._folder is not None
+        return os.path.join(self._folder.path, "s.sock")
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         terminal = _Terminal(reader, writer)
@@ -147,10 +148,8 @@ class TerminalShell:
             self._forget(self._terminal)
         if self._server is not None:
             self._server.close()
-            with contextlib.suppress(OSError):
-                os.unlink(self._path)
-            with contextlib.suppress(OSError):
-                os.rmdir(self._folder)
+        if self._folder is not None:
+            self._folder.close()
 
 
 async def runnable(container: DebugContainer, outcome: BuildOutcome, program: str) -> None:

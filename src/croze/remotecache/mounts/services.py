@@ -91,7 +91,7 @@ class MountServices(Struct, frozen=True):
     @asynccontextmanager
     async def spool(self) -> AsyncIterator[Path]:
         """A directory for packs on their way."""
-        path = tempfile.mkdtemp(prefix=_SPOOL, dir=self.scratch)
+        path = tempfile.mkdtemp(prefix=_SPOOL, dir=self.scratch)  # noqa: TID251 - swept at start
         try:
             yield Path(path)
         finally:
