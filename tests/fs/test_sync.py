@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -130,6 +131,20 @@ def test_same_size_and_time_but_other_content_is_seen(pair: Pair) -> None:
     assert pair.sync() == (1, 0)
     assert trees.read(pair.dest) == {"a": "two"}
     assert pair.digests_agree()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("size", [1, 1 << 20])
+def test_capabilities_stay_behind(pair: Pair, size: int) -> None:
+    """As with BuildKit, on whose way the owner is set after them. Cache keys know of them."""
+    trees.make(pair.source, {"a": "1" * size})
+    os.setxattr(pair.source / "a", "user.k", b"v")
+    os.setxattr(
+        pair.source / "a", "security.capability", struct.pack("<5I", 0x2000001, 8192, 0, 0, 0)
+    )
+    pair.sync()
+    assert os.listxattr(pair.dest / "a") == ["user.k"]
 
 
 def test_attributes_and_owner(pair: Pair) -> None:

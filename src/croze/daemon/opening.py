@@ -15,13 +15,12 @@ from croze.aio.threads import in_thread
 from croze.daemon.activity import Activity
 from croze.daemon.engine import Engine
 from croze.errors import CrozeError, Unavailable, noted
-from croze.fs.temporary import sweep_temporary
 from croze.rpc.status import as_croze_error
-from croze.store.settled import Eras
 from croze.workers.memory import SpareMemory
 
 if TYPE_CHECKING:
     from croze.daemon.workshop import Workshop
+    from croze.store.settled import Eras
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +130,7 @@ class WorkshopOpening:
             importlib.import_module(name)
             await asyncio.sleep(0)
         from croze.daemon.workshop import opened_workshop
+        from croze.fs.temporary import sweep_temporary
 
         async with opened_workshop(engine) as workshop:
             settle_memory()

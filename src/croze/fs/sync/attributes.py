@@ -9,11 +9,14 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from croze.errors import PermissionDenied
 from croze.fs.entry import Entry
+
+_CAPABILITY: Final = "security.capability"
 
 
 class MadeFile(msgspec.Struct, frozen=True, gc=False):
@@ -35,7 +38,7 @@ def set_attributes(fd: int, entry: Entry) -> None:
     """Extended attributes (as far as they are taken), owner, mode and time of an open file or
     directory."""
     os.chown(fd, entry.uid, entry.gid)
-    _set_xattrs(fd, entry)
+    set_xattrs(fd, entry)
     os.chmod(fd, stat.S_IMODE(entry.mode))
     os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
 
@@ -53,7 +56,7 @@ def set_attributes_at(directory: int, name: str, entry: Entry) -> None:
         return
     with held_at(directory, name, entry) as held:
         os.chown(held, entry.uid, entry.gid)
-        _set_xattrs(held, entry)
+        set_xattrs(held, entry)
         if not entry.is_link:
             os.chmod(held, stat.S_IMODE(entry.mode))
         os.utime(held, ns=(entry.mtime_ns, entry.mtime_ns))
@@ -66,7 +69,7 @@ def _set_of_directory(directory: int, name: str, entry: Entry) -> None:
     except PermissionError:  # it was there, and is not to be listed
         with held_at(directory, name, entry) as held:
             os.chown(held, entry.uid, entry.gid)
-            _set_xattrs(held, entry)
+            set_xattrs(held, entry)
             os.chmod(held, stat.S_IMODE(entry.mode))
             os.utime(held, ns=(entry.mtime_ns, entry.mtime_ns))
         return
@@ -89,8 +92,13 @@ def held_at(directory: int, name: str, entry: Entry) -> Iterator[str]:
         os.close(fd)
 
 
-def _set_xattrs(where: int | str, entry: Entry) -> None:
+def set_xattrs(where: int | str, entry: Entry) -> None:
+    """Extended attributes, as far as they are taken. What a file may do besides what its user may
+    (`security.capability`) stays behind, as with BuildKit, both ends of which set the owner and
+    write after that: the kernel takes it away then. What it is told by is still what was told."""
     for name, value in entry.xattrs.items():
+        if name == _CAPABILITY and not entry.is_dir:
+            continue
         try:
             os.setxattr(where, name, value)
         except (OSError, ValueError):  # the latter for a zero byte in its name

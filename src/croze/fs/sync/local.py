@@ -20,6 +20,7 @@ from croze.fs.entry import Entry
 from croze.fs.failures import explained
 from croze.fs.filecopy import write_all
 from croze.fs.root import open_beneath
+from croze.fs.sync.attributes import set_xattrs
 from croze.fs.sync.late import new_mirror
 from croze.fs.sync.mirror import (
     SMALL_BYTES,
@@ -257,8 +258,7 @@ class _Sync:
                 if len(data) < _CHUNK:
                     break
             os.fchmod(target, stat.S_IMODE(entry.mode))
-            for name, value in entry.xattrs.items():
-                _try_setxattr(target, name, value)
+            set_xattrs(target, entry)
             os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:
             os.close(target)
@@ -309,10 +309,3 @@ def _looks_same(entry: Entry, st: os.stat_result) -> bool:
 
 def _owned_by_root(entry: Entry) -> Entry:
     return msgspec.structs.replace(entry, uid=0, gid=0) if entry.uid or entry.gid else entry
-
-
-def _try_setxattr(fd: int, name: str, value: bytes) -> None:
-    try:
-        os.setxattr(fd, name, value)
-    except OSError:
-        return
