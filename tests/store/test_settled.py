@@ -15,6 +15,7 @@ from croze.store.contract import MutableRef, Sharing
 from croze.store.open import Store
 from tests.store.conftest import Opener
 from tests.store.trees import make_ref, tree_of, write_tree
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +78,7 @@ async def test_a_daemon_that_was_killed_loses_nothing(
         ids = await made(store)
     async with killed(opener, monkeypatch) as store:
         assert there(store, ids) == [True, True, True]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await store.eras.written()
             await store.eras.settle()
     boot.write_text("second\n")
@@ -160,7 +161,7 @@ async def test_a_disk_that_takes_nothing_settles_nothing(
             patched.setattr(settled, "_sync", fail)
             with pytest.raises(OSError, match="Input/output"):
                 await store.eras.settle()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await store.eras.written()
     boot.write_text("second\n")
     async with opener() as store:
