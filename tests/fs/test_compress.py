@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from isal import isal_zlib
 
 from croze.fs.tar import codecs
@@ -136,3 +137,14 @@ def test_the_same_in_pieces_of_any_size(tmp_path: Path, level: int | None) -> No
     assert gzip.decompress((tmp_path / "l").read_bytes()) == data
     for step in (70_001, 1 << 18):
         assert write(tmp_path / "l", data, step, level) == sums
+
+
+@pytest.mark.parametrize("level", [10, 13, 22, 1000])
+def test_the_best_zstd_level_is_bounded(level: int) -> None:
+    """BuildKit's library has four levels, and the best is what it has from 10 on. Whoever asks for
+    22 gets no gigabyte of tables."""
+    assert codecs.zstd_level(level) == codecs.zstd_level(10)
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        codecs.zstd_level(level), window_log=codecs._WINDOW_LOG
+    )
+    assert parameters.estimated_compression_context_size() < 64 << 20

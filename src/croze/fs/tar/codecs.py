@@ -20,6 +20,10 @@ _DEFAULT_GZIP_LEVEL: Final = 7
 _GZIP_LEVELS: Final = (1, 1, 3, 3, 4, 5, 7, 7, 9, 9)
 """Levels of the libraries, for those of Go: the next one up where the same would be larger."""
 _DEFAULT_ZSTD_LEVEL: Final = 3
+_BEST_ZSTD_LEVEL: Final = 13
+"""For all from `_FIRST_BEST` on, which are one to BuildKit's library: as much work as that does.
+Those above take several times as much of it, and of memory as well."""
+_FIRST_BEST: Final = 10
 _FIRST_BLOCKS: Final = 16
 _REPEATING: Final = 0.1
 _WORK: Final = 0.9
@@ -94,10 +98,9 @@ def _zstd(level: int, threads: int, *, far: bool) -> zstandard.ZstdCompressionOb
     """A compressor with the window that BuildKit's has: what decompresses its layers has room for
     it. `far`: repetitions are looked for wherever it reaches, which a thread's piece knows little
     of, nor what has seen much that does not compress."""
-    window = max(_WINDOW_LOG, zstandard.ZstdCompressionParameters.from_level(level).window_log)
     parameters = zstandard.ZstdCompressionParameters.from_level(
         level,
-        window_log=window,
+        window_log=_WINDOW_LOG,
         threads=threads,
         job_size=_JOB_BYTES if threads else 0,
         enable_ldm=far,
@@ -115,8 +118,15 @@ def codec(compression: str, level: int | None) -> Codec | None:
     if compression == "gzip":
         return GzipMember(gzip_level(level))
     if compression == "zstd":
-        return _Zstd(_DEFAULT_ZSTD_LEVEL if level is None else max(1, min(level, 22)))
+        return _Zstd(zstd_level(level))
     raise InvalidRequest(f"unsupported compression type {compression}")
+
+
+def zstd_level(level: int | None) -> int:
+    """The library's level for the one that was asked for, or for the default one."""
+    if level is None:
+        return _DEFAULT_ZSTD_LEVEL
+    return _BEST_ZSTD_LEVEL if level >= _FIRST_BEST else max(1, level)
 
 
 def gzip_level(level: int | None) -> int:
