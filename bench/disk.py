@@ -18,8 +18,10 @@ from pathlib import Path
 from croze.fs.temporary import temporary_directory
 from croze.store.mount import unmount
 
-_BYTES = 128 << 30
-"""Of the disk; a sparse file of the machine's, which takes what is in use."""
+_MOST_BYTES = 64 << 30
+_SHARE = 0.75
+"""How much of what is free the disk may come to: it is a sparse file, which takes all that has ever
+been in use."""
 
 
 @contextlib.contextmanager
@@ -53,8 +55,9 @@ def has_no_journal(path: Path, root: Path = Path("/")) -> bool:
 @contextlib.contextmanager
 def _ext4(image: Path, target: Path) -> Iterator[Path]:
     """A new one, mounted until the block ends."""
+    free = os.statvfs(image.parent)
     with image.open("xb") as made:
-        made.truncate(_BYTES)
+        made.truncate(min(_MOST_BYTES, int(_SHARE * free.f_bavail * free.f_frsize)))
     target.mkdir()
     subprocess.run(["mkfs.ext4", "-q", image], check=True)
     subprocess.run(["mount", "-o", "loop", image, target], check=True)

@@ -55,8 +55,14 @@ def test_a_builder_is_listed_with_its_own_error(
     assert strange["Nodes"] == [{"Endpoint": "", "Name": ""}]
 
 
+@pytest.mark.parametrize(("words", "debug"), [(["-D"], ""), ([], "1")])
 def test_its_features_are_listed_to_who_debugs(
-    instances: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    debug: str,
+    instances: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert run(["-D", "inspect", "down"]) == 0
+    monkeypatch.setenv("DEBUG", debug)
+    assert run([*words, "inspect", "down"]) == 0
     assert "\n Direct push: " in capsys.readouterr().out

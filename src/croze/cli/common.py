@@ -28,6 +28,11 @@ class Common(Struct):
     """A descriptor of the process that stays behind for a detached build (`croze.cli.detach`):
     where it says that the build has begun."""
 
+    def shows_all(self) -> bool:
+        """Whether `inspect` tells all it knows: with --debug, or `DEBUG` in the environment, as
+        tools set it that read the features of builders."""
+        return self.debug or os.environ.get("DEBUG", "") != ""
+
 
 def take_common(argv: Sequence[str], common: Common, command: str) -> list[str]:
     """Take the common options off the front; what is left starts with the command, or with a flag

@@ -43,7 +43,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         builder = here.builder(named(args.name, common))
         last_activity = here.stored.last_activity(builder.name)
     states = asyncio.run(_states(builder, here.contexts, limit_s, boot=args.bootstrap))
-    rows = _rows(builder, states, last_activity, debug=common.debug)
+    rows = _rows(builder, states, last_activity, debug=common.shows_all())
     print(align("\n".join("\t".join(row) for row in rows)))
     return 0
 

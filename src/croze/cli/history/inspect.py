@@ -35,7 +35,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError(f"accepts at most 1 arg(s), received {len(args.ref)}", COMMAND)
     ref = args.ref[0] if args.ref else ""
     about = asyncio.run(_ask(common, ref))
-    print(_shown(about, args.format, with_ref=not ref, debug=common.debug))
+    print(_shown(about, args.format, with_ref=not ref, debug=common.shows_all()))
     return 0
 
 
