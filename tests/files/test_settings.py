@@ -16,8 +16,7 @@ from croze.client import ociindex
 from croze.client.cache_reset import reset
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.settings import LIMIT_BYTES, parse_settings, read_settings
-from croze.gotypes.template.evaluate import TemplateError
-from croze.gotypes.template.parser import parse
+from croze.gotypes.template import TemplateError, check
 from croze.image.manifest import detect_media_type, parse_manifest
 from croze.session.dockerconfig import DockerConfig
 from croze.session.provide_auth import _host_secret
@@ -147,4 +146,4 @@ def test_manifests_and_configs_without_end_are_refused() -> None:
 
 def test_templates_without_end_are_refused() -> None:
     with pytest.raises(TemplateError, match="max expression depth exceeded"):
-        parse("{{" + "(" * 20_000 + "1" + ")" * 20_000 + "}}")
+        check("{{" + "(" * 20_000 + "1" + ")" * 20_000 + "}}")

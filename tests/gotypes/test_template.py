@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from croze.gotypes.template import Fields, TemplateError, render
+from croze.gotypes.template import Fields, Nil, TemplateError, render
 
 DATA = Fields(
     {
@@ -103,10 +106,11 @@ def test_rendered(text: str, shown: str) -> None:
         ("{{end}}", "unexpected {{end}}"),
         ('{{"a}}', "unterminated quoted string"),
         ("{{index .Tags 5}}", "index out of range: 5"),
-        ("{{.Name 1}}", "can't give argument to non-function .Name"),
+        ("{{.Name 1}}", "Name has arguments but cannot be invoked as function"),
         ("{{lt 1 `a`}}", "incompatible types for comparison"),
         ("{{break}}", "{{break}} outside {{range}}"),
-        ("{{template `x`}}", "{{template}} is not supported"),
+        ("{{template `x`}}", 'template "x" not defined'),
+        ("{{define `r`}}{{template `r`}}{{end}}{{template `r`}}", "maximum template depth"),
         ("{{}}", "missing value for command"),
         ("\n\n{{.Nope}}", "template: :3:"),
         ("{{range .Count}}{{end}}{{range .Name}}{{end}}", "range can't iterate over a<b>"),
@@ -115,6 +119,105 @@ def test_rendered(text: str, shown: str) -> None:
 def test_refused(text: str, said: str) -> None:
     with pytest.raises(TemplateError) as caught:
         render(text, DATA)
+    assert said in str(caught.value)
+
+
+RECORDED = Fields(
+    {
+        **DATA,
+        "Labels": {"k": "v", "a": "b", "n": None, "m": {"x": 1}},
+        "Inner": Fields({"Digest": "sha256:1", "N": 2}, "main.Inner"),
+    },
+    "*main.Data",
+)
+
+
+def test_as_go_has_it() -> None:
+    """What Go 1.26 made of each with the Docker CLI's functions, of the same data in a struct."""
+    for case in json.loads(Path(__file__).with_name("templates_go.json").read_text()):
+        try:
+            answer = {"out": render(case["text"], RECORDED)}
+        except TemplateError as error:
+            answer = {"err": str(error)}
+        assert {"text": case["text"], **answer} == case
+
+
+POINTERS = Fields(
+    {
+        "Error": Nil("*main.Error"),
+        "Other": Nil("*main.Error"),
+        "There": Fields({"Code": 1}, "*main.Error"),
+        "Struct": Fields({"Code": 1}, "main.Error"),
+        "Bytes": b"x:\xff",
+        "List": [1],
+    },
+    "main.Data",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("{{.Error}} {{print .Error}} {{html .Error}}", "<nil> <nil> &lt;nil&gt;"),
+        (
+            "{{json .Error}} {{json .}}",
+            "null "
+            '{"Error":null,"Other":null,"There":{"Code":1},'
+            '"Struct":{"Code":1},"Bytes":"eDr/","List":[1]}',
+        ),
+        ("{{json `<\u2028>`}}{{json (slice `é` 1)}}", '"<\\u2028>""\\ufffd"'),
+        ("{{json 2.0}} {{json 1e6}} {{json 1.5}}", "2 1000000 1.5"),
+        ("{{not .Error}} {{with .Error}}x{{else}}none{{end}}", "true none"),
+        ("{{eq .Error nil}} {{eq nil .Error}} {{eq .Error .Other}}", "true true true"),
+        ("{{eq .Error .There}} {{ne .There nil}} {{eq .Error .There nil}}", "false true true"),
+        (
+            "{{printf `%v|%s|%d|%T|%6v|` .Error .Error .Error .Error .Error}}",
+            "<nil>|%!s(*main.Error=<nil>)|0|*main.Error| <nil>|",
+        ),
+        ("{{.Bytes}} {{json .Bytes}} {{len .Bytes}}", '[120 58 255] "eDr/" 3'),
+        ("{{index .Bytes 1}} {{slice .Bytes 1 2}} {{join .Bytes `,`}}", "58 [58] 120,58,255"),
+        ("{{range $i, $b := .Bytes}}{{$i}}={{$b}} {{end}}", "0=120 1=58 2=255 "),
+        (
+            "{{printf `%s|%4s|%.1s|%x|%q` .Bytes .Bytes .Bytes .Bytes .Bytes}}",
+            'x:\udcff| x:\udcff|x|783aff|"x:\\xff"',
+        ),
+        (
+            "{{printf `%v %d %02x %T` .Bytes .Bytes .Bytes .Bytes}}",
+            "[120 58 255] [120 58 255] 783aff []uint8",
+        ),
+    ],
+)
+def test_nil_pointers_and_bytes(text: str, shown: str) -> None:
+    assert render(text, POINTERS) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "{{.Error.Code}}",
+            ':1:8: executing "" at <.Error.Code>: nil pointer evaluating *main.Error.Code',
+        ),
+        ("{{len .Error}}", "error calling len: len of nil pointer"),
+        ("{{index .Error 1}}", "error calling index: index of nil pointer"),
+        ("{{slice .Error 1}}", "error calling slice: slice of nil pointer"),
+        ("{{range .Error}}{{end}}", "range can't iterate over <nil>"),
+        ("{{lower .Error}}", "wrong type for value; expected string; got *main.Error"),
+        ("{{lower .Bytes}}", "wrong type for value; expected string; got []uint8"),
+        ("{{eq .Error 1}}", "incompatible types for comparison"),
+        ("{{eq .Error .Struct}}", "non-comparable types <nil>: *main.Error, main.Error: {1}"),
+        ("{{eq .Bytes .Error}}", "non-comparable types [120 58 255]: []uint8, *main.Error: <nil>"),
+        ("{{eq .Bytes .Bytes}}", "non-comparable type [120 58 255]: []uint8"),
+        ("{{index .Bytes 3}}", "index out of range"),
+        ("{{json 1i}}", "error calling json: json: unsupported type: complex128"),
+        ("{{len .There}}", "error calling len: len of type main.Error"),
+        ("{{.There | call}}", "non-function <*main.Error Value> of type *main.Error"),
+        ("{{call .Error}}", "non-function .Error of type *main.Error"),
+    ],
+)
+def test_what_nil_pointers_and_bytes_have_not(text: str, said: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        render(text, POINTERS)
     assert said in str(caught.value)
 
 

@@ -63,11 +63,6 @@ DIFFERENT = {
     # numbers keep no other spelling than their value's
     "decision := json.marshal(1e21)": "1e+21",
     'decision := sprintf("%.3f",[2])': "%!f(int=2)",
-    'decision := sprintf("%d %v %s %.2f |%5d|%-5s|%q %x %t %05d %+d %e %g %c %U %T %5.1f %s %v", '
-    '[1,{"a":[1,"x"]},"s",1.234,3,"a","q",255,true,42,5,1.5,1.5,65,65,"x",2.25,{1,2},null])': (
-        '1 {"a": [1, "x"]} s 1.23 |    3|a    |"q" ff %!t(string=true) 00042 +5 1.500000e+00 1.5 '
-        "A %!U(int=65) string   2.2 {1, 2} null"
-    ),
 }
 
 

@@ -8,8 +8,8 @@ from google.protobuf.message import Message
 
 from croze.api.attrs import of_attrs
 from croze.errors import InvalidRequest
+from croze.gotypes import template as templates
 from croze.gotypes.template import Fields, TemplateError, render
-from croze.gotypes.template.parser import parse
 
 FORMAT = "Format the output using the given Go template, e.g, '{{json .}}'"
 _ALIASES = {"json": "{{json .}}"}
@@ -27,7 +27,7 @@ _NAMES = {
 def check(template: str) -> None:
     """See that a template can be read, before anything is done. Raises `InvalidRequest`."""
     try:
-        parse(_ALIASES.get(template, template))
+        templates.check(_ALIASES.get(template, template))
     except TemplateError as error:
         raise InvalidRequest(str(error)) from None
 

@@ -13,7 +13,7 @@ from croze.cli.table import age
 from croze.gotypes.moments import rfc3339
 from croze.gotypes.sizes import human_size as size
 from croze.gotypes.template import Fields
-from croze.gotypes.template.functions import FUNCTIONS
+from croze.gotypes.template.functions import json_text
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -50,7 +50,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     items = [fields(mount) for mount in mounts]
     if args.format == "json":
         for item in items:
-            print(FUNCTIONS["json"](item))
+            print(json_text(item))
     else:
         format = TABLE if args.format in ("", "table") else args.format
         print_formatted(format, items, HEADERS)

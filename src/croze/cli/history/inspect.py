@@ -14,8 +14,7 @@ from croze.cli.history.find import found
 from croze.cli.history.pretty import pretty
 from croze.cli.nodes import connected
 from croze.errors import InvalidRequest
-from croze.gotypes.template import TemplateError, render
-from croze.gotypes.template.parser import parse
+from croze.gotypes.template import TemplateError, check, render
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -51,7 +50,7 @@ def _shown(about: About, format: str, *, with_ref: bool, debug: bool) -> str:
     if format == "pretty":
         return pretty(about, with_ref=with_ref, debug=debug)
     try:
-        parse(format)
+        check(format)
     except TemplateError as error:
         raise _refused("parse", error) from None
     try:
@@ -63,5 +62,6 @@ def _shown(about: About, format: str, *, with_ref: bool, debug: bool) -> str:
 def _refused(what: str, error: TemplateError) -> InvalidRequest:
     """The template has a name in buildx's messages."""
     named = str(error).replace("template: :", "template: inspect:", 1)
+    named = named.replace("started at :", "started at inspect:", 1)
     named = named.replace('executing ""', 'executing "inspect"', 1)
     return InvalidRequest(f"failed to {what} format template: {named}")

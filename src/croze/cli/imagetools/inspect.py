@@ -14,6 +14,7 @@ from croze.cli.imagetools import shown
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.terminals import for_terminals
 from croze.gotypes.template import TemplateError, render
+from croze.gotypes.template.functions import TemplateFunction
 from croze.image.descriptor import INDEX_TYPES, Descriptor
 from croze.image.manifest import Index, parse_index
 from croze.imagetools import contents
@@ -72,7 +73,7 @@ async def _formatted(
         provenance=await _attested(place, images, contents.PROVENANCE, "Provenance" in format),
     )
     try:
-        return render(format, value, {"json": shown.json})
+        return render(format, value, {"json": TemplateFunction(shown.json)})
     except TemplateError as error:
         raise InvalidRequest(str(error)) from None
 

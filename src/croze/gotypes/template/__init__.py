@@ -7,6 +7,6 @@ second template on a command line.
 No kept library does this for Python; what there is evaluates Jinja's or Mustache's languages.
 """
 
-from croze.gotypes.template.evaluate import Fields, Nil, TemplateError, render
+from croze.gotypes.template.evaluate import Fields, Nil, TemplateError, check, render
 
-__all__ = ["Fields", "Nil", "TemplateError", "render"]
+__all__ = ["Fields", "Nil", "TemplateError", "check", "render"]

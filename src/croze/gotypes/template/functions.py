@@ -9,65 +9,126 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote_plus
 
-import msgspec
+from msgspec import Struct
 
+from croze.gotypes import gojson
 from croze.gotypes.letters import to_lower, to_upper
 from croze.gotypes.strings import from_bytes, to_bytes
 from croze.gotypes.template.lexer import TemplateError
 from croze.gotypes.template.printf import printf
-from croze.gotypes.template.values import Fields, equal, is_true, order, shown, type_name
+from croze.gotypes.template.values import (
+    ANY,
+    NO_VALUE,
+    Fields,
+    Nil,
+    equal,
+    is_true,
+    order,
+    shown,
+    type_name,
+)
 from croze.patterns import lazy_pattern
 
-Function = Callable[..., object]
+
+class TemplateFunction(Struct, frozen=True):
+    """A function, the Go types of what it takes, and the type of what more it takes, if it does."""
+
+    call: Callable[..., object]
+    takes: tuple[str, ...] = (ANY,)
+    more: str = ""
+
+    def wants(self, count: int, operands: Sequence[object]) -> str:
+        """What is wrong with so many arguments, of which these do not come from a pipeline."""
+        if self.more:
+            return f"want at least {len(self.takes)} got {len(operands)}"
+        return f"want {len(self.takes)} got {count}"
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TemplateError(f"wrong type for value; expected string; got {type_name(value)}")
-    return value
+def _pointed(value: object) -> str:
+    """The type of a value, or of what it points to."""
+    return type_name(value).removeprefix("*")
 
 
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TemplateError(f"wrong type for value; expected int; got {type_name(value)}")
-    return value
+def _at(key: object, length: int) -> int:
+    """A place in a sequence, or behind its end."""
+    if key is None:
+        raise TemplateError("cannot index slice/array with nil")
+    if isinstance(key, bool) or not isinstance(key, int):
+        raise TemplateError(f"cannot index slice/array with type {type_name(key)}")
+    if not 0 <= key <= length:
+        raise TemplateError(f"index out of range: {key}")
+    return key
 
 
 def _index(value: object, *keys: object) -> object:
+    if value is None:
+        raise TemplateError("index of untyped nil")
     for key in keys:
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and not isinstance(value, Fields):
+            if not isinstance(key, str):
+                if key is None:
+                    raise TemplateError("value is nil; should be of type string")
+                raise TemplateError(f"value has type {type_name(key)}; should be string")
             value = value.get(key)
-        elif isinstance(value, Sequence):
-            at = _whole(key)
-            if not 0 <= at < len(value):
-                raise TemplateError(f"error calling index: index out of range: {at}")
-            value = value[at]
+        elif isinstance(value, str | bytes | list | tuple):
+            value = _item(value, key)
+        elif value is None or isinstance(value, Nil):
+            raise TemplateError("index of nil pointer")
         else:
-            raise TemplateError(f"error calling index: can't index item of type {type_name(value)}")
+            raise TemplateError(f"can't index item of type {_pointed(value)}")
     return value
 
 
+def _item(value: str | bytes | list[object] | tuple[object, ...], key: object) -> object:
+    items = to_bytes(value) if isinstance(value, str) else value
+    at = _at(key, len(items))
+    if at == len(items):
+        kind = "string" if isinstance(value, str) else "slice"
+        raise TemplateError(f"reflect: {kind} index out of range")
+    return items[at]
+
+
 def _slice(value: object, *bounds: object) -> object:
-    if not isinstance(value, str | list | tuple):
-        raise TemplateError(f"error calling slice: can't slice item of type {type_name(value)}")
-    start = _whole(bounds[0]) if bounds else 0
-    end = _whole(bounds[1]) if len(bounds) > 1 else len(value)
-    if not 0 <= start <= end <= len(value):
-        raise TemplateError(f"error calling slice: index out of range: {end}")
-    return value[start:end]
+    if value is None:
+        raise TemplateError("slice of untyped nil")
+    if isinstance(value, Nil):
+        raise TemplateError("slice of nil pointer")
+    if len(bounds) > 3:
+        raise TemplateError(f"too many slice indexes: {len(bounds)}")
+    if not isinstance(value, str | bytes | list | tuple):
+        raise TemplateError(f"can't slice item of type {_pointed(value)}")
+    if isinstance(value, str) and len(bounds) == 3:
+        raise TemplateError("cannot 3-index slice a string")
+    items = to_bytes(value) if isinstance(value, str) else value
+    places = [_at(bound, len(items)) for bound in bounds]
+    start, end, *last = [*places, *(0, len(items))[len(places) :]]
+    for lower, upper in ((start, end), *((end, each) for each in last)):
+        if lower > upper:
+            raise TemplateError(f"invalid slice index: {lower} > {upper}")
+    part = items[start:end]
+    return from_bytes(part) if isinstance(value, str) and isinstance(part, bytes) else part
 
 
 def _len(value: object) -> int:
     if isinstance(value, str):
-        return len(value.encode())
-    if isinstance(value, Mapping | Sequence):
+        return len(to_bytes(value))
+    if isinstance(value, Mapping | Sequence) and not isinstance(value, Fields):
         return len(value)
-    raise TemplateError(f"error calling len: len of type {type_name(value)}")
+    if value is None or isinstance(value, Nil):
+        raise TemplateError("len of nil pointer")
+    raise TemplateError(f"len of type {_pointed(value)}")
+
+
+def _call(name: str, value: object, *_: object) -> object:
+    """No value is a function."""
+    if value is None:
+        raise TemplateError("call of nil")
+    raise TemplateError(f"non-function {name} of type {type_name(value)}")
 
 
 def _eq(first: object, *others: object) -> bool:
     if not others:
-        raise TemplateError("error calling eq: missing argument for comparison")
+        raise TemplateError("missing argument for comparison")
     return any(equal(first, other) for other in others)
 
 
@@ -85,14 +146,15 @@ def _println(*values: object) -> str:
     return " ".join(shown(value, top=False) for value in values) + "\n"
 
 
-def _json(value: object) -> str:
-    """Compact, `<`, `>` and `&` as they are; a map's keys in order, a struct's as they stand."""
-    return msgspec.json.encode(in_order(value)).decode()
+def json_text(value: object) -> str:
+    """Compact, `<`, `>` and `&` as they are; a map's keys in order, a struct's as they stand.
+    Raises `TemplateError` for what JSON has not."""
+    return gojson.marshal_unescaped(in_order(value)).decode()
 
 
 def in_order(value: object) -> object:
-    """A value in the order of Go's JSON: the keys of a map sorted, the members of a struct as they
-    stand."""
+    """A value as Go's JSON has it: the keys of a map sorted, the members of a struct as they stand,
+    whole numbers without a fraction. Raises `TemplateError` for what JSON has not."""
     if isinstance(value, Fields) and value.members is not None:
         return {key: in_order(one) for key, one in value.members.items()}
     if isinstance(value, Mapping):
@@ -100,41 +162,57 @@ def in_order(value: object) -> object:
         return {key: in_order(value[key]) for key in keys}
     if isinstance(value, list | tuple):
         return [in_order(one) for one in value]
-    return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return int(value)
+    if isinstance(value, complex):
+        raise TemplateError(f"json: unsupported type: {type_name(value)}")
+    return None if isinstance(value, Nil) else value
 
 
-def _pad(text: object, before: object, after: object) -> str:
+def _split(text: str, by: str) -> list[str]:
+    """A text between separators; its characters where there is none."""
+    return text.split(by) if by else list(text)
+
+
+def _pad(text: str, before: int, after: int) -> str:
     """Spaces around a text that is not empty."""
-    inner = _text(text)
-    return " " * _whole(before) + inner + " " * _whole(after) if inner else ""
+    if text and min(before, after) < 0:
+        raise TemplateError("strings: negative Repeat count")
+    return " " * before + text + " " * after if text else ""
 
 
-def _truncate(text: object, length: object) -> str:
+def _truncate(text: str, length: int) -> str:
     """The first bytes of a text."""
-    return from_bytes(to_bytes(_text(text))[: _whole(length)])
+    if length < 0:
+        raise TemplateError(f"runtime error: slice bounds out of range [:{length}]")
+    return from_bytes(to_bytes(text)[:length])
 
 
 _WORD = lazy_pattern(r"(?<![\w])\w")
 
 
-def _title(text: object) -> str:
-    return _WORD.sub(lambda first: to_upper(first[0]), _text(text))
+def _title(text: str) -> str:
+    return _WORD.sub(lambda first: to_upper(first[0]), text)
 
 
-def _join(items: object, by: object) -> str:
+def _join(items: object, separator: str) -> str:
     """A list's items, or a map's values in order."""
-    separator = _text(by)
     if items is None:
         return ""
     if isinstance(items, Mapping) and not isinstance(items, Fields):
         return separator.join(sorted(shown(each, top=False) for each in items.values()))
-    if not isinstance(items, list | tuple):
-        raise TemplateError(f"error calling join: expected slice, got {type_name(items)}")
+    if not isinstance(items, list | tuple | bytes):
+        raise TemplateError(f"expected slice, got {type_name(items)}")
     return separator.join(shown(each, top=False) for each in items)
 
 
+def _escaping(*values: object) -> str:
+    """What functions that escape do it with."""
+    return _print(*(NO_VALUE if value is None else value for value in values))
+
+
 def _html(*values: object) -> str:
-    escaped = html.escape(_print(*values)).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+    escaped = html.escape(_escaping(*values)).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
     return escaped.replace("\0", "\ufffd")
 
 
@@ -143,7 +221,7 @@ _IN_SCRIPTS |= {"&": r"\u0026", "=": r"\u003D"}
 
 
 def _script(*values: object) -> str:
-    return "".join(map(_in_script, _print(*values)))
+    return "".join(map(_in_script, _escaping(*values)))
 
 
 def _in_script(char: str) -> str:
@@ -151,38 +229,47 @@ def _in_script(char: str) -> str:
     return _IN_SCRIPTS.get(char, char if plain else f"\\u{ord(char):04X}")
 
 
-FUNCTIONS: Mapping[str, Function] = {
-    "eq": _eq,
-    "ne": lambda one, other: not equal(one, other),
-    "lt": lambda one, other: order(one, other) < 0,
-    "le": lambda one, other: order(one, other) <= 0,
-    "gt": lambda one, other: order(one, other) > 0,
-    "ge": lambda one, other: order(one, other) >= 0,
-    "not": lambda value: not is_true(value),
-    "len": _len,
-    "index": _index,
-    "slice": _slice,
-    "print": _print,
-    "println": _println,
-    "printf": lambda text, *values: printf(_text(text), values),
-    "html": _html,
-    "js": _script,
-    "urlquery": lambda *values: quote_plus(_print(*values)),
-    "json": _json,
-    "split": lambda text, by: _text(text).split(_text(by)),
-    "join": _join,
-    "title": _title,
-    "lower": lambda text: to_lower(_text(text)),
-    "upper": lambda text: to_upper(_text(text)),
-    "pad": _pad,
-    "truncate": _truncate,
-}
-"""By name. `and` and `or` are the evaluator's: they stop at the first value that decides."""
+_TEXT = ("string",)
+_TWO = (ANY, ANY)
 
-HEADINGS: Mapping[str, Function] = {
-    "split": lambda text, _: text,
-    "join": lambda text, _: text,
-    "truncate": lambda text, _: text,
-    **dict.fromkeys(("json", "title", "lower", "upper"), lambda text: text),
+FUNCTIONS: Mapping[str, TemplateFunction] = {
+    "and": TemplateFunction(is_true, more=ANY),
+    "or": TemplateFunction(is_true, more=ANY),
+    "call": TemplateFunction(_call, more=ANY),
+    "eq": TemplateFunction(_eq, more=ANY),
+    "ne": TemplateFunction(lambda one, other: not equal(one, other), _TWO),
+    "lt": TemplateFunction(lambda one, other: order(one, other) < 0, _TWO),
+    "le": TemplateFunction(lambda one, other: order(one, other) <= 0, _TWO),
+    "gt": TemplateFunction(lambda one, other: order(one, other) > 0, _TWO),
+    "ge": TemplateFunction(lambda one, other: order(one, other) >= 0, _TWO),
+    "not": TemplateFunction(lambda value: not is_true(value)),
+    "len": TemplateFunction(_len),
+    "index": TemplateFunction(_index, more=ANY),
+    "slice": TemplateFunction(_slice, more=ANY),
+    "print": TemplateFunction(_print, (), ANY),
+    "println": TemplateFunction(_println, (), ANY),
+    "printf": TemplateFunction(lambda text, *values: printf(text, values), _TEXT, ANY),
+    "html": TemplateFunction(_html, (), ANY),
+    "js": TemplateFunction(_script, (), ANY),
+    "urlquery": TemplateFunction(lambda *values: quote_plus(_escaping(*values)), (), ANY),
+    "json": TemplateFunction(json_text),
+    "split": TemplateFunction(_split, ("string", "string")),
+    "join": TemplateFunction(_join, (ANY, "string")),
+    "title": TemplateFunction(_title, _TEXT),
+    "lower": TemplateFunction(to_lower, _TEXT),
+    "upper": TemplateFunction(to_upper, _TEXT),
+    "pad": TemplateFunction(_pad, ("string", "int", "int")),
+    "truncate": TemplateFunction(_truncate, ("string", "int")),
+}
+"""By name. What `and` and `or` do is the evaluator's: they stop at the first value that decides."""
+
+HEADINGS: Mapping[str, TemplateFunction] = {
+    **dict.fromkeys(
+        ("split", "join"), TemplateFunction(lambda text, _: text, ("string", "string"))
+    ),
+    "truncate": TemplateFunction(lambda text, _: text, ("string", "int")),
+    **dict.fromkeys(
+        ("json", "title", "lower", "upper"), TemplateFunction(lambda text: text, _TEXT)
+    ),
 }
 """What these are for the headings of a table, which stay as they are."""

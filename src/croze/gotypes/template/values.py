@@ -8,6 +8,18 @@ from croze.gotypes.numbers import float_text
 from croze.gotypes.template.lexer import TemplateError
 
 NO_VALUE = "<no value>"
+ANY = "interface {}"
+"""The Go type that everything has."""
+
+
+class _Missing:
+    """What a map gives for a key that it has not: less than nil, as nothing of it is an error."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING = _Missing()
 
 
 class Fields(dict[str, object]):
@@ -43,9 +55,11 @@ _TYPES = (
     (bool, "bool"),
     (int, "int"),
     (float, "float64"),
+    (complex, "complex128"),
     (str, "string"),
     (bytes, "[]uint8"),
     (list, "[]interface {}"),
+    (tuple, "[]interface {}"),
     (Mapping, "map[string]interface {}"),
 )
 
@@ -64,12 +78,15 @@ def is_true(value: object) -> bool:
 
 def shown(value: object, *, top: bool = True) -> str:
     """A value as Go's `print` shows it."""
-    if value is None:
+    if value is None or value is MISSING:
         return NO_VALUE if top else "<nil>"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
         return float_text(value)
+    if isinstance(value, complex):
+        sign = "" if (text := float_text(value.imag)).startswith(("-", "+")) else "+"
+        return f"({float_text(value.real)}{sign}{text}i)"
     if isinstance(value, Fields):
         return "{" + " ".join(shown(one, top=False) for one in value.values()) + "}"
     if isinstance(value, Mapping):
@@ -80,23 +97,62 @@ def shown(value: object, *, top: bool = True) -> str:
     return str(value)
 
 
+def _kind(value: object) -> type[object] | None:
+    """What values are compared as; None for what has no order."""
+    return next((kind for kind in _BASIC if isinstance(value, kind)), None)
+
+
+def _incompatible(one: object, other: object) -> TemplateError:
+    return TemplateError(
+        f"incompatible types for comparison: {type_name(one)} and {type_name(other)}"
+    )
+
+
 def order(one: object, other: object) -> int:
     """Negative, zero or positive. Raises `TemplateError` for kinds that have no order."""
-    if isinstance(one, bool) or isinstance(other, bool):
+    kinds = _kind(one), _kind(other)
+    if None in kinds:
         raise TemplateError("invalid type for comparison")
+    if kinds[0] != kinds[1]:
+        raise _incompatible(one, other)
     if isinstance(one, str) and isinstance(other, str):
         return (one > other) - (one < other)
-    if isinstance(one, int | float) and isinstance(other, int | float):
+    if isinstance(one, int | float) and isinstance(other, int | float) and kinds[0] is not bool:
         return (one > other) - (one < other)
-    raise TemplateError("incompatible types for comparison")
+    raise TemplateError("invalid type for comparison")
+
+
+def _is_nil(value: object) -> bool:
+    return value is None or isinstance(value, Nil)
+
+
+def _shape(value: object) -> str:
+    """What is not basic is compared with its like alone."""
+    if isinstance(value, Fields | Nil):
+        return "pointer" if value.type_name.startswith("*") else "struct"
+    return "map" if isinstance(value, Mapping) else "slice"
 
 
 def equal(one: object, other: object) -> bool:
-    """Whether two values are equal. Raises `TemplateError` for values of different kinds."""
+    """Whether two values are equal. Raises `TemplateError` for values of different kinds, and for
+    those that can't be compared."""
     if one is None or other is None:
-        return one is other
-    if isinstance(one, bool) != isinstance(other, bool) or isinstance(one, str) != isinstance(
-        other, str
-    ):
-        raise TemplateError("incompatible types for comparison")
-    return bool(one == other)
+        return _is_nil(one) and _is_nil(other)
+    kinds = _kind(one), _kind(other)
+    if kinds[0] != kinds[1]:
+        raise _incompatible(one, other)
+    if kinds[0] is not None:
+        return one == other
+    types = type_name(one), type_name(other)
+    if _shape(one) != _shape(other):
+        texts = shown(one, top=False), shown(other, top=False)
+        sides = f"{texts[0]}: {types[0]}, {types[1]}: {texts[1]}"
+        raise TemplateError(f"non-comparable types {sides}")
+    if _is_nil(one) or _is_nil(other):
+        return _is_nil(one) and _is_nil(other)
+    if not isinstance(other, Fields):
+        raise TemplateError(f"non-comparable type {shown(other, top=False)}: {types[1]}")
+    return one == other
+
+
+_BASIC: tuple[type[object], ...] = (bool, int, float, complex, str)
