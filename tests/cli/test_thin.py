@@ -20,6 +20,13 @@ from tests.support.work import unmeasured
 REPO = Path(__file__).resolve().parents[2]
 
 
+def test_what_is_not_utf8_is_printed_as_it_was_read() -> None:
+    code = "from croze.cli.thin import prepare; prepare(); print('\\udce9')"
+    env = {**unmeasured(), "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
+    assert done.stdout == b"\xe9\n"
+
+
 def test_it_imports_next_to_nothing(tmp_path: Path) -> None:
     """Of the standard library, only what every interpreter has loaded anyway."""
     code = """if True:

@@ -185,8 +185,9 @@ def bring_site_in() -> None:
 def prepare() -> None:
     """Prepare for the command to be run in this very process."""
     bring_site_in()
-    from croze.files.standard import standard_error
+    from croze.files.standard import print_bytes_as_they_are, standard_error
 
+    print_bytes_as_they_are()
     sys.stderr = standard_error()
 
 

@@ -23,7 +23,7 @@ from croze.cli import early
 from croze.cli.surroundings import installation, surroundings
 from croze.cli.thin import PROTOCOL
 from croze.files.peers import is_own, looked_into
-from croze.files.standard import standard_error
+from croze.files.standard import print_bytes_as_they_are, standard_error
 
 REQUEST_TIMEOUT_S = 5.0
 LARGEST_REQUEST_BYTES = 16 << 20
@@ -121,6 +121,7 @@ def become(request: WarmRequest) -> None:
     time.tzset()
     sys.stdin = os.fdopen(0, "r", closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
+    print_bytes_as_they_are()
     sys.stderr = standard_error()
     sys.argv = ["croze", *request.argv]
 

@@ -53,6 +53,12 @@ def standard_error() -> "TextIO":
     return io.TextIOWrapper(buffer, "utf-8", "backslashreplace", line_buffering=True)
 
 
+def print_bytes_as_they_are() -> None:
+    """Let standard output have what is not UTF-8 as it was read, in every locale, as in Go."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+
 def flush_output() -> "OSError | None":
     """Why the rest of what was printed could not be written; it is dropped then."""
     if sys.stdout.closed:  # by who had it to himself, as `croze dial-stdio`

@@ -13,6 +13,7 @@ from croze.cli.flags import Flags, UsageError
 from croze.cli.imagetools import shown
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.terminals import for_terminals
+from croze.gotypes.strings import to_bytes
 from croze.gotypes.template import TemplateError, render
 from croze.gotypes.template.functions import TemplateFunction
 from croze.image.descriptor import INDEX_TYPES, Descriptor
@@ -57,7 +58,7 @@ async def _inspect(common: Common, name: str, format: str, *, raw: bool) -> byte
         index = parse_index(data) if root.media_type in INDEX_TYPES else None
         if not format or _MANIFEST_ALONE.fullmatch(format):
             return shown.summary(location, root, index).encode()
-        return (await _formatted(place, name, format, root, index)).encode()
+        return to_bytes(await _formatted(place, name, format, root, index))
 
 
 async def _formatted(
