@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 
 import pytest
 
 from croze.patterns import lazy_pattern
+
+DIGITS = lazy_pattern("[0-9]+")
 
 
 def test_it_is_compiled_once_and_when_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +32,8 @@ def test_it_is_compiled_once_and_when_used(monkeypatch: pytest.MonkeyPatch) -> N
     ]
     assert compiled == ["[0-9]+|x"]
     assert digits.sub("n", "a1x") == "ann"
+
+
+def test_it_can_be_copied_and_sent_to_a_worker() -> None:
+    for again in (copy.deepcopy(DIGITS), pickle.loads(pickle.dumps(DIGITS))):
+        assert again.fullmatch("12")

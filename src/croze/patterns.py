@@ -21,6 +21,9 @@ else:
         def __init__(self, text: str | bytes, flags: int = 0) -> None:
             self._arguments = text, flags
 
+        def __reduce__(self) -> tuple[object, tuple[str | bytes, int]]:
+            return lazy_pattern, self._arguments
+
         def __getattr__(self, name: str) -> object:
             method = getattr(re.compile(*self._arguments), name)
             setattr(self, name, method)  # found without this from now on

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,15 @@ def test_where_there_are_no_locks_nothing_is_swept(
 
 def test_a_place_that_is_not_there_is_no_error(tmp_path: Path) -> None:
     sweep_temporary(tmp_path / "none")
+
+
+def test_where_there_is_no_place_for_them_nothing_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where all of a machine is one disk, and that is full."""
+
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    sweep_temporary()
+    with pytest.raises(FileNotFoundError):
+        HeldDirectory("x")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -128,6 +130,29 @@ async def test_large_messages_and_an_answer_that_is_left(tmp_path: Path) -> None
         call.cancel()
         async with asyncio.timeout(PATIENCE_S):
             await service.closed.wait()
+
+
+async def test_a_service_that_cannot_be_loaded_yet(tmp_path: Path) -> None:
+    """Its call is told, no other call is harmed, and the next one finds it."""
+    service, failures = Service(), [OSError(errno.EMFILE, os.strerror(errno.EMFILE))]
+    server = service.server()
+
+    def load() -> None:
+        if failures:
+            raise failures.pop()
+        server.add_methods("test.L", {"echo": grpc.unary_unary_rpc_method_handler(service.echo)})
+
+    server.add_unloaded("test.L", load)
+    async with served(server, tmp_path / "s") as to, open_channel(to) as channel:
+        other = channel.unary_unary("/test.S/wait", bytes, bytes)(b"")
+        await service.begun.wait()
+        echo = channel.unary_unary("/test.L/echo", bytes, bytes)
+        with pytest.raises(grpc.aio.AioRpcError, match="Too many open files") as caught:
+            await echo(b"x")
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert await echo(b"x") == b"xNone"
+        service.go_on.set()
+        assert await other == b"went on"
 
 
 async def test_a_server_that_stops_waits_for_its_calls(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from croze.errors import PermissionDenied
+from croze.runtime.oci_spec import Namespace
 from croze.runtime.proxy.authority import ProxyAuthority
 from croze.runtime.proxy.contract import (
     URL_BYTES_MOST,
@@ -24,6 +25,7 @@ from croze.runtime.proxy.contract import (
     Uncaptured,
     shown,
 )
+from croze.runtime.proxy.network import sockets_of
 from croze.runtime.proxy.server import serving
 from croze.runtime.proxy.trust import BUNDLES, Trust
 from tests.support.web_server import answering
@@ -86,12 +88,12 @@ def authority() -> ProxyAuthority:
 
 @asynccontextmanager
 async def proxy(
-    authority: ProxyAuthority, *rules: Rules
+    authority: ProxyAuthority, *rules: Rules, outside: Namespace | None = None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, ProxyCapture]]:
     """One connection to a proxy, and what it notes."""
     listener = socket.create_server(("127.0.0.1", 0))
     proxied = Proxied(rules)
-    async with serving(listener, proxied, authority):
+    async with serving(listener, proxied, authority, sockets_of(outside or Namespace())):
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         try:
             yield reader, writer, proxied.capture
@@ -129,6 +131,16 @@ def get(url: str, method: str = "GET", *headers: str, version: str = "1.1") -> b
 
 def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+async def test_a_network_with_nothing_in_it(web: str, authority: ProxyAuthority) -> None:
+    """As of a worker whose `networkMode` is `none`."""
+    outside = Namespace(host=False)
+    async with proxy(authority, outside=outside) as (reader, writer, capture):
+        first, _, body = await said(reader, writer, get(f"{web}/big"))
+    assert first == "HTTP/1.1 502 Bad Gateway"
+    assert b"Network is unreachable" in body
+    assert [each.status for each in capture.requests] == [502]
 
 
 async def test_what_is_asked_is_answered_and_noted(web: str, authority: ProxyAuthority) -> None:

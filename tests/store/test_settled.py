@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from croze.errors import CrozeError
 from croze.store import settled
 from croze.store.contract import MutableRef, Sharing
 from croze.store.open import Store
@@ -181,5 +182,21 @@ async def test_a_kernel_that_tells_no_boot_is_taken_to_be_the_same(
     async with killed(opener, monkeypatch) as store:
         ids = await made(store)
     boot.unlink()
+    async with opener() as store:
+        assert there(store, ids) == [True, True, True]
+
+
+async def test_a_disk_that_is_broken_when_it_is_closed(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch, boot: Path
+) -> None:
+    """Nobody is kept from going, and the next daemon goes on."""
+
+    def broken(sql: str, *values: object) -> None:
+        raise CrozeError("failed to write the store's metadata: disk I/O error")
+
+    async with opener() as store:
+        ids = await made(store)
+        monkeypatch.setattr(store.db, "write", broken)
+        await store.close()
     async with opener() as store:
         assert there(store, ids) == [True, True, True]

@@ -124,3 +124,21 @@ async def test_a_disk_that_can_be_written_again(
     assert tree.exists()
     await trash.empty()
     assert not tree.exists()
+
+
+async def test_a_tree_that_could_not_be_emptied(
+    tmp_path: Path, trash: Trash, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes with what comes after it as well."""
+
+    def moved(path: str) -> int:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "remove_files", moved)
+        patched.setattr(module, "try_remove_tree", lambda path: None)
+        trash.discard(_tree(tmp_path / "tree"), keeps_place=True)
+        await trash.empty()
+    assert "a/b/x" in _left(tmp_path)
+    await trash.empty()
+    assert _left(tmp_path) == []

@@ -85,3 +85,9 @@ def test_the_resource() -> None:
     attributes = names({"OTEL_RESOURCE_ATTRIBUTES": "service.name=x,team=y"})
     assert (attributes["service.name"], attributes["team"]) == ("x", "y")
     assert names({"OTEL_SERVICE_NAME": "z"})["service.name"] == "z"
+
+
+def test_a_name_that_is_no_text() -> None:
+    """As of a variable in another encoding. It would fail each call that is looked at."""
+    made = resource({"OTEL_SERVICE_NAME": "caf\udce9"}, "buildkitd")
+    assert made.attributes[0].value.string_value == "caf\ufffd"

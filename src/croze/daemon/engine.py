@@ -97,7 +97,7 @@ async def running(
     `forget_lost` is called when the garbage collector has removed something."""
     async with AsyncExitStack() as stack:
         stack.callback(helper.close)
-        foresight.check(settings.config.worker.oci)
+        foresight.check(settings.config.worker.oci, settings.config.otel.socket_path)
         telemetry = await stack.enter_async_context(measuring(os.environ))
         pools = _pools(settings, stack)
         content = await open_content(settings, pools.files, helper, stack)

@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from croze.daemon.config import OciWorker
 from croze.daemon.network_mode import network_mode
+from croze.daemon.sockets import make_way
+from croze.errors import InvalidRequest
 from croze.runtime.binary import find_runtime
 
 
-def check(worker: OciWorker) -> None:
-    """See that steps can run by these settings. Raises what `open_executor` would raise."""
+def check(worker: OciWorker, socket_path: str = "") -> None:
+    """See that steps can run by these settings; `socket_path` is `otel`'s. Raises what
+    `opened_workshop` would raise."""
     find_runtime(worker.binary)
     if worker.default_cgroup_parent:
         from croze.runtime.cgroup_parent import CgroupParent
@@ -20,3 +26,20 @@ def check(worker: OciWorker) -> None:
         from croze.daemon.networks import network_config
 
         network_config(worker, mode)
+    elif mode == "slirp4netns":
+        from croze.runtime.slirp import find_program
+
+        find_program()
+    if socket_path:
+        _check_place(Path(socket_path).absolute())
+
+
+def _check_place(path: Path) -> None:
+    """See that a socket can be made there."""
+    try:
+        make_way(path.parent)
+        possible = os.access(path.parent, os.W_OK | os.X_OK) and not path.is_dir()
+    except OSError:
+        possible = False
+    if not possible:
+        raise InvalidRequest(f"creating trace controller listener: cannot listen on {path}")

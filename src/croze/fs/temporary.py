@@ -53,8 +53,8 @@ def sweep_temporary(parent: str | os.PathLike[str] | None = None) -> None:
     """Remove what processes of this user that are gone have left in a directory; where temporary
     files go for None. Nothing that somebody holds, nobody else's, and no link is followed. What
     can't be removed stays."""
-    where = _place(parent)
     try:
+        where = _place(parent)
         names = [name for name in os.listdir(where) if _NAME.fullmatch(name)]
         if not names:
             return

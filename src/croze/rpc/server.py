@@ -94,15 +94,18 @@ class Server:
             self.methods[f"/{service}/{name}"] = served_method(f"{service}/{name}", handler)
 
     def add_unloaded(self, service: str, load: Callable[[], None]) -> None:
-        """Serve a service that nobody may call: `load`, called with its first call, adds it."""
+        """Serve a service that nobody may call: `load`, called with its first call, adds it. Where
+        that raises, it is called again with the next."""
         self._unloaded[service] = load
 
     def method(self, path: str) -> ServedMethod | None:
-        """The method of a path such as `/moby.buildkit.v1.Control/Solve`; None if there is none."""
+        """The method of a path such as `/moby.buildkit.v1.Control/Solve`; None if there is none.
+        Raises what keeps its service from being loaded: a file too many is open, say."""
         if path not in self.methods and self._unloaded:
-            load = self._unloaded.pop(path.removeprefix("/").rpartition("/")[0], None)
-            if load is not None:
+            service = path.removeprefix("/").rpartition("/")[0]
+            if (load := self._unloaded.get(service)) is not None:
                 load()
+                del self._unloaded[service]
         return self.methods.get(path)
 
     async def serve(self, stream: ByteStream) -> None:
@@ -282,7 +285,12 @@ class _Peer:
 
     def _begin(self, stream: ServerStream) -> None:
         path = dict(stream.headers)[":path"]
-        method = self._server.method(path)
+        try:
+            method = self._server.method(path)
+        except Exception as error:
+            log.exception("%s can't be served", path)
+            self._http.finish(stream, status(UNAVAILABLE, f"{path} can't be served: {error}"))
+            return
         if method is None:
             self._http.finish(stream, status(UNIMPLEMENTED, self._unknown(path)))
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
@@ -13,6 +12,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from croze.errors import CrozeError
+from croze.files.interpreter import own_environment
 from croze.gotypes import gojson
 from croze.runtime.inroot import InRootReply, PathStat, RootedRequest
 
@@ -64,14 +64,13 @@ class Reaching:
 @asynccontextmanager
 async def reaching(request: RootedRequest) -> AsyncIterator[Reaching]:
     """Start a request; its process has ended when the block is left."""
-    paths = os.pathsep.join(filter(None, sys.path))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "croze.runtime.inroot"),
         msgspec.json.encode(request).decode(),
         stdin=PIPE if request.op == "put" else DEVNULL,
         stdout=PIPE,
         limit=LINE_BYTES,
-        env={**os.environ, "PYTHONPATH": paths},
+        env=own_environment(),
     )
     reached = Reaching(process)
     try:

@@ -30,6 +30,16 @@ _PATH = ":/usr/local/bin:/usr/bin:/bin"
 TUN = "/dev/net/tun"
 
 
+def find_program() -> str:
+    """Where slirp4netns is. Raises `Unsupported` when it is not there, or nothing that it can work
+    with."""
+    program = shutil.which("slirp4netns", path=os.environ.get("PATH", "") + _PATH)
+    if program is None:
+        raise Unsupported("the network mode slirp4netns needs slirp4netns, which is not there")
+    _check_tun()
+    return program
+
+
 def _check_tun() -> None:
     """slirp4netns makes its device with this one; a container's /dev seldom has it."""
     try:
@@ -49,13 +59,8 @@ class SlirpNetwork:
     shares_host = False
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is for what keeps the namespace. Raises `Unsupported` when there is no
-        slirp4netns, or nothing that it can work with."""
-        program = shutil.which("slirp4netns", path=os.environ.get("PATH", "") + _PATH)
-        if program is None:
-            raise Unsupported("the network mode slirp4netns needs slirp4netns, which is not there")
-        _check_tun()
-        self._program = program
+        """`folder` is for what keeps the namespace. Raises as `find_program`."""
+        self._program = find_program()
         self._file = folder / "netns"
         self._making = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None

@@ -392,8 +392,9 @@ class RecordTable:
             self._timer = None
         stale = [self._records[i] for i in self._stale_usage if i in self._records]
         records = [record for record in stale if _lasts(record.data)]
-        self._db.write_many(
-            "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)",
-            [(r.id, r.last_used_ns, r.usage_count, r.snapshot_size) for r in records],
-        )
+        if records:
+            self._db.write_many(
+                "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)",
+                [(r.id, r.last_used_ns, r.usage_count, r.snapshot_size) for r in records],
+            )
         self._stale_usage.clear()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from croze.aio.threads import in_thread
-from croze.errors import ResourceExhausted
+from croze.errors import CrozeError
 from croze.store.db import Database
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -79,10 +79,12 @@ class Eras:
 
     def close(self) -> None:
         """The store is closed, and the kernel writes what is left: the machine has half a minute in
-        which it may fail unnoticed. On a full disk it counts as having failed."""
+        which it may fail unnoticed. On a disk that is full, or broken, it counts as having failed.
+        Idempotent."""
         if not self._is_marked:
             return
-        with contextlib.suppress(ResourceExhausted), self._db.transaction():
+        self._is_marked = False
+        with contextlib.suppress(CrozeError), self._db.transaction():
             self._set(_SETTLED, str(self._now))
             self._set(_BOOT, "")
 

@@ -53,7 +53,7 @@ class Trash:
         self._stuck: dict[str, None] = {}
         """What could not be removed, of the thread alone: a disk may be read-only for a while."""
         for name in os.listdir(self._dir):
-            self._executor.submit(try_remove_tree, os.fspath(self._dir / name))
+            self._executor.submit(self._remove, os.fspath(self._dir / name))
 
     def discard(self, path: Path, *, keeps_place: bool = False) -> None:
         """Take a file or directory away now. A no-op if it is not there.
@@ -109,6 +109,7 @@ class Trash:
             directories = remove_files(path)
         except OSError as error:
             log.debug("left behind %s: %s", path, error)
+            self._stuck[path] = None
             return
         self._places.append(_Place(path, directories, time.monotonic()))
         self._directories += directories
@@ -125,4 +126,4 @@ class Trash:
         ):
             place = self._places.popleft()
             self._directories -= place.directories
-            try_remove_tree(place.path)
+            self._remove(place.path)

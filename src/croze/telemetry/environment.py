@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from croze.api import otlp_pb2
 from croze.errors import InvalidRequest
+from croze.gotypes.strings import shown
 from croze.telemetry.spans import key_values
 from croze.version import VERSION
 
@@ -69,7 +70,8 @@ def resource(env: Environment, service: str) -> otlp_pb2.Resource:
     }
     if name := env.get("OTEL_SERVICE_NAME"):
         attributes["service.name"] = name
-    return otlp_pb2.Resource(attributes=key_values(attributes))
+    texts = {shown(key): shown(value) for key, value in attributes.items()}
+    return otlp_pb2.Resource(attributes=key_values(texts))
 
 
 def milliseconds(env: Environment, name: str, default: float) -> float:

@@ -88,6 +88,8 @@ class _Process:
     """One process that forks."""
 
     def __init__(self, modules: Sequence[str]) -> None:
+        from croze.files.interpreter import own_environment  # who is forked starts no other
+
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, ending_signals_blocked(), _closed_if_it_fails(self._orders):
             program = [sys.executable, "-SP" if sys.flags.no_site else "-P"]
@@ -97,7 +99,7 @@ class _Process:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 umask=0o022,  # what they make is in images, not the daemon's own
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=own_environment(),
             )
         self._count = 0
 

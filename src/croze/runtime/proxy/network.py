@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -57,7 +59,7 @@ class ProxyNetworks:
             listener = await in_thread(in_namespace, file, _listen)
             with listener:
                 address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-                async with serving(listener, proxied, authority, _sockets(outside)):
+                async with serving(listener, proxied, authority, sockets_of(outside)):
                     namespace = Namespace(host=False, path=str(file))
                     yield ProxyPlace(namespace, _env(address), authority.pem)
         finally:
@@ -75,11 +77,14 @@ def _listen() -> socket.socket:
     return listener
 
 
-def _sockets(outside: Namespace) -> OpenSocket | None:
+def sockets_of(outside: Namespace) -> OpenSocket | None:
+    """What makes sockets in a container's network; None where that is the daemon's own."""
     if outside.host:
         return None
 
     def open_socket(info: AddrInfoType) -> socket.socket:
+        if not outside.path:  # there is nothing there but a loopback
+            raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
         family, kind, protocol, *_ = info
         return in_namespace(Path(outside.path), lambda: socket.socket(family, kind, protocol))
 
