@@ -72,6 +72,23 @@ def test_a_group_goes_with_its_builds(tmp_path: Path) -> None:
     assert not (tmp_path / "refs/b").exists()
 
 
+def test_groups_of_an_older_version_are_written_anew_once(tmp_path: Path) -> None:
+    files = BuilderFiles(tmp_path)
+    groups = tmp_path / "refs/__group__"
+    groups.mkdir(parents=True)
+    older = '{"Definition":"e30=","Targets":["all"],"Inputs":["BASE=x"],"Refs":["b/b0/r1"]}'
+    (groups / "old").write_text(older)
+    (groups / "broken").write_text("{")
+    save_group(files, "new", [], ["r2"])
+    assert (tmp_path / "refs/version").read_text() == "2"
+    assert (groups / "old").read_text() == '{"Targets":["all"],"Refs":["b/b0/r1"]}'
+    assert (groups / "new").read_text() == '{"Refs":["r2"]}'
+    assert (groups / "broken").read_text() == "{"
+    (groups / "old").write_text(older)
+    save_group(files, "other", ["t"], [])
+    assert (groups / "old").read_text() == older
+
+
 @pytest.mark.parametrize("ref", ["../../owned", "/owned", "..", "", "a\0b"])
 def test_what_is_imported_is_written_nowhere_else(tmp_path: Path, ref: str) -> None:
     files = BuilderFiles(tmp_path / "buildx")

@@ -46,6 +46,9 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("{{.Config.Network}} {{.Config.NoCache}} {{.Config.NoCacheFilter}}", "host false []"),
         ("{{.Config.RestRaw}} {{if .Config.ShmSize}}x{{end}}", "[{A 2}] "),
         ("{{.Error}}{{if .Error}}x{{end}}{{with .CompletedAt}}x{{end}}", "<nil>"),
+        ("{{.Duration.Seconds}} {{gt .Duration 1000000000}}", "1.5 true"),
+        ('{{.StartedAt.Year}} {{.StartedAt.Format "15:04"}}', "2026 07:00"),
+        ("{{json .Error}} {{eq .Error nil}}", "null true"),
         ("{{json .BuildArgs}}", '[{"Name":"A","Value":"2"},{"Name":"B"}]'),
     ],
 )

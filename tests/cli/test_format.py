@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from croze.cli.format import print_formatted
+from croze.errors import InvalidRequest
 from croze.gotypes.template import Fields
 
 HEADERS = {"ID": "THE ID"}
@@ -34,3 +35,9 @@ def test_headings_stay_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
         ["THE", "ID", "THE", "ID", "THE", "ID", "<no", "value>"],
         ['"Ab"', "ab", "A", "1"],
     ]
+
+
+@pytest.mark.parametrize("format", ["{{", "table {{nope .ID}}", "{{if .ID}}{{nope}}{{end}}"])
+def test_what_is_no_template_is_refused_of_nothing_too(format: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^template parsing error: template: :1: "):
+        print_formatted(format, [], HEADERS)

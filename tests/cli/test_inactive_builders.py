@@ -66,3 +66,37 @@ def test_its_features_are_listed_to_who_debugs(
     monkeypatch.setenv("DEBUG", debug)
     assert run([*words, "inspect", "down"]) == 0
     assert "\n Direct push: " in capsys.readouterr().out
+
+
+def test_a_builder_of_no_driver_goes_if_its_daemon_may_stay(
+    instances: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["rm", "--keep-daemon", "strange"]) == 0
+    assert capsys.readouterr().err == "strange removed\n"
+
+
+def test_a_template_is_filled_in_for_nodes_too(
+    instances: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def counted(format: str) -> dict[str, int]:
+        assert run(["ls", "--format", format]) == 0
+        names = [json.loads(line)["Name"] for line in capsys.readouterr().out.splitlines()]
+        return {name: names.count(name) for name in ("down", "strange")}
+
+    assert counted("json") == {"down": 1, "strange": 1}
+    assert counted("{{json .}}") == {"down": 2, "strange": 1}
+
+
+def test_nodes_are_listed_with_the_proxies_of_their_builds(
+    instances: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proxies = {
+        "default": {"httpProxy": "http://other"},
+        "unix:///nowhere/docker.sock": {"httpProxy": "http://p", "noProxy": "n"},
+    }
+    config = instances.parents[1] / "config.json"
+    config.write_text(json.dumps({"proxies": proxies}))
+    assert run(["ls", "--format", "json"]) == 0
+    listed = map(json.loads, capsys.readouterr().out.splitlines())
+    (node,) = next(one for one in listed if one["Name"] == "down")["Nodes"]
+    assert node["ProxyConfig"] == {"HTTP_PROXY": "http://p", "NO_PROXY": "n"}

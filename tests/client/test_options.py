@@ -174,6 +174,19 @@ def test_push_and_load(context: Path) -> None:
         ({"outputs": ["ctx/Dockerfile"]}, "destination directory ctx/Dockerfile is a file"),
         ({"outputs": ["type=tar,dest=ctx"]}, "destination file ctx is a directory"),
         (
+            {"outputs": ["type=local,dest=/dev/null/x"]},
+            "invalid destination directory: /dev/null/x: stat /dev/null/x: not a directory",
+        ),
+        (
+            {"outputs": ["type=oci,tar=false,dest=ctx/Dockerfile/x"]},
+            "invalid destination directory: ctx/Dockerfile/x: stat ctx/Dockerfile/x: not a "
+            "directory",
+        ),
+        (
+            {"outputs": [f"type=tar,dest={'x' * 300}"]},
+            f"invalid destination file: {'x' * 300}: stat {'x' * 300}: file name too long",
+        ),
+        (
             {"outputs": ["type=local,dest=/tmp/x,mode=delete"]},
             'local output mode=delete for destination "/tmp/x" '
             "requires --allow=buildx.local.delete",

@@ -40,6 +40,7 @@ def test_what_is_not_json_is_told_in_gos_words(text: str, stream: bool, message:
         ("[1 2]", "invalid character '2' after array element"),
         ("", "unexpected end of JSON input"),
         (b'{"a": "\xff"}', ""),
+        ("\u00e9", "invalid character '\u00c3' looking for beginning of value"),
         ("1e400", ""),
     ],
 )

@@ -104,8 +104,7 @@ def test_credentials_in_the_environment(
 
 def test_proxies(docker_config: Path) -> None:
     write_config(docker_config, {"proxies": {"default": {"httpProxy": "http://p", "x": "y"}}})
-    found = DockerConfig.load().proxy_args()
-    assert found == {"HTTP_PROXY": "http://p", "http_proxy": "http://p"}
+    assert DockerConfig.load().proxies() == {"HTTP_PROXY": "http://p"}
 
 
 # -- over a session --------------------------------------------------------------------------

@@ -6,6 +6,7 @@
                             the endpoint's SHA-256
     activity/NAME           when it last built (RFC 3339, UTC)
     refs/NAME/NODE/ID       builds, removed with their builder or node
+    refs/__group__/ID       builds of one `bake`; refs/version: `2`
     .lock                   flock, exclusive, around every transaction
 
 Source: docker/buildx `store/store.go`, `localstate/`. Run as root by `sudo` in a user's own

@@ -8,6 +8,7 @@ Source: docker/buildx `localstate/localstate.go`, `util/history/name.go`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from croze.gotypes import gojson
 from croze.llb.gitref import parse_git_ref
 
 GROUPS = "__group__"
+_VERSION = b"2"
+"""The version of the files. Older ones of groups hold more, which nobody asks for any more."""
 
 
 class LocalState(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
@@ -53,8 +56,8 @@ class _SavedState(msgspec.Struct, frozen=True):
 class _SavedGroup(msgspec.Struct, frozen=True):
     """`StateGroup` as the file has it."""
 
-    Targets: Sequence[str]
-    Refs: Sequence[str]
+    Targets: Sequence[str] | msgspec.UnsetType
+    Refs: Sequence[str] | None
 
 
 def read_group(directory: Path, ref: str) -> StateGroup:
@@ -94,7 +97,30 @@ def save_group(files: BuilderFiles, id: str, targets: Sequence[str], refs: Seque
     if not _is_name(id):
         raise InvalidRequest(f"invalid reference of a group of builds: {id}")
     files.make_directory(f"refs/{GROUPS}")
-    files.write(f"refs/{GROUPS}/{id}", gojson.marshal(_SavedGroup(targets, refs)), 0o600)
+    _write_group(files, id, targets, refs)
+    _migrate(files)
+
+
+def _write_group(
+    files: BuilderFiles, id: str, targets: Sequence[str], refs: Sequence[str] | None
+) -> None:
+    saved = _SavedGroup(targets or msgspec.UNSET, refs)
+    files.write(f"refs/{GROUPS}/{id}", gojson.marshal(saved), 0o600)
+
+
+def _migrate(files: BuilderFiles) -> None:
+    """Write the groups of before version 2 anew, once, as buildx does; what is no group stays."""
+    folder = files.directory / "refs"
+    with contextlib.suppress(OSError):
+        if (folder / "version").read_bytes() == _VERSION:
+            return
+    for path in sorted((folder / GROUPS).iterdir()):
+        try:
+            group = read_group(files.directory, path.name)
+        except (OSError, InvalidRequest):
+            continue
+        _write_group(files, path.name, group.targets, group.refs)
+    files.write("refs/version", _VERSION)
 
 
 def read(directory: Path, builder: str, node: str, ref: str) -> LocalState | None:

@@ -25,6 +25,7 @@ def members(
     states: Sequence[NodeState],
     current: bool,
     last_activity: datetime | None,
+    proxies: Mapping[str, str],
 ) -> dict[str, object]:
     """The members of a builder's JSON."""
     at = NEVER if last_activity is None else last_activity.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -33,7 +34,7 @@ def members(
         "Driver": shown_driver(builder, states),
         "LastActivity": at,
         "Dynamic": builder.dynamic or is_dynamic(states),
-        "Nodes": [_node(state) for state in states],
+        "Nodes": [_node(state, proxies) for state in states],
         "Current": current,
     }
     if error := builder_error(builder, states):
@@ -47,7 +48,7 @@ def shown_driver(builder: BuilderInstance, states: Sequence[NodeState]) -> str:
     return "" if is_silent else builder.driver
 
 
-def _node(state: NodeState) -> dict[str, object]:
+def _node(state: NodeState, proxies: Mapping[str, str]) -> dict[str, object]:
     """Members that say nothing are left out, but for the two that name the node."""
     node, first = state.node, state.workers[0] if state.workers else None
     detected = (platforms.format(p) for p in state.detected_platforms)
@@ -59,6 +60,7 @@ def _node(state: NodeState) -> dict[str, object]:
             name: base64.b64encode(data).decode() for name, data in (node.files or {}).items()
         },
         "Status": "error" if state.error else state.status,
+        "ProxyConfig": proxies,
         "Version": state.version,
         "Err": state.error,
         "IDs": sorted(worker.ID for worker in state.workers),

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from croze.errors import InvalidRequest
 from croze.gotypes.tabwriter import align
-from croze.gotypes.template import Fields, TemplateError, render
+from croze.gotypes.template import Fields, TemplateError, check, render
 from croze.gotypes.template.functions import HEADINGS
 
 TABLE = "table"
@@ -40,6 +40,7 @@ def formatted(
     Raises `InvalidRequest` for what is no template."""
     template = format.removeprefix(TABLE).strip(" ")
     template = template.replace("\\t", "\t").replace("\\n", "\n")
+    _check(template)
     lines = [_rendered(template, item) for item in items]
     if not is_table(format):
         return "\n".join(lines)
@@ -54,6 +55,14 @@ def print_formatted(format: str, items: Sequence[Fields], headers: Mapping[str, 
         print(text)
 
 
+def _check(template: str) -> None:
+    """Refuse what is no template, of no items, too."""
+    try:
+        check(template)
+    except TemplateError as error:
+        raise _refused(error) from None
+
+
 def _heading(template: str, headers: Mapping[str, str]) -> str:
     """Nothing for a template that asks of headings what they are not."""
     try:
@@ -66,4 +75,8 @@ def _rendered(template: str, item: Fields) -> str:
     try:
         return render(template, item)
     except TemplateError as error:
-        raise InvalidRequest(f"template parsing error: {error}") from None
+        raise _refused(error) from None
+
+
+def _refused(error: TemplateError) -> InvalidRequest:
+    return InvalidRequest(f"template parsing error: {error}")

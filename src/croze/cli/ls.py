@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from croze.builders import choose
 from croze.builders.known import known
-from croze.builders.model import BuilderInstance, format_in_groups
+from croze.builders.model import BuilderInstance, BuilderNode, format_in_groups
 from croze.builders.platforms import shortened
 from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_json, is_table
+from croze.client.cli_config import configured_proxies
 from croze.drivers.nodes import NodeState, builder_error, load
 from croze.gotypes import gojson
 from croze.gotypes.template import Fields
@@ -47,6 +48,8 @@ class ListedBuilder(Struct, frozen=True):
     states: Sequence[NodeState]
     current: bool
     last_activity: datetime | None
+    proxies: Mapping[str, str]
+    """What builds are told of proxies, by the Docker CLI's configuration."""
 
     @property
     def error(self) -> str:
@@ -57,7 +60,7 @@ class ListedBuilder(Struct, frozen=True):
         """The members of its JSON, in order."""
         from croze.cli.builder_json import members
 
-        value = members(self.builder, self.states, self.current, self.last_activity)
+        value = members(self.builder, self.states, self.current, self.last_activity, self.proxies)
         return dict(sorted(value.items()))
 
 
@@ -75,9 +78,10 @@ def run(argv: Sequence[str], common: Common) -> int:
         current = choose.current(here.stored, here.contexts)
         builders = choose.everybody(here.stored, here.contexts)
         activity = {b.name: here.stored.last_activity(b.name) for b in builders}
+    proxies = configured_proxies()
     states = asyncio.run(_load_all(builders, here.contexts, limit_s))
     listed = [
-        ListedBuilder(builder, nodes, _is(builder, current), activity[builder.name])
+        ListedBuilder(builder, nodes, _is(builder, current), activity[builder.name], proxies)
         for builder, nodes in zip(builders, states, strict=True)
     ]
     _show(listed, args.format, trunc=not args.no_trunc)
@@ -100,7 +104,9 @@ def _show(listed: Sequence[ListedBuilder], format: str, *, trunc: bool) -> None:
     listed = sorted(listed, key=lambda one: bool(one.error))
     if is_json(format):
         for one in listed:
-            print(gojson.marshal(one.json()).decode())
+            # A template is filled in for each node, too, of which this one asks nothing.
+            count = 1 if format == "json" or one.error else 1 + len(one.states)
+            print(*[gojson.marshal(one.json()).decode()] * count, sep="\n")
         return
     format = TABLE if format == "table" else format
     table = is_table(format)
@@ -144,7 +150,10 @@ def rows(one: ListedBuilder, *, table: bool, trunc: bool) -> Iterator[Fields]:
 def _fields(one: ListedBuilder, **values: str) -> Fields:
     members = one.json()
     at = one.last_activity
-    nodes = [_node_fields(state) for state in one.states]
+    if one.error:  # nobody has looked at its nodes
+        nodes = [_node_fields(NodeState(BuilderNode("", "")), {}) for _ in one.states]
+    else:
+        nodes = [_node_fields(state, one.proxies) for state in one.states]
     activity = "0001-01-01 00:00:00" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
     of_builder = {**members, "LastActivity": f"{activity} +0000 UTC", "Nodes": nodes}
     builder = Fields({"Err": None, **of_builder}, "*commands.lsBuilder", members)
@@ -152,13 +161,14 @@ def _fields(one: ListedBuilder, **values: str) -> Fields:
     return Fields({**empty, **values, "Builder": builder}, "*commands.lsContext", members)
 
 
-def _node_fields(state: NodeState) -> Fields:
+def _node_fields(state: NodeState, proxies: Mapping[str, str]) -> Fields:
     node = state.node
     values = {
         "Name": node.name,
         "Endpoint": node.endpoint,
         "BuildkitdFlags": list(node.flags or ()),
         "DriverOpts": node.driver_opts or {},
+        "ProxyConfig": proxies,
         "Version": state.version,
         "Err": state.error or None,
         "IDs": sorted(worker.ID for worker in state.workers),

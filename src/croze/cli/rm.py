@@ -118,9 +118,9 @@ def _remove(name: str, here: StoredBuilders, args: Namespace, limit_s: float) ->
             f"run `docker context rm {builder.name}` to remove this context"
         )
     try:
-        if not make.is_known(builder.driver):
-            raise make.unknown(builder.driver)
         if not args.keep_daemon:
+            if not make.is_known(builder.driver):
+                raise make.unknown(builder.driver)
             asyncio.run(_remove_nodes(builder, here, args, limit_s))
     finally:
         here.stored.remove(builder.name)

@@ -44,13 +44,13 @@ class BuilderTraits(Struct, frozen=True):
 def crozed(*, sure: bool = True) -> BuilderTraits:
     """A `crozed` on this machine: it keeps images itself, and its steps share the host's
     network."""
-    from croze.session.dockerconfig import DockerConfig
+    from croze.client.cli_config import proxy_args
 
     return BuilderTraits(
         keeps_images=True,
         default_load=True,
         host_gateway="127.0.0.1",
-        proxy=DockerConfig.load().proxy_args(),
+        proxy=proxy_args(),
         sure=sure,
     )
 
@@ -83,14 +83,14 @@ def warn_of_no_output(builds: Mapping[str, BuildOptions], driver: str = "remote"
 
 def engine() -> BuilderTraits:
     """The builder inside a Docker engine: it keeps images, and has no place for attestations."""
-    from croze.session.dockerconfig import DockerConfig
+    from croze.client.cli_config import proxy_args
 
     return BuilderTraits(
         keeps_images=True,
         moby=True,
         default_load=True,
         attestations=False,
-        proxy=DockerConfig.load().proxy_args(),
+        proxy=proxy_args(),
     )
 
 

@@ -144,7 +144,7 @@ def check_annotations(texts: Iterable[str]) -> None:
     try:
         parse_annotations(texts)
     except InvalidRequest as error:
-        raise error.wrap("parse annotations") from None
+        raise error.wrap("failed to build: parse annotations") from None
 
 
 def annotation_keys(texts: Sequence[str]) -> dict[AnnotationKey, str]:

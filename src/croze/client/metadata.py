@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,14 +53,22 @@ def write_files(options: BuildOptions, result: BuildResult, provenance: dict[str
 
 def write_metadata(path: str, values: Mapping[str, object]) -> None:
     """A metadata file, as Go writes JSON. Raises `NotWritten`."""
-    folder = os.path.dirname(path)
+    _check_folder(os.path.dirname(path))
     if os.path.isdir(path):
         raise NotWritten("cannot write to a directory")
-    if folder and not os.path.isdir(folder):
-        raise NotWritten(f"invalid output path: stat {folder}: no such file or directory")
     with written(path, "metadata file"):
         data = gojson.marshal_indent_as_is(dict(sorted(values.items())))
         write_atomically(Path(path), data)
+
+
+def _check_folder(folder: str) -> None:
+    try:
+        if not folder or stat.S_ISDIR(os.stat(folder).st_mode):
+            return
+        reason = os.strerror(errno.ENOTDIR)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise NotWritten(f"invalid output path: stat {folder}: {reason.lower()}")
 
 
 @contextlib.contextmanager

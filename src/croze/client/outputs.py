@@ -6,6 +6,7 @@ Rules and messages: buildx `build/opt.go` (CreateExports), `commands/build.go`.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -85,10 +86,24 @@ def _dir_path(output: OutputFlag) -> Path:
         raise InvalidRequest(f"dest is required for {output.type} exporter")
     if output.dest == "-":
         raise InvalidRequest(f"dest cannot be stdout for {output.type} exporter")
-    path = Path(output.dest)
-    if path.exists() and not path.is_dir():
+    status = _at_destination(output, "directory")
+    if status is not None and not stat.S_ISDIR(status.st_mode):
         raise InvalidRequest(f"destination directory {output.dest} is a file")
-    return path
+    return Path(output.dest)
+
+
+def _at_destination(output: OutputFlag, what: str) -> os.stat_result | None:
+    """What is where an output goes; None for nothing. Raises `InvalidRequest` where nothing can
+    be."""
+    try:
+        return os.stat(output.dest)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        why = (error.strerror or "") if isinstance(error, OSError) else "invalid argument"
+        raise InvalidRequest(
+            f"invalid destination {what}: {output.dest}: stat {output.dest}: {why.lower()}"
+        ) from None
 
 
 def _file(output: OutputFlag) -> Destination:
@@ -98,15 +113,10 @@ def _file(output: OutputFlag) -> Destination:
                 f"dest file is required for {output.type} exporter. refusing to write to console"
             )
         return ToFd(STDOUT)
-    path = Path(output.dest)
-    if path.is_dir():
+    status = _at_destination(output, "file")
+    if status is not None and stat.S_ISDIR(status.st_mode):
         raise InvalidRequest(f"destination file {output.dest} is a directory")
-    above = next(folder for folder in path.parents if folder.exists())
-    if not above.is_dir():
-        raise InvalidRequest(
-            f"invalid destination file: {output.dest}: stat {output.dest}: not a directory"
-        )
-    return ToFile(path)
+    return ToFile(Path(output.dest))
 
 
 def check_delete(exports: Sequence[Export], allowed: bool) -> None:

@@ -83,7 +83,8 @@ class _JsonReader:
     def fail(self, where: str) -> NoReturn:
         char = self.text[self.at : self.at + 1]
         if char:
-            raise JsonSyntaxError(f"invalid character {quote_char(char)}{where}")
+            first = chr(char.encode("utf-8", "surrogatepass")[0])  # Go's readers go by bytes
+            raise JsonSyntaxError(f"invalid character {quote_char(first)}{where}")
         raise JsonSyntaxError("EOF" if self.stream else "unexpected end of JSON input")
 
     def cut_off(self) -> NoReturn:

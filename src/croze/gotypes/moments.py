@@ -64,14 +64,24 @@ def local_rfc3339(stamp: Stamp, *, fraction: bool = True) -> str:
     return f"{text}{offset[:3]}:{offset[3:]}" if offset.strip("+-0") else f"{text}Z"
 
 
-def local_text(stamp: Stamp) -> str:
-    """A time where we are, as Go prints it: `2026-01-31 12:00:00.5 +0100 CET`."""
-    return " ".join(_here(stamp, " "))
+def local_text(stamp: Stamp, *, utc: bool = False) -> str:
+    """A time where we are, or in UTC, as Go prints it: `2026-01-31 12:00:00.5 +0100 CET`."""
+    return (
+        f"{utc_text(stamp.seconds, stamp.nanos, ' ')} +0000 UTC"
+        if utc
+        else " ".join(_here(stamp, " "))
+    )
+
+
+def local_time(stamp: Stamp, *, utc: bool = False) -> time.struct_time:
+    """A time where we are, or in UTC, to the second; the nearest that there is."""
+    inside = min(max(stamp.seconds, _FIRST_S), _LAST_S)
+    return time.gmtime(inside) if utc else time.localtime(inside)
 
 
 def _here(stamp: Stamp, between: str, *, fraction: bool = True) -> tuple[str, str, str]:
     """The time, how far it is from UTC (`+0100`), and the zone's name."""
-    there = time.localtime(min(max(stamp.seconds, _FIRST_S), _LAST_S))
+    there = local_time(stamp)
     text = utc_text(stamp.seconds + there.tm_gmtoff, stamp.nanos if fraction else 0, between)
     minutes = abs(there.tm_gmtoff) // 60
     sign = "-" if there.tm_gmtoff < 0 else "+"

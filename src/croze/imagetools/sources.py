@@ -118,7 +118,7 @@ def _inferred(source: ManifestSource, only: Location | None) -> Location:
         raise InvalidRequest(
             "multiple repositories specified, cannot infer repository for " + quote(source.text)
         )
-    return locations.of_repository(only, source.hints.digest)
+    return only.with_digest(source.hints.digest)
 
 
 def merged(resolved: Descriptor, hints: DescriptorHints) -> Descriptor:

@@ -100,16 +100,17 @@ class DockerConfig:
                 return _decode(entry)
         return AuthConfig()
 
-    def proxy_args(self, host: str = "default") -> dict[str, str]:
-        """Build arguments for the proxies configured for a daemon."""
-        proxies = _texts(self._values.get("proxies"))
-        entry = _texts(proxies.get(host) or proxies.get("default"))
-        args: dict[str, str] = {}
-        for key, name in _PROXIES:
-            value = entry.get(key)
-            if isinstance(value, str) and value:
-                args[name] = args[name.lower()] = value
-        return args
+    @property
+    def has_proxies_of_engines(self) -> bool:
+        """Whether some are for the builds of one engine alone."""
+        return bool(_texts(self._values.get("proxies")).keys() - {"default"})
+
+    def proxies(self, host: str = "default") -> dict[str, str]:
+        """The proxies configured for the builds of a daemon, by their variables' names."""
+        entries = _texts(self._values.get("proxies"))
+        entry = _texts(entries.get(host) or entries.get("default"))
+        named = ((name, entry.get(key)) for key, name in _PROXIES)
+        return {name: value for name, value in named if isinstance(value, str) and value}
 
 
 _PROXIES = (

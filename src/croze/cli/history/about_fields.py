@@ -9,9 +9,7 @@ import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from croze.gotypes.duration import format_duration
-from croze.gotypes.moments import local_text
-from croze.gotypes.template import Fields, Nil
+from croze.gotypes.template import Fields, GoDuration, GoTime, Nil
 
 if TYPE_CHECKING:
     from croze.client import history
@@ -34,7 +32,8 @@ _NOTHING: Mapping[str, object] = {
     **dict.fromkeys(("KeepGitDir", "MultiPlatform", "NoCache"), False),
     **dict.fromkeys(("Platform", "NamedContexts", "BuildArgs", "Labels", "Materials"), ()),
     **dict.fromkeys(("Attachments", "Errors", "ExtraHosts", "NoCacheFilter", "RestRaw"), ()),
-    **dict.fromkeys(("Logs", "Sources", "Stack"), ()),
+    **dict.fromkeys(("Sources", "Stack"), b""),
+    "Logs": (),
     **dict.fromkeys(("NumCompletedSteps", "NumTotalSteps", "NumCachedSteps"), 0),
     **dict.fromkeys(("Duration", "Code"), 0),
     **dict.fromkeys(("StartedAt", "CompletedAt"), Nil("*time.Time")),
@@ -51,12 +50,12 @@ _ITEMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 def of_members(members: Mapping[str, object], record: history.Record) -> Fields:
-    """The members of `inspect`'s JSON as fields; times and durations print as Go's do."""
+    """The members of `inspect`'s JSON as fields."""
     values = _filled(members, MEMBERS)
-    values["StartedAt"] = local_text(record.CreatedAt)
+    values["StartedAt"] = GoTime(record.CreatedAt)
     if record.HasField("CompletedAt"):
-        values["CompletedAt"] = local_text(record.CompletedAt)
-    values["Duration"] = format_duration(int(str(values["Duration"])))
+        values["CompletedAt"] = GoTime(record.CompletedAt)
+    values["Duration"] = GoDuration(str(values["Duration"]))
     config, error = members.get("Config"), members.get("Error")
     assert isinstance(config, dict)
     values["Config"] = _struct("configOutput", config, CONFIG)

@@ -1,12 +1,13 @@
 """Go's `text/template` for `--format`: the documented language on plain values.
 
-`render(text, value)` gives the text. What may go in: the lexer, the parser, the evaluator and the
-functions that the Docker CLI adds. `define`, `template` and `block` are refused: nobody can name a
-second template on a command line.
+`render(text, value)` gives the text, `check(text)` says whether it is one. A text goes through
+`lexer` and `parser` (`nodes`, `constants`) to `evaluate`, which has Go's `functions` and those that
+the Docker CLI adds. `values` are as Go prints and compares them; those of `times` have methods.
 
 No kept library does this for Python; what there is evaluates Jinja's or Mustache's languages.
 """
 
 from croze.gotypes.template.evaluate import Fields, Nil, TemplateError, check, render
+from croze.gotypes.template.times import GoDuration, GoTime
 
-__all__ = ["Fields", "Nil", "TemplateError", "check", "render"]
+__all__ = ["Fields", "GoDuration", "GoTime", "Nil", "TemplateError", "check", "render"]

@@ -7,6 +7,7 @@ error is said to be.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from croze.gotypes.template.functions import FUNCTIONS, TemplateFunction
 from croze.gotypes.template.lexer import TemplateError
@@ -27,15 +28,29 @@ from croze.gotypes.template.nodes import (
     Text,
     VariablePath,
 )
-from croze.gotypes.template.parser import Trees, parse
-from croze.gotypes.template.values import ANY, MISSING, Fields, Nil, is_true, shown, type_name
+from croze.gotypes.template.parser import parse
+from croze.gotypes.template.source import TemplateOutput, TemplateSource
+from croze.gotypes.template.values import (
+    ANY,
+    MISSING,
+    Fields,
+    HasMethods,
+    Nil,
+    TemplateMethod,
+    is_true,
+    shown,
+    type_name,
+)
 
 __all__ = ["Fields", "Nil", "TemplateError", "check", "render"]
 
-MOST_CHARACTERS = 64 * 1024 * 1024
 _NOTHING = object()
 """In the place of what a pipeline's command before would have given."""
-_LITERALS = {"string": (str, "string"), "int": (int, "integer")}
+_LITERALS = {
+    "string": (str, "string"),
+    "int": (int, "integer"),
+    "time.Duration": (int, "integer"),
+}
 
 
 class _Break(Exception):
@@ -58,46 +73,24 @@ def render(
     Raises `TemplateError`."""
     available = {**FUNCTIONS, **(functions or {})}
     trees = parse(text, available)
-    out = _Out()
-    evaluation = _Evaluation(_Source(text, trees, available, out), "", value)
+    out = TemplateOutput()
+    evaluation = _Evaluation(TemplateSource(text, trees, available, out), "", value)
     evaluation.walk(trees[""], value)
     return "".join(out.pieces)
 
 
-class _Out:
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self._length = 0
+class _GivenArguments(NamedTuple):
+    """What stands behind the first operand of a command, and what the one before gave."""
 
-    def add(self, text: str) -> None:
-        self._length += len(text)
-        if self._length > MOST_CHARACTERS:
-            raise TemplateError("template: the result is too long")
-        self.pieces.append(text)
-
-
-class _Source:
-    """What all evaluations of a text share."""
-
-    def __init__(
-        self, text: str, trees: Trees, functions: Mapping[str, TemplateFunction], out: _Out
-    ) -> None:
-        self.text = text
-        self.trees = trees
-        self.functions = functions
-        self.out = out
-
-    def place(self, node: Node) -> str:
-        """The line of a node, and how many bytes of that are before it."""
-        before = self.text[: node.position]
-        column = len(before[before.rfind("\n") + 1 :].encode(errors="surrogateescape"))
-        return f":{before.count(chr(10)) + 1}:{column}"
+    operands: Sequence[Operand]
+    piped: object
+    dot: object
 
 
 class _Evaluation:
     """One rendering of one template: the variables in sight, and the node that is looked at."""
 
-    def __init__(self, source: _Source, name: str, value: object) -> None:
+    def __init__(self, source: TemplateSource, name: str, value: object) -> None:
         self._source = source
         self._name = name
         self._node: Node = Text(0, "")
@@ -213,22 +206,22 @@ class _Evaluation:
 
     def _command(self, command: TemplateCommand, dot: object, piped: object) -> object:
         first, *rest = command.operands
-        has_more = bool(rest) or piped is not _NOTHING
+        arguments = _GivenArguments(rest, piped, dot) if rest or piped is not _NOTHING else None
         match first:
             case FunctionName():
                 return self._call(first, command, rest, dot, piped)
             case FieldPath():
                 self._node = first
-                return self._fields(dot, first, first.names, has_more=has_more)
+                return self._fields(dot, first, first.names, arguments)
             case VariablePath() if first.names:
                 self._node = first
                 value = self._variable(first.name)
-                return self._fields(value, first, first.names, has_more=has_more)
+                return self._fields(value, first, first.names, arguments)
             case FieldChain():
-                return self._chain(first, dot, has_more=has_more)
+                return self._chain(first, dot, arguments)
         if not isinstance(first, Pipeline):
             self._node = first
-        if has_more:
+        if arguments is not None:
             raise self._error(f"can't give argument to non-function {first}")
         if isinstance(first, NilWord):
             raise self._error("nil is not a command")
@@ -270,21 +263,31 @@ class _Evaluation:
                 return value
         raise self._error(f"undefined variable: {name}")
 
-    def _chain(self, chain: FieldChain, dot: object, *, has_more: bool = False) -> object:
+    def _chain(
+        self, chain: FieldChain, dot: object, arguments: _GivenArguments | None = None
+    ) -> object:
         self._node = chain
         value = self._value(chain.of, dot)
-        return self._fields(value, chain, chain.names, has_more=has_more)
+        return self._fields(value, chain, chain.names, arguments)
 
     def _fields(
-        self, value: object, node: Node, names: Sequence[str], *, has_more: bool = False
+        self,
+        value: object,
+        node: Node,
+        names: Sequence[str],
+        arguments: _GivenArguments | None = None,
     ) -> object:
-        """What fields lead to. A struct has those that it has; a map gives nothing for others."""
+        """What fields and methods lead to, the last of them with the arguments. A struct has those
+        that it has; a map gives nothing for others."""
         type_of = type_name(value)
         for at, name in enumerate(names, 1):
-            has_arguments = has_more and at == len(names)
+            has_arguments = arguments is not None and at == len(names)
             if value is MISSING:
                 return MISSING
-            if isinstance(value, Fields):
+            if isinstance(value, HasMethods) and name in (methods := value.methods()):
+                value = self._method(methods[name], name, arguments if has_arguments else None)
+                type_of = type_name(value)
+            elif isinstance(value, Fields):
                 if name not in value:
                     raise self._error(f"can't evaluate field {name} in type {type_of}")
                 if has_arguments:
@@ -302,6 +305,19 @@ class _Evaluation:
         return value
 
     # -- functions --
+
+    def _method(
+        self, method: TemplateMethod, name: str, arguments: _GivenArguments | None
+    ) -> object:
+        operands, piped, dot = arguments or _GivenArguments((), _NOTHING, None)
+        count = len(operands) + (piped is not _NOTHING)
+        if count != len(method.takes):
+            wants = f"want {len(method.takes)} got {count}"
+            raise self._error(f"wrong number of args for {name}: {wants}")
+        values = [self._argument(o, t, dot) for o, t in zip(operands, method.takes, strict=False)]
+        if piped is not _NOTHING:
+            values.append(self._checked(piped, method.takes[-1]))
+        return method.call(*values)
 
     def _call(
         self,
@@ -346,6 +362,8 @@ class _Evaluation:
             return None
         if not isinstance(operand, Constant) or type == ANY:
             return self._checked(self._value(operand, dot), type)
+        if type not in _LITERALS:
+            raise self._error(f"can't handle {operand} for arg of type {type}")
         kind, words = _LITERALS[type]
         value = operand.value
         if kind is int and isinstance(value, float) and value.is_integer():
@@ -359,7 +377,7 @@ class _Evaluation:
             return None if value is MISSING else value
         if value is MISSING:
             raise self._error(f"invalid value; expected {type}")
-        if type_name(value) != type:
+        if type_name(value) not in (type, f"*{type}"):
             got = ANY if value is None else type_name(value)
             raise self._error(f"wrong type for value; expected {type}; got {got}")
         return value

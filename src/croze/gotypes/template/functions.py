@@ -20,6 +20,7 @@ from croze.gotypes.template.values import (
     ANY,
     NO_VALUE,
     Fields,
+    HasMethods,
     Nil,
     equal,
     is_true,
@@ -164,6 +165,8 @@ def in_order(value: object) -> object:
         return [in_order(one) for one in value]
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         return int(value)
+    if isinstance(value, HasMethods):
+        return value.plain
     if isinstance(value, complex):
         raise TemplateError(f"json: unsupported type: {type_name(value)}")
     return None if isinstance(value, Nil) else value

@@ -11,7 +11,7 @@ from typing import Final
 
 from croze.gotypes.quote import quote, quote_char
 from croze.gotypes.strings import from_bytes
-from croze.gotypes.template.values import Fields, Nil, shown, type_name
+from croze.gotypes.template.values import Fields, HasMethods, Nil, shown, type_name
 from croze.patterns import lazy_pattern
 
 _NUMBER: Final = r"(?:\[(?P<{0}_at>\d+)\])?(?:(?P<{0}_star>\*)|(?P<{0}>\d*))"
@@ -148,8 +148,10 @@ def _scalar(verb: _Verb, value: object) -> str | None:
     match value:
         case bool():
             return shown(value) if verb.letter in "tv" else None
+        case HasMethods() if verb.letter in "sqxX":
+            return _string(verb, str(value))
         case int():
-            return _integer(verb, value)
+            return _integer(verb, int(value))
         case float():
             return _float(verb, value)
         case str():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct
 
 from croze.gotypes.numbers import float_text
 from croze.gotypes.template.lexer import TemplateError
@@ -51,6 +54,29 @@ class Nil:
         return "<nil>"
 
 
+class TemplateMethod(Struct, frozen=True):
+    """What a value can be asked for, and the Go types of what that takes."""
+
+    call: Callable[..., object]
+    takes: tuple[str, ...] = ()
+
+
+class HasMethods(ABC):
+    """A value of a Go type that has methods, and a text of its own. A mixin."""
+
+    type_name: str
+    """What Go calls the type."""
+
+    @property
+    @abstractmethod
+    def plain(self) -> object:
+        """The value as JSON has it."""
+
+    @abstractmethod
+    def methods(self) -> Mapping[str, TemplateMethod]:
+        """The methods by name."""
+
+
 _TYPES = (
     (bool, "bool"),
     (int, "int"),
@@ -66,7 +92,7 @@ _TYPES = (
 
 def type_name(value: object) -> str:
     """What Go would call it."""
-    if isinstance(value, Fields | Nil):
+    if isinstance(value, Fields | Nil | HasMethods):
         return value.type_name
     return next((name for kind, name in _TYPES if isinstance(value, kind)), "<nil>")
 
