@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import resource
 import signal
 from asyncio.subprocess import Process
@@ -35,13 +36,21 @@ _FLAKY = lazy_pattern(
     "unexpected disconnect|Operation timed out|Empty reply from server|transfer closed|"
     "end of response with .* bytes missing"
 )
-_FOR_GOOD = lazy_pattern("not found|does not appear to be a git repository|[Pp]ermission denied")
+_FOR_GOOD = lazy_pattern(
+    "not found|does not appear to be a git repository|[Pp]ermission denied|"
+    "^(?:fatal|error): .*(?:[Oo]ut of memory|Cannot allocate memory)",
+    re.MULTILINE,
+)
+"""What a remote says begins with `remote: `: it may have more memory another time."""
 _NO_DEPTH = ("--depth", "shallow")
 _ANSWER_BYTES = 64 << 20
 """The names of a million references take as much."""
 _COMPLAINT_BYTES = 1 << 20
 _PIECE_BYTES = 256 << 10
 _PART_OF_MEMORY = 2
+_LEAST_MEMORY_BYTES = 512 << 20
+"""With less git may not begin: the stacks of its threads count, which are as many as the machine
+likes, whatever part of its memory is ours."""
 _NO_COMMIT = ("not our ref", "unadvertised object")
 
 
@@ -196,7 +205,7 @@ def _bound_memory(pid: int) -> None:
     """Let git, and what it starts, take a part of the memory, each: a pack of some kilobytes may
     hold a file, or a tree of trees, without end (git-index-pack(1) keeps what deltas make in
     memory, and a checkout a list of all paths)."""
-    most = memory_bytes() // _PART_OF_MEMORY
+    most = max(memory_bytes() // _PART_OF_MEMORY, _LEAST_MEMORY_BYTES)
     with contextlib.suppress(OSError):  # it has ended
         _, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
         limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
