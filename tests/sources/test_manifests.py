@@ -10,10 +10,10 @@ import pytest
 
 from croze.errors import InvalidRequest
 from croze.image import manifest as manifests
+from croze.image.bounds import CONTENTS_MOST, CONTENTS_MOST_BYTES
 from croze.image.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor
 from croze.image.manifest import LAYERS_MOST, Index, Manifest
 from croze.image.platform import Platform
-from croze.sources.bounds import CONTENTS_MOST, CONTENTS_MOST_BYTES
 from croze.sources.content import ImageContents
 from croze.sources.manifests import pull_manifests
 from croze.status import Progress

@@ -184,13 +184,15 @@ class _Archive:
 
     def _whole(self, root: Descriptor) -> Descriptor:
         """At least one image below it is all here."""
-        blobs = self._services.blobs
-        whole = [manifest for _, manifest in present_manifests(root, blobs)]
-        check_sizes([root, *(blob for each in whole for blob in present_blobs(each))], blobs)
-        for manifest in whole:
-            if all(blobs.has(blob.digest) for blob in present_blobs(manifest)):
-                return msgspec.structs.replace(root, annotations={})
-        raise InvalidRequest(f"the archive lacks the content of {root.digest}")
+        blobs, is_whole = self._services.blobs, False
+        check_sizes([root], blobs)
+        for _, manifest in present_manifests(root, blobs):  # one at a time: they may be large
+            described = present_blobs(manifest)
+            check_sizes(described, blobs)
+            is_whole = is_whole or all(blobs.has(blob.digest) for blob in described)
+        if not is_whole:
+            raise InvalidRequest(f"the archive lacks the content of {root.digest}")
+        return msgspec.structs.replace(root, annotations={})
 
     async def _made(self, entry: _Listed) -> Descriptor:
         """A manifest for what Docker's form describes."""

@@ -16,10 +16,11 @@ from croze.image import config as configs
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image import platform as platforms
+from croze.image.bounds import ContentsBound
 from croze.image.config import ImageConfig
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import Manifest
-from croze.imagetools.contract import Place
+from croze.imagetools.contract import LARGEST_READ_BYTES, Place
 
 SPDX = "https://spdx.dev/Document"
 PROVENANCE = "https://slsa.dev/provenance/"
@@ -45,16 +46,18 @@ class _Found(Struct):
     """By the digest that they are about."""
     indexes: set[str] = field(default_factory=set)
     """Digests of those that were read: what is named again is not read again."""
+    bound: ContentsBound = field(default_factory=ContentsBound)
 
 
 async def platform_images(place: Place, root: Descriptor) -> dict[str, PlatformImage]:
-    """All images below a manifest or an index, by platform, in order."""
+    """All images below a manifest or an index, by platform, in order. Raises `InvalidRequest` for
+    more than anybody reads."""
     contents = _Found()
     await _walk(place, root, contents, 0)
 
     async def load(text: str) -> PlatformImage:
         digest, manifest = contents.images[text]
-        config = configs.parse(await place.read(manifest.config))
+        config = configs.parse(contents.bound.add(await place.read(manifest.config)))
         return PlatformImage(config, contents.attestations.get(digest, []))
 
     names = sorted(contents.images)
@@ -68,17 +71,18 @@ async def _walk(place: Place, entry: Descriptor, contents: _Found, depth: int) -
         return
     if entry.media_type in media.INDEX_TYPES:
         contents.indexes.add(entry.digest)
-        children = manifests.parse_index(await place.read(entry)).manifests
+        children = manifests.parse_index(contents.bound.add(await place.read(entry))).manifests
         await all_of(_walk(place, child, contents, depth + 1) for child in children)
     elif entry.media_type in media.MANIFEST_TYPES:
-        manifest = manifests.parse_manifest(await place.read(entry))
+        manifest = manifests.parse_manifest(contents.bound.add(await place.read(entry)))
         subject = next((entry.annotations[k] for k in _REFERENCES if k in entry.annotations), "")
         if subject:
             contents.attestations.setdefault(subject, []).append(manifest)
             return
         platform = entry.platform
         if platform is None:
-            platform = configs.parse(await place.read(manifest.config)).platform
+            config = contents.bound.add(await place.read(manifest.config))
+            platform = configs.parse(config).platform
         text = platforms.format(platforms.normalize(platform))
         contents.images[text] = (entry.digest, manifest)
 
@@ -92,6 +96,8 @@ async def predicates(place: Place, image: PlatformImage, type: str) -> list[obje
         if layer.annotations.get(_PREDICATE_TYPE, "").startswith(type)
         and (layer.media_type == _IN_TOTO or _SIGNED.match(layer.media_type))
     ]
+    if sum(layer.size for layer in layers) > LARGEST_READ_BYTES:
+        raise InvalidRequest(f"statements of more than {LARGEST_READ_BYTES >> 20} MiB in one image")
     statements: Sequence[bytes] = await all_of(place.read(layer) for layer in layers)
     return [_predicate(layer, data) for layer, data in zip(layers, statements, strict=True)]
 

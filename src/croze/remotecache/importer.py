@@ -17,6 +17,7 @@ from croze.image import config as images
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image import reference
+from croze.image.bounds import ContentsBound
 from croze.image.descriptor import Descriptor
 from croze.registry.failures import is_not_opened
 from croze.remotecache import annotated
@@ -30,7 +31,6 @@ from croze.remotecache.objects.opened import parse as parse_options
 from croze.remotecache.options import LOCAL, REGISTRY, cache_reference
 from croze.solver.caches import CacheSource
 from croze.solver.contract import Result
-from croze.sources.bounds import ContentsBound
 from croze.sources.content import Access, ImageContents, LentProvider, RegistryProvider
 from croze.status import Progress, step
 from croze.store.contract import BlobFetcher, ImmutableRef, LayerBlob, LazyLayer, RefStore

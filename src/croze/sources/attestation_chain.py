@@ -14,12 +14,12 @@ from croze.errors import CrozeError, NotFound
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image import reference
+from croze.image.bounds import ContentsBound
 from croze.image.descriptor import Descriptor
 from croze.image.hardened import is_hardened
 from croze.image.platform import Platform
 from croze.image.reference import Reference
 from croze.registry.referrers import referrers
-from croze.sources.bounds import ContentsBound
 from croze.sources.content import ImageContents
 from croze.sources.images import Images, parse_mode
 from croze.store.contract import BlobStore

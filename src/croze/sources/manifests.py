@@ -15,10 +15,10 @@ from croze.image import config as configs
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image import platform as platforms
+from croze.image.bounds import ContentsBound, TooManyContents
 from croze.image.descriptor import Descriptor
 from croze.image.platform import Matcher, Platform
 from croze.registry.failures import is_not_opened
-from croze.sources.bounds import ContentsBound, TooManyContents
 from croze.sources.content import ImageContents
 from croze.store.contract import BlobStore, LayerBlob
 
