@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
+    AsyncExitStack,
     asynccontextmanager,
 )
 from pathlib import Path
@@ -249,24 +250,26 @@ class Containers:
         """A request for a container's files, whether it runs or not; `request.root` is filled in.
         While a container that doesn't run is read or written, it is not started or removed, unless
         that takes long."""
-        if one.running:
-            async with _reached(request, one.process.root) as reached:
-                with one.copying(reached):
-                    yield reached
-            return
-        async with one.at_rest:
-            if self._all.get(one.id) is not one:
-                raise NotFound(f"No such container: {one.id}")
-            try:
-                async with (
-                    self.layers.writing(one) as layer,
-                    layer.mounted(readonly=False) as root,
-                    _reached(request, root) as reached,
-                ):
-                    with one.copying(reached):
-                        yield reached
-            finally:
-                one.save()
+        async with self._root(one) as root, _reached(request, root) as reached:
+            with one.copying(reached):
+                yield reached
+
+    @asynccontextmanager
+    async def _root(self, one: OneContainer) -> AsyncIterator[Path]:
+        """Where a container's files are. It may have been started, or removed, while it was waited
+        for."""
+        async with AsyncExitStack() as stack:
+            if not one.running:
+                await stack.enter_async_context(one.at_rest)
+                if self._all.get(one.id) is not one:
+                    raise NotFound(f"No such container: {one.id}")
+            if one.running:
+                await stack.aclose()
+                yield one.process.root
+                return
+            stack.callback(one.save)
+            layer = await stack.enter_async_context(self.layers.writing(one))
+            yield await stack.enter_async_context(layer.mounted(readonly=False))
 
     # -- more processes --
 
