@@ -42,7 +42,7 @@ def test_a_build_goes_on_when_its_progress_can_not_be_shown(
 ) -> None:
     out = tmp_path / "out"
     done = shell(desk, f'"$C" build --progress={mode} -o {out} {context} 2>{FULL}')
-    assert done.code == 0
+    assert done.code == 0, desk.log_text()[-4000:]
     assert (out / "f").is_file()
 
 
