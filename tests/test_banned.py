@@ -337,3 +337,41 @@ def test_what_is_to_come_is_waited_for() -> None:
         for line in impatient(path.read_text(encoding="utf-8"))
     ]
     assert not wrong, "\n".join(wrong)
+
+
+OF_THE_SYSTEM = {"OSError", "ConnectionError", "FileNotFoundError", "PermissionError"}
+
+
+def printed_as_they_are(handler: ast.ExceptHandler) -> Iterator[int]:
+    """Lines in which a handler puts its error into a text as it is."""
+    asked = [n for n in ast.walk(handler) if isinstance(n, ast.BoolOp | ast.IfExp)]
+    told = [n for n in asked if "strerror" in ast.unparse(n) or "isinstance" in ast.unparse(n)]
+    allowed = {id(inner) for node in told for inner in ast.walk(node)}
+    for node in ast.walk(handler):
+        match node:
+            case ast.FormattedValue(value=ast.Name(id=name)) if name == handler.name:
+                yield node.lineno
+            case ast.Call(func=ast.Name(id="str"), args=[ast.Name(id=name)]):
+                if name == handler.name and id(node) not in allowed:
+                    yield node.lineno
+
+
+def test_errors_of_the_system_are_not_told_as_python_prints_them() -> None:
+    """That is with a number, which no other tool shows: `[Errno 5] Input/output error`."""
+    wrong, seen = [], 0
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ExceptHandler) or node.type is None or node.name is None:
+                continue
+            caught = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)}
+            if caught & OF_THE_SYSTEM:
+                seen += 1
+                wrong += [f"{path.relative_to(ROOT)}:{n}" for n in printed_as_they_are(node)]
+    assert not wrong, "use croze.errors.os_message, or as_own:\n" + "\n".join(wrong)
+    assert seen, "the check sees nothing"
+    (handler,) = (
+        node
+        for node in ast.walk(ast.parse("try: f()\nexcept OSError as e: g(f'{e}', str(e))"))
+        if isinstance(node, ast.ExceptHandler)
+    )
+    assert len(list(printed_as_they_are(handler))) == 2, "the check sees nothing"

@@ -53,6 +53,7 @@ def test_it_travels_between_processes() -> None:
     [
         (OSError(errno.EIO, "Input/output error", "/a/b"), CrozeError, "/a/b: input/output error"),
         (OSError(errno.ENOSPC, "No space left"), ResourceExhausted, "no space left"),
+        (OSError(errno.EREMOTEIO, "Remote I/O error"), CrozeError, "remote I/O error"),
         (OSError("odd"), CrozeError, "odd"),
         (ValueError("odd"), CrozeError, "odd"),
         (ValueError(), CrozeError, "ValueError"),

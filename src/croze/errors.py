@@ -274,7 +274,9 @@ def noted(error: Exception) -> str:
 
 def os_message(error: OSError) -> str:
     """`open Dockerfile: no such file or directory`, near enough to what Go prints."""
-    text = (error.strerror or str(error)).lower() if error.errno else str(error)
+    text = error.strerror or str(error)
+    if error.errno:
+        text = text[:1].lower() + text[1:]
     return f"{error.filename}: {text}" if error.filename else text
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from croze.errors import InvalidRequest, NotFound, Unavailable
+from croze.errors import InvalidRequest, NotFound, Unavailable, os_message
 from croze.files.settings import parse_settings, read_settings
 from croze.http import keypairs
 from croze.http.urls import parse_url
@@ -81,7 +81,7 @@ class DockerContext(Struct, frozen=True):
                 keypairs.show(context, self.tls.cert, self.tls.key)
         except OSError as error:
             raise InvalidRequest(
-                f"could not read the docker context's certificates: {error}"
+                f"could not read the docker context's certificates: {os_message(error)}"
             ) from None
         if not self.tls.verify:
             context.check_hostname = False

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
 from croze.builders.contexts import Contexts, DockerContext
-from croze.errors import CrozeError, InvalidRequest, Unavailable
+from croze.errors import CrozeError, InvalidRequest, Unavailable, as_own
 from croze.files.docker_config import config_dir
 from croze.files.settings import parse_json
 from croze.http.urls import parse_url
@@ -128,7 +128,7 @@ class ImageLoad:
             for name in self._names[1:]:
                 self._tag(name)
         except (OSError, http.client.HTTPException) as error:
-            raise self._engine.unreachable(str(error)) from None
+            raise self._engine.unreachable(str(as_own(error))) from None
         finally:
             self._connection.close()
 

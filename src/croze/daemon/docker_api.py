@@ -22,7 +22,7 @@ from croze.daemon.engine import Engine
 from croze.daemon.listen import own_socket
 from croze.daemon.opening import WorkshopOpening
 from croze.daemon.sockets import bind_tcp, passed_sockets, tls_context
-from croze.errors import CrozeError, InvalidRequest
+from croze.errors import CrozeError, InvalidRequest, os_message
 from croze.rpc.server import Server
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,8 @@ def _bound(engine: Engine) -> Iterator[tuple[socket.socket, ssl.SSLContext | Non
                 sock.bind(str(path))
                 sock.listen()
             except OSError as error:
-                raise InvalidRequest(f"cannot listen on {settings.docker_api}: {error}") from error
+                why = os_message(error)
+                raise InvalidRequest(f"cannot listen on {settings.docker_api}: {why}") from error
 
         with own_socket(path, config, bind, "--docker-api"):
             yield sock, None

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from croze.aio.streams import listening, on_sockets, serving
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, os_message
 from croze.rpc.channel import Channel
 from croze.rpc.server import Server
 
@@ -43,4 +43,4 @@ def _listening(path: str) -> socket.socket:
     try:
         return listening(path)
     except OSError as error:
-        raise InvalidRequest(f"cannot listen on unix:{path}: {error}") from error
+        raise InvalidRequest(f"cannot listen on unix:{path}: {os_message(error)}") from error

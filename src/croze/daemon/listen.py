@@ -21,7 +21,7 @@ from croze.daemon.sockets import (
     tls_context,
     warn_of_strangers,
 )
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, os_message
 from croze.rpc.limits import most_connections
 from croze.rpc.server import Server
 
@@ -69,7 +69,7 @@ async def _unix(
             sock.bind(str(path))
             sock.listen()
         except OSError as error:
-            raise InvalidRequest(f"cannot listen on unix:{path}: {error}") from error
+            raise InvalidRequest(f"cannot listen on unix:{path}: {os_message(error)}") from error
 
     stack.enter_context(own_socket(path, config, bind, "--addr"))
     await stack.enter_async_context(listeners.serving(sock))

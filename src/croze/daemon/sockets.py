@@ -9,7 +9,7 @@ import ssl
 from pathlib import Path
 
 from croze.daemon.config import TlsSection
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, os_message
 from croze.http import keypairs
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def bind_tcp(address: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, dualstack_ipv6=everywhere)
     except OSError as error:
-        raise InvalidRequest(f"cannot listen on tcp://{address}: {error}") from error
+        raise InvalidRequest(f"cannot listen on tcp://{address}: {os_message(error)}") from error
 
 
 def tls_context(tls: TlsSection, protocol: str = "h2") -> ssl.SSLContext | None:
@@ -57,13 +57,13 @@ def tls_context(tls: TlsSection, protocol: str = "h2") -> ssl.SSLContext | None:
         context.set_alpn_protocols([protocol])
         keypairs.show(context, tls.cert, tls.key)
     except OSError as error:
-        raise InvalidRequest(f"could not load server key pair: {error}") from error
+        raise InvalidRequest(f"could not load server key pair: {os_message(error)}") from error
     try:
         if tls.ca:
             context.load_verify_locations(tls.ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except OSError as error:
-        raise InvalidRequest(f"could not read ca certificate: {error}") from error
+        raise InvalidRequest(f"could not read ca certificate: {os_message(error)}") from error
     return context
 
 

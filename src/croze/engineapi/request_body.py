@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from aiohttp import ClientError, StreamReader
 
-from croze.errors import Canceled
+from croze.errors import Canceled, as_own
 from croze.session.serve import new_id
 from croze.session.upload import HOST
 
@@ -54,4 +54,4 @@ def half_sent() -> Iterator[None]:
     try:
         yield
     except (ClientError, ConnectionError, asyncio.IncompleteReadError) as error:
-        raise Canceled(f"the client sent half of the request: {error}") from error
+        raise Canceled(f"the client sent half of the request: {as_own(error)}") from error

@@ -22,7 +22,7 @@ from urllib.request import (  # noqa: TID251 - with http and https alone
 
 from msgspec import Struct
 
-from croze.errors import CrozeError, Unavailable
+from croze.errors import CrozeError, Unavailable, as_own
 from croze.files.redact import redact
 from croze.http.encodings import ACCEPTED, decoded_whole
 from croze.http.proxies import proxy_for
@@ -70,10 +70,10 @@ def fetch(
                 if not is_redirect(response.status, location):
                     return _answer(response, url, limit_bytes)
             step = next_step(step, response.status, location)
-    except urllib.error.URLError as error:
-        raise Unavailable(f'{method.capitalize()} "{redact(url)}": {error.reason}') from None
     except (OSError, http.client.HTTPException) as error:
-        raise Unavailable(f'{method.capitalize()} "{redact(url)}": {error}') from None
+        why = error.reason if isinstance(error, urllib.error.URLError) else error
+        text = as_own(why) if isinstance(why, Exception) else why
+        raise Unavailable(f'{method.capitalize()} "{redact(url)}": {text}') from None
     raise RedirectRefused(f"stopped after {MOST_REDIRECTS} redirects")
 
 

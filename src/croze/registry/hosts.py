@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 from msgspec.structs import replace
 
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, os_message
 from croze.http.keypairs import show
 
 
@@ -118,8 +118,8 @@ def _context(config: RegistryConfig) -> ssl.SSLContext:
             context.load_verify_locations(cafile=path)
         for key, certificate in keypairs:
             show(context, certificate, key)
-    except (OSError, ssl.SSLError) as err:
-        raise InvalidRequest(f"failed to load registry TLS files: {err}") from err
+    except OSError as err:
+        raise InvalidRequest(f"failed to load registry TLS files: {os_message(err)}") from err
     if config.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, os_message
 from croze.http import keypairs
 
 
@@ -33,12 +33,13 @@ def secure(tls: Tls) -> Secure:
     try:
         context = ssl.create_default_context(cafile=tls.ca)
     except OSError as error:
-        raise InvalidRequest(f"could not read ca certificate {tls.ca}: {error}") from None
+        why = os_message(error)
+        raise InvalidRequest(f"could not read ca certificate {tls.ca}: {why}") from None
     try:
         if tls.cert is not None:
             keypairs.show(context, tls.cert, tls.key)
     except OSError as error:
-        message = f"could not read certificate/key {tls.cert}, {tls.key}: {error}"
+        message = f"could not read certificate/key {tls.cert}, {tls.key}: {os_message(error)}"
         raise InvalidRequest(message) from None
     # As Go: users' own authorities often lack what Python alone wants, since 3.13.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

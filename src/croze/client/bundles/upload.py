@@ -16,7 +16,7 @@ from croze.api import history_pb2
 from croze.api.history_pb2_grpc import HistoryStub
 from croze.client.bundles.read import ImportedRecord, RecordBundle
 from croze.client.docker import UnixConnection
-from croze.errors import CrozeError, Unsupported
+from croze.errors import CrozeError, Unsupported, os_message
 from croze.fs.temporary import temporary_directory
 from croze.gotypes import gojson
 from croze.rpc.clients import translated
@@ -75,7 +75,7 @@ def upload(socket: Path, source: BinaryIO) -> list[str]:
         body = answer.read(_ANSWER_BYTES)
     except OSError as error:
         raise CrozeError(
-            f"failed to send request, check if Docker Desktop is running: {error}"
+            f"failed to send request, check if Docker Desktop is running: {os_message(error)}"
         ) from None
     finally:
         connection.close()

@@ -22,7 +22,7 @@ from croze.daemon.debug import keys, profiles, texts
 from croze.daemon.debug.flight import FlightRecorder
 from croze.daemon.engine import Engine
 from croze.daemon.opening import WorkshopOpening
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, as_own
 from croze.gotypes.strings import to_bytes
 from croze.telemetry import prometheus
 
@@ -216,4 +216,6 @@ async def _listen(runner: web.AppRunner, address: str) -> None:
             host, _, port = rest.rpartition(":")
             await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
     except (OSError, ValueError) as error:
-        raise InvalidRequest(f"cannot listen on debug address {address}: {error}") from error
+        raise InvalidRequest(
+            f"cannot listen on debug address {address}: {as_own(error)}"
+        ) from error

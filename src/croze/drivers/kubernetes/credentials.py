@@ -82,7 +82,8 @@ def _context(cluster: Cluster, certificate: bytes, key: bytes) -> ssl.SSLContext
         if certificate:
             _load_chain(context, certificate, key)
     except (OSError, ValueError) as error:
-        raise InvalidRequest(f"the kubeconfig's certificates can't be used: {error}") from None
+        why = as_own(error)
+        raise InvalidRequest(f"the kubeconfig's certificates can't be used: {why}") from None
     if not cluster.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

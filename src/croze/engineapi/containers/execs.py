@@ -15,7 +15,7 @@ import msgspec
 
 from croze.engineapi.containers.output import STDERR, STDOUT, Listener, entry_of
 from croze.engineapi.jsontext import read_struct
-from croze.errors import AlreadyExists, CrozeError, InvalidRequest, Unsupported
+from croze.errors import AlreadyExists, CrozeError, InvalidRequest, Unsupported, as_own
 from croze.runtime.backlog import Backlog
 from croze.runtime.contract import Container as Running
 from croze.runtime.contract import Process, Stdio
@@ -121,7 +121,7 @@ class OneExec:
             reason, self.exit_code = why_not(str(error), process.args[0])
             failed = f"{_FAILED}: {reason}: unknown"
         except (CrozeError, OSError) as error:  # the container may have ended meanwhile
-            failed, self.exit_code = str(error), 126
+            failed, self.exit_code = str(as_own(error)), 126
         except Exception as error:
             failed, self.exit_code = f"internal error: {error}", 126
             raise

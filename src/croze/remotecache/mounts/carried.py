@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from croze.errors import CrozeError
+from croze.errors import CrozeError, as_own
 from croze.job_values import JobKey
 from croze.remotecache.imported import OpenedCache
 from croze.remotecache.mounts.listing import LIMIT_BYTES, Listing, decode, find_listing
@@ -120,7 +120,7 @@ class BuildMounts(Struct):
         except (CrozeError, OSError) as err:  # the disk's, too: full, or a path too long for it
             # Another build may have brought it meanwhile, and use it now.
             if not has_all(self.services, id, base_id, offer.mount.index.digest):
-                ctx.progress.warn(f"failed to import cache mount {name}: {err}")
+                ctx.progress.warn(f"failed to import cache mount {name}: {as_own(err)}")
             return
         if brought is not None:
             ctx.progress.log(2, f"{summary(name, brought)}\n".encode())

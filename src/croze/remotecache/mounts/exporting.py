@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from croze.aio.parallel import all_of
 from croze.aio.threads import in_thread
-from croze.errors import CrozeError, NotFound
+from croze.errors import CrozeError, NotFound, as_own
 from croze.fs.bundle.memory import known_packs
 from croze.fs.bundle.write import BundleBlob, TooLarge, TreeBundle, write_bundle
 from croze.image import manifest as manifests
@@ -134,7 +134,7 @@ class _Sending(Struct):
             try:
                 bundle = await self._write(here, spool)
             except (CrozeError, OSError) as err:
-                self.progress.warn(f"failed to read cache mount {shown(here.id)}: {err}")
+                self.progress.warn(f"failed to read cache mount {shown(here.id)}: {as_own(err)}")
                 return None
             if bundle is None:
                 return None

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from croze.aio import streams
 from croze.aio.threads import in_thread
-from croze.errors import CrozeError, InvalidRequest
+from croze.errors import CrozeError, InvalidRequest, as_own
 from croze.gotypes.quote import quote
 from croze.http.daemon import HttpClient, OpenSocket
 from croze.http.lazy import aiohttp
@@ -134,7 +134,7 @@ class _Server:
         except (OSError, ValueError, aiohttp.ClientError, TimeoutError, CrozeError) as error:
             self._note(head, url, 502)
             self._uncaptured(head, url, "upstream_error")
-            await peer.refuse(502, str(error) or type(error).__name__)
+            await peer.refuse(502, str(as_own(error)))
             return False
         async with response:
             return await _Exchange(self, peer, head, url, response).relay()
