@@ -79,8 +79,14 @@ async def test_one_that_is_started_while_its_files_are_waited_for(containers: Co
     one = containers.find(ID)
     async with one.at_rest:
         reading = asyncio.get_running_loop().create_task(read(containers, one))
+        removing = asyncio.get_running_loop().create_task(containers.remove(one))
         await asyncio.sleep(0)
         one.state.status = "running"
     with pytest.raises(AlreadyExists, match="is not running"):  # nor is its process there yet
         await reading
+    with pytest.raises(
+        AlreadyExists, match=r'cannot remove container "/one": container is running'
+    ):
+        await removing
+    assert containers.find(ID) is one
     one.state.status = "exited"

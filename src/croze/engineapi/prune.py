@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from aiohttp import web
 
 from croze.engineapi import filters
@@ -13,6 +15,7 @@ from croze.engineapi.removal import forget
 from croze.engineapi.times import moment_ns
 from croze.engineapi.usage import total_bytes
 from croze.engineapi.views import view
+from croze.errors import AlreadyExists
 
 SERVED = ("dangling", "until", "label", "label!")
 
@@ -57,7 +60,9 @@ async def containers(request: web.Request, services: Services) -> web.StreamResp
             continue
         if any(each.created_ns >= moment_ns("until", text) for text in chosen.get("until", ())):
             continue
-        reclaimed += await services.containers.layers.written_bytes(each)
-        await services.containers.remove(each)
-        gone.append(each.id)
+        written_bytes = await services.containers.layers.written_bytes(each)
+        with suppress(AlreadyExists):  # somebody has started it
+            await services.containers.remove(each)
+            gone.append(each.id)
+            reclaimed += written_bytes
     return json({"ContainersDeleted": gone or None, "SpaceReclaimed": reclaimed})

@@ -315,9 +315,15 @@ class Containers:
         self.tell(one, "stop")
 
     async def remove(self, one: OneContainer) -> None:
-        """Remove a container, which must have ended, with all that it wrote. Idempotent."""
+        """Remove a container with all that it wrote. Idempotent. Raises `AlreadyExists` for one
+        that runs."""
         await self._end_copies(one)
         async with one.at_rest:
+            if one.running:  # it may have been started just now
+                raise AlreadyExists(
+                    f'cannot remove container "/{one.state.name}": container is running: stop the '
+                    "container before removing or force remove"
+                )
             if self._all.pop(one.id, None) is None:
                 return
             await self.layers.remove(one)

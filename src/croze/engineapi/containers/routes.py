@@ -182,12 +182,7 @@ async def remove(request: web.Request, services: Services) -> web.StreamResponse
     query = UrlQuery(request.query.items())
     refuse(request, {"link": "links between containers"})
     one = _found(request, services)
-    if one.running:
-        if not query.is_set("force"):
-            raise AlreadyExists(
-                f'cannot remove container "/{one.state.name}": container is running: stop the '
-                "container before removing or force remove"
-            )
+    if one.running and query.is_set("force"):
         await one.kill(signal.SIGKILL)
         await one.ended.wait()
     await services.containers.remove(one)
