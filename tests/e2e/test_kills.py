@@ -55,8 +55,8 @@ async def _round(stopped: Sandbox, work: Workload, after_s: float) -> list[str]:
         # This process's gRPC remembers that the last daemon refused it.
         await client.wait_ready(10)
         problems = await EngineClient(client.channel).verify()
+    await work.build("type=cacheonly")  # the containers of the last run are gone before one starts
     problems += _left_behind(stopped)
-    await work.build("type=cacheonly")
     async with asyncio.TaskGroup() as group:
         working = group.create_task(work.run())
         assert stopped.daemon is not None

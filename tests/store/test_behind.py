@@ -43,6 +43,7 @@ async def test_who_wants_the_files_waits_for_them(opener: Opener) -> None:
     with told_statements() as told:
         async with opener() as store:
             rest = Rest()
+            await (await make_ref(store.refs, None, {"first": ""})).release()
             told.clear()
             id, ref = await rest.ref(store)
             assert ref.unwritten

@@ -31,9 +31,10 @@ _MEMBER = re.compile(r"(?:\./)?(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64}
 async def export_to(channel: Channel, names: Sequence[str], target: Path | None, say: Say) -> None:
     """Write a file, whole or not at all; standard output for None."""
     with temporary_directory("mounts", _beside(target)) as folder:
-        cache = CacheSpec("local", {"dest": folder})
+        layout = Path(folder, "layout")  # who writes one locks it, and the folder is locked
+        cache = CacheSpec("local", {"dest": str(layout)})
         await cache_mounts.export_to(channel, names, cache, say)
-        await in_thread(_pack, Path(folder), target)
+        await in_thread(_pack, layout, target)
 
 
 async def import_from(

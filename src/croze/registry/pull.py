@@ -35,6 +35,10 @@ Counter = Callable[[int], None]
 """Called with the bytes transferred so far."""
 
 
+class TooLarge(Corrupted):
+    """What is to be a manifest, and larger than any may be."""
+
+
 async def resolve(repo: Repository) -> Descriptor:
     """What the reference's tag (or digest) names now, by a HEAD request where possible.
 
@@ -205,7 +209,7 @@ async def _read(response: aiohttp.ClientResponse, url: str) -> bytes:
         async for chunk in _body(response):
             data += chunk
             if len(data) > MAX_MANIFEST_BYTES:
-                raise Corrupted(f"rejecting manifest over {MAX_MANIFEST_BYTES} bytes: {url}")
+                raise TooLarge(f"rejecting manifest over {MAX_MANIFEST_BYTES} bytes: {url}")
     except (aiohttp.ClientError, OSError) as err:
         raise failures.broken_off(url, err) from err
     return bytes(data)
