@@ -47,7 +47,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 async def fetch(repo: Repository, blob: Descriptor) -> bytes:
     pieces: list[bytes] = []
-    await pull.fetch_blob(repo, blob, pieces.append)
+    async with repo.slot:
+        await pull.fetch_blob(repo, blob, pieces.append)
     return b"".join(pieces)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,10 @@ from croze.registry import push
 from croze.registry.credentials import Anonymous
 from croze.session.provide_content import ContentProvider
 from croze.sources.blob import BlobSources, blob_key, parse_options
-from croze.sources.content import LentFetcher
+from croze.sources.content import LentFetcher, RegistryFetcher
 from croze.sources.contract import Source
 from croze.sources.request import SourceRequest
+from croze.store.contract import BlobWriter
 from tests.registry.blobs import Folder
 from tests.registry.servers import serve
 from tests.sources.workshop import Workshop
@@ -137,3 +140,44 @@ async def test_more_than_a_client_has_said(workshop: Workshop, tmp_path: Path) -
         assert not blobs.has(digest)
         await fetcher.fetch(Descriptor("a/b", digest, len(DATA)), blobs, [session.id])
     assert blobs.has(digest)
+
+
+AT_ONCE = 4
+"""Blobs that a registry is asked for at once: `registry.client`."""
+
+
+async def test_blobs_that_wait_for_their_turn_have_no_file_open(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image may have any number of layers."""
+    blobs, writer = workshop.store.blobs, workshop.store.blobs.writer
+    datas = {digest_of(data): data for data in (b"%d" % n for n in range(3 * AT_ONCE))}
+    asked: list[str] = []
+    opened = 0
+    all_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    def counted() -> AbstractAsyncContextManager[BlobWriter]:
+        nonlocal opened
+        opened += 1
+        return writer()
+
+    async def answer(request: web.Request) -> web.Response:
+        digest = request.path.rpartition("/")[2]
+        asked.append(digest)
+        if len(asked) == AT_ONCE:
+            all_asked.set()
+        await may_answer.wait()
+        return web.Response(body=datas[digest])
+
+    monkeypatch.setattr(blobs, "writer", counted)
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with serve(app) as host, asyncio.TaskGroup() as group:
+        fetcher = RegistryFetcher(workshop.images.access, reference.parse(f"{host}/x"))
+        for digest, data in datas.items():
+            group.create_task(fetcher.fetch(Descriptor("a/b", digest, len(data)), blobs, ()))
+        await all_asked.wait()
+        assert (opened, len(asked)) == (AT_ONCE, AT_ONCE)
+        may_answer.set()
+    assert all(map(blobs.has, datas))
+    assert not workshop.registry.slot(host).locked()

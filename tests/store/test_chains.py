@@ -12,7 +12,7 @@ from croze.errors import InvalidRequest
 from croze.image.descriptor import Descriptor
 from croze.image.manifest import LAYERS_MOST
 from croze.store import lazy
-from croze.store.contract import BlobStore, LazyLayer
+from croze.store.contract import BlobStore, Compression, LazyLayer
 from croze.store.layer_blobs import are_alike
 from croze.store.open import Store
 from croze.store.unpack import FETCHED_AT_ONCE
@@ -98,4 +98,16 @@ async def test_few_of_many_layers_have_files_open(store: Store, sources: Sources
     assert crowd.most_open - before < 6 * FETCHED_AT_ONCE
     async with ref.mounted(readonly=True) as root:
         assert len(os.listdir(root)) == len(layers)
+    await ref.release()
+
+
+async def test_few_of_many_layers_are_brought_at_once(store: Store, sources: Sources) -> None:
+    """For an exporter, which needs blobs alone."""
+    layers = [sources.layer({f"f{number}": b"1"}) for number in range(3 * FETCHED_AT_ONCE)]
+    crowd = Crowd(sources.blobs)
+    ref = await store.refs.from_layers([LazyLayer(layer.blob, crowd) for layer in layers])
+    assert ref is not None
+    await ref.layers(Compression("gzip"), fetch=True)
+    assert crowd.most == FETCHED_AT_ONCE
+    assert all(store.blobs.has(layer.blob.descriptor.digest) for layer in layers)
     await ref.release()

@@ -40,14 +40,15 @@ class RegistryPlace:
         if descriptor.size > LARGEST_READ_BYTES:
             raise InvalidRequest(f"content {descriptor.digest} is too large to be read")
         data = bytearray()
-        await pull.fetch_blob(self._repo, descriptor, data.extend)
+        async with self._repo.slot:
+            await pull.fetch_blob(self._repo, descriptor, data.extend)
         _check(descriptor, hashlib.new(_algorithm(descriptor), data).hexdigest())
         return bytes(data)
 
     async def bring(self, descriptor: Descriptor, folder: Path) -> Path:
         path = folder / descriptor.digest.replace(":", "-")
         sum = hashlib.new(_algorithm(descriptor))
-        async with opened(path, "wb") as file:
+        async with self._repo.slot, opened(path, "wb") as file:
 
             def write(data: bytes) -> None:
                 sum.update(data)

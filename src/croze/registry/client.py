@@ -67,6 +67,7 @@ class Repository(Struct, frozen=True):
 
     @property
     def slot(self) -> asyncio.Semaphore:
+        """Held while a blob is fetched, and before anything is opened for it."""
         return self.registry.slot(self.ref.domain)
 
     def endpoints(self, *, push: bool = False) -> list[Endpoint]:

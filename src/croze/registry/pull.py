@@ -256,8 +256,9 @@ async def fetch_blob(
 ) -> None:
     """Stream a blob's bytes, in order, to `write` (called in a thread, about a MiB at a time).
 
-    A broken connection goes on from where it broke. The size is checked here; the digest is the
-    caller's to verify, who has seen all bytes. Raises `NotFound` and `Corrupted`.
+    The caller has a `Repository.slot`. A broken connection goes on from where it broke. The size is
+    checked here; the digest is the caller's to verify, who has seen all bytes. Raises `NotFound`
+    and `Corrupted`.
     """
     progress = _Progress(descriptor, write, counter)
 
@@ -274,8 +275,7 @@ async def fetch_blob(
         error = _not_opened(error, descriptor)
         raise error if isinstance(error, Corrupted) else error.wrap("failed to copy")
 
-    async with repo.slot:
-        await repo.registry.transport.with_retries(attempt, log)
+    await repo.registry.transport.with_retries(attempt, log)
 
 
 class _Progress:

@@ -166,10 +166,12 @@ class RegistryFetcher(Struct, frozen=True):
         """Like `fetch`, but every byte is had from there, whatever `blobs` has."""
         repo = self.access.repository(self.ref, sessions, self.insecure)
         report = TransferProgress(self.progress, descriptor)
-        async with blobs.writer() as writer:
-            await pull.fetch_blob(
-                repo, descriptor, writer.write, counter=report.count, log=report.log
-            )
+        async with contextlib.AsyncExitStack() as files:
+            async with repo.slot:  # before a file is open: there may be any number of layers
+                writer = await files.enter_async_context(blobs.writer())
+                await pull.fetch_blob(
+                    repo, descriptor, writer.write, counter=report.count, log=report.log
+                )
             await writer.commit(digest=descriptor.digest, size=descriptor.size)
         report.done()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from croze.store.core import Core
 from croze.store.disk import disk_errors
 from croze.store.records import Blob, RefRecord, utc
 from croze.store.stacks import write_changes
-from croze.store.unpack import fetch_blob, unlazy
+from croze.store.unpack import FETCHED_AT_ONCE, fetch_blob, unlazy
 
 DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 _OCI_TYPES: dict[CompressionType, str] = {
@@ -129,7 +130,13 @@ async def layer_blobs(
     # A task each, but not for what is there: all steps in a row may be asked, one after the other.
     is_all = fetch or compression.force
     unready = [r for r in dict.fromkeys(chain) if is_all or r.id not in blobs]
-    new_blobs = await all_of(_ensure(core, r, compression, sessions, fetch) for r in unready)
+    slots = asyncio.Semaphore(FETCHED_AT_ONCE)
+
+    async def ensured(layer: RefRecord) -> Blob:
+        async with slots:
+            return await _ensure(core, layer, compression, sessions, fetch)
+
+    new_blobs = await all_of(ensured(layer) for layer in unready)
     blobs |= {r.id: blob for r, blob in zip(unready, new_blobs, strict=True)}
     for layer in chain:
         identify(core, layer)

@@ -20,8 +20,8 @@ from croze.store.records import Blob, RefRecord, new_id
 from croze.store.stacks import assemble
 
 FETCHED_AT_ONCE: Final = 16
-"""Blobs of one state: each has files open, and an image may have any number of layers. A registry
-is asked for fewer at once (`registry.client`)."""
+"""Blobs of one state that are fetched, or made: each has files open, and an image may have any
+number of layers. A registry is asked for fewer at once (`registry.client`)."""
 
 
 async def unlazy(core: Core, record: RefRecord, sessions: Sequence[str] = ()) -> None:
