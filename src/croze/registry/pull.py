@@ -35,7 +35,7 @@ Counter = Callable[[int], None]
 """Called with the bytes transferred so far."""
 
 
-class TooLarge(Corrupted):
+class ManifestTooLarge(Corrupted):
     """What is to be a manifest, and larger than any may be."""
 
 
@@ -209,7 +209,7 @@ async def _read(response: aiohttp.ClientResponse, url: str) -> bytes:
         async for chunk in _body(response):
             data += chunk
             if len(data) > MAX_MANIFEST_BYTES:
-                raise TooLarge(f"rejecting manifest over {MAX_MANIFEST_BYTES} bytes: {url}")
+                raise ManifestTooLarge(f"rejecting manifest over {MAX_MANIFEST_BYTES} bytes: {url}")
     except (aiohttp.ClientError, OSError) as err:
         raise failures.broken_off(url, err) from err
     return bytes(data)

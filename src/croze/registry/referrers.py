@@ -51,7 +51,7 @@ async def _listed(
     many ways."""
     try:
         data = await pull.get_small(repo, endpoint, f"referrers/{digest}")
-    except (NotFound, failures.AccessRefused, pull.TooLarge):
+    except (NotFound, failures.AccessRefused, pull.ManifestTooLarge):
         return None
     except failures.UnexpectedStatus as err:
         if err.status >= 500:
