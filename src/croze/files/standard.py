@@ -54,9 +54,13 @@ def standard_error() -> "TextIO":
 
 
 def print_bytes_as_they_are() -> None:
-    """Let standard output have what is not UTF-8 as it was read, in every locale, as in Go."""
+    """Let standard output have what is not UTF-8 as it was read, in every locale, as in Go. What
+    has been printed is written first; that it can't be is told at the end (`flush_output`)."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
+        try:
+            sys.stdout.reconfigure(errors="surrogateescape")
+        except OSError:
+            return
 
 
 def flush_output() -> "OSError | None":
