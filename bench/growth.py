@@ -3,7 +3,7 @@
 For each kind and peer an exponent is fitted, `time = c · size^e`, to the sizes from which on the
 work is more than what every build has; 1 means in proportion. It is fitted to what the clock says,
 and to the processor time of the daemon, which a busy machine changes less; to the median of some
-rounds of each size.
+rounds, in each of which all sizes have their turn.
 """
 
 from __future__ import annotations
@@ -104,22 +104,32 @@ def _always(measured: Measure) -> Callable[[int], Measure]:
 
 
 def measure(kind: Kind, peers: Sequence[Peer], folder: Path) -> Growth:
-    """All sizes of all peers that can do it. What is cached has been built once before."""
-    seconds: dict[str, list[float]] = {peer.name: [] for peer in peers}
-    cpu_s: dict[str, list[float]] = {peer.name: [] for peer in peers}
-    for size in kind.sizes:
-        for peer in peers:
-            place = folder / f"{peer.name}-{size}"
-            place.mkdir(parents=True)
-            kind.prepare(size)(place)
-            kind.measure(size)(peer, place, -1)
-            rounds = [_round(kind.measure(size), peer, place, n) for n in range(_ROUNDS)]
-            found = [each for each in rounds if each is not None]
-            if len(found) < _ROUNDS:
-                seconds.pop(peer.name, None)
-            elif peer.name in seconds:
-                seconds[peer.name].append(statistics.median(each[0] for each in found))
-                cpu_s[peer.name].append(statistics.median(each[1] for each in found))
+    """All sizes of all peers that can do it. What is cached has been built once before. Sizes take
+    turns as peers do: of a machine that is slower for a while, all are."""
+    places = {
+        (peer.name, size): folder / f"{peer.name}-{size}" for peer in peers for size in kind.sizes
+    }
+    for (_, size), place in places.items():
+        place.mkdir(parents=True)
+        kind.prepare(size)(place)
+    rounds: dict[tuple[str, int], list[tuple[float, float]]] = {each: [] for each in places}
+    able = list(peers)
+    for number in range(-1, _ROUNDS):
+        for size in kind.sizes:
+            for peer in list(able):
+                at = peer.name, size
+                spent = _round(kind.measure(size), peer, places[at], number)
+                if spent is None:
+                    able.remove(peer)
+                elif number >= 0:
+                    rounds[at].append(spent)
+    seconds, cpu_s = (
+        {
+            peer.name: [statistics.median(r[i] for r in rounds[peer.name, n]) for n in kind.sizes]
+            for peer in able
+        }
+        for i in (0, 1)
+    )
     return Growth(kind.name, kind.sizes, seconds, cpu_s)
 
 

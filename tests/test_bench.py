@@ -6,11 +6,16 @@ import json
 import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from subprocess import Popen
+from typing import cast
 
 import pytest
 
 from bench import disk, growth
-from bench.growth import Growth
+from bench.daemons import Daemon
+from bench.growth import Growth, Kind
+from bench.lines import Measure
+from bench.peers import Croze, Peer
 from bench.report import Measured, Report
 
 LINES = [
@@ -73,6 +78,35 @@ def test_exponents_are_of_what_is_large() -> None:
     times = "900 / 1,000 / 10,000 | 1.00 | 100 / 200 / 20,000 | **2.00**"
     assert rows[2] == f"| files <&> | croze | {sizes} | {times} |"
     assert rows[3].endswith("| **2.00** | 100 / 100 / 1,000 | 1.00 |")
+
+
+def test_sizes_and_peers_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever slows the machine for a while, slows each size of each peer."""
+    monkeypatch.setattr(growth, "_settled", lambda daemon: 0.0)
+    spent = {1: iter((9.0, 1.0, 2.0, 6.0)), 10: iter((9.0, 30.0, 10.0, 20.0))}
+    order: list[tuple[str, int, int]] = []
+
+    def measured(size: int) -> Measure:
+        def measure(peer: Peer, _: Path, number: int) -> float | None:
+            order.append((peer.name, size, number))
+            return next(spent[size]) if peer.name == "croze" else None
+
+        return measure
+
+    kind = Kind("builds", (1, 10), lambda _: lambda _: None, measured)
+    found = growth.measure(kind, [_peer("croze"), _peer("stock")], tmp_path)
+    assert found.seconds == {"croze": [2.0, 20.0]}
+    assert order[:3] == [("croze", 1, -1), ("stock", 1, -1), ("croze", 10, -1)]
+    assert order[3:] == [("croze", size, number) for number in range(3) for size in (1, 10)]
+
+
+def _peer(name: str) -> Peer:
+    class Idle(Daemon):
+        def cpu_s(self) -> float:
+            return 1.0
+
+    daemon = Idle("unix:///none", cast(Popen[bytes], None), 0.0)
+    return Peer(name, Croze("croze"), daemon, Path(name), {})
 
 
 def test_growth_is_drawn_on_logarithmic_axes() -> None:
