@@ -19,8 +19,14 @@ from croze.client.metadata import written
 from croze.client.outputs import check_delete, create_exports
 from croze.client.plan import AgentFrom, LocalDir, SecretFrom, SolvePlan
 from croze.client.result import decoded_metadata
+from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.llb.marshal import digest_bytes, op_blobs
+
+NO_LOCAL = "invalid local: invalid value "
+NO_LAYOUT = (
+    "invalid oci-layout: oci-layout option must be 'id=path/to/layout', instead had invalid "
+)
 
 
 class DefinitionBuild(Struct, frozen=True, kw_only=True):
@@ -54,13 +60,9 @@ def make_plan(build: DefinitionBuild, *, has_frontend: bool = False) -> SolvePla
     return SolvePlan(
         definition=definition,
         source_policy=source_policy.read(policy) if policy else b"",
-        layouts={
-            name: Path(path) for name, path in pairs(build.oci_layouts, from_env=False).items()
-        },
+        layouts=_named_paths(build.oci_layouts, NO_LAYOUT),
         exports=exports,
-        local_dirs={
-            name: LocalDir(Path(path)) for name, path in pairs(build.locals, from_env=False).items()
-        },
+        local_dirs={n: LocalDir(p) for n, p in _named_paths(build.locals, NO_LOCAL).items()},
         secrets=[SecretFrom(s.id, s.src, s.env) for s in parse_secrets(build.secrets)],
         ssh=[
             AgentFrom(agent.id, agent.paths, agent.raw)
@@ -69,6 +71,14 @@ def make_plan(build: DefinitionBuild, *, has_frontend: bool = False) -> SolvePla
         entitlements=list(allowed.entitlements),
         proxy_network=build.proxy_network,
     )
+
+
+def _named_paths(texts: Sequence[str], problem: str) -> dict[str, Path]:
+    """The paths of `name=path` texts. Raises `InvalidRequest` for one without a path: the working
+    directory is not lent for want of a word."""
+    if without := [text for text in texts if "=" not in text]:
+        raise InvalidRequest(problem + without[0])
+    return {name: Path(path) for name, path in pairs(texts, from_env=False).items()}
 
 
 def _definition(build: DefinitionBuild) -> bytes:
