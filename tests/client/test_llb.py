@@ -10,13 +10,13 @@ from croze.errors import InvalidRequest
 
 def test_directory_without_a_path_is_not_the_working_directory() -> None:
     build = DefinitionBuild(definition=b"", locals=["context=.", "sources"])
-    with pytest.raises(InvalidRequest, match="^invalid local: invalid value sources$"):
+    with pytest.raises(InvalidRequest, match=r"^invalid local: invalid value sources$"):
         make_plan(build, has_frontend=True)
 
 
 def test_layout_without_a_path_is_refused() -> None:
     build = DefinitionBuild(definition=b"", oci_layouts=["store"])
-    with pytest.raises(InvalidRequest, match="must be 'id=path/to/layout', instead had invalid"):
+    with pytest.raises(InvalidRequest, match=r"must be 'id=path/to/layout', instead had invalid"):
         make_plan(build, has_frontend=True)
 
 

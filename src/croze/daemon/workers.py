@@ -188,9 +188,16 @@ class MachinePlatforms(Sequence[Platform]):
 
 
 def supported_platforms(configured: list[str]) -> list[Platform]:
-    """The configured ones; else this machine's and those that binfmt_misc has an emulator for."""
-    if configured:
-        return [platforms.normalize(platforms.parse(text)) for text in configured]
+    """The configured ones, the best first, and those of this machine that none of them runs, as
+    BuildKit lists them."""
+    given = [platforms.normalize(platforms.parse(text)) for text in configured]
+    matchers = [platforms.only(each) for each in given]
+    found = (each for each in _machine_platforms() if not any(m.match(each) for m in matchers))
+    return [*given, *found]
+
+
+def _machine_platforms() -> list[Platform]:
+    """This machine's own, and those that binfmt_misc has an emulator for."""
     native = platforms.default_platform()
     names = []
     if native.architecture == "amd64":
