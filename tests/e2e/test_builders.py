@@ -215,3 +215,20 @@ def test_the_own_builder_is_told_from_another_one_of_its_name(sandbox: Sandbox) 
     assert re.search(r"^croze +remote", listed, re.MULTILINE)
     assert re.search(r"^croze\* +croze", listed, re.MULTILINE)
     assert re.search(r"^Driver: +croze$", sandbox.croze("inspect").stdout, re.MULTILINE)
+
+
+def test_the_daemon_of_the_environment_is_the_one_in_force(sandbox: Sandbox) -> None:
+    env = {"BUILDKIT_HOST": sandbox.address}
+    shown = sandbox.croze("inspect", env=env).stdout
+    assert re.search(rf"Endpoint: +{re.escape(sandbox.address)}\nStatus: +running", shown)
+    listed = sandbox.croze("ls", "--format", "{{.Name}} {{.Status}}", env=env).stdout
+    assert f"{sandbox.address} running" in listed.splitlines()
+    starred = [line for line in sandbox.croze("ls", env=env).stdout.splitlines() if "*" in line]
+    assert [line.split()[0] for line in starred] == [f"{sandbox.address}*"]
+
+
+def test_what_a_daemon_runs_is_told_with_variants(sandbox: Sandbox) -> None:
+    listed = re.search(r"^platforms +(.*)$", sandbox.croze("debug", "info").stdout, re.MULTILINE)
+    assert listed is not None
+    platforms = listed[1].split(",")
+    assert len(set(platforms)) == len(platforms)

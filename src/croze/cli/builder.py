@@ -18,6 +18,14 @@ def named(positional: str | None, common: Common) -> str:
     return positional or common.builder
 
 
+def in_force(positional: str | None, common: Common) -> str:
+    """The name or address of the builder that builds would go to: an argument, `--builder`, or what
+    `CROZE_HOST` or `BUILDKIT_HOST` says; empty for the one that files tell."""
+    from croze.drivers.local import address_from_environment
+
+    return named(positional, common) or address_from_environment() or ""
+
+
 def add_timeout(flags: Flags) -> None:
     flags.text(
         "--timeout",

@@ -70,12 +70,14 @@ def verify(common: Common) -> int:
 
 def info(common: Common) -> int:
     """Print which daemon this is, and its worker."""
+    from croze.image.platform import format
+    from croze.llb.graph import platform_value
 
     async def ask(client: Client) -> str:
         version = await client.info()
         lines = [f"daemon     {version.package} {version.version}"]
         for worker in await client.workers():
-            platforms = ",".join(f"{p.OS}/{p.Architecture}" for p in worker.platforms)
+            platforms = ",".join(format(platform_value(each)) for each in worker.platforms)
             lines += [f"worker     {worker.ID}", f"platforms  {platforms}"]
             lines += [f"label      {k}={v}" for k, v in sorted(worker.Labels.items())]
         return "\n".join(lines)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from croze.builders.known import known
 from croze.builders.model import BuilderInstance, format_in_groups
 from croze.cli.boot import boot as bring_up
-from croze.cli.builder import add_timeout, named, timeout_s
+from croze.cli.builder import add_timeout, in_force, timeout_s
 from croze.cli.builder_json import shown_driver
 from croze.cli.flags import Flags
 from croze.drivers.contract import NodeStatus
@@ -40,7 +40,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     args = flags.read(argv, common)
     limit_s = timeout_s(args.timeout, COMMAND)
     with known() as here:
-        builder = here.builder(named(args.name, common))
+        builder = here.builder(in_force(args.name, common))
         last_activity = here.stored.last_activity(builder.name)
     states = asyncio.run(_states(builder, here.contexts, limit_s, boot=args.bootstrap))
     rows = _rows(builder, states, last_activity, debug=common.shows_all())

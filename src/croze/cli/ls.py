@@ -13,7 +13,7 @@ from croze.builders import choose
 from croze.builders.known import known
 from croze.builders.model import BuilderInstance, BuilderNode, format_in_groups
 from croze.builders.platforms import shortened
-from croze.cli.builder import add_timeout, timeout_s
+from croze.cli.builder import add_timeout, in_force, timeout_s
 from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_json, is_table
 from croze.client.cli_config import configured_proxies
@@ -75,8 +75,10 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError(f"'{COMMAND}' requires 0 arguments", COMMAND)
     limit_s = timeout_s(args.timeout, COMMAND)
     with known() as here:
-        current = choose.current(here.stored, here.contexts)
+        current = here.builder(in_force(None, common))
         builders = choose.everybody(here.stored, here.contexts)
+        if not any(_is(builder, current) for builder in builders):
+            builders.append(current)  # an address, which no file tells of
         activity = {b.name: here.stored.last_activity(b.name) for b in builders}
     proxies = configured_proxies()
     states = asyncio.run(_load_all(builders, here.contexts, limit_s))

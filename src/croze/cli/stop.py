@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from croze.builders.choose import OWN
 from croze.builders.known import known
-from croze.cli.builder import named
+from croze.cli.builder import in_force
 from croze.cli.flags import Flags
 from croze.drivers import make
 
@@ -26,7 +26,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     flags.one_argument("name", metavar="NAME")
     args = flags.read(argv, common)
     with known() as here:
-        builder = here.builder(named(args.name, common))
+        builder = here.builder(in_force(args.name, common))
     asyncio.run(_stop(builder, here.contexts))
     if builder.name == OWN and builder.driver != OWN:
         print(
