@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from croze.api import worker_pb2
+from croze.builders.model import BuilderNode
 from croze.client import inputs
 from croze.client.build import met, planned_for
 from croze.client.builder import BuilderTraits, crozed
@@ -14,9 +15,12 @@ from croze.client.connect import Client
 from croze.client.options import BuildOptions
 from croze.client.planning import make_plan
 from croze.client.unreachable import clearer
+from croze.drivers.reach import Reach
+from croze.drivers.remote import RemoteDriver
 from croze.errors import Unavailable, Unsupported
 from croze.rpc.channel import Channel
 from croze.rpc.server import Server
+from croze.sdk.daemons import client_builder
 from tests.rpc.served import served
 
 
@@ -53,6 +57,18 @@ async def test_a_buildkit_keeps_nothing_unless_it_is_told_where_to(
     assert await exports(package, BuildOptions(call="outline")) == []
     monkeypatch.setenv("BUILDX_NO_DEFAULT_LOAD", "1")
     assert await exports(package, BuildOptions()) == []
+    assert caplog.text == ""
+
+
+async def test_a_buildkit_whose_driver_loads_by_default(caplog: pytest.LogCaptureFixture) -> None:
+    endpoint = "unix:///run/b.sock"
+    node = BuilderNode(name="n0", endpoint=endpoint, driver_opts={"default-load": "true"})
+    driver = RemoteDriver(node)
+    there = Reach(driver.dial, "b", "n0", kind="remote", driver=driver)
+    found = await met(Daemon("github.com/moby/buildkit"), client_builder(there), BuildOptions())
+    plan = make_plan(BuildOptions(), found)
+    plan.close()
+    assert [export.type for export in plan.exports] == ["docker"]
     assert caplog.text == ""
 
 

@@ -180,8 +180,10 @@ async def met_for(
             return builder
     except Unsupported:
         pass  # a BuildKit of before 2022
-    warn_of_no_output(builds)
-    return buildkitd(builder)
+    traits = buildkitd(builder)
+    if not traits.default_load:
+        warn_of_no_output(builds)
+    return traits
 
 
 def step_ran(vertex: control_pb2.Vertex) -> bool:

@@ -25,6 +25,8 @@ class BuilderTraits(Struct, frozen=True):
     among its images before it asks a registry."""
     default_load: bool = False
     """Without an output, the result is loaded."""
+    asked_to_load: bool = False
+    """Its driver's option `default-load` says so, should it turn out to keep no images itself."""
     many_nodes: bool = False
     """It builds a part of what several nodes build."""
     place: str = ""
@@ -57,7 +59,13 @@ def crozed(*, sure: bool = True) -> BuilderTraits:
 
 def buildkitd(like: BuilderTraits) -> BuilderTraits:
     """A `buildkitd`: it keeps nothing but its cache, so that a load is a load into Docker."""
-    return replace(like, keeps_images=False, default_load=False, host_gateway="", sure=True)
+    return replace(
+        like,
+        keeps_images=False,
+        default_load=like.asked_to_load,
+        host_gateway="",
+        sure=True,
+    )
 
 
 def contained(driver: str, *, default_load: bool) -> BuilderTraits:

@@ -20,7 +20,8 @@ def client_builder(there: Reach) -> BuilderTraits:
     else:
         traits = crozed(sure=there.own)
         if there.kind == "remote":  # where its steps' network is, nobody has said
-            traits = replace(traits, host_gateway="")
+            asked = there.driver is not None and there.driver.default_load
+            traits = replace(traits, host_gateway="", asked_to_load=asked)
     return replace(traits, place=there.place)
 
 
