@@ -41,3 +41,42 @@ def test_what_is_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         source_policy.read(file)
     monkeypatch.delenv(source_policy.VARIABLE, raising=False)
     assert source_policy.from_environment() == b""
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        (
+            {"action": "DNEY", "selector": {"identifier": "x"}},
+            'unrecognized enum ALLOW value "DNEY"',
+        ),
+        ({"action": 7, "selector": {"identifier": "x"}}, "invalid PolicyAction value: 7"),
+        (
+            {"action": "DENY", "selector": {"identifier": "x", "matchType": "regex"}},
+            'unrecognized enum WILDCARD value "regex"',
+        ),
+        (
+            {"selector": {"identifier": "x", "constraints": [{"key": "a", "condition": "NOT"}]}},
+            'unrecognized enum EQUAL value "NOT"',
+        ),
+    ],
+)
+def test_word_that_is_not_known_allows_nothing(
+    tmp_path: Path, rule: dict[str, object], problem: str
+) -> None:
+    file = tmp_path / "policy"
+    file.write_text(json.dumps({"rules": [{"action": "DENY"}, rule]}))
+    with pytest.raises(InvalidRequest) as raised:
+        source_policy.read(file)
+    assert str(raised.value) == f"failed to parse source policy: {problem}"
+
+
+def test_a_file_that_holds_no_object(tmp_path: Path) -> None:
+    file = tmp_path / "policy"
+    file.write_text("null")
+    assert source_policy.read(file) == b""
+    file.write_text('[{"action": "DENY"}]')
+    with pytest.raises(
+        InvalidRequest, match="failed to parse source policy: a policy is an object"
+    ):
+        source_policy.read(file)
