@@ -90,8 +90,15 @@ def uncached_digest(digest: str) -> str:
 
 
 async def load(definition: ops_pb2.Definition, options: LoadOptions | None = None) -> Edge:
-    """The edge that the definition asks for: what its last op has as input."""
-    options = options or LoadOptions()
+    """The edge that the definition asks for: what its last op has as input. Raises what is wrong
+    with it, and what a policy or a check says."""
+    try:
+        return await _load(definition, options or LoadOptions())
+    except CrozeError as error:
+        raise error.wrap("failed to load LLB") from None
+
+
+async def _load(definition: ops_pb2.Definition, options: LoadOptions) -> Edge:
     nodes, last = await _parse(definition)
     order = await _sort(nodes, last)
     if options.proxied:
@@ -225,7 +232,7 @@ async def _build(order: Sequence[_Node], last: _Node, options: LoadOptions) -> d
         try:
             _check(node, options)
         except CrozeError as err:
-            raise err.wrap("failed to load LLB").with_detail(VertexDetail(node.digest)) from None
+            raise err.with_detail(VertexDetail(node.digest)) from None
     async for node in _some(order):
         vertices[node] = _vertex(node, vertices, default, options)
     return vertices
