@@ -47,6 +47,8 @@ def test_docker_run_has_what_it_asked_for(engine: Engine, tmp_path: Path, client
     assert execute(piped, engine.env, stdin=b"in\0" * 100000).stdout == "in\0" * 100000
     entry = engine.docker(*RUN, "--entrypoint", "echo", "busybox", "a", client=client)
     assert entry.stdout == "a\n"
+    named = engine.docker(*RUN, "--network", "host", "busybox", "hostname", client=client)
+    assert named.stdout == f"{socket.gethostname()}\n"
     env = engine.docker(*RUN, "busybox", "env", client=client).stdout
     assert {line.partition("=")[0] for line in env.splitlines()} == {"PATH", "HOSTNAME", "HOME"}
     assert engine.docker("ps", "-aq", client=client).stdout == ""

@@ -70,14 +70,14 @@ def verify(common: Common) -> int:
 
 def info(common: Common) -> int:
     """Print which daemon this is, and its worker."""
+    from croze.client.platforms import worker_platforms
     from croze.image.platform import format
-    from croze.llb.graph import platform_value
 
     async def ask(client: Client) -> str:
         version = await client.info()
         lines = [f"daemon     {version.package} {version.version}"]
         for worker in await client.workers():
-            platforms = ",".join(format(platform_value(each)) for each in worker.platforms)
+            platforms = ",".join(format(each) for each in worker_platforms(worker))
             lines += [f"worker     {worker.ID}", f"platforms  {platforms}"]
             lines += [f"label      {k}={v}" for k, v in sorted(worker.Labels.items())]
         return "\n".join(lines)

@@ -74,8 +74,8 @@ def _check_words(value: dict[str, object], kind: Descriptor) -> None:
     `InvalidRequest`."""
     for field in kind.fields:
         for name in {field.name, field.json_name} & value.keys():
-            found = value[name]
-            for each in found if isinstance(found, list) else (found,):
+            member = value[name]
+            for each in member if isinstance(member, list) else (member,):
                 if field.enum_type is not None:
                     _check_word(each, field.enum_type)
                 elif field.message_type is not None and isinstance(each, dict):

@@ -190,10 +190,10 @@ class MachinePlatforms(Sequence[Platform]):
 def supported_platforms(configured: list[str]) -> list[Platform]:
     """The configured ones, the best first, and those of this machine that none of them runs, as
     BuildKit lists them."""
-    given = [platforms.normalize(platforms.parse(text)) for text in configured]
-    matchers = [platforms.only(each) for each in given]
-    found = (each for each in _machine_platforms() if not any(m.match(each) for m in matchers))
-    return [*given, *found]
+    preferred = [platforms.normalize(platforms.parse(text)) for text in configured]
+    matchers = [platforms.only(each) for each in preferred]
+    others = (each for each in _machine_platforms() if not any(m.match(each) for m in matchers))
+    return [*preferred, *others]
 
 
 def _machine_platforms() -> list[Platform]:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from croze.builders.contexts import Contexts
 from croze.builders.model import BuilderInstance, BuilderNode
+from croze.client.platforms import worker_platforms
 from croze.drivers.contract import Driver, NodeStatus
 from croze.drivers.make import driver, is_known
 from croze.errors import CrozeError, Unsupported
@@ -42,11 +43,7 @@ class NodeState(Struct):
     def detected_platforms(self) -> tuple[Platform, ...]:
         if self.pod_platforms:
             return tuple(self.pod_platforms)
-        return tuple(
-            Platform(p.Architecture, p.OS, p.OSVersion, tuple(p.OSFeatures), p.Variant)
-            for worker in self.workers
-            for p in worker.platforms
-        )
+        return tuple(each for worker in self.workers for each in worker_platforms(worker))
 
 
 async def load(builder: BuilderInstance, contexts: Contexts, timeout_s: float) -> list[NodeState]:

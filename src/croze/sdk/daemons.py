@@ -20,8 +20,8 @@ def client_builder(there: Reach) -> BuilderTraits:
     else:
         traits = crozed(sure=there.own)
         if there.kind == "remote":  # where its steps' network is, nobody has said
-            asked = there.driver is not None and there.driver.default_load
-            traits = replace(traits, host_gateway="", asked_to_load=asked)
+            loads = there.driver is not None and there.driver.default_load
+            traits = replace(traits, host_gateway="", asked_to_load=loads)
     return replace(traits, place=there.place)
 
 

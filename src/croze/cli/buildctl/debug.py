@@ -15,10 +15,10 @@ from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, rendered, struct
 from croze.cli.buildctl.text import aligned, no_topic, size
 from croze.cli.common import UsageError
+from croze.client.platforms import worker_platforms
 from croze.gotypes.duration import format_duration
 from croze.gotypes.tabwriter import align
 from croze.image import platform as platforms
-from croze.image.platform import Platform
 
 if TYPE_CHECKING:
     from croze.api import worker_pb2
@@ -105,15 +105,8 @@ async def _workers(
         sys.stdout.write(aligned("".join(f"{id}\t{text}\n" for id, text in rows)))
 
 
-def _of(worker: worker_pb2.WorkerRecord) -> list[Platform]:
-    return [
-        Platform(p.Architecture, p.OS, p.OSVersion, tuple(p.OSFeatures), p.Variant)
-        for p in worker.platforms
-    ]
-
-
 def _platforms(worker: worker_pb2.WorkerRecord) -> str:
-    return ",".join(platforms.format(platforms.normalize(one)) for one in _of(worker))
+    return ",".join(platforms.format(platforms.normalize(one)) for one in worker_platforms(worker))
 
 
 def _details(worker: worker_pb2.WorkerRecord) -> str:
@@ -154,7 +147,7 @@ def _value(worker: worker_pb2.WorkerRecord) -> Fields:
     members = {
         "id": worker.ID,
         "labels": dict(sorted(worker.Labels.items())),
-        "platforms": [struct(msgspec.to_builtins(one)) for one in _of(worker)],
+        "platforms": [struct(msgspec.to_builtins(one)) for one in worker_platforms(worker)],
         "gcPolicy": list(map(_policy, worker.GCPolicy)),
         "buildkitVersion": _version(worker.BuildkitVersion),
         "cdiDevices": list(map(_device, worker.CDIDevices)) or None,

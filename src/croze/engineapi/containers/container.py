@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
@@ -93,7 +94,9 @@ class OneContainer:
 
     @property
     def hostname(self) -> str:
-        return self.spec.hostname or self.id[:12]
+        """On the host's network it is the host's, as in a Docker engine."""
+        on_host = self.spec.host_config.network_mode == "host"
+        return self.spec.hostname or (socket.gethostname() if on_host else self.id[:12])
 
     @property
     def created_ns(self) -> int:
