@@ -222,6 +222,13 @@ def test_push_and_load(context: Path) -> None:
             "docker exporter does not support exporting manifest lists, use the oci exporter "
             "instead",
         ),
+        (
+            {
+                "outputs": ["type=docker,dest=x,tar=false"],
+                "platforms": ["linux/amd64,linux/arm64"],
+            },
+            "docker exporter does not currently support exporting manifest lists",
+        ),
     ],
 )
 def test_options_that_can_not_be_are_refused(

@@ -64,6 +64,32 @@ async def test_an_oci_archive(workshop: Workshop, tmp_path: Path) -> None:
         await inspect(tmp_path / "out.tar", "oci-archive", ":1")
 
 
+@pytest.mark.parametrize(
+    ("platforms", "visible", "attested"), [(1, False, 0), (1, True, 2), (2, False, 2)]
+)
+async def test_attestations_of_archives(
+    workshop: Workshop, tmp_path: Path, platforms: int, visible: bool, attested: int
+) -> None:
+    """What is for exporters that keep it inline makes no index of an archive, but is in one."""
+    ref = await make_ref(workshop, {"a": "one"})
+    notes = [Attestation("x", b"{}", metadata={"inline-only": b"true"})]
+    notes += [Attestation("y", b"{}")] if visible else []
+    source = single(ref) if platforms == 1 else several({AMD: ref, ARM: ref})
+    source = replace(source, results=[replace(r, attestations=notes) for r in source.results])
+    async with workshop.client(file_target(tmp_path / "out.tar")) as session:
+        answer = await export(workshop, "oci", {}, source, session.id)
+    files = tar_files((tmp_path / "out.tar").read_bytes())
+    root = json.loads(files["blobs/" + answer["containerimage.digest"].replace(":", "/")])
+    statements = [
+        layer["annotations"]["in-toto.io/predicate-type"]
+        for entry in root.get("manifests", ())
+        if entry["platform"]["os"] == "unknown"
+        for layer in json.loads(files["blobs/" + entry["digest"].replace(":", "/")])["layers"]
+    ]
+    assert statements == (["x", "y"] if visible else ["x"] * attested)
+    await ref.release()
+
+
 async def inspect(path: Path, kind: str, suffix: str = "") -> None:
     """Let another tool read it."""
     process = await asyncio.create_subprocess_exec(

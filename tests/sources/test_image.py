@@ -122,8 +122,9 @@ async def test_no_such_image_or_platform(workshop: Workshop, host: str, content:
     assert str(caught.value) == f"{host}/nothing:1: not found"
     index = content.index({ARM: add_image(content, {"a": b"1"}, arch="arm64")})
     await upload(workshop.registry, f"{host}/arm:1", index, content)
-    with pytest.raises(NotFound, match="no match for platform in manifest sha256:"):
+    with pytest.raises(NotFound) as caught:
         await workshop.images.resolve_config(f"{host}/arm:1", AMD, "default", ())
+    assert str(caught.value) == "no match for platform in manifest: not found"
 
 
 async def test_a_known_digest_is_not_asked_for(

@@ -144,7 +144,7 @@ def check_list(export: Export) -> None:
     """See that what is exported can be a list of manifests. Raises `InvalidRequest`."""
     if export.type != "docker":
         return
-    if isinstance(export.to, ToDocker):
+    if isinstance(export.to, ToDocker | ToLayout):
         raise InvalidRequest("docker exporter does not currently support exporting manifest lists")
     raise InvalidRequest(
         "docker exporter does not support exporting manifest lists, use the oci exporter instead"

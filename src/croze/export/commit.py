@@ -88,8 +88,11 @@ class Writer(Struct, frozen=True):
 
     async def _commit(self, source: ExportSource) -> Committed:
         inline = self.options.inline_attestations
-        noted = {r.key: attestations.wanted(r, inline=inline) for r in source.results}
-        indexed = source.multi_platform or any(noted.values())
+        # What is only for exporters that keep it inline asks for no index; where there is one, it
+        # is in there.
+        indexed = source.multi_platform or any(
+            attestations.wanted(each, inline=inline) for each in source.results
+        )
         self._check(source, indexed)
         async with step(self.ctx.progress, "exporting layers"):
             chains = await all_of(self._layers(each.ref) for each in source.results)
@@ -102,9 +105,9 @@ class Writer(Struct, frozen=True):
             root = images[0].manifest
             return Committed(root, tuple(images), indexed=False)
         extra = [
-            await self._attest(image, noted[image.result.key])
+            await self._attest(image, image.result.attestations)
             for image in images
-            if noted[image.result.key]
+            if image.result.attestations
         ]
         return Committed(await self._index(images, extra), tuple(images), indexed=True)
 

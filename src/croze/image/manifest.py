@@ -11,7 +11,7 @@ from croze.errors import InvalidRequest, NotFound, Unsupported
 from croze.gotypes import gojson
 from croze.image import descriptor as media
 from croze.image.descriptor import Descriptor
-from croze.image.platform import Matcher, Platform
+from croze.image.platform import Matcher
 
 EMPTY_CONFIG = Descriptor(
     media_type=media.OCI_EMPTY,
@@ -146,6 +146,8 @@ def candidates(index: Index, matcher: Matcher) -> list[Descriptor]:
     return sorted(fitting, key=rank)
 
 
-def no_match(digest: str, platform: Platform | None = None) -> NotFound:
-    """The error for an index that lacks the platform."""
-    return NotFound(f"no match for platform in manifest {digest}: not found")
+def no_match(digest: str = "") -> NotFound:
+    """The error for an index that lacks the platform. It names the index whose manifests had to be
+    looked at, since it says not of all which platform they are for."""
+    where = f" {digest}" if digest else ""
+    return NotFound(f"no match for platform in manifest{where}: not found")

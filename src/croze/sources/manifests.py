@@ -124,7 +124,8 @@ async def _select(
         raise InvalidRequest(f"more than {INDEXES_MOST} indexes in one image")
     seen.add(entry.digest)
     index = manifests.parse_index(await reader.read(entry))
-    for candidate in manifests.candidates(index, matcher):
+    candidates = manifests.candidates(index, matcher)
+    for candidate in candidates:
         try:
             manifest, config = await _select(reader, candidate, matcher, seen)
         except CrozeError as error:
@@ -133,7 +134,7 @@ async def _select(
             continue
         if candidate.platform is not None or matcher.match(configs.parse(config).platform):
             return manifest, config
-    raise manifests.no_match(entry.digest)
+    raise manifests.no_match(entry.digest if candidates else "")
 
 
 def _layer_blobs(
