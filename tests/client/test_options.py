@@ -222,6 +222,18 @@ def test_push_and_load(context: Path) -> None:
             "docker exporter does not support exporting manifest lists, use the oci exporter "
             "instead",
         ),
+        *(
+            (
+                {"outputs": ["type=docker,dest=x"], **attested},
+                "docker exporter does not support exporting manifest lists, use the oci exporter "
+                "instead",
+            )
+            for attested in (
+                {"provenance": "true"},
+                {"sbom": "true"},
+                {"attests": ["type=provenance,mode=max"]},
+            )
+        ),
         (
             {
                 "outputs": ["type=docker,dest=x,tar=false"],

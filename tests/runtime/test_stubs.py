@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def test_those_that_were_missing(tmp_path: Path, recursive: bool) -> None:
     """As in BuildKit, a directory is gone, too, in which there were two of them."""
     run(tmp_path, Stubs(tmp_path, ["/a/b"], recursive=recursive))
     names = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*"))
-    assert names == ([] if recursive else ["a", "etc"])
+    assert names == (["dev"] if recursive else ["a", "dev", "etc"])
 
 
 def test_what_was_there_or_has_something_in_it_stays(tmp_path: Path) -> None:
@@ -32,7 +33,7 @@ def test_what_was_there_or_has_something_in_it_stays(tmp_path: Path) -> None:
     (tmp_path / "a/kept").touch()
     run(tmp_path, stubs)
     names = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*"))
-    assert names == ["a", "a/kept", "etc"]
+    assert names == ["a", "a/kept", "dev", "etc"]
 
 
 def test_who_puts_a_link_in_the_place_of_what_was_made(
@@ -53,3 +54,13 @@ def test_who_puts_a_link_in_the_place_of_what_was_made(
     with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
         make_dirs(tmp_path / "root", "/a")
     assert secret.stat().st_mode & 0o777 == 0o700
+
+
+def test_devices_have_a_directory_of_the_usual_mode(tmp_path: Path) -> None:
+    """It stays in the layer, whichever runtime it is."""
+    umask = os.umask(0o077)
+    try:
+        run(tmp_path, Stubs(tmp_path, [], recursive=True))
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "dev").stat().st_mode) == 0o755

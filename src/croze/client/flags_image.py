@@ -22,6 +22,10 @@ _MANIFEST = ("manifest", "manifest-descriptor")
 _INDEX = ("index", "index-descriptor")
 
 
+DEFAULT_PROVENANCE = "mode=min,inline-only=true"
+"""What is attested without a word of it."""
+
+
 def wanted_attests(
     attests: Iterable[str], provenance: str, sbom: str, *, supported: bool
 ) -> dict[str, str]:
@@ -31,7 +35,7 @@ def wanted_attests(
     parsed = parse_attests([*attests, *filter(None, shorthands)])
     attrs_by_name = {f"attest:{type}": attrs for type, attrs in parsed.items() if attrs is not None}
     if supported and not _switch("BUILDX_NO_DEFAULT_ATTESTATIONS") and "provenance" not in parsed:
-        attrs_by_name["attest:provenance"] = "mode=min,inline-only=true"
+        attrs_by_name["attest:provenance"] = DEFAULT_PROVENANCE
     return attrs_by_name
 
 

@@ -132,10 +132,10 @@ def check_delete(exports: Sequence[Export], allowed: bool) -> None:
             )
 
 
-def check_lists(exports: Sequence[Export], platforms: Sequence[str]) -> None:
-    """See that no output is Docker's archive, if there is more than one platform: it has no place
-    for them. Raises `InvalidRequest`."""
-    if len([p for text in platforms for p in text.split(",")]) > 1:
+def check_lists(exports: Sequence[Export], platforms: Sequence[str], *, attested: bool) -> None:
+    """See that no output is Docker's archive, if there is more than one platform or an attestation:
+    it has no place for them. Raises `InvalidRequest`."""
+    if attested or len([p for text in platforms for p in text.split(",")]) > 1:
         for export in exports:
             check_list(export)
 

@@ -76,15 +76,16 @@ def _fill(plan: SolvePlan, options: BuildOptions, builder: BuilderTraits) -> Non
         args["SOURCE_DATE_EPOCH"] = os.environ["SOURCE_DATE_EPOCH"]
     plan.frontend_attrs.update(options.frontend_attrs)
     _set_frontend(plan, args)
-    plan.frontend_attrs.update(
-        flags_image.wanted_attests(
-            options.attests, options.provenance, options.sbom, supported=builder.attestations
-        )
+    attests = flags_image.wanted_attests(
+        options.attests, options.provenance, options.sbom, supported=builder.attestations
     )
+    plan.frontend_attrs.update(attests)
     _set_call(plan, options)
     allowed = flags_session.parse_allow(options.allow)
     plan.entitlements = list(allowed.entitlements)
     plan.exports = _exports(options, builder, args, allowed.local_delete)
+    attested = any(attrs != flags_image.DEFAULT_PROVENANCE for attrs in attests.values())
+    outputs.check_lists(plan.exports, options.platforms, attested=attested)
     _set_caches(plan, options, args)
     for prefix, values in (
         ("build-arg", {**_missing(builder.proxy, args), **args}),
@@ -155,7 +156,6 @@ def _exports(
         export.attrs.update(annotations)
     if builder.keeps_images:
         exports = [_kept(export) for export in exports]
-    outputs.check_lists(exports, options.platforms)
     outputs.name_images(exports, options.tags)
     plain_manifests = builder.attestations and flags_image.plain_manifests()
     for export in exports:

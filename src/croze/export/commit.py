@@ -116,7 +116,7 @@ class Writer(Struct, frozen=True):
         platform_names |= {each.key for each in source.results}
         for key in self.options.annotations:
             where = platforms.format_all(key.platform) if key.platform else ""
-            if where and where not in platform_names:
+            if where and len(source.results) > 1 and where not in platform_names:
                 raise InvalidRequest(f"invalid annotation: no platform {where} found in source")
             if not self.options.oci_types and key.type != "manifest":
                 raise InvalidRequest('cannot export annotations with "oci-mediatypes=false"')

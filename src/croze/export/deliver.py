@@ -53,12 +53,12 @@ class ImageDelivery(Struct, frozen=True):
 
     async def push(self, name: str, *, by_digest: bool, insecure: bool) -> None:
         """Push the image under a name: blobs first, then manifests, the root last under its tag."""
-        ref = _target(name, by_digest=by_digest)
-        credentials = SessionCredentials(self.services.sessions, self.sessions)
-        repo = self.services.registry.repository(ref, credentials, insecure=insecure)
-        manifests, blobs = push.closure(self.committed.root, self.services.blobs)
-        shown = ref.name if by_digest else str(ref.with_digest(self.committed.root.digest))
         try:
+            ref = _target(name, by_digest=by_digest)
+            credentials = SessionCredentials(self.services.sessions, self.sessions)
+            repo = self.services.registry.repository(ref, credentials, insecure=insecure)
+            manifests, blobs = push.closure(self.committed.root, self.services.blobs)
+            shown = ref.name if by_digest else str(ref.with_digest(self.committed.root.digest))
             async with step(self.ctx.progress, "pushing layers"):
                 await all_of(self._push_blob(repo, blob) for blob in blobs)
             async with step(self.ctx.progress, f"pushing manifest for {shown}"):

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
-from croze.errors import InvalidRequest
+from croze.errors import CrozeError, InvalidRequest
+from croze.gotypes.quote import quote as quote_go
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform
@@ -24,7 +25,10 @@ def package_url(
     more: Mapping[str, str] | None = None,
 ) -> str:
     """`pkg:docker/<familiar name>@<tag>?platform=…`; `more` are further qualifiers."""
-    ref = reference.parse(name)
+    try:
+        ref = reference.parse(name)
+    except CrozeError as error:
+        raise error.wrap(f"failed to parse ref {quote_go(name)}") from None
     qualifiers = {}
     if ref.digest:
         qualifiers["digest"] = ref.digest

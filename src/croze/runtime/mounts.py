@@ -153,8 +153,8 @@ class Stubs:
     """Remembers which mount points are missing before a container runs, and removes after it
     those that are there and empty. `recursive` covers their missing parents too.
 
-    The parents are made here: they stay in the layer when a step puts something into them, and a
-    runtime may give them a mode of its own (crun: 01755).
+    The parents are made here, and so is `/dev`: they stay in the layer (the parents, when a step
+    puts something into them), and a runtime may give them a mode of its own (crun: 01755).
     """
 
     def __init__(self, rootfs: Path, dests: Sequence[str], *, recursive: bool) -> None:
@@ -165,6 +165,8 @@ class Stubs:
                 path = resolve_below(str(rootfs), dest)
                 self._note(path, recursive)
                 make_dirs(rootfs, os.path.dirname(path))
+        with contextlib.suppress(OSError):
+            make_dirs(rootfs, resolve_below(str(rootfs), "/dev"))
 
     def _note(self, path: str, recursive: bool) -> None:
         while path != "/" and not os.path.lexists(f"{self._rootfs}{path}"):
