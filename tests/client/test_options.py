@@ -90,7 +90,7 @@ def test_every_option_becomes_an_attribute_of_the_request(context: Path, node: s
         "target": "t",
         "build-arg:A": "1",
         "label:l": "2",
-        "platform": "linux/amd64,linux/arm64",
+        "platform": "linux/amd64,linux/arm64,linux/amd64",
         "no-cache": "a,b",
         "image-resolve-mode": "pull",
         "force-network-mode": "host",

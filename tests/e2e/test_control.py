@@ -17,9 +17,10 @@ from croze.api.control_pb2_grpc import ControlStub
 from croze.client.builder import crozed
 from croze.client.connect import Client, connect
 from croze.client.lending import Lending
+from croze.client.local_caches import prepare_caches
 from croze.client.options import BuildOptions
 from croze.client.planning import make_plan
-from croze.client.solve import prepare_caches, solve_request
+from croze.client.solve import solve_request
 from croze.errors import InvalidRequest
 from croze.rpc.clients import translated
 from croze.session.serve import lend

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from croze.errors import InvalidRequest
+from croze.image import descriptor as media
+from croze.image.descriptor import Descriptor
+from croze.remotecache import manifests
 from croze.remotecache.options import ExportOptions, parse_exports
 
 
@@ -22,8 +27,24 @@ def test_defaults() -> None:
 
 def test_docker_types_need_an_index() -> None:
     assert one(oci_mediatypes="false").image_manifest is False
+    assert one(oci_mediatypes="false", image_manifest="true").image_manifest is True
     with pytest.raises(InvalidRequest, match="OCI mediatypes are required"):
-        one(oci_mediatypes="false", image_manifest="true")
+        manifests.check_types(image_manifest=True, oci=False)
+
+
+@pytest.mark.parametrize("oci", [True, False])
+def test_layers_are_of_the_manifests_types(oci: bool) -> None:
+    """Whosever they were."""
+    layers = [
+        Descriptor(kind, f"sha256:{'a' * 64}", 1)
+        for kind in (media.OCI_LAYER_GZIP, media.DOCKER_LAYER_GZIP)
+    ]
+    config = manifests.describe_config(b"{}")
+    for image_manifest in (False, oci):
+        _, data = manifests.build(config, layers, image_manifest=image_manifest, oci=oci)
+        listed = json.loads(data)["layers" if image_manifest else "manifests"]
+        kinds = [each["mediaType"] for each in listed if each["digest"] != config.digest]
+        assert kinds == [media.OCI_LAYER_GZIP if oci else media.DOCKER_LAYER_GZIP] * 2
 
 
 def test_what_is_said_counts() -> None:

@@ -8,8 +8,9 @@ from typing import TypeAlias
 from croze.api import cachemounts_pb2 as wire
 from croze.api.attrs import to_attrs
 from croze.api.cachemounts_pb2_grpc import CacheMountsStub
+from croze.client.local_caches import finish_caches, prepare_caches
 from croze.client.plan import CacheSpec, SolvePlan
-from croze.client.solve import finish_caches, lent, prepare_caches
+from croze.client.solve import lent
 from croze.errors import CrozeError, NotFound, Unsupported
 from croze.rpc.channel import Channel
 from croze.rpc.library import grpc

@@ -18,12 +18,13 @@ from croze.api import builds_pb2, control_pb2
 from croze.api.builds_pb2_grpc import BuildsStub
 from croze.client.build import clearer, history_ref, met
 from croze.client.builder import BuilderTraits
+from croze.client.local_caches import finish_caches
 from croze.client.metadata import clear_files, metadata_provenance, write_files
 from croze.client.options import BuildOptions
 from croze.client.plan import SolvePlan, ToFd
 from croze.client.planning import planned
 from croze.client.result import BuildResult
-from croze.client.solve import SolveResult, finish_caches, lent, new_id
+from croze.client.solve import SolveResult, lent, new_id
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable, Unsupported
 from croze.rpc.clients import translated
 from croze.rpc.library import grpc

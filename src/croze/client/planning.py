@@ -271,7 +271,7 @@ def _multi_platform(plan: SolvePlan, builder: BuilderTraits) -> bool:
 
 
 def _platforms(values: Sequence[str]) -> str:
-    """Platforms in normal form, each once."""
+    """Platforms in normal form. One that is there twice is the daemon's to tell of."""
     parts = [part for text in values for part in text.split(",")]
     if not parts:
         return ""
@@ -281,7 +281,7 @@ def _platforms(values: Sequence[str]) -> str:
         platforms.default_platform() if text == "local" else platforms.parse(text) for text in parts
     ]
     texts = (platforms.format_all(platforms.normalize(platform)) for platform in parsed)
-    return ",".join(dict.fromkeys(texts))
+    return ",".join(texts)
 
 
 def node_id() -> str:

@@ -6,13 +6,11 @@ Source: BuildKit `client/solve.go`.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 from msgspec import Struct, field
 
@@ -23,17 +21,14 @@ from croze.api import control_pb2, ops_pb2, policy_pb2
 from croze.api.attrs import to_attrs
 from croze.api.control_pb2_grpc import ControlStub
 from croze.api.detached import DETACHED
-from croze.client import ociindex
-from croze.client.cache_reset import reset, wants_reset
 from croze.client.lending import Lending
-from croze.client.plan import CacheSpec, SolvePlan, ToDocker, ToLayout
-from croze.files.settings import parse_json
+from croze.client.local_caches import finish_caches, prepare_caches
+from croze.client.plan import CacheSpec, SolvePlan, ToDocker
 from croze.rpc.channel import LOST, Channel
 from croze.rpc.held import Work, ask_frontend, is_call, solve_held
 from croze.rpc.http2.client import DRAINING
 from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error
-from croze.session.directories import make_directory
 from croze.session.provider import LentService
 from croze.session.serve import LentSession, lend
 from croze.session.serve import new_id as new_id
@@ -94,13 +89,6 @@ async def solve(
         response = await _solve_and_follow(channel, request, session, on_status, work, headers)
     await finish_caches(plan, response)
     return SolveResult(ref, response)
-
-
-async def finish_caches(plan: SolvePlan, response: dict[str, str]) -> None:
-    """What is left to do here for caches and layouts in local directories."""
-    if plan.cache_to or any(isinstance(export.to, ToLayout) for export in plan.exports):
-        await in_thread(_update_indexes, plan, response)
-        await in_thread(_reset_caches, plan)
 
 
 @asynccontextmanager
@@ -282,80 +270,3 @@ def solve_request(plan: SolvePlan, ref: str, session_id: str) -> control_pb2.Sol
 
 def _entry(entry: CacheSpec) -> control_pb2.CacheOptionsEntry:
     return control_pb2.CacheOptionsEntry(Type=entry.type, Attrs=to_attrs(entry.attrs))
-
-
-# -- local caches and layouts ----------------------------------------------------------------
-
-
-def prepare_caches(plan: SolvePlan) -> None:
-    """Check what caches need; a local import that isn't there is left out."""
-    for entry in plan.cache_to:
-        _need(entry, "local", "dest", "exporter")
-        _need(entry, "registry", "ref", "exporter")
-        if entry.type == "local":
-            wants_reset(entry.attrs)
-            make_directory(Path(entry.attrs["dest"]), 0o755)
-    for entry in plan.cache_from:
-        _need(entry, "local", "src", "importer")
-        _need(entry, "registry", "ref", "importer")
-    plan.cache_from[:] = [entry for entry in plan.cache_from if _is_there(entry)]
-
-
-def _need(entry: CacheSpec, type: str, key: str, role: str) -> None:
-    if entry.type == type and not entry.attrs.get(key):
-        raise errors.InvalidRequest(f"{type} cache {role} requires {key}")
-
-
-def _is_there(entry: CacheSpec) -> bool:
-    if entry.type != "local" or entry.attrs.get("digest"):
-        return True
-    source, tag = entry.attrs["src"], entry.attrs.get("tag", "latest")
-    try:
-        digest = ociindex.find(Path(source), tag)
-    except errors.CrozeError as error:
-        log.warning("local cache import at %s skipped due to err: %s", source, error)
-        return False
-    if digest is None:
-        log.warning("local cache import at %s skipped: no digest found for tag %s", source, tag)
-        return False
-    entry.attrs["digest"] = digest
-    return True
-
-
-def _reset_caches(plan: SolvePlan) -> None:
-    for entry in plan.cache_to:
-        if entry.type == "local" and wants_reset(entry.attrs):
-            try:
-                reset(Path(entry.attrs["dest"]))
-            except (OSError, ValueError, errors.InvalidRequest) as error:
-                log.warning("failed to reset cache store: %s", error)
-
-
-def _update_indexes(plan: SolvePlan, response: dict[str, str]) -> None:
-    """Enter what the daemon wrote into the layouts' indexes."""
-    if response.get("cache.manifest"):
-        descriptor = _descriptor(response["cache.manifest"])
-        for entry in plan.cache_to:
-            if entry.type == "local":
-                tag = entry.attrs.get("tag", "latest")
-                ociindex.put(Path(entry.attrs["dest"]), descriptor, tag=tag)
-    if response.get("containerimage.descriptor"):
-        descriptor = _descriptor(response["containerimage.descriptor"], base64.b64decode)
-        names = [name for name in response.get("image.name", "").split(",") if name]
-        for export in plan.exports:
-            if isinstance(export.to, ToLayout):
-                tag = "" if names else "latest"
-                ociindex.put(export.to.path, descriptor, tag=tag, names=names)
-
-
-def _descriptor(
-    text: str, decoded: Callable[[str], str | bytes] = lambda text: text
-) -> ociindex.Descriptor:
-    """What the daemon says it has written into a layout. Raises `CrozeError`."""
-    try:
-        descriptor = parse_json(decoded(text))
-    except ValueError as error:
-        raise errors.CrozeError(f"failed to unmarshal the daemon's descriptor: {error}") from None
-    if not isinstance(descriptor, dict) or not isinstance(descriptor.get("digest"), str):
-        raise errors.CrozeError("failed to unmarshal the daemon's descriptor: no descriptor")
-    return descriptor

@@ -12,22 +12,7 @@ from croze.image.descriptor import Descriptor
 SOURCE_PREFIX = "containerd.io/distribution.source."
 """Annotation that says which repositories of a registry have a blob; never exported."""
 
-_TO_OCI = {
-    media.DOCKER_LAYER: media.OCI_LAYER,
-    media.DOCKER_LAYER_GZIP: media.OCI_LAYER_GZIP,
-    media.DOCKER_LAYER + ".zstd": media.OCI_LAYER_ZSTD,
-    media.DOCKER_FOREIGN_LAYER: "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
-    "application/vnd.docker.image.rootfs.foreign.diff.tar": (
-        "application/vnd.oci.image.layer.nondistributable.v1.tar"
-    ),
-}
-_TO_DOCKER = {oci: docker for docker, oci in _TO_OCI.items()}
 _INTERNAL = frozenset([media.UNCOMPRESSED_ANNOTATION, media.CREATED_ANNOTATION])
-
-
-def media_type(kind: str, *, oci: bool) -> str:
-    """The media type of a layer of this kind: OCI's or Docker's."""
-    return (_TO_OCI if oci else _TO_DOCKER).get(kind, kind)
 
 
 def exported_annotations(annotations: Mapping[str, str], *, oci: bool) -> dict[str, str]:
@@ -49,7 +34,7 @@ def exported(
     return tuple(
         msgspec.structs.replace(
             layer,
-            media_type=media_type(layer.media_type, oci=oci),
+            media_type=media.layer_type(layer.media_type, oci=oci),
             annotations=exported_annotations(layer.annotations, oci=oci),
         )
         for layer in plain

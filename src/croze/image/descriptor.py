@@ -21,12 +21,28 @@ DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 DOCKER_FOREIGN_LAYER = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 
+_LAYERS_TO_OCI = {
+    DOCKER_LAYER: OCI_LAYER,
+    DOCKER_LAYER_GZIP: OCI_LAYER_GZIP,
+    DOCKER_LAYER + ".zstd": OCI_LAYER_ZSTD,
+    DOCKER_FOREIGN_LAYER: "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar": (
+        "application/vnd.oci.image.layer.nondistributable.v1.tar"
+    ),
+}
+_LAYERS_TO_DOCKER = {oci: docker for docker, oci in _LAYERS_TO_OCI.items()}
+
 INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 
 UNCOMPRESSED_ANNOTATION = "containerd.io/uncompressed"
 CREATED_ANNOTATION = "buildkit/createdat"
 REWRITTEN_ANNOTATION = "buildkit/rewritten-timestamp"
+
+
+def layer_type(kind: str, *, oci: bool) -> str:
+    """The media type of a layer of this kind: OCI's or Docker's."""
+    return (_LAYERS_TO_OCI if oci else _LAYERS_TO_DOCKER).get(kind, kind)
 
 
 class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

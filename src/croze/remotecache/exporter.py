@@ -77,6 +77,8 @@ class CacheExporter(Struct, frozen=True):
                     await gatherer.add(chain, self.options.mode)
                 gathered = gatherer.gathered()
             async with step(progress, "sending cache export"):
+                options = self.options
+                manifests.check_types(image_manifest=options.image_manifest, oci=options.oci)
                 return await self._send(gathered, lease, progress)
 
     async def _send(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
@@ -25,7 +26,7 @@ def build(
     config: Descriptor, layers: Sequence[Descriptor], *, image_manifest: bool, oci: bool
 ) -> tuple[Descriptor, bytes]:
     """The manifest and its bytes, compact, unlike an image's; `layers` as the config lists them."""
-    plain = tuple(_plain(layer) for layer in layers)
+    plain = tuple(_plain(layer, oci=oci) for layer in layers)
     if image_manifest:
         kind = media.OCI_MANIFEST
         data = gojson.marshal(Manifest(media_type=kind, config=config, layers=plain))
@@ -35,9 +36,20 @@ def build(
     return manifests.describe(data, kind), data
 
 
-def _plain(layer: Descriptor) -> Descriptor:
+def check_types(*, image_manifest: bool, oci: bool) -> None:
+    """Raises `InvalidRequest` for an image manifest with Docker's media types, which has no place
+    for a cache config."""
+    if image_manifest and not oci:
+        raise InvalidRequest(
+            "invalid configuration for remote cache, OCI mediatypes are required for "
+            "image-manifest cache format"
+        )
+
+
+def _plain(layer: Descriptor, *, oci: bool) -> Descriptor:
     notes = {k: v for k, v in layer.annotations.items() if not k.startswith(_SOURCE)}
-    return msgspec.structs.replace(layer, annotations=notes)
+    kind = media.layer_type(layer.media_type, oci=oci)
+    return msgspec.structs.replace(layer, media_type=kind, annotations=notes)
 
 
 def listed_layers(config: CacheConfig, layers: Mapping[str, Descriptor]) -> list[Descriptor]:

@@ -115,7 +115,7 @@ def _configured(kind: str, attrs: Mapping[str, str]) -> ExportOptions:
     compression = parse_compression(attrs)
     ref = cache_reference(attrs) if kind == REGISTRY else None
     oci = _flag(attrs, "oci-mediatypes", True)
-    options = ExportOptions(
+    return ExportOptions(
         kind,
         _NAMES[kind],
         mode=_mode(attrs),
@@ -127,12 +127,6 @@ def _configured(kind: str, attrs: Mapping[str, str]) -> ExportOptions:
         insecure=kind == REGISTRY and _flag(attrs, "registry.insecure", False),
         dest=attrs["dest"] if kind == LOCAL else "",
     )
-    if options.image_manifest and not oci:
-        raise InvalidRequest(
-            "invalid configuration for remote cache, OCI mediatypes are required for "
-            "image-manifest cache format"
-        )
-    return options
 
 
 def _mounts(kind: str, attrs: Mapping[str, str]) -> MountOptions | None:
