@@ -169,6 +169,7 @@ def test_warnings_in_the_metadata_file(desk: Sandbox, tmp_path: Path) -> None:
     [warning] = json.loads(file.read_text())["buildx.build.warnings"]
     assert set(warning) == {"vertex", "level", "short", "detail", "url", "sourceInfo", "range"}
     assert warning["range"] == [{"start": {"line": 1}, "end": {"line": 1}}]
+    assert set(warning["sourceInfo"]) == {"filename", "data", "language"}
 
 
 @pytest.mark.parametrize(

@@ -279,14 +279,18 @@ def test_signs_by_locale(monkeypatch: pytest.MonkeyPatch) -> None:
     assert signs().done == "+"
 
 
-def test_colors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BUILDKIT_COLORS", 'run=green:error="1,2,3":cancel=nope')
+def test_colors(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("BUILDKIT_COLORS", 'run=green:error="1,2,3":cancel=nope:walk=red')
     assert palette() == {
         "run": "\x1b[32m",
         "cancel": "\x1b[33m",
         "warning": "\x1b[33m",
         "error": "\x1b[38;2;1;2;3m",
     }
+    assert caplog.messages == [
+        "Unknown color value found in BUILDKIT_COLORS: cancel=nope",
+        "Unknown key found in BUILDKIT_COLORS (expected: run, cancel, error, or warning): walk",
+    ]
     monkeypatch.setenv("NO_COLOR", "1")
     assert palette() == {}
 

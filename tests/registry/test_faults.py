@@ -199,14 +199,17 @@ async def test_a_manifest_that_is_not_what_was_asked_for(
             await pull.fetch_manifest(repository(client, f"{host}/x"), blob)
 
 
-async def test_nobody_listens(client: Registry) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+async def test_nobody_listens(client: Registry, host: str) -> None:
+    """The address is told that a name stands for."""
     port = free_port()
     with pytest.raises(Unavailable) as caught:
-        await pull.resolve(repository(client, f"127.0.0.1:{port}/x"))
-    assert str(caught.value) == (
-        f'failed to do request: Head "http://127.0.0.1:{port}/v2/x/manifests/latest": '
-        f"dial tcp 127.0.0.1:{port}: connect: connection refused"
-    )
+        await pull.resolve(repository(client, f"{host}:{port}/x"))
+    text, _, dialed = str(caught.value).partition(": dial tcp ")
+    assert text == f'failed to do request: Head "http://{host}:{port}/v2/x/manifests/latest"'
+    address, _, why = dialed.partition(": connect: ")
+    assert address in (f"127.0.0.1:{port}", f"[::1]:{port}")
+    assert why == "connection refused"
 
 
 async def test_a_transfer_can_be_cancelled(client: Registry, blob: Descriptor) -> None:

@@ -22,7 +22,7 @@ from croze.client.metadata import wants_warnings, write_metadata
 from croze.errors import Canceled
 from croze.files.settings import parse_json
 from croze.policy.contract import DEBUG
-from croze.progress.rawjson import warning_value
+from croze.progress.rawjson import metadata_warnings
 from croze.progress.warnings import print_warnings
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _write_metadata(
 ) -> None:
     metadata: dict[str, object] = {name: results[name].metadata for name in sorted(results)}
     if display.warnings and not plan.call.name and wants_warnings():
-        metadata["buildx.build.warnings"] = [warning_value(each) for each in display.warnings]
+        metadata["buildx.build.warnings"] = metadata_warnings(display.warnings)
     write_metadata(path, metadata)
 
 

@@ -45,9 +45,9 @@ def write_files(options: BuildOptions, result: BuildResult, provenance: dict[str
     if options.metadata_file:
         values = result.metadata | provenance
         if result.warnings and wants_warnings() and not call_name(options.call):
-            from croze.progress.rawjson import warning_value
+            from croze.progress.rawjson import metadata_warnings
 
-            values["buildx.build.warnings"] = [warning_value(w) for w in result.warnings]
+            values["buildx.build.warnings"] = metadata_warnings(result.warnings)
         write_metadata(options.metadata_file, values)
 
 

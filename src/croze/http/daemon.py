@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aiohappyeyeballs import AddrInfoType
 
 _ENCODED = lazy_pattern("[!-~]*")
+_CALLED = lazy_pattern(r"Connect call failed \('([^']+)', (\d+)")
 _PART = lazy_pattern(r"bytes [0-9]{1,19}-([0-9]{1,19})/([0-9]{1,19})")
 PING_EVERY_S = 50.0
 """On a WebSocket: what is between forgets connections that say nothing for a minute."""
@@ -64,6 +65,13 @@ def is_all_of(answer: aiohttp.ClientResponse) -> bool:
     return chunked or "Content-Length" in answer.headers
 
 
+def dialed(error: aiohttp.ClientConnectorError) -> str:
+    """Where nobody has answered, as Go has it: the first address of a name."""
+    found = _CALLED.search(str(error.os_error))
+    host, port = (found[1], found[2]) if found else (error.host, str(error.port))
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def reason(error: Exception) -> str:
     """Why there is no answer, in Go's words in place of aiohttp's."""
     from aiohttp.client_exceptions import UnixClientConnectorError
@@ -78,7 +86,7 @@ def reason(error: Exception) -> str:
             return f"dial unix {error.path}: connect: {why}"
         if isinstance(error, aiohttp.ClientConnectorDNSError):
             return f"dial tcp: lookup {error.host}: {why}"
-        return f"dial tcp {error.host}:{error.port}: connect: {why}"
+        return f"dial tcp {dialed(error)}: connect: {why}"
     return str(error) or type(error).__name__
 
 

@@ -6,6 +6,7 @@ The format is what Go's encoder makes of BuildKit's `client.SolveStatus`.
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO
 
 from croze.gotypes import messages
@@ -94,6 +95,15 @@ def _log(log: control_pb2.VertexLog) -> Object:
         "data": _base64(log.msg),
         "timestamp": rfc3339(log.timestamp),
     }
+
+
+def metadata_warnings(warnings: Iterable[control_pb2.VertexWarning]) -> list[Object]:
+    """Warnings as metadata files have them: without the graph that their file came from."""
+    values = [warning_value(warning) for warning in warnings]
+    for info in (value.get("sourceInfo") for value in values):
+        if isinstance(info, dict):
+            info.pop("definition", None)
+    return values
 
 
 def warning_value(warning: control_pb2.VertexWarning) -> Object:

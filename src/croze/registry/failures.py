@@ -12,7 +12,7 @@ from pathlib import Path
 
 from croze.errors import Corrupted, CrozeError, NotFound, PermissionDenied, Unavailable
 from croze.files.settings import parse_json
-from croze.http.daemon import encoding_of
+from croze.http.daemon import dialed, encoding_of
 from croze.http.encodings import decoded, decoders
 from croze.http.lazy import aiohttp
 from croze.patterns import lazy_pattern
@@ -207,7 +207,7 @@ def reason(err: Exception) -> str:
             return "http: server gave HTTP response to HTTPS client"
         return f"tls: {_tls_reason(err)}"
     if isinstance(err, aiohttp.ClientConnectorError):
-        return f"dial tcp {err.host}:{err.port}: connect: {_errno_text(err.os_error)}"
+        return f"dial tcp {dialed(err)}: connect: {_errno_text(err.os_error)}"
     if isinstance(err, aiohttp.ServerDisconnectedError):
         return "EOF" if isinstance(err.message, str) else "unexpected EOF"
     if isinstance(err, aiohttp.ClientPayloadError):

@@ -151,6 +151,6 @@ async def _drive(bridge: HeldBuild, work: Work, ending: gateway_pb2.ReturnReques
     try:
         ending.result.CopyFrom(await work(bridge))
     except errors.CrozeError as error:
-        ending.error.CopyFrom(to_status(error))
+        ending.error.CopyFrom(to_status(error, plain=True))
     with contextlib.suppress(errors.CrozeError):
         await bridge.end(ending)  # if the build has failed, Control's Solve tells why

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 
@@ -9,6 +10,8 @@ from msgspec import Struct
 
 from croze.progress.terminal.cells import cut, printable, spread
 from croze.progress.terminal.rows import Mark, TerminalRow
+
+log = logging.getLogger(__name__)
 
 FAINT, RESET = "\x1b[2m", "\x1b[0m"
 SPINNER_S = 0.1
@@ -35,10 +38,19 @@ def palette() -> dict[str, str]:
         "warning": _COLORS["yellow"],
         "error": _COLORS["red"],
     }
-    for pair in os.environ.get("BUILDKIT_COLORS", "").split(":"):
+    text = os.environ.get("BUILDKIT_COLORS", "")
+    for pair in text.split(":") if text else ():
         key, _, value = pair.partition("=")
         color = _COLORS.get(value.lower()) or _rgb(value)
-        if key.lower() in colors and color:
+        if not color:
+            log.warning("Unknown color value found in BUILDKIT_COLORS: %s", pair)
+        elif key.lower() not in colors:
+            log.warning(
+                "Unknown key found in BUILDKIT_COLORS (expected: run, cancel, error, or warning): "
+                "%s",
+                key.lower(),
+            )
+        else:
             colors[key.lower()] = color
     return colors
 
