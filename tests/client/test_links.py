@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from croze.api import gateway_pb2
-from croze.client.links import link, links
+from croze.client.links import check_alone, link, links
 from croze.client.plan import SolvePlan
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, NotFound
 
 CONFIG = "containerimage.config"
 
@@ -51,3 +51,12 @@ def test_the_answer_to_a_call() -> None:
     result.ref.CopyFrom(gateway_pb2.Ref())
     link(plan, "lib", ["context:base"], result, 0)
     assert (plan.frontend_attrs, plan.frontend_inputs) == (attrs, {})
+
+
+def test_a_build_without_others_has_no_other_target() -> None:
+    check_alone(
+        SolvePlan(frontend_attrs={"context:base": "docker-image://x", "target": "target:a"})
+    )
+    with pytest.raises(NotFound) as caught:
+        check_alone(SolvePlan(frontend_attrs={"context:base": "target:lib"}))
+    assert str(caught.value) == "failed to find target lib for context base"

@@ -135,7 +135,7 @@ def test_attestations_lie_beside_the_files_of_a_result(
     [
         ("--provenance=mode=some", 'invalid mode "some"'),
         ("--provenance=version=v7", "invalid provenance SLSA version: v7"),
-        ("--provenance=reproducible=x", 'failed to parse reproducible flag "x"'),
+        ("--provenance=reproducible=x", 'failed to parse reproducible flag "x": strconv.ParseBool'),
         ("--provenance=complete-materials=true", "provenance materials are incomplete"),
         ("--attest=type=other", 'unknown attestation type "other"'),
     ],

@@ -26,6 +26,17 @@ from tests.sources.workshop import Workshop
 
 pytestmark = pytest.mark.root
 
+BLOBS_HEADER = (
+    b"blobs/".ljust(100, b"\0")
+    + b"0000755\0"
+    + b"0000000\0" * 2
+    + b"00000000000\0" * 2
+    + b"010306\0 5".ljust(109, b"\0")
+    + b"ustar\x0000".ljust(72, b"\0")
+    + b"0000000\0" * 2
+).ljust(512, b"\0")
+"""What BuildKit's archives begin with: the bytes of a reproducible image's archive are the same."""
+
 
 def file_target(path: Path) -> LentService:
     return TargetsProvider({0: FileTarget(lambda about: FileOutput(path))})
@@ -47,6 +58,7 @@ async def test_an_oci_archive(workshop: Workshop, tmp_path: Path) -> None:
         assert names[:2] == ["blobs", "blobs/sha256"]
         assert names[-2:] == ["index.json", "oci-layout"]
         assert {m.mtime for m in tar} == {0}
+    assert data[:512] == BLOBS_HEADER
     files = tar_files(data)
     index = json.loads(files["index.json"])
     assert [m["annotations"] for m in index["manifests"]] == [

@@ -27,11 +27,11 @@ from croze.errors import CrozeError, InvalidRequest, MaterialsDetail, MissingMat
 from croze.files.redact import redact
 from croze.gotypes import gojson
 from croze.gotypes import messages as message_json
+from croze.gotypes.booleans import checked_bool
 from croze.image import platform as platforms
 from croze.image.descriptor import Descriptor
 from croze.image.purl import ImageType, digest_set, package_url
 from croze.sources.materials import BlobMaterial, GitMaterial, ImageMaterial
-from croze.store.attributes import parse_bool
 
 _LOCAL = "local_source"
 _DOCKERFILE = "dockerfile.v0"
@@ -86,7 +86,7 @@ def _flag(attrs: Mapping[str, str], key: str) -> bool:
     if key not in attrs:
         return False
     try:
-        return parse_bool(key, attrs[key])
+        return checked_bool(attrs[key])
     except InvalidRequest as err:
         raise err.wrap(f'failed to parse {key} flag "{attrs[key]}"') from None
 

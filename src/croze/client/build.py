@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 
 from croze.client.builder import BuilderTraits, buildkitd, warn_of_no_output
 from croze.client.inputs import reads_once
+from croze.client.links import check_alone
 from croze.client.metadata import clear_files, metadata_provenance, write_files
 from croze.client.options import BuildOptions
 from croze.client.planning import planned
@@ -85,6 +86,7 @@ async def run_build(
     clear_files(options)
     traits, plan = await planned_for(client, builder, options)
     try:
+        check_alone(plan)
         async with running(display):
             solved = await client.solve(plan, status.show, work=work)
             provenance = await metadata_provenance(client, options, solved.ref, display.update)

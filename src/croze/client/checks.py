@@ -41,7 +41,7 @@ def check_texts(options: BuildOptions) -> None:
             pairs(values, from_env=from_env)
     source_policy.from_environment()
     flags_image.check_annotations(options.annotations)
-    flags_image.wanted_attests(options.attests, options.provenance, options.sbom, supported=True)
+    flags_image.wanted_attests(options.attests, options.provenance, options.sbom, supported=False)
     if not isinstance(options.build_contexts, Mapping):
         flags_session.parse_contexts(options.build_contexts)
     flags = parse_outputs(each for each in options.outputs if isinstance(each, str))

@@ -18,6 +18,7 @@ from croze.api import builds_pb2, control_pb2
 from croze.api.builds_pb2_grpc import BuildsStub
 from croze.client.build import clearer, history_ref, met
 from croze.client.builder import BuilderTraits
+from croze.client.links import check_alone
 from croze.client.local_caches import finish_caches
 from croze.client.metadata import clear_files, metadata_provenance, write_files
 from croze.client.options import BuildOptions
@@ -53,6 +54,7 @@ async def build_detached(
         builder = await met(client, builder, options)
     plan = await planned(options, builder)
     try:
+        check_alone(plan)
         if any(isinstance(export.to, ToFd) for export in plan.exports):
             raise InvalidRequest("a detached build can't write to standard output")
         holding = _Holding(dial, plan, on_begin)

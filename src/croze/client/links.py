@@ -41,6 +41,13 @@ def links(plan: SolvePlan) -> dict[str, list[str]]:
     return linked
 
 
+def check_alone(plan: SolvePlan) -> None:
+    """See that a build without others names no other target. Raises `NotFound`."""
+    for target, attrs in links(plan).items():
+        name = attrs[0].removeprefix("context:")
+        raise errors.NotFound(f"failed to find target {target} for context {name}")
+
+
 def link(
     plan: SolvePlan, target: str, attrs: list[str], result: gateway_pb2.Result, node: int
 ) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from croze.api import control_pb2
 from croze.client.plan import SolvePlan
 from croze.client.policy_files import PolicyFiles
 from croze.client.policy_log import PolicyLog
@@ -30,7 +29,6 @@ from croze.workers.pool import WorkerPool
 MOST_BYTES = 4 << 20
 """The largest policy file."""
 _SESSION, _PROXY = "source.policy.session", "exec.meta.network.proxy"
-_PREFIX = "[policy] "
 
 
 @asynccontextmanager
@@ -46,7 +44,7 @@ async def in_force(
     async def begin(work: Work) -> object:
         own = SolvePlan(internal=True, secrets=plan.secrets, ssh=plan.ssh)
         own.docker_auth = plan.docker_auth
-        return await solve(channel, own, lambda status: show(_prefixed(status)), work=work)
+        return await solve(channel, own, show, work=work)
 
     async with source_resolver(begin) as sources:
         files = PolicyFiles(policy.place, sources)
@@ -166,13 +164,3 @@ async def _file(request: WantedFile, files: PolicyFiles) -> PolicyFile | None:
     if len(data) > MOST_BYTES:
         raise CrozeError(f"policy file {request.name} is larger than {MOST_BYTES >> 20} MiB")
     return PolicyFile(request.name, data.decode(errors="replace"))
-
-
-def _prefixed(status: control_pb2.StatusResponse) -> control_pb2.StatusResponse:
-    """Steps that are done for policies say so."""
-    own = control_pb2.StatusResponse()
-    own.CopyFrom(status)
-    for vertex in own.vertexes:
-        if not vertex.name.startswith(_PREFIX):
-            vertex.name = _PREFIX + vertex.name
-    return own

@@ -95,10 +95,12 @@ def parse_sbom(raw: Mapping[str, str]) -> SbomOptions | None:
     generator = attrs.pop("generator")
     if generator == BUILTIN_GENERATOR:
         return SbomOptions(generator, attrs)
+    if not generator:
+        raise InvalidRequest("sbom generator cannot be empty")
     try:
         ref = reference.parse(generator).tagged()
     except CrozeError as err:
-        raise err.wrap(f"failed to parse sbom scanner {generator}") from None
+        raise err.wrap(f"failed to parse sbom generator {generator}") from None
     return SbomOptions(str(ref), attrs)
 
 

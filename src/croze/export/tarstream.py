@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -11,6 +10,7 @@ from msgspec import Struct
 
 from croze.aio.threads import chunks
 from croze.fs.filecopy import WholeFile, put_together
+from croze.fs.tar.header import DIRECTORY, END_OF_ARCHIVE, REGULAR, encode, padding
 from croze.session.filesend import FileWriter
 from croze.workers.pool import Pool
 
@@ -28,14 +28,10 @@ class ArchiveMember(Struct, frozen=True):
 
 
 def _header(member: ArchiveMember) -> bytes:
-    info = tarfile.TarInfo(member.name)
-    info.mode = member.mode
     if member.data is None and member.file is None:
-        info.type = tarfile.DIRTYPE
-        info.name = member.name.rstrip("/")
-    else:
-        info.size = len(member.data) if member.data is not None else member.size
-    return info.tobuf(tarfile.PAX_FORMAT)
+        return encode(member.name.rstrip("/") + "/", DIRECTORY, member.mode)
+    size = len(member.data) if member.data is not None else member.size
+    return encode(member.name, REGULAR, member.mode, size=size)
 
 
 def _parts(members: Sequence[ArchiveMember]) -> Iterator[bytes | WholeFile]:
@@ -49,8 +45,8 @@ def _parts(members: Sequence[ArchiveMember]) -> Iterator[bytes | WholeFile]:
         elif member.file is not None:
             size = member.size
             yield WholeFile(str(member.file), size)
-        yield bytes(-size % 512)
-    yield bytes(1024)
+        yield padding(size)
+    yield END_OF_ARCHIVE
 
 
 async def stream(members: Sequence[ArchiveMember]) -> AsyncGenerator[bytes, None]:
