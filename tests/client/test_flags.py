@@ -232,6 +232,9 @@ def test_hosts_have_an_address_or_are_the_gateway() -> None:
     assert found == "a=1.2.3.4,b=::1,c=10.0.0.1"
     with pytest.raises(InvalidRequest, match="invalid host a:b"):
         flags_run.parse_hosts(["a:b"])
+    for driver, whose in (("remote", "the remote driver"), ("", "this builder")):
+        with pytest.raises(InvalidRequest, match=f"host-gateway is not supported by {whose}$"):
+            flags_run.parse_hosts(["c:host-gateway"], "", driver)
 
 
 def test_resources_are_those_that_there_are() -> None:

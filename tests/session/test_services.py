@@ -61,7 +61,7 @@ def test_a_secret_file_is_checked_at_once(tmp_path: Path) -> None:
     with pytest.raises(errors.InvalidRequest, match=f"failed to stat {tmp_path}/nope"):
         SecretsProvider([SecretSource("x", path=f"{tmp_path}/nope")])
     (tmp_path / "big").write_bytes(bytes(500 * 1024 + 1))
-    with pytest.raises(errors.InvalidRequest, match="too big"):
+    with pytest.raises(errors.InvalidRequest, match=r"^secret x too big\. max size 500KiB$"):
         SecretsProvider([SecretSource("x", path=str(tmp_path / "big"))])
 
 

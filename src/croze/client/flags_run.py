@@ -23,25 +23,25 @@ def parse_ulimits(values: Iterable[str]) -> str:
     return ",".join(limits.values())
 
 
-def parse_hosts(values: Iterable[str], host_gateway: str = "") -> str:
+def parse_hosts(values: Iterable[str], host_gateway: str = "", driver: str = "") -> str:
     """`host=ip` or `host:ip` flags as the frontend's attribute. `host_gateway` is what
-    `host-gateway` stands for on the builder."""
+    `host-gateway` stands for on the builder, which `driver` has brought up."""
     hosts: list[str] = []
     for text in values:
         separator = "=" if "=" in text else ":"
         host, _, address = text.partition(separator)
         if not host or not address:
             raise InvalidRequest(f"invalid host {text}")
-        hosts += [f"{host}={ip}" for ip in _addresses(text, address, host_gateway)]
+        hosts += [f"{host}={ip}" for ip in _addresses(text, address, host_gateway, driver)]
     return ",".join(hosts)
 
 
-def _addresses(text: str, address: str, host_gateway: str) -> list[str]:
+def _addresses(text: str, address: str, host_gateway: str, driver: str) -> list[str]:
     if address == "host-gateway":
         if not host_gateway:
             raise InvalidRequest(
-                "unable to derive the IP value for host-gateway: "
-                "host-gateway is not supported by this builder"
+                "unable to derive the IP value for host-gateway: host-gateway is not supported by "
+                + (f"the {driver} driver" if driver else "this builder")
             )
         return [host_gateway]
     addresses = []

@@ -257,7 +257,9 @@ def _set_steps(plan: SolvePlan, options: BuildOptions, builder: BuilderTraits) -
         "no-cache": no_cache,
         "platform": _platforms(options.platforms) or None,
         "multi-platform": "true" if _multi_platform(plan, builder) else None,
-        "add-hosts": flags_run.parse_hosts(options.add_hosts, builder.host_gateway) or None,
+        "add-hosts": (
+            flags_run.parse_hosts(options.add_hosts, builder.host_gateway, builder.driver) or None
+        ),
         "shm-size": str(size_bytes) if size_bytes else None,
         "ulimit": flags_run.parse_ulimits(options.ulimits) or None,
     }

@@ -72,7 +72,7 @@ def _check_file(source: SecretSource) -> None:
         cause = f"stat {source.path}: {(error.strerror or '').lower()}"
         raise errors.InvalidRequest(f"failed to stat {source.path}: {cause}") from None
     if size > MAX_SECRET_BYTES:
-        raise errors.InvalidRequest(f"secret {source.id} too big. max size 500KB")
+        raise errors.InvalidRequest(f"secret {source.id} too big. max size 500KiB")
 
 
 def _value(source: SecretSource) -> bytes:
