@@ -383,26 +383,6 @@ async def test_bad_attributes(workshop: Workshop, attrs: dict[str, str], message
     assert str(caught.value) == message
 
 
-async def test_annotations_that_fit_nothing(workshop: Workshop) -> None:
-    with pytest.raises(InvalidRequest, match="index annotations not supported for single platform"):
-        await export(workshop, "image", {"annotation-index.a": "b"}, single(None, rows=0))
-    ref = await make_ref(workshop, {"a": "one"})
-    elsewhere = {"annotation[linux/s390x].a": "b"}
-    with pytest.raises(InvalidRequest, match="no platform linux/s390x found in source"):
-        await export(workshop, "image", elsewhere, several({AMD: ref, ARM: ref}))
-    answer = await export(workshop, "image", elsewhere, single(ref))
-    manifest = checked(workshop.store.blobs, answer["containerimage.digest"])
-    assert "annotations" not in json.loads(manifest)
-    await ref.release()
-
-
-async def test_attested_names_that_can_not_be(workshop: Workshop) -> None:
-    source = single(None, rows=0, attestations=(Attestation("x", b"{}"),))
-    with pytest.raises(InvalidRequest) as caught:
-        await export(workshop, "image", {"name": "UPPER"}, source)
-    assert str(caught.value).startswith('failed to parse ref "UPPER": invalid reference format')
-
-
 async def test_unknown_types(workshop: Workshop, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match='exporter "floppy" could not be found'):
         open_exporter("floppy", {}, services(workshop))

@@ -67,8 +67,8 @@ def is_all_of(answer: aiohttp.ClientResponse) -> bool:
 
 def dialed(error: aiohttp.ClientConnectorError) -> str:
     """Where nobody has answered, as Go has it: the first address of a name."""
-    found = _CALLED.search(str(error.os_error))
-    host, port = (found[1], found[2]) if found else (error.host, str(error.port))
+    address = _CALLED.search(str(error.os_error))
+    host, port = (address[1], address[2]) if address else (error.host, str(error.port))
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -37,8 +37,8 @@ def build(
 
 
 def check_types(*, image_manifest: bool, oci: bool) -> None:
-    """Raises `InvalidRequest` for an image manifest with Docker's media types, which has no place
-    for a cache config."""
+    """See that a cache is no image manifest with Docker's media types, which has no place for its
+    config. Raises `InvalidRequest`."""
     if image_manifest and not oci:
         raise InvalidRequest(
             "invalid configuration for remote cache, OCI mediatypes are required for "

@@ -1,0 +1,34 @@
+"""What can't be exported, and what is no error though it comes to nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from croze.errors import InvalidRequest
+from croze.export.contract import Attestation
+from tests.export.results import AMD, ARM, checked, export, make_ref, several, single
+from tests.sources.workshop import Workshop
+
+pytestmark = pytest.mark.root
+
+
+async def test_annotations_that_fit_nothing(workshop: Workshop) -> None:
+    with pytest.raises(InvalidRequest, match="index annotations not supported for single platform"):
+        await export(workshop, "image", {"annotation-index.a": "b"}, single(None, rows=0))
+    ref = await make_ref(workshop, {"a": "one"})
+    elsewhere = {"annotation[linux/s390x].a": "b"}
+    with pytest.raises(InvalidRequest, match="no platform linux/s390x found in source"):
+        await export(workshop, "image", elsewhere, several({AMD: ref, ARM: ref}))
+    answer = await export(workshop, "image", elsewhere, single(ref))
+    manifest = checked(workshop.store.blobs, answer["containerimage.digest"])
+    assert "annotations" not in json.loads(manifest)
+    await ref.release()
+
+
+async def test_attested_names_that_can_not_be(workshop: Workshop) -> None:
+    source = single(None, rows=0, attestations=(Attestation("x", b"{}"),))
+    with pytest.raises(InvalidRequest) as caught:
+        await export(workshop, "image", {"name": "UPPER"}, source)
+    assert str(caught.value).startswith('failed to parse ref "UPPER": invalid reference format')
