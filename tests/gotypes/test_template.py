@@ -132,9 +132,10 @@ RECORDED = Fields(
 )
 
 
-def test_as_go_has_it() -> None:
+@pytest.mark.parametrize("record", ["templates_go.json", "printf_go.json"])
+def test_as_go_has_it(record: str) -> None:
     """What Go 1.26 made of each with the Docker CLI's functions, of the same data in a struct."""
-    for case in json.loads(Path(__file__).with_name("templates_go.json").read_text()):
+    for case in json.loads(Path(__file__).with_name(record).read_text()):
         try:
             answer = {"out": render(case["text"], RECORDED)}
         except TemplateError as error:

@@ -100,6 +100,55 @@ def float_text(value: float) -> str:
 _LEAST, _MOST = -4, 6
 
 
+def float_digits(value: float, letter: str, digits: int | None) -> str:
+    """A number as Go's `strconv.FormatFloat` gives it by one of `bgGxXfFeE`: with so many digits,
+    or for None as few as tell it from all others (six after the point for `fFeE`)."""
+    if math.isnan(value) or math.isinf(value):
+        return float_text(value)
+    sign = "-" if math.copysign(1, value) < 0 else ""
+    match letter:
+        case "b":
+            return sign + _binary(abs(value))
+        case "x":
+            return sign + _hexadecimal(abs(value), digits)
+        case "X":
+            return sign + _hexadecimal(abs(value), digits).upper()
+        case "g" | "G" if digits is None:
+            text = float_text(value)
+            return text.upper() if letter == "G" else text
+    return format(value, f".{6 if digits is None else digits}{letter}")
+
+
+_BITS = 52
+"""Of a number of 64 bits, behind the first."""
+
+
+def _binary(value: float) -> str:
+    """All 53 bits, and the power of two that they are multiplied with."""
+    exponent = max(math.frexp(value)[1], -1021) if value else -1021
+    return f"{int(math.ldexp(value, 1 + _BITS - exponent))}p{exponent - 1 - _BITS:+d}"
+
+
+def _hexadecimal(value: float, digits: int | None) -> str:
+    fraction, exponent = math.frexp(value)
+    bits, exponent = int(math.ldexp(fraction, 1 + _BITS)), exponent - 1 if value else 0
+    kept = _BITS // 4 if digits is None else min(digits, _BITS // 4)
+    bits = _rounded(bits, _BITS - 4 * kept)
+    whole, rest = divmod(bits, 1 << 4 * kept)
+    if whole == 2:
+        whole, exponent = 1, exponent + 1
+    tail = f"{rest:0{kept}x}" if kept else ""
+    tail = tail.rstrip("0") if digits is None else tail.ljust(digits, "0")
+    return f"0x{whole}{'.' if tail else ''}{tail}p{exponent:+03d}"
+
+
+def _rounded(number: int, bits: int) -> int:
+    """The number without so many bits; what lies in the middle becomes even."""
+    quotient, rest = divmod(number, 1 << bits)
+    twice = rest << 1
+    return quotient + (twice > 1 << bits or (twice == 1 << bits and quotient % 2 == 1))
+
+
 def parse_uint(text: str) -> int:
     """A decimal number without sign, of 64 bits. Raises `InvalidRequest`."""
     if not (text.isascii() and text.isdigit()):

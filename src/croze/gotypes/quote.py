@@ -15,15 +15,21 @@ _SHORT = {
 }
 
 
-def quote(text: str) -> str:
-    """`text` in double quotes, unprintable characters escaped."""
-    return f'"{text.translate(_ESCAPES)}"'
+def quote(text: str, *, is_ascii: bool = False) -> str:
+    """`text` in double quotes, unprintable characters escaped, and, for `is_ascii`, all that are
+    not of ASCII."""
+    inner = text.translate(_ESCAPES)
+    return f'"{_escaped_wide(inner) if is_ascii else inner}"'
 
 
-def quote_char(char: str) -> str:
+def quote_char(char: str, *, is_ascii: bool = False) -> str:
     """A single character in single quotes."""
     inner = {"'": "\\'", '"': '"'}.get(char) or _escape(char)
-    return f"'{inner}'"
+    return f"'{_escaped_wide(inner) if is_ascii else inner}'"
+
+
+def _escaped_wide(text: str) -> str:
+    return "".join(each if each.isascii() else _escape_wide(ord(each)) for each in text)
 
 
 def _escape(char: str) -> str:
@@ -36,6 +42,10 @@ def _escape(char: str) -> str:
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x20 or code == 0x7F:
         return f"\\x{code:02x}"
+    return _escape_wide(code)
+
+
+def _escape_wide(code: int) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
