@@ -23,13 +23,15 @@ _VERB: Final = lazy_pattern(
     re.DOTALL,
 )
 _MOST: Final = 10**6
+"""Beyond which Go takes a number for no width: what follows `%` is no verb then."""
 
 
 class _Arguments:
     """What is to be shown, taken in order or by number."""
 
-    def __init__(self, values: Sequence[object]) -> None:
+    def __init__(self, values: Sequence[object], most: int) -> None:
         self._values = values
+        self._most = most
         self._next = 0
         self._in_order = True
 
@@ -56,7 +58,7 @@ class _Arguments:
         """The next as a width or a number of digits; None if it is no such thing."""
         value = None if self.is_over else self.take()
         is_number = isinstance(value, int) and not isinstance(value, bool)
-        return value if is_number and isinstance(value, int) and abs(value) <= _MOST else None
+        return value if is_number and isinstance(value, int) and abs(value) <= self._most else None
 
     def extra(self) -> str:
         """What is left over, as an error; nothing if it is not known what that is."""
@@ -65,12 +67,13 @@ class _Arguments:
         return f"%!(EXTRA {values})" if rest else ""
 
 
-def printf(text: str, values: Sequence[object]) -> str:
-    """What fits no verb is marked as Go marks it: `%!d(string=x)`, `%!v(MISSING)`."""
-    arguments = _Arguments(values)
+def printf(text: str, values: Sequence[object], *, most: int = _MOST) -> str:
+    """What fits no verb is marked as Go marks it: `%!d(string=x)`, `%!v(MISSING)`. So is what is
+    wider than `most`, a little more or less."""
+    arguments = _Arguments(values, most)
     out, at = [], 0
     for match in _VERB.finditer(text):
-        if _is_endless(match["width"]) or _is_endless(match["digits"]):
+        if _is_endless(match["width"], most) or _is_endless(match["digits"], most):
             out += [text[at : match.start()], "%!(NOVERB)"]
             at = len(text)
             break
@@ -79,9 +82,10 @@ def printf(text: str, values: Sequence[object]) -> str:
     return "".join(out) + text[at:] + arguments.extra()
 
 
-def _is_endless(number: str | None) -> bool:
-    """Whether Go's `Printf` reads a number to the end of the text, in vain."""
-    return number is not None and int(number[: len(str(_MOST))][: len(number) - 1] or 0) > _MOST
+def _is_endless(number: str | None, most: int) -> bool:
+    """Whether a number is too large before its last digit: Go's `Printf` looks no further then."""
+    before = (number or "")[:-1].lstrip("0")
+    return len(before) > len(str(most)) or int(before or 0) > most
 
 
 def _typed(value: object) -> str:

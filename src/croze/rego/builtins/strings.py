@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from croze.gotypes.strings import SPACE
 from croze.gotypes.template.lexer import TemplateError
@@ -10,6 +11,9 @@ from croze.gotypes.template.printf import printf
 from croze.rego.builtins.operands import array, integer, items, obj, small, string, strings
 from croze.rego.errors import FunctionError
 from croze.rego.values import Value, boolean, in_order, text, to_plain
+
+_WIDEST: Final = 10_000
+"""Characters that a policy may have a value padded to."""
 
 
 def on_text(function: Callable[[str], str]) -> Callable[[Value], Value]:
@@ -128,7 +132,7 @@ def sprintf(pattern: Value, values: Value) -> Value:
     operands = [
         each if isinstance(each, int | float | str) else text(each) for each in array(values)
     ]
-    return printf(string(pattern), operands)
+    return printf(string(pattern), operands, most=_WIDEST)
 
 
 def render_template(template: Value, fields: Value) -> Value:
