@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import grpc
 import grpc.aio
 import pytest
 
+import croze
 from tests.e2e.sandbox import CROZE, Sandbox, execute
 from tests.rpc.grpc_client import open_channel
 from tests.support.processes import NAP_S, worked_s
@@ -179,3 +181,23 @@ def test_two_at_once_start_one(stopped: Sandbox) -> None:
     log = (stopped.root / "crozed.log").read_text()
     assert log.count("running server on") == 1, log
     os.kill(int((stopped.root / "crozed.pid").read_text()), signal.SIGTERM)
+
+
+def test_what_an_upgrade_has_put_in_place_is_not_loaded(stopped: Sandbox) -> None:
+    """It fits nothing of what is. What is loaded goes on, and the daemon leaves in good order."""
+    installed = Path(croze.__file__).parent
+    other = stopped.path / "installation"
+    shutil.copytree(installed, other)
+    script = f'mount --bind {other} {installed}; exec "$@"'
+    stopped.prefix = ("unshare", "-m", "sh", "-c", script, "sh")
+    stopped.start()
+    context = stopped.context("c", {"Dockerfile": "FROM scratch\nCOPY f /\n", "f": "1"})
+    stopped.croze("build", context)
+    upgraded = other / "upgraded.py"
+    shutil.copy2(other / "version.py", upgraded)
+    upgraded.rename(other / "version.py")
+    (context / "f").write_text("2")
+    stopped.croze("build", context)
+    done = stopped.croze("images", check=False)
+    assert "Croze has been installed anew since this daemon was started: restart it" in done.stderr
+    assert stopped.stop() == 0

@@ -122,7 +122,9 @@ def explain(error: Exception) -> int:
 def run(settings: Settings) -> int:
     """Set up what must be there before threads and event loop are, then serve."""
     from croze.daemon.host_helper import HostHelper
+    from croze.files.installation import keep_installation
 
+    keep_installation()
     helper = HostHelper.start()
     from croze.daemon.server import serve
     from croze.workers.memory import share_one_heap

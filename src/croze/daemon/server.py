@@ -17,6 +17,7 @@ from croze.daemon.listen import Listeners, listening
 from croze.daemon.opening import WorkshopOpening
 from croze.daemon.services import add_services
 from croze.daemon.settings import Settings
+from croze.files.installation import take_any_installation
 from croze.rpc.call import ServerCall
 from croze.rpc.server import Patience, Server
 
@@ -58,6 +59,7 @@ async def serve(settings: Settings, helper: HostHelper) -> None:
                 log.info("stopping server")
                 notify_systemd(b"STOPPING=1")
                 await stop_serving(server, engine, stop, listeners)
+                take_any_installation()
                 for loop in loops:
                     loop.cancel()
                 leaving.cancel()

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Struct
 
 from croze.aio.share import TimeShare
+from croze.errors import CrozeError
 from croze.rpc.bytestream import ByteStream, PushedBytes
 from croze.rpc.call import CallBroken, Requests, ServerCall, read
 from croze.rpc.http2.connection import HEADERS_LIMIT_BYTES
@@ -26,7 +27,7 @@ from croze.rpc.http2.server import STREAMS, Allowance, ServerConnection, ServerS
 from croze.rpc.library import grpc
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.served import ServedMethod, served_method
-from croze.rpc.status import status
+from croze.rpc.status import as_croze_error, status
 
 log = logging.getLogger(__name__)
 
@@ -288,8 +289,9 @@ class _Peer:
         try:
             method = self._server.method(path)
         except Exception as error:
-            log.exception("%s can't be served", path)
-            self._http.finish(stream, status(UNAVAILABLE, f"{path} can't be served: {error}"))
+            text = f"{path} can't be served: {as_croze_error(error)}"
+            log.error("%s", text, exc_info=not isinstance(error, CrozeError))
+            self._http.finish(stream, status(UNAVAILABLE, text))
             return
         if method is None:
             self._http.finish(stream, status(UNIMPLEMENTED, self._unknown(path)))

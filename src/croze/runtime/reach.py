@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from croze.errors import CrozeError
+from croze.files.installation import check_installation
 from croze.files.interpreter import own_environment
 from croze.gotypes import gojson
 from croze.runtime.inroot import InRootReply, PathStat, RootedRequest
@@ -64,6 +65,7 @@ class Reaching:
 @asynccontextmanager
 async def reaching(request: RootedRequest) -> AsyncIterator[Reaching]:
     """Start a request; its process has ended when the block is left."""
+    check_installation()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "croze.runtime.inroot"),
         msgspec.json.encode(request).decode(),

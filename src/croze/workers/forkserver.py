@@ -88,8 +88,10 @@ class _Process:
     """One process that forks."""
 
     def __init__(self, modules: Sequence[str]) -> None:
+        from croze.files.installation import check_installation
         from croze.files.interpreter import own_environment  # who is forked starts no other
 
+        check_installation()
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, ending_signals_blocked(), _closed_if_it_fails(self._orders):
             program = [sys.executable, "-SP" if sys.flags.no_site else "-P"]

@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator
 
 from croze.errors import CrozeError, ResourceExhausted
+from croze.files.installation import keep_installation
 from croze.workers.forkserver import die_with_parent, forked
 from croze.workers.memory import SpareMemory, bounded_memory, share_one_heap
 from croze.workers.messages import (
@@ -49,6 +50,7 @@ def main() -> None:
     os.umask(0)
     sys.setrecursionlimit(_DEEPEST)
     share_one_heap()
+    keep_installation()
     gc.disable()
     for name in sys.argv[2:]:
         importlib.import_module(name)
