@@ -147,9 +147,7 @@ async def test_a_service_that_cannot_be_loaded_yet(tmp_path: Path) -> None:
         other = channel.unary_unary("/test.S/wait", bytes, bytes)(b"")
         await service.begun.wait()
         echo = channel.unary_unary("/test.L/echo", bytes, bytes)
-        with pytest.raises(
-            grpc.aio.AioRpcError, match="can.t be served: too many open files"
-        ) as caught:
+        with pytest.raises(grpc.aio.AioRpcError, match="served: too many open files") as caught:
             await echo(b"x")
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert await echo(b"x") == b"xNone"
