@@ -103,3 +103,19 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
         assert await builds.wait("ref4") == {"made": "this"}
         with pytest.raises(NotFound, match="no detached build ref0"):
             await builds.wait("ref0")
+
+
+async def test_a_build_that_is_ended_before_it_begins() -> None:
+    """Who waits for it is told, and is not cancelled for it."""
+    work, builds = Work(), RunningBuilds()
+
+    async def ended() -> None:
+        with pytest.raises(Canceled):
+            await builds.run("ref", work, detached=False)
+
+    async with builds.open(), asyncio.TaskGroup() as group:
+        waiting = group.create_task(ended())
+        await asyncio.sleep(0)
+        await builds.cancel("ref")
+        await waiting
+    assert not work.begun.is_set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 
 import pytest
@@ -16,6 +17,7 @@ from croze.sdk.results import Result
 from croze.sdk.running import Build
 from croze.sdk.streams import standard_error
 from tests.progress.statuses import log, vertex, warning
+from tests.support.cancelled import cancelled_at
 
 RESULT = Result("ref", "sha256:1", "sha256:2", ("app:<1>",), {}, ())
 
@@ -112,6 +114,23 @@ async def test_whoever_is_cancelled_cancels_the_build() -> None:
             assert build.status == "canceled"
             with pytest.raises(Canceled):
                 await build
+
+
+async def test_who_is_cancelled_at_any_step_is_cancelled() -> None:
+    """As the build comes to its end, too: neither its result nor its own failure counts then."""
+    for error in (None, CrozeError("no such thing")):
+
+        async def build(error: Exception | None = error) -> None:
+            async with asyncio.TaskGroup() as group:
+                work = Work(error)
+                work.go.set()
+                with contextlib.suppress(CrozeError) if error else contextlib.nullcontext():
+                    await Build(group, work, QuietDisplay())
+
+        steps = 1
+        while not await cancelled_at(steps, build):
+            steps += 1
+        assert steps > 3
 
 
 async def test_a_build_can_be_cancelled_before_it_has_begun() -> None:

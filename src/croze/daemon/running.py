@@ -95,7 +95,10 @@ class RunningBuilds:
 
 async def _answer(task: asyncio.Task[_Ended]) -> Mapping[str, str]:
     """Leaving does not cancel the task."""
-    ended = await asyncio.shield(task)
+    await asyncio.wait([task])
+    if task.cancelled():  # it had not even begun
+        raise Canceled()
+    ended = task.result()
     if ended.error is not None:
         raise ended.error
     return ended.response

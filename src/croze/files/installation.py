@@ -40,24 +40,24 @@ class OneInstallation:
 
 def keep_installation() -> None:
     """Load modules of the installation that is there now alone, from now on. Idempotent."""
-    if _kept() is None:
+    if _finder() is None:
         sys.meta_path.insert(0, OneInstallation())
 
 
 def check_installation() -> None:
     """Raise `Unavailable` if this process keeps to an installation that has been replaced: what it
     starts would be of another."""
-    if (kept := _kept()) is not None:
-        kept.check()
+    if (finder := _finder()) is not None:
+        finder.check()
 
 
 def take_any_installation() -> None:
     """Load what there is again: what is needed to leave in good order. Idempotent."""
-    if (kept := _kept()) is not None:
-        sys.meta_path.remove(kept)
+    if (finder := _finder()) is not None:
+        sys.meta_path.remove(finder)
 
 
-def _kept() -> OneInstallation | None:
+def _finder() -> OneInstallation | None:
     return next((each for each in sys.meta_path if isinstance(each, OneInstallation)), None)
 
 

@@ -120,7 +120,7 @@ def float_digits(value: float, letter: str, digits: int | None) -> str:
 
 
 _BITS = 52
-"""Of a number of 64 bits, behind the first."""
+"""Bits behind the first of a number of 64."""
 
 
 def _binary(value: float) -> str:
@@ -132,12 +132,12 @@ def _binary(value: float) -> str:
 def _hexadecimal(value: float, digits: int | None) -> str:
     fraction, exponent = math.frexp(value)
     bits, exponent = int(math.ldexp(fraction, 1 + _BITS)), exponent - 1 if value else 0
-    kept = _BITS // 4 if digits is None else min(digits, _BITS // 4)
-    bits = _rounded(bits, _BITS - 4 * kept)
-    whole, rest = divmod(bits, 1 << 4 * kept)
+    places = _BITS // 4 if digits is None else min(digits, _BITS // 4)
+    bits = _rounded(bits, _BITS - 4 * places)
+    whole, rest = divmod(bits, 1 << 4 * places)
     if whole == 2:
         whole, exponent = 1, exponent + 1
-    tail = f"{rest:0{kept}x}" if kept else ""
+    tail = f"{rest:0{places}x}" if places else ""
     tail = tail.rstrip("0") if digits is None else tail.ljust(digits, "0")
     return f"0x{whole}{'.' if tail else ''}{tail}p{exponent:+03d}"
 

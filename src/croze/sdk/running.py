@@ -70,13 +70,12 @@ class Build(Generic[T]):
     async def _ended(self) -> T:
         self._looked_at = True
         try:
-            await asyncio.shield(self._task)
-        except asyncio.CancelledError:
-            if asyncio.current_task() is not None and not self._task.done():
-                await self.cancel()
-                raise
-            if self._error is None:  # it had not even begun
-                raise Canceled("build canceled") from None
+            await asyncio.wait([self._task])
+        except asyncio.CancelledError:  # of who waits, be the build at its end by now
+            await self.cancel()
+            raise
+        if self._task.cancelled():  # it had not even begun
+            raise Canceled("build canceled")
         if self._error is not None:
             raise self._error
         assert self._result is not None

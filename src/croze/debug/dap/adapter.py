@@ -91,12 +91,13 @@ class Adapter:
             raise Canceled()
         self._building = self._group.create_task(self._built(bridge))
         try:
-            built = await asyncio.shield(self._building)
+            await asyncio.wait([self._building])
         except asyncio.CancelledError:
-            if self._building.cancelled():
-                raise Canceled() from None
             self._building.cancel()
             raise
+        if self._building.cancelled():
+            raise Canceled()
+        built = self._building.result()
         if isinstance(built, CrozeError):
             raise built
         return built

@@ -22,6 +22,7 @@ from croze.gotypes.template.values import (
     Fields,
     HasMethods,
     Nil,
+    Texts,
     equal,
     is_true,
     order,
@@ -107,6 +108,8 @@ def _slice(value: object, *bounds: object) -> object:
         if lower > upper:
             raise TemplateError(f"invalid slice index: {lower} > {upper}")
     part = items[start:end]
+    if isinstance(items, Texts):
+        return Texts(items[start:end])
     return from_bytes(part) if isinstance(value, str) and isinstance(part, bytes) else part
 
 
@@ -172,9 +175,9 @@ def in_order(value: object) -> object:
     return None if isinstance(value, Nil) else value
 
 
-def _split(text: str, by: str) -> list[str]:
+def _split(text: str, by: str) -> Texts:
     """A text between separators; its characters where there is none."""
-    return text.split(by) if by else list(text)
+    return Texts(text.split(by) if by else text)
 
 
 def _pad(text: str, before: int, after: int) -> str:

@@ -54,6 +54,12 @@ class Nil:
         return "<nil>"
 
 
+class Texts(list[str]):
+    """A list that Go knows to be of texts."""
+
+    type_name = "[]string"
+
+
 class TemplateMethod(Struct, frozen=True):
     """What a value can be asked for, and the Go types of what that takes."""
 
@@ -92,7 +98,7 @@ _TYPES = (
 
 def type_name(value: object) -> str:
     """What Go would call it."""
-    if isinstance(value, Fields | Nil | HasMethods):
+    if isinstance(value, Fields | Nil | HasMethods | Texts):
         return value.type_name
     return next((name for kind, name in _TYPES if isinstance(value, kind)), "<nil>")
 

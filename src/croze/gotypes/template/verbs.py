@@ -68,7 +68,7 @@ def _unfit(verb: PrintfVerb, value: object) -> str:
 
 
 def _one(verb: PrintfVerb, value: object) -> str:
-    """Of a list or a map each member."""
+    """The text of a value, of a list or a map that of each member."""
     match value:
         case Fields():
             return _struct(verb, value)
