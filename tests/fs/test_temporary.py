@@ -102,6 +102,28 @@ def test_links_in_it_are_not_followed(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == [keep, keep / "file"]
 
 
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
+def test_what_is_mounted_in_the_place_of_one_stays(tmp_path: Path) -> None:
+    """It is no directory of ours, whatever its name."""
+    for name, source in (("tmpfs", ["-t", "tmpfs", "none"]), ("bound", ["--bind", tmp_path / "b"])):
+        (tmp_path / "b").mkdir(exist_ok=True)
+        place = tmp_path / f"croze-{name}-a.held"
+        place.mkdir()
+        mount = " ".join(map(str, ["mount", *source, place]))
+        sweep = f"from croze.fs.temporary import sweep_temporary as s; s({str(tmp_path)!r})"
+        script = f'{mount} && touch {place}/kept && "$0" -c "{sweep}"; ls {place}'
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", script, sys.executable],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "kept\n", done.stderr
+    sweep_temporary(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
 def test_one_that_is_swept_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from croze.fs.remove import remove_at, try_remove_tree
+from croze.fs.root import open_same_mount
 from croze.patterns import lazy_pattern
 
 _SUFFIX: Final = ".held"
@@ -51,8 +52,8 @@ def temporary_directory(what: str, parent: str | os.PathLike[str] | None = None)
 
 def sweep_temporary(parent: str | os.PathLike[str] | None = None) -> None:
     """Remove what processes of this user that are gone have left in a directory; where temporary
-    files go for None. Nothing that somebody holds, nobody else's, and no link is followed. What
-    can't be removed stays."""
+    files go for None. Nothing that somebody holds, nobody else's, nothing that is mounted there,
+    and no link is followed. What can't be removed stays."""
     try:
         where = _place(parent)
         names = [name for name in os.listdir(where) if _NAME.fullmatch(name)]
@@ -80,7 +81,7 @@ def _place(parent: str | os.PathLike[str] | None) -> str:
 def _sweep(folder: int, name: str) -> None:
     """Whatever gets the name meanwhile, what is removed is in the directory that was looked at, and
     then only an empty one has to give way."""
-    fd = os.open(name, _FLAGS, dir_fd=folder)
+    fd = open_same_mount(folder, name)
     try:
         if os.fstat(fd).st_uid != os.geteuid():
             return
