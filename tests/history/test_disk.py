@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 
 import pytest
 
 from croze.api import control_pb2
 from croze.errors import ResourceExhausted
+from croze.history.blobs import INLINE_BYTES, RecordBlobs
+from croze.history.logs import MEDIA_TYPE
+from croze.store.blobs import DiskBlobWriter
 from tests.history.conftest import Open, build, listed, log_digest, record
 
 
@@ -130,3 +134,23 @@ async def test_a_full_disk_does_not_end_the_expiry(
         while len(await listed(history)) > 2:
             await asyncio.sleep(0)
         expiring.cancel()
+
+
+async def test_a_long_log_is_written_beside_the_event_loop(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is slow makes whoever writes wait."""
+    write, threads = DiskBlobWriter.write, set[int]()
+
+    def noted(writer: DiskBlobWriter, data: bytes) -> None:
+        threads.add(threading.get_ident())
+        write(writer, data)
+
+    monkeypatch.setattr(DiskBlobWriter, "write", noted)
+    pieces = [b"a" * INLINE_BYTES, b"b" * INLINE_BYTES]
+    async with opened() as history, history.store.refs.lease() as lease:
+        found = await RecordBlobs(history.store.blobs, lease).add(pieces, MEDIA_TYPE)
+        assert found.size == 2 * INLINE_BYTES
+        assert history.store.blobs.read(found.digest) == b"".join(pieces)
+    assert threads
+    assert threading.get_ident() not in threads

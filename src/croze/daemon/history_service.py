@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from croze.aio.threads import in_thread
 from croze.api import control_pb2, history_pb2, history_pb2_grpc
 from croze.daemon.engine import Engine
 from croze.errors import CrozeError, InvalidRequest
@@ -59,7 +60,7 @@ class HistoryService(history_pb2_grpc.HistoryServicer):
                 remaining_bytes -= len(part.data)
                 if remaining_bytes < 0:
                     raise InvalidRequest(f"blob {blob.digest} is larger than {blob.size} bytes")
-                writer.write(part.data)
+                await in_thread(writer.write, part.data)
             await self._commit(writer, blob)
         return None
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from aiohttp import web
 
+from croze.aio.threads import in_thread
 from croze.engineapi import platforms
 from croze.engineapi.contract import Services
 from croze.engineapi.lines import Lines
@@ -102,7 +103,7 @@ async def _stored(member: ArrivedMember, services: Services, lease: Lease) -> De
     async with services.blobs.writer() as writer:
         async for data in member.pieces():
             start = start or data[:4]
-            writer.write(data)
+            await in_thread(writer.write, data)
         digest = await writer.commit(size=member.size)
     lease.hold(digest)
     return Descriptor(media_type=_layer_type(start), digest=digest, size=member.size)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Final
 
+from croze.aio.threads import in_thread
 from croze.api.control_pb2 import Descriptor
 from croze.store.blobs import DiskBlobStore, DiskBlobWriter
 from croze.store.contract import Lease
@@ -47,7 +48,7 @@ class RecordBlobs:
                         continue
                     writer = await stack.enter_async_context(self._blobs.writer())
                     piece = b"".join(inline)
-                writer.write(piece)
+                await in_thread(writer.write, piece)
             digest = await writer.commit() if writer is not None else self._add_inline(inline)
         self._lease.hold(digest)
         return Descriptor(digest=digest, size=size, media_type=media_type)

@@ -98,7 +98,8 @@ class BlobWriter(Protocol):
     """The temporary file; a worker process may write it directly instead of `write`."""
 
     def write(self, data: bytes) -> None:
-        """Append bytes. Raises `ResourceExhausted` when the disk is full."""
+        """Append bytes. Whoever has more than a few calls it in a thread: it may wait for the
+        disk. Raises `ResourceExhausted` when that is full."""
 
     async def commit(self, *, digest: str | None = None, size: int | None = None) -> str:
         """Verify, make durable, publish under the digest (returned). Idempotent if it exists.
