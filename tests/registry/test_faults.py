@@ -347,3 +347,29 @@ async def test_insecure_falls_back_to_plain_http(blob: Descriptor) -> None:
         finally:
             await registry.close()
     assert b"".join(pieces) == BLOB
+
+
+async def test_a_server_that_speaks_tls_says_so() -> None:
+    """Go's servers answer what is no handshake with these bytes, and close."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        words = b"Client sent an HTTP request to an HTTPS server.\n"
+        writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\n" + words)
+        await writer.drain()
+        writer.close()
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    host = f"127.0.0.1:{listener.getsockname()[1]}"
+    registry = Registry(retry=FAST)
+    async with serving(listener, answer, most=9):
+        try:
+            with pytest.raises(Unavailable) as raised:
+                await pull.resolve(repository(registry, f"{host}/a:1"))
+        finally:
+            await registry.close()
+    url = f"http://{host}/v2/a/manifests/1"
+    assert str(raised.value) == (
+        f"unexpected status from HEAD request to {url}: 400 Bad Request: "
+        "Client sent an HTTP request to an HTTPS server."
+    )

@@ -32,6 +32,8 @@ _MEANINGS = {
 }
 """Codes that have a name, with what is not said again of an error that has no more to say
 (containerd `core/remotes/docker/errdesc.go`)."""
+_SPEAKS_TLS = "Client sent an HTTP request to an HTTPS server."
+"""What servers written in Go say, in an answer to what is no handshake."""
 _LACKS_BLOBS = "MANIFEST_BLOB_UNKNOWN"
 """Said of a manifest whose blobs were just taken: by registries that somebody else pushes the same
 blobs to at this moment, or that tell their parts of it late."""
@@ -171,7 +173,11 @@ def not_found(ref: object) -> NotFound:
 
 
 def failed(method: str, url: str, err: Exception) -> RequestFailed:
-    """The error for a request without an answer."""
+    """The error for a request without an answer, or with that of a server that speaks TLS: it has
+    a body even for HEAD, which no HTTP client reads."""
+    if _SPEAKS_TLS in str(err):
+        text = f"unexpected status from {method.upper()} request to {url}: 400 Bad Request"
+        return RequestFailed(f"{text}: {_SPEAKS_TLS}", again=False)
     return no_answer(f'failed to do request: {method.capitalize()} "{url}"', err)
 
 
