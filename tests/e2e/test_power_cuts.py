@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,22 +32,36 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def booted(tmp_path: Path, id: str) -> Sandbox:
     """A daemon with its root on the disk, on a machine that was booted so."""
-    (tmp_path / "boot_id").write_text(id)
+    boot_id = tmp_path / "boot_id"
+    boot_id.write_text(id)
+    (tmp_path / "stat").write_text(
+        re.sub(
+            r"(?m)^btime .*",
+            f"btime {int(boot_id.stat().st_mtime)}",
+            Path("/proc/stat").read_text(),
+        )
+    )
     made = Sandbox(tmp_path / "box/sandbox")
-    script = f'mount --bind {tmp_path}/boot_id {BOOT_ID}; exec "$@"'
+    script = f"mount --bind {boot_id} {BOOT_ID}; "
+    script += f'mount --bind {tmp_path}/stat /proc/stat; exec "$@"'
     made.prefix = ("unshare", "-m", "sh", "-c", script, "sh")
     return made
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
 def test_files_that_the_disk_had_not_are_made_again(
-    disk: Path, tmp_path: Path, busybox: Path
+    disk: Path, tmp_path: Path, busybox: Path, is_stopped: bool
 ) -> None:
-    """The rows are on the disk when a build is answered; what its steps wrote is not yet."""
+    """The rows are on the disk when a build is answered; what its steps wrote is not yet, nor is it
+    when the daemon has stopped."""
     first, out = booted(tmp_path, "first"), tmp_path / "out"
     with first.running():
         context = first.context("c", {"Dockerfile": DOCKERFILE})
         words: list[str | Path] = ["build", *base(busybox), "-o", f"type=local,dest={out}", context]
         first.croze(*words)
+        if not is_stopped:
+            subprocess.run(["cp", "--sparse=always", disk, tmp_path / "cut"], check=True)
+    if is_stopped:
         subprocess.run(["cp", "--sparse=always", disk, tmp_path / "cut"], check=True)
     subprocess.run(["umount", tmp_path / "box"], check=True)
     subprocess.run(["mount", "-o", "loop", tmp_path / "cut", tmp_path / "box"], check=True)

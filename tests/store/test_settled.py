@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +27,14 @@ def boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "boot_id"
     path.write_text("first\n")
     monkeypatch.setattr(settled, "BOOT_ID", path)
+    booted_after(tmp_path, monkeypatch, 3600)
     return path
+
+
+def booted_after(folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Have the machine booted so long after now."""
+    (folder / "stat").write_text(f"cpu 1 2\nbtime {int(time.time() + seconds)}\nprocesses 1\n")
+    monkeypatch.setattr(settled, "STAT", folder / "stat")
 
 
 @asynccontextmanager
@@ -91,6 +99,47 @@ async def test_a_store_that_was_closed_loses_nothing(opener: Opener, boot: Path)
     async with opener() as store:
         ids = await made(store)
     boot.write_text("second\n")
+    async with opener() as store:
+        assert there(store, ids) == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_there"), [(20, False), (-0.5, False), (120, True), (-3600, True)]
+)
+async def test_a_machine_that_fails_soon_after_the_store_was_closed(
+    opener: Opener,
+    monkeypatch: pytest.MonkeyPatch,
+    boot: Path,
+    tmp_path: Path,
+    seconds: float,
+    is_there: bool,
+) -> None:
+    """The kernel may not have written all. One that was booted before is the same machine."""
+    async with opener() as store:
+        ids = await made(store)
+    boot.write_text("second\n")
+    booted_after(tmp_path, monkeypatch, seconds)
+    async with opener() as store:
+        assert there(store, ids) == [True, is_there, is_there]
+        again = await make_ref(store.refs, None, {"d": "1"})
+        await again.release()
+    boot.write_text("third\n")
+    booted_after(tmp_path, monkeypatch, 20)
+    async with opener() as store:
+        assert there(store, [*ids, again.id]) == [True, is_there, is_there, False]
+
+
+async def test_what_was_not_settled_when_it_was_closed_is_later(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch, boot: Path, tmp_path: Path
+) -> None:
+    async with opener() as store:
+        ids = await made(store)
+    async with killed(opener, monkeypatch) as store:
+        async with asyncio.timeout(PATIENCE_S):
+            await store.eras.written()
+            await store.eras.settle()
+    boot.write_text("second\n")
+    booted_after(tmp_path, monkeypatch, 20)
     async with opener() as store:
         assert there(store, ids) == [True, True, True]
 
