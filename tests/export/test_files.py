@@ -132,6 +132,13 @@ async def test_a_docker_archive(workshop: Workshop, tmp_path: Path) -> None:
         await inspect(tmp_path / "out.tar", "docker-archive")
 
 
+async def test_a_docker_archive_of_nothing(workshop: Workshop, tmp_path: Path) -> None:
+    async with workshop.client(file_target(tmp_path / "out.tar")) as session:
+        await export(workshop, "docker", {}, single(None, rows=0), session.id)
+    (image,) = json.loads(tar_files((tmp_path / "out.tar").read_bytes())["manifest.json"])
+    assert (image["RepoTags"], image["Layers"]) == (None, None)
+
+
 async def test_a_client_that_has_it_already(workshop: Workshop) -> None:
     ref = await make_ref(workshop, {"a": "one"})
     provider = TargetsProvider({0: FileTarget(lambda about: None)})

@@ -59,7 +59,7 @@ class DockerImage(msgspec.Struct, frozen=True, rename="pascal"):
 
     config: str
     repo_tags: tuple[str, ...] | None
-    layers: tuple[str, ...]
+    layers: tuple[str, ...] | None
 
 
 class _Index(msgspec.Struct, frozen=True, rename="camel"):
@@ -214,7 +214,7 @@ def docker_image(manifest: Manifest, names: Sequence[str]) -> DockerImage:
     """An image's entry in Docker's list."""
     tags = tuple(reference.familiar(name) for name in names)
     layers = tuple(blob_path(layer.digest) for layer in manifest.layers or ())
-    return DockerImage(blob_path(manifest.config.digest), tags or None, layers)
+    return DockerImage(blob_path(manifest.config.digest), tags or None, layers or None)
 
 
 def _names(text: str, source: ExportSource) -> list[str]:
