@@ -73,3 +73,60 @@ def test_bytes_that_are_no_text() -> None:
     ):
         with pytest.raises(CrozeError, match=f"yaml: {problem}"):
             printed({"compose.yaml": text})
+
+
+def test_names_stand_for_mappings_in_a_file_over_another() -> None:
+    files = {
+        "compose.yaml": "services:\n  web:\n    build: .\n    depends_on: [db]\n    networks: [n]\n"
+        "    dns: 1.1.1.1\n    ulimits: {nofile: 5}\n  db: {image: x}\n",
+        "over.yaml": "services:\n  web:\n    depends_on: {db: {condition: service_healthy}}\n"
+        "    networks: {n: {aliases: [a]}}\n    dns: [8.8.8.8]\n"
+        "    ulimits: {nofile: {soft: 1, hard: 2}}\n    build: {target: t}\n",
+    }
+    assert printed(files)["target"]["web"]["target"] == "t"
+
+
+def test_a_file_that_is_extended_is_relative_to_the_one_that_extends_it() -> None:
+    files = {
+        "dir/a.yaml": "services:\n  web:\n    extends: {file: b.yaml, service: base}\n",
+        "dir/b.yaml": "services:\n  base:\n    build: ./web\n",
+    }
+    text = "services:\n  web:\n    extends: {file: dir/a.yaml, service: web}\n"
+    found = printed({"compose.yaml": text}, world=FakeWorld(files=files))
+    assert found["target"]["web"]["context"] == "dir/web"
+
+
+def test_a_build_without_a_context_has_the_directory_of_the_project_that_is_included() -> None:
+    files = {"dir/a.yaml": "services:\n  web:\n    build: {target: t}\n"}
+    text = "include: [{path: dir/a.yaml, project_directory: ../other}]\n"
+    found = printed({"compose.yaml": text}, ["web"], world=FakeWorld(files=files))
+    assert found["target"]["web"]["context"] == "../other"
+
+
+def test_variables_behind_one_that_fails_are_told_of() -> None:
+    world = FakeWorld()
+    with pytest.raises(CrozeError, match="required variable A is missing a value"):
+        printed({"compose.yaml": 'x: "${A?} ${B} }\\n$C ${{ x }} ${D}"\n'}, world=world)
+    assert [warning.split('"')[1] for warning in world.warnings] == ["C", "D"]
+
+
+def test_an_external_name_is_told_of() -> None:
+    world = FakeWorld()
+    text = "services:\n  web:\n    build: .\n    tty: 'yes'\nnetworks:\n  n: {external: {name: a}}\n"
+    printed({"compose.yaml": text}, world=world)
+    deprecated = "networks.n: external.name is deprecated. Please set name and external: true"
+    boolean = '"yes" for boolean is not supported by YAML 1.2, please use `true`'
+    assert world.warnings == [boolean, deprecated] * 2
+
+
+def test_env_files_see_what_the_service_has() -> None:
+    text = """
+services:
+  web:
+    build: {context: ., args: [A, B, C]}
+    environment: {A: own}
+    env_file: [one.env, two.env]
+"""
+    files = {"one.env": "A=one\nB=${A}-b\n", "two.env": "C=${B}-c\n"}
+    found = printed({"compose.yaml": text}, world=FakeWorld(files=files))
+    assert found["target"]["web"]["args"] == {"A": "own", "B": "own-b", "C": "own-b-c"}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Final
 
 from croze.bake.compose.data import Data, Mapping
 from croze.bake.compose.merge import plain_text, type_name
 from croze.bake.compose.moments import Moment
 from croze.bake.compose.ports import PortError, container_ports
+from croze.bake.compose.unique import verb_s
+from croze.bake.compose.volumes import mount_target
 from croze.gotypes.quote import quote
 
 _REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
@@ -18,35 +21,78 @@ class CanonicalError(Exception):
     """A short form that is none."""
 
 
-def canonical(model: Data) -> Data:
+def canonical(model: Data, warn: Callable[[str], None]) -> Data:
+    """The model in long forms; `warn` hears of those that are out of use."""
     if not isinstance(model, dict):
         return model
+    long = dict(model)
     services = model.get("services")
     if isinstance(services, dict):
-        services = {name: _service(name, each) for name, each in services.items()}
-        model = {**model, "services": services}
-    secrets = model.get("secrets")
-    if isinstance(secrets, dict):
-        model = {**model, "secrets": {name: _secret(name, each) for name, each in secrets.items()}}
-    return model
+        long["services"] = {name: _service(name, each) for name, each in services.items()}
+    for kind in ("volumes", "networks", "secrets", "configs"):
+        resources = model.get(kind)
+        if isinstance(resources, dict):
+            long[kind] = {
+                name: _maybe_external(f"{kind}.{name}", each, warn)
+                for name, each in resources.items()
+            }
+    return long
 
 
 def _service(name: str, service: Data) -> Data:
     if not isinstance(service, dict):
         return service
+    where = f"services.{name}"
     canonical = dict(service)
-    if "build" in canonical:
-        canonical["build"] = _build(f"services.{name}.build", canonical["build"])
-    if "ports" in canonical:
-        _check_ports(f"services.{name}.ports", canonical["ports"])
-    if isinstance(canonical.get("env_file"), str):
-        canonical["env_file"] = [canonical["env_file"]]
-    if isinstance(canonical.get("env_file"), list):
-        canonical["env_file"] = [_env_file(each) for each in _list(canonical["env_file"])]
+    for key, one in _SERVICE_KEYS.items():
+        if key in canonical:
+            canonical[key] = one(f"{where}.{key}", canonical[key])
     return canonical
 
 
-def _check_ports(where: str, ports: Data) -> None:
+def _env_files(where: str, value: Data) -> Data:
+    if isinstance(value, str) and not isinstance(value, Moment):
+        value = [value]
+    if not isinstance(value, list):
+        raise CanonicalError(f"{where}: invalid type {type_name(value)} for env_file")
+    return [_env_file(each) for each in value]
+
+
+def _volume(where: str, volume: Data) -> Data:
+    if isinstance(volume, str) and not isinstance(volume, Moment):
+        mount_target(volume)
+    elif not isinstance(volume, dict):
+        raise CanonicalError(f"{where}: invalid type {type_name(volume)} for service volume mount")
+    return volume
+
+
+def _device(where: str, device: Data) -> Data:
+    if isinstance(device, str) and not isinstance(device, Moment):
+        if device.count(":") > 2:
+            shown = f"confusing device mapping, please use long syntax: {device}"
+            raise CanonicalError(shown)
+    elif not isinstance(device, dict):
+        raise CanonicalError(f"{where}: invalid type {type_name(device)} for service volume mount")
+    return device
+
+
+def _depends_on(where: str, value: Data) -> Data:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if not isinstance(each, dict):
+                raise CanonicalError(f"{where}.{name}: unsupported value {verb_s(value)}")
+    elif not isinstance(value, list):
+        raise CanonicalError(f"{where}: invalid type {type_name(value)} for depend_on")
+    return value
+
+
+def _gpus(where: str, value: Data) -> Data:
+    if isinstance(value, str | list) and not isinstance(value, Moment):
+        return value
+    raise CanonicalError(f"{where}: invalid type {type_name(value)} for gpus")
+
+
+def _ports(where: str, ports: Data) -> Data:
     if not isinstance(ports, list):
         raise CanonicalError(f"{where}: invalid type {type_name(ports)} for port")
     count = 0
@@ -63,6 +109,7 @@ def _check_ports(where: str, ports: Data) -> None:
         if inside[0] == 0:
             raise CanonicalError(f"service ports {where}.[{count}] is missing a target port")
         count += len(inside)
+    return ports
 
 
 def _env_file(entry: Data) -> Data:
@@ -152,20 +199,45 @@ def _ssh(where: str, value: Data) -> Data:
     return keys
 
 
-def _secret(name: str, secret: Data) -> Data:
+def _members(one: Callable[[str, Data], Data]) -> Callable[[str, Data], Data]:
+    return lambda where, value: _each(where, value, one)
+
+
+_SERVICE_KEYS: Final[dict[str, Callable[[str, Data], Data]]] = {
+    "build": _build,
+    "configs": _members(_grant),
+    "depends_on": _depends_on,
+    "devices": _members(_device),
+    "env_file": _env_files,
+    "gpus": _gpus,
+    "ports": _ports,
+    "secrets": _members(_grant),
+    "ulimits": _members(_limit),
+    "volumes": _members(_volume),
+}
+
+
+def _maybe_external(where: str, resource: Data, warn: Callable[[str], None]) -> Data:
     """`external: {name: x}` is `external: true` and a name."""
-    if not isinstance(secret, dict):
-        return secret
-    external = secret.get("external")
-    if isinstance(external, dict):
-        return {
-            **secret,
-            "external": True,
-            **({"name": external["name"]} if "name" in external else {}),
-        }
-    if isinstance(external, str):
-        return {**secret, "external": external.lower() in ("true", "y", "yes", "on")}
-    return secret
+    external = resource.get("external") if isinstance(resource, dict) else None
+    if not isinstance(resource, dict) or not isinstance(external, dict):
+        return resource
+    long: Mapping = {**resource, "external": True}
+    if "name" in external:
+        warn(f"{where}: external.name is deprecated. Please set name and external: true")
+        if resource.get("name", external["name"]) != external["name"]:
+            raise CanonicalError(f"{where}: name and external.name conflict; only use name")
+        long["name"] = external["name"]
+    return long
+
+
+def set_defaults(model: Mapping) -> None:
+    """Builds without a context have the project's directory."""
+    services = model.get("services")
+    for service in services.values() if isinstance(services, dict) else ():
+        build = service.get("build") if isinstance(service, dict) else None
+        if isinstance(build, dict):
+            build.setdefault("context", ".")
 
 
 def resolve_paths(model: Mapping, directory: str, home: Callable[[], str]) -> None:
@@ -184,6 +256,9 @@ def _resolve_service(service: Mapping, directory: str, home: Callable[[], str]) 
     for entry in _list(service.get("env_file")):
         if isinstance(entry, dict) and isinstance(entry.get("path"), str):
             entry["path"] = _resolved(str(entry["path"]), directory, home)
+    extends = service.get("extends")
+    if isinstance(extends, dict) and isinstance(extends.get("file"), str):
+        extends["file"] = _resolved(str(extends["file"]), directory, home)
     build = service.get("build")
     if not isinstance(build, dict):
         return

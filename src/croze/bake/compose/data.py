@@ -14,6 +14,8 @@ from msgspec import Struct, field
 
 from croze.bake.compose.moments import Moment
 from croze.bake.compose.scalars import IMPLICIT, TEXT, ScalarError, read_scalar
+from croze.gotypes.numbers import float_text
+from croze.gotypes.quote import quote
 
 Data: TypeAlias = "str | int | float | bool | list[Data] | dict[str, Data] | None"
 Mapping: TypeAlias = dict[str, Data]
@@ -46,6 +48,10 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 class YamlError(Exception):
     """The text is not YAML that a compose file can be."""
+
+
+class _ConstructError(Exception):
+    """A node that makes no value."""
 
 
 class KeyTypeError(Exception):
@@ -81,7 +87,11 @@ def load_documents(text: str) -> Iterator[ComposeDocument]:
         for node in yaml.compose_all(text, Loader=_Loader):
             document = ComposeDocument(None)
             builder = _Builder(document.removed)
-            document.data = builder.build(node, (), 0)
+            try:
+                document.data = builder.build(node, (), 0)
+            except _ConstructError as error:  # the line is that of the document
+                where = f"line {node.start_mark.line + 1}"
+                raise YamlError(f"yaml: construct errors:\n  {where}: {error}") from None
             yield document
     except yaml.MarkedYAMLError as error:
         raise YamlError(_message(error, text)) from None
@@ -165,15 +175,9 @@ class _Builder:
     def mapping(self, node: yaml.Node, path: Path, depth: int) -> Mapping:
         own: Mapping = {}
         merged: Mapping = {}
-        lines: dict[str, int] = {}
+        _check_keys([key for key, _ in node.value])
         for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
             key = _key(key_node, path)
-            if key in lines:
-                first = lines[key]
-                twice = f'mapping key "{key}" already defined at line {first}'
-                raise YamlError(f"{_CONSTRUCT}line {line}: {twice}")
-            lines[key] = line
             if key_node.tag == _MERGE:
                 merged = self.merge(value_node, path, depth)
             elif value_node.tag == "!reset":
@@ -190,25 +194,39 @@ class _Builder:
             built = self.build(each, path, depth + 1)
             if not isinstance(built, dict):
                 problem = "map merge requires map or sequence of maps as the value"
-                raise YamlError(f"{_CONSTRUCT}yaml: {problem}")
+                raise _ConstructError(f"yaml: {problem}")
             merged = {**built, **merged}
         return merged
 
 
-_CONSTRUCT = "yaml: construct errors:\n  line 1: "
+def _check_keys(keys: list[yaml.Node]) -> None:
+    """Keys stand once; those that are mappings or lists have no text, and are alike."""
+    lines: dict[tuple[str, str], int] = {}
+    for number, key in enumerate(keys, 1):
+        text = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
+        line = key.start_mark.line + 1
+        first = lines.setdefault((type(key).__name__, text), line)
+        if len(lines) < number:
+            raise _ConstructError(
+                f'line {line}: mapping key "{text}" already defined at line {first}'
+            )
 
 
 def _key(node: yaml.Node, path: Path) -> str:
     if node.tag == _MERGE:
         return str(node.value)
-    key = _scalar(node) if isinstance(node, yaml.ScalarNode) else None
+    if not isinstance(node, yaml.ScalarNode):
+        shown = _go_value(_Builder([]).build(node, path, 0))
+        hint = "try decoding into yaml.Node"
+        raise _ConstructError(f"yaml: cannot use '{shown}' as a map key; {hint}")
+    key = _scalar(node)
     if isinstance(key, str) and not isinstance(key, Moment):
         return key
     where = f"in {'.'.join(path)}" if path else "at top level"
     if isinstance(key, Moment):
         shown = key.go_syntax
     elif key is None:
-        shown = "<nil>" if isinstance(node, yaml.ScalarNode) else "a mapping"
+        shown = "<nil>"
     else:
         shown = str(key).lower()
     raise KeyTypeError(f"non-string key {where}: {shown}")
@@ -220,4 +238,23 @@ def _scalar(node: yaml.ScalarNode) -> Data:
     try:
         return read_scalar(short, node.value)
     except ScalarError as error:
-        raise YamlError(f"{_CONSTRUCT}yaml: {error}") from None
+        raise _ConstructError(f"yaml: {error}") from None
+
+
+def _go_value(value: Data) -> str:
+    """A value as Go's source has it (%#v)."""
+    match value:
+        case None:
+            return "interface {}(nil)"
+        case Moment():
+            return value.go_syntax
+        case str():
+            return quote(value)
+        case bool():
+            return str(value).lower()
+        case list():
+            return f"[]interface {{}}{{{', '.join(map(_go_value, value))}}}"
+        case dict():
+            members = (f"{quote(key)}:{_go_value(value[key])}" for key in sorted(value))
+            return f"map[string]interface {{}}{{{', '.join(members)}}}"
+    return float_text(value) if isinstance(value, float) else str(value)

@@ -9,6 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from msgspec import Struct
+
+from croze.bake.compose.casts import CastError, cast
 from croze.bake.compose.data import Data, Path
 
 Lookup = Callable[[str], str | None]
@@ -17,8 +20,9 @@ Warn = Callable[[str], None]
 _DOLLAR: Final = re.compile(
     r"\$(?:(?P<escaped>\$)|(?P<named>[_a-zA-Z][_a-zA-Z0-9]*)|(?P<braced>\{))"
 )
-_NAME: Final = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
-_OPERATOR: Final = re.compile(r":?[-+?]")
+_IN_BRACES: Final = re.compile(
+    r"(?P<name>[_a-zA-Z][_a-zA-Z0-9]*)(?:(?P<end>\})|(?P<operator>:?[-+?]))"
+)
 _DEEPEST: Final = 40
 
 
@@ -42,22 +46,42 @@ class Interpolation:
         self.warn = warn
 
     def text(self, source: str, depth: int = 0) -> str:
+        """The text with values in the place of variables. What is wrong first is raised at the end:
+        variables behind it are looked up, and told of, too."""
         if "$" not in source:
             return source
         if depth > _DEEPEST:
             raise _InvalidError(source)
         out: list[str] = []
-        at = 0
+        wrong: _InvalidError | _MissingError | None = None
+        at = part = 0
+        part_end = len(source)  # what follows an operator on its line is a text of its own
+        lines = _Lines(source)
         while (match := _DOLLAR.search(source, at)) is not None:
+            if match.start() >= part_end:
+                part, part_end = 0, len(source)
             out.append(source[at : match.start()])
             at = match.end()
             if match["escaped"]:
                 out.append("$")
-            elif match["named"]:
+                continue
+            if match["named"]:
                 out.append(self.variable(match["named"]))
+                continue
+            braced = _braced(source, at, lines)
+            if braced is None:
+                wrong = wrong or _InvalidError(source[part:part_end])
+                continue
+            at = braced.end
+            try:
+                out.append(self.value(braced, depth))
+            except (_InvalidError, _MissingError) as error:
+                wrong, at = wrong or error, braced.line_end
             else:
-                replaced, at = self.braced(source, at, depth)
-                out.append(replaced)
+                if braced.operator:
+                    part, part_end = at, braced.line_end
+        if wrong is not None:
+            raise wrong
         return "".join(out) + source[at:]
 
     def variable(self, name: str) -> str:
@@ -66,21 +90,10 @@ class Interpolation:
             self.warn(f'The "{name}" variable is not set. Defaulting to a blank string.')
         return value or ""
 
-    def braced(self, source: str, start: int, depth: int) -> tuple[str, int]:
-        """The text that stands for what is in the braces which open before `start`, and where the
-        text goes on behind them."""
-        name_match = _NAME.match(source, start)
-        if name_match is None:
-            raise _InvalidError(source)
-        name, at = name_match.group(), name_match.end()
-        if source[at : at + 1] == "}":
-            return self.variable(name), at + 1
-        operator_match = _OPERATOR.match(source, at)
-        if operator_match is None:
-            raise _InvalidError(source)
-        end = _closing(source, operator_match.end())
-        operand = source[operator_match.end() : end]
-        return self.apply(name, operator_match.group(), operand, depth), end + 1
+    def value(self, braced: _Braced, depth: int) -> str:
+        if not braced.operator:
+            return self.variable(braced.name)
+        return self.apply(braced.name, braced.operator, braced.operand, depth)
 
     def apply(self, name: str, operator: str, operand: str, depth: int) -> str:
         value = self.lookup(name)
@@ -121,35 +134,76 @@ class Interpolation:
             return [self._data(each, (*path, "[]"), faults) for each in value]
         return value
 
-    def _at(self, source: str, path: Path, faults: list[str]) -> str:
+    def _at(self, source: str, path: Path, faults: list[str]) -> Data:
         where = ".".join(path)
         try:
-            return self.text(source)
+            return cast(path, self.text(source), self.warn)
         except _InvalidError as error:
             faults.append(
                 f"invalid interpolation format for {where}.\n"
                 f"You may need to escape any $ with another $.\n{error}"
             )
-        except _MissingError as error:
+        except (_MissingError, CastError) as error:
             faults.append(f"error while interpolating {where}: {error}")
         return source
 
 
-def _closing(source: str, start: int) -> int:
-    """Where the brace that opens before `start` is closed, on the same line."""
+class _Braced(Struct, frozen=True):
+    """`${name}`, or with an operator and what it is applied to; `line_end` is behind the last brace
+    of the line."""
+
+    name: str
+    operator: str
+    operand: str
+    end: int
+    line_end: int
+
+
+class _Lines:
+    """Where the last brace of a line is, looked for once a line."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.end = -1
+        self.last = -1
+
+    def last_brace(self, at: int) -> int:
+        """The last brace that closes, on the line of `at` and behind it; -1 if there is none."""
+        if at > self.end:
+            end = self.source.find("\n", at)
+            self.end = len(self.source) if end < 0 else end
+            self.last = self.source.rfind("}", at, self.end)
+        return self.last if self.last >= at else -1
+
+
+def _braced(source: str, start: int, lines: _Lines) -> _Braced | None:
+    """What is in the braces that open before `start`; None if it is no variable."""
+    match = _IN_BRACES.match(source, start)
+    if match is None:
+        return None
+    if match["end"]:
+        return _Braced(match["name"], "", "", match.end(), match.end())
+    last = lines.last_brace(match.end())
+    if last < 0:
+        return None
+    close = _closing(source, match.end(), last)
+    operand = source[match.end() : close]
+    return _Braced(match["name"], match["operator"], operand, close + 1, last + 1)
+
+
+def _closing(source: str, start: int, last: int) -> int:
+    """Where the brace that opens before `start` is closed; `last` if it isn't before. What follows
+    a brace that opens is not looked at."""
     opened = 1
-    last = -1
-    for at in range(start, len(source)):
+    at = start
+    while at <= last:
         char = source[at]
-        if char == "\n":
-            break
         if char == "{":
             opened += 1
+            at += 1
         elif char == "}":
             opened -= 1
-            last = at
             if not opened:
                 return at
-    if last < 0:
-        raise _InvalidError(source)
+        at += 1
     return last

@@ -6,24 +6,29 @@ from croze.bake.compose.data import Data, Mapping, Path
 from croze.bake.compose.moments import Moment
 from croze.gotypes.numbers import float_text
 
+_LISTS = (
+    "annotations build.args build.additional_contexts build.labels deploy.labels dns dns_opt"
+    " dns_search env_file environment label_file labels sysctls tmpfs"
+)
 _SEQUENCES = (
-    ("services", "*", "build", "args"),
-    ("services", "*", "build", "additional_contexts"),
-    ("services", "*", "build", "labels"),
-    ("services", "*", "env_file"),
-    ("services", "*", "environment"),
-    ("services", "*", "labels"),
+    *(("services", "*", *each.split(".")) for each in _LISTS.split()),
+    ("networks", "*", "labels"),
+    ("volumes", "*", "labels"),
 )
 _HOSTS = (("services", "*", "build", "extra_hosts"), ("services", "*", "extra_hosts"))
-_REPLACED = (("services", "*", "command"), ("services", "*", "entrypoint"))
-_BUILD = ("services", "*", "build")
-_UNIQUE = (
-    ("services", "*", "build", "args"),
-    ("services", "*", "build", "additional_contexts"),
-    ("services", "*", "build", "tags"),
-    ("services", "*", "build", "labels"),
-    ("services", "*", "environment"),
+_REPLACED = (
+    ("services", "*", "command"),
+    ("services", "*", "entrypoint"),
+    ("services", "*", "healthcheck", "test"),
+    ("services", "*", "ulimits", "*"),
 )
+_NAMED = (
+    ("services", "*", "depends_on"),
+    ("services", "*", "models"),
+    ("services", "*", "networks"),
+)
+"""Lists of names that stand for mappings."""
+_BUILD = ("services", "*", "build")
 
 
 class MergeError(Exception):
@@ -45,6 +50,8 @@ def merge(base: Data, over: Data, path: Path = ()) -> Data:
         return [*hosts, *(each for each in as_sequence(over) if each not in hosts)]
     if any(fits(path, each) for each in _REPLACED):
         return over
+    if any(fits(path, each) for each in _NAMED):
+        return _mappings(_by_name(base), _by_name(over), path)
     if fits(path, _BUILD):
         return _mappings(_as_build(base), _as_build(over), path)
     if over is None:
@@ -71,6 +78,12 @@ def _as_build(build: Data) -> Mapping:
     if isinstance(build, str):
         return {"context": build}
     return build if isinstance(build, dict) else {}
+
+
+def _by_name(value: Data) -> Mapping:
+    if isinstance(value, list):
+        return {plain_text(each): {} for each in value}
+    return value if isinstance(value, dict) else {}
 
 
 def as_sequence(value: Data) -> list[Data]:
@@ -120,21 +133,6 @@ def plain_text(value: Data) -> str:
             members = (f"{key}:{plain_text(value[key])}" for key in sorted(value))
             return f"map[{' '.join(members)}]"
     return str(value)
-
-
-def unique(value: Data, path: Path = ()) -> Data:
-    """The data with lists of `key=value` that name each key once; the last counts."""
-    if isinstance(value, dict):
-        return {key: unique(each, (*path, key)) for key, each in value.items()}
-    if isinstance(value, list) and any(fits(path, each) for each in _UNIQUE):
-        last: dict[str, Data] = {}
-        for index, each in enumerate(value):
-            if not isinstance(each, str) or isinstance(each, Moment):
-                where = ".".join((*path, f"[{index}]"))
-                raise MergeError(f"{where}: unexpected type {type_name(each)}")
-            last[each.partition("=")[0]] = each
-        return list(last.values())
-    return value
 
 
 def removed(value: Data, paths: list[Path]) -> Data:

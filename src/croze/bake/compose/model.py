@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from croze.bake.compose.canonical import CanonicalError, canonical, resolve_paths
+from croze.bake.compose.canonical import CanonicalError, canonical, resolve_paths, set_defaults
 from croze.bake.compose.data import (
     ComposeDocument,
     Data,
@@ -19,7 +19,8 @@ from croze.bake.compose.data import (
 from croze.bake.compose.data import Mapping as Model
 from croze.bake.compose.dotenv import DotenvError, parse_dotenv
 from croze.bake.compose.interpolate import Interpolation, InterpolationError
-from croze.bake.compose.merge import MergeError, merge, removed, unique
+from croze.bake.compose.merge import MergeError, merge, plain_text, removed
+from croze.bake.compose.unique import unique
 from croze.bake.world import File, World
 from croze.gotypes.quote import quote
 
@@ -59,6 +60,7 @@ class Loader(Struct):
             model: Model = {}
             for file in files:
                 model = self._file(file, source, model)
+            set_defaults(model)
             resolve_paths(model, source.directory, self.world.home)
             return model
         except _WRONG as error:
@@ -86,7 +88,7 @@ class Loader(Struct):
             model = self._include(data, file, source, model)
             model = _as_model(removed(model, document.removed))
             self._extend_all(data, file.name, source)
-            model = _as_model(canonical(unique(merge(model, data))))
+            model = _as_model(canonical(unique(merge(model, data)), self.warn))
             model = _as_model(unique(model))
         return model
 
@@ -196,7 +198,7 @@ class Loader(Struct):
             base_file = File(full, self._read(full))
             for document in self._documents(base_file):
                 data = self._interpolated(document, source)
-                loaded = _as_model(canonical(unique(merge(loaded, data))))
+                loaded = _as_model(canonical(unique(merge(loaded, data)), self.warn))
             where = f"cannot extend service {quote(name)} in {full}"
             services = loaded.get("services")
             if services is None:
@@ -211,6 +213,32 @@ class Loader(Struct):
             missing = f"service {quote(base)} not found in {path}"
             raise ComposeError(f"cannot extend service {quote(name)} in {file}: {missing}")
         return dict(services_there)
+
+
+def project_name(
+    files: Sequence[File], environment: Mapping[str, str], warn: Callable[[str], None]
+) -> str:
+    """The name that the last file with one gives the project; "" if none does. Raises
+    `ComposeError` for a name that can't be interpolated."""
+    name = ""
+    for file in files:
+        try:
+            for document in load_documents(decoded(file.data)):
+                if not isinstance(document.data, dict | None):
+                    break
+                name = _name(document.data) or name
+        except (YamlError, KeyTypeError):
+            continue  # told of when the file is loaded
+    try:
+        read = Interpolation(environment.get, warn).document({"name": name})
+    except InterpolationError as error:
+        raise ComposeError(str(error)) from None
+    return plain_text(read["name"])
+
+
+def _name(document: Data) -> str:
+    name = document.get("name") if isinstance(document, dict) else None
+    return "" if name is None or isinstance(name, list | dict) else plain_text(name)
 
 
 def _reference(name: str, extends: Data) -> tuple[str, str | None]:

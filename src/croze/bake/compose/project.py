@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct
 
 from croze.bake.compose.data import Data
 from croze.bake.compose.data import Mapping as Model
 from croze.bake.compose.decode import undecodable, unsupported_number
 from croze.bake.compose.dotenv import DotenvError, parse_dotenv
 from croze.bake.compose.merge import plain_text
-from croze.bake.compose.model import ComposeError, FileOrigin, Loader, WholeMessageError
+from croze.bake.compose.model import (
+    ComposeError,
+    FileOrigin,
+    Loader,
+    WholeMessageError,
+    project_name,
+)
 from croze.bake.compose.schema import first_problem
 from croze.bake.compose.targets import make_target, pairs, undecodable_error
 from croze.bake.definition.matrix import check_name
@@ -55,10 +63,19 @@ def compose_environment(settings: BakeSettings, world: World) -> dict[str, str]:
     return {**added, **environment, **settings.variables}
 
 
-def _load(files: Sequence[File], environment: Mapping[str, str], world: World) -> Model:
-    """The services and secrets of the files, as far as builds need them."""
-    variables = {**environment, _PROJECT_NAME: environment.get(_PROJECT_NAME) or "bake"}
-    model = Loader(world, world.warn).load(files, FileOrigin("", variables))
+class _Project(Struct, frozen=True):
+    """What builds need of the files; `variables` are each service's own environment."""
+
+    services: Model
+    secrets: Model
+    variables: Mapping[str, Mapping[str, str | None]]
+
+
+def _load(files: Sequence[File], environment: Mapping[str, str], world: World) -> _Project:
+    default = environment.get(_PROJECT_NAME) or "bake"
+    name = project_name(files, environment, world.warn) or default
+    environment = {**environment, _PROJECT_NAME: name}
+    model = Loader(world, world.warn).load(files, FileOrigin("", environment))
     merged: Model = {}
     if number := unsupported_number(model):
         raise ComposeError(f"json: unsupported value: {number}")
@@ -74,7 +91,12 @@ def _load(files: Sequence[File], environment: Mapping[str, str], world: World) -
     problem = first_problem(merged)
     if problem is not None:
         raise ComposeError(problem)
-    return merged
+    services = _mapping(services)
+    _check_decodable(services)
+    variables = {
+        name: _variables(_mapping(services[name]), environment, world) for name in sorted(services)
+    }
+    return _Project(services, _mapping(merged.get("secrets")), variables)
 
 
 def _service(service: Data) -> Data:
@@ -91,11 +113,9 @@ def read_compose(
     """Add the targets of the files, and a group of all of them."""
     environment = compose_environment(settings, world)
     try:
-        model = _load(files, environment, world)
-        services = _mapping(model.get("services"))
-        _check_decodable(services)
-        _check(services, _mapping(model.get("secrets")))
-        _add_targets(services, _mapping(model.get("secrets")), environment, world, into)
+        project = _load(files, environment, world)
+        _check(project.services, project.secrets)
+        _add_targets(project, environment, into)
     except WholeMessageError as error:
         raise BakeError(str(error)) from None
     except ComposeError as error:
@@ -137,6 +157,11 @@ def _check(services: Model, secrets: Model) -> None:
             text = plain_text(value)
             if text.startswith("service:"):
                 _check_link(name, added, text.removeprefix("service:"), services)
+    for name in sorted(secrets):
+        secret = _mapping(secrets[name])
+        if not (secret.get("external") or secret.get("file") or secret.get("environment")):
+            detail = "must declare either `file` or `environment`: invalid compose project"
+            raise ComposeError(f"secret {quote(name)} {detail}")
 
 
 def _under(entries: Data, key: str) -> list[str]:
@@ -154,13 +179,8 @@ def _check_link(name: str, added: str, other: str, services: Model) -> None:
         raise ComposeError(f"service {quote(name)} declares non-buildable {link}")
 
 
-def _add_targets(
-    services: Model,
-    secrets: Model,
-    environment: Mapping[str, str],
-    world: World,
-    into: Definition,
-) -> None:
+def _add_targets(project: _Project, environment: Mapping[str, str], into: Definition) -> None:
+    services = project.services
     if not services:
         return
     group = Group("default")
@@ -174,10 +194,10 @@ def _add_targets(
             check_name(target_name)
         except BakeError as error:
             raise error.wrap(f"invalid service name {quote(target_name)}") from None
-        variables = _variables(service, environment, world)
+        variables = project.variables[name]
         group.targets.append(target_name)
         into.targets.append(
-            make_target(target_name, service, build, secrets, environment, variables)
+            make_target(target_name, service, build, project.secrets, environment, variables)
         )
     group.has_list = bool(group.targets)
     into.groups.append(group)
@@ -187,27 +207,42 @@ def _variables(
     service: Model, environment: Mapping[str, str], world: World
 ) -> dict[str, str | None]:
     """The service's own environment: its files, and what it says itself."""
-    variables: dict[str, str | None] = {}
+    own = {
+        name: environment.get(name) if value is None else value
+        for name, value in pairs(service.get("environment")).items()
+    }
+    variables = {name: value for name, value in own.items() if value is not None}
+
+    def known(name: str) -> str | None:
+        return environment.get(name, variables.get(name))
+
     entries = service.get("env_file")
     for entry in entries if isinstance(entries, list) else ():
-        path = plain_text(_mapping(entry).get("path", ""))
-        try:
-            text = world.read(path)
-        except OSError as error:
-            if _mapping(entry).get("required") is False:
-                continue
-            reason = (error.strerror or str(error)).lower()
-            message = f"env file {path} not found: stat {path}: {reason}"
-            raise WholeMessageError(message) from None
-        try:
-            variables.update(
-                parse_dotenv(text.decode("utf-8", "replace"), environment.get, world.warn)
-            )
-        except DotenvError as error:
-            raise ComposeError(f"failed to read {path}: {error}") from None
-    for name, value in pairs(service.get("environment")).items():
-        variables[name] = environment.get(name) if value is None else value
-    return variables
+        variables.update(_read_env_file(_mapping(entry), known, world))
+    return {**variables, **own}
+
+
+def _read_env_file(
+    entry: Model, known: Callable[[str], str | None], world: World
+) -> Mapping[str, str]:
+    path, kind = plain_text(entry.get("path", "")), plain_text(entry.get("format", ""))
+    try:
+        text = world.read(path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        if isinstance(error, IsADirectoryError):
+            raise WholeMessageError(f"failed to read {path}: read {path}: {reason}") from None
+        if not isinstance(error, FileNotFoundError):
+            raise WholeMessageError(f"open {path}: {reason}") from None
+        if entry.get("required") is False:
+            return {}
+        raise WholeMessageError(f"env file {path} not found: stat {path}: {reason}") from None
+    if kind not in ("", ".env"):
+        raise WholeMessageError(f"unsupported env_file format {quote(kind)}")
+    try:
+        return parse_dotenv(text.decode("utf-8", "replace"), known, world.warn)
+    except DotenvError as error:
+        raise WholeMessageError(f"failed to read {path}: {error}") from None
 
 
 def _set_bases(base: str, into: Definition) -> None:
