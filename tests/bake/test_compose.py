@@ -112,7 +112,9 @@ def test_variables_behind_one_that_fails_are_told_of() -> None:
 
 def test_an_external_name_is_told_of() -> None:
     world = FakeWorld()
-    text = "services:\n  web:\n    build: .\n    tty: 'yes'\nnetworks:\n  n: {external: {name: a}}\n"
+    text = (
+        "services:\n  web:\n    build: .\n    tty: 'yes'\nnetworks:\n  n: {external: {name: a}}\n"
+    )
     printed({"compose.yaml": text}, world=world)
     deprecated = "networks.n: external.name is deprecated. Please set name and external: true"
     boolean = '"yes" for boolean is not supported by YAML 1.2, please use `true`'
