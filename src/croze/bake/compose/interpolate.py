@@ -56,7 +56,7 @@ class Interpolation:
         wrong: _InvalidError | _MissingError | None = None
         at = part = 0
         part_end = len(source)  # what follows an operator on its line is a text of its own
-        lines = _Lines(source)
+        lines = _LastBraces(source)
         while (match := _DOLLAR.search(source, at)) is not None:
             if match.start() >= part_end:
                 part, part_end = 0, len(source)
@@ -159,7 +159,7 @@ class _Braced(Struct, frozen=True):
     line_end: int
 
 
-class _Lines:
+class _LastBraces:
     """Where the last brace of a line is, looked for once a line."""
 
     def __init__(self, source: str) -> None:
@@ -176,7 +176,7 @@ class _Lines:
         return self.last if self.last >= at else -1
 
 
-def _braced(source: str, start: int, lines: _Lines) -> _Braced | None:
+def _braced(source: str, start: int, lines: _LastBraces) -> _Braced | None:
     """What is in the braces that open before `start`; None if it is no variable."""
     match = _IN_BRACES.match(source, start)
     if match is None:

@@ -213,17 +213,17 @@ def _variables(
     }
     variables = {name: value for name, value in own.items() if value is not None}
 
-    def known(name: str) -> str | None:
+    def lookup(name: str) -> str | None:
         return environment.get(name, variables.get(name))
 
     entries = service.get("env_file")
     for entry in entries if isinstance(entries, list) else ():
-        variables.update(_read_env_file(_mapping(entry), known, world))
+        variables.update(_read_env_file(_mapping(entry), lookup, world))
     return {**variables, **own}
 
 
 def _read_env_file(
-    entry: Model, known: Callable[[str], str | None], world: World
+    entry: Model, lookup: Callable[[str], str | None], world: World
 ) -> Mapping[str, str]:
     path, kind = plain_text(entry.get("path", "")), plain_text(entry.get("format", ""))
     try:
@@ -240,7 +240,7 @@ def _read_env_file(
     if kind not in ("", ".env"):
         raise WholeMessageError(f"unsupported env_file format {quote(kind)}")
     try:
-        return parse_dotenv(text.decode("utf-8", "replace"), known, world.warn)
+        return parse_dotenv(text.decode("utf-8", "replace"), lookup, world.warn)
     except DotenvError as error:
         raise WholeMessageError(f"failed to read {path}: {error}") from None
 
