@@ -63,7 +63,7 @@ async def both() -> AsyncIterator[bytes]:
 
 async def test_calls_are_counted_timed_and_traced(tmp_path: Path) -> None:
     metrics, traces, shapes = Metrics(), Traces(otlp_pb2.Resource()), Shapes()
-    server = Server(WatchedCalls(metrics, traces).watching)
+    server = Server(WatchedCalls(metrics, lambda: traces).watching)
     server.add_methods("test.Shapes", shapes.methods())
     parent = root()
     traces.want(parent.trace_id)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -24,7 +25,9 @@ from croze.telemetry.spans import (
     parse_traceparent,
     root,
 )
-from croze.telemetry.traces import Traces
+
+if TYPE_CHECKING:
+    from croze.telemetry.traces import Traces
 
 SOLVE = "moby.buildkit.v1.Control/Solve"
 _RECENT = 100
@@ -50,7 +53,8 @@ class WatchedCall(Struct):
 class WatchedCalls:
     """All calls under way: `watching` is for `rpc.server.Server`."""
 
-    def __init__(self, metrics: Metrics, traces: Traces) -> None:
+    def __init__(self, metrics: Metrics, traces: Callable[[], Traces]) -> None:
+        """`traces` gives the place of spans, once a call is traced."""
         self._traces = traces
         self._duration: Instrument = metrics.histogram(
             "rpc.server.call.duration",
@@ -125,7 +129,7 @@ class WatchedCalls:
             attributes=attributes,
             error=code if code in _FAILURES else "",
         )
-        self._traces.add([new])
+        self._traces().add([new])
 
 
 def _span(method: str, served: Served) -> tuple[SpanContext | None, SpanContext | None]:

@@ -48,7 +48,7 @@ class Telemetry:
     def calls(self) -> WatchedCalls:
         from croze.daemon.calls import WatchedCalls
 
-        return WatchedCalls(self.metrics, self.traces)
+        return WatchedCalls(self.metrics, lambda: self.traces)
 
     @cached_property
     def traces(self) -> Traces:

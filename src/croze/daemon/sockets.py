@@ -10,7 +10,6 @@ from pathlib import Path
 
 from croze.daemon.config import TlsSection
 from croze.errors import InvalidRequest, os_message
-from croze.http import keypairs
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +50,8 @@ def tls_context(tls: TlsSection, protocol: str = "h2") -> ssl.SSLContext | None:
         return None
     if not (tls.cert and tls.key):
         raise InvalidRequest("you must specify key and cert file if one is specified")
+    from croze.http import keypairs
+
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -21,22 +21,23 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import contextmanager
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 
-from croze.api import control_pb2
 from croze.errors import CrozeError
 from croze.history.collecting import Collector
-from croze.history.listeners import HistoryListeners
+from croze.history.listeners import HistoryListeners, event
 from croze.history.lull import Lull
 from croze.history.records import Records, descriptors
 from croze.store.open import Store
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from croze.api import control_pb2
+    from croze.api.control_pb2 import BuildHistoryEvent as Event
+    from croze.api.control_pb2 import BuildHistoryRecord as Record
 
-Event = control_pb2.BuildHistoryEvent
-Record = control_pb2.BuildHistoryRecord
+log = logging.getLogger(__name__)
 
 EXPIRE_EVERY_S = 120.0
 
@@ -98,7 +99,7 @@ class BuildHistory:
         """Note that a build began."""
         self._active[record.Ref] = record
         self.lull.put_off()
-        self._listeners.send(Event(type=control_pb2.STARTED, record=record))
+        self._listeners.tell("STARTED", record)
 
     async def finish(self, ref: str, complete: Awaitable[FinishedBuild]) -> None:
         """A build is over: `complete` makes its record, with all blobs that it names. When this
@@ -116,7 +117,7 @@ class BuildHistory:
             over.set_result(None)
         self._file_later()
         self.lull.put_off()
-        self._listeners.send(Event(type=control_pb2.COMPLETE, record=build.record))
+        self._listeners.tell("COMPLETE", build.record)
 
     async def _put(self, build: FinishedBuild) -> None:
         ref = build.record.Ref
@@ -212,7 +213,7 @@ class BuildHistory:
         change(record)
         record.Generation += 1
         self.records.put(record, self._inline.get(ref, ()))
-        self._listeners.send(Event(type=control_pb2.COMPLETE, record=record))
+        self._listeners.tell("COMPLETE", record)
 
     async def add(self, record: Record) -> bool:
         """Take a finished record in, for good, with all blobs that it names, which must be there;
@@ -224,7 +225,7 @@ class BuildHistory:
             self.store.blobs.size(descriptor.digest)
         record.pinned = True
         self.records.put(record)
-        self._listeners.send(Event(type=control_pb2.COMPLETE, record=record))
+        self._listeners.tell("COMPLETE", record)
         return True
 
     async def delete(self, ref: str) -> None:
@@ -243,7 +244,7 @@ class BuildHistory:
         self.records.delete(ref)
         self._doomed.discard(ref)
         self._inline.pop(ref, None)
-        self._listeners.send(Event(type=control_pb2.DELETED, record=Record(Ref=ref)))
+        self._listeners.tell_deleted(ref)
 
     async def find(self, ref: str) -> Record | None:
         """The record of a finished build; None if there is none."""
@@ -275,6 +276,8 @@ class BuildHistory:
         """Builds under way, finished ones that the filters let through, then what happens. Ends
         with `EarlyExit` or `hang_up`. Raises `InvalidRequest` for a bad filter, and
         `ResourceExhausted` for who reads too slowly."""
+        from croze.api import control_pb2
+
         await self.settled()
         if request.Ref in self._doomed:
             raise CrozeError(f"ref {request.Ref} is deleted: file does not exist")
@@ -300,18 +303,14 @@ class BuildHistory:
 
     def _known(self, request: control_pb2.BuildHistoryRequest) -> list[Event]:
         has = (lambda ref: ref == request.Ref) if request.Ref else (lambda ref: True)
-        events = [
-            Event(type=control_pb2.STARTED, record=record)
-            for ref, record in self._active.items()
-            if has(ref)
-        ]
+        events = [event("STARTED", record) for ref, record in self._active.items() if has(ref)]
         if not request.ActiveOnly:
             from croze.history import filters
 
             records = (self._find(request.Ref),) if request.Ref else self.records.all()
             there = (r for r in records if r is not None and r.Ref not in self._doomed)
             matching = filters.select(there, request.Filter, request.Limit)
-            events += [Event(type=control_pb2.COMPLETE, record=record) for record in matching]
+            events += [event("COMPLETE", record) for record in matching]
         return events
 
     @contextmanager

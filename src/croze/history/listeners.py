@@ -6,12 +6,15 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from croze.api import control_pb2
 from croze.errors import ResourceExhausted
 
-Event = control_pb2.BuildHistoryEvent
+if TYPE_CHECKING:
+    from croze.api.control_pb2 import BuildHistoryEvent as Event
+    from croze.api.control_pb2 import BuildHistoryRecord as Record
+
+Kind = Literal["STARTED", "COMPLETE", "DELETED"]
 
 BEHIND_BYTES: Final = 16 << 20
 """How far a listener may lag: some thousand builds. All share the events that are not read yet."""
@@ -80,20 +83,36 @@ class HistoryListeners:
         finally:
             self._all.discard(listener)
 
-    def send(self, event: Event) -> None:
+    def tell(self, kind: Kind, record: Record) -> None:
         """Tell all. They read later, and get the record as it is now."""
-        if not self._all:
-            return
-        copy = Event()
-        copy.CopyFrom(event)
-        size = size_bytes(copy)
+        if self._all:
+            self._put(event(kind, record))
+
+    def tell_deleted(self, ref: str) -> None:
+        """Tell all of a record that is gone."""
+        if self._all:
+            from croze.api.control_pb2 import BuildHistoryRecord
+
+            self._put(event("DELETED", BuildHistoryRecord(Ref=ref)))
+
+    def _put(self, news: Event) -> None:
+        size = size_bytes(news)
         for listener in self._all:
-            listener.put(copy, size)
+            listener.put(news, size)
 
     def end(self) -> None:
         """Nothing will happen any more."""
         for listener in self._all:
             listener.end()
+
+
+def event(kind: Kind, record: Record) -> Event:
+    """The message that tells of it, with a copy of the record."""
+    from croze.api import control_pb2
+
+    return control_pb2.BuildHistoryEvent(
+        type=control_pb2.BuildHistoryEventType.Value(kind), record=record
+    )
 
 
 def size_bytes(event: Event) -> int:

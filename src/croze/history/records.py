@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence, Set
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
-from croze.api import control_pb2
 from croze.gotypes.moments import nanoseconds
 from croze.store.db import Database, Value
 from croze.store.open import Store
+
+if TYPE_CHECKING:
+    from croze.api import control_pb2
 
 LEASE_PREFIX = "history/"
 _WRITE: Final = (
@@ -103,6 +105,8 @@ class Records:
         return [Age(str(ref), int(us or 0) / 1e6) for ref, us in rows]
 
     def _parsed(self, sql: str, *values: str) -> Iterator[control_pb2.BuildHistoryRecord]:
+        from croze.api import control_pb2
+
         for (data,) in self._db.read(sql, *values):
             assert isinstance(data, bytes)
             yield control_pb2.BuildHistoryRecord.FromString(data)

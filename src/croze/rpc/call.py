@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import functools
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Generic, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError
-from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.rpc.http2.messages import (
     INTERNAL,
@@ -25,6 +25,9 @@ from croze.rpc.http2.server import ServerConnection, ServerStream, encoded
 from croze.rpc.library import grpc
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import NUMBERS, status
+
+if TYPE_CHECKING:
+    from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 Q = TypeVar("Q")
 
@@ -162,11 +165,13 @@ class ServerCall:
             self._room.clear()
             await self._room.wait()
         more = [encoded(*pair) for pair in self.trailers]
-        self._http.finish(self.stream, self.outcome or _WELL, more)
+        self._http.finish(self.stream, self.outcome or _well(), more)
         self._wake()
 
 
-_WELL = status(OK)
+@functools.cache
+def _well() -> status_pb2.Status:
+    return status(OK)
 
 
 class CallBroken(Exception):

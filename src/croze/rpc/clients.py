@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from google.rpc import status_pb2  # type: ignore[import-untyped]
+from typing import TYPE_CHECKING
 
 from croze.rpc.library import grpc
 from croze.rpc.status import DETAILS_KEY, NUMBERS, from_rpc_error
+
+if TYPE_CHECKING:
+    from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 
 @contextmanager

@@ -8,14 +8,18 @@ An `Any` whose type URL is `github.com/moby/buildkit/errdefs.<Name>+json` and wh
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from google.protobuf import any_pb2
 from msgspec.structs import asdict, fields
 
 from croze import errors
-from croze.api import ops_pb2
 from croze.files.settings import parse_json
 from croze.gotypes.strings import shown
+
+if TYPE_CHECKING:
+    from google.protobuf import any_pb2
+
+    from croze.api import ops_pb2
 
 _BUILDKIT = "github.com/moby/buildkit/errdefs."
 
@@ -43,16 +47,23 @@ def encode(detail: errors.Detail) -> any_pb2.Any:
             return _any("Solve", _solve_json(detail))
         case errors.PolicyDetail():
             messages = [{"message": message} for message in detail.messages]
-            value = json.dumps({"action": _DENY, "denyMessages": messages})
-            return any_pb2.Any(type_url=_DECISION, value=value.encode())
+            return _packed(_DECISION, {"action": _DENY, "denyMessages": messages})
 
 
 def _any(name: str, value: dict[str, object]) -> any_pb2.Any:
-    return any_pb2.Any(type_url=f"{_BUILDKIT}{name}+json", value=json.dumps(value).encode())
+    return _packed(f"{_BUILDKIT}{name}+json", value)
+
+
+def _packed(type_url: str, value: dict[str, object]) -> any_pb2.Any:
+    from google.protobuf import any_pb2
+
+    return any_pb2.Any(type_url=type_url, value=json.dumps(value).encode())
 
 
 def source_info(detail: errors.SourceDetail) -> ops_pb2.SourceInfo:
     """`pb.SourceInfo` of a detail; also what a warning carries."""
+    from croze.api import ops_pb2
+
     name = shown(detail.filename)
     info = ops_pb2.SourceInfo(filename=name, data=detail.data, language=detail.language)
     if detail.definition:
@@ -61,6 +72,8 @@ def source_info(detail: errors.SourceDetail) -> ops_pb2.SourceInfo:
 
 
 def range_message(where: errors.Range) -> ops_pb2.Range:
+    from croze.api import ops_pb2
+
     return ops_pb2.Range(
         start=ops_pb2.Position(line=where.start.line, character=where.start.character),
         end=ops_pb2.Position(line=where.end.line, character=where.end.character),

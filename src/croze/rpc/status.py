@@ -1,7 +1,8 @@
 """Errors on the wire: `CrozeError` to gRPC status and back.
 
 A status travels as `google.rpc.Status` in the trailer `grpc-status-details-bin`, with BuildKit's
-typed errors as its `details`.
+typed errors as its `details`. protobuf is loaded with the first status that is made: a server that
+has yet to answer anybody does without.
 
 BuildKit reports nearly every error as `UNKNOWN`, and its clients put any other code in front of the
 message. So the services of the daemon send `UNKNOWN`, and the real code in a detail of our own that
@@ -12,9 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-
-from google.protobuf import any_pb2
-from google.rpc import status_pb2  # type: ignore[import-untyped]
+from typing import TYPE_CHECKING
 
 from croze import errors
 from croze.aio.parallel import root_cause
@@ -23,6 +22,10 @@ from croze.gotypes.strings import shown
 from croze.rpc.details import decode, encode, load
 from croze.rpc.library import grpc
 from croze.rpc.limits import HEADERS_LIMIT_BYTES
+
+if TYPE_CHECKING:
+    from google.protobuf import any_pb2
+    from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 DETAILS_KEY = "grpc-status-details-bin"
 
@@ -75,6 +78,8 @@ NUMBERS = {code.value[0]: code for code in grpc.StatusCode}
 
 def status(code: int, message: str = "") -> status_pb2.Status:
     """A status without details."""
+    from google.rpc import status_pb2
+
     return status_pb2.Status(code=code, message=message)
 
 
@@ -93,6 +98,9 @@ def as_croze_error(error: BaseException) -> errors.CrozeError:
 def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status:
     """The status of an error; `plain` hides all codes but those of what was cancelled and of
     builds that nobody knows (see the module)."""
+    from google.protobuf import any_pb2
+    from google.rpc import status_pb2
+
     own = as_croze_error(error)
     code = grpc.StatusCode[own.code]
     details = [encode(detail) for detail in own.details]
@@ -121,6 +129,8 @@ def _fitting(status: status_pb2.Status) -> status_pb2.Status:
 
 
 def _encode_own_code(error: errors.CrozeError) -> any_pb2.Any:
+    from google.protobuf import any_pb2
+
     value: dict[str, str | int] = {"code": error.code}
     if isinstance(error, errors.ExitError):
         value["exit_code"] = error.exit_code
@@ -184,16 +194,15 @@ def from_rpc_error(error: grpc.RpcError) -> errors.CrozeError:
 
 def status_of(error: grpc.RpcError) -> status_pb2.Status:
     """The status of a failed call, with details if the peer sent any."""
-    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
     if not isinstance(error, grpc.aio.AioRpcError):
-        return status
+        return status(grpc.StatusCode.UNKNOWN.value[0], str(error))
     code = error.code() or grpc.StatusCode.UNKNOWN
-    status = status_pb2.Status(code=code.value[0], message=error.details() or "")
+    outcome = status(code.value[0], error.details() or "")
     for datum in error.trailing_metadata() or ():
         key, value = _pair(datum)
         if key == DETAILS_KEY and isinstance(value, bytes):
-            status.ParseFromString(value)
-    return status
+            outcome.ParseFromString(value)
+    return outcome
 
 
 def _pair(datum: object) -> tuple[object, object]:

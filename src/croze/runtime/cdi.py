@@ -6,7 +6,6 @@ devices a name stands for is BuildKit's rule (`solver/llbsolver/cdidevices`).
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,6 @@ from typing import Any
 import msgspec
 
 from croze.errors import NotFound
-from croze.gotypes import gojson
 
 log = logging.getLogger(__name__)
 
@@ -80,15 +78,14 @@ class _Spec(msgspec.Struct, frozen=True, rename="camel"):
     container_edits: ContainerEdits = ContainerEdits()
 
 
-@dataclasses.dataclass(frozen=True)
-class CdiDevice:
+class CdiDevice(msgspec.Struct, frozen=True):
     """A device under its qualified name, `vendor.com/class=name`."""
 
     name: str
     auto_allowed: bool
     annotations: dict[str, str]
-    own: ContainerEdits = dataclasses.field(repr=False)
-    of_all: ContainerEdits = dataclasses.field(repr=False)
+    own: ContainerEdits
+    of_all: ContainerEdits
     """The edits for every device of its spec, made once however many of its devices a container
     has."""
 
@@ -198,6 +195,8 @@ def _spec_files(folder: Path) -> list[Path]:
 def _parse(file: Path) -> _Spec:
     data = file.read_bytes()
     if file.suffix == ".json":
+        from croze.gotypes import gojson  # only where a machine has such files
+
         return gojson.unmarshal(data, type=_Spec, strict=False)
     import yaml  # only where a machine has such files
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 
@@ -45,12 +45,12 @@ CURRENT: ContextVar[SpanContext | None] = ContextVar("span", default=None)
 
 def new_span_id() -> bytes:
     """A random id of 8 bytes."""
-    return secrets.token_bytes(8)
+    return os.urandom(8)
 
 
 def root() -> SpanContext:
     """The first span of a trace of its own."""
-    return SpanContext(secrets.token_bytes(16), new_span_id())
+    return SpanContext(os.urandom(16), new_span_id())
 
 
 def parse_traceparent(text: str, state: str = "") -> SpanContext | None:

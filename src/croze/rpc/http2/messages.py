@@ -6,14 +6,15 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Iterable
-from typing import Final
-
-from google.rpc import status_pb2  # type: ignore[import-untyped]
+from typing import TYPE_CHECKING, Final
 
 from croze.gotypes.quote import quote
 from croze.rpc.http2.frames import DEFAULT_FRAME, Code
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import status
+
+if TYPE_CHECKING:
+    from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 PREFIX_BYTES: Final = 5
 prefix: Final = struct.Struct(">BI")

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import Final
-
-from google.rpc import status_pb2  # type: ignore[import-untyped]
+from typing import TYPE_CHECKING, Final
 
 from croze.rpc.http2 import frames
 from croze.rpc.http2.blocks import header_block, header_frames
@@ -32,6 +30,9 @@ from croze.rpc.http2.messages import (
 from croze.rpc.http2.stream import Headers, Http2Stream, Pieces, nothing
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
 from croze.rpc.status import status
+
+if TYPE_CHECKING:
+    from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 STREAMS: Final = 4096
 """Calls at once on a connection."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
-
-from google.rpc import status_pb2  # type: ignore[import-untyped]
+from typing import TYPE_CHECKING, Final
 
 from croze.rpc.http2.messages import INTERNAL, OK, PREFIX_BYTES, Messages
 from croze.rpc.status import status
+
+if TYPE_CHECKING:
+    from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 WINDOW_BYTES: Final = 4 << 20
 """What a peer may send of a call before somebody takes it."""
