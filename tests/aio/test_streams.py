@@ -6,11 +6,12 @@ import asyncio
 import socket
 import ssl
 from asyncio import StreamReader, StreamWriter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from croze.aio.streams import listening, serving
+from croze.aio.streams import Socket, listening, on_sockets, serving
 from tests.registry.servers import make_certificate
 
 
@@ -119,3 +120,55 @@ async def ends(sock: socket.socket) -> bool:
         return await asyncio.get_running_loop().sock_recv(sock, 1) == b""
     except ConnectionError:
         return True
+
+
+PIECES = 400
+
+
+async def pieces_taken(path: Path, *, answers: bool) -> int:
+    """In how many pieces a byte at a time is taken of who sends the next as soon as this one has
+    gone, or has been answered."""
+    taken: list[bytes] = []
+
+    async def take(connection: Socket) -> None:
+        def count(data: bytes) -> None:
+            taken.append(data)
+            if answers:
+                connection.write_now(b".")
+
+        await connection.push(count)
+
+    async with serving(listening(str(path)), on_sockets(take), most=1):
+        reader, writer = await dial(path)
+        for _ in range(PIECES):
+            writer.write(b"x")
+            if answers:
+                await reader.readexactly(1)
+            else:
+                await asyncio.sleep(0)
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+    assert b"".join(taken) == b"x" * PIECES
+    return len(taken)
+
+
+async def test_what_trickles_is_taken_in_together(tmp_path: Path) -> None:
+    assert await pieces_taken(tmp_path / "sock", answers=False) < PIECES // 4
+
+
+async def test_who_waits_for_answers_is_not_kept_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pieces are taken one by one, none of them after a pause."""
+    loop = asyncio.get_running_loop()
+    paused: list[object] = []
+    later = loop.call_later
+
+    def call_later(delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        paused.append(callback)
+        return later(delay, callback)
+
+    monkeypatch.setattr(loop, "call_later", call_later)
+    assert await pieces_taken(tmp_path / "sock", answers=True) == PIECES
+    assert not paused

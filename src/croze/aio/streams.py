@@ -32,6 +32,10 @@ READ_BYTES: Final = 256 << 10
 """What is read at once, where that may be much."""
 _KEEPALIVE_S: Final = 15
 _PROBES: Final = 9
+_TRICKLE_BYTES: Final = 4 << 10
+_TRICKLE: Final = 16
+"""So many pieces in a row, none larger, are a trickle: what comes then is gathered."""
+_GATHER_S: Final = 0.001
 _TURN: Final = 32
 """Connections that are taken before others get a turn."""
 
@@ -83,6 +87,7 @@ class Socket:
     def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._pushing: _Pushing | None = None
 
     async def read(self) -> bytes:
         """The next piece; empty at the end."""
@@ -90,7 +95,7 @@ class Socket:
 
     async def write(self, data: bytes) -> None:
         """Waits while the peer takes nothing."""
-        self._writer.write(data)
+        self.write_now(data)
         await self._writer.drain()
 
     async def push(self, take: Callable[[bytes], None]) -> None:
@@ -102,7 +107,9 @@ class Socket:
         transport = self._writer.transport
         inner = transport.get_protocol()
         assert isinstance(inner, asyncio.StreamReaderProtocol)
-        transport.set_protocol(_Pushing(inner, take, ended))
+        assert isinstance(transport, asyncio.Transport)
+        self._pushing = _Pushing(transport, inner, take, ended)
+        transport.set_protocol(self._pushing)
         take(first)
         if not self._reader.at_eof():
             await ended
@@ -114,21 +121,33 @@ class Socket:
 
     def write_now(self, data: bytes) -> None:
         """Write without waiting; for when it `is_clear`."""
+        if self._pushing is not None:
+            self._pushing.answered()
         self._writer.write(data)
 
 
 class _Pushing(asyncio.Protocol):
-    """Takes the place of `inner`, which hears of all but the data."""
+    """Takes the place of `inner`, which hears of all but the data.
+
+    A peer that sends a little many times in a row, without an answer to wait for, is left to gather
+    some: each piece costs a turn of the event loop and of the system, at both ends.
+    """
 
     def __init__(
         self,
+        transport: asyncio.Transport,
         inner: asyncio.StreamReaderProtocol,
         take: Callable[[bytes], None],
         ended: asyncio.Future[None],
     ) -> None:
+        self._transport = transport
         self._inner = inner
         self._take = take
         self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._trickle = 0
+        """Pieces that came close upon one another since the last answer, all of them small."""
+        self._last_s = 0.0
 
     def data_received(self, data: bytes) -> None:
         if self._ended.done():
@@ -137,6 +156,25 @@ class _Pushing(asyncio.Protocol):
             self._take(data)
         except Exception as error:
             self._ended.set_exception(error)
+            return
+        self._gather_if_trickling(len(data))
+
+    def answered(self) -> None:
+        """Something is written, which the peer may have waited for."""
+        self._trickle = 0
+
+    def _gather_if_trickling(self, size: int) -> None:
+        now_s = self._loop.time()
+        is_next = size <= _TRICKLE_BYTES and now_s - self._last_s < 2 * _GATHER_S
+        self._trickle = self._trickle + 1 if is_next else 0
+        self._last_s = now_s
+        if self._trickle >= _TRICKLE and not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._loop.call_later(_GATHER_S, self._go_on)
+
+    def _go_on(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def eof_received(self) -> bool | None:
         self._end(None)

@@ -17,12 +17,21 @@ class ByteStream(Protocol):
 
 
 @runtime_checkable
-class PushedBytes(ByteStream, Protocol):
+class PushedBytes(Protocol):
     """A byte stream that calls back when something comes, which saves a task's turn for each
-    piece."""
+    piece. Both methods raise `OSError` when it breaks."""
 
     async def push(self, take: Callable[[bytes], None]) -> None:
         """Call `take` with what comes, until the end. Raises what it raises."""
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes; waits while the other end does not take them."""
+
+
+@runtime_checkable
+class PromptBytes(ByteStream, PushedBytes, Protocol):
+    """A byte stream of either kind that also takes what is written without a task's turn, as long
+    as the other end does."""
 
     @property
     def is_clear(self) -> bool:

@@ -21,6 +21,7 @@ from croze.rpc.http2.messages import (
     prefixed,
     prefixed_pieces,
 )
+from croze.rpc.http2.pushing import pushed
 from croze.rpc.http2.server import ServerConnection, ServerStream, encoded
 from croze.rpc.library import grpc
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
@@ -140,24 +141,43 @@ class ServerCall:
 
     async def receive(self) -> Sequence[bytes]:
         """The messages that have come, at least one; none at their end. Raises `CallBroken`."""
-        stream = self.stream
-        while not (stream.incoming.whole or self._unpacking.waiting):
-            if stream.heard_all and stream.incoming.is_cut:
-                raise CallBroken(status(INTERNAL, "unexpected EOF"))
-            if stream.heard_all:
+        while not (self.stream.incoming.whole or self._unpacking.waiting):
+            if self._is_over():
                 return ()
-            if stream.ended is not None:
-                raise CallBroken(stream.ended)
             self._news.clear()
             await self._news.wait()
-        messages = [] if self._unpacking.waiting else self._http.take(stream)
+        return self._take()
+
+    def _take(self) -> Sequence[bytes]:
+        messages = [] if self._unpacking.waiting else self._http.take(self.stream)
         self._wake()
-        if not stream.incoming.may_be_packed:
+        if not self.stream.incoming.may_be_packed:
             return messages
         try:
             return self._unpacking.unpacked(messages)
         except StreamBroken as error:
             raise CallBroken(error.status) from None
+
+    def _is_over(self) -> bool:
+        stream = self.stream
+        if stream.heard_all and stream.incoming.is_cut:
+            raise CallBroken(status(INTERNAL, "unexpected EOF"))
+        if not stream.heard_all and stream.ended is not None:
+            raise CallBroken(stream.ended)
+        return stream.heard_all
+
+    async def push(self, take: Callable[[Sequence[bytes]], None]) -> None:
+        """Hand over messages as soon as they come, until their end; instead of `receive`, and
+        raises what it does, or what `take` raises."""
+        stream = self.stream
+
+        def hand_over() -> bool:
+            while stream.incoming.whole or self._unpacking.waiting:
+                take(self._take())
+            return stream.heard_all or stream.ended is not None
+
+        await pushed(stream, hand_over)
+        self._is_over()
 
     async def finish(self) -> None:
         """Send the call's status, as soon as the peer has read enough of what came before."""
@@ -200,9 +220,9 @@ class Requests(Generic[Q]):
             raise StopAsyncIteration
         return self._ready.popleft()
 
-    async def raw(self) -> Sequence[bytes]:
-        """All that have come, at least one, as they are; none at the end. In place of others."""
-        return await self._call.receive()
+    async def push_raw(self, take: Callable[[Sequence[bytes]], None]) -> None:
+        """Hand over all, as they are, as soon as they come, until their end. In place of others."""
+        await self._call.push(take)
 
     async def batch(self) -> Sequence[Q]:
         """All that have come, at least one; none at the end."""

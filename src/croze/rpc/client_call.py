@@ -16,6 +16,7 @@ from croze.rpc.http2.messages import (
     prefixed,
     prefixed_pieces,
 )
+from croze.rpc.http2.pushing import pushed
 from croze.rpc.http2.stream import Headers
 from croze.rpc.status import from_status, status
 
@@ -184,24 +185,14 @@ class ClientCall:
     async def push(self, take: Callable[[Sequence[bytes]], None]) -> None:
         """Hand over messages as soon as they come, until the end; instead of `receive`, and raises
         what it does, or what `take` raises."""
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def news() -> None:
+        def hand_over() -> bool:
             self._news.set()
-            if ended.done():
-                return
-            try:
-                while self._has_some:
-                    take(self._take())
-            except Exception as error:
-                ended.set_exception(error)
-                return
-            if self.stream.ended is not None:
-                ended.set_result(None)
+            while self._has_some:
+                take(self._take())
+            return self.stream.ended is not None
 
-        self.stream.on_news = news
-        news()
-        await ended
+        await pushed(self.stream, hand_over)
         self._is_over()
 
     async def initial_metadata(self) -> Headers:

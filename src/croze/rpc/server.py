@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from croze.aio.share import TimeShare
 from croze.errors import CrozeError
-from croze.rpc.bytestream import ByteStream, PushedBytes
+from croze.rpc.bytestream import ByteStream, PromptBytes
 from croze.rpc.call import CallBroken, Requests, ServerCall, read
 from croze.rpc.http2.connection import HEADERS_LIMIT_BYTES
 from croze.rpc.http2.frames import ConnectionBroken
@@ -170,7 +170,7 @@ class _Peer:
         self._calls: dict[asyncio.Task[None], ServerCall] = {}
         self._group = asyncio.TaskGroup()
         self._reading: asyncio.Task[None] | None = None
-        self._pushed = stream if isinstance(stream, PushedBytes) else None
+        self._prompt = stream if isinstance(stream, PromptBytes) else None
         self._to_write = asyncio.Event()
         self._to_write.set()
         self._is_writing = self._is_flushing = False
@@ -221,8 +221,8 @@ class _Peer:
             if self._server.share is not None:
                 await self._read_in_turns(self._server.share)
                 return
-            if self._pushed is not None:
-                await self._pushed.push(self._take)
+            if self._prompt is not None:
+                await self._prompt.push(self._take)
                 return
             while data := await self._bytes.read():
                 self._take(data)
@@ -263,18 +263,18 @@ class _Peer:
         """What is added until the loop's next turn is written at once with it."""
         if not self._http.pending_bytes:
             return
-        if self._pushed is None or self._is_writing or not self._pushed.is_clear:
+        if self._prompt is None or self._is_writing or not self._prompt.is_clear:
             self._to_write.set()
         elif not self._is_flushing:
             self._is_flushing = True
-            self._loop.call_soon(self._flush, self._pushed)
+            self._loop.call_soon(self._flush, self._prompt)
 
-    def _flush(self, pushed: PushedBytes) -> None:
+    def _flush(self, prompt: PromptBytes) -> None:
         self._is_flushing = False
-        if self._is_writing or not pushed.is_clear:
+        if self._is_writing or not prompt.is_clear:
             self._to_write.set()
         elif data := self._http.outgoing():
-            pushed.write_now(data)
+            prompt.write_now(data)
 
     def _end_calls(self) -> None:
         gone = status(UNAVAILABLE, "the server is shutting down")

@@ -19,7 +19,7 @@ from msgspec import Struct
 from croze import errors
 from croze.aio.parallel import root_cause
 from croze.api import control_pb2
-from croze.rpc.bytestream import ByteStream
+from croze.rpc.bytestream import ByteStream, PushedBytes
 from croze.rpc.call import ServerCall
 from croze.rpc.call import read as parsed
 from croze.rpc.library import grpc
@@ -194,7 +194,7 @@ class Sessions:
         await context.send_initial_metadata(())  # for clients that wait for them
         await self.serve(headers, _CallStream(incoming, context))
 
-    async def serve(self, headers: Headers, connection: ByteStream) -> None:
+    async def serve(self, headers: Headers, connection: ByteStream | PushedBytes) -> None:
         """Keep one session open on a byte stream of HTTP/2, until either side ends it."""
         if not headers.first(HEADER_ID):
             raise errors.InvalidRequest("session without an id")
@@ -235,22 +235,23 @@ def _bare(id: str) -> str:
 class Incoming(Protocol):
     """The messages of a session's call: `rpc.call.Requests`."""
 
-    async def raw(self) -> Sequence[bytes]:
-        """All messages that have come, serialised, at least one; none at the end of the call."""
+    async def push_raw(self, take: Callable[[Sequence[bytes]], None]) -> None:
+        """Hand over all messages, serialised, as they come, until the end of the call."""
 
 
 class _CallStream:
-    """The call's messages as a `ByteStream`."""
+    """The call's messages as `PushedBytes`."""
 
     def __init__(self, incoming: Incoming, context: ServerCall) -> None:
         self._incoming = incoming
         self._context = context
 
-    async def read(self) -> bytes:
-        while messages := await self._incoming.raw():
+    async def push(self, take: Callable[[bytes], None]) -> None:
+        def carry(messages: Sequence[bytes]) -> None:
             if data := all_carried(messages, _parsed):
-                return data
-        return b""
+                take(data)
+
+        await self._incoming.push_raw(carry)
 
     async def write(self, data: bytes) -> None:
         await self._context.send_pieces(bytes_head(len(data)), data)

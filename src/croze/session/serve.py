@@ -122,7 +122,7 @@ def _printable(text: str) -> str:
 
 
 class _ServedCall:
-    """The call's messages as `PushedBytes`, which remember how it ended."""
+    """The call's messages as `PromptBytes`, which remember how it ended."""
 
     def __init__(self, call: ClientCall) -> None:
         self._call = call

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 from croze import errors
 from croze.aio.parallel import first_error
-from croze.rpc.bytestream import ByteStream
+from croze.rpc.bytestream import ByteStream, PushedBytes
 from croze.rpc.client_call import Caller, ClientCall, timeout_header
 from croze.rpc.http2.client import ClientConnection
 from croze.rpc.http2.frames import ConnectionBroken
@@ -35,7 +35,7 @@ _WRITE_BYTES = 512 << 10
 class SessionTunnel:
     """What `contract.Calls` promises, while `run` runs."""
 
-    def __init__(self, connection: ByteStream) -> None:
+    def __init__(self, connection: ByteStream | PushedBytes) -> None:
         self._bytes = connection
         self._http = ClientConnection()
         self._caller = Caller(self._http, self._wake, gone=_GONE, agent="crozed")
@@ -62,11 +62,17 @@ class SessionTunnel:
 
     async def _read(self) -> None:
         try:
+            if isinstance(self._bytes, PushedBytes):
+                await self._bytes.push(self._take)
+                return
             while data := await self._bytes.read():
-                self._http.receive(data)
-                self._wake()
+                self._take(data)
         except ConnectionBroken as error:
             raise errors.InvalidRequest(f"invalid HTTP/2 in a session: {error}") from None
+
+    def _take(self, data: bytes) -> None:
+        self._http.receive(data)
+        self._wake()
 
     async def _write(self) -> None:
         while not self._ending or self._http.pending_bytes:
