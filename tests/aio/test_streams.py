@@ -128,11 +128,11 @@ PIECES = 400
 async def pieces_taken(path: Path, *, answers: bool) -> int:
     """In how many pieces a byte at a time is taken of who sends the next as soon as this one has
     gone, or has been answered."""
-    taken: list[bytes] = []
+    pieces: list[bytes] = []
 
     async def take(connection: Socket) -> None:
         def count(data: bytes) -> None:
-            taken.append(data)
+            pieces.append(data)
             if answers:
                 connection.write_now(b".")
 
@@ -149,8 +149,8 @@ async def pieces_taken(path: Path, *, answers: bool) -> int:
         writer.write_eof()
         assert await reader.read() == b""
         writer.close()
-    assert b"".join(taken) == b"x" * PIECES
-    return len(taken)
+    assert b"".join(pieces) == b"x" * PIECES
+    return len(pieces)
 
 
 async def test_what_trickles_is_taken_in_together(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ async def test_what_trickles_is_taken_in_together(tmp_path: Path) -> None:
 async def test_who_waits_for_answers_is_not_kept_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its pieces are taken one by one, none of them after a pause."""
+    """Its pieces are pieces one by one, none of them after a pause."""
     loop = asyncio.get_running_loop()
     paused: list[object] = []
     later = loop.call_later

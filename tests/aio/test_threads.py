@@ -6,10 +6,14 @@ import asyncio
 import contextvars
 import os
 import threading
+from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from croze.aio import threads
 from croze.aio.threads import (
     abandonable,
     chunks,
@@ -19,6 +23,8 @@ from croze.aio.threads import (
     opened,
     start_in_thread,
 )
+
+T = TypeVar("T")
 
 
 async def test_results_errors_and_context() -> None:
@@ -43,6 +49,24 @@ def test_chunks_that_nobody_reads_to_the_end(tmp_path: Path) -> None:
 
     asyncio.run(begin())
     assert problems == []
+
+
+async def test_the_next_chunk_is_read_while_one_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no more than that one."""
+    (tmp_path / "file").write_bytes(b"abcd")
+    begun: list[str] = []
+
+    def start(function: Callable[..., T], *args: object) -> asyncio.Future[T]:
+        begun.append(getattr(function, "__name__", ""))
+        return start_in_thread(function, *args)
+
+    monkeypatch.setattr(threads, "start_in_thread", start)
+    async with aclosing(chunks(tmp_path / "file", 1)) as pieces:
+        for number in (1, 2):
+            await anext(pieces)
+            assert begun.count("read") == number + 1
 
 
 async def turns() -> None:

@@ -1,4 +1,5 @@
-"""How often bytes are copied on their way: half a gigabyte of a context comes through here."""
+"""How often bytes are copied on their way, and what a frame costs: half a gigabyte of a context
+comes through here, or some ten thousand files."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from croze.rpc.http2.messages import prefixed
 from croze.rpc.http2.stream import nothing
 from tests.rpc import scripted_client
 from tests.rpc.raw_frames import data, parsed
+from tests.support.work import calls_of
 
 ANSWER = ((":status", "200"), ("content-type", "application/grpc"))
 ROOM = frames.settings({frames.INITIAL_WINDOW_SIZE: 1 << 30}) + frames.window_update(0, 1 << 30)
@@ -60,6 +62,19 @@ def test_messages_in_several_frames_are_put_together_once() -> None:
         http.receive(said)
     assert stream.take() == messages
     assert found.most < len(said) * 1.2
+
+
+def test_a_message_in_a_frame_costs_a_few_calls() -> None:
+    """Each file of a tree is one, or two."""
+
+    def cost(count: int) -> int:
+        http, stream = opened()
+        said = b"".join(data(stream.number, prefixed(bytes(3000))) for _ in range(count))
+        calls = calls_of(lambda: http.receive(said))
+        assert stream.take() == [bytes(3000)] * count
+        return calls
+
+    assert cost(200) - cost(100) <= 5 * 100
 
 
 def test_of_a_message_that_is_cut_off_no_more_is_kept_than_it_has() -> None:

@@ -19,6 +19,7 @@ from croze.fs.sync.receive import Receiver
 from croze.session.receiving import _Receiving, receive_tree
 from croze.session.transfer import BUFFER_BYTES, PacketMeter, pack, to_entry, to_stat
 from tests.support.waiting import PATIENCE_S
+from tests.support.work import calls_of
 
 
 class Slow(Receiver):
@@ -89,3 +90,36 @@ async def test_a_list_that_does_not_end(tmp_path: Path, monkeypatch: pytest.Monk
     many = [stat_pb2.Stat.Xattr(key=b"a")] * (MOST_XATTRS + 1)
     with pytest.raises(InvalidRequest, match="f has 65537 extended attributes"):
         to_entry(stat_pb2.Stat(path=b"f", xattrs=many))
+
+
+async def nothing() -> Sequence[bytes]:
+    return ()
+
+
+async def ignored(*packets: bytes) -> None:
+    pass
+
+
+def calls_for(files: int, folder: Path) -> int:
+    """The functions that are called when so many small files are listed, and come."""
+    folder.mkdir()
+    sink = Receiver(f"{folder}/", state_file=f"{folder}.state", index_file=f"{folder}.index")
+    receiving = _Receiving(None, sink, nothing, ignored, PacketMeter(None))
+    entries = [Entry(f"f{number:04}", 0o100644, size=3000) for number in range(files)]
+    listed = [wire_pb2.Packet(stat=to_stat(each)).SerializeToString() for each in entries]
+    kind = wire_pb2.Packet.PACKET_DATA
+    contents = [[pack(kind, number, bytes(3000)), pack(kind, number)] for number in range(files)]
+
+    def work() -> None:
+        receiving._apply(sink, [*listed, b""])
+        receiving._apply(sink, [*itertools.chain(*contents)])
+        sink.finish()
+
+    return calls_of(work)
+
+
+def test_what_a_small_file_costs(tmp_path: Path) -> None:
+    """It is 124 calls of functions, Python's and C's, from its packets to the disk."""
+    few, many = 100, 300
+    each = (calls_for(many, tmp_path / "many") - calls_for(few, tmp_path / "few")) / (many - few)
+    assert each < 127

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -14,7 +14,10 @@ import pytest
 from croze import errors
 from croze.api import control_pb2, secrets_pb2, upload_pb2
 from croze.rpc.call import Requests, ServerCall
+from croze.rpc.client_call import ClientCall
 from croze.rpc.http2 import frames
+from croze.rpc.http2.blocks import header_block, header_frames
+from croze.rpc.http2.messages import prefixed
 from croze.rpc.servers import Context
 from croze.session import manager, provider
 from croze.session.contract import Session
@@ -284,3 +287,35 @@ async def test_a_stream_that_takes_nothing_holds_up_who_sends_and_nothing_grows(
             await asyncio.sleep(0)
         assert sent < 1 << 20
         stuck.said.put_nowait(b"")
+
+
+class Pushed:
+    """A byte stream that calls back, and whose peer takes all."""
+
+    def __init__(self) -> None:
+        self.take: Callable[[bytes], None] = print
+        self.over = asyncio.Event()
+
+    async def push(self, take: Callable[[bytes], None]) -> None:
+        self.take = take
+        await self.over.wait()
+
+    async def write(self, data: bytes) -> None:
+        pass
+
+
+async def test_what_comes_is_with_its_call_before_anybody_has_a_turn() -> None:
+    pushed = Pushed()
+    tunnel = SessionTunnel(pushed)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(tunnel.run())
+        async with tunnel.stream("/a/b") as call:
+            assert isinstance(call, ClientCall)
+            await asyncio.sleep(0)
+            answer = header_block(((":status", "200"), ("content-type", "application/grpc")))
+            pushed.take(frames.settings({}) + header_frames(call.stream.number, answer, 16_384))
+            pushed.take(frames.frame(frames.DATA, 0, call.stream.number, prefixed(PIECE)[:16_000]))
+            pushed.take(frames.frame(frames.DATA, 0, call.stream.number, prefixed(PIECE)[16_000:]))
+            assert call.stream.incoming.whole == [PIECE]
+        pushed.over.set()
+        await running

@@ -106,10 +106,16 @@ async def opened(path: str | os.PathLike[str], mode: str = "rb") -> AsyncIterato
 
 
 async def chunks(path: str | os.PathLike[str], size_bytes: int) -> AsyncGenerator[bytes, None]:
-    """A file's bytes, read piece by piece in threads. To be closed (`contextlib.aclosing`) by who
-    does not come to the end of them."""
+    """A file's bytes, read piece by piece in threads, each while the one before is used. To be
+    closed (`contextlib.aclosing`) by who does not come to the end of them."""
     # No generator within another: the end of the loop closes all that are left, at once.
     with contextlib.ExitStack() as stack:
-        file = await in_thread(lambda: stack.enter_context(open(path, "rb")))
-        while data := await in_thread(file.read, size_bytes):
-            yield data
+        file = await in_thread(lambda: stack.enter_context(open(path, "rb", buffering=0)))
+        ahead = start_in_thread(file.read, size_bytes)
+        try:
+            while data := await finish(ahead):
+                ahead = start_in_thread(file.read, size_bytes)
+                yield data
+        finally:
+            with contextlib.suppress(OSError):
+                await finish(ahead)

@@ -31,7 +31,7 @@ _TAG: Final = _BYTES[0]
 
 def bytes_head(length: int) -> bytes:
     """What is in front of so many bytes in a `BytesMessage`."""
-    return _BYTES + _encoded(length)
+    return _BYTES + encoded(length)
 
 
 def all_carried(
@@ -70,16 +70,20 @@ def carried(
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
     """A number of up to 32 bits, and where it ends; beyond the end of the data if it has none."""
-    value = 0
-    for shift, byte in zip(range(0, 35, 7), data[at : at + 5], strict=False):
+    value = shift = 0
+    for byte in data[at : at + 5]:
+        at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, at + shift // 7 + 1
+            return value, at
+        shift += 7
     return value, len(data) + 1
 
 
-def _encoded(value: int) -> bytes:
+def encoded(value: int) -> bytes:
     """The number as a varint."""
+    if value < 0x80:
+        return bytes((value,))
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -25,6 +25,7 @@ from croze.session.transfer import (
     WritePackets,
     pack,
     pack_error,
+    pack_requests,
     to_entry,
 )
 
@@ -149,7 +150,7 @@ class _Receiving(Generic[T]):
     async def _ask_for(self, numbers: Sequence[int]) -> None:
         if numbers:
             self._asked.update(numbers)
-            await self._write(*(pack(wire_pb2.Packet.PACKET_REQ, id) for id in numbers))
+            await self._write(*pack_requests(numbers))
 
     async def _work_off(self) -> None:
         while not self._all_stats or self._open:
@@ -171,32 +172,28 @@ class _Receiving(Generic[T]):
         """Work a batch off; the indexes of contents to ask for."""
         numbers: list[int] = []
         pieces = _Gathered()
-        at = 0
-        while at < len(batch):
+        at, end = 0, len(batch)
+        while at < end:
             if not self._all_stats:
                 at += sink.recall(batch, at)
-                if at == len(batch):
+                if at == end:
                     break
             data = batch[at]
             at += 1
-            if (content := content_of(data)) is not None:
-                id, piece = content
-                for whole in pieces.add(id, piece):
-                    self._on_data(sink, id, whole)
+            if data.startswith(_DATA_TYPE) and (content := content_of(data)) is not None:
+                self._on_content(sink, pieces, *content)
                 continue
             packet = decode(wire_pb2.Packet, data)
-            match packet.type:
-                case wire_pb2.Packet.PACKET_STAT:
-                    self._on_stat(sink, packet, data, numbers)
-                case wire_pb2.Packet.PACKET_DATA:
-                    for whole in pieces.add(packet.ID, memoryview(packet.data)):
-                        self._on_data(sink, packet.ID, whole)
-                case wire_pb2.Packet.PACKET_ERR:
-                    self._peer_failed = True
-                    message = from_bytes(packet.data)
-                    raise errors.CrozeError(f"error from sender: {message}")
+            if (kind := packet.type) == _STAT:
+                self._on_stat(sink, packet, data, numbers)
+            elif kind == _CONTENT:
+                self._on_content(sink, pieces, packet.ID, memoryview(packet.data))
+            elif kind == _ERROR:
+                self._peer_failed = True
+                message = from_bytes(packet.data)
+                raise errors.CrozeError(f"error from sender: {message}")
         for id, whole in pieces.rest():
-            self._on_data(sink, id, whole)
+            sink.data(id, whole)
         return numbers
 
     def _on_stat(
@@ -211,12 +208,15 @@ class _Receiving(Generic[T]):
             if id not in self._asked:
                 numbers.append(id)
 
-    def _on_data(self, sink: Sink[T], id: int, data: bytes | memoryview) -> None:
+    def _on_content(
+        self, sink: Sink[T], pieces: _Gathered, id: int, piece: bytes | memoryview
+    ) -> None:
+        """A piece of a content, or its end, which is an empty one."""
         if id not in self._open:
             raise errors.CrozeError(f"invalid file request {id}")
-        if data:
-            sink.data(id, data)
-        else:
+        if whole := pieces.add(id, piece):
+            sink.data(id, whole)
+        if not piece:
             sink.end(id)
             self._open.discard(id)
 
@@ -226,19 +226,22 @@ class _Gathered:
     loop have its turn each time, and that costs more than to put the pieces together."""
 
     def __init__(self) -> None:
-        self._pieces: dict[int, list[memoryview]] = {}
+        self._pieces: dict[int, list[bytes | memoryview]] = {}
 
-    def add(self, id: int, piece: memoryview) -> Iterator[bytes | memoryview]:
-        """What there is to work off now: an empty piece is the end of a file."""
+    def add(self, id: int, piece: bytes | memoryview) -> bytes | memoryview:
+        """What there is to work off now, if anything: an empty piece is the end of a file."""
+        pieces = self._pieces.get(id)
         if piece:
-            pieces = self._pieces.setdefault(id, [])
+            if pieces is None:
+                self._pieces[id] = [piece]
+                return b""
             pieces.append(piece)
-            if len(pieces) >= _MOST_PIECES:
-                yield b"".join(self._pieces.pop(id))
-            return
-        if pieces := self._pieces.pop(id, []):
-            yield pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        yield b""
+            if len(pieces) < _MOST_PIECES:
+                return b""
+        elif pieces is None:
+            return b""
+        del self._pieces[id]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def rest(self) -> Iterator[tuple[int, bytes]]:
         """What is there of files that go on."""
@@ -246,21 +249,25 @@ class _Gathered:
             yield id, b"".join(pieces)
 
 
+_STAT, _CONTENT = wire_pb2.Packet.PACKET_STAT, wire_pb2.Packet.PACKET_DATA
+_ERROR = wire_pb2.Packet.PACKET_ERR
 _MOST_PIECES = 32
 """So many pieces of 32 KiB are one megabyte."""
 _DATA_TYPE, _ID, _DATA = b"\x08\x02", b"\x18", b"\x22"
 """What is in a packet (protobuf's encoding): that it is DATA, and the tags of index and content."""
 
 
-def content_of(packet: bytes) -> tuple[int, memoryview] | None:
+def content_of(packet: bytes) -> tuple[int, bytes | memoryview] | None:
     """The entry's index and the content of a DATA packet that has its fields in order, as senders
     write them; None for any other packet. There is one for each 32 KiB: it is not copied."""
     if not packet.startswith(_DATA_TYPE):
         return None
     id, at = 0, len(_DATA_TYPE)
-    if packet[at : at + 1] == _ID:
+    if packet.startswith(_ID, at):
         id, at = varint(packet, at + 1)
-    if packet[at : at + 1] != _DATA:
+    if at == len(packet):
+        return id, b""
+    if not packet.startswith(_DATA, at):
         return None
     size, at = varint(packet, at + 1)
     return (id, memoryview(packet)[at:]) if at + size == len(packet) else None

@@ -11,13 +11,14 @@ work on one: both sides (`sending`, `receiving`) work in batches, on a thread.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Final, Protocol, TypeVar
 
 from croze.api import stat_pb2, wire_pb2
 from croze.errors import InvalidRequest
 from croze.fs.entry import EMPTY_XATTRS, MOST_XATTRS, Entry, go_mode, unix_mode
 from croze.gotypes.strings import from_bytes, to_bytes
+from croze.session.messages import encoded
 
 BATCH_ENTRIES = 256
 BATCH_FILES = 64
@@ -160,6 +161,16 @@ class PacketMeter:
 def pack(kind: wire_pb2.Packet.PacketType.ValueType, id: int = 0, data: bytes = b"") -> bytes:
     """A packet, serialised."""
     return wire_pb2.Packet(type=kind, ID=id, data=data).SerializeToString()
+
+
+def pack_requests(ids: Iterable[int]) -> list[bytes]:
+    """The packets that ask for the contents of these entries: one for each file of a tree."""
+    return [_REQUEST + encoded(id) if id else _FIRST_REQUEST for id in ids]
+
+
+_FIRST_REQUEST: Final = pack(wire_pb2.Packet.PACKET_REQ)
+_REQUEST: Final = _FIRST_REQUEST + b"\x18"
+"""What is in front of an index (protobuf's encoding): the type, and the tag of the index."""
 
 
 def pack_error(error: Exception) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from croze.fs.entry import Entry, read_xattrs
@@ -76,13 +77,18 @@ def _counts(key: bytes) -> bool:
 
 def begin(entry: Entry) -> _Hash:
     """The hash of a transferred entry, to be fed with its content."""
+    return hashlib.sha256(_header_of(entry))
+
+
+def whole(entry: Entry, content: Iterable[bytes | memoryview]) -> bytes:
+    """The digest of a transferred entry with all of its content, which is small."""
+    return hashlib.sha256(b"".join((_header_of(entry), *content))).digest()
+
+
+def _header_of(entry: Entry) -> bytes:
     link = os.fsencode(entry.linkname) if entry.is_link else b""
-    return hashlib.sha256(
-        header(
-            entry.mode, entry.uid, entry.gid, entry.size, link,
-            (entry.devmajor, entry.devminor), entry.xattrs,
-        )
-    )  # fmt: skip
+    device = entry.devmajor, entry.devminor
+    return header(entry.mode, entry.uid, entry.gid, entry.size, link, device, entry.xattrs)
 
 
 def of_path(path: str, st: os.stat_result) -> bytes:

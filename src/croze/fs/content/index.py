@@ -109,27 +109,31 @@ class ContentIndex:
 
     def add(self, entry: Entry, entry_digest: bytes) -> None:
         """Record an entry that was transferred (or changed). Its parents must be there."""
-        head, _, name = os.fsencode(entry.path).rpartition(b"/")
+        path = os.fsencode(entry.path)
+        head, _, name = path.rpartition(b"/")
         self.changed = True
         if self._last is not None and self._last[0] == head and not self._last[1].total:
             parent = self._last[1]
         else:
-            parent, name = self._parent(os.fsencode(entry.path))
+            parent, name = self._parent(path)
             self._last = (head, parent)
-        earlier = parent.children.get(name) if parent.children else None
-        if parent.children is None:
-            parent.children = {}
-        if earlier is not None and earlier.kind == DIR:
+        siblings = parent.children
+        if siblings is None:
+            siblings = parent.children = {}
+        earlier = siblings.get(name)
+        is_dir = earlier is not None and earlier.kind == DIR
+        if is_dir:
             self._last = None  # what is below may be remembered
-        if entry.is_dir:
-            children = earlier.children if earlier is not None and earlier.kind == DIR else {}
-            parent.children[name] = IndexNode(DIR, entry_digest, children=children or {})
-        elif entry.is_link:
-            parent.children[name] = IndexNode(LINK, entry_digest, link=os.fsencode(entry.linkname))
+        kind = stat.S_IFMT(entry.mode)
+        if kind == stat.S_IFDIR:
+            children = earlier.children if earlier is not None and is_dir else None
+            siblings[name] = IndexNode(DIR, entry_digest, children=children or {})
+        elif kind == stat.S_IFLNK:
+            siblings[name] = IndexNode(LINK, entry_digest, link=os.fsencode(entry.linkname))
         else:
             # Not a stamp that a file can have here, but it tells what changed between transfers.
             stamp = (entry.size, entry.mtime_ns, 0, 0, entry.mode)
-            parent.children[name] = IndexNode(FILE, entry_digest, stamp=stamp)
+            siblings[name] = IndexNode(FILE, entry_digest, stamp=stamp)
 
     def remove(self, path: str) -> None:
         """Forget an entry and all below it."""

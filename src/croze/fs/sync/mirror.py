@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -208,6 +209,7 @@ def continued_index(index_file: str | None, mirrored: Sequence[MirroredEntry]) -
     return index
 
 
+_Content: TypeAlias = Sequence[bytes | memoryview]
 SMALL_BYTES = 64 << 10
 """A file that is made at once, with what it holds."""
 
@@ -251,9 +253,9 @@ class Mirror:
             self._put_dir(entry, directory, name)
             return None
         self.touch_parent(entry.path)
-        return self._placed(entry, directory, name, ())
+        return self._placed(entry, directory, name, None)
 
-    def put_file(self, entry: Entry, content: Sequence[bytes | memoryview]) -> None:
+    def put_file(self, entry: Entry, content: _Content) -> None:
         """Make a file with all that it holds, in pieces."""
         directory, name = self.place(entry.path)
         self.touch_parent(entry.path)
@@ -268,8 +270,9 @@ class Mirror:
         set_attributes_at(directory, name, entry)
 
     def _make(
-        self, entry: Entry, directory: int, name: str, content: Sequence[bytes | memoryview]
+        self, entry: Entry, directory: int, name: str, content: _Content | None
     ) -> MadeFile | None:
+        """Make it, a file with its content; without that it is an empty one, and told which."""
         if entry.linkname and entry.is_file:
             there, other = self.place(entry.linkname)
             os.link(other, name, src_dir_fd=there, dst_dir_fd=directory, follow_symlinks=False)
@@ -277,10 +280,10 @@ class Mirror:
         if entry.is_file:
             fd = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
             try:
-                for piece in content:
+                for piece in content or ():
                     write_all(fd, piece)
                 set_attributes(fd, entry)
-                return MadeFile.of(fd)
+                return MadeFile.of(fd) if content is None else None
             finally:
                 os.close(fd)
         if entry.is_link:
@@ -292,7 +295,7 @@ class Mirror:
         return None
 
     def _placed(
-        self, entry: Entry, directory: int, name: str, content: Sequence[bytes | memoryview]
+        self, entry: Entry, directory: int, name: str, content: _Content | None
     ) -> MadeFile | None:
         """Make something of that name, over what is there."""
         try:

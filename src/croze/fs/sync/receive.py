@@ -19,10 +19,10 @@ from croze.fs.content import digest
 from croze.fs.content.index import ContentIndex
 from croze.fs.entry import Entry
 from croze.fs.filecopy import write_all
-from croze.fs.sync.attributes import MadeFile, set_attributes
+from croze.fs.sync.attributes import set_attributes
+from croze.fs.sync.incoming import IncomingFile
 from croze.fs.sync.late import new_mirror
 from croze.fs.sync.mirror import (
-    SMALL_BYTES,
     Mirror,
     MirroredEntry,
     OrderCheck,
@@ -39,29 +39,8 @@ from croze.fs.sync.mirror import (
 from croze.fs.sync.replay import Replay, fingerprint
 from croze.fs.tree.walk import walk_stats
 
-_HELD_BYTES = 1 << 20
-"""How much is held back of a file that may be what is there already."""
 _ALL_HELD_BYTES = 16 << 20
 """How much of all files together, however many of them have begun."""
-
-
-class _Incoming:
-    """A file whose content is on its way. What is small is `held` until it can be made at once;
-    with `old`, the digest of what is there, until it turns out to differ, or to be too much."""
-
-    __slots__ = ("entry", "fd", "file", "held", "held_bytes", "most_bytes", "old", "sums")
-
-    def __init__(self, entry: Entry, old: bytes | None) -> None:
-        self.entry = entry
-        self.sums = digest.begin(entry)
-        self.fd = -1
-        self.old = old
-        self.file: MadeFile | None = None
-        """The empty file that there is for it."""
-        self.held: list[bytes | memoryview] = []
-        self.held_bytes = 0
-        self.most_bytes = SMALL_BYTES if old is None else _HELD_BYTES
-        """How much is held."""
 
 
 class Receiver:
@@ -119,10 +98,10 @@ class Receiver:
         self._entries: list[Entry] = []
         self._packets: list[bytes] = []
         self._digests: dict[str, bytes] = {}
-        self._incoming: dict[int, _Incoming] = {}
+        self._incoming: dict[int, IncomingFile] = {}
         """Files on their way, by the number of their entry."""
         self._held_bytes = 0
-        self._unmade: dict[str, _Incoming] = {}
+        self._unmade: dict[str, IncomingFile] = {}
         """Files that are new, and not there before all of them is, by their paths."""
         self._links: dict[str, list[Entry]] = {}
         """Hard links to files that are on their way, by the path of these."""
@@ -208,7 +187,7 @@ class Receiver:
             self._digests[entry.path] = old.digest
             return None
         if old is not None and same and not entry.linkname:
-            self._incoming[number] = _Incoming(entry, old.digest)
+            self._incoming[number] = IncomingFile(entry, old.digest)
             return number
         if old is not None and old.entry.is_dir and not entry.is_dir:
             self._replaced.add(entry.path)
@@ -218,7 +197,7 @@ class Receiver:
         self._changed += 1
         mirror = self._begin()
         if entry.is_file and not entry.linkname:
-            self._incoming[number] = self._unmade[entry.path] = _Incoming(entry, None)
+            self._incoming[number] = self._unmade[entry.path] = IncomingFile(entry, None)
             return number
         if entry.is_file and (first := self._unmade.get(entry.linkname)) is not None:
             self._make_empty(first)
@@ -229,7 +208,7 @@ class Receiver:
             self._record(entry, digest.begin(entry).digest())
         return None
 
-    def _make_empty(self, incoming: _Incoming) -> None:
+    def _make_empty(self, incoming: IncomingFile) -> None:
         """An empty file, for what comes to be written to it."""
         self._unmade.pop(incoming.entry.path, None)
         incoming.file = self._begin().put(incoming.entry)
@@ -250,19 +229,20 @@ class Receiver:
     def data(self, number: int, data: bytes | memoryview) -> None:
         """A piece of the content of entry `number`. Raises InvalidRequest for wrong numbers."""
         incoming = self._get(number)
-        incoming.sums.update(data)
-        self._bytes += len(data)
-        if incoming.fd >= 0:
+        size = len(data)
+        self._bytes += size
+        if incoming.sums is not None:
+            incoming.sums.update(data)
             write_all(incoming.fd, data)
             return
         incoming.held.append(data)
-        incoming.held_bytes += len(data)
-        self._held_bytes += len(data)
+        incoming.held_bytes += size
+        self._held_bytes += size
         if incoming.held_bytes > incoming.most_bytes or self._held_bytes > _ALL_HELD_BYTES:
             self._differs(incoming)
             self._open(incoming)
 
-    def _differs(self, incoming: _Incoming) -> None:
+    def _differs(self, incoming: IncomingFile) -> None:
         """The content is not what was there."""
         if incoming.old is not None:
             incoming.old = None
@@ -272,7 +252,7 @@ class Receiver:
         """All of the content of entry `number` has come."""
         incoming = self._get(number)
         del self._incoming[number]
-        entry, value = incoming.entry, incoming.sums.digest()
+        entry, value = incoming.entry, incoming.digest()
         if value == incoming.old and incoming.fd < 0:
             self._let_go(incoming)
             self._digests[entry.path] = value
@@ -289,29 +269,31 @@ class Receiver:
         self._record(entry, value)
         self._record_links(entry.path, value)
 
-    def _close(self, incoming: _Incoming) -> None:
+    def _close(self, incoming: IncomingFile) -> None:
         fd, incoming.fd = incoming.fd, -1
         try:
             set_attributes(fd, incoming.entry)
         finally:
             os.close(fd)
 
-    def _get(self, number: int) -> _Incoming:
+    def _get(self, number: int) -> IncomingFile:
         try:
             return self._incoming[number]
         except KeyError:
             raise InvalidRequest(f"invalid file request {number}") from None
 
-    def _open(self, incoming: _Incoming) -> None:
+    def _open(self, incoming: IncomingFile) -> None:
         """Write what was held, and what comes from now on."""
         if incoming.file is None:
             self._make_empty(incoming)
         assert incoming.file is not None
         incoming.fd = self._begin().open(incoming.entry, incoming.file)
+        incoming.sums = digest.begin(incoming.entry)
         for data in self._let_go(incoming):
+            incoming.sums.update(data)
             write_all(incoming.fd, data)
 
-    def _let_go(self, incoming: _Incoming) -> Sequence[bytes | memoryview]:
+    def _let_go(self, incoming: IncomingFile) -> Sequence[bytes | memoryview]:
         """What was held."""
         held, incoming.held = incoming.held, []
         self._held_bytes -= incoming.held_bytes

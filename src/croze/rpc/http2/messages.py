@@ -132,7 +132,14 @@ class Messages:
         one. A message that lies in several of them is put together from where its parts are.
         Raises `StreamBroken`."""
         begun = 0
+        unpack, limit, whole = prefix.unpack_from, self.limit_bytes, self.whole.append
         for piece in pieces:
+            size = len(piece) - PREFIX_BYTES
+            if size >= 0 and not (self._missing or self._prefix):
+                flag, length = unpack(piece)
+                if length == size <= limit and not flag:  # one message, as nearly all frames are
+                    whole(bytes(piece[PREFIX_BYTES:]))
+                    continue
             if self._missing:
                 piece = self._complete(piece)
                 if self._missing:

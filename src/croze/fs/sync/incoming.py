@@ -1,0 +1,42 @@
+"""A file that comes in pieces, before and while it is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from croze.fs.content import digest
+from croze.fs.entry import Entry
+from croze.fs.sync.attributes import MadeFile
+from croze.fs.sync.mirror import SMALL_BYTES
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+_HELD_BYTES: Final = 1 << 20
+"""How much is held back of a file that may be what is there already."""
+
+
+class IncomingFile:
+    """A file whose content is on its way. What is small is `held` until it can be made at once;
+    with `old`, the digest of what is there, until it turns out to differ, or to be too much."""
+
+    __slots__ = ("entry", "fd", "file", "held", "held_bytes", "most_bytes", "old", "sums")
+
+    def __init__(self, entry: Entry, old: bytes | None) -> None:
+        self.entry = entry
+        self.sums: _Hash | None = None
+        """The hash of what has come, once that is not held any more."""
+        self.fd = -1
+        self.old = old
+        self.file: MadeFile | None = None
+        """The empty file that there is for it."""
+        self.held: list[bytes | memoryview] = []
+        self.held_bytes = 0
+        self.most_bytes = SMALL_BYTES if old is None else _HELD_BYTES
+        """How much is held."""
+
+    def digest(self) -> bytes:
+        """The entry's, with all that has come of it. What is held is hashed at once."""
+        if self.sums is not None:
+            return self.sums.digest()
+        return digest.whole(self.entry, self.held)
