@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -14,10 +15,11 @@ from msgspec.structs import replace
 
 from croze.errors import CrozeError
 from croze.fs.content.checksum import Query, checksum
+from croze.fs.entry import Entry
 from croze.fs.remove import remove_tree
 from croze.fs.sync.local import SyncOptions, look, sync
 from croze.fs.sync.mirror import MirroredEntry, load_state, save_state
-from croze.fs.tree.walk import Found, WalkOptions, select, walk_stats
+from croze.fs.tree.walk import Found, WalkOptions, make_entry, select, walk_stats
 from tests.fs import trees
 from tests.support.work import calls_of
 
@@ -293,9 +295,70 @@ def test_links_put_in_meanwhile_lead_nowhere(
             yield found
 
     monkeypatch.setattr("croze.fs.sync.local.select", select_and_swap)
-    with pytest.raises(CrozeError, match="no such file"):
-        pair.sync()
+    pair.sync()
+    assert (pair.dest / "d/e/f").read_text() == ""
     assert "secret" not in [p.read_text() for p in pair.dest.rglob("*") if p.is_file()]
+
+
+def test_what_goes_while_it_is_listed_is_left_out(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees.make(pair.source, {"a": "1", "b/c": "2", "d": "3"})
+    pair.sync()
+    trees.make(pair.source, {"a": "other", "d": "other", "e": "4"})
+
+    def select_and_remove(root: str, options: WalkOptions) -> Iterator[Found]:
+        for found in select(root, options):
+            if found[0] in ("a", "b", "e"):
+                remove_tree(found[1])
+            yield found
+
+    (pair.source / "b").chmod(0o700)
+    with monkeypatch.context() as patch:
+        patch.setattr("croze.fs.sync.local.select", select_and_remove)
+        pair.sync()
+    assert sorted(p.name for p in pair.dest.rglob("*")) == ["d"]
+    assert (pair.dest / "d").read_text() == "other"
+    assert pair.digests_agree()
+    assert pair.sync() == (0, 0)
+
+
+@pytest.mark.parametrize("size", [100, 5000, 3 << 20])
+def test_reads_that_give_less_are_no_end(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """As FUSE and /proc have it, whose files may also be larger than is told."""
+    content = os.urandom(size)
+    pair.source.mkdir()
+    (pair.source / "a").write_bytes(content)
+
+    def smaller(
+        path: str, full: str, st: os.stat_result, seen: dict[tuple[int, int], str]
+    ) -> Entry | None:
+        entry = make_entry(path, full, st, seen)
+        return entry and replace(entry, size=size - 1)
+
+    monkeypatch.setattr("croze.fs.sync.local.make_entry", smaller)
+    read = os.read
+    monkeypatch.setattr("os.read", lambda fd, count: read(fd, min(count, 1000)))
+    pair.sync()
+    assert (pair.dest / "a").read_bytes() == content
+
+
+def test_what_can_not_be_read_is_named(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    trees.make(pair.source, {"d/a": "1"})
+
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.read", fail)
+        with pytest.raises(CrozeError, match=r"^sync /d/a: input/output error$"):
+            pair.sync()
+        patch.undo()
+        patch.setattr("os.scandir", fail)
+        with pytest.raises(CrozeError, match=r"^sync /: input/output error$"):
+            pair.sync()
 
 
 def test_a_directory_that_became_a_link_is_not_listed(tmp_path: Path) -> None:

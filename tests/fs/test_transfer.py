@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from croze.errors import InvalidRequest
+from croze.errors import CrozeError, InvalidRequest
 from croze.fs.content.checksum import Query, checksum
 from croze.fs.entry import Entry, go_mode, unix_mode
 from croze.fs.sync.mirror import SyncResult, load_notes, load_state, save_state
 from croze.fs.sync.receive import Receiver
 from croze.fs.sync.send import Sender
-from croze.fs.tree.walk import WalkOptions
+from croze.fs.tree.walk import WalkOptions, walk
+from croze.session.transfer import to_stat
 from tests.fs import trees
 from tests.fs.wired import notes, transfer
 
@@ -144,6 +146,72 @@ def test_vanished_files_are_empty(tmp_path: Path) -> None:
     assert len(list(sender.entries())) == 1
     (source / "a").unlink()
     assert list(sender.chunks(0)) == []
+
+
+def test_what_goes_while_it_is_listed_is_left_out(tmp_path: Path) -> None:
+    source = trees.make(tmp_path / "s", {"a": "1", "b": "2", "d/e": "3", "l": ("->", "a")})
+    os.link(source / "b", source / "z")
+    found = walk(str(source))
+    paths = [next(found).path]
+    (source / "b").unlink()
+    (source / "l").unlink()
+    (source / "d").rename(source / "x")
+    paths += [f"{entry.path} {entry.linkname}" for entry in found]
+    assert paths == ["a", "z "]
+
+
+@pytest.mark.parametrize(
+    ("code", "is_empty"),
+    [(errno.EACCES, True), (errno.ELOOP, True), (errno.EIO, False), (errno.EMFILE, False)],
+)
+def test_files_that_can_not_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, is_empty: bool
+) -> None:
+    source = trees.make(tmp_path / "s", {"a": "1"})
+
+    def fail(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    sender = Sender(str(source))
+    assert len(list(sender.entries())) == 1
+    monkeypatch.setattr("os.open", fail)
+    if is_empty:
+        assert list(sender.chunks(0)) == []
+        return
+    with pytest.raises(CrozeError) as caught:
+        list(sender.chunks(0))
+    assert str(caught.value) == f"open a: {os.strerror(code).lower()}"
+
+
+def test_what_can_not_be_read_is_named(tmp_path: Path) -> None:
+    source = trees.make(tmp_path / "s", {"a": "1"})
+    sender = Sender(str(source))
+    assert len(list(sender.entries())) == 1
+    (source / "a").unlink()
+    (source / "a").mkdir()
+    with pytest.raises(CrozeError, match=r"^read a: is a directory$"):
+        list(sender.chunks(0))
+
+
+def test_directories_that_can_not_be_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees.make(tmp_path, {"d/a": "1"})
+    scandir = os.scandir
+
+    def fail(fd: int) -> Any:
+        if os.fstat(fd).st_ino == (tmp_path / "d").stat().st_ino:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), fd)
+        return scandir(fd)
+
+    monkeypatch.setattr("os.scandir", fail)
+    with pytest.raises(CrozeError, match=r"^read /d: input/output error$"):
+        list(Sender(str(tmp_path)).entries())
+
+
+def test_times_beyond_64_bits() -> None:
+    assert to_stat(Entry("a", 0o100644, mtime_ns=1 << 63)).modTime == -1 << 63
+    assert to_stat(Entry("a", 0o100644, mtime_ns=-1)).modTime == -1
 
 
 @pytest.mark.parametrize(

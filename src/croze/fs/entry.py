@@ -84,6 +84,11 @@ def go_mode(mode: int) -> int:
     return result
 
 
+def go_time(time_ns: int) -> int:
+    """A time in 64 bits, as Go's `UnixNano` has it: what is beyond the year 2262 starts anew."""
+    return (time_ns + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
 @functools.lru_cache(256)  # a tree has few
 def unix_mode(mode: int) -> int:
     """The `st_mode` of a Go `os.FileMode`. Unknown types count as regular files."""

@@ -52,6 +52,11 @@ def explain(error: OSError, op: str, *roots: str) -> CrozeError:
     return kind(f"{op} {text}: {reason}" if text else f"{op}: {reason}")
 
 
+def about(path: str, error: OSError) -> OSError:
+    """The error of a call on something open, which doesn't say that it was `path`."""
+    return OSError(error.errno or errno.EIO, error.strerror or str(error), path)
+
+
 @contextmanager
 def explained(op: str, *roots: str) -> Iterator[None]:
     """Raise what goes wrong inside as `explain` says it."""

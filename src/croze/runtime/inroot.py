@@ -237,8 +237,10 @@ def _member(
     """What goes away meanwhile is left out, as are sockets."""
     if stat.S_ISSOCK(status.st_mode):
         return
+    entry = make_entry(name, full, status, seen)
+    if entry is None:
+        return
     try:
-        entry = make_entry(name, full, status, seen)
         if not entry.is_file or entry.linkname or not entry.size:
             yield member_header(entry)
             return

@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol, TypeVar
 
+from croze import errors
 from croze.api import stat_pb2, wire_pb2
 from croze.errors import InvalidRequest
-from croze.fs.entry import EMPTY_XATTRS, MOST_XATTRS, Entry, go_mode, unix_mode
+from croze.fs.entry import EMPTY_XATTRS, MOST_XATTRS, Entry, go_mode, go_time, unix_mode
 from croze.gotypes.strings import from_bytes, to_bytes
 from croze.session.messages import encoded
 
@@ -110,7 +111,7 @@ def to_stat(entry: Entry) -> stat_pb2.Stat:
         uid=entry.uid,
         gid=entry.gid,
         size=entry.size,
-        modTime=entry.mtime_ns,
+        modTime=go_time(entry.mtime_ns),
         linkname=to_bytes(entry.linkname),
         devmajor=entry.devmajor,
         devminor=entry.devminor,
@@ -175,4 +176,4 @@ _REQUEST: Final = _FIRST_REQUEST + b"\x18"
 
 def pack_error(error: Exception) -> bytes:
     """The packet that ends a transfer with an error."""
-    return pack(wire_pb2.Packet.PACKET_ERR, data=to_bytes(str(error)))
+    return pack(wire_pb2.Packet.PACKET_ERR, data=to_bytes(str(errors.as_own(error))))

@@ -17,7 +17,7 @@ import msgspec
 from croze.fs.content import digest
 from croze.fs.content.index import ContentIndex
 from croze.fs.entry import Entry
-from croze.fs.failures import explained
+from croze.fs.failures import about, explained
 from croze.fs.filecopy import write_all
 from croze.fs.root import open_beneath
 from croze.fs.sync.attributes import set_xattrs
@@ -140,6 +140,10 @@ class _Sync:
                 mirrored.append(same)
                 continue
             entry = make_entry(path, full, st, seen)
+            if entry is None:
+                if old is not None:
+                    self._old[path] = old
+                continue
             if same is not None and same.entry.linkname == entry.linkname:
                 mirrored.append(same)
                 continue
@@ -203,9 +207,11 @@ class _Sync:
         sums = digest.begin(_owned_by_root(entry))
         fd = self._open(entry)
         if fd is not None:
-            with os.fdopen(fd, "rb", buffering=0) as file:
-                while data := file.read(_CHUNK):
+            try:
+                while data := self._read(fd, entry, _CHUNK):
                     sums.update(data)
+            finally:
+                os.close(fd)
         return sums.digest()
 
     def _digest_of(self, path: str) -> bytes | None:
@@ -215,27 +221,38 @@ class _Sync:
         node = self._index.get(path) if self._index is not None and path else None
         return node.digest if node is not None else None
 
+    def _read(self, fd: int, entry: Entry, size: int) -> bytes:
+        try:
+            return os.read(fd, size)
+        except OSError as error:
+            raise about(f"{self._source}/{entry.path}", error) from None
+
     def _open(self, entry: Entry) -> int | None:
-        """The source file; None for what is empty by definition (sockets)."""
+        """The source file; None for what is empty by definition: sockets, and what has gone since
+        it was listed (fsutil `send.go`)."""
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             # Who lends the directory may put links in it meanwhile: the kernel sees that they
             # don't lead out of it.
             return open_beneath(self._root, entry.path, flags)
-        except OSError:
-            if stat.S_ISSOCK(os.lstat(f"{self._source}/{entry.path}").st_mode):
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            path = f"{self._source}/{entry.path}"
+            if stat.S_ISSOCK(os.lstat(path).st_mode):
                 return None
-            raise
+            raise about(path, error) from None
 
     def _copy(self, entry: Entry, mirror: Mirror) -> bytes:
         """Copy and hash in one go."""
         sums = digest.begin(entry)
         source = self._open(entry)
         try:
-            data = os.read(source, SMALL_BYTES) if source is not None else b""
+            data = self._read(source, entry, SMALL_BYTES) if source is not None else b""
             sums.update(data)
             self._bytes += len(data)
-            if source is None or len(data) < SMALL_BYTES:
+            # A read that gives less is no end: FUSE and /proc give what they have at hand.
+            if source is None or not data or len(data) == entry.size < SMALL_BYTES:
                 mirror.put_file(entry, (data,) if data else ())
             else:
                 self._copy_large(entry, mirror, source, data, sums)
@@ -251,12 +268,10 @@ class _Sync:
         target = mirror.create_file(entry)
         try:
             write_all(target, data)
-            while data := os.read(source, _CHUNK):
+            while data := self._read(source, entry, _CHUNK):
                 sums.update(data)
                 write_all(target, data)
                 self._bytes += len(data)
-                if len(data) < _CHUNK:
-                    break
             os.fchmod(target, stat.S_IMODE(entry.mode))
             set_xattrs(target, entry)
             os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
+from itertools import count
 
 import msgspec
 
 from croze.errors import InvalidRequest
 from croze.fs.entry import Entry
+from croze.fs.failures import about, explain, explained
 from croze.fs.root import open_beneath
 from croze.fs.tree.walk import WalkOptions, walk
 
 _CHUNK = 32 << 10
+_EMPTY = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM)
+"""Why a file that can't be opened counts as empty: it has gone, is another by now, or is not for
+this user (fsutil `send.go`, which takes any reason)."""
 
 
 class Sender:
@@ -39,7 +45,12 @@ class Sender:
 
     def entries(self) -> Iterator[Entry]:
         """The entries in order; the n-th has id n (from 0)."""
-        for number, entry in enumerate(walk(self._root, self._options)):
+        found = walk(self._root, self._options)
+        for number in count():
+            with explained("read", self._root):
+                entry = next(found, None)
+            if entry is None:
+                return
             if entry.has_content:
                 self._files[number] = entry.path
             if self._reset_owner:
@@ -56,10 +67,12 @@ class Sender:
             raise InvalidRequest(f"invalid file id {number}")
         try:
             fd = self._open(path)
-        except OSError:
-            return
+        except OSError as error:
+            if error.errno in _EMPTY:
+                return
+            raise explain(about(path, error), "open") from error
         try:
-            while data := os.read(fd, _CHUNK):
+            while data := _read(fd, path):
                 yield data
         finally:
             os.close(fd)
@@ -69,3 +82,10 @@ class Sender:
         if self._root_fd is None:
             return os.open(f"{self._root}/{path}", flags)
         return open_beneath(self._root_fd, path, flags)
+
+
+def _read(fd: int, path: str) -> bytes:
+    try:
+        return os.read(fd, _CHUNK)
+    except OSError as error:
+        raise explain(about(path, error), "read") from error

@@ -36,7 +36,9 @@ def walk(root: str, options: WalkOptions = WalkOptions()) -> Iterator[Entry]:  #
     """The entries below `root`. Raises InvalidRequest for bad patterns, OSError for the rest."""
     seen: dict[tuple[int, int], str] = {}
     for path, full, st in select(root, options):
-        yield make_entry(path, full, st, seen)
+        entry = make_entry(path, full, st, seen)
+        if entry is not None:
+            yield entry
 
 
 def select(root: str, options: WalkOptions) -> Iterator[Found]:
@@ -52,8 +54,23 @@ Found = tuple[str, str, os.stat_result]
 """Path below the root, path on the host, what lstat says."""
 
 
-def make_entry(path: str, full: str, st: os.stat_result, seen: dict[tuple[int, int], str]) -> Entry:
-    """The entry for a found file; `seen` remembers the first names of hard-linked files."""
+def make_entry(
+    path: str, full: str, st: os.stat_result, seen: dict[tuple[int, int], str]
+) -> Entry | None:
+    """The entry for a found file, None if it has gone meanwhile; `seen` remembers the first names
+    of hard-linked files."""
+    try:
+        return _make_entry(path, full, st, seen)
+    except (FileNotFoundError, NotADirectoryError):
+        key = (st.st_dev, st.st_ino)
+        if seen.get(key) == path:
+            del seen[key]  # nothing can be a link to it
+        return None
+
+
+def _make_entry(
+    path: str, full: str, st: os.stat_result, seen: dict[tuple[int, int], str]
+) -> Entry:
     mode = st.st_mode
     if not stat.S_ISREG(mode):
         entry = entry_from(st, full, path)
@@ -115,6 +132,9 @@ def read_dir(path: str) -> list[Found]:
                     result.append((name, prefix + name, item.stat(follow_symlinks=False)))
                 except FileNotFoundError:
                     continue
+    except OSError as error:
+        error.filename = path  # not a descriptor, which says nothing
+        raise
     finally:
         os.close(fd)
     if plain:
