@@ -21,6 +21,7 @@ import zstandard
 
 from croze.errors import Corrupted, CrozeError
 from croze.fs.owner import NumericOwner
+from croze.fs.remove import remove_tree
 from croze.fs.tar.apply import apply_layer
 from croze.fs.tar.archive import unpack
 from croze.fs.tar.write import write_layer
@@ -351,6 +352,15 @@ def test_nothing_is_added_below_a_link_that_leads_nowhere(
         with pytest.raises(CrozeError, match=f"^{re.escape(said)}$"):
             unpack(str(blob), str(target.dest), f"/{leads.count('/')}")
         assert target.untouched()
+
+
+def test_missing_parents_are_as_many_as_a_path_may_have(target: Target) -> None:
+    path = "/".join(["d"] * 1200)
+    blob = target.root / "a.tar"
+    blob.write_bytes(archive((f"{path}/f", {}, b"1")))
+    assert unpack(str(blob), str(target.dest), "/")
+    assert (target.dest / path / "f").read_bytes() == b"1"
+    remove_tree(str(target.dest / "d"))
 
 
 def test_a_link_that_leads_nowhere_is_no_missing_parent(target: Target) -> None:

@@ -45,10 +45,10 @@ class Sender:
 
     def entries(self) -> Iterator[Entry]:
         """The entries in order; the n-th has id n (from 0)."""
-        found = walk(self._root, self._options)
+        entries = walk(self._root, self._options)
         for number in count():
             with explained("read", self._root):
-                entry = next(found, None)
+                entry = next(entries, None)
             if entry is None:
                 return
             if entry.has_content:

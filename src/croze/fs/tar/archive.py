@@ -86,16 +86,20 @@ class _AddExtractor(Extractor):
         return host
 
     def _make_all(self, path: str) -> None:
-        host = resolve(self.root, path)
-        if os.path.isdir(host):
-            return
-        self._make_all(path[: path.rfind("/")] or "/")
-        directory = resolve(self.root, path, follow_last=False)
-        try:
-            os.mkdir(directory, 0o755)
-        except OSError as error:
-            raise explain(OSError(error.errno, "", path), "mkdir") from error
-        os.chmod(directory, 0o755)
+        """Make what is missing of a directory's path. What is there is looked at once for each
+        level: a path may have thousands."""
+        host, above = self.root, ""
+        for part in path[1:].split("/"):
+            above = f"{above}/{part}"
+            directory = f"{host}/{part}"
+            host = resolve(self.root, above) if os.path.islink(directory) else directory
+            if os.path.isdir(host):
+                continue
+            try:
+                os.mkdir(directory, 0o755)
+            except OSError as error:
+                raise explain(OSError(error.errno, "", above), "mkdir") from error
+            os.chmod(directory, 0o755)
 
 
 _CALLS = {"5": "mkdir", "0": "open"}
