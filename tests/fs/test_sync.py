@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import stat
@@ -15,44 +14,15 @@ from msgspec.structs import replace
 
 from croze.errors import CrozeError
 from croze.fs.content.checksum import Query, checksum
-from croze.fs.entry import Entry
 from croze.fs.remove import remove_tree
-from croze.fs.sync.local import SyncOptions, look, sync
+from croze.fs.sync.local import sync
 from croze.fs.sync.mirror import MirroredEntry, load_state, save_state
-from croze.fs.tree.walk import Found, WalkOptions, make_entry, select, walk_stats
+from croze.fs.tree.walk import Found, WalkOptions, select, walk_stats
 from tests.fs import trees
+from tests.fs.pairs import Pair
 from tests.support.work import calls_of
 
 OLD_NS = 1_600_000_000_000_000_000
-
-
-class Pair:
-    """A source, its mirror, and where the notes are."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.source, self.dest = root / "source", root / "dest"
-        self.dest.mkdir(parents=True)
-        self.runs = 0
-
-    def sync(self, **walk: tuple[str, ...]) -> tuple[int, int]:
-        result = sync(
-            str(self.source),
-            str(self.dest),
-            SyncOptions(WalkOptions(**walk), str(self.root / "index"), str(self.root / "state")),
-        )
-        return result.changed, result.removed
-
-    def unchanged(self, *, reread: bool = False) -> bool:
-        files = str(self.root / "index"), str(self.root / "state")
-        options = SyncOptions(WalkOptions(), *files, reread=reread)
-        return look(str(self.source), options).same
-
-    def digests_agree(self) -> bool:
-        """Whether the index says what a scan of the mirror says, for each entry of the top."""
-        index = str(self.root / "index")
-        queries = [Query("/" + name) for name in sorted(os.listdir(self.dest))]
-        return checksum(str(self.dest), index, queries) == checksum(str(self.dest), None, queries)
 
 
 @pytest.fixture
@@ -298,67 +268,6 @@ def test_links_put_in_meanwhile_lead_nowhere(
     pair.sync()
     assert (pair.dest / "d/e/f").read_text() == ""
     assert "secret" not in [p.read_text() for p in pair.dest.rglob("*") if p.is_file()]
-
-
-def test_what_goes_while_it_is_listed_is_left_out(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trees.make(pair.source, {"a": "1", "b/c": "2", "d": "3"})
-    pair.sync()
-    trees.make(pair.source, {"a": "other", "d": "other", "e": "4"})
-
-    def select_and_remove(root: str, options: WalkOptions) -> Iterator[Found]:
-        for found in select(root, options):
-            if found[0] in ("a", "b", "e"):
-                remove_tree(found[1])
-            yield found
-
-    (pair.source / "b").chmod(0o700)
-    with monkeypatch.context() as patch:
-        patch.setattr("croze.fs.sync.local.select", select_and_remove)
-        pair.sync()
-    assert sorted(p.name for p in pair.dest.rglob("*")) == ["d"]
-    assert (pair.dest / "d").read_text() == "other"
-    assert pair.digests_agree()
-    assert pair.sync() == (0, 0)
-
-
-@pytest.mark.parametrize("size", [100, 5000, 3 << 20])
-def test_reads_that_give_less_are_no_end(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    """As FUSE and /proc have it, whose files may also be larger than is told."""
-    content = os.urandom(size)
-    pair.source.mkdir()
-    (pair.source / "a").write_bytes(content)
-
-    def smaller(
-        path: str, full: str, st: os.stat_result, seen: dict[tuple[int, int], str]
-    ) -> Entry | None:
-        entry = make_entry(path, full, st, seen)
-        return entry and replace(entry, size=size - 1)
-
-    monkeypatch.setattr("croze.fs.sync.local.make_entry", smaller)
-    read = os.read
-    monkeypatch.setattr("os.read", lambda fd, count: read(fd, min(count, 1000)))
-    pair.sync()
-    assert (pair.dest / "a").read_bytes() == content
-
-
-def test_what_can_not_be_read_is_named(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    trees.make(pair.source, {"d/a": "1"})
-
-    def fail(*_: object) -> bytes:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    with monkeypatch.context() as patch:
-        patch.setattr("os.read", fail)
-        with pytest.raises(CrozeError, match=r"^sync /d/a: input/output error$"):
-            pair.sync()
-        patch.undo()
-        patch.setattr("os.scandir", fail)
-        with pytest.raises(CrozeError, match=r"^sync /: input/output error$"):
-            pair.sync()
 
 
 def test_a_directory_that_became_a_link_is_not_listed(tmp_path: Path) -> None:
