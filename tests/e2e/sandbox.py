@@ -23,7 +23,9 @@ BUILDX = {
     for suite in ("trixie", "sid")
 }
 COMPOSE = BUILDX["trixie"].with_name("docker-compose")
-COMMAND_TIMEOUT_S = 90
+COMMAND_TIMEOUT_S = 4 * PATIENCE_S
+"""Several steps, each of which may take as long: a build took more than a minute and a half where
+twenty processes had one core."""
 KEPT = ("PATH", "LANG", "TMPDIR")
 """Of the environment that the tests run in; and what measures coverage in every process."""
 
