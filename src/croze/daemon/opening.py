@@ -16,7 +16,7 @@ from croze.daemon.activity import Activity
 from croze.daemon.engine import Engine
 from croze.errors import CrozeError, Unavailable, noted
 from croze.rpc.status import as_croze_error
-from croze.workers.memory import SpareMemory
+from croze.workers.memory import SpareMemory, pace_collector
 
 if TYPE_CHECKING:
     from croze.daemon.workshop import Workshop
@@ -166,7 +166,7 @@ def settle_memory() -> None:
     grow: there is one when millions of objects have come to stay."""
     gc.freeze()
     gc.enable()
-    gc.set_threshold(5_000, 200, 10)
+    pace_collector(0)
 
 
 async def give_back_memory(builds: Activity) -> None:
@@ -175,6 +175,7 @@ async def give_back_memory(builds: Activity) -> None:
     spare = SpareMemory()
     while True:
         await builds.wait_idle(REST_S)
+        pace_collector(0)
         count = builds.begun
         await in_thread(spare.give_back)
         with suppress(TimeoutError):

@@ -38,6 +38,7 @@ from croze.sources.images import Images
 from croze.sources.local import LocalSources
 from croze.store.keys import SqliteKeys
 from croze.why.recorder import Recorder
+from croze.workers.memory import collector_paced
 
 
 class Workshop(Struct, frozen=True):
@@ -76,6 +77,7 @@ async def opened_workshop(engine: Engine) -> AsyncIterator[Workshop]:
         results = RefResults(refs)
         solver = Solver(keys, results, LoadedOpResolver(services), observer=recorder)
         await stack.enter_async_context(solver)
+        stack.enter_context(collector_paced(solver.active_count))
         await solver.forget_lost()
         importer = Importer(elsewhere.access, elsewhere.objects, refs, RefResult)
         readers = Readers(engine.pools.readers, cpu_limit_s(settings.config))
