@@ -154,27 +154,48 @@ def test_imports_run_downwards(package: str) -> None:
     assert not wrong, "\n".join(sorted(wrong))
 
 
-FS_SHELVES = ("match", "tree", "tar", "content", "copy", "sync", "bundle")
-"""The shelves of `fs`, each of which imports those before it and what lies in `fs` itself."""
+FOLDERS = {
+    "fs": ("", "match", "tree", "tar", "content", "copy", "sync", "bundle"),
+    "daemon": (
+        *("config", "host", "telemetry", "worker", "engine", "build", "services", "debug", ""),
+    ),
+}
+"""Folders of large packages, each of which imports those before it alone. What lies in the package
+itself is "": of `fs` what all need, of `daemon` what starts all."""
+_PLACES = [(package, folder) for package, order in FOLDERS.items() for folder in order]
 
 
-def test_every_shelf_of_fs_has_its_place() -> None:
-    folders = {p.name for p in (SRC / "fs").iterdir() if p.is_dir() and p.name != "__pycache__"}
-    assert folders == set(FS_SHELVES)
+@pytest.mark.parametrize("package", FOLDERS)
+def test_every_folder_has_its_place(package: str) -> None:
+    here = {p.name for p in (SRC / package).iterdir() if p.is_dir() and p.name != "__pycache__"}
+    assert here == {*FOLDERS[package]} - {""}
 
 
-@pytest.mark.parametrize("shelf", ["", *FS_SHELVES])
-def test_shelves_of_fs_import_downwards(shelf: str) -> None:
-    place = SRC / "fs" / shelf
-    files = place.rglob("*.py") if shelf else place.glob("*.py")
-    above = FS_SHELVES[FS_SHELVES.index(shelf) + 1 :] if shelf else FS_SHELVES
+@pytest.mark.parametrize(("package", "folder"), _PLACES)
+def test_folders_import_downwards(package: str, folder: str) -> None:
+    order, place = FOLDERS[package], SRC / package / folder
+    above = set(order[order.index(folder) + 1 :])
     wrong = {
         f"{path.relative_to(SRC)} imports {name}"
-        for path in files
+        for path in (place.rglob("*.py") if folder else place.glob("*.py"))
         for name in imported_modules(path)
-        if name.startswith(tuple(f"fs.{other}." for other in above)) and path.name != "preload.py"
+        if folder_of(name, package) in above and path.name != "preload.py"
     }
     assert not wrong, "\n".join(sorted(wrong))
+
+
+def folder_of(name: str, package: str) -> str | None:
+    """Where in a package a name is, or None if it is not of the package."""
+    if not name.startswith(f"{package}."):
+        return None
+    folder = name.split(".")[1]
+    return folder if folder in FOLDERS[package] else ""
+
+
+def test_a_folder_is_told_from_what_lies_beside_it() -> None:
+    assert folder_of("daemon.engine.content.x", "daemon") == "engine"
+    assert folder_of("daemon.server.serve", "daemon") == ""
+    assert folder_of("engineapi.server", "daemon") is None
 
 
 def test_contributing_tells_the_same() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from croze.cli.commands import COMMANDS, load
 from croze.cli.complete import flags_of
-from croze.daemon.config import Config
+from croze.daemon.config.toml import Config
 from tests.support.syntax import parse
 
 pytestmark = pytest.mark.sources

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from croze.daemon.calls import WatchedCalls
+from croze.daemon.telemetry.calls import WatchedCalls
 from croze.fs.tree.usage import usage
 from croze.http.daemon import HttpClient
 from croze.workers.messages import WorkerCall

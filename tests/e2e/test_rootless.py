@@ -198,7 +198,7 @@ SUITES = (
 )
 IN_A_NAMESPACE = """\
 import os, sys
-from croze.daemon.rootless import enter_user_namespace
+from croze.daemon.host.rootless import enter_user_namespace
 enter_user_namespace()
 os.execv(sys.executable, [sys.executable, "-m", "pytest", *sys.argv[1:]])
 """

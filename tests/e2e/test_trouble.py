@@ -170,7 +170,7 @@ def test_a_daemon_that_can_not_build_leaves_and_says_why(tmp_path: Path) -> None
         assert sandbox.daemon is not None
         assert sandbox.daemon.wait(PATIENCE_S) == 1
     told = f"records of past builds, {sandbox.root}/why.db: unable to open database file"
-    assert f" ERROR croze.daemon.opening: can't build: {told}\n" in sandbox.log_text()
+    assert f" ERROR croze.daemon.engine.opening: can't build: {told}\n" in sandbox.log_text()
     assert sandbox.log_text().endswith(f"\ncrozed: {told}\n")
     assert "Traceback" not in sandbox.log_text()
     assert sandbox.wait_no_leftovers() == []

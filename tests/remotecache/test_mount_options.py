@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from croze.daemon.caches import wanted_mounts
+from croze.daemon.engine.cache_imports import wanted_mounts
 from croze.errors import InvalidRequest
 from croze.gateway.imports import CacheImport
 from croze.remotecache.mounts import listing

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from croze.api import otlp_pb2
-from croze.daemon.trace_service import trace_methods
+from croze.daemon.telemetry.trace_service import trace_methods
 from croze.rpc.server import Server
 from croze.telemetry.environment import OtlpTarget
 from croze.telemetry.export import MetricReader, SpanBatches

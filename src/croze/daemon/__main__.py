@@ -3,7 +3,7 @@
 import gc
 import sys
 
-gc.disable()  # what is loaded stays; `croze.daemon.opening.settle_memory` turns it on
+gc.disable()  # what is loaded stays; `croze.daemon.engine.opening.settle_memory` turns it on
 
 from croze.daemon.main import main  # noqa: E402
 

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from croze.daemon.default_paths import default_places, own_state_dir
-from croze.daemon.rootless import SYSCTLS, become_root_of_a_namespace
-from croze.daemon.settings import Settings, TextRequested, help_text, settings
+from croze.daemon.config.default_paths import default_places, own_state_dir
+from croze.daemon.config.settings import Settings, TextRequested, help_text, settings
+from croze.daemon.host.rootless import SYSCTLS, become_root_of_a_namespace
 from croze.errors import CrozeError, PermissionDenied, noted, os_message
 from croze.files.redact import redact_text
 from croze.files.standard import open_standard_streams
@@ -121,7 +121,7 @@ def explain(error: Exception) -> int:
 
 def run(settings: Settings) -> int:
     """Set up what must be there before threads and event loop are, then serve."""
-    from croze.daemon.host_helper import HostHelper
+    from croze.daemon.host.helper import HostHelper
     from croze.files.installation import keep_installation
 
     keep_installation()

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-from croze.daemon.engine import Engine, running
-from croze.daemon.host_helper import HostHelper
-from croze.daemon.listen import Listeners, listening
-from croze.daemon.opening import WorkshopOpening
-from croze.daemon.services import add_services
-from croze.daemon.settings import Settings
+from croze.daemon.config.settings import Settings
+from croze.daemon.engine.engine import Engine, running
+from croze.daemon.engine.opening import WorkshopOpening
+from croze.daemon.host.helper import HostHelper
+from croze.daemon.host.listen import Listeners, listening
+from croze.daemon.services.registration import add_services
 from croze.files.installation import take_any_installation
 from croze.rpc.call import ServerCall
 from croze.rpc.server import Patience, Server
@@ -77,7 +77,7 @@ async def docker_address(
     if not engine.settings.docker_api:
         yield
         return
-    from croze.daemon.docker_api import docker_api
+    from croze.daemon.services.docker_api import docker_api
 
     async with docker_api(engine, opening, server):
         yield

@@ -1,4 +1,4 @@
-"""The daemon's host helper (`daemon.host_helper`): `python -I -S host_helper.py FD`.
+"""The daemon's host helper (`daemon.host.helper`): `python -I -S host_helper.py FD`.
 
 It is told on FD, a socket of packets: `c` and a name, to connect to that abstract socket and hand
 the connection over; `w` and a directory, to watch over the containers whose pid files are in it.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from croze.daemon.config.sizes import Duration
 from croze.daemon.debug.sampler import StackSampler
-from croze.daemon.sizes import Duration
 from croze.errors import InvalidRequest
 
 PERIOD_S = 10.0

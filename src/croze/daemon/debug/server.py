@@ -17,11 +17,11 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from croze.daemon.calls import WatchedCall
 from croze.daemon.debug import keys, profiles, texts
 from croze.daemon.debug.flight import FlightRecorder
-from croze.daemon.engine import Engine
-from croze.daemon.opening import WorkshopOpening
+from croze.daemon.engine.engine import Engine
+from croze.daemon.engine.opening import WorkshopOpening
+from croze.daemon.telemetry.calls import WatchedCall
 from croze.errors import InvalidRequest, as_own
 from croze.gotypes.strings import to_bytes
 from croze.telemetry import prometheus

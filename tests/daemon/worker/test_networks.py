@@ -1,0 +1,36 @@
+"""What the network mode `auto` stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from croze.daemon.config.toml import OciWorker
+from croze.daemon.worker.network_mode import host_gateway, network_mode
+from croze.errors import InvalidRequest
+
+
+def test_auto_is_the_network_that_the_machine_has(tmp_path: Path) -> None:
+    config = tmp_path / "cni.json"
+    worker = OciWorker(cni_config_path=str(config))
+    assert network_mode(worker, {}) == "host"
+    assert network_mode(worker, {"BUILDKIT_NETWORK_BRIDGE_AUTO": "1"}) == "bridge"
+    config.touch()
+    assert network_mode(worker, {}) == "cni"
+    rootless = OciWorker(cni_config_path=str(config), rootless=True)
+    assert network_mode(rootless, {"BUILDKIT_NETWORK_BRIDGE_AUTO": "1"}) == "host"
+
+
+def test_modes_by_name() -> None:
+    for mode in ("host", "none", "bridge", "cni", "slirp4netns"):
+        assert network_mode(OciWorker(network_mode=mode), {}) == mode
+    with pytest.raises(InvalidRequest, match='invalid network mode: "x"'):
+        network_mode(OciWorker(network_mode="x"), {})
+
+
+def test_where_the_machine_is_for_its_containers() -> None:
+    assert host_gateway(OciWorker(network_mode="host")) == "127.0.0.1"
+    assert host_gateway(OciWorker(network_mode="bridge")) == "10.10.0.1"
+    assert host_gateway(OciWorker(network_mode="bridge", bridge_subnet="fd00::/64")) == "fd00::1"
+    assert host_gateway(OciWorker(network_mode="none")) == ""
