@@ -103,6 +103,8 @@ def engine() -> BuilderTraits:
 
 
 def no_default_load() -> bool:
+    """Whether `BUILDX_NO_DEFAULT_LOAD` says that a result nobody asked for stays in the cache, on
+    builders that would load it otherwise. What is no boolean is warned of."""
     text = os.environ.get("BUILDX_NO_DEFAULT_LOAD")
     off = parse_bool(text) if text is not None else False
     if off is None:

@@ -148,6 +148,7 @@ class Client:
             return (await self._stub().Info(control_pb2.InfoRequest())).buildkitVersion
 
     async def workers(self, filters: Sequence[str] = ()) -> list[worker_pb2.WorkerRecord]:
+        """The daemon's workers that pass the filters (containerd's syntax)."""
         request = control_pb2.ListWorkersRequest(filter=filters)
         try:
             with translated():
@@ -157,6 +158,7 @@ class Client:
         return list(answer.record)
 
     async def disk_usage(self, filters: Sequence[str] = ()) -> list[control_pb2.UsageRecord]:
+        """Records of the cache that pass the filters."""
         try:
             with translated():
                 answer = await self._stub().DiskUsage(control_pb2.DiskUsageRequest(filter=filters))
@@ -190,6 +192,8 @@ class Client:
     async def history(
         self, request: control_pb2.BuildHistoryRequest
     ) -> AsyncIterator[control_pb2.BuildHistoryEvent]:
+        """Records of builds as they are, and as they change if `request` asks for that, until the
+        daemon or the caller ends it."""
         with translated():
             async for event in self._stub().ListenBuildHistory(request):
                 yield event

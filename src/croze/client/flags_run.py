@@ -59,6 +59,7 @@ NETWORK_MODES = ("", "default", "none", "host")
 
 
 def check_network(mode: str) -> None:
+    """See that `--network` is one that BuildKit has. Raises `InvalidRequest`."""
     if mode not in NETWORK_MODES:
         raise InvalidRequest(
             f"network mode {quote(mode)} not supported by buildkit - you can define a custom "

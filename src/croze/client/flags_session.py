@@ -114,6 +114,7 @@ class AllowedPrivileges(Struct, frozen=True):
 
 
 def parse_allow(values: Iterable[str]) -> AllowedPrivileges:
+    """What `--allow` grants. Raises `InvalidRequest` for an entitlement that there is none of."""
     granted: list[str] = []
     local_delete = False
     for text in values:

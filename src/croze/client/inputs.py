@@ -56,6 +56,7 @@ def is_git(text: str) -> bool:
 
 
 def is_git_over_ssh(text: str) -> bool:
+    """Whether a git repository is one that needs an SSH agent."""
     from croze.llb import giturl
 
     try:

@@ -127,4 +127,5 @@ def _stores_to_write(plan: plans.SolvePlan) -> dict[str, Path]:
 
 
 def local_caches(entries: Sequence[plans.CacheSpec], key: str) -> list[str]:
+    """The directories of caches of the type `local`, by the attribute that has them."""
     return [entry.attrs[key] for entry in entries if entry.type == "local"]

@@ -23,10 +23,12 @@ class LinkStages:
         self.completed = asyncio.Event()
 
     def give(self, result: gateway_pb2.Result) -> None:
+        """Note the frontend's answer."""
         self._answer = result
         self._answered.set()
 
     async def answer(self) -> gateway_pb2.Result:
+        """The frontend's answer, as soon as it is there."""
         await self._answered.wait()
         assert self._answer is not None
         return self._answer

@@ -170,6 +170,7 @@ def name_images(exports: Sequence[Export], tags: Sequence[str]) -> None:
 
 
 def check_tag(tag: str) -> str:
+    """The tag itself. Raises `InvalidRequest` if it is no reference."""
     from croze.image import reference
 
     try:

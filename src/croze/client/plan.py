@@ -138,5 +138,6 @@ class SolvePlan(Struct):
     """What the daemon calls the Dockerfile, and what the user does: for messages."""
 
     def close(self) -> None:
+        """Remove what was made for this solve, the last first. Idempotent."""
         while self.clean_up:
             self.clean_up.pop()()

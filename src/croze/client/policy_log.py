@@ -27,6 +27,8 @@ class PolicyLog:
         self._timer: asyncio.TimerHandle | None = None
 
     def say(self, message: str) -> None:
+        """Write a line. The step is shown with the first one, and completes when none has come for
+        `WINDOW_S`."""
         if not message:
             return
         if not self._open:

@@ -236,6 +236,7 @@ def trace_headers() -> tuple[tuple[str, str], ...]:
 
 
 def solve_request(plan: SolvePlan, ref: str, session_id: str) -> control_pb2.SolveRequest:
+    """A plan as the message that `Solve` takes, in forms that older daemons understand, too."""
     attrs = dict(plan.frontend_attrs)
     if plan.frontend and plan.cache_from:
         entries = [{"Type": entry.type, "Attrs": entry.attrs} for entry in plan.cache_from]

@@ -98,6 +98,7 @@ def answer(request: TextRequested) -> int:
 
 
 def help_for_all() -> str:
+    """The help, with default paths as they are for this user."""
     return help_text(program(), default_places(os.environ))
 
 

@@ -72,11 +72,13 @@ class FileContexts:
         return self.options.local_sessions.get(name, self.files.session)
 
     async def inputs(self) -> Mapping[str, ops_pb2.Definition]:
+        """The named contexts that the client gave as definitions (`FrontendInputs`), by name."""
         if self._inputs is None:
             self._inputs = await self.files.inputs()
         return self._inputs
 
     async def main(self) -> MainContext:
+        """The main context, found out once: the client's directory, a git repository or a URL."""
         async with self._lock:
             if self._main is None:
                 self._main = await self._find_main()

@@ -54,6 +54,8 @@ class LintConfig(Struct, frozen=True):
         )
 
     def allows(self, rule: LintRule) -> bool:
+        """Whether the rule is looked at: an experimental one if it was asked for, any other unless
+        it is skipped."""
         if rule.experimental:
             return self.experimental_all or rule.name in self.experimental
         return not self.skip_all and rule.name not in self.skip

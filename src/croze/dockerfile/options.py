@@ -67,6 +67,7 @@ class DockerfileOptions(Struct, frozen=True):
     """Sessions of local sources that are not the client's own."""
 
     def ignores_cache(self, stage: str) -> bool:
+        """Whether `no-cache` is of this stage: named, or of all."""
         if self.no_cache is None:
             return False
         return not self.no_cache or stage.lower() in (name.lower() for name in self.no_cache)

@@ -140,6 +140,7 @@ def merge_locations(places: Sequence[Ranges]) -> Ranges:
 
 
 def outline_reply(outline: Outline, data: bytes) -> Reply:
+    """The answer to `frontend.outline`, as JSON and as text. `data`: the Dockerfile."""
     value: dict[str, object] = {
         "name": outline.name,
         "description": outline.description,
@@ -178,6 +179,7 @@ def _outline_text(outline: Outline) -> str:
 
 
 def targets_reply(targets: tuple[StageTarget, ...], data: bytes) -> Reply:
+    """The answer to `frontend.targets`, as JSON and as text. `data`: the Dockerfile."""
     value: dict[str, object] = {
         "targets": [
             _optional(

@@ -30,6 +30,7 @@ class ImageDelivery(Struct, frozen=True):
 
     @property
     def sessions(self) -> Sequence[str]:
+        """Who may lend registry credentials: the build's own session first."""
         own = (self.ctx.session,) if self.ctx.session else ()
         return (*own, *(each for each in self.ctx.sessions if each not in own))
 

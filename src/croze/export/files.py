@@ -52,9 +52,12 @@ class FilesOptions(Struct, frozen=True):
     mode: Mode = "copy"
 
     def split(self, source: ExportSource) -> bool:
+        """Whether each platform has a folder of its own."""
         return source.multi_platform if self.platform_split is None else self.platform_split
 
     def epoch_of(self, source: ExportSource, result: PlatformResult) -> datetime | None:
+        """The time that a platform's files get, or None if they keep theirs: the exporter's
+        attribute comes before what the build was made with."""
         if self.epoch is not None:
             return self.epoch.value
         return source_epoch(source.metadata, result.key)

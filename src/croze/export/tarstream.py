@@ -83,4 +83,5 @@ def blob_members(files: Mapping[str, tuple[Path, int]]) -> list[ArchiveMember]:
 
 
 def blob_path(digest: str) -> str:
+    """Where a blob is in an OCI layout (OCI image-spec, image-layout.md)."""
     return "blobs/" + digest.replace(":", "/")

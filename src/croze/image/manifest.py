@@ -74,10 +74,14 @@ def marshal(value: Manifest | Index) -> bytes:
 
 
 def parse_manifest(data: bytes) -> Manifest:
+    """An image manifest (OCI image-spec, manifest.md; Docker's schema 2). Raises `InvalidRequest`
+    for what is none."""
     return _decode(data, Manifest)
 
 
 def parse_index(data: bytes) -> Index:
+    """An image index (OCI image-spec, image-index.md) or Docker's manifest list. Raises
+    `InvalidRequest` for what is none."""
     return _decode(data, Index)
 
 

@@ -62,6 +62,7 @@ class Reference(Struct, frozen=True):
         return self.name + self._suffix()
 
     def familiar(self) -> str:
+        """The reference as users write it: `alpine:3.20` for `docker.io/library/alpine:3.20`."""
         return self.familiar_name + self._suffix()
 
     def _suffix(self) -> str:

@@ -29,6 +29,7 @@ _DENY = 1
 
 
 def encode(detail: errors.Detail) -> any_pb2.Any:
+    """A detail as BuildKit sends it with a gRPC status: JSON of the Go type in its URL."""
     match detail:
         case errors.VertexDetail():
             return _any("Vertex", {"digest": detail.digest})
@@ -72,6 +73,7 @@ def source_info(detail: errors.SourceDetail) -> ops_pb2.SourceInfo:
 
 
 def range_message(where: errors.Range) -> ops_pb2.Range:
+    """A range of lines and columns on the wire."""
     from croze.api import ops_pb2
 
     return ops_pb2.Range(
@@ -110,6 +112,7 @@ def _solve_json(detail: errors.SolveDetail) -> dict[str, object]:
 
 
 def load(value: bytes) -> dict[str, object]:
+    """The members of a detail's JSON; none of what is no object."""
     try:
         loaded = parse_json(value)
     except ValueError:
@@ -187,6 +190,7 @@ def source_detail(info: ops_pb2.SourceInfo, ranges: list[ops_pb2.Range]) -> erro
 
 
 def own_range(where: ops_pb2.Range) -> errors.Range:
+    """A range of lines and columns from the wire."""
     return errors.Range(
         errors.Position(where.start.line, where.start.character),
         errors.Position(where.end.line, where.end.character),

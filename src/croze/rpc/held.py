@@ -61,6 +61,7 @@ class HeldBuild:
         await all_of(self.evaluate_ref(ref.id) for ref in refs if ref.id)
 
     async def evaluate_ref(self, ref: str) -> None:
+        """Have a ref made, if it is not there yet."""
         ask = gateway_pb2.EvaluateRequest(Ref=ref)
         try:
             with translated():
@@ -102,6 +103,7 @@ class HeldBuild:
             return (await self.stub.ReadFile(ask, metadata=self.metadata)).Data
 
     async def end(self, ending: gateway_pb2.ReturnRequest) -> None:
+        """Say what the client's part came to: a result or an error. The build goes on with it."""
         with translated():
             await self.stub.Return(ending, metadata=self.metadata)
 

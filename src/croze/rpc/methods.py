@@ -86,6 +86,8 @@ class Method(Generic[Q, R]):
             raise call_error(status(INTERNAL, message)) from None
 
     async def only_answer(self, call: ClientCall) -> R:
+        """The answer to a question that has one. Raises `grpc.RpcError` (INTERNAL) if there are
+        more, or none."""
         answers: list[bytes] = []
         while batch := await call.receive():
             answers += batch

@@ -17,6 +17,7 @@ _CELL = "text-align:left;vertical-align:top;padding:0 1em 0 0"
 def result_html(
     names: Iterable[str], digest: str, ref: str, warnings: Iterable[BuildWarning]
 ) -> str:
+    """How notebooks show a build's result: a table, and the warnings."""
     rows = [("image", ", ".join(names)), ("digest", digest), ("build", ref)]
     shown = "".join(_row(f"<b>{name}</b>", _code(text)) for name, text in rows if text)
     warned = "".join(f"<li>{html.escape(each.message)}</li>" for each in warnings)

@@ -37,6 +37,7 @@ class AuthConfig(Struct, frozen=True):
 
     @property
     def secret(self) -> str:
+        """What the user proves to be who they are with: a token goes before a password."""
         return self.identity_token or self.password
 
     @property
@@ -53,6 +54,8 @@ class DockerConfig:
 
     @classmethod
     def load(cls) -> DockerConfig:
+        """The user's file with what `DOCKER_AUTH_CONFIG` adds; empty if there is none. Raises
+        `CrozeError` for a file that can't be read, or is no JSON."""
         path = config_dir() / "config.json"
         values: dict[str, object] = {}
         try:

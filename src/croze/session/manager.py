@@ -127,6 +127,7 @@ class OpenSession:
         await self._closed.wait()
 
     def mark_closed(self) -> None:
+        """Note that the client is gone: who waits for that goes on."""
         self._closed.set()
         self.host.close()
 

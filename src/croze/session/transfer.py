@@ -105,6 +105,7 @@ class Expected(Protocol[T_co]):
 
 
 def to_stat(entry: Entry) -> stat_pb2.Stat:
+    """An entry as fsutil's `Stat` message: the mode is Go's (`os.FileMode`), xattrs are sorted."""
     return stat_pb2.Stat(
         path=to_bytes(entry.path),
         mode=go_mode(entry.mode),

@@ -66,6 +66,7 @@ class Caches:
         return any(keys.exists(key) for keys in self._keys)
 
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
+        """The keys that the link leads to in any of the caches, each once."""
         if len(self._keys) == 1:
             return self._keys[0].targets(source_key, link)
         targets = (t for keys in self._keys for t in keys.targets(source_key, link))

@@ -78,6 +78,7 @@ class ActiveEdge:
     # What is so, for who checks it
 
     def wanters(self) -> Mapping[Wanter, Level]:
+        """Who wants something of it, and how much."""
         return self._wanted.by
 
     @property
@@ -90,6 +91,7 @@ class ActiveEdge:
 
     @property
     def sources(self) -> Sequence[EdgeView]:
+        """The edges that it takes as inputs, in their order; none until somebody wants it."""
         return [item.source for item in self._inputs]
 
     # What others ask
@@ -111,9 +113,11 @@ class ActiveEdge:
             self.graph.wake(self)
 
     def name(self, key: str) -> None:
+        """Give it another cache key, under which others will look for its result."""
         self.move(Named(key))
 
     def clone_result(self) -> Result:
+        """One more handle on its result, for the caller to release. The result must be there."""
         result = self.state.result
         assert result is not None
         return result.clone()

@@ -54,18 +54,22 @@ class Graph:
         self._flush_timer: asyncio.TimerHandle | None = None
 
     def open(self, tasks: asyncio.TaskGroup) -> None:
+        """Have all work done as tasks of `tasks`, from now on."""
         self._tasks = tasks
 
     def close(self) -> None:
+        """Write what the key store has gathered. What runs is for `tasks` to end."""
         if self._flush_timer is not None:
             self._flush_timer.cancel()
         self.keys.flush()
 
     def spawn(self, work: Coroutine[Any, Any, T], /) -> asyncio.Task[T]:
+        """Start work that belongs to no caller: it goes on until the solver ends."""
         assert self._tasks is not None, "the solver is not open"
         return self._tasks.create_task(work)
 
     def edge(self, edge: Edge) -> ActiveEdge:
+        """The edge of a vertex that a job has loaded."""
         return self.actives[edge.vertex.digest].edge(edge.index)
 
     def load(self, vertex: Vertex, job: GraphMember, loaded: dict[str, VertexView]) -> None:
@@ -113,10 +117,12 @@ class Graph:
         self.release(orphans)
 
     def release(self, results: Sequence[Result]) -> None:
+        """Release handles on results, soon: whoever calls this may be in the middle of a step."""
         if results:
             self.spawn(_release_all(results))
 
     def wake(self, edge: MovingEdge) -> None:
+        """Have the edge moved with the others that wait, after what runs now."""
         if not edge.queued:
             edge.queued = True
             self._queue.append(edge)

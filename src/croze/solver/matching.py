@@ -48,9 +48,11 @@ class Crowd(NamedTuple):
     link: KeyLink
 
     def has(self, target: str) -> bool:
+        """Whether `target` is one of them. Costs one look-up."""
         return self.caches.leads(self.source_key, self.link, target)
 
     def targets(self) -> Sequence[str]:
+        """Every one of them, however many."""
         return self.caches.targets(self.source_key, self.link)
 
 

@@ -50,6 +50,7 @@ class NestedMember:
         return await EdgeRequest(graph.edge(edge)).fulfil()
 
     def leave(self) -> None:
+        """Take all that was loaded out of the graph, but for what others want, too."""
         attached, self._attached = self._attached, {}
         self._loaded = {}
         self._parent.graph.leave(attached, self)

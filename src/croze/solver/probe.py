@@ -78,6 +78,7 @@ class Forecast:
     _held: tuple[Result, ...] = dataclasses.field(default=(), repr=False)
 
     async def release(self) -> None:
+        """Give up the cached results that were loaded to be looked into."""
         for result in self._held:
             await result.release()
 

@@ -144,6 +144,7 @@ class VertexReporter:
         return cls(VertexState(vertex.digest, inputs, vertex.name, progress_group=group))
 
     def join(self, log: EventSink) -> None:
+        """Tell this log everything, what was said before included. Idempotent."""
         if log not in self._logs:
             self._logs.append(log)
             for event in tuple(self._history):
@@ -154,9 +155,12 @@ class VertexReporter:
             self._logs.remove(log)
 
     def start(self, *, cached: bool = False) -> None:
+        """Say that the vertex begins now, or that it need not: it is `cached`."""
         self._change(now(), None, cached=cached)
 
     def complete(self, *, error: str = "") -> None:
+        """Say that the vertex is over, with the error it has failed with, if any. Credentials in it
+        are hidden."""
         was = self.state
         self._change(was.started, now(), cached=was.cached, error=error and redact_text(error))
 

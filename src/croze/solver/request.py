@@ -39,6 +39,7 @@ class EdgeRequest:
             self._done.set_result(self._edge.state.error)
 
     def cancel(self) -> None:
+        """Have `fulfil` raise `Canceled`, unless the edge has finished first."""
         if not self._done.done():
             self._done.set_result(Canceled())
 

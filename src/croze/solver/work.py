@@ -57,11 +57,13 @@ class Work(Generic[T]):
         return self._task is not None
 
     def want(self, user: object) -> None:
+        """Begin, unless it is under way already. Idempotent for each user."""
         self.users.add(user)
         if self._task is None:
             self._begin()
 
     def drop(self, user: object) -> None:
+        """Take a user off; with the last one the work is cancelled."""
         self.users.discard(user)
         if not self.users and self._task is not None and not self._canceling:
             self._canceling = True
@@ -69,6 +71,7 @@ class Work(Generic[T]):
             self._task.cancel()
 
     def cancel(self) -> None:
+        """Take all users off."""
         for user in tuple(self.users):
             self.drop(user)
 

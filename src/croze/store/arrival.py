@@ -42,6 +42,8 @@ class Arrival:
         return f"/proc/{os.getpid()}/fd/{self._news}"
 
     def on_begun(self, path: Path) -> None:
+        """The fetcher begins, maybe anew, to write this file. Only a first attempt is read
+        along."""
         self.attempts += 1
         if self.attempts == 1:
             self._begun_s = time.monotonic()
@@ -49,6 +51,7 @@ class Arrival:
             self._news, self._tell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def on_written(self, total_bytes: int) -> None:
+        """The file has so many bytes by now."""
         if self._tell >= 0:
             with suppress(BlockingIOError):  # there is news enough that was not read
                 os.write(self._tell, b".")
@@ -62,6 +65,7 @@ class Arrival:
         return taken_s * (self._size - total_bytes) / total_bytes
 
     def on_complete(self) -> None:
+        """The blob is whole: whoever reads comes to its end."""
         if self._tell >= 0:
             os.close(self._tell)
             self._tell = -1

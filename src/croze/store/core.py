@@ -86,6 +86,8 @@ class Claims:
         self._by_chain: OrderedDict[str, set[str]] = OrderedDict()
 
     def add(self, chain_id: str, blob_chain_id: str) -> None:
+        """Note what an image claims. So many are kept of each chain, and those of the latest chains
+        alone."""
         claims = self._by_chain.setdefault(chain_id, set())
         if len(claims) < _CLAIMS:
             claims.add(blob_chain_id)

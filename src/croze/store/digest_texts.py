@@ -43,6 +43,7 @@ class DigestTexts:
         self._pending.clear()
 
     def get(self, digest: str) -> DigestText | None:
+        """What `digest` was made of, or None if that was not noted."""
         if digest in self._pending:
             return self._pending[digest]
         query = "SELECT text FROM texts WHERE digest = ?"

@@ -327,6 +327,7 @@ class SqliteKeys:
         return sources
 
     def flush(self) -> None:
+        """Commit what was written. Raises `ResourceExhausted` when the disk is full."""
         if self._db.in_transaction:
             with self._writing("failed to save cache keys"):
                 self._db.commit()

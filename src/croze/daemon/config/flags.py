@@ -59,6 +59,8 @@ def switch(key: str) -> Sets:
 
 
 def number(key: str) -> Sets:
+    """A flag with a whole number, in Go's notation (`0x10`, `1_000`)."""
+
     def sets(name: str, values: Sequence[str]) -> Sequence[Setting]:
         try:
             return [(key, parse_int_literal(values[-1]))]
@@ -83,6 +85,8 @@ def tristate(key: str) -> Sets:
 
 
 def labels(key: str) -> Sets:
+    """A flag of `KEY=VALUE`, which may be repeated."""
+
     def sets(name: str, values: Sequence[str]) -> Sequence[Setting]:
         if wrong := [value for value in values if "=" not in value]:
             raise InvalidRequest(f"invalid value {wrong[0]} for flag -{name}: use KEY=VALUE")
@@ -97,6 +101,8 @@ def level(level: str) -> Sets:
 
 
 def keep(worker: str) -> Sets:
+    """A flag with the space that garbage collection leaves a worker: see `Keep`."""
+
     def sets(name: str, values: Sequence[str]) -> Sequence[Setting]:
         space = Keep.parse(values[-1])
         limits = {
@@ -110,10 +116,12 @@ def keep(worker: str) -> Sets:
 
 
 def group(name: str, values: Sequence[str]) -> Sequence[Setting]:
+    """A flag with the name or number of the group that sockets belong to."""
     return [("grpc.gid", group_id(name, values[-1]))] if values[-1] else []
 
 
 def entitlements(name: str, values: Sequence[str]) -> Sequence[Setting]:
+    """A flag with the entitlements that clients may grant, which may be repeated."""
     for value in values:
         if value not in ENTITLEMENTS:
             raise InvalidRequest(f"invalid entitlement : {value}")
@@ -121,6 +129,7 @@ def entitlements(name: str, values: Sequence[str]) -> Sequence[Setting]:
 
 
 def rootless_worker(name: str, values: Sequence[str]) -> Sequence[Setting]:
+    """The flag that only root of a user namespace may set."""
     if not in_user_namespace():
         raise InvalidRequest(NOT_A_USER)
     return switch("worker.oci.rootless")(name, values)

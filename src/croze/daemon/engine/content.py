@@ -90,6 +90,7 @@ class Elsewhere:
         return fetcher_of(self.access, origin)
 
     async def close(self) -> None:
+        """Close what was opened."""
         opened = vars(self)
         if "objects" in opened:
             await self.objects.close()
@@ -100,6 +101,7 @@ class Elsewhere:
 async def open_content(
     settings: Settings, pool: WorkerPool, helper: HostHelper, stack: AsyncExitStack
 ) -> ContentServices:
+    """The store, opened, and what is opened later. `stack` closes all."""
     elsewhere = Elsewhere(settings, helper)
     stack.push_async_callback(elsewhere.close)
     store = await open_store(

@@ -35,6 +35,8 @@ def cache_services(content: ContentServices, results: RefResults) -> CacheServic
 async def mount_services(
     settings: Settings, content: ContentServices, ops: OpServices
 ) -> MountServices:
+    """What cache mounts are carried with. Sweeps what a killed daemon has left of that."""
+
     async def base_digest(ref: ImmutableRef) -> str:
         (digest,) = await ops.contents.of(ref, [Query()], ())
         return digest
@@ -63,6 +65,7 @@ def export_services(content: ContentServices, pool: WorkerPool) -> ExportService
 
 
 def open_recorder(settings: Settings, stack: AsyncExitStack) -> Recorder:
+    """The records of past builds; `stack` waits for those that are being written."""
     why = settings.config.why
     recorder = Recorder(
         PastBuilds(settings.root, keep_builds=why.builds),

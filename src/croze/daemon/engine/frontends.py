@@ -39,6 +39,8 @@ def bridges(
     readers: Readers,
     importer: Importer,
 ) -> BridgeServices:
+    """What all bridges to frontends use."""
+
     async def source_meta(
         source: ops_pb2.SourceOp, ctx: OpContext, facts: FactsWanted
     ) -> SourceFacts:
@@ -82,5 +84,6 @@ def _frontends(config: Config, readers: Readers) -> Mapping[str, Frontend]:
 
 
 def cpu_limit_s(config: Config) -> int:
+    """How many seconds of CPU time reading a Dockerfile may take, one at least."""
     own = config.frontend.get(DOCKERFILE)
     return max(1, round(own.max_cpu_time.seconds)) if own else CPU_S

@@ -42,6 +42,7 @@ class Sources(Struct, frozen=True):
 def open_sources(
     content: ContentServices, images: Images, pool: WorkerPool, stack: AsyncExitStack
 ) -> Sources:
+    """All kinds of sources; `stack` closes them."""
     refs, sessions = content.store.refs, content.sessions
     http = HttpSources(refs, sessions)
     stack.push_async_callback(http.close)
@@ -55,6 +56,7 @@ def open_sources(
 
 
 def op_services(engine: Engine, executor: OciExecutor, sources: Sources) -> OpServices:
+    """What all ops use."""
     settings, content, pool = engine.settings, engine.content, engine.pools.files
     return OpServices(
         refs=content.store.refs,

@@ -37,6 +37,7 @@ class RunningBuilds:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
+        """Builds can run, inside."""
         async with task_group() as self._group:
             try:
                 yield

@@ -17,6 +17,8 @@ class BuildsService(builds_pb2_grpc.BuildsServicer):
     async def Wait(
         self, request: builds_pb2.WaitRequest, context: Context
     ) -> builds_pb2.WaitResponse:
+        """What a detached build answers, once it has ended. Raises `NotFound`, and what the build
+        has failed with."""
         response = await self._engine.running.wait(request.ref)
         return builds_pb2.WaitResponse(exporter_response=response)
 

@@ -38,6 +38,8 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def Solve(
         self, request: control_pb2.SolveRequest, context: Context
     ) -> control_pb2.SolveResponse:
+        """One build, from its beginning to its end. It ends with its caller, unless it is
+        detached."""
         async with aborting(context):
             try:
                 response = await self._engine.running.run(
@@ -64,6 +66,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def Status(
         self, request: control_pb2.StatusRequest, context: Context
     ) -> AsyncIterator[control_pb2.StatusResponse]:
+        """What becomes of a build: it may not have begun yet, or be over and on record."""
         async with aborting(context):
             await send_clock(context)
             async for response in self._status(request.Ref):
@@ -98,6 +101,8 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def Session(  # type: ignore[override]  # answers through `context.write`
         self, request_iterator: Requests[control_pb2.BytesMessage], context: ServerCall
     ) -> None:
+        """A client's session: this call carries HTTP/2 in which the client is the server, and lasts
+        as long as it lends."""
         async with aborting(context):
             with self._engine.activity.one():
                 await self._engine.sessions.handle(request_iterator, context)
@@ -129,6 +134,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
     async def Prune(
         self, request: control_pb2.PruneRequest, context: Context
     ) -> AsyncIterator[control_pb2.UsageRecord]:
+        """What was removed, as it is. Cache keys that lead to it go last."""
         async with aborting(context):
             check_filters("prune", request.filter)
             await self._engine.history.settled()  # builds hold more than their records do

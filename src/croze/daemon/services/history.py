@@ -26,6 +26,8 @@ class HistoryService(history_pb2_grpc.HistoryServicer):
     async def Import(
         self, request_iterator: AsyncIterator[history_pb2.ImportRequest], context: Context
     ) -> history_pb2.ImportResponse:
+        """Take in records, and before each the blobs that it names; their refs. What came before an
+        error stays."""
         async with aborting(context), self._engine.store.leases.lease():
             with self._engine.activity.one():
                 return history_pb2.ImportResponse(refs=await self._take_in(request_iterator))

@@ -35,6 +35,7 @@ class WhyService(why_pb2_grpc.WhyServicer):
 
 
 def response(build: RecordedBuild, explained: list[ExplainedStep]) -> why_pb2.ExplainResponse:
+    """An explanation on the wire; steps that only Croze made are left out."""
     reasons = {one.step.digest: one for one in explained}
     return why_pb2.ExplainResponse(
         ref=build.ref,

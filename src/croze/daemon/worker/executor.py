@@ -19,6 +19,7 @@ from croze.runtime.oci import OciConfig, OciExecutor
 async def open_executor(
     settings: Settings, helper: HostHelper, stack: AsyncExitStack
 ) -> OciExecutor:
+    """The executor of all steps. Containers that a killed daemon has left are removed first."""
     await in_thread(cgroup_root.prepare)
     executor = await _executor(settings, stack)
     helper.watch(executor.pids)
@@ -53,5 +54,6 @@ async def _executor(settings: Settings, stack: AsyncExitStack) -> OciExecutor:
 
 
 def own_folder(path: Path) -> Path:
+    """The folder, made for this user alone if it isn't there."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path

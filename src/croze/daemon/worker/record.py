@@ -98,6 +98,7 @@ def fields(record: worker_pb2.WorkerRecord) -> Fields:
 
 
 def policy_message(policy: PrunePolicy) -> worker_pb2.GCPolicy:
+    """A policy of garbage collection as `ListWorkers` tells of it: times in nanoseconds."""
     return worker_pb2.GCPolicy(
         all=policy.all,
         keepDuration=int(policy.keep_duration_s * 1e9),

@@ -29,6 +29,7 @@ _NO_SECRET = lazy_pattern("(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE
 
 
 def check_stage_names(stages: Sequence[Stage], lint: Linter) -> None:
+    """Lint names that are reserved, and those that two stages have."""
     seen: set[str] = set()
     for stage in stages:
         if not stage.name:
@@ -82,6 +83,7 @@ def check_default_bases(
 def check_from_args(
     scopes: Sequence[Collection[str]], unmatched: Iterable[str], location: Ranges, lint: Linter
 ) -> None:
+    """Lint arguments in a FROM line that no scope knows, with the nearest name that one does."""
     missing = [name for name in unmatched if not any(name in names for names in scopes)]
     for name in sorted(missing):
         names = sorted(set[str]().union(*scopes))
@@ -92,12 +94,15 @@ def check_from_args(
 def check_redundant_platform(
     stage: Stage, expansion: Expansion, env: Mapping[str, str], lint: Linter
 ) -> None:
+    """Lint `FROM --platform=$TARGETPLATFORM`, which is the default."""
     alone = expansion.matched == {"TARGETPLATFORM"} and not expansion.unmatched
     if alone and expansion.result == env.get("TARGETPLATFORM", ""):
         lint.run(lint_rules.REDUNDANT_TARGET_PLATFORM, stage.location, stage.platform)
 
 
 def check_constant_platform(stage: Stage, expansion: Expansion, lint: Linter) -> None:
+    """Lint a `FROM --platform` without variables, unless the stage's name says which platform it
+    is."""
     if expansion.matched or expansion.unmatched:
         return
     try:
@@ -112,6 +117,7 @@ def check_constant_platform(stage: Stage, expansion: Expansion, lint: Linter) ->
 def check_base_platform(
     name: str, expected: Platform, actual: Platform, location: Ranges, lint: Linter
 ) -> None:
+    """Lint a base image that is for another OS or architecture than was asked for."""
     if (expected.os, expected.architecture) != (actual.os, actual.architecture):
         texts = [platforms.format_all(platforms.normalize(p)) for p in (expected, actual)]
         lint.run(lint_rules.INVALID_BASE_IMAGE_PLATFORM, location, name, *texts)
@@ -132,6 +138,7 @@ def check_variables(
 
 
 def check_secret_name(instruction: str, key: str, location: Ranges, lint: Linter) -> None:
+    """Lint a key of ARG or ENV that sounds like a secret: it would be in the image's history."""
     if _SECRET.search(key) and not _NO_SECRET.search(key):
         lint.run(lint_rules.SECRETS_USED_IN_ARG_OR_ENV, location, instruction, key)
 

@@ -63,6 +63,8 @@ def dispatch_copy(
     sources: Sequence[StageState],
     lint: Linter,
 ) -> None:
+    """COPY: from the context, or from the one stage or image in `sources`. Raises `DockerfileError`
+    for a stage that comes later."""
     source = sources[0] if sources else None
     if source is not None and not source.dispatched:
         raise DockerfileError(
@@ -89,6 +91,7 @@ def dispatch_copy(
 
 
 def dispatch_add(build: PlatformBuild, stage: StageState, instruction: Add, lint: Linter) -> None:
+    """ADD: from the context, URLs and git repositories."""
     transfer = CopyOrAdd(
         "ADD",
         instruction.original,

@@ -20,6 +20,7 @@ _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 def dispatch_expose(build: PlatformBuild, stage: StageState, expose: Expose, lint: Linter) -> None:
+    """EXPOSE: ports go into the image's config, expanded to single ones."""
     env = stage.state.env
     words = [word for port in expose.ports for word in build.lex.expand_words(port, env)]
     ports = [port for word in words for port in parse_port(word, expose, lint)]

@@ -34,6 +34,7 @@ def prefix_command(
 
 
 def upper_keyword(text: str) -> str:
+    """An instruction's line with its keyword in upper case: `run x` is `RUN x`."""
     keyword, space, rest = text.partition(" ")
     return keyword.upper() + space + rest
 

@@ -27,6 +27,8 @@ _SCRIPT_DIR = "/dev/pipes/"
 def dispatch_run(
     build: PlatformBuild, stage: StageState, run: Run, sources: Sequence[StageState]
 ) -> None:
+    """RUN: the stage goes on with what the command leaves behind. `sources`: stages and images that
+    its mounts are from."""
     stage.paths.add("/")  # a command may look at anything
     script = _read_script(stage, run)
     args = script.args

@@ -49,6 +49,7 @@ _SIGNALS = {
 def dispatch_env(
     build: PlatformBuild, stage: StageState, env: EnvInstruction, lint: Linter
 ) -> None:
+    """ENV: for commands that follow, and in the image's config."""
     for pair in env.pairs:
         _check_legacy(env, pair, lint)
         check_secret_name("ENV", pair.key, env.location, lint)
@@ -58,6 +59,7 @@ def dispatch_env(
 
 
 def dispatch_label(build: PlatformBuild, stage: StageState, label: Label, lint: Linter) -> None:
+    """LABEL: in the image's config alone."""
     for pair in label.pairs:
         _check_legacy(label, pair, lint)
         stage.image.labels[pair.key] = pair.value
@@ -65,6 +67,8 @@ def dispatch_label(build: PlatformBuild, stage: StageState, label: Label, lint: 
 
 
 def dispatch_arg(build: PlatformBuild, stage: StageState, arg: Arg, lint: Linter) -> None:
+    """ARG: its value is the client's, an outer ARG's or the default, and is in the environment of
+    the commands that follow."""
     texts: list[str] = []
     for declared in arg.args:
         check_secret_name("ARG", declared.key, arg.location, lint)
@@ -111,6 +115,7 @@ def dispatch_cmd(build: PlatformBuild, stage: StageState, cmd: Cmd, lint: Linter
 def dispatch_entrypoint(
     build: PlatformBuild, stage: StageState, entrypoint: Entrypoint, lint: Linter
 ) -> None:
+    """ENTRYPOINT: a CMD that came with the base image goes, as it was meant for another one."""
     check_once(entrypoint, stage.once, lint)
     command = entrypoint.command
     args = _command_line(stage, entrypoint, command.args, command.shell, lint)
@@ -133,6 +138,7 @@ def _command_line(
 def dispatch_healthcheck(
     build: PlatformBuild, stage: StageState, healthcheck: HealthcheckInstruction, lint: Linter
 ) -> None:
+    """HEALTHCHECK: what the history says of it is Go's `%v` of the struct."""
     check_once(healthcheck, stage.once, lint)
     config = healthcheck.config
     stage.image.healthcheck = Healthcheck(
@@ -166,6 +172,7 @@ def dispatch_volume(build: PlatformBuild, stage: StageState, volume: Volume) -> 
 
 
 def dispatch_stop_signal(build: PlatformBuild, stage: StageState, stop: StopSignal) -> None:
+    """STOPSIGNAL: a name or a number. Raises `DockerfileError` for what is neither."""
     if not _is_signal(stop.signal):
         raise DockerfileError(f"invalid signal: {stop.signal}")
     stage.image.stop_signal = stop.signal
@@ -185,6 +192,7 @@ def dispatch_shell(build: PlatformBuild, stage: StageState, shell: Shell) -> Non
 
 
 def dispatch_onbuild(stage: StageState, onbuild: Onbuild) -> None:
+    """ONBUILD: kept as text, for builds that stand on this image."""
     stage.image.on_build.append(onbuild.expression)
 
 

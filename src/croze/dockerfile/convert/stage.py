@@ -84,6 +84,7 @@ class StageState(Struct, eq=False):
         return follow_paths(self.paths)
 
     def commit(self, message: str, *, layer: bool = False, epoch: int | None = None) -> None:
+        """One more entry in the image's history; see `WorkingImage.commit`."""
         self.image.commit(message, layer=layer, epoch=epoch)
 
 
@@ -105,9 +106,11 @@ class StageList:
             self._by_name[to_lower(state.stage.name)] = state
 
     def find(self, name: str) -> StageState | None:
+        """The stage of this name, in any case of letters; of several, the last one so far."""
         return self._by_name.get(to_lower(name))
 
     def at(self, index: int) -> StageState:
+        """The stage of this number. Raises `DockerfileError` if there is none."""
         if not 0 <= index < len(self.all):
             raise DockerfileError(f"invalid stage index {index}")
         return self.all[index]

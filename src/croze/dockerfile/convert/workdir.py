@@ -17,6 +17,7 @@ from croze.llb.options import OpOptions
 def dispatch_workdir(
     build: PlatformBuild, stage: StageState, workdir: Workdir, lint: Linter
 ) -> None:
+    """WORKDIR: the directory is made if it isn't there, but for `/`."""
     if not stage.workdir_set and not is_absolute(workdir.path, _os(stage)):
         lint.run(lint_rules.WORKDIR_RELATIVE_PATH, workdir.location, workdir.path)
     stage.workdir_set = True

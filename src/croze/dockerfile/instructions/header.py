@@ -19,6 +19,7 @@ class Header(TypedDict):
 
 
 def header(node: InstructionNode) -> Header:
+    """What all instructions have, as keyword arguments of theirs."""
     return {
         "name": node.name,
         "original": node.original.strip(SPACE),

@@ -93,6 +93,7 @@ def parse_stopsignal(node: InstructionNode) -> StopSignal:
 
 
 def parse_expose(node: InstructionNode) -> Expose:
+    """EXPOSE, with ports still as they are written, sorted as BuildKit does."""
     ports = at_least_one("EXPOSE", node.args)
     parse_flags(node.flags)
     return Expose(**header(node), ports=tuple(sorted(ports)))
@@ -126,6 +127,8 @@ def parse_shell(node: InstructionNode) -> Shell:
 
 
 def parse_onbuild(node: InstructionNode) -> Onbuild:
+    """ONBUILD. Raises `DockerfileError` for a trigger that may be none: ONBUILD, FROM,
+    MAINTAINER."""
     if node.trigger is None:
         raise DockerfileError("ONBUILD requires at least one argument")
     parse_flags(node.flags)

@@ -24,6 +24,7 @@ class MountOptions(Struct, frozen=True):
     max_bytes: int | None = None
 
     def wants(self, id: str) -> bool:
+        """Whether the mount of this id is to travel."""
         return ALL in self.ids or any(is_called(id, name) for name in self.ids)
 
     def unknown(self, ids: Iterable[str]) -> list[str]:

@@ -120,6 +120,8 @@ class ClientStream(Http2Stream):
             self.end(status(INTERNAL, "server closed the stream without sending trailers"))
 
     def on_reset(self, code: int) -> None:
+        """The server has given the call up, with this code (RFC 9113, section 7; gRPC over HTTP2,
+        Errors)."""
         known_code = _CODES.get(code)
         name = f"unknown error code 0x{code:x}" if known_code is None else known_code.name
         message = f"stream terminated by RST_STREAM with error code: {name}"
