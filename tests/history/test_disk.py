@@ -12,6 +12,7 @@ import pytest
 from croze.api import control_pb2
 from croze.errors import ResourceExhausted
 from croze.history.blobs import INLINE_BYTES, RecordBlobs
+from croze.history.history import BuildHistory
 from croze.history.logs import MEDIA_TYPE
 from croze.store.blobs import DiskBlobWriter
 from tests.history.conftest import Open, build, listed, log_digest, record
@@ -19,6 +20,14 @@ from tests.history.conftest import Open, build, listed, log_digest, record
 
 def full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "no space left on device")
+
+
+async def assert_nothing_is_left_of_it(history: BuildHistory) -> None:
+    """No record and no lease: the same build can be done and recorded, as if it were the first."""
+    assert await listed(history) == []
+    assert history.store.leases.names() == []
+    await build(history, "a")
+    assert await listed(history) == [(control_pb2.COMPLETE, "a")]
 
 
 async def test_the_disk_is_waited_for_before_a_build_is_answered(
@@ -65,10 +74,7 @@ async def test_a_record_that_cannot_be_written_is_an_error(
             patched.setattr(history.store.leases, "keep", full)
             with pytest.raises(ResourceExhausted, match="no space left on device"):
                 await build(history, "a")
-        assert await listed(history) == []
-        assert history.store.leases.names() == []
-        await build(history, "a")
-        assert await listed(history) == [(control_pb2.COMPLETE, "a")]
+        await assert_nothing_is_left_of_it(history)
 
 
 async def test_what_the_disk_does_not_take_is_not_there(
@@ -84,10 +90,7 @@ async def test_what_the_disk_does_not_take_is_not_there(
             patched.setattr(history.store.db, "sync", full_sync)
             with pytest.raises(ResourceExhausted, match="no space left on device"):
                 await build(history, "a")
-        assert await listed(history) == []
-        assert history.store.leases.names() == []
-        await build(history, "a")
-        assert await listed(history) == [(control_pb2.COMPLETE, "a")]
+        await assert_nothing_is_left_of_it(history)
         assert history.store.blobs.read(log_digest("a")) == b"log of a"
 
 

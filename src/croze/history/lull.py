@@ -1,4 +1,4 @@
-"""When there is time for what nobody waits for."""
+"""When there is time for what nobody waits for: a debounce with a longest wait."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class RecordData(msgspec.Struct, omit_defaults=True):
     nobody gets it but by the name of its own blobs."""
     stackable: bool | None = None
     unwritten: bool = False
-    """Its files are still being written (`store.behind`). Never so on disk."""
+    """Its files are still being written (`store.write_behind`). Never so on disk."""
     meta: dict[str, str] = {}
 
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from croze.errors import InvalidRequest, NotFound
-from croze.store.behind import all_written
 from croze.store.cachemounts import CacheMounts
 from croze.store.contract import (
     BlobStore,
@@ -29,6 +28,7 @@ from croze.store.prune import IsShared, collect_blobs, disk_usage, prune
 from croze.store.records import RecordData, RefRecord, new_id
 from croze.store.twins import finalize, take
 from croze.store.unpack import unlazy
+from croze.store.write_behind import all_written
 
 
 class DiskRefStore:
