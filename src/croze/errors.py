@@ -272,6 +272,11 @@ def noted(error: Exception) -> str:
     return ": ".join((*getattr(error, "__notes__", ()), str(error)))
 
 
+def os_reason(error: OSError) -> str:
+    """Why the system has refused, as Go prints it: `no such file or directory`."""
+    return (error.strerror or str(error)).lower()
+
+
 def os_message(error: OSError) -> str:
     """`open Dockerfile: no such file or directory`, near enough to what Go prints."""
     text = error.strerror or str(error)

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, os_reason
 from croze.files.settings import read_settings
 from croze.gotypes import toml
 from croze.gotypes.quote import quote
@@ -90,8 +90,7 @@ def _certificate(what: str, source: str) -> bytes:
         data = read_settings(Path(source))
     except OSError as error:
         raise InvalidRequest(
-            f"failed to read {what} file: {source}: open {source}: "
-            f"{(error.strerror or str(error)).lower()}"
+            f"failed to read {what} file: {source}: open {source}: {os_reason(error)}"
         ) from None
     if len(data) > LIMIT_BYTES:
         raise InvalidRequest(f"{what} file {source} has more than {LIMIT_BYTES} bytes")

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from msgspec import Struct, field
 
 from croze.client.plan import LocalDir, SolvePlan
-from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.errors import CrozeError, InvalidRequest, NotFound, os_reason
 from croze.files.redact import redact
 from croze.fs.tar.recognize import begins_archive
 from croze.gotypes.booleans import parse_bool
@@ -310,7 +310,7 @@ def _policy_file(name: str) -> WantedFile | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        reason = f"open {name}: {(error.strerror or str(error)).lower()}"
+        reason = f"open {name}: {os_reason(error)}"
         raise InvalidRequest(f"failed to read policy file {name}: {reason}") from None
     return WantedFile(name, optional=True, text=data.decode(errors="replace"))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from croze.client.options import BuildOptions, call_name
 from croze.client.result import BuildResult
-from croze.errors import CrozeError
+from croze.errors import CrozeError, os_reason
 from croze.files.atomic import replaced, write_atomically
 from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
@@ -77,7 +77,7 @@ def written(path: str, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise NotWritten(f"writing {what}: open {path}: {reason}") from error
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import InvalidRequest, NotFound, os_reason
 from croze.files.atomic import umasked, write_atomically
 from croze.files.settings import parse_json, read_settings
 from croze.session.directories import make_directory
@@ -69,7 +69,7 @@ def manifests(layout: Path) -> list[Descriptor]:
     try:
         index = parse_json(read_settings(path))
     except OSError as error:
-        reason = f"open {path}: {(error.strerror or '').lower()}"
+        reason = f"open {path}: {os_reason(error)}"
         raise NotFound(f"could not read {path}: {reason}") from None
     except ValueError as error:
         raise InvalidRequest(f"could not unmarshal {path}: {error}") from None

@@ -20,7 +20,7 @@ from croze.client.inputs import is_git, is_http
 from croze.client.policy_files import PolicyFiles
 from croze.client.signatures import verifier
 from croze.client.source_resolver import SourceResolver
-from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.errors import CrozeError, InvalidRequest, NotFound, os_reason
 from croze.gotypes import gojson
 from croze.image import platform as platforms
 from croze.image import reference
@@ -233,5 +233,5 @@ def _read(name: str, what: str) -> str:
     try:
         return Path(name).read_bytes().decode(errors="replace")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise InvalidRequest(f"{what}: open {name}: {reason}") from None

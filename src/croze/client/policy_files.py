@@ -14,7 +14,7 @@ from croze import llb
 from croze.aio.threads import in_thread
 from croze.api import ops_pb2
 from croze.client.source_resolver import ResultFiles, SourceResolver
-from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.errors import CrozeError, InvalidRequest, NotFound, os_reason
 from croze.gotypes.quote import quote
 from croze.llb.fileop import CopyOptions
 from croze.llb.gitref import git_state, parse_git_ref
@@ -107,4 +107,4 @@ def read_within(root: str, name: str, most_bytes: int) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"statat {name}: no such file or directory") from None
     except OSError as error:
-        raise InvalidRequest(f"open {name}: {(error.strerror or str(error)).lower()}") from None
+        raise InvalidRequest(f"open {name}: {os_reason(error)}") from None

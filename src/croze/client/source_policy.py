@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, os_reason
 from croze.gotypes.quote import quote
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def read(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise InvalidRequest(f"failed to read policy file: open {path}: {reason}") from None
     try:
         value = json.loads(data)

@@ -38,7 +38,7 @@ def _socket(address: str, path: str, reason: str) -> errors.CrozeError:
                 "(crozed --group names a group that may use it)"
             )
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
+            why = errors.os_reason(error)
             return errors.Unavailable(
                 f"no daemon listens at {address}: {why}: is crozed running there?"
             )

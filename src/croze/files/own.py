@@ -27,7 +27,9 @@ def own_dir(path: str) -> str:
         os.makedirs(path, mode=0o700, exist_ok=True)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        _refuse(path, f"can't be used: {(error.strerror or str(error)).lower()}")
+        from croze.errors import os_reason  # seldom needed: who calls this counts its modules
+
+        _refuse(path, f"can't be used: {os_reason(error)}")
     try:
         status = os.fstat(fd)
         if status.st_uid != os.geteuid():

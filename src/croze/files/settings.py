@@ -36,7 +36,9 @@ def parse_settings(data: bytes) -> object:
 
 
 def parse_json(data: bytes | str) -> Any:
-    """JSON that somebody else wrote. Raises `ValueError`, for nesting without end, too."""
+    """JSON that somebody else wrote, as plain values. Raises `ValueError`, for nesting without end
+    and what is not UTF-8, too. What has a type is read by `gotypes.gojson.unmarshal`, which takes
+    bytes that are not UTF-8 as Go does."""
     try:
         return json.loads(data)
     except RecursionError:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from croze.aio.threads import in_thread
 from croze.api import gateway_pb2, stat_pb2
-from croze.errors import CrozeError, InvalidRequest, NotFound, ResourceExhausted
+from croze.errors import CrozeError, InvalidRequest, NotFound, ResourceExhausted, os_reason
 from croze.fs.entry import Entry, lstat_entry
 from croze.fs.root import open_beneath, resolve
 from croze.fs.tree.walk import WalkOptions, walk
@@ -141,4 +141,4 @@ def _missing(verb: str, path: str) -> NotFound:
 def _path_error(verb: str, path: str, err: OSError) -> CrozeError:
     if isinstance(err, FileNotFoundError):
         return _missing(verb, path)
-    return CrozeError(f"{verb} {path}: {(err.strerror or str(err)).lower()}")
+    return CrozeError(f"{verb} {path}: {os_reason(err)}")

@@ -15,7 +15,7 @@ import msgspec
 
 from croze.aio.threads import in_thread
 from croze.client import ociindex
-from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound
+from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound, os_reason
 from croze.files.atomic import write_atomically
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
@@ -167,7 +167,7 @@ def _written(write: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> Non
     try:
         write(*args, **kwargs)
     except OSError as error:
-        raise CrozeError(f"write {error.filename}: {(error.strerror or '').lower()}") from None
+        raise CrozeError(f"write {error.filename}: {os_reason(error)}") from None
 
 
 def _descriptor(entry: dict[str, object]) -> Descriptor:

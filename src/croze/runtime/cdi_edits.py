@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable
 from typing import Any
 
-from croze.errors import CrozeError, InvalidRequest, Unavailable
+from croze.errors import CrozeError, InvalidRequest, Unavailable, os_reason
 from croze.runtime.cdi import ContainerEdits, DeviceNode, Hook
 
 Json = dict[str, Any]
@@ -76,7 +76,7 @@ def _numbers(node: DeviceNode) -> tuple[str, int, int]:
     try:
         info = os.stat(path)
     except OSError as error:
-        reason = (error.strerror or "").lower()
+        reason = os_reason(error)
         raise Unavailable(f"CDI device {node.path}: failed to stat {path}: {reason}") from None
     kind = _KINDS.get(stat.S_IFMT(info.st_mode), "")
     if not kind or (node.type and node.type != kind):

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from croze.aio.threads import in_thread
-from croze.errors import Unavailable, Unsupported
+from croze.errors import Unavailable, Unsupported, os_reason
 from croze.runtime.netns import make_namespace, remove_namespace
 from croze.runtime.oci_spec import Namespace
 
@@ -45,7 +45,7 @@ def _check_tun() -> None:
     try:
         os.close(os.open(TUN, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise Unsupported(
             f"the network mode slirp4netns needs {TUN}: {reason}: load the module tun "
             f"(modprobe tun), or give this container the device (--device {TUN})"

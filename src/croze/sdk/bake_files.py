@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from croze.bake.errors import BakeError
 from croze.bake.world import File
+from croze.errors import os_reason
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.quote import quote
 
@@ -107,7 +108,7 @@ def _read(name: str) -> bytes:
             with open(name, "rb") as file:
                 data = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         verb = "read" if isinstance(error, IsADirectoryError) else "open"
         raise BakeError(f"{verb} {name}: {reason}") from None
     if len(data) > _MOST_BYTES:

@@ -69,7 +69,7 @@ def _check_file(source: SecretSource) -> None:
     try:
         size = os.stat(source.path).st_size
     except OSError as error:
-        cause = f"stat {source.path}: {(error.strerror or '').lower()}"
+        cause = f"stat {source.path}: {errors.os_reason(error)}"
         raise errors.InvalidRequest(f"failed to stat {source.path}: {cause}") from None
     if size > MAX_SECRET_BYTES:
         raise errors.InvalidRequest(f"secret {source.id} too big. max size 500KiB")

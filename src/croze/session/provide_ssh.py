@@ -259,4 +259,4 @@ def _read_key(path: str) -> bytes:
 
 
 def _go_words(call: str, error: OSError) -> str:
-    return f"{call} {error.filename}: {(error.strerror or '').lower()}"
+    return f"{call} {error.filename}: {errors.os_reason(error)}"

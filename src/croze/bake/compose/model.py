@@ -22,6 +22,7 @@ from croze.bake.compose.interpolate import Interpolation, InterpolationError
 from croze.bake.compose.merge import MergeError, merge, plain_text, removed
 from croze.bake.compose.unique import unique
 from croze.bake.world import File, World
+from croze.errors import os_reason
 from croze.gotypes.quote import quote
 
 _MOST_FILES = 1000
@@ -73,7 +74,7 @@ class Loader(Struct):
         try:
             return self.world.read(path)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = os_reason(error)
             raise ComposeError(f"open {path}: {reason}") from None
 
     def _documents(self, file: File) -> list[ComposeDocument]:

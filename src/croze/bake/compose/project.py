@@ -26,6 +26,7 @@ from croze.bake.definition.read import Definition, file_directory
 from croze.bake.errors import BakeError
 from croze.bake.target import Group
 from croze.bake.world import BakeSettings, File, World
+from croze.errors import os_reason
 from croze.gotypes.quote import quote
 
 _PROJECT_NAME = "COMPOSE_PROJECT_NAME"
@@ -229,7 +230,7 @@ def _read_env_file(
     try:
         text = world.read(path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         if isinstance(error, IsADirectoryError):
             raise WholeMessageError(f"failed to read {path}: read {path}: {reason}") from None
         if not isinstance(error, FileNotFoundError):

@@ -14,7 +14,7 @@ from croze.builders.known import builder_files
 from croze.cli.build import interrupt_on_sigterm
 from croze.cli.flags import Flags
 from croze.client.flags_image import annotation_keys
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import InvalidRequest, NotFound, os_reason
 from croze.files.terminals import for_terminals
 from croze.gotypes.quote import quote
 from croze.image import platform as platforms
@@ -94,7 +94,7 @@ def _file(name: str) -> str:
     try:
         return Path(name).read_text(errors="replace")
     except OSError as error:
-        raise NotFound(f"open {name}: {(error.strerror or '').lower()}") from None
+        raise NotFound(f"open {name}: {os_reason(error)}") from None
 
 
 def _platforms(texts: Sequence[str]) -> list[Platform]:

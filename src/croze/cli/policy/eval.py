@@ -61,7 +61,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 
 def _policy(name: str) -> PolicyFile:
-    from croze.errors import InvalidRequest
+    from croze.errors import InvalidRequest, os_reason
     from croze.policy.contract import PolicyFile
 
     if not name:
@@ -70,6 +70,6 @@ def _policy(name: str) -> PolicyFile:
     try:
         data = sys.stdin.buffer.read() if name == _STDIN else Path(path).read_bytes()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise InvalidRequest(f"failed to read policy file {path}: open {path}: {reason}") from None
     return PolicyFile(Path(path).name, data.decode(errors="replace"))

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from croze.api import control_pb2, ops_pb2
-from croze.errors import Range
 from croze.gotypes.strings import shown, to_bytes
-from croze.rpc.details import source_info
+from croze.rpc.details import range_message, source_info
 from croze.status import (
     ProgressGroup,
     StatusEvent,
@@ -121,12 +120,5 @@ def warning(event: VertexWarning) -> control_pb2.VertexWarning:
         detail=[to_bytes(line) for line in event.detail],
         url=event.url,
         info=source_info(event.source) if event.source is not None else None,
-        ranges=[source_range(r) for r in event.ranges],
-    )
-
-
-def source_range(place: Range) -> ops_pb2.Range:
-    return ops_pb2.Range(
-        start=ops_pb2.Position(line=place.start.line, character=place.start.character),
-        end=ops_pb2.Position(line=place.end.line, character=place.end.character),
+        ranges=[range_message(each) for each in event.ranges],
     )

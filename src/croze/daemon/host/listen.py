@@ -21,7 +21,7 @@ from croze.daemon.host.sockets import (
     tls_context,
     warn_of_strangers,
 )
-from croze.errors import InvalidRequest, os_message
+from croze.errors import InvalidRequest, os_message, os_reason
 from croze.rpc.limits import most_connections
 from croze.rpc.server import Server
 
@@ -103,7 +103,7 @@ def own_socket(path: Path, config: Grpc, bind: Callable[[], None], flag: str) ->
 
 
 def _no_place(path: Path, error: OSError, flag: str) -> str:
-    reason = (error.strerror or str(error)).lower()
+    reason = os_reason(error)
     unset = isinstance(error, PermissionError) and not os.environ.get("XDG_RUNTIME_DIR")
     advice = "set XDG_RUNTIME_DIR, or name another" if unset else "name another"
     return f"cannot listen at unix://{path}: {reason}: {advice} address with {flag}"

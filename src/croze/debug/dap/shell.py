@@ -17,7 +17,7 @@ from croze.api import ops_pb2
 from croze.debug.containers import DebugContainer, DebugProcess, open_container
 from croze.debug.failure import BuildOutcome
 from croze.debug.invocation import Invocation
-from croze.errors import CrozeError, InvalidRequest
+from croze.errors import CrozeError, InvalidRequest, os_reason
 from croze.fs.temporary import HeldDirectory
 from croze.rpc.held import HeldBuild
 
@@ -198,7 +198,7 @@ async def attach(path: str) -> None:
     try:
         reader, writer = await asyncio.open_unix_connection(path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise InvalidRequest(f"dial unix {path}: connect: {reason}") from None
     keyboard = Keyboard()
 
