@@ -51,9 +51,11 @@ class Capture(Struct):
         self.materials.setdefault(_identity(material), material)
 
     def add_secret(self, id: str, *, optional: bool) -> None:
+        """Note a secret. It was optional if everything that used it could do without."""
         self.secrets[id] = self.secrets.get(id, True) and optional
 
     def add_ssh(self, id: str, *, optional: bool) -> None:
+        """Note an ssh agent. It was optional if everything that used it could do without."""
         id = id or DEFAULT_SSH
         self.ssh[id] = self.ssh.get(id, True) and optional
 

@@ -171,4 +171,5 @@ def _git_forms(uri: str) -> tuple[str, str]:
 
 
 def commit_digest(commit: str) -> dict[str, str]:
+    """A commit as SLSA's digest set has it: by the length of its hash, SHA-1 or SHA-256."""
     return {"sha256" if len(commit) == 64 else "sha1": commit}

@@ -69,6 +69,7 @@ class GatewayContainers:
         self._open[id] = container
 
     def get(self, id: str) -> GatewayContainer:
+        """The container of this id. Raises `NotFound`."""
         container = self._open.get(id)
         if container is None:
             raise NotFound(f"container details for {id} not found")

@@ -87,6 +87,8 @@ class ProcessStreams:
             self._stdin.put_nowait(b"")
 
     def end_outputs(self) -> None:
+        """Tell the frontend that the process says nothing more, and take from it whatever it still
+        sends."""
         self._unread.lift()
         for fd in sorted(self._fds - {0}):
             self._out.file(self._id, gateway_pb2.FdMessage(Fd=fd, EOF=True))

@@ -172,6 +172,7 @@ async def _container(
 
 
 def process_of(config: RunConfig, env: Sequence[str]) -> Process:
+    """What a frontend's image runs: its entrypoint, whatever its command is."""
     return Process(
         args=config.entrypoint or DEFAULT_ENTRYPOINT,
         env=[*config.env, *env],

@@ -49,11 +49,13 @@ class Ref(Struct, frozen=True):
     id: str
 
     async def read_file(self, path: str) -> bytes:
+        """A file's whole content; links are followed within the filesystem. Raises `CrozeError`."""
         request = gateway_pb2.ReadFileRequest(Ref=self.id, FilePath=to_bytes(path))
         answer = await self.gateway.ask("ReadFile", request, gateway_pb2.ReadFileResponse)
         return answer.Data
 
     async def read_dir(self, path: str, include: str = "") -> list[stat_pb2.Stat]:
+        """What is directly in a directory, as fsutil's `Stat`; `include` is a pattern for names."""
         request = gateway_pb2.ReadDirRequest(
             Ref=self.id, DirPath=to_bytes(path), IncludePattern=to_bytes(include)
         )
@@ -61,6 +63,7 @@ class Ref(Struct, frozen=True):
         return list(answer.entries)
 
     async def stat_file(self, path: str) -> stat_pb2.Stat:
+        """What is at a path, as fsutil's `Stat`. Raises `CrozeError`."""
         request = gateway_pb2.StatFileRequest(Ref=self.id, Path=to_bytes(path))
         answer = await self.gateway.ask("StatFile", request, gateway_pb2.StatFileResponse)
         return answer.stat
@@ -83,6 +86,7 @@ class Result(Struct, frozen=True):
     metadata: Mapping[str, bytes] = field(default_factory=dict)
 
     def message(self) -> gateway_pb2.Result:
+        """The result as `Return` takes it."""
         message = gateway_pb2.Result(metadata=self.metadata)
         if self.refs is not None:
             message.refs.SetInParent()
@@ -120,6 +124,8 @@ class Gateway(Struct, frozen=True):
         return Result(Ref(self, result.ref.id), metadata=metadata)
 
     async def resolve_image(self, name: str) -> GuestImage:
+        """An image in a registry: its digest, and the JSON of its config for the worker's
+        platform."""
         request = gateway_pb2.ResolveImageConfigRequest(Ref=name)
         answer = await self.ask(
             "ResolveImageConfig", request, gateway_pb2.ResolveImageConfigResponse

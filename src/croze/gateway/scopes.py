@@ -65,11 +65,13 @@ class RequestScope:
         return inner
 
     def all_refs(self) -> Iterator[ScopedRef]:
+        """The refs of this request and of all that were made from it."""
         yield from self.refs
         for inner in self._inner:
             yield from inner.all_refs()
 
     def all_images(self) -> Iterator[ImageMaterial]:
+        """The images of this request and of all that were made from it."""
         yield from self.images
         for inner in self._inner:
             yield from inner.all_images()

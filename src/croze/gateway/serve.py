@@ -84,6 +84,7 @@ class ServedBuild:
         self._refs.clear()
 
     def ping(self) -> gateway_pb2.PongResponse:
+        """What this daemon can do: its capabilities, and its worker."""
         services = self._bridge.services
         return gateway_pb2.PongResponse(
             FrontendAPICaps=caps.frontend_caps(),
@@ -175,6 +176,7 @@ class ServedBuild:
     async def resolve_source_meta(
         self, request: gateway_pb2.ResolveSourceMetaRequest
     ) -> gateway_pb2.ResolveSourceMetaResponse:
+        """What a source's name stands for, after policies have had their say."""
         if not request.HasField("Source"):
             raise InvalidRequest("source is required")
         decided = await self._bridge.sources.decide(

@@ -17,6 +17,7 @@ class StepLimits(Struct, frozen=True):
     resources: Resources
 
     def relaxed(self, other: object) -> StepLimits:
+        """The limits for a step that both share: see `most_relaxed`."""
         if not isinstance(other, StepLimits):
             return self
         return StepLimits(most_relaxed(self.resources, other.resources))

@@ -206,6 +206,7 @@ def is_not_opened(err: CrozeError) -> bool:
 
 
 def reason(err: Exception) -> str:
+    """Why a request has no answer, in the words of Go's `net/http`, which tools match."""
     if isinstance(err, aiohttp.ClientConnectorDNSError):
         return _lookup_failed(err.host, err.os_error)
     if isinstance(err, ssl.SSLError | aiohttp.ClientSSLError):

@@ -59,10 +59,13 @@ class Endpoint(Struct, frozen=True):
         return f"{self.scheme}://{self.host}{self.path}/{path}{query}"
 
     def plain(self) -> Endpoint:
+        """The endpoint without TLS."""
         return replace(self, scheme="http", plain_fallback=False)
 
     @property
     def ssl(self) -> ssl.SSLContext | bool:
+        """What aiohttp takes as `ssl`: it trusts the system's authorities, and those that are
+        configured for this registry."""
         return _context(self.config) if self.scheme == "https" else True
 
 

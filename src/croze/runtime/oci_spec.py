@@ -196,6 +196,8 @@ def _resources(resources: Resources, insecure: bool) -> Json:
 
 
 def insecure_devices(host: Host) -> list[Json]:
+    """Devices of `security.insecure` as `linux.devices` entries (OCI runtime-spec,
+    config-linux.md): the host's, and loop devices up to some that are free."""
     chars = [
         {"path": path, "type": "c", "major": major, "minor": minor}
         for path, major, minor in INSECURE_DEVICES

@@ -72,6 +72,7 @@ class Locks:
 
     @contextlib.asynccontextmanager
     async def hold(self, digest: str) -> AsyncIterator[None]:
+        """Hold a digest: nobody else does, inside."""
         lock, users = self._held.get(digest, (asyncio.Lock(), 0))
         self._held[digest] = (lock, users + 1)
         try:

@@ -216,6 +216,7 @@ def _identity(
 
 
 def missed(step: RecordedStep) -> bool:
+    """Whether the step had to run: it has, has failed, or was still running."""
     return step.outcome in _MISSED
 
 
