@@ -66,7 +66,8 @@ class SyncNotes(msgspec.Struct, array_like=True):
     """What the sender said of each entry, in its own words; empty if nobody sent them."""
 
 
-_VERSION = 1
+_VERSION = 2
+"""With the first, files that were read in short pieces may be cut off."""
 _decoder = msgspec.msgpack.Decoder(SyncState)
 _notes_decoder = msgspec.msgpack.Decoder(SyncNotes)
 _mirrored_decoder = msgspec.msgpack.Decoder(list[MirroredEntry])
