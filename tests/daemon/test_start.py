@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from croze.daemon import config
+from croze.daemon.config import toml as config
 from croze.dockerfile.work import MODULES
 from croze.workers.pool import FILE_WORK
 from tests.support.work import unmeasured
