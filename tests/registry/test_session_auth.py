@@ -16,6 +16,7 @@ from croze.registry.client import Registry
 from croze.registry.credentials import Login
 from croze.registry.session_auth import SessionCredentials
 from croze.registry.transport import Retry
+from croze.session.dockerconfig import DockerConfig
 from croze.session.provide_auth import AuthProvider
 from tests.registry.blobs import Folder
 from tests.registry.pushing import push_all, repository
@@ -61,6 +62,32 @@ async def test_a_password(
         gone = SessionCredentials(daemon.sessions, [session.id])
         with pytest.raises(CrozeError, match="401 Unauthorized"):
             await pull.resolve(repository(client, f"{host}/app:1", gone))
+
+
+@pytest.mark.parametrize("by_token", [True, False])
+async def test_a_client_that_fails(
+    client: Registry,
+    daemon: Daemon,
+    lending: Lend,
+    docker_config: Path,
+    tmp_path: Path,
+    by_token: bool,
+) -> None:
+    """Another is asked in its place. If there is none its error is told: it is not nobody."""
+    (tmp_path / "htpasswd").write_text(HTPASSWD)
+    content = Folder(tmp_path)
+    async with token_server(tmp_path) as tokens:
+        basic = f"auth: {{htpasswd: {{realm: basic, path: {tmp_path}/htpasswd}}}}"
+        with docker_registry(tmp_path, tokens.registry_auth() if by_token else basic) as host:
+            log_in(docker_config, host)
+            broken = AuthProvider(DockerConfig({"credsStore": "nosuch"}))
+            async with lending([broken]) as bad, lending([AuthProvider()]) as good:
+                both = SessionCredentials(daemon.sessions, [bad.id, good.id])
+                root = content.image(b"x")
+                await push_all(repository(client, f"{host}/app:1", both), root, content)
+                alone = SessionCredentials(daemon.sessions, [bad.id])
+                with pytest.raises(CrozeError, match='"docker-credential-nosuch": executable'):
+                    await pull.resolve(repository(client, f"{host}/app:1", alone))
 
 
 @pytest.mark.parametrize("own_tokens", [True, False])

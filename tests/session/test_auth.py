@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import ssl
 import threading
 from collections.abc import Iterator
@@ -67,7 +68,9 @@ def test_no_configuration(docker_config: Path) -> None:
         DockerConfig.load()
 
 
-def test_helper_programs(docker_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_helper_programs(
+    docker_config: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     helper = docker_config / "docker-credential-test"
     helper.write_text(
         "#!/bin/sh\n"
@@ -76,7 +79,9 @@ def test_helper_programs(docker_config: Path, monkeypatch: pytest.MonkeyPatch) -
         'ok) echo \'{"Username":"u","Secret":"s"}\' ;;\n'
         'token) echo \'{"Username":"<token>","Secret":"t"}\' ;;\n'
         "none) echo credentials not found in native keychain; exit 1 ;;\n"
-        "*) echo broken; exit 2 ;;\n"
+        "killed) kill -9 $$ ;;\n"
+        "text) echo hello ;;\n"
+        "*) echo why >&2; echo broken; exit 2 ;;\n"
         "esac\n"
     )
     helper.chmod(0o755)
@@ -91,8 +96,18 @@ def test_helper_programs(docker_config: Path, monkeypatch: pytest.MonkeyPatch) -
     assert config.auth_for("none") == AuthConfig()
     with pytest.raises(errors.CrozeError, match="exit status 2, out: `broken`"):
         config.auth_for("bad")
-    with pytest.raises(errors.CrozeError, match="docker-credential-missing"):
+    assert capfd.readouterr().err == "why\n"
+    with pytest.raises(errors.CrozeError, match="err: signal: killed, out: ``"):
+        config.auth_for("killed")
+    with pytest.raises(errors.CrozeError, match="^invalid character 'h' looking for beginning of"):
+        config.auth_for("text")
+    missing = 'exec: "docker-credential-missing": executable file not found in $PATH'
+    told = f"error getting credentials - err: {missing}, out: ``"
+    with pytest.raises(errors.CrozeError, match=f"^{re.escape(told)}$"):
         config.auth_for("special")
+    helper.write_text("#!/nowhere\n")
+    with pytest.raises(errors.CrozeError, match=f"err: fork/exec {helper}: no such file or dir"):
+        config.auth_for("ok")
 
 
 def test_credentials_in_the_environment(

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from croze.errors import CrozeError
+from croze.errors import CrozeError, Unavailable
 from croze.registry.credentials import BearerToken, Login
 from croze.session import auth
 from croze.session.contract import Session, SessionManager
 
 _SERVICE = "/moby.filesync.v1.Auth"
-_SILENT = ("NOT_FOUND", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN")
-"""Codes after which the next session is asked."""
+
+T = TypeVar("T")
 
 _proven: WeakKeyDictionary[Session, dict[str, str]] = WeakKeyDictionary()
 """Per session and host, the key that the session has shown to have; empty for none."""
 
 
 class SessionCredentials:
-    """Asks each session in turn; the first that has an answer is believed."""
+    """Asks each session in turn; the first that has an answer is believed. When all fail, the
+    last one's error is raised: a client that can't get at its credentials is not nobody, only
+    one that has gone is."""
 
     def __init__(self, manager: SessionManager, sessions: Sequence[str]) -> None:
         self._manager = manager
@@ -28,24 +31,11 @@ class SessionCredentials:
 
     async def authority(self, host: str) -> str:
         """See `Credentials.authority`. A session may only claim a key that it can sign with."""
-        for session in self._serving("GetTokenAuthority"):
-            authorities = _proven.setdefault(session, {})
-            if host not in authorities:
-                authorities[host] = await _prove(session, host)
-            if authorities[host]:
-                return authorities[host]
-        return ""
+        return await self._first("GetTokenAuthority", lambda each: _authority(each, host)) or ""
 
     async def login(self, host: str) -> Login:
-        for session in self._serving("Credentials"):
-            try:
-                login = await auth.credentials(session, host)
-            except CrozeError as err:
-                if err.code not in _SILENT:
-                    raise
-                continue
-            return Login(login.username, login.secret)
-        return Login()
+        lent = await self._first("Credentials", lambda each: auth.credentials(each, host))
+        return Login() if lent is None else Login(lent.username, lent.secret)
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
@@ -62,9 +52,30 @@ class SessionCredentials:
             return BearerToken(token.token, _lifetime_s(token))
         return None
 
+    async def _first(self, method: str, ask: Callable[[Session], Awaitable[T]]) -> T | None:
+        """The first answer; None if no session is there to ask."""
+        failure: CrozeError | None = None
+        for session in self._serving(method):
+            try:
+                return await ask(session)
+            except Unavailable:  # gone
+                continue
+            except CrozeError as err:
+                failure = err
+        if failure is not None:
+            raise failure
+        return None
+
     def _serving(self, method: str) -> list[Session]:
         current = [self._manager.current(each) for each in self._sessions]
         return [s for s in current if s is not None and s.serves(f"{_SERVICE}/{method}")]
+
+
+async def _authority(session: Session, host: str) -> str:
+    authorities = _proven.setdefault(session, {})
+    if host not in authorities:
+        authorities[host] = await _prove(session, host)
+    return authorities[host]
 
 
 async def _prove(session: Session, host: str) -> str:

@@ -10,6 +10,8 @@ import base64
 import binascii
 import logging
 import os
+import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 
@@ -18,6 +20,7 @@ from msgspec import Struct
 from croze.errors import CrozeError, os_message
 from croze.files.docker_config import config_dir
 from croze.files.settings import parse_json, parse_settings, read_settings
+from croze.gotypes.json_text import syntax_error
 
 HUB_HOST = "registry-1.docker.io"
 HUB_KEY = "https://index.docker.io/v1/"
@@ -159,23 +162,36 @@ def _decode(entry: object) -> AuthConfig:
 
 
 def _ask_helper(name: str, key: str) -> AuthConfig:
-    program = f"docker-credential-{name}"
+    output, problem = _run_helper(f"docker-credential-{name}", key)
+    if problem and output == NOT_FOUND:
+        return AuthConfig()
+    if problem:
+        raise CrozeError(f"error getting credentials - err: {problem}, out: `{output}`")
     try:
-        process = subprocess.run(
-            [program, "get"], input=key.encode(), capture_output=True, check=False
-        )
-    except OSError as error:
-        message = f"error getting credentials - err: exec: {program}: {error.strerror}"
-        raise CrozeError(message) from None
-    output = process.stdout.decode(errors="replace").strip()
-    if process.returncode:
-        if NOT_FOUND in output:
-            return AuthConfig()
-        raise CrozeError(
-            f"error getting credentials - err: exit status {process.returncode}, out: `{output}`"
-        )
-    answer = _texts(parse_json(output))
+        answer = _texts(parse_json(output))
+    except ValueError as error:
+        raise CrozeError(syntax_error(output) or str(error)) from None
     username, secret = str(answer.get("Username", "")), str(answer.get("Secret", ""))
     if username == TOKEN_USER:
         return AuthConfig(identity_token=secret)
     return AuthConfig(username, secret)
+
+
+def _run_helper(program: str, key: str) -> tuple[str, str]:
+    """What a helper printed, and what went wrong, in Go's words. What it says on standard error is
+    for the user."""
+    path = shutil.which(program)
+    if path is None:
+        return "", f'exec: "{program}": executable file not found in $PATH'
+    try:
+        process = subprocess.run(
+            [path, "get"], input=key.encode(), stdout=subprocess.PIPE, check=False
+        )
+    except OSError as error:
+        return "", f"fork/exec {os_message(error)}"
+    output = process.stdout.decode(errors="replace").strip()
+    return output, _ended(process.returncode) if process.returncode else ""
+
+
+def _ended(code: int) -> str:
+    return f"exit status {code}" if code > 0 else f"signal: {signal.strsignal(-code)}".lower()
