@@ -99,7 +99,7 @@ def test_helper_programs(
     assert capfd.readouterr().err == "why\n"
     with pytest.raises(errors.CrozeError, match="err: signal: killed, out: ``"):
         config.auth_for("killed")
-    with pytest.raises(errors.CrozeError, match="^invalid character 'h' looking for beginning of"):
+    with pytest.raises(errors.CrozeError, match=r"^invalid character 'h' looking for"):
         config.auth_for("text")
     missing = 'exec: "docker-credential-missing": executable file not found in $PATH'
     told = f"error getting credentials - err: {missing}, out: ``"
