@@ -16,6 +16,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from croze import errors
+from croze.api import control_pb2
+from croze.client.auth_log import AuthLog
 from croze.http.urls import parse_url
 from croze.session import auth, ed25519
 from croze.session.dockerconfig import AuthConfig, DockerConfig
@@ -202,6 +204,26 @@ async def test_credentials_and_tokens(
     forms = [asked[1] for asked in tokens.asked]
     assert [form["grant_type"] for form in forms] == [["password"], ["refresh_token"]]
     assert forms[0]["scope"] == ["a b"]
+
+
+async def test_what_is_lent_of_logins_is_told_as_steps(
+    lending: Lend, docker_config: Path, tokens: TokenServer
+) -> None:
+    """A password's host once, each token that is fetched with one, and nothing of the anonymous."""
+    write_config(docker_config, {"auths": {"r": basic("u:p")}})
+    shown: list[control_pb2.StatusResponse] = []
+    log = AuthLog(shown.append)
+    async with lending([AuthProvider(log=log)]) as session:
+        for host in ("r", "r", "x"):
+            await auth.credentials(session, host)
+            scopes = [f"repository:{host}/app:pull,push", "repository:base:pull"]
+            await auth.fetch_token(
+                session, host=host, realm=tokens.realm, service="svc", scopes=scopes
+            )
+    token = "[auth] r/app:pull,push base:pull token for r"
+    steps = [vertex for status in shown for vertex in status.vertexes if vertex.completed.seconds]
+    assert [vertex.name for vertex in steps] == ["[auth] sharing credentials for r", token, token]
+    assert len({vertex.digest for vertex in steps}) == 3
 
 
 async def test_anonymous_tokens_and_servers_without_post(

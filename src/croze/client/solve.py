@@ -21,6 +21,7 @@ from croze.api import control_pb2, ops_pb2, policy_pb2
 from croze.api.attrs import to_attrs
 from croze.api.control_pb2_grpc import ControlStub
 from croze.api.detached import DETACHED
+from croze.client.auth_log import AuthLog
 from croze.client.lending import Lending
 from croze.client.local_caches import finish_caches, prepare_caches
 from croze.client.plan import CacheSpec, SolvePlan, ToDocker
@@ -29,6 +30,7 @@ from croze.rpc.held import Work, ask_frontend, is_call, solve_held
 from croze.rpc.http2.client import DRAINING
 from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error
+from croze.session.provide_auth import LendingLog
 from croze.session.provider import LentService
 from croze.session.serve import LentSession, lend
 from croze.session.serve import new_id as new_id
@@ -65,6 +67,7 @@ async def solve(
     beside_us: bool = False,
     work: Work | None = None,
     policies: PolicySession | None = None,
+    logins: LendingLog | None = None,
 ) -> SolveResult:
     """Lend a session, solve the plan, and follow its status. Cancelling the task cancels the build;
     the last of its status is still reported.
@@ -81,7 +84,10 @@ async def solve(
     headers = (*trace_headers(), *((DETACHED,) if plan.detached else ()))
     more = [policies.provider] if policies is not None else []
     id = plan.session_id
-    async with lent(channel, plan, beside_us=beside_us, id=id, more=more) as session:
+    if logins is None and on_status is not None:
+        logins = AuthLog(on_status)
+    lending = lent(channel, plan, logins, beside_us=beside_us, id=id, more=more)
+    async with lending as session:
         request = solve_request(plan, ref, session.id)
         if policies is not None:
             request.SourcePolicySession = session.id
@@ -95,13 +101,14 @@ async def solve(
 async def lent(
     channel: Channel,
     plan: SolvePlan,
+    logins: LendingLog | None = None,
     *,
     beside_us: bool = False,
     id: str = "",
     more: Sequence[LentService] = (),
 ) -> AsyncIterator[LentSession]:
     """A session that lends what the plan says, and more."""
-    lending = Lending(plan, beside_us=beside_us)
+    lending = Lending(plan, logins, beside_us=beside_us)
     try:
         key = plan.shared_key
         providers = [*lending.providers, *more]

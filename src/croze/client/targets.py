@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from croze.aio.parallel import all_of
 from croze.api import control_pb2, gateway_pb2
 from croze.client import links, multinode
+from croze.client.auth_log import AuthLog
 from croze.client.build import clearer, history_ref
 from croze.client.clocks import by_our_clock
 from croze.client.links import LinkStages
@@ -123,6 +124,7 @@ class _Targets:
         self._all = [piece for its in pieces.values() for piece in its]
         self._stages = {piece.key: LinkStages() for piece in self._all}
         self._logs = _Logs()
+        self._logins = AuthLog(display.update)
         self._users: dict[tuple[int, str], list[_Piece]] = {}
         for piece in self._all:
             for base in piece.bases:
@@ -177,7 +179,7 @@ class _Targets:
         work = self._work(piece) if is_linked else None
         client, plan = piece.node.client, piece.plan
         try:
-            solved = await client.solve(plan, by_our_clock(show), work=work)
+            solved = await client.solve(plan, by_our_clock(show), work=work, logins=self._logins)
         except CrozeError as error:
             known_as = history_ref(piece.node.builder, plan, plan.ref)
             raise error.of_record(known_as) from None

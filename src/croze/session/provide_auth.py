@@ -14,9 +14,10 @@ import json
 import os
 import ssl
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -41,15 +42,29 @@ _MOST_EXPIRY_S = 1 << 31
 ANSWER_BYTES = 1 << 20
 
 
+class LendingLog(Protocol):
+    """Is told what a daemon gets of the user's logins."""
+
+    def shares(self, host: str) -> None:
+        """The password for a registry."""
+
+    def fetches(self, scopes: Sequence[str], host: str) -> None:
+        """A token that is asked for with the password, for such as `repository:app:pull`."""
+
+
 class AuthProvider:
     service = "moby.filesync.v1.Auth"
 
     def __init__(
-        self, config: DockerConfig | None = None, tls: Mapping[str, TokenTls] | None = None
+        self,
+        config: DockerConfig | None = None,
+        tls: Mapping[str, TokenTls] | None = None,
+        log: LendingLog | None = None,
     ) -> None:
-        """`tls`: by the registry's host."""
+        """`tls`: by the registry's host. `log` is told what is given away."""
         self._logins = Logins(config)
         self._tls = dict(tls or {})
+        self._log = log
 
     def methods(self) -> Mapping[str, Handler]:
         return {
@@ -63,6 +78,8 @@ class AuthProvider:
         self, request: auth_pb2.CredentialsRequest, context: Context
     ) -> auth_pb2.CredentialsResponse:
         auth = await self._logins.auth_for(request.Host)
+        if auth.secret and self._log is not None:
+            self._log.shares(request.Host)
         return auth_pb2.CredentialsResponse(Username=auth.user, Secret=auth.secret)
 
     async def _fetch_token(
@@ -73,6 +90,8 @@ class AuthProvider:
             return auth_pb2.FetchTokenResponse(
                 Token=auth.registry_token, ExpiresIn=DEFAULT_EXPIRY_S
             )
+        if auth.secret and self._log is not None:
+            self._log.fetches(request.Scopes, request.Host)
         prefix = "failed to fetch oauth token" if auth.secret else "failed to fetch anonymous token"
         token_request = TokenRequest(request.Realm, request.Service, tuple(request.Scopes))
         try:
