@@ -103,6 +103,34 @@ def test_a_build_without_a_context_has_the_directory_of_the_project_that_is_incl
     assert found["target"]["web"]["context"] == "../other"
 
 
+def test_files_of_variables_of_an_included_project_use_those_before() -> None:
+    files = {
+        "a.yaml": "services:\n  web:\n    build: ./${B}\n",
+        "1.env": "A=first\nC=1\n",
+        "2.env": "B=${A}-${C}\n",
+    }
+    text = "include: [{path: a.yaml, env_file: [1.env, /dev/null, 2.env]}]\n"
+    world = FakeWorld(files=files, environment={"C": "outside"})
+    found = printed({"compose.yaml": text}, ["web"], world=world)
+    assert found["target"]["web"]["context"] == "first-outside"
+
+
+@pytest.mark.parametrize(
+    ("env_file", "message"),
+    [
+        ("no.env", "stat no.env: no such file or directory"),
+        ("/no.env", "couldn't find env file: /no.env"),
+        ("bad.env", "failed to read /project/bad.env: line 1: key cannot contain a space"),
+    ],
+)
+def test_files_of_variables_of_an_included_project_are_told_of(env_file: str, message: str) -> None:
+    world = FakeWorld(files={"a.yaml": "services: {}\n", "bad.env": "A B=1\n"})
+    text = f"include: [{{path: a.yaml, env_file: {env_file}}}]\n"
+    with pytest.raises(CrozeError) as caught:
+        printed({"compose.yaml": text}, world=world)
+    assert str(caught.value) == message
+
+
 def test_variables_behind_one_that_fails_are_told_of() -> None:
     world = FakeWorld()
     with pytest.raises(CrozeError, match="required variable A is missing a value"):

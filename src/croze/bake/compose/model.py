@@ -47,6 +47,24 @@ class FileOrigin(Struct, frozen=True):
 _WRONG = (YamlError, KeyTypeError, InterpolationError, MergeError, CanonicalError, DotenvError)
 
 
+def _unopened(path: str, error: OSError) -> str:
+    return f"open {path}: {os_reason(error)}"
+
+
+def _env_file_fault(path: str, error: OSError) -> str:
+    """What compose-go says of an included project's file of variables. It looks for one with a
+    relative path twice."""
+    match error:
+        case FileNotFoundError() if os.path.isabs(path):
+            return f"couldn't find env file: {path}"
+        case FileNotFoundError():
+            return f"stat {path}: {os_reason(error)}"
+        case IsADirectoryError():
+            return f"{path} is {'a directory' if os.path.isabs(path) else 'not a file'}"
+        case _:
+            return _unopened(path, error)
+
+
 class Loader(Struct):
     """Loads files; `warn` hears of variables that are not set."""
 
@@ -67,15 +85,14 @@ class Loader(Struct):
         except _WRONG as error:
             raise ComposeError(str(error)) from None
 
-    def _read(self, path: str) -> bytes:
+    def _read(self, path: str, fault: Callable[[str, OSError], str] = _unopened) -> bytes:
         self.files_read += 1
         if self.files_read > _MOST_FILES:
             raise ComposeError("compose files refer to too many others")
         try:
             return self.world.read(path)
         except OSError as error:
-            reason = os_reason(error)
-            raise ComposeError(f"open {path}: {reason}") from None
+            raise ComposeError(fault(path, error)) from None
 
     def _documents(self, file: File) -> list[ComposeDocument]:
         try:
@@ -134,20 +151,33 @@ class Loader(Struct):
     def _include_environment(
         self, entry: Model, directory: str, source: FileOrigin
     ) -> Mapping[str, str]:
-        paths = [_joined(source.directory, each) for each in _texts(entry.get("env_file"))]
-        if not paths:
-            path = os.path.join(directory, ".env")
-            try:
-                texts = [self.world.read(path)]
-            except OSError:
-                return source.environment
-        else:
-            texts = [self._read(path) for path in paths if path != "/dev/null"]
+        """Variables of the files that it names, of which each may use those of the ones before."""
         environment: dict[str, str] = {}
-        for text in texts:
-            decoded = text.decode("utf-8", "replace")
-            environment.update(parse_dotenv(decoded, source.environment.get, self.warn))
+
+        def lookup(name: str) -> str | None:
+            return source.environment.get(name, environment.get(name))
+
+        for path, text in self._env_files(entry, directory, source):
+            try:
+                variables = parse_dotenv(text.decode("utf-8", "replace"), lookup, self.warn)
+            except DotenvError as error:
+                path = os.path.join(self.world.directory, path)
+                raise DotenvError(f"failed to read {path}: {error}") from None
+            environment.update(variables)
         return {**environment, **source.environment}
+
+    def _env_files(
+        self, entry: Model, directory: str, source: FileOrigin
+    ) -> Sequence[tuple[str, bytes]]:
+        names = _texts(entry.get("env_file"))
+        if names:
+            paths = [_joined(source.directory, name) for name in names if name != "/dev/null"]
+            return [(path, self._read(path, _env_file_fault)) for path in paths]
+        path = os.path.join(directory, ".env")
+        try:
+            return [(path, self.world.read(path))]
+        except OSError:
+            return []
 
     def _extend_all(self, data: Model, name: str, source: FileOrigin) -> None:
         services = data.get("services")
