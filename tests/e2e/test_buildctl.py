@@ -192,6 +192,8 @@ def test_definitions_are_shown(buildctl: Buildctl, tmp_path: Path) -> None:
         (["--", "du", "--addr=unix:///no"], 1, "there is no daemon at unix:///no"),
         (["-", "du"], 3, "No help topic for '-'"),
         (["help", "foo"], 3, "No help topic for 'foo'"),
+        (["--log-format", "x", "du"], 1, 'error: unsupported log type "x"'),
+        (["du", "--log-format=x"], 1, 'error: unsupported log type "x"'),
         (["build", "-frontend"], 1, "error: flag needs an argument: -frontend"),
         (["build", "-no-cache=maybe"], 1, 'invalid value "maybe" for flag -no-cache: parse error'),
     ],
@@ -206,5 +208,9 @@ def test_what_is_not_here_is_refused_by_name(
 
 def test_help_lists_the_commands(buildctl: Buildctl) -> None:
     assert buildctl().stdout == buildctl("--help").stdout
-    assert "prune-histories" in buildctl("help").stdout
+    lines = buildctl("help").stdout.splitlines()
+    rows = [(line[3:19].strip(), line[20:]) for line in lines if line.startswith("   ")]
+    assert {"prune-histories", "build, b", "help, h"} <= {name for name, _ in rows}
+    assert '   --log-format string     log formatter: json or text (default: "text")' in lines
+    assert buildctl("--log-format=x", "du", "--log-format=json").stdout
     assert buildctl("--version").stdout.startswith("buildctl croze v")

@@ -371,7 +371,7 @@ async def test_what_is_no_name_is_refused(workshop: Workshop, name: str) -> None
             'exporter option "compression=estargz" conflicts with "oci-mediatypes=false"',
         ),
         (
-            {"unpack": "true", "rewrite-timestamp": "true"},
+            {"name": "a", "unpack": "true", "rewrite-timestamp": "true"},
             'exporter option "rewrite-timestamp" conflicts with "unpack"',
         ),
         ({"annotation-x.y": "z"}, "unrecognized annotation type x"),
@@ -381,6 +381,15 @@ async def test_bad_attributes(workshop: Workshop, attrs: dict[str, str], message
     with pytest.raises(InvalidRequest) as caught:
         open_exporter("image", attrs, services(workshop))
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("attrs", [{}, {"name": "a", "store": "false"}])
+async def test_what_is_not_stored_is_not_unpacked(
+    workshop: Workshop, attrs: dict[str, str]
+) -> None:
+    attrs = {"unpack": "true", "rewrite-timestamp": "true", **attrs}
+    answer = await export(workshop, "image", attrs, single(None, rows=0))
+    assert validate_image(workshop.store.blobs, answer["containerimage.digest"]) == []
 
 
 async def test_unknown_types(workshop: Workshop, tmp_path: Path) -> None:

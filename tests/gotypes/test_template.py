@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.gotypes.template import Fields, Nil, TemplateError, render
+from croze.gotypes.template import Fields, Nil, TemplateError, TypedMap, render
 
 DATA = Fields(
     {
@@ -143,6 +143,7 @@ def test_as_go_has_it(record: str) -> None:
         assert {"text": case["text"], **answer} == case
 
 
+INNER = Fields({"OS": "linux"}, "main.Inner")
 POINTERS = Fields(
     {
         "Error": Nil("*main.Error"),
@@ -151,6 +152,8 @@ POINTERS = Fields(
         "Struct": Fields({"Code": 1}, "main.Error"),
         "Bytes": b"x:\xff",
         "List": [1],
+        "Outer": Fields({"Own": 0, "In": INNER}, "main.Outer", promoted=INNER),
+        "Map": TypedMap({"a": "b"}, "string", ""),
     },
     "main.Data",
 )
@@ -164,7 +167,8 @@ POINTERS = Fields(
             "{{json .Error}} {{json .}}",
             "null "
             '{"Error":null,"Other":null,"There":{"Code":1},'
-            '"Struct":{"Code":1},"Bytes":"eDr/","List":[1]}',
+            '"Struct":{"Code":1},"Bytes":"eDr/","List":[1],'
+            '"Outer":{"Own":0,"In":{"OS":"linux"}},"Map":{"a":"b"}}',
         ),
         ("{{json `<\u2028>`}}{{json (slice `é` 1)}}", '"<\\u2028>""\\ufffd"'),
         ("{{json 2.0}} {{json 1e6}} {{json 1.5}}", "2 1000000 1.5"),
@@ -175,6 +179,14 @@ POINTERS = Fields(
             "{{printf `%v|%s|%d|%T|%6v|` .Error .Error .Error .Error .Error}}",
             "<nil>|%!s(*main.Error=<nil>)|0|*main.Error| <nil>|",
         ),
+        ("{{.There}} {{print .There}} {{print .Struct}}", "{1} &{1} {1}"),
+        (
+            "{{printf `%v %+v %#v %s` .There .There .There .There}}",
+            "&{1} &{Code:1} &main.Error{Code:1} &{%!s(int=1)}",
+        ),
+        ("{{.Outer}} {{.Outer.OS}} {{.Outer.In.OS}}", "{0 {linux}} linux linux"),
+        ("{{index .Map `a`}}<{{index .Map `x`}}>{{.Map.x}}", "b<><no value>"),
+        ("{{printf `%T` .Map}} {{.Map}}", "map[string]string map[a:b]"),
         ("{{.Bytes}} {{json .Bytes}} {{len .Bytes}}", '[120 58 255] "eDr/" 3'),
         ("{{index .Bytes 1}} {{slice .Bytes 1 2}} {{join .Bytes `,`}}", "58 [58] 120,58,255"),
         ("{{range $i, $b := .Bytes}}{{$i}}={{$b}} {{end}}", "0=120 1=58 2=255 "),
@@ -188,7 +200,7 @@ POINTERS = Fields(
         ),
     ],
 )
-def test_nil_pointers_and_bytes(text: str, shown: str) -> None:
+def test_pointers_maps_and_bytes(text: str, shown: str) -> None:
     assert render(text, POINTERS) == shown
 
 

@@ -86,6 +86,33 @@ def test_refused(text: str, said: str) -> None:
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "printed", "in_json"),
+    [
+        ("2026-01-02T12:05:03.050Z", "2026-01-02 12:05:03.05 +0000 UTC", "2026-01-02T12:05:03.05Z"),
+        (
+            "2026-01-02T17:35:03+05:30",
+            "2026-01-02 17:35:03 +0530 XYZ",
+            "2026-01-02T17:35:03+05:30",
+        ),
+        (
+            "2026-01-02T10:05:03-02:00",
+            "2026-01-02 10:05:03 -0200 -0200",
+            "2026-01-02T10:05:03-02:00",
+        ),
+        ("0001-01-01T00:00:00Z", "0001-01-01 00:00:00 +0000 UTC", "0001-01-01T00:00:00Z"),
+    ],
+)
+def test_a_time_in_json_keeps_its_zone(text: str, printed: str, in_json: str) -> None:
+    shown = render("{{.T}} {{json .T}}", Fields({"T": GoTime.parse(text)}))
+    assert shown == f'{printed} "{in_json}"'
+
+
+def test_what_is_no_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="timestamp"):
+        GoTime.parse("nope")
+
+
 def test_a_time_of_no_calendar_is_the_nearest() -> None:
     far = GoTime(Timestamp(seconds=1 << 60))
     assert render("{{.T.Year}}", Fields({"T": far})) in ("9999", "10000")

@@ -47,6 +47,16 @@ class ImageExportOptions(Struct, frozen=True):
     dangling_prefix: str = ""
     dangling_empty_only: bool = False
 
+    @property
+    def stores(self) -> bool:
+        """Whether the image goes to the local store."""
+        return self.store if self.store is not None else not self.push
+
+    @property
+    def unpacks(self) -> bool:
+        """Whether layers are unpacked: those of a stored image that has a name."""
+        return self.unpack and self.stores and bool(self.commit.name or self.dangling_prefix)
+
 
 def parse_options(attrs: Mapping[str, str]) -> ImageExportOptions:
     """What the attributes of `type=image` say; those that nobody knows are metadata of the result.
@@ -69,7 +79,7 @@ def parse_options(attrs: Mapping[str, str]) -> ImageExportOptions:
         dangling_empty_only=flag("danging-name-empty-only"),
         metadata=rest,
     )
-    if options.unpack and commit.rewrite_timestamp:
+    if options.unpacks and commit.rewrite_timestamp:
         raise InvalidRequest('exporter option "rewrite-timestamp" conflicts with "unpack"')
     return options
 
@@ -108,9 +118,9 @@ class ImageExporter:
             committed = await writer.commit(source)
             delivery = ImageDelivery(self._services, ctx, committed)
             names, canonical = self._names(source, committed)
-            if options.store if options.store is not None else not options.push:
+            if options.stores:
                 await self._store(delivery, names, canonical)
-            if options.unpack:
+            if options.unpacks:
                 await self._unpack(delivery)
             for name in names if options.push else ():
                 await delivery.push(

@@ -48,9 +48,8 @@ def utc_moment(seconds: int, nanos: int = 0) -> datetime:
     """The nearest moment that there is, to the microsecond."""
     from datetime import UTC, datetime, timedelta  # takes its time, and a build can do without
 
-    inside = min(max(seconds, _FIRST_S), _LAST_S)
     fraction = timedelta(microseconds=min(max(nanos, 0), _SECOND_NS - 1) // 1000)
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=inside) + fraction
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=_inside(seconds)) + fraction
 
 
 def rfc3339(stamp: Stamp) -> str:
@@ -58,31 +57,41 @@ def rfc3339(stamp: Stamp) -> str:
     return f"{utc_text(stamp.seconds, stamp.nanos)}Z"
 
 
-def local_rfc3339(stamp: Stamp, *, fraction: bool = True) -> str:
-    """A time where we are, as Go writes it: `2026-01-31T12:00:00.5+01:00`."""
-    text, offset, _ = _here(stamp, "T", fraction=fraction)
+def local_rfc3339(stamp: Stamp, *, fraction: bool = True, offset_s: int | None = None) -> str:
+    """A time where we are, or so far from UTC, as Go writes it: `2026-01-31T12:00:00.5+01:00`."""
+    text, offset, _ = _there(stamp, "T", fraction=fraction, offset_s=offset_s)
     return f"{text}{offset[:3]}:{offset[3:]}" if offset.strip("+-0") else f"{text}Z"
 
 
-def local_text(stamp: Stamp, *, utc: bool = False) -> str:
-    """A time where we are, or in UTC, as Go prints it: `2026-01-31 12:00:00.5 +0100 CET`."""
-    return (
-        f"{utc_text(stamp.seconds, stamp.nanos, ' ')} +0000 UTC"
-        if utc
-        else " ".join(_here(stamp, " "))
-    )
+def local_text(stamp: Stamp, *, offset_s: int | None = None) -> str:
+    """A time where we are, or so far from UTC, as Go prints it: `2026-01-31 12:00:00.5 +0100
+    CET`."""
+    return " ".join(_there(stamp, " ", offset_s=offset_s))
 
 
-def local_time(stamp: Stamp, *, utc: bool = False) -> time.struct_time:
-    """A time where we are, or in UTC, to the second; the nearest that there is."""
-    inside = min(max(stamp.seconds, _FIRST_S), _LAST_S)
-    return time.gmtime(inside) if utc else time.localtime(inside)
+def local_time(stamp: Stamp, *, offset_s: int | None = None) -> time.struct_time:
+    """A time where we are, or so far from UTC, to the second; the nearest that there is. A zone
+    that is no more than its distance from UTC is named by that."""
+    if offset_s is None:
+        return time.localtime(_inside(stamp.seconds))
+    there = time.gmtime(_inside(stamp.seconds + offset_s))
+    name = _offset(offset_s) if offset_s else "UTC"
+    return time.struct_time(tuple(there), {"tm_gmtoff": offset_s, "tm_zone": name})
 
 
-def _here(stamp: Stamp, between: str, *, fraction: bool = True) -> tuple[str, str, str]:
+def _inside(seconds: int) -> int:
+    return min(max(seconds, _FIRST_S), _LAST_S)
+
+
+def _there(
+    stamp: Stamp, between: str, *, fraction: bool = True, offset_s: int | None = None
+) -> tuple[str, str, str]:
     """The time, how far it is from UTC (`+0100`), and the zone's name."""
-    there = local_time(stamp)
+    there = local_time(stamp, offset_s=offset_s)
     text = utc_text(stamp.seconds + there.tm_gmtoff, stamp.nanos if fraction else 0, between)
-    minutes = abs(there.tm_gmtoff) // 60
-    sign = "-" if there.tm_gmtoff < 0 else "+"
-    return text, f"{sign}{minutes // 60:02d}{minutes % 60:02d}", there.tm_zone
+    return text, _offset(there.tm_gmtoff), there.tm_zone
+
+
+def _offset(offset_s: int) -> str:
+    minutes = abs(offset_s) // 60
+    return f"{'-' if offset_s < 0 else '+'}{minutes // 60:02d}{minutes % 60:02d}"

@@ -71,6 +71,13 @@ class ConnectionSettings(Struct, frozen=True):
         }
         return ConnectionSettings.of({**self.flag_texts, **more}, self.common) if more else self
 
+    def check_log_format(self) -> None:
+        """Raises `InvalidRequest` for a format of logs that there is not. Of those that there are
+        none is used, as nothing is logged."""
+        format = self.flag_texts.get("log_format", "")
+        if format not in ("", "text", "json"):
+            raise InvalidRequest(f"unsupported log type {quote(format)}")
+
     def tls(self) -> Tls | None:
         from croze.rpc.tls import Tls
 
@@ -111,7 +118,7 @@ class ConnectionSettings(Struct, frozen=True):
 
 _FOREVER_S = 365 * 24 * 3600.0
 _FLAGS = (
-    *("addr", "timeout", "wait"),
+    *("addr", "timeout", "wait", "log_format"),
     *("tlsservername", "tlscacert", "tlscert", "tlskey", "tlsdir"),
 )
 

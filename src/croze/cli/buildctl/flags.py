@@ -46,6 +46,8 @@ class ConnectionFlags(Flags):
         self, argv: Sequence[str], connection: ConnectionSettings
     ) -> tuple[argparse.Namespace, ConnectionSettings]:
         """A command's flags, and the connection as those behind the command have it. Raises
-        `UsageError`; exits for `--help`."""
+        `UsageError` and `InvalidRequest`; exits for `--help`."""
         args = self.read(argv, connection.common)
-        return args, connection.changed(args)
+        connection = connection.changed(args)
+        connection.check_log_format()
+        return args, connection

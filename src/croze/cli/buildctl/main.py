@@ -25,8 +25,9 @@ COMMANDS = {
     "debug": ("debug", "debug utilities"),
     "dial-stdio": ("dial", "proxy the stdio stream to the daemon connection"),
 }
-ALIASES = {"b": "build"}
-_HELP_WORDS = ("help", "h")
+ALIASES = {"b": "build", "h": "help"}
+_HELP = "help"
+_ABOUT_HELP = "Shows a list of commands or help for one command"
 
 HELP = """\
 NAME:
@@ -35,21 +36,25 @@ NAME:
 USAGE:
    buildctl [global options] [command [command options]]
 
+VERSION:
+   {version}
+
 COMMANDS:
 {commands}
 
 GLOBAL OPTIONS:
-   --debug                enable debug output in logs
-   --addr string          buildkitd address (default: "{address}")
-   --tlsservername string buildkitd server name for certificate validation
-   --tlscacert string     CA certificate for validation
-   --tlscert string       client certificate
-   --tlskey string        client key
-   --tlsdir string        directory with ca.pem, cert.pem, key.pem (or ca.crt, tls.crt, tls.key)
-   --timeout int          seconds until the connection must be there (default: 5)
-   --wait                 block until the connection becomes available
-   --help, -h             show help
-   --version, -v          print the version
+   --debug                 enable debug output in logs
+   --addr string           buildkitd address (default: "{address}")
+   --log-format string     log formatter: json or text (default: "text")
+   --tlsservername string  buildkitd server name for certificate validation
+   --tlscacert string      CA certificate for validation
+   --tlscert string        client certificate
+   --tlskey string         client key
+   --tlsdir string         directory with ca.pem, cert.pem, key.pem (or ca.crt, tls.crt, tls.key)
+   --timeout int           seconds until the connection must be there (default: 5)
+   --wait                  block until the connection becomes available
+   --help, -h              show help
+   --version, -v           print the version
 """
 
 
@@ -97,7 +102,7 @@ def _run(argv: Sequence[str], common: Common) -> int:
 
         print(f"{NAME} croze v{VERSION}")
         return 0
-    if words[:1] and words[0] in _HELP_WORDS:
+    if words[:1] and ALIASES.get(words[0], words[0]) == _HELP:
         words = [*words[1:2], "--help"] if words[1:] else []
     if not words:
         print(flags.format_help(), end="")
@@ -122,9 +127,14 @@ def _failed(error: CrozeError, *, debug: bool) -> None:
 
 class _RootFlags(ConnectionFlags):
     def format_help(self) -> str:
-        rows = (f"   {name:<16} {about}" for name, (_, about) in COMMANDS.items())
+        from croze.version import VERSION
+
+        short = {name: alias for alias, name in ALIASES.items()}
+        abouts = {name: about for name, (_, about) in COMMANDS.items()} | {"help": _ABOUT_HELP}
+        names = {name: ", ".join(filter(None, (name, short.get(name)))) for name in abouts}
+        rows = (f"   {names[name]:<16} {about}" for name, about in abouts.items())
         address = os.environ.get("BUILDKIT_HOST") or DEFAULT_ADDRESS
-        return HELP.format(commands="\n".join(rows), address=address)
+        return HELP.format(version=f"v{VERSION}", commands="\n".join(rows), address=address)
 
 
 def _flags() -> Flags:
@@ -134,7 +144,7 @@ def _flags() -> Flags:
 
 
 def _is_command(word: str) -> bool:
-    return word in COMMANDS or word in ALIASES or word in _HELP_WORDS
+    return word in COMMANDS or word in ALIASES or word == _HELP
 
 
 def _command(words: Sequence[str], connection: ConnectionSettings) -> int:

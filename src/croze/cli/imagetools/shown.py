@@ -6,11 +6,13 @@ and what is left out of JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
+from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.gotypes.tabwriter import align
-from croze.gotypes.template import Fields
+from croze.gotypes.template import Fields, GoTime, Nil, TypedMap
 from croze.gotypes.template.functions import in_order
 from croze.image import platform as platforms
 from croze.image.config import HistoryEntry, ImageConfig, RunConfig
@@ -20,6 +22,10 @@ from croze.image.platform import Platform
 from croze.imagetools.location import Location
 
 _INDENT = "  "
+_IMAGE = "*v1.Image"
+T = TypeVar("T")
+_EMBEDDED = ","
+"""The name in JSON of a struct whose fields stand among the outer one's."""
 
 
 def summary(location: Location, root: Descriptor, index: Index | None) -> str:
@@ -82,27 +88,34 @@ def template_value(
     """What templates see of an image. With several platforms, all but name and manifest are maps by
     platform."""
     manifest = _descriptor(root) if index is None else _index(root, index)
-    by_platform: dict[str, object] = {text: _image(one) for text, one in images.items()}
-    sboms = {text: _sbom(documents) for text, documents in sbom.items()}
-    provenances = {text: _provenance(documents) for text, documents in provenance.items()}
+    by_platform = _by_platform(_image, images, Nil(_IMAGE))
+    sboms = _by_platform(_sbom, sbom, _sbom(()))
+    provenances = _by_platform(_provenance, provenance, _provenance(()))
     several = len(images) > 1
-    image = by_platform if several else next(iter(by_platform.values()), None)
+    image = by_platform if several else next(iter(by_platform.values()), Nil(_IMAGE))
     members: dict[str, object] = {"name": name, "manifest": manifest}
-    if image is not None:
+    if image:
         members["image"] = image
     return Fields(
         {
             "Name": name,
             "Manifest": manifest,
             "Image": image,
-            "SBOM": sboms if several else next(iter(sboms.values()), _sbom(())),
+            "SBOM": sboms if several else next(iter(sboms.values()), sboms.absent),
             "Provenance": (
-                provenances if several else next(iter(provenances.values()), _provenance(()))
+                provenances if several else next(iter(provenances.values()), provenances.absent)
             ),
         },
         "imagetools.tplInputs" if several else "imagetools.tplInput",
         members,
     )
+
+
+def _by_platform(
+    of: Callable[[T], object], found: Mapping[str, T], absent: Fields | Nil
+) -> TypedMap:
+    values = {text: of(one) for text, one in found.items()}
+    return TypedMap(values, absent.type_name, absent)
 
 
 def _sbom(documents: Sequence[object]) -> Fields:
@@ -121,16 +134,17 @@ def _provenance(documents: Sequence[object]) -> Fields:
 
 def _struct(type_name: str, *fields: tuple[str, str, object], always: Sequence[str] = ()) -> Fields:
     """A struct's fields, each of name, name in JSON (the same if empty) and value. Empty values are
-    left out of the JSON unless they are `always` there."""
-    return Fields(
-        {name: value for name, _, value in fields},
-        type_name,
-        {
-            json_name or name: value
-            for name, json_name, value in fields
-            if name in always or value or isinstance(value, Fields)
-        },
-    )
+    left out of the JSON unless they are `always` there. The fields of a struct that is `EMBEDDED`
+    are the outer one's, too."""
+    members: dict[str, object] = {}
+    promoted: dict[str, object] = {}
+    for name, json_name, value in fields:
+        if json_name == _EMBEDDED and isinstance(value, Fields):
+            members.update(value.members or value)
+            promoted.update(value)
+        elif name in always or value or isinstance(value, Fields):
+            members[json_name or name] = value
+    return Fields({name: value for name, _, value in fields}, type_name, members, promoted)
 
 
 def _index(root: Descriptor, index: Index) -> Fields:
@@ -143,7 +157,7 @@ def _index(root: Descriptor, index: Index) -> Fields:
         ("Digest", "digest", root.digest),
         ("Size", "size", root.size),
         ("Manifests", "manifests", [_descriptor(one) for one in index.manifests]),
-        ("Annotations", "annotations", annotations),
+        ("Annotations", "annotations", _texts(annotations)),
         always=("SchemaVersion", "Digest", "Size", "Manifests"),
     )
 
@@ -155,26 +169,38 @@ def _descriptor(one: Descriptor) -> Fields:
         ("Digest", "digest", one.digest),
         ("Size", "size", one.size),
         ("URLs", "urls", list(one.urls)),
-        ("Annotations", "annotations", one.annotations),
+        ("Annotations", "annotations", _texts(one.annotations)),
         ("Data", "data", one.data or []),
-        ("Platform", "platform", _platform(one.platform) if one.platform else None),
+        (
+            "Platform",
+            "platform",
+            _platform(one.platform, "*v1.Platform") if one.platform else Nil("*v1.Platform"),
+        ),
         ("ArtifactType", "artifactType", one.artifact_type or ""),
         always=("MediaType", "Digest", "Size"),
     )
 
 
-def _platform(one: Platform) -> Fields:
-    return _struct("*v1.Platform", *_platform_fields(one), always=("Architecture", "OS"))
-
-
-def _platform_fields(one: Platform) -> tuple[tuple[str, str, object], ...]:
-    return (
+def _platform(one: Platform, type_name: str) -> Fields:
+    return _struct(
+        type_name,
         ("Architecture", "architecture", one.architecture),
         ("OS", "os", one.os),
         ("OSVersion", "os.version", one.os_version),
         ("OSFeatures", "os.features", list(one.os_features)),
         ("Variant", "variant", one.variant),
+        always=("Architecture", "OS"),
     )
+
+
+def _time(text: str | None) -> GoTime | Nil:
+    """A time of a config. Raises `InvalidRequest`."""
+    if not text:
+        return Nil("*time.Time")
+    try:
+        return GoTime.parse(text)
+    except ValueError as error:
+        raise InvalidRequest(f"invalid time {text!r} in an image's config: {error}") from None
 
 
 def _image(one: ImageConfig) -> Fields:
@@ -185,14 +211,13 @@ def _image(one: ImageConfig) -> Fields:
         always=("Type", "DiffIDs"),
     )
     return _struct(
-        "*v1.Image",
-        ("Created", "created", one.created),
+        _IMAGE,
+        ("Created", "created", _time(one.created)),
         ("Author", "author", one.author),
-        *_platform_fields(one.platform),
+        ("Platform", _EMBEDDED, _platform(one.platform, "v1.Platform")),
         ("Config", "config", _run_config(one.config)),
         ("RootFS", "rootfs", rootfs),
         ("History", "history", [_history(entry) for entry in one.history]),
-        always=("Architecture", "OS"),
     )
 
 
@@ -206,7 +231,7 @@ def _run_config(one: RunConfig) -> Fields:
         ("Cmd", "", list(one.cmd)),
         ("Volumes", "", _set(one.volumes)),
         ("WorkingDir", "", one.working_dir),
-        ("Labels", "", one.labels),
+        ("Labels", "", _texts(one.labels)),
         ("StopSignal", "", one.stop_signal),
         ("ArgsEscaped", "", one.args_escaped),
     )
@@ -214,13 +239,18 @@ def _run_config(one: RunConfig) -> Fields:
 
 def _set(names: Iterable[str]) -> dict[str, object]:
     """A set of names as Go keeps it: a map to structs that hold nothing."""
-    return {name: Fields({}, "struct {}") for name in names}
+    nothing = Fields({}, "struct {}")
+    return TypedMap(dict.fromkeys(names, nothing), nothing.type_name, nothing)
+
+
+def _texts(by_name: Mapping[str, str]) -> TypedMap:
+    return TypedMap(by_name, "string", "")
 
 
 def _history(one: HistoryEntry) -> Fields:
     return _struct(
         "v1.History",
-        ("Created", "created", one.created),
+        ("Created", "created", _time(one.created)),
         ("CreatedBy", "created_by", one.created_by),
         ("Author", "author", one.author),
         ("Comment", "comment", one.comment),

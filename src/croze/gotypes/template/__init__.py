@@ -9,5 +9,6 @@ No kept library does this for Python; what there is evaluates Jinja's or Mustach
 
 from croze.gotypes.template.evaluate import Fields, Nil, TemplateError, check, render
 from croze.gotypes.template.times import GoDuration, GoTime
+from croze.gotypes.template.values import TypedMap
 
-__all__ = ["Fields", "GoDuration", "GoTime", "Nil", "TemplateError", "check", "render"]
+__all__ = ["Fields", "GoDuration", "GoTime", "Nil", "TemplateError", "TypedMap", "check", "render"]

@@ -288,11 +288,12 @@ class _Evaluation:
                 value = self._method(methods[name], name, arguments if has_arguments else None)
                 type_of = type_name(value)
             elif isinstance(value, Fields):
-                if name not in value:
+                field = value.field(name)
+                if field is MISSING:
                     raise self._error(f"can't evaluate field {name} in type {type_of}")
                 if has_arguments:
                     raise self._error(f"{name} has arguments but cannot be invoked as function")
-                value = value[name]
+                value = field
                 type_of = ANY if value is None else type_name(value)
             elif isinstance(value, Mapping):
                 if has_arguments:

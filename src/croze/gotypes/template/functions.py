@@ -23,7 +23,9 @@ from croze.gotypes.template.values import (
     HasMethods,
     Nil,
     Texts,
+    TypedMap,
     equal,
+    is_struct_pointer,
     is_true,
     order,
     shown,
@@ -71,7 +73,7 @@ def _index(value: object, *keys: object) -> object:
                 if key is None:
                     raise TemplateError("value is nil; should be of type string")
                 raise TemplateError(f"value has type {type_name(key)}; should be string")
-            value = value.get(key)
+            value = value.get(key, value.absent if isinstance(value, TypedMap) else None)
         elif isinstance(value, str | bytes | list | tuple):
             value = _item(value, key)
         elif value is None or isinstance(value, Nil):
@@ -142,12 +144,16 @@ def _print(*values: object) -> str:
     for at, value in enumerate(values):
         if at and not isinstance(value, str) and not isinstance(values[at - 1], str):
             out.append(" ")
-        out.append(shown(value, top=False))
+        out.append(_printed(value))
     return "".join(out)
 
 
 def _println(*values: object) -> str:
-    return " ".join(shown(value, top=False) for value in values) + "\n"
+    return " ".join(map(_printed, values)) + "\n"
+
+
+def _printed(value: object) -> str:
+    return "&" * is_struct_pointer(value) + shown(value, top=False)
 
 
 def json_text(value: object) -> str:

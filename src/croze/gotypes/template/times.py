@@ -16,12 +16,12 @@ from croze.gotypes.moments import (
     local_text,
     local_time,
     nanoseconds,
-    rfc3339,
 )
 from croze.gotypes.template.values import HasMethods, TemplateMethod
 from croze.patterns import lazy_pattern
 
 _SECOND_NS = 10**9
+_ZONE = lazy_pattern(r"([+-])(\d\d):(\d\d)\Z")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July", "August"),
@@ -60,23 +60,38 @@ class GoDuration(int, HasMethods):
 
 
 class GoTime(str, HasMethods):
-    """A moment where we are, `2026-01-31 12:00:00.5 +0100 CET`."""
+    """A moment where we are, or so far from UTC: `2026-01-31 12:00:00.5 +0100 CET`."""
 
     type_name = "*time.Time"
     stamp: Stamp
-    _utc: bool
+    _offset_s: int | None
 
-    def __new__(cls, stamp: Stamp, *, utc: bool = False) -> GoTime:
-        own = super().__new__(cls, local_text(stamp, utc=utc))
-        own.stamp, own._utc = stamp, utc
+    def __new__(cls, stamp: Stamp, *, offset_s: int | None = None) -> GoTime:
+        own = super().__new__(cls, local_text(stamp, offset_s=offset_s))
+        own.stamp, own._offset_s = stamp, offset_s
         return own
+
+    @classmethod
+    def parse(cls, text: str) -> GoTime:
+        """Read RFC 3339: a time of our own zone if ours is as far from UTC. Raises `ValueError`."""
+        from google.protobuf.timestamp_pb2 import Timestamp  # takes its time
+
+        stamp = Timestamp()
+        stamp.FromJsonString(text)
+        zone = _ZONE.search(text)
+        if zone is None:
+            return cls(stamp, offset_s=0)
+        sign, hours, minutes = zone.groups()
+        offset_s = int(f"{sign}1") * (int(hours) * 3600 + int(minutes) * 60)
+        is_ours = local_time(stamp).tm_gmtoff == offset_s
+        return cls(stamp, offset_s=None if is_ours else offset_s)
 
     @property
     def plain(self) -> object:
-        return rfc3339(self.stamp) if self._utc else local_rfc3339(self.stamp)
+        return local_rfc3339(self.stamp, offset_s=self._offset_s)
 
     def methods(self) -> Mapping[str, TemplateMethod]:
-        here, ns = local_time(self.stamp, utc=self._utc), nanoseconds(self.stamp)
+        here, ns = local_time(self.stamp, offset_s=self._offset_s), nanoseconds(self.stamp)
         other = ("time.Time",)
         return {
             "Year": TemplateMethod(lambda: here.tm_year),
@@ -93,7 +108,7 @@ class GoTime(str, HasMethods):
             "UnixMicro": TemplateMethod(lambda: ns // 10**3),
             "UnixNano": TemplateMethod(lambda: ns),
             "String": TemplateMethod(lambda: str(self)),
-            "UTC": TemplateMethod(lambda: GoTime(self.stamp, utc=True)),
+            "UTC": TemplateMethod(lambda: GoTime(self.stamp, offset_s=0)),
             "Local": TemplateMethod(lambda: GoTime(self.stamp)),
             "Format": TemplateMethod(
                 lambda text: _formatted(text, here, self.stamp.nanos), ("string",)

@@ -27,18 +27,33 @@ MISSING = _Missing()
 
 class Fields(dict[str, object]):
     """A struct: names and values in order, always true, printed as `{a b}`. `type_name` is what
-    Go would call it in an error; `members` is its JSON, where that has other names. A plain dict
-    is a map."""
+    Go would call it in an error; `members` is its JSON, where that has other names; `promoted`
+    are the fields that it has of a struct within it. A plain dict is a map."""
 
     def __init__(
         self,
         values: Mapping[str, object],
         type_name: str = "struct",
         members: Mapping[str, object] | None = None,
+        promoted: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(values)
         self.type_name = type_name
         self.members = members
+        self._promoted = promoted or {}
+
+    def field(self, name: str) -> object:
+        """A field of its own, or one of a struct within it; `MISSING` for none."""
+        return self[name] if name in self else self._promoted.get(name, MISSING)
+
+
+class TypedMap(dict[str, object]):
+    """A map of which Go knows what it holds. `absent` is what `index` finds under other keys."""
+
+    def __init__(self, values: Mapping[str, object], element: str, absent: object) -> None:
+        super().__init__(values)
+        self.type_name = f"map[string]{element}"
+        self.absent = absent
 
 
 class Nil:
@@ -98,7 +113,7 @@ _TYPES = (
 
 def type_name(value: object) -> str:
     """What Go would call it."""
-    if isinstance(value, Fields | Nil | HasMethods | Texts):
+    if isinstance(value, Fields | TypedMap | Nil | HasMethods | Texts):
         return value.type_name
     return next((name for kind, name in _TYPES if isinstance(value, kind)), "<nil>")
 
@@ -106,6 +121,11 @@ def type_name(value: object) -> str:
 def is_true(value: object) -> bool:
     """Whether a value is not false, zero, nil or empty."""
     return True if isinstance(value, Fields) else bool(value)
+
+
+def is_struct_pointer(value: object) -> bool:
+    """Whether Go's `print` and `printf` put `&` before a value."""
+    return isinstance(value, Fields) and value.type_name.startswith("*")
 
 
 def shown(value: object, *, top: bool = True) -> str:

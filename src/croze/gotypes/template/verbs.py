@@ -15,7 +15,14 @@ from msgspec import Struct
 from croze.gotypes.numbers import float_digits
 from croze.gotypes.quote import quote, quote_char
 from croze.gotypes.strings import from_bytes
-from croze.gotypes.template.values import MISSING, Fields, HasMethods, Nil, type_name
+from croze.gotypes.template.values import (
+    MISSING,
+    Fields,
+    HasMethods,
+    Nil,
+    is_struct_pointer,
+    type_name,
+)
 from croze.patterns import lazy_pattern
 
 _BASES: Final = {"b": "b", "o": "o", "O": "o", "x": "x", "X": "X", "v": "d", "d": "d"}
@@ -55,7 +62,9 @@ def by_verb(verb: PrintfVerb, value: object) -> str:
     if verb.letter == "p" and _is_pointer(value):
         flags = verb.flags.replace("#", "") if "#" in verb.flags else f"{verb.flags}#"
         return _number(PrintfVerb("x", flags, verb.width, verb.digits), id(value))
-    return _unfit(verb, value) if verb.letter in "pw" else _one(verb, value)
+    if verb.letter in "pw":
+        return _unfit(verb, value)
+    return "&" * is_struct_pointer(value) + _one(verb, value)
 
 
 def _is_pointer(value: object) -> bool:
@@ -104,7 +113,7 @@ def _several(
     verb: PrintfVerb, value: object, members: Iterable[str], before: str, after: str
 ) -> str:
     if verb.is_syntax:
-        return f"{type_name(value)}{{{', '.join(members)}}}"
+        return f"{type_name(value).removeprefix('*')}{{{', '.join(members)}}}"
     return f"{before}{' '.join(members)}{after}"
 
 
