@@ -140,6 +140,29 @@ def test_forms_of_the_flag(desk: Sandbox, options: tuple[str, ...], problem: str
     assert problem in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("context", "problem"),
+    [
+        ("/nope.tgz", "failed to stat policy file Dockerfile.rego: failed to load cache key: inv"),
+        (
+            "/repo.git#no",
+            "failed to stat policy file Dockerfile.rego: failed to load cache key: rep",
+        ),
+        (
+            "/nope.git",
+            "failed to solve: failed to read dockerfile: failed to load cache key: error",
+        ),
+        ("/repo.git#:no", "failed to solve: failed to read dockerfile: invalid subdir no: "),
+    ],
+)
+def test_a_context_that_can_not_be_had(
+    desk: Sandbox, place: Place, context: str, problem: str
+) -> None:
+    """What says that something is not found is no answer about the policy's file."""
+    done = desk.croze("build", f"{place.url}{context}", check=False)
+    assert f"ERROR: failed to build: {problem}" in done.stderr
+
+
 def test_debug_says_what_the_policy_sees(desk: Sandbox) -> None:
     files = {
         "Dockerfile": "FROM scratch\nCOPY Dockerfile /\n",

@@ -158,8 +158,6 @@ async def _file(request: WantedFile, files: PolicyFiles) -> PolicyFile | None:
             return None
         raise NotFound(f"policy file {request.name} not found") from None
     except CrozeError as error:
-        if request.optional:  # it is the context that can't be had: nobody has asked for a policy
-            raise
         raise error.wrap(f"failed to stat policy file {request.name}") from None
     if len(data) > MOST_BYTES:
         raise CrozeError(f"policy file {request.name} is larger than {MOST_BYTES >> 20} MiB")

@@ -54,18 +54,21 @@ class PolicyFiles:
         name = posixpath.normpath(posixpath.join("/", path)).lstrip("/")
         if not name:
             raise InvalidRequest(f"invalid remote policy filename {quote(path)}")
-        if self._remote is None:
-            definition = self._definition()
-            if definition is None or self._sources is None:
-                raise NotFound("file does not exist")
-            self._remote = await self._sources.files(definition)
+        definition = self._definition()
+        if definition is None or self._sources is None:
+            raise NotFound("file does not exist")
         try:
+            if self._remote is None:
+                self._remote = await self._sources.files(definition)
             await self._remote.size(name)
             return (await self._remote.read(name))[:most_bytes]
         except CrozeError as error:
-            if "not found" in str(error).lower() or "no such file" in str(error).lower():
-                raise NotFound(str(error)) from None
-            raise
+            # As buildx has it, the text decides and no code: a context that is not there has no
+            # policy, and what needs that context tells of it.
+            text = str(error)
+            if "not found" in text.lower() or "no such file" in text.lower():
+                raise NotFound(text) from None
+            raise CrozeError(text, *error.details) from None
 
     def _definition(self) -> ops_pb2.Definition | None:
         if self._place.context_definition:

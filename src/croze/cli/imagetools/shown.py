@@ -112,9 +112,9 @@ def template_value(
 
 
 def _by_platform(
-    of: Callable[[T], object], found: Mapping[str, T], absent: Fields | Nil
+    of: Callable[[T], object], sources: Mapping[str, T], absent: Fields | Nil
 ) -> TypedMap:
-    values = {text: of(one) for text, one in found.items()}
+    values = {text: of(one) for text, one in sources.items()}
     return TypedMap(values, absent.type_name, absent)
 
 
