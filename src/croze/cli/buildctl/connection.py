@@ -72,8 +72,8 @@ class ConnectionSettings(Struct, frozen=True):
         return ConnectionSettings.of({**self.flag_texts, **more}, self.common) if more else self
 
     def check_log_format(self) -> None:
-        """Raises `InvalidRequest` for a format of logs that there is not. Of those that there are
-        none is used, as nothing is logged."""
+        """The format of logs is one that there is. Raises `InvalidRequest`. Nothing is logged, in
+        whatever format."""
         format = self.flag_texts.get("log_format", "")
         if format not in ("", "text", "json"):
             raise InvalidRequest(f"unsupported log type {quote(format)}")
