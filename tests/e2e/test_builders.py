@@ -227,6 +227,12 @@ def test_the_daemon_of_the_environment_is_the_one_in_force(sandbox: Sandbox) -> 
     assert [line.split()[0] for line in starred] == [f"{sandbox.address}*"]
 
 
+def test_builders_are_listed_whichever_is_named(sandbox: Sandbox) -> None:
+    listed = sandbox.croze("ls").stdout
+    assert sandbox.croze("ls", env={"BUILDX_BUILDER": "nope"}).stdout == listed
+    assert sandbox.croze("--builder", "nope", "ls").stdout == listed
+
+
 def test_what_a_daemon_runs_is_told_with_variants(sandbox: Sandbox) -> None:
     listed = re.search(r"^platforms +(.*)$", sandbox.croze("debug", "info").stdout, re.MULTILINE)
     assert listed is not None

@@ -13,10 +13,11 @@ from croze.builders import choose
 from croze.builders.known import known
 from croze.builders.model import BuilderInstance, BuilderNode, format_in_groups
 from croze.builders.platforms import shortened
-from croze.cli.builder import add_timeout, in_force, timeout_s
+from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_json, is_table
 from croze.client.cli_config import configured_proxies
+from croze.drivers.local import address_from_environment
 from croze.drivers.nodes import NodeState, builder_error, load
 from croze.gotypes import gojson
 from croze.gotypes.template import Fields
@@ -75,7 +76,8 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError(f"'{COMMAND}' requires 0 arguments", COMMAND)
     limit_s = timeout_s(args.timeout, COMMAND)
     with known() as here:
-        current = here.builder(in_force(None, common))
+        address = address_from_environment()  # --builder and BUILDX_BUILDER are of no account
+        current = here.builder(address) if address else choose.current(here.stored, here.contexts)
         builders = choose.everybody(here.stored, here.contexts)
         if not any(_is(builder, current) for builder in builders):
             builders.append(current)  # an address, which no file tells of
