@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -375,3 +376,11 @@ def test_errors_of_the_system_are_not_told_as_python_prints_them() -> None:
         if isinstance(node, ast.ExceptHandler)
     )
     assert len(list(printed_as_they_are(handler))) == 2, "the check sees nothing"
+
+
+def test_every_folder_of_tests_is_collected(pytestconfig: pytest.Config) -> None:
+    """Pytest passes over some names unless it is told otherwise, `build` for one."""
+    passed_over = pytestconfig.getini("norecursedirs")
+    folders = {path.parent.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert "build" in folders
+    assert [name for name in folders for each in passed_over if fnmatch(name, each)] == []

@@ -364,12 +364,11 @@ async def test_a_server_that_speaks_tls_says_so() -> None:
     registry = Registry(retry=FAST)
     async with serving(listener, answer, most=9):
         try:
-            with pytest.raises(Unavailable) as raised:
+            with pytest.raises((Unavailable, failures.UnexpectedStatus)) as raised:
                 await pull.resolve(repository(registry, f"{host}/a:1"))
         finally:
             await registry.close()
-    url = f"http://{host}/v2/a/manifests/1"
-    assert str(raised.value) == (
-        f"unexpected status from HEAD request to {url}: 400 Bad Request: "
-        "Client sent an HTTP request to an HTTPS server."
-    )
+    said = f"unexpected status from HEAD request to http://{host}/v2/a/manifests/1: 400 Bad Request"
+    # The oldest aiohttp that may be there takes the bytes for an answer, of which HEAD has no body.
+    told = f"{said}: Client sent an HTTP request to an HTTPS server."
+    assert str(raised.value) in (said, told)
