@@ -21,6 +21,10 @@ class Awkward(Exception):
         super().__init__(f"{first} {second}")
 
 
+class Absent:
+    """Of a module that is not there."""
+
+
 def echo(data: bytes) -> bytes:
     return data
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from croze.workers.inside import ParentLink
-from croze.workers.messages import LENGTH
+from croze.workers.messages import HEAD
 
 
 def test_a_daemon_that_is_gone_says_nothing_more() -> None:
@@ -28,6 +28,6 @@ def test_nor_does_one_that_went_with_our_words_unread() -> None:
 def test_nor_does_one_that_went_in_the_middle_of_a_message() -> None:
     ours, theirs = socket.socketpair()
     with ours:
-        theirs.sendall(LENGTH.pack(10) + b"half")
+        theirs.sendall(HEAD.pack(10, True) + b"half")
         theirs.close()
         assert ParentLink(ours).receive() is None

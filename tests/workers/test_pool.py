@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -70,6 +72,26 @@ async def test_what_a_conversation_may_take_is_no_limit_of_what_comes_next() -> 
         after, (data_bytes, _) = await pool.run(calls.limits)
         assert after == cpu
         assert data_bytes > 2 << 30  # those of a call
+
+
+async def test_what_a_worker_can_not_load_is_its_callers_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be of an installation that is no more."""
+    monkeypatch.setitem(sys.modules, "croze_absent", ModuleType("croze_absent"))
+    monkeypatch.setattr(calls.Absent, "__module__", "croze_absent")
+    monkeypatch.setattr(sys.modules["croze_absent"], "Absent", calls.Absent, raising=False)
+
+    async def absent(question: object) -> object:
+        return calls.Absent()
+
+    async with WorkerPool(1) as pool:
+        pid = await pool.run(os.getpid)
+        with pytest.raises(ModuleNotFoundError, match="croze_absent"):
+            await pool.run(id, calls.Absent())
+        assert await pool.run(os.getpid) == pid
+        with pytest.raises(ModuleNotFoundError, match="croze_absent"):
+            await pool.converse(absent, 9, calls.ask_all, [1, 2])
 
 
 async def test_workers_share_what_is_loaded() -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from croze.errors import CrozeError
 from croze.workers.forkserver import ForkServer, WorkerHandle
-from croze.workers.messages import LENGTH, Message, unpack
+from croze.workers.messages import HEAD, Message, unpack
 
 KEPT = 8
 """How many of the workers that a crowd of builds has needed wait for the next one."""
@@ -88,7 +88,7 @@ class CrewMember:
             await asyncio.get_running_loop().sock_sendall(self.socket, frame)
 
     async def _message(self) -> Message:
-        (size,) = LENGTH.unpack(await self._read(LENGTH.size))
+        size, _ = HEAD.unpack(await self._read(HEAD.size))
         return unpack(await self._read(size))
 
     async def _read(self, size: int) -> bytearray:

@@ -20,14 +20,15 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 
+from msgspec import Struct
+
 from croze.errors import CrozeError, ResourceExhausted
 from croze.files.installation import keep_installation
 from croze.workers.forkserver import die_with_parent, forked
 from croze.workers.memory import SpareMemory, bounded_memory, share_one_heap
 from croze.workers.messages import (
-    LENGTH,
+    HEAD,
     CallOutcome,
-    Message,
     WorkerAnswer,
     WorkerCall,
     WorkerQuestion,
@@ -68,10 +69,17 @@ def serve(connection: socket.socket) -> None:
     loops = contextlib.closing(asyncio.Runner())  # without one until there is a conversation
     with contextlib.suppress(ConnectionError), connection, loops as runner:
         link = ParentLink(connection)
-        while (message := link.receive()) is not None:
-            if isinstance(message, WorkerCall):  # an answer may come too late to be heard
-                link.send(_serve(message, link, runner))
+        while (frame := link.receive()) is not None:
+            if frame.is_call:  # an answer may come too late to be heard
+                link.send(_serve(frame, link, runner))
                 _SPARE.give_back()
+
+
+class Frame(Struct, frozen=True):
+    """What the daemon has sent, unread: something of what it takes may not be loadable."""
+
+    is_call: bool
+    body: bytes
 
 
 class ParentLink:
@@ -81,16 +89,17 @@ class ParentLink:
         self.sock = sock
         self._stream = sock.makefile("rb")
 
-    def receive(self) -> Message | None:
-        """The next message; None when the daemon is gone, in the middle of one, too."""
+    def receive(self) -> Frame | None:
+        """The next frame; None when the daemon is gone, in the middle of one, too."""
         try:
-            head = self._stream.read(LENGTH.size)
-            if len(head) < LENGTH.size:
+            head = self._stream.read(HEAD.size)
+            if len(head) < HEAD.size:
                 return None
-            body = self._stream.read(length := LENGTH.unpack(head)[0])
+            length, is_call = HEAD.unpack(head)
+            body = self._stream.read(length)
         except ConnectionError:
             return None
-        return unpack(body) if len(body) == length else None
+        return Frame(is_call, body) if len(body) == length else None
 
     def buffered(self) -> bool:
         """Whether a part of a message is here already, unseen by those who watch the socket."""
@@ -128,22 +137,38 @@ class Questions:
     def on_readable(self) -> None:
         """An answer is there, or several, or the daemon has gone."""
         while True:
-            message = self._link.receive()
-            if message is None:
+            frame = self._link.receive()
+            if frame is None:
                 os._exit(0)
-            assert isinstance(message, WorkerAnswer)
-            future = self._waiting.get(message.id)
-            if future is not None and not future.done():
-                if message.error is not None:
-                    future.set_exception(message.error)
-                else:
-                    future.set_result(message.value)
+            self._take(frame)
             if not self._link.buffered():
                 return
 
+    def _take(self, frame: Frame) -> None:
+        try:
+            answer = unpack(frame.body)
+        except Exception as error:  # nobody knows whose answer it is
+            for future in self._waiting.values():
+                _settle(future, WorkerAnswer(0, error=error))
+            return
+        assert isinstance(answer, WorkerAnswer)
+        if (waiting := self._waiting.get(answer.id)) is not None:
+            _settle(waiting, answer)
 
-def _serve(call: WorkerCall, link: ParentLink, runner: asyncio.Runner) -> bytes:
+
+def _settle(future: asyncio.Future[object], answer: WorkerAnswer) -> None:
+    if future.done():
+        return
+    if answer.error is not None:
+        future.set_exception(answer.error)
+    else:
+        future.set_result(answer.value)
+
+
+def _serve(frame: Frame, link: ParentLink, runner: asyncio.Runner) -> bytes:
     try:
+        call = unpack(frame.body)
+        assert isinstance(call, WorkerCall)
         if not call.conversation:
             with bounded_memory(_FILE_MEMORY_BYTES):
                 return pack(CallOutcome(call.function(*call.args, **call.kwargs)))
@@ -192,7 +217,7 @@ def _pack_error(error: Exception) -> bytes:
     error.add_note("In a worker process:\n" + traceback.format_exc())
     try:
         frame = pack(CallOutcome(error=error))
-        pickle.loads(frame[LENGTH.size :])  # some errors can be written but not read back
+        pickle.loads(frame[HEAD.size :])  # some errors can be written but not read back
     except Exception:
         frame = pack(CallOutcome(error=CrozeError(f"{type(error).__name__}: {error}")))
     return frame

@@ -1,4 +1,4 @@
-"""What the daemon and a worker say to each other: frames of a length and a pickle.
+"""What the daemon and a worker say to each other: frames of a head and a pickle.
 
 A worker runs our own code, so its pickles are as good as the daemon's.
 """
@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-LENGTH = struct.Struct(">Q")
+HEAD = struct.Struct(">Q?")
+"""How many bytes follow, and whether they are a call."""
 
 
 class WorkerCall(Struct, frozen=True):
@@ -55,7 +56,7 @@ def pack(message: Message) -> bytes:
     import pickle
 
     data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    return LENGTH.pack(len(data)) + data
+    return HEAD.pack(len(data), isinstance(message, WorkerCall)) + data
 
 
 def unpack(data: bytes | bytearray) -> Message:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 
@@ -116,10 +116,14 @@ async def running(
         )
 
 
+WORK: Final = (*dockerfiles.MODULES, *FILE_WORK, "croze.ops.file_steps")
+"""What the workers of a build load."""
+
+
 def _pools(settings: Settings, stack: AsyncExitStack) -> Pools:
     """All workers come from one process, which has loaded what each of them may need: it is in
     memory once. Who has read a Dockerfile copies the context next."""
-    crew = WorkerCrew((*dockerfiles.MODULES, *FILE_WORK), max(2, settings.workers))
+    crew = WorkerCrew(WORK, max(2, settings.workers))
     stack.callback(crew.close)
     pools = Pools(
         crew=crew,
