@@ -7,10 +7,13 @@ nobody else.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import itertools
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+
+from msgspec import Struct
 
 _SHARE: ContextVar[str] = ContextVar("share", default="")
 
@@ -30,13 +33,20 @@ def current_share() -> str:
     return _SHARE.get()
 
 
+class _Turn(Struct, frozen=True):
+    number: int
+    come: asyncio.Future[None]
+
+
 class Shares:
     """Who may have a worker: `size` at once, or one of each share beyond that, up to `most`."""
 
     def __init__(self, size: int, most: int) -> None:
         self._size, self._most = size, most
         self._running: Counter[str] = Counter()
-        self._waiting: list[tuple[str, asyncio.Future[None]]] = []
+        self._waiting: dict[str, deque[_Turn]] = {}
+        """Of each share, who has waited longest first. Thousands may wait, but of few shares."""
+        self._numbers = itertools.count()
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -55,27 +65,36 @@ class Shares:
         if self._may_start(share):
             self._running[share] += 1
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((share, turn))
+        turn = _Turn(next(self._numbers), asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(share, deque()).append(turn)
         try:
-            await turn
+            await turn.come
         except asyncio.CancelledError:
-            if not turn.cancelled():
+            if not turn.come.cancelled():
                 self._release(share)
-            elif (share, turn) in self._waiting:
-                self._waiting.remove((share, turn))
             raise
 
     def _release(self, share: str) -> None:
         self._running[share] -= 1
         if not self._running[share]:
             del self._running[share]
+        self._forget_cancelled()
         while self._waiting:
-            # Who has least goes first, and among equals who has waited longest.
-            share, turn = min(self._waiting, key=lambda one: self._running[one[0]])
+            share = min(self._waiting, key=self._rank)
             if not self._may_start(share):
                 return
-            self._waiting.remove((share, turn))
-            if not turn.done():
-                self._running[share] += 1
-                turn.set_result(None)
+            self._running[share] += 1
+            self._waiting[share].popleft().come.set_result(None)
+            self._forget_cancelled()
+
+    def _rank(self, share: str) -> tuple[int, int]:
+        """Who has least goes first, and among equals who has waited longest."""
+        return self._running[share], self._waiting[share][0].number
+
+    def _forget_cancelled(self) -> None:
+        """Those who would be next; others when it is their turn."""
+        for share, turns in list(self._waiting.items()):
+            while turns and turns[0].come.done():
+                turns.popleft()
+            if not turns:
+                del self._waiting[share]
