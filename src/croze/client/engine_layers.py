@@ -30,7 +30,8 @@ KNOWN_CHAINS = "croze.known-chains"
 KNOWN_IMAGES = "croze.known-images"
 ONE_ENTRY = "croze.one-entry"
 """The exporter's attributes (`croze.export.sparse`)."""
-PATIENCE_S = 3.0
+PATIENCE_S = 10.0
+"""A busy engine takes seconds, and longer yet to be sent everything."""
 IMAGES_MOST = 100
 """How many of the newest images are looked at: what is built on is seldom older."""
 CHAINS_MOST = 2000
@@ -77,9 +78,9 @@ def known(context: str) -> EngineContents:
         contexts = Contexts(config_dir())
         with contextlib.closing(
             connection_to(contexts.engine(context or contexts.current))
-        ) as engine:
-            engine.timeout = PATIENCE_S
-            _ask(engine, contents)
+        ) as connection:
+            connection.timeout = PATIENCE_S
+            _ask(_Engine(connection, time.monotonic() + PATIENCE_S), contents)
     return contents
 
 
@@ -110,25 +111,29 @@ class _InspectedImage(msgspec.Struct):
     rootfs: _ImageLayers = msgspec.field(name="RootFS", default_factory=_ImageLayers)
 
 
-def _get(engine: http.client.HTTPConnection, path: str, kind: type[T]) -> T:
-    """An engine's answer to a GET. Raises `OSError` or `ValueError`, of which msgspec's errors
-    are."""
-    until_s = time.monotonic() + PATIENCE_S
-    body = bytearray()
-    try:
-        engine.request("GET", path)
-        # Only a closed answer lets the connection ask again.
-        with engine.getresponse() as answer:
-            while piece := answer.read1(_PIECE_BYTES):
-                body += piece
-                if len(body) > ANSWER_BYTES_MOST or time.monotonic() > until_s:
-                    raise ValueError(f"an answer to {path} that does not end")
-        return gojson.unmarshal(body, type=kind)
-    except http.client.HTTPException as error:
-        raise ValueError(str(error)) from error
+class _Engine(Struct, frozen=True):
+    """A connection, and how long it is asked."""
+
+    connection: http.client.HTTPConnection
+    until_s: float
+
+    def get(self, path: str, kind: type[T]) -> T:
+        """The answer to a GET. Raises `OSError` or `ValueError`, of which msgspec's errors are."""
+        body = bytearray()
+        try:
+            self.connection.request("GET", path)
+            # Only a closed answer lets the connection ask again.
+            with self.connection.getresponse() as answer:
+                while piece := answer.read1(_PIECE_BYTES):
+                    body += piece
+                    if len(body) > ANSWER_BYTES_MOST or time.monotonic() > self.until_s:
+                        raise ValueError(f"an answer to {path} that does not end")
+            return gojson.unmarshal(body, type=kind)
+        except http.client.HTTPException as error:
+            raise ValueError(str(error)) from error
 
 
-def _ask(engine: http.client.HTTPConnection, contents: EngineContents) -> None:
+def _ask(engine: _Engine, contents: EngineContents) -> None:
     """Fill in what the engine has. Raises `OSError` or `ValueError`; what was found until then
     holds."""
     store = _store(engine)
@@ -141,26 +146,25 @@ def _ask(engine: http.client.HTTPConnection, contents: EngineContents) -> None:
             contents.images.add(image.digest or image.id)
 
 
-def _store(engine: http.client.HTTPConnection) -> Store | None:
+def _store(engine: _Engine) -> Store | None:
     """How the engine keeps layers; None for one that is not known."""
-    names = [part.name for part in _get(engine, "/version", _Version).components]
+    names = [part.name for part in engine.get("/version", _Version).components]
     if "Podman Engine" in names:
         return "podman"
     if "Engine" not in names:
         return None
-    status = _get(engine, "/info", _EngineInfo).driver_status or []
+    status = engine.get("/info", _EngineInfo).driver_status or []
     by_blobs = ["driver-type", "io.containerd.snapshotter.v1"] in status
     return "containerd" if by_blobs else "layers"
 
 
-def _images(engine: http.client.HTTPConnection) -> Iterator[tuple[_Image, list[str]]]:
+def _images(engine: _Engine) -> Iterator[tuple[_Image, list[str]]]:
     """The newest images with the chains of their layers."""
-    images = sorted(_get(engine, "/images/json", list[_Image]), key=lambda image: -image.created)
+    images = sorted(engine.get("/images/json", list[_Image]), key=lambda image: -image.created)
     remaining_chains = CHAINS_MOST
-    until_s = time.monotonic() + PATIENCE_S
     for image in images[:IMAGES_MOST]:
-        layers = _get(engine, f"/images/{image.id}/json", _InspectedImage).rootfs.layers or []
+        layers = engine.get(f"/images/{image.id}/json", _InspectedImage).rootfs.layers or []
         remaining_chains -= len(layers)
-        if remaining_chains < 0 or time.monotonic() > until_s:
+        if remaining_chains < 0 or time.monotonic() > engine.until_s:
             return
         yield image, chain_ids(layers)
