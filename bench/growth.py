@@ -41,7 +41,9 @@ class Kind:
     prepare: Callable[[int], Prepare]
     measure: Callable[[int], Measure]
     is_cold: bool = False
-    """What was built before, of another size perhaps, is taken away first, and not counted."""
+    """What was built before, of another size perhaps, is taken away first; else it is built once
+    first, since what the last size has left is not what a build of this one finds. Neither
+    counts."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,8 @@ def _always(measured: Measure) -> Callable[[int], Measure]:
 
 
 def measure(kind: Kind, peers: Sequence[Peer], folder: Path) -> Growth:
-    """All sizes of all peers that can do it. What is cached has been built once before. Sizes take
-    turns as peers do: of a machine that is slower for a while, all are."""
+    """All sizes of all peers that can do it. Sizes take turns as peers do: of a machine that is
+    slower for a while, all are."""
     places = {
         (peer.name, size): folder / f"{peer.name}-{size}" for peer in peers for size in kind.sizes
     }
@@ -122,12 +124,14 @@ def measure(kind: Kind, peers: Sequence[Peer], folder: Path) -> Growth:
         kind.prepare(size)(place)
     rounds: dict[tuple[str, int], list[tuple[float, float]]] = {each: [] for each in places}
     able = list(peers)
-    for number in range(-1, _ROUNDS):
+    for number in range(-1 if kind.is_cold else 0, _ROUNDS):
         for size in kind.sizes:
             for peer in list(able):
                 at = peer.name, size
                 if kind.is_cold:
                     peer.forget()
+                else:
+                    kind.measure(size)(peer, places[at], number)
                 spent = _round(kind.measure(size), peer, places[at], number)
                 if spent is None:
                     able.remove(peer)
