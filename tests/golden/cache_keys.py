@@ -22,6 +22,7 @@ from croze.ops.results import RefResult
 from croze.ops.services import OpServices
 from croze.ops.source import cache_digest
 from croze.solver.contract import CacheMap, InputKeying, Vertex, cache_map_of
+from croze.workers.shares import Shares
 from tests.golden.case import Case
 from tests.golden.difference import differences
 from tests.ops.conftest import FakeContext, ThreadWorkers, TreeRef
@@ -133,6 +134,7 @@ async def _content(keying: InputKeying, ctx: FakeContext, tree: TreeRef) -> str 
 
 def _services() -> OpServices:
     none: Any = None
+    mounting = Shares(2, 8)
     return OpServices(
         refs=none,
         executor=none,
@@ -140,5 +142,6 @@ def _services() -> OpServices:
         sessions=none,
         workers=none,
         scratch_dir=Path("/nonexistent"),
-        contents=ContentDigests(ThreadWorkers()),
+        contents=ContentDigests(ThreadWorkers(), mounting),
+        mounting=mounting,
     )

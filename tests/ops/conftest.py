@@ -20,6 +20,7 @@ from croze.session.serve import lend
 from croze.solver.contract import Vertex
 from croze.status import Progress
 from croze.store.mount import enter_private_namespace
+from croze.workers.shares import Shares
 from tests.ops.world import World, make_world
 from tests.runtime.conftest import make_rootfs
 from tests.session.conftest import Daemon
@@ -114,4 +115,4 @@ async def world(tmp_path: Path, own_mounts: None) -> AsyncIterator[World]:
 
 @pytest.fixture
 def contents() -> ContentDigests:
-    return ContentDigests(ThreadWorkers())
+    return ContentDigests(ThreadWorkers(), Shares(2, 8))

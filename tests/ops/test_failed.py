@@ -14,6 +14,7 @@ from croze.llb.state import State
 from croze.ops.content import ContentDigests, ContentKey
 from croze.ops.failed import FailedSteps, naming_op_in_errors
 from croze.solver.contract import CacheMap, InputKeying
+from croze.workers.shares import Shares
 from tests.ops.conftest import ThreadWorkers
 from tests.ops.world import World
 
@@ -108,7 +109,7 @@ async def test_nothing_is_kept_unless_a_build_asks(world: World) -> None:
 
 
 def test_blame_does_not_hide_which_files_are_asked_for() -> None:
-    key = ContentKey(ContentDigests(ThreadWorkers()), [Query("/src/")])
+    key = ContentKey(ContentDigests(ThreadWorkers(), Shares(2, 8)), [Query("/src/")])
     made = naming_op_in_errors(CacheMap("sha256:0", (InputKeying(content=key),)), b"op")
     content = made.inputs[0].content
     assert isinstance(content, ContentKey)

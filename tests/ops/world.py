@@ -29,6 +29,7 @@ from croze.status import VertexLog, VertexState
 from croze.store.contract import ImmutableRef
 from croze.store.open import Store, open_store
 from croze.workers.pool import WorkerPool
+from croze.workers.shares import Shares
 
 
 class TreeSource:
@@ -140,6 +141,7 @@ async def make_world(
         stack.push_async_callback(store.close)
         sources = TreeSources(store, dict(trees))
         executor = OciExecutor(OciConfig(root / "run", private_mounts=True))
+        mounting = Shares(2, 8)
         services = OpServices(
             refs=store.refs,
             executor=executor,
@@ -147,7 +149,8 @@ async def make_world(
             sessions=sessions,
             workers=pool,
             scratch_dir=root / "scratch",
-            contents=ContentDigests(pool),
+            contents=ContentDigests(pool, mounting),
+            mounting=mounting,
         )
         solver = Solver(
             MemoryKeys(), RefResults(store.refs), LoadedOpResolver(services), linger_s=0.0

@@ -22,6 +22,7 @@ from croze.ops.results import ref_of
 from croze.solver.contract import OpContext, Result
 from croze.store.contract import ImmutableRef
 from croze.workers.pool import Pool
+from croze.workers.shares import Shares
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,8 +41,10 @@ class ContentDigests:
     """Computes digests of inputs' contents, and remembers them. One per daemon; each ref is looked
     at by one at a time."""
 
-    def __init__(self, workers: Pool) -> None:
+    def __init__(self, workers: Pool, mounting: Shares) -> None:
+        """See `OpServices.mounting`."""
         self._workers = workers
+        self._mounting = mounting
         self._known: OrderedDict[tuple[str, Query], str] = OrderedDict()
         self._by_index: OrderedDict[Written, dict[Query, str]] = OrderedDict()
         self._locks: dict[str, asyncio.Lock] = {}
@@ -111,7 +114,8 @@ class ContentDigests:
             digests = await self._workers.run(checksum_listed, side_file, queries)
             if digests is not None:
                 return dict(zip(queries, digests, strict=True))
-        async with ref.mounted(readonly=True, sessions=sessions) as root:
+        await ref.unlazy(sessions)
+        async with self._mounting.slot(), ref.mounted(readonly=True, sessions=sessions) as root:
             digests = await self._workers.run(checksum, str(root), side_file, queries)
             if texts.wanted():
                 from croze.fs.content.texts import content_texts

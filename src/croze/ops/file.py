@@ -97,7 +97,10 @@ class FileOp:
             base, description=ctx.vertex.name, sessions=ctx.sessions()
         )
         try:
-            async with AsyncExitStack() as stack:
+            for index in self._read_by(chain):
+                if (state := states[index]) is not None:
+                    await state.unlazy(ctx.sessions())
+            async with self._services.mounting.slot(), AsyncExitStack() as stack:
                 target = await stack.enter_async_context(mutable.mounted(readonly=False))
                 roots = await self._mount_all(stack, chain, ctx, states, str(target))
                 steps = [self._step(self._actions[i], roots, states) for i in chain.actions]
@@ -114,6 +117,18 @@ class FileOp:
         notes = str(source.side_file(links.SIDE_FILE)) if source is not None else None
         return make_step(action, roots.__getitem__, notes)
 
+    def _read_by(self, chain: ActionChain) -> list[int]:
+        """The states that the chain's actions read, but for what it makes itself."""
+        read: dict[int, None] = {}
+        for number in chain.actions:
+            action = self._actions[number]
+            named = set(owner_states(action))
+            if number == chain.actions[0]:
+                named.discard(chain.base)  # what it works on is not changed yet
+            read.update(dict.fromkeys((action.secondaryInput, *sorted(named))))
+        own = {self._input_count + number for number in chain.actions}
+        return [index for index in read if index != NOTHING and index not in own]
+
     async def _mount_all(
         self,
         stack: AsyncExitStack,
@@ -125,14 +140,8 @@ class FileOp:
         """Where each state can be seen that the chain's actions read."""
         own = {self._input_count + number for number in chain.actions}
         roots = dict.fromkeys(own, target) | {NOTHING: str(self._nothing())}
-        for number in chain.actions:
-            action = self._actions[number]
-            named = set(owner_states(action))
-            if number == chain.actions[0]:
-                named.discard(chain.base)  # what it works on is not changed yet
-            for index in (action.secondaryInput, *sorted(named)):
-                if index not in roots:
-                    roots[index] = await self._mount(stack, states[index], ctx)
+        for index in self._read_by(chain):
+            roots[index] = await self._mount(stack, states[index], ctx)
         roots.setdefault(chain.base, target)
         return roots
 

@@ -21,6 +21,7 @@ from croze.solver.contract import OpContext, Result
 from croze.sources.contract import SourceFactory
 from croze.store.contract import RefStore
 from croze.workers.pool import Pool
+from croze.workers.shares import Shares
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,6 +42,9 @@ class OpServices(Struct, frozen=True):
     workers: Pool
     scratch_dir: Path
     contents: ContentDigests
+    mounting: Shares
+    """Who may have mounted what a worker is to read or change, while it waits for one: a mount
+    takes the longer the more there are."""
     solve_nested: NestedSolve | None = None
     platforms: Sequence[Platform] = field(default_factory=lambda: (default_platform(),))
     """What this machine runs by itself."""

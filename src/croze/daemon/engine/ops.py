@@ -29,6 +29,7 @@ from croze.sources.image import ImageSources
 from croze.sources.images import Images
 from croze.sources.local import LocalSources
 from croze.workers.pool import WorkerPool
+from croze.workers.shares import Shares
 
 
 class Sources(Struct, frozen=True):
@@ -58,6 +59,7 @@ def open_sources(
 def op_services(engine: Engine, executor: OciExecutor, sources: Sources) -> OpServices:
     """What all ops use."""
     settings, content, pool = engine.settings, engine.content, engine.pools.files
+    mounting = Shares(4 * settings.workers, 16 * settings.workers)
     return OpServices(
         refs=content.store.refs,
         executor=executor,
@@ -67,7 +69,8 @@ def op_services(engine: Engine, executor: OciExecutor, sources: Sources) -> OpSe
         sessions=content.sessions,
         workers=pool,
         scratch_dir=own_folder(settings.root / "scratch"),
-        contents=ContentDigests(pool),
+        contents=ContentDigests(pool, mounting),
+        mounting=mounting,
         parallelism=_parallelism(settings.config),
         solve_nested=solve_nested,
         log_limits=LogLimits.from_env(os.environ),
