@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from croze.errors import NotFound
 from croze.fs.content.checksum import Query, checksum
 from croze.fs.sync.local import SyncOptions, sync
 from croze.ops.content import SIDE_FILE, ContentDigests
-from tests.ops.conftest import TreeRef
+from croze.workers.shares import Shares
+from tests.ops.conftest import ThreadWorkers, TreeRef
 
 QUERIES = [Query("/a"), Query("/d")]
 
@@ -82,3 +85,50 @@ async def test_questions_at_once_are_one_look(tmp_path: Path, contents: ContentD
     again = await asyncio.gather(*map(ask, ("/a", "/gone", "/b/", "/c")))
     assert again[::3] == first[::2]
     assert again[1] == "not found"
+
+
+async def test_who_waits_for_files_is_in_nobodys_way(tmp_path: Path) -> None:
+    """They are waited for before it is one's turn to mount."""
+    for name in ("arriving", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").write_text(name)
+    arrived = asyncio.Event()
+
+    class Arriving(TreeRef):
+        async def materialize(self, sessions: Sequence[str] = ()) -> None:
+            await arrived.wait()
+
+    contents = ContentDigests(ThreadWorkers(), Shares(1, 1))
+    late = Arriving(tmp_path / "arriving", tmp_path / "side")
+    there = TreeRef(tmp_path / "there", tmp_path / "other side")
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(contents.of(late, [Query("/a")], ()))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        assert await contents.of(there, [Query("/a")], ())  # type: ignore[arg-type]
+        assert not waiting.done()
+        arrived.set()
+
+
+async def test_what_waits_for_a_worker_is_not_mounted(tmp_path: Path) -> None:
+    mounted: list[str] = []
+    most = 0
+
+    class Counted(TreeRef):
+        @asynccontextmanager
+        async def mounted(
+            self, *, readonly: bool, sessions: Sequence[str] = ()
+        ) -> AsyncIterator[Path]:
+            nonlocal most
+            mounted.append(self.id)
+            most = max(most, len(mounted))
+            yield self.path
+            mounted.remove(self.id)
+
+    (tmp_path / "a").write_text("")
+    contents = ContentDigests(ThreadWorkers(), Shares(2, 2))
+    refs = [Counted(tmp_path, tmp_path / f"side{number}") for number in range(9)]
+    for number, ref in enumerate(refs):
+        ref.id = str(number)
+    asked = [contents.of(ref, [Query("/a")], ()) for ref in refs]  # type: ignore[arg-type]
+    assert len({digest for (digest,) in await asyncio.gather(*asked)}) == 1
+    assert most == 2

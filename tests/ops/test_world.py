@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,9 @@ from croze.llb.marshal import digest_bytes
 from croze.llb.state import State
 from croze.ops.load import load
 from croze.ops.logs import LogLimits
+from croze.store import mounting
+from croze.store.contract import MountSpec
+from croze.store.mount import mount_all, unmount
 from tests.ops.world import World
 
 pytestmark = pytest.mark.root
@@ -283,3 +288,35 @@ async def test_a_difference_on_nothing_shows_no_deleted_names(world: World) -> N
         assert await world.files(listing.mount("/out")) == {"list": ".\n./d\n./d/new\n"}
         merged = llb.merge([difference, llb.scratch().file(llb.mkfile("/more", "1"))])
         assert await world.files(merged) == {"d/new": "new\n", "more": "1"}
+
+
+async def test_steps_that_wait_for_a_worker_have_nothing_mounted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount takes the longer the more there are."""
+    written: set[str] = set()
+    most = 0
+
+    def mount(specs: Sequence[MountSpec], target: Path) -> None:
+        nonlocal most
+        if any(option.startswith("upperdir") for spec in specs for option in spec.options):
+            written.add(str(target))
+            most = max(most, len(written))
+        mount_all(specs, target)
+
+    def forget(path: str | Path) -> None:
+        written.discard(str(path))
+        unmount(path)
+
+    monkeypatch.setattr(mounting, "mount_all", mount)
+    monkeypatch.setattr(mounting, "unmount", forget)
+    rows = [
+        llb.scratch().file(llb.mkfile(f"/{row}", "")).file(llb.mkfile(f"/then{row}", ""))
+        for row in range(12)
+    ]
+    action = llb.copy(rows[0], "/0", "/")
+    for number, row in enumerate(rows[1:], 1):
+        action = action.then(llb.copy(row, f"/{number}", "/"))
+    assert len(await world.files(llb.scratch().file(action))) == 12
+    assert most == 2
+    assert not written

@@ -114,7 +114,7 @@ class ContentDigests:
             digests = await self._workers.run(checksum_listed, side_file, queries)
             if digests is not None:
                 return dict(zip(queries, digests, strict=True))
-        await ref.unlazy(sessions)
+        await ref.materialize(sessions)
         async with self._mounting.slot(), ref.mounted(readonly=True, sessions=sessions) as root:
             digests = await self._workers.run(checksum, str(root), side_file, queries)
             if texts.wanted():

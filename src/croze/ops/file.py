@@ -99,7 +99,7 @@ class FileOp:
         try:
             for index in self._read_by(chain):
                 if (state := states[index]) is not None:
-                    await state.unlazy(ctx.sessions())
+                    await state.materialize(ctx.sessions())
             async with self._services.mounting.slot(), AsyncExitStack() as stack:
                 target = await stack.enter_async_context(mutable.mounted(readonly=False))
                 roots = await self._mount_all(stack, chain, ctx, states, str(target))

@@ -229,6 +229,9 @@ class ImmutableRef(CommonRef, Protocol):
     async def unlazy(self, sessions: Sequence[str] = ()) -> None:
         """Fetch and unpack now; what is `unwritten` is not waited for."""
 
+    async def materialize(self, sessions: Sequence[str] = ()) -> None:
+        """Have all files there: `mounted` has nothing to wait for then."""
+
     async def layers(
         self, compression: Compression, *, sessions: Sequence[str] = (), fetch: bool = False
     ) -> Sequence[LayerBlob]:

@@ -131,7 +131,11 @@ class ImmutableHandle(Handle):
     async def unlazy(self, sessions: Sequence[str] = ()) -> None:
         """See `ImmutableRef.unlazy`."""
         if not self.unwritten:
-            await unlazy(self._core, self.record, sessions)
+            await self.materialize(sessions)
+
+    async def materialize(self, sessions: Sequence[str] = ()) -> None:
+        """See `ImmutableRef.materialize`."""
+        await unlazy(self._core, self.record, sessions)
 
     async def layers(
         self, compression: Compression, *, sessions: Sequence[str] = (), fetch: bool = False
