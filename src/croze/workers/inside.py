@@ -75,7 +75,7 @@ def serve(connection: socket.socket) -> None:
                 _SPARE.give_back()
 
 
-class Frame(Struct, frozen=True):
+class LinkFrame(Struct, frozen=True):
     """What the daemon has sent, unread: something of what it takes may not be loadable."""
 
     is_call: bool
@@ -89,7 +89,7 @@ class ParentLink:
         self.sock = sock
         self._stream = sock.makefile("rb")
 
-    def receive(self) -> Frame | None:
+    def receive(self) -> LinkFrame | None:
         """The next frame; None when the daemon is gone, in the middle of one, too."""
         try:
             head = self._stream.read(HEAD.size)
@@ -99,7 +99,7 @@ class ParentLink:
             body = self._stream.read(length)
         except ConnectionError:
             return None
-        return Frame(is_call, body) if len(body) == length else None
+        return LinkFrame(is_call, body) if len(body) == length else None
 
     def buffered(self) -> bool:
         """Whether a part of a message is here already, unseen by those who watch the socket."""
@@ -144,7 +144,7 @@ class Questions:
             if not self._link.buffered():
                 return
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: LinkFrame) -> None:
         try:
             answer = unpack(frame.body)
         except Exception as error:  # nobody knows whose answer it is
@@ -165,7 +165,7 @@ def _settle(future: asyncio.Future[object], answer: WorkerAnswer) -> None:
         future.set_result(answer.value)
 
 
-def _serve(frame: Frame, link: ParentLink, runner: asyncio.Runner) -> bytes:
+def _serve(frame: LinkFrame, link: ParentLink, runner: asyncio.Runner) -> bytes:
     try:
         call = unpack(frame.body)
         assert isinstance(call, WorkerCall)

@@ -45,7 +45,7 @@ class Shares:
         self._size, self._most = size, most
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[_Turn]] = {}
-        """Of each share, who has waited longest first. Thousands may wait, but of few shares."""
+        """Who waits, by share, the longest first. Thousands may wait, but of few shares."""
         self._numbers = itertools.count()
 
     @asynccontextmanager
@@ -92,7 +92,7 @@ class Shares:
         return self._running[share], self._waiting[share][0].number
 
     def _forget_cancelled(self) -> None:
-        """Those who would be next; others when it is their turn."""
+        """Let go of cancelled ones who would be next; of others when it is their turn."""
         for share, turns in list(self._waiting.items()):
             while turns and turns[0].come.done():
                 turns.popleft()
