@@ -11,6 +11,7 @@ import pytest
 from croze.cli import early, warm_child
 from croze.client.options import BuildOptions
 from croze.drivers.reach import Reach
+from croze.errors import CrozeError
 from croze.sdk.remember import remembering
 
 
@@ -49,3 +50,18 @@ def test_paths_are_on_disk_before_a_build_has_ended(
         assert (tmp_path / "refs" / there.place / ref).is_file()
     with remembering(BuildOptions(context=".", call="check"), there) as remembered:
         assert not remembered.options.ref
+
+
+@pytest.mark.parametrize("record", ["", "b/b0/ref"])
+def test_paths_are_kept_for_what_has_a_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str
+) -> None:
+    monkeypatch.setenv("BUILDX_CONFIG", str(tmp_path))
+    there = Reach(lambda: None)  # type: ignore[arg-type, return-value]
+    with (
+        pytest.raises(CrozeError),
+        remembering(BuildOptions(context=str(tmp_path)), there) as remembered,
+    ):
+        raise CrozeError("no such context").of_record(record)
+    written = (tmp_path / "refs" / there.place / remembered.options.ref).is_file()
+    assert written is bool(record)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
 from croze.api import worker_pb2
 from croze.builders.model import BuilderNode
-from croze.client import inputs
 from croze.client.build import met, planned_for
 from croze.client.builder import BuilderTraits, crozed
 from croze.client.connect import Client
@@ -81,23 +81,20 @@ async def test_a_crozed_keeps_the_image(caplog: pytest.LogCaptureFixture) -> Non
 
 async def test_what_can_be_had_once_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the daemon turns out to be."""
-    fetched: list[str] = []
-
-    def fetch(url: str) -> bytes:
-        fetched.append(url)
-        return b"FROM scratch"
+    stdin = io.BytesIO(b"FROM scratch")
 
     async def is_beside_us() -> bool:
         return True
 
-    monkeypatch.setattr(inputs, "_fetch", fetch)
-    options = BuildOptions("docker-image://base", dockerfile="https://once.example/Dockerfile")
+    options = BuildOptions("docker-image://base", dockerfile="-", stdin=stdin)
     daemon = Daemon("github.com/moby/buildkit")
     monkeypatch.setattr(daemon, "beside_us", is_beside_us)
     traits, plan = await planned_for(daemon, crozed(sure=False), options)
-    plan.close()
+    try:
+        assert (plan.local_dirs["dockerfile"].path / "Dockerfile").read_bytes() == b"FROM scratch"
+    finally:
+        plan.close()
     assert traits != crozed(sure=False)
-    assert fetched == ["https://once.example/Dockerfile"]
 
 
 async def test_a_crozed_says_so_first_of_all(tmp_path: Path) -> None:

@@ -251,6 +251,16 @@ def test_options_that_can_not_be_are_refused(
     assert str(caught.value) == message
 
 
+def test_a_default_that_is_not_taken_is_not_asked_for(
+    context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in buildx, which reads its variable then."""
+    monkeypatch.setenv("BUILDX_NO_DEFAULT_ATTESTATIONS", "")
+    make_plan(BuildOptions("ctx", provenance="mode=max")).close()
+    with pytest.raises(CrozeError, match=r'parsing "": invalid syntax'):
+        make_plan(BuildOptions("ctx"))
+
+
 # -- inputs ----------------------------------------------------------------------------------
 
 

@@ -213,6 +213,26 @@ def test_contexts_come_from_git_and_the_web(desk: Sandbox, site: Site, tmp_path:
     assert (output(desk, tmp_path / "own", "-f", own, git) / "own").read_text() == "second\n"
 
 
+def test_the_daemon_fetches_a_dockerfile(desk: Sandbox, site: Site, tmp_path: Path) -> None:
+    """It may reach what the client doesn't."""
+    cut_off = {"http_proxy": "http://127.0.0.1:1", "no_proxy": "", "NO_PROXY": ""}
+    url, out = f"{site.url}/Dockerfile.web", tmp_path / "out"
+    flags = ["build", "--progress=plain", "-o", f"type=local,dest={out}"]
+    for context in (str(tmp_path), f"{site.git}/repo.git"):
+        done = desk.croze(*flags, "-f", url, context, env=cut_off)
+        assert f"[internal] load {url}" in done.stderr
+        assert (out / "which").read_text() == "web\n"
+        (out / "which").unlink()
+    missing = f"{site.url}/none"
+    done = desk.croze(*flags, "-f", missing, tmp_path, check=False)
+    assert done.code == 1
+    assert f"> [internal] load {missing}:" in done.stderr
+    assert "invalid response status 404" in done.stderr
+    (site.folder / "large").write_bytes(b"#" * (2 * 1024 * 1024 + 1))
+    done = desk.croze(*flags, "-f", f"{site.url}/large", tmp_path, check=False)
+    assert "bigger than allowed max size (2.097MB)" in done.stderr
+
+
 def test_git_directory_is_kept_when_asked(desk: Sandbox, site: Site, tmp_path: Path) -> None:
     own = tmp_path / "Dockerfile"
     own.write_text("FROM scratch\nCOPY . /\n")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, BinaryIO
 from msgspec import Struct, structs
 
 from croze.client.builder import BuilderTraits, buildkitd, warn_of_no_output
-from croze.client.inputs import reads_once
+from croze.client.inputs import is_http, reads_stdin
 from croze.client.links import check_alone
 from croze.client.metadata import clear_files, metadata_provenance, write_files
 from croze.client.options import BuildOptions
 from croze.client.planning import planned
+from croze.client.remote_dockerfile import with_remote_dockerfile
 from croze.client.result import BuildResult
 from croze.errors import CrozeError, Unsupported
 
@@ -84,6 +85,7 @@ async def run_build(
 
     status = _ShownStatus(display, on_status)
     clear_files(options)
+    options = await _with_dockerfile(client, options, status, on_close)
     traits, plan = await planned_for(client, builder, options)
     try:
         check_alone(plan)
@@ -110,6 +112,28 @@ async def run_build(
     return result
 
 
+async def _with_dockerfile(
+    client: Client,
+    options: BuildOptions,
+    status: _ShownStatus,
+    on_close: Callable[[Display], None] | None,
+) -> BuildOptions:
+    """The options with a Dockerfile from elsewhere, whose steps are the display's first."""
+    from croze.progress.display import refreshing
+
+    if not is_http(options.dockerfile):
+        return options
+    display = status.display
+    try:
+        async with refreshing(display):
+            return await with_remote_dockerfile(client, options, status.show)
+    except BaseException:
+        display.close()
+        if on_close is not None:
+            on_close(display)
+        raise
+
+
 class _ShownStatus(Struct):
     """A build's status as it is shown."""
 
@@ -133,7 +157,8 @@ async def planned_for(
     """The builder as it turns out to be, and the plan for it. While a daemon of which nothing is
     known says what it is, the plan is made as for a `crozed`, unless it can be made but once."""
     is_sure = builder is None or builder.sure
-    if is_sure or reads_once(options.context, options.dockerfile) or not await client.beside_us():
+    is_once = reads_stdin(options.context, options.dockerfile)
+    if is_sure or is_once or not await client.beside_us():
         traits = await met(client, builder, options)
         return traits, await planned(options, traits)
     plan = await planned(options, builder)

@@ -24,6 +24,7 @@ from croze.client.metadata import clear_files, metadata_provenance, write_files
 from croze.client.options import BuildOptions
 from croze.client.plan import SolvePlan, ToFd
 from croze.client.planning import planned
+from croze.client.remote_dockerfile import with_remote_dockerfile
 from croze.client.result import BuildResult
 from croze.client.solve import SolveResult, lent, new_id
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable, Unsupported
@@ -51,6 +52,7 @@ async def build_detached(
     clear_files(options)
     async with dial() as client:
         await _check(client)
+        options = await with_remote_dockerfile(client, options, lambda _: None)
         builder = await met(client, builder, options)
     plan = await planned(options, builder)
     try:

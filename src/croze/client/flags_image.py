@@ -34,7 +34,8 @@ def wanted_attests(
     shorthands = (shorthand("provenance", provenance), shorthand("sbom", sbom))
     parsed = parse_attests([*attests, *filter(None, shorthands)])
     attrs_by_name = {f"attest:{type}": attrs for type, attrs in parsed.items() if attrs is not None}
-    if supported and not _switch("BUILDX_NO_DEFAULT_ATTESTATIONS") and "provenance" not in parsed:
+    is_unsaid = supported and "provenance" not in parsed
+    if is_unsaid and not _switch("BUILDX_NO_DEFAULT_ATTESTATIONS"):
         attrs_by_name["attest:provenance"] = DEFAULT_PROVENANCE
     return attrs_by_name
 

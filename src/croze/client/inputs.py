@@ -16,8 +16,7 @@ from typing import BinaryIO
 from msgspec import Struct, field
 
 from croze.client.plan import LocalDir, SolvePlan
-from croze.errors import CrozeError, InvalidRequest, NotFound, os_reason
-from croze.files.redact import redact
+from croze.errors import InvalidRequest, NotFound, os_reason
 from croze.fs.tar.recognize import begins_archive
 from croze.gotypes.booleans import parse_bool
 from croze.policy.options import PolicyPlace, WantedFile
@@ -30,6 +29,8 @@ class Inputs(Struct, frozen=True):
     context: str
     dockerfile: str = ""
     """A path, a URL, `-`, or empty for `Dockerfile` in the context."""
+    dockerfile_read: bytes | None = None
+    """What the daemon has read at that URL."""
     dockerfile_inline: str | None = None
     contexts: Mapping[str, str] = field(default_factory=dict)
     stdin: BinaryIO | None = None
@@ -83,11 +84,6 @@ def load(inputs: Inputs, plan: SolvePlan) -> None:
 def reads_stdin(context: str, dockerfile: str) -> bool:
     """Whether `load` waits for who writes to standard input."""
     return "-" in (context, dockerfile)
-
-
-def reads_once(context: str, dockerfile: str) -> bool:
-    """Whether `load` takes what may not be there for it a second time."""
-    return reads_stdin(context, dockerfile) or is_http(dockerfile)
 
 
 class _Loader:
@@ -227,7 +223,8 @@ class _Loader:
         elif self.inputs.dockerfile == "-":
             source = "stdin"
         elif is_http(self.inputs.dockerfile):
-            self.dockerfile_text = _fetch(self.inputs.dockerfile)
+            self.dockerfile_text = self.inputs.dockerfile_read
+            assert self.dockerfile_text is not None, "see `with_remote_dockerfile`"
         if self.dockerfile_text is not None:
             folder = self._temporary("dockerfile")
             (folder / "Dockerfile").write_bytes(self.dockerfile_text)
@@ -341,15 +338,3 @@ def _spelled(folder: str, name: str) -> str:
     except OSError:
         return name
     return "dockerfile" if "dockerfile" in names and name not in names else name
-
-
-def _fetch(url: str) -> bytes:
-    from croze.http.client import fetch
-
-    try:
-        answer = fetch(url)
-    except CrozeError as error:
-        raise error.wrap(f"failed to load dockerfile {redact(url)}") from None
-    if not 200 <= answer.status < 300:
-        raise NotFound(f"failed to load dockerfile {redact(url)}: {answer.status} {answer.reason}")
-    return answer.body

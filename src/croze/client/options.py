@@ -19,6 +19,8 @@ class BuildOptions(Struct, frozen=True):
     context: str = "."
     dockerfile: str = ""
     dockerfile_inline: str | None = None
+    dockerfile_read: bytes | None = None
+    """What the daemon has read where `dockerfile` is a URL."""
     tags: Sequence[str] = ()
     target: str = ""
     build_args: Sequence[str] | Mapping[str, str] = ()

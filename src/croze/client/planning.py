@@ -212,13 +212,14 @@ def _lend(plan: SolvePlan, options: BuildOptions) -> None:
         contexts = flags_session.parse_contexts(contexts)
     inputs.load(
         inputs.Inputs(
-            options.context,
-            options.dockerfile,
-            options.dockerfile_inline,
-            contexts,
-            options.stdin,
-            options.context_input,
-            options.build_context_inputs,
+            context=options.context,
+            dockerfile=options.dockerfile,
+            dockerfile_read=options.dockerfile_read,
+            dockerfile_inline=options.dockerfile_inline,
+            contexts=contexts,
+            stdin=options.stdin,
+            context_input=options.context_input,
+            context_inputs=options.build_context_inputs,
         ),
         plan,
     )

@@ -1,13 +1,13 @@
 """Files of a git repository or a web server, read by the daemon.
 
-Source: buildx `bake/remote.go`, `bake/gitauth.go`.
+Source: buildx `bake/remote.go`, `bake/gitauth.go`, `build/url.go`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from croze.client.connect import Client
     from croze.rpc.held import HeldBuild
 
+T = TypeVar("T")
+
 MAX_BYTES = 2 * 1024 * 1024
-"""The largest definition that is a file of a web server."""
+"""The largest definition, or Dockerfile, that is a file of a web server."""
 MAX_TREE_FILE_BYTES = 8 * MAX_BYTES
 """The largest file in a repository or an archive: a message has a limit, too."""
 HEADER_BYTES = 1024
 _FILE = "context"
+_DOCKERFILE = "Dockerfile"
 _SECRETS = {
     "GIT_AUTH_TOKEN": "BUILDX_BAKE_GIT_AUTH_TOKEN",
     "GIT_AUTH_HEADER": "BUILDX_BAKE_GIT_AUTH_HEADER",
@@ -61,18 +64,48 @@ async def read_remote_files(
 ) -> RemoteFiles:
     """The named files of a repository or an archive, or those of the usual names that it has; or
     the one file at a web address. Raises `CrozeError`."""
-    parts = [RemoteFiles(())]
 
-    async def work(bridge: HeldBuild) -> gateway_pb2.Result:
-        result = await bridge.solve(state.marshal())
+    async def read(bridge: HeldBuild, ref: str) -> RemoteFiles:
         reading = _Reading(bridge, state, names, usual_names)
-        parts[0] = await (reading.repository if is_git(url) else reading.web)(url, result.ref.id)
-        return result
+        return await (reading.repository if is_git(url) else reading.web)(url, ref)
 
     state = _state(url)
     plan = SolvePlan(internal=True, secrets=git_secrets(url), ssh=_agents(url))
+    return await _read(client, plan, state, read, show)
+
+
+async def read_remote_dockerfile(
+    client: Client, url: str, show: Callable[[control_pb2.StatusResponse], None]
+) -> bytes:
+    """The Dockerfile at a web address. Raises `CrozeError`."""
+
+    async def read(bridge: HeldBuild, ref: str) -> bytes:
+        if await bridge.size(ref, _DOCKERFILE) > MAX_BYTES:
+            message = f"Dockerfile {redact(url)} bigger than allowed max size (2.097MB)"
+            raise InvalidRequest(message)
+        return await bridge.read(ref, _DOCKERFILE)
+
+    state = llb.http(url, filename=_DOCKERFILE, name=f"[internal] load {redact(url)}")
+    return await _read(client, SolvePlan(internal=True), state, read, show)
+
+
+async def _read(
+    client: Client,
+    plan: SolvePlan,
+    state: llb.State,
+    read: Callable[[HeldBuild, str], Awaitable[T]],
+    show: Callable[[control_pb2.StatusResponse], None],
+) -> T:
+    """What is read of a state, given the build and the ref of what it made."""
+    results: list[T] = []
+
+    async def work(bridge: HeldBuild) -> gateway_pb2.Result:
+        result = await bridge.solve(state.marshal())
+        results.append(await read(bridge, result.ref.id))
+        return result
+
     await client.solve(plan, show, work=work)
-    return parts[0]
+    return results[0]
 
 
 class _Reading(Struct, frozen=True):

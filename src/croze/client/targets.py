@@ -23,6 +23,7 @@ from croze.client.metadata import recorded_provenance
 from croze.client.multinode import BuildNode, Merge, NodePart
 from croze.client.plan import SolvePlan
 from croze.client.planning import planned
+from croze.client.remote_dockerfile import with_remote_dockerfile
 from croze.client.result import BuildResult
 from croze.client.shared import share_directories
 from croze.errors import CrozeError, InvalidRequest
@@ -89,8 +90,12 @@ async def build_targets(
                 pieces[name] = []
                 try:
                     for part in its_parts:
-                        plan = await planned(part.options, part.node.builder)
-                        pieces[name].append(_Piece(name, part.node, plan, links.links(plan)))
+                        node = part.node
+                        options = await with_remote_dockerfile(
+                            node.client, part.options, display.update
+                        )
+                        plan = await planned(options, node.builder)
+                        pieces[name].append(_Piece(name, node, plan, links.links(plan)))
                 except CrozeError as error:
                     raise _named(error, name, builds) from None
             return await _Targets(pieces, display, provenance, merge).build()

@@ -14,6 +14,7 @@ from croze.builders.files import BuilderFiles
 from croze.builders.localstate import LocalState, save, save_group
 from croze.client.options import call_name
 from croze.client.solve import new_id
+from croze.errors import CrozeError
 from croze.files.docker_config import buildx_dir
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ class Remembering:
             self._is_due = False
             _write(self.options, self._there, ONLY, "", self._put_off)
 
+    def forget(self) -> None:
+        """Leave them unwritten, unless they have been written."""
+        self._is_due = False
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _put_off(self, fd: int) -> None:
         self._unsynced.append(os.dup(fd))
 
@@ -85,6 +92,10 @@ def remembering(options: BuildOptions, there: Reach) -> Iterator[Remembering]:
     remembered = Remembering(options, there)
     try:
         yield remembered
+    except CrozeError as error:
+        if not error.record:
+            remembered.forget()  # no daemon has a record of it
+        raise
     finally:
         remembered.settle()
 
