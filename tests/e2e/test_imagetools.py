@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import socket
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -258,6 +259,7 @@ def test_to_an_oci_layout_and_back(shop: Shop, tmp_path: Path) -> None:
     assert names == ["1", "latest"]
     for blob in (tmp_path / "new/layout/blobs/sha256").iterdir():
         assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+        assert stat.S_IMODE(blob.stat().st_mode) == 0o444, "as buildx leaves them"
     shop.croze("create", "-t", "HOST/back:1", layout, check=True)
     back = shop.buildx("inspect", "--raw", "HOST/back:1", check=True)
     assert back.stdout == shop.buildx("inspect", "--raw", "HOST/a:attested", check=True).stdout

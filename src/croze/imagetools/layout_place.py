@@ -24,7 +24,7 @@ from croze.image.reference import check_digest
 from croze.imagetools.combine import REFERENCE_DIGEST
 from croze.imagetools.contract import LARGEST_READ_BYTES, SUBJECT
 from croze.imagetools.location import LayoutLocation, Location
-from croze.session.directories import make_directory
+from croze.session.directories import BLOB_MODE, make_directory
 
 P = ParamSpec("P")
 _CHUNK_BYTES = 1 << 20
@@ -122,7 +122,7 @@ class LayoutPlace:
         try:
             with os.fdopen(fd, "wb") as out, open(path, "rb") as file:
                 shutil.copyfileobj(file, out, _CHUNK_BYTES)
-                os.fchmod(out.fileno(), 0o644)
+                os.fchmod(out.fileno(), BLOB_MODE)
             _check_file(descriptor, Path(name))
             os.rename(name, target)
         except BaseException:
@@ -137,7 +137,7 @@ class LayoutPlace:
         target = self._blob(descriptor.digest)
         if not target.is_file():
             make_directory(target.parent, 0o755)
-            write_atomically(target, data)
+            write_atomically(target, data, BLOB_MODE)
 
     async def put_referrer(self, subject: str, descriptor: Descriptor) -> None:
         """Entered into the index unless an image there holds it."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+BLOB_MODE = 0o444
+"""The mode of a layout's blobs, less the umask: containerd's."""
+
 
 def make_directory(path: Path, mode: int) -> None:
     """Make a directory and the parents that are missing, all of one mode (less the umask). One that

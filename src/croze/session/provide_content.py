@@ -20,11 +20,9 @@ from croze.api import content_pb2
 from croze.patterns import lazy_pattern
 from croze.rpc.servers import Context
 from croze.session.content import CHUNK_BYTES, STORE_HEADER
-from croze.session.directories import make_directory
+from croze.session.directories import BLOB_MODE, make_directory
 from croze.session.provider import Handler, metadata_of, stream, unary, unary_stream
 
-BLOB_MODE = 0o444
-"""Less the umask, as containerd leaves blobs."""
 _DIGEST = lazy_pattern(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
