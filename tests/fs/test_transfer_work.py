@@ -13,6 +13,7 @@ import pytest
 from croze.fs.entry import Entry
 from croze.fs.remove import remove_tree
 from croze.fs.sync import receive
+from croze.fs.sync.incoming import GATHERED_BYTES
 from croze.fs.sync.mirror import SyncResult
 from croze.fs.sync.receive import Receiver
 from croze.fs.sync.send import Sender
@@ -21,6 +22,8 @@ from tests.fs.wired import notes, transfer
 from tests.support.work import calls_of
 
 FILE = 0o100644
+MAKING = ("open", "write", "fchown", "chown", "fchmod", "chmod", "utime", "close")
+LOOKING = ("fstat", "stat")
 
 
 def test_a_small_file_is_made_with_what_it_holds(tmp_path: Path) -> None:
@@ -28,7 +31,7 @@ def test_a_small_file_is_made_with_what_it_holds(tmp_path: Path) -> None:
     source = trees.make(tmp_path / "s", {f"f{n}": "x" * 1000 for n in range(50)})
     made: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("open", "close", "write", "chown", "chmod", "utime", "fstat", "stat"):
+        for name in (*MAKING, *LOOKING):
             patch.setattr(os, name, counted(getattr(os, name), made))
         transfer(source, tmp_path / "d", **notes(tmp_path))
     of_sender = 2 * 50  # it opens and closes them, too
@@ -108,3 +111,40 @@ def test_the_smallest_pieces_cost_no_more_as_they_add_up(tmp_path: Path) -> None
 
     few = min(cost_s(n) for n in (3000, 3001, 3002))
     assert cost_s(30_000) < few * 30
+
+
+def test_a_large_file_is_written_in_large_pieces(tmp_path: Path) -> None:
+    """However small those are in which it comes, and whatever comes between them."""
+    piece, count = os.urandom(32 << 10), 128
+    (tmp_path / "d").mkdir()
+    receiver = Receiver(str(tmp_path / "d"), **notes(tmp_path))
+    for name in "ab":
+        receiver.stat(Entry(name, FILE, size=count * len(piece)))
+    made: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "write", counted(os.write, made))
+        for _ in range(count):
+            receiver.data(0, piece)
+            receiver.data(1, piece)
+        receiver.end(0)
+        receiver.end(1)
+    assert len(made) <= 2 * (count * len(piece) // GATHERED_BYTES + 2)
+    assert receiver.finish().bytes == 2 * count * len(piece)
+    assert (tmp_path / "d/a").read_bytes() == (tmp_path / "d/b").read_bytes() == piece * count
+
+
+def test_the_smallest_pieces_count_for_what_they_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte is held as an object of some hundred bytes."""
+    monkeypatch.setattr(receive, "_ALL_HELD_BYTES", 100_000)
+    (tmp_path / "d").mkdir()
+    receiver = Receiver(str(tmp_path / "d"), **notes(tmp_path))
+    receiver.stat(Entry("a", FILE, size=5000))
+    for _ in range(5000):
+        receiver.data(0, b"x")
+        assert len(receiver._incoming[0].held) < 1000
+    receiver.end(0)
+    receiver.finish()
+    assert receiver._held_bytes == 0
+    assert (tmp_path / "d/a").read_bytes() == b"x" * 5000

@@ -70,6 +70,12 @@ def carried(
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
     """A number of up to 32 bits, and where it ends; beyond the end of the data if it has none."""
+    if at + 1 < len(data):  # nearly all have a byte or two
+        first, second = data[at], data[at + 1]
+        if first < 0x80:
+            return first, at + 1
+        if second < 0x80:
+            return first & 0x7F | second << 7, at + 2
     value = shift = 0
     for byte in data[at : at + 5]:
         at += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from croze import errors
@@ -171,7 +171,6 @@ class _Receiving(Generic[T]):
     def _apply(self, sink: Sink[T], batch: list[bytes]) -> list[int]:
         """Work a batch off; the indexes of contents to ask for."""
         numbers: list[int] = []
-        pieces = _Gathered()
         at, end = 0, len(batch)
         while at < end:
             if not self._all_stats:
@@ -181,19 +180,17 @@ class _Receiving(Generic[T]):
             data = batch[at]
             at += 1
             if data.startswith(_DATA_TYPE) and (content := content_of(data)) is not None:
-                self._on_content(sink, pieces, *content)
+                self._on_content(sink, *content)
                 continue
             packet = decode(wire_pb2.Packet, data)
             if (kind := packet.type) == _STAT:
                 self._on_stat(sink, packet, data, numbers)
             elif kind == _CONTENT:
-                self._on_content(sink, pieces, packet.ID, memoryview(packet.data))
+                self._on_content(sink, packet.ID, memoryview(packet.data))
             elif kind == _ERROR:
                 self._peer_failed = True
                 message = from_bytes(packet.data)
                 raise errors.CrozeError(f"error from sender: {message}")
-        for id, whole in pieces.rest():
-            sink.data(id, whole)
         return numbers
 
     def _on_stat(
@@ -208,52 +205,20 @@ class _Receiving(Generic[T]):
             if id not in self._asked:
                 numbers.append(id)
 
-    def _on_content(
-        self, sink: Sink[T], pieces: _Gathered, id: int, piece: bytes | memoryview
-    ) -> None:
+    def _on_content(self, sink: Sink[T], id: int, piece: bytes | memoryview) -> None:
         """A piece of a content, or its end, which is an empty one."""
         if id not in self._open:
             raise errors.CrozeError(f"invalid file request {id}")
-        if whole := pieces.add(id, piece):
-            sink.data(id, whole)
-        if not piece:
+        if piece:
+            sink.data(id, piece)
+        else:
             sink.end(id)
             self._open.discard(id)
 
 
-class _Gathered:
-    """The contents of one batch, file by file in large pieces: hashing and writing let the event
-    loop have its turn each time, and that costs more than to put the pieces together."""
-
-    def __init__(self) -> None:
-        self._pieces: dict[int, list[bytes | memoryview]] = {}
-
-    def add(self, id: int, piece: bytes | memoryview) -> bytes | memoryview:
-        """What there is to work off now, if anything: an empty piece is the end of a file."""
-        pieces = self._pieces.get(id)
-        if piece:
-            if pieces is None:
-                self._pieces[id] = [piece]
-                return b""
-            pieces.append(piece)
-            if len(pieces) < _MOST_PIECES:
-                return b""
-        elif pieces is None:
-            return b""
-        del self._pieces[id]
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def rest(self) -> Iterator[tuple[int, bytes]]:
-        """What is there of files that go on."""
-        for id, pieces in self._pieces.items():
-            yield id, b"".join(pieces)
-
-
 _STAT, _CONTENT = wire_pb2.Packet.PACKET_STAT, wire_pb2.Packet.PACKET_DATA
 _ERROR = wire_pb2.Packet.PACKET_ERR
-_MOST_PIECES = 32
-"""So many pieces of 32 KiB are one megabyte."""
-_DATA_TYPE, _ID, _DATA = b"\x08\x02", b"\x18", b"\x22"
+_DATA_TYPE, _ID, _DATA = b"\x08\x02", 0x18, 0x22
 """What is in a packet (protobuf's encoding): that it is DATA, and the tags of index and content."""
 
 
@@ -262,12 +227,12 @@ def content_of(packet: bytes) -> tuple[int, bytes | memoryview] | None:
     write them; None for any other packet. There is one for each 32 KiB: it is not copied."""
     if not packet.startswith(_DATA_TYPE):
         return None
-    id, at = 0, len(_DATA_TYPE)
-    if packet.startswith(_ID, at):
+    id, at, end = 0, len(_DATA_TYPE), len(packet)
+    if at < end and packet[at] == _ID:
         id, at = varint(packet, at + 1)
-    if at == len(packet):
+    if at == end:
         return id, b""
-    if not packet.startswith(_DATA, at):
+    if at > end or packet[at] != _DATA:
         return None
     size, at = varint(packet, at + 1)
-    return (id, memoryview(packet)[at:]) if at + size == len(packet) else None
+    return (id, memoryview(packet)[at:]) if at + size == end else None

@@ -37,10 +37,10 @@ class MadeFile(msgspec.Struct, frozen=True, gc=False):
 def set_attributes(fd: int, entry: Entry) -> None:
     """Extended attributes (as far as they are taken), owner, mode and time of an open file or
     directory."""
-    os.chown(fd, entry.uid, entry.gid)
+    os.fchown(fd, entry.uid, entry.gid)
     if entry.xattrs:
         set_xattrs(fd, entry)
-    os.chmod(fd, stat.S_IMODE(entry.mode))
+    os.fchmod(fd, stat.S_IMODE(entry.mode))
     os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
 
 

@@ -14,18 +14,22 @@ if TYPE_CHECKING:
 
 _HELD_BYTES: Final = 1 << 20
 """How much is held back of a file that may be what is there already."""
+GATHERED_BYTES: Final = 256 << 10
+"""How much is held of a file that is being written before it is worth the call. More of several
+files would not be in the processor's cache any more."""
 
 
 class IncomingFile:
     """A file whose content is on its way. What is small is `held` until it can be made at once;
-    with `old`, the digest of what is there, until it turns out to differ, or to be too much."""
+    with `old`, the digest of what is there, until it turns out to differ, or to be too much. Of
+    what is not, so much is held that writing it is worth the call."""
 
     __slots__ = ("entry", "fd", "file", "held", "held_bytes", "most_bytes", "old", "sums")
 
     def __init__(self, entry: Entry, old: bytes | None) -> None:
         self.entry = entry
         self.sums: _Hash | None = None
-        """The hash of what has come, once that is not held any more."""
+        """The hash of what has been written."""
         self.fd = -1
         self.old = old
         self.file: MadeFile | None = None
@@ -36,7 +40,7 @@ class IncomingFile:
         """How much is held."""
 
     def digest(self) -> bytes:
-        """The entry's, with all that has come of it. What is held is hashed at once."""
+        """The entry's, with all that has come of it, which is written or held."""
         if self.sums is not None:
             return self.sums.digest()
         return digest.whole(self.entry, self.held)

@@ -20,7 +20,7 @@ from croze.fs.content.index import ContentIndex
 from croze.fs.entry import Entry
 from croze.fs.filecopy import write_all
 from croze.fs.sync.attributes import set_attributes
-from croze.fs.sync.incoming import IncomingFile
+from croze.fs.sync.incoming import GATHERED_BYTES, IncomingFile
 from croze.fs.sync.late import new_mirror
 from croze.fs.sync.mirror import (
     Mirror,
@@ -41,6 +41,8 @@ from croze.fs.tree.walk import walk_stats
 
 _ALL_HELD_BYTES = 16 << 20
 """How much of all files together, however many of them have begun."""
+_PIECE_BYTES = 250
+"""What a piece takes besides its bytes."""
 
 
 class Receiver:
@@ -120,6 +122,8 @@ class Receiver:
         words as the last time, wherever that was. For them all is done."""
         if self._notes is not None:
             self._read_notes()
+        if not self._last_numbers:
+            return 0
         at = start
         while at < len(packets):
             number = self._last_numbers.get(packets[at])
@@ -231,16 +235,12 @@ class Receiver:
         incoming = self._get(number)
         size = len(data)
         self._bytes += size
-        if incoming.sums is not None:
-            incoming.sums.update(data)
-            write_all(incoming.fd, data)
-            return
         incoming.held.append(data)
         incoming.held_bytes += size
-        self._held_bytes += size
+        self._held_bytes += size + _PIECE_BYTES
         if incoming.held_bytes > incoming.most_bytes or self._held_bytes > _ALL_HELD_BYTES:
             self._differs(incoming)
-            self._open(incoming)
+            self._write_held(incoming)
 
     def _differs(self, incoming: IncomingFile) -> None:
         """The content is not what was there."""
@@ -252,6 +252,8 @@ class Receiver:
         """All of the content of entry `number` has come."""
         incoming = self._get(number)
         del self._incoming[number]
+        if incoming.fd >= 0 and incoming.held:
+            self._write_held(incoming)
         entry, value = incoming.entry, incoming.digest()
         if value == incoming.old and incoming.fd < 0:
             self._let_go(incoming)
@@ -259,8 +261,8 @@ class Receiver:
             self._record_links(entry.path, value)
             return
         self._differs(incoming)
-        if incoming.file is not None and incoming.held:
-            self._open(incoming)
+        if incoming.held and incoming.file is not None:
+            self._write_held(incoming)
         if incoming.fd >= 0:
             self._close(incoming)
         elif incoming.file is None:
@@ -282,21 +284,25 @@ class Receiver:
         except KeyError:
             raise InvalidRequest(f"invalid file request {number}") from None
 
-    def _open(self, incoming: IncomingFile) -> None:
-        """Write what was held, and what comes from now on."""
-        if incoming.file is None:
-            self._make_empty(incoming)
-        assert incoming.file is not None
-        incoming.fd = self._begin().open(incoming.entry, incoming.file)
-        incoming.sums = digest.begin(incoming.entry)
-        for data in self._let_go(incoming):
-            incoming.sums.update(data)
-            write_all(incoming.fd, data)
+    def _write_held(self, incoming: IncomingFile) -> None:
+        """Write what is held, in one piece: hashing and writing let other threads have their turn
+        each time, and that costs more than to put the pieces together."""
+        if incoming.fd < 0:
+            if incoming.file is None:
+                self._make_empty(incoming)
+            assert incoming.file is not None
+            incoming.fd = self._begin().open(incoming.entry, incoming.file)
+            incoming.most_bytes = GATHERED_BYTES
+        held = self._let_go(incoming)
+        data = held[0] if len(held) == 1 else b"".join(held)
+        incoming.sums = incoming.sums or digest.begin(incoming.entry)
+        incoming.sums.update(data)
+        write_all(incoming.fd, data)
 
     def _let_go(self, incoming: IncomingFile) -> Sequence[bytes | memoryview]:
         """What was held."""
         held, incoming.held = incoming.held, []
-        self._held_bytes -= incoming.held_bytes
+        self._held_bytes -= incoming.held_bytes + _PIECE_BYTES * len(held)
         incoming.held_bytes = 0
         return held
 
