@@ -38,6 +38,7 @@ from croze.store.trash import Trash
 from tests.golden.case import Case
 from tests.golden.difference import differences
 from tests.golden.stub_resolver import StubResolver, image_config, sha256
+from tests.store.pools import ThreadPool
 
 _STATEMENT = "statement.json"
 _PLACEHOLDER = re.compile(r"<(?:digest \d+|time|random id)>")
@@ -106,7 +107,7 @@ class _Build:
             package_url(f"example.com/golden/{self.name}:v1", _HERE),
             want["subject"][0]["digest"],
         )
-        return gojson.marshal(await attestations.statement(made, [subject], ()))
+        return await attestations.statement(made, [subject], (), ThreadPool())
 
     def _layers(self, definition: ops_pb2.Definition) -> Layers:
         digests = {number: digest for digest, number in build_steps(definition).numbers.items()}
@@ -224,7 +225,7 @@ async def _check_manifest(folder: Path, want: dict[str, Any], made: bytes) -> li
         entry, (config, _) = await attestations.write_manifest(
             blobs,
             target,
-            [(want["predicateType"], json.loads(made))],
+            [(want["predicateType"], gojson.marshal(json.loads(made)))],
             artifact="artifactType" in manifest,
             oci=True,
         )

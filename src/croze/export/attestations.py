@@ -9,10 +9,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from croze.aio.threads import in_thread
-from croze.errors import InvalidRequest
-from croze.export.bundles import read_below
 from croze.export.contract import Attestation, NamedSubject, PlatformResult
+from croze.export.predicates import read_below, whole_statement
 from croze.gotypes import gojson
 from croze.image import config as configs
 from croze.image import descriptor as media
@@ -22,9 +20,9 @@ from croze.image.descriptor import Descriptor
 from croze.image.manifest import EMPTY_CONFIG, Manifest
 from croze.image.platform import Platform
 from croze.store.contract import BlobStore
+from croze.workers.pool import Pool
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 ARTIFACT_TYPE = "application/vnd.docker.attestation.manifest.v1+json"
 UNKNOWN = Platform("unknown", "unknown")
 """The platform of an attestation manifest's entry in the index."""
@@ -32,14 +30,8 @@ UNKNOWN = Platform("unknown", "unknown")
 PREDICATE_TYPE = "in-toto.io/predicate-type"
 """The annotation of a statement's descriptor."""
 
-
-class _Statement(msgspec.Struct, frozen=True):
-    """An in-toto statement. `predicate` is JSON already and stays as it is."""
-
-    type: str = msgspec.field(name="_type")
-    predicate_type: str = msgspec.field(name="predicateType")
-    subject: tuple[NamedSubject, ...]
-    predicate: msgspec.Raw
+_SMALL_BYTES = 64 << 10
+"""A predicate that is worked on sooner than a worker is asked."""
 
 
 def wanted(result: PlatformResult, *, inline: bool) -> list[Attestation]:
@@ -52,41 +44,45 @@ def wanted(result: PlatformResult, *, inline: bool) -> list[Attestation]:
     ]
 
 
-async def read_predicate(attestation: Attestation, sessions: Sequence[str]) -> bytes:
-    """The JSON of an attestation's predicate. A file is read from its ref, never from outside of
-    it."""
+async def read_predicate(attestation: Attestation, sessions: Sequence[str], pool: Pool) -> bytes:
+    """An attestation's predicate, as it was written. A file is read from its ref, never from
+    outside of it."""
     if attestation.produce is not None:
         return await attestation.produce()
     if attestation.ref is None:
         return attestation.content
     async with attestation.ref.mounted(readonly=True, sessions=sessions) as root:
-        return await in_thread(read_below, str(root), attestation.path)
+        return await pool.run(read_below, str(root), attestation.path)
 
 
 async def statement(
-    attestation: Attestation, about: Sequence[NamedSubject], sessions: Sequence[str]
-) -> object:
-    """The in-toto statement, to be marshalled, compact or indented. `about` is the result as the
-    exporter names it."""
-    predicate = await read_predicate(attestation, sessions) or b"null"
-    try:
-        compact = msgspec.json.format(predicate, indent=-1)
-    except (msgspec.MsgspecError, RecursionError) as err:
-        raise InvalidRequest(f"failed to marshal attestation: {err}") from err
-    subjects = [
-        subject
-        for named in attestation.subjects
-        for subject in (about if named is None else (named,))
-    ]
-    return _Statement(
-        STATEMENT_TYPE, attestation.predicate_type, tuple(subjects), msgspec.Raw(compact)
+    attestation: Attestation,
+    about: Sequence[NamedSubject],
+    sessions: Sequence[str],
+    pool: Pool,
+    *,
+    indent: bool = False,
+) -> bytes:
+    """The JSON of the in-toto statement, compact or indented. `about` is the result as the exporter
+    names it. Raises `InvalidRequest` for a predicate that is no JSON."""
+    predicate = await read_predicate(attestation, sessions, pool)
+    subjects = gojson.marshal(
+        [
+            subject
+            for named in attestation.subjects
+            for subject in (about if named is None else (named,))
+        ]
     )
+    kind = attestation.predicate_type
+    if len(predicate) + len(subjects) <= _SMALL_BYTES:
+        return whole_statement(kind, subjects, predicate, indent=indent)
+    return await pool.run(whole_statement, kind, subjects, predicate, indent=indent)
 
 
 async def write_manifest(
     blobs: BlobStore,
     target: Descriptor,
-    statements: Sequence[tuple[str, object]],
+    statements: Sequence[tuple[str, bytes]],
     *,
     artifact: bool,
     oci: bool,
@@ -120,8 +116,7 @@ async def write_manifest(
     return entry, [config, *layers]
 
 
-async def _write_statement(blobs: BlobStore, kind: str, value: object) -> Descriptor:
-    data = gojson.marshal(value)
+async def _write_statement(blobs: BlobStore, kind: str, data: bytes) -> Descriptor:
     await blobs.put(data)
     return msgspec.structs.replace(
         manifests.describe(data, PAYLOAD_TYPE), annotations={PREDICATE_TYPE: kind}

@@ -307,13 +307,13 @@ class Writer(Struct, frozen=True):
             )
             for name in names
         ]
-        sessions = self.ctx.sessions
+        sessions, pool = self.ctx.sessions, self.services.pool
         if image.result.ref is not None:
             chain = [layer.digest for layer in image.layers]
             layers = LayerFiles(self.services, image.result.ref, chain, sessions)
-            noted = [await supplemented(each, layers, sessions) for each in noted]
+            noted = [await supplemented(each, layers, sessions, pool) for each in noted]
         statements = [
-            (each.predicate_type, await attestations.statement(each, subjects, sessions))
+            (each.predicate_type, await attestations.statement(each, subjects, sessions, pool))
             for each in noted
         ]
         entry, blobs = await attestations.write_manifest(

@@ -36,6 +36,7 @@ from croze.session.contract import Session
 from croze.session.filesend import FileWriter, file_writer, send_dir
 from croze.session.hostdir import open_target
 from croze.status import Progress, step
+from croze.workers.pool import Pool
 
 Mode = Literal["copy", "delete"]
 
@@ -102,7 +103,7 @@ class MountedTree(Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def mounted(
-    source: ExportSource, options: FilesOptions, ctx: ExportContext, *, split: bool
+    source: ExportSource, options: FilesOptions, ctx: ExportContext, pool: Pool, *, split: bool
 ) -> AsyncIterator[list[MountedTree]]:
     """All platforms' trees, mounted while inside, with their attestations as files."""
     if not source.multi_platform and len(source.results) > 1:
@@ -118,6 +119,7 @@ async def mounted(
                 prefix=options.attestation_prefix,
                 platform=_folder(result) if named else "",
                 sessions=ctx.sessions,
+                pool=pool,
             )
             folder = _folder(result) if split else ""
             epoch = options.epoch_of(source, result)
@@ -157,7 +159,7 @@ class LocalExporter:
         """See `Exporter.export`."""
         session = await self._services.sessions.get(ctx.session)
         split = self._options.split(source)
-        async with mounted(source, self._options, ctx, split=split) as trees:
+        async with mounted(source, self._options, ctx, self._services.pool, split=split) as trees:
             together = self._options.mode == "delete" or (len(trees) > 1 and not split)
             if together:
                 await self._send(session, ctx, "copying files", trees)
@@ -205,7 +207,7 @@ class TarExporter:
         session = await self._services.sessions.get(ctx.session)
         split = source.multi_platform
         async with (
-            mounted(source, self._options, ctx, split=split) as trees,
+            mounted(source, self._options, ctx, self._services.pool, split=split) as trees,
             step(ctx.progress, "sending tarball"),
             file_writer(session, int(ctx.id or 0)) as file,
         ):

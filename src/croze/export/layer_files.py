@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from croze.export.contract import ExportServices
 from croze.fs.tar.compress import open_reader
@@ -13,16 +13,19 @@ from croze.store.contract import ImmutableRef
 _WHITEOUT = ".wh."
 
 
-def layer_names(path: str) -> list[str]:
-    """The paths that a layer blob adds or changes, absolute. Runs in a worker process."""
+def layer_names(path: str, wanted: Collection[str]) -> list[str]:
+    """Those of some absolute paths that a layer blob adds or changes. Runs in a worker process."""
     with open(path, "rb") as file:
-        names = [posixpath.join("/", m.name) for m in TarReader(open_reader(file))]
-    paths = (posixpath.normpath(name) for name in names)
-    return [name for name in paths if not posixpath.basename(name).startswith(_WHITEOUT)]
+        names = {_absolute(member.name) for member in TarReader(open_reader(file))}
+    return [name for name in wanted if name in names]
+
+
+def _absolute(name: str) -> str:
+    return posixpath.normpath(posixpath.join("/", name))
 
 
 class LayerFiles:
-    """The files of one image's chain. Layers are looked into from the top, as far as is needed."""
+    """The files of one image's chain."""
 
     def __init__(
         self,
@@ -34,22 +37,25 @@ class LayerFiles:
         """`chain`: digests of the layer blobs, base first."""
         self._services = services
         self._ref = ref
-        self._pending = list(chain)
+        self._chain = tuple(chain)
         self._sessions = sessions
-        self._found: dict[str, str] = {}
 
-    async def find(self, name: str) -> str:
-        """The digest of the topmost layer with the file; empty if there is none. A file that was
-        deleted is from where it was made."""
-        name = posixpath.normpath(posixpath.join("/", name))
-        while name not in self._found and self._pending:
-            digest = self._pending.pop()
-            for each in await self._names(digest):
-                self._found.setdefault(each, digest)
-        return self._found.get(name, "")
+    async def of(self, names: Collection[str]) -> dict[str, str]:
+        """The digest of the topmost layer with each of these files, as far as there is one. A file
+        that was deleted is from where it was made. Layers are looked into from the top, as far as
+        is needed."""
+        paths = {_absolute(name) for name in names}
+        missing = {path for path in paths if not posixpath.basename(path).startswith(_WHITEOUT)}
+        found: dict[str, str] = {}
+        for digest in reversed(self._chain):
+            if not missing:
+                break
+            found |= dict.fromkeys(await self._names(digest, missing), digest)
+            missing -= found.keys()
+        return {name: found[path] for name in names if (path := _absolute(name)) in found}
 
-    async def _names(self, digest: str) -> Sequence[str]:
+    async def _names(self, digest: str, wanted: Collection[str]) -> Sequence[str]:
         blobs = self._services.blobs
         if not blobs.has(digest):
             await self._ref.fetch_blob(digest, self._sessions)
-        return await self._services.pool.run(layer_names, str(blobs.path(digest)))
+        return await self._services.pool.run(layer_names, str(blobs.path(digest)), wanted)

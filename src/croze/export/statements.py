@@ -13,9 +13,9 @@ from croze.export.contract import Attestation, NamedSubject
 from croze.export.trees import StaticFile
 from croze.fs.paths import NO_NAMES
 from croze.fs.tree.walk import walk
-from croze.gotypes import gojson
 from croze.gotypes.quote import quote
 from croze.image.purl import digest_set
+from croze.workers.pool import Pool
 
 _DEFAULT_NAMES = {
     "https://slsa.dev/provenance/v1": "provenance.json",
@@ -31,6 +31,7 @@ async def attestation_files(
     prefix: str,
     platform: str,
     sessions: Sequence[str],
+    pool: Pool,
 ) -> tuple[StaticFile, ...]:
     """A file for each attestation, about every file below `root`. `platform` goes before the
     extension. Raises `InvalidRequest` when two would have one name, or one has none that a file can
@@ -48,8 +49,7 @@ async def attestation_files(
             raise InvalidRequest(f"invalid attestation path name {quote(name)}")
         if name in files:
             raise InvalidRequest(f"duplicate attestation path name {name}")
-        value = await statement(each, subjects, sessions)
-        files[name] = StaticFile(name, gojson.marshal_indent(value))
+        files[name] = StaticFile(name, await statement(each, subjects, sessions, pool, indent=True))
     return tuple(files.values())
 
 

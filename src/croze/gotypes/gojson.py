@@ -96,12 +96,48 @@ def unmarshal(data: bytes | bytearray | str, *, type: Any = Any, strict: bool = 
         return msgspec.json.decode(data, type=type, strict=strict)  # noqa: TID251 - here
     except UnicodeDecodeError:
         assert not isinstance(data, str)
-        return unmarshal(data.decode("utf-8", "replace"), type=type, strict=strict)
+        return unmarshal(bytes(data).decode("utf-8", "replace"), type=type, strict=strict)
     except UnicodeEncodeError:
         assert isinstance(data, str)
         return unmarshal(ESCAPED.sub("\ufffd", data), type=type, strict=strict)
     except RecursionError:
         raise msgspec.DecodeError("JSON is nested too deeply") from None
+
+
+def marshal_any(value: object) -> bytes:
+    """Compact JSON of what was read as values of any type, which are changed: all numbers are
+    floats of 64 bits then. Raises `msgspec.ValidationError` for one that is none."""
+    top = [value]
+    rest: list[Any] = [top]
+    while rest:
+        holder = rest.pop()
+        for key, item in holder.items() if isinstance(holder, dict) else enumerate(holder):
+            if isinstance(item, dict | list):
+                if item:
+                    rest.append(item)
+            elif isinstance(item, float) or (type(item) is int and abs(item) > _EXACT):
+                holder[key] = msgspec.Raw(_float(item).encode())
+    return marshal(top[0])
+
+
+def _float(number: float) -> str:
+    """As `encoding/json` writes it (`floatEncoder`)."""
+    from decimal import Decimal
+
+    try:
+        value = float(number)
+    except OverflowError:
+        raise msgspec.ValidationError("a number out of range") from None
+    digits = Decimal(repr(value)).normalize()
+    if value == 0 or _LEAST <= abs(value) < _MOST:
+        return f"{digits:f}"
+    exponent = digits.adjusted()
+    return f"{digits.scaleb(-exponent):f}e{exponent:+d}"
+
+
+_LEAST, _MOST = 1e-6, 1e21
+_EXACT = 1 << 53
+"""Integers up to there are floats without loss."""
 
 
 def unmarshal_bounded(data: bytes) -> object:

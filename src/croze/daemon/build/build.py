@@ -178,8 +178,9 @@ async def deliver(
     results = workshop.cache_services.results
     provenance = BuildProvenance.of(results, bridge.job, result, plan.facts, record.usage)
     result = await plan.attests.scanned(bridge, result)
-    exported = await export_source(result, plan.sessions)
-    exported = with_own_sboms(exported, workshop.export_services.pool, plan.sessions)
+    pool = workshop.export_services.pool
+    exported = await export_source(result, plan.sessions, pool)
+    exported = with_own_sboms(exported, pool, plan.sessions)
     source = provenance.attach(exported, plan.attests.provenance)
     more = await session_exports(workshop, request, result, first_id=len(plan.exports))
     exports, warnings = [*plan.exports, *more], warnings_of(request, source)

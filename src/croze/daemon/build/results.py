@@ -15,10 +15,12 @@ from croze.export.result_metadata import (
     platform_value,
 )
 from croze.gateway.results import BridgeAttestation, BridgeResult
+from croze.gotypes.quote import quote
 from croze.image.platform import Platform
+from croze.workers.pool import Pool
 
 
-async def export_source(result: BridgeResult, sessions: Sequence[str]) -> ExportSource:
+async def export_source(result: BridgeResult, sessions: Sequence[str], pool: Pool) -> ExportSource:
     """Everything evaluated, one entry for each platform. Raises `InvalidRequest` for a result
     whose refs and platforms don't fit together."""
     refs = result.by_key()
@@ -35,7 +37,7 @@ async def export_source(result: BridgeResult, sessions: Sequence[str]) -> Export
                 ref=await ref.ref() if ref is not None else None,
                 config=platform_value(result.metadata, CONFIG_KEY, id),
                 attestations=await from_frontend(
-                    [await _attestation(each) for each in _attached(result, id)], sessions
+                    [await _attestation(each) for each in _attached(result, id)], sessions, pool
                 ),
             )
         )
@@ -64,7 +66,7 @@ async def _attestation(attestation: BridgeAttestation) -> Attestation:
     subjects = [
         None
         if subject.kind == gateway_pb2.Self
-        else NamedSubject(subject.name, dict(d.split(":", 1) for d in subject.digests))
+        else NamedSubject(subject.name, dict(map(_digest, subject.digests)))
         for subject in attestation.subjects
     ]
     return Attestation(
@@ -75,3 +77,10 @@ async def _attestation(attestation: BridgeAttestation) -> Attestation:
         subjects=subjects or (None,),
         bundle=attestation.kind == gateway_pb2.Bundle,
     )
+
+
+def _digest(text: str) -> tuple[str, str]:
+    algorithm, colon, value = text.partition(":")
+    if not colon:
+        raise InvalidRequest(f"invalid digest of an attestation's subject: {quote(text)}")
+    return algorithm, value
