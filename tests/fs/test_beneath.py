@@ -14,6 +14,8 @@ from croze.fs.beneath import Beneath
 from croze.fs.entry import Entry
 from croze.fs.remove import remove_at
 from croze.fs.sync import attributes
+from croze.fs.sync.attributes import MadeFile
+from croze.fs.sync.mirror import Mirror
 from croze.fs.sync.receive import Receiver
 from croze.fs.tree.walk import Found, walk_stats
 from tests.fs import trees
@@ -33,8 +35,15 @@ def dest(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return trees.make(tmp_path / "dest", {})
 
 
+def made(mirror: Mirror, entry: Entry) -> MadeFile:
+    """An empty file, whose content is still to come."""
+    file = mirror.put(entry)
+    assert file is not None
+    return file
+
+
 def received(dest: Path) -> Receiver:
-    """Two files that are there already, empty, since others are links to them."""
+    """Two files on their way, and a directory that is held, as something was made in it."""
     receiver = Receiver(str(dest), merge=True, owner=ME)
     for path, kind, link in (
         ("a", FILE, ""),
@@ -42,6 +51,7 @@ def received(dest: Path) -> Receiver:
         ("d", DIR, ""),
         ("d/a", FILE, ""),
         ("d/b", FILE, "d/a"),
+        ("d/c", LINK, "a"),
     ):
         receiver.stat(Entry(path, kind, linkname=link))
     return receiver
@@ -97,7 +107,8 @@ def test_a_file_that_was_replaced_before_its_content_came(
     dest: Path, outside: Path, how: str
 ) -> None:
     """What gets root's owner and mode would be a program that runs as root."""
-    receiver = received(dest)
+    mirror, entry = Mirror(str(dest), None, theirs=True), Entry("a", FILE, *ME)
+    file = made(mirror, entry)
     target = outside / "f"
     (dest / "a").rename(dest / "away")
     if how == "link":
@@ -108,10 +119,9 @@ def test_a_file_that_was_replaced_before_its_content_came(
         target = dest / "a"
         target.write_text("precious")
     before = os.stat(target)
-    receiver.data(0, b"x")
     with pytest.raises((PermissionDenied, OSError)):
-        receiver.end(0)
-    receiver.abort()
+        mirror.open(entry, file)
+    mirror.close()
     after = os.stat(target)
     assert target.read_text() == "precious"
     assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)
@@ -120,12 +130,12 @@ def test_a_file_that_was_replaced_before_its_content_came(
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes files of another user")
 def test_the_number_of_a_file_does_not_tell_whose_it_is(dest: Path) -> None:
     """One that was removed gives it to the next."""
-    receiver = received(dest)
+    mirror, entry = Mirror(str(dest), None, theirs=True), Entry("a", FILE, *ME)
+    file = made(mirror, entry)
     os.chown(dest / "a", 1234, 1234)
-    receiver.data(0, b"x")
     with pytest.raises(PermissionDenied, match="another file was put in its place"):
-        receiver.end(0)
-    receiver.abort()
+        mirror.open(entry, file)
+    mirror.close()
     assert os.stat(dest / "a").st_uid == 1234
 
 
@@ -189,7 +199,8 @@ def test_the_root_may_be_a_link(dest: Path, tmp_path: Path) -> None:
         receiver.data(number, b"x")
         receiver.end(number)
     receiver.finish()
-    assert trees.read(dest) == {"a": "x", "b": "x", "d": None, "d/a": "x", "d/b": "x"}
+    files = {"a": "x", "b": "x", "d": None, "d/a": "x", "d/b": "x"}
+    assert trees.read(dest) == {**files, "d/c": ("->", "a")}
 
 
 @pytest.mark.parametrize(

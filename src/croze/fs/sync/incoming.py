@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from croze.fs.content import digest
 from croze.fs.entry import Entry
-from croze.fs.sync.attributes import MadeFile
-from croze.fs.sync.mirror import SMALL_BYTES
+from croze.fs.sync.mirror import SMALL_BYTES, MirroredEntry
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -24,7 +23,7 @@ class IncomingFile:
     with `old`, the digest of what is there, until it turns out to differ, or to be too much. Of
     what is not, so much is held that writing it is worth the call."""
 
-    __slots__ = ("entry", "fd", "file", "held", "held_bytes", "most_bytes", "old", "sums")
+    __slots__ = ("entry", "fd", "held", "held_bytes", "links", "most_bytes", "old", "sums")
 
     def __init__(self, entry: Entry, old: bytes | None) -> None:
         self.entry = entry
@@ -32,8 +31,9 @@ class IncomingFile:
         """The hash of what has been written."""
         self.fd = -1
         self.old = old
-        self.file: MadeFile | None = None
-        """The empty file that there is for it."""
+        self.links: list[tuple[Entry, MirroredEntry | None]] = []
+        """Hard links to it, each with what is there of that name. They are made when it is: which
+        file is linked to is not known before, as what is there may stay."""
         self.held: list[bytes | memoryview] = []
         self.held_bytes = 0
         self.most_bytes = SMALL_BYTES if old is None else _HELD_BYTES

@@ -103,10 +103,8 @@ class Receiver:
         self._incoming: dict[int, IncomingFile] = {}
         """Files on their way, by the number of their entry."""
         self._held_bytes = 0
-        self._unmade: dict[str, IncomingFile] = {}
-        """Files that are new, and not there before all of them is, by their paths."""
-        self._links: dict[str, list[Entry]] = {}
-        """Hard links to files that are on their way, by the path of these."""
+        self._by_path: dict[str, IncomingFile] = {}
+        """The same ones, by their paths."""
         self._changed = self._removed = self._bytes = 0
         if notes is None:
             self._begin()
@@ -186,36 +184,36 @@ class Receiver:
         self._entries.append(entry)
         self._packets.append(packet)
         old = self._not_again.pop(entry.path, None)
+        if old is not None and old.entry.is_dir and not entry.is_dir:
+            self._replaced.add(entry.path)
+        first = self._by_path.get(entry.linkname) if entry.is_file else None
+        if first is not None:
+            first.links.append((entry, old))
+            return None
         same = old is not None and self._same(entry, old.entry)
         if old is not None and same and (self._differ == "metadata" or not entry.is_file):
             self._digests[entry.path] = old.digest
             return None
         if old is not None and same and not entry.linkname:
-            self._incoming[number] = IncomingFile(entry, old.digest)
-            return number
-        if old is not None and old.entry.is_dir and not entry.is_dir:
-            self._replaced.add(entry.path)
-        return self._make(number, entry)
-
-    def _make(self, number: int, entry: Entry) -> int | None:
+            return self._expect(number, IncomingFile(entry, old.digest))
         self._changed += 1
-        mirror = self._begin()
+        self._begin()
         if entry.is_file and not entry.linkname:
-            self._incoming[number] = self._unmade[entry.path] = IncomingFile(entry, None)
-            return number
-        if entry.is_file and (first := self._unmade.get(entry.linkname)) is not None:
-            self._make_empty(first)
-        mirror.put(entry)
-        if entry.is_file:
-            self._record_link(entry)
-        else:
-            self._record(entry, digest.begin(entry).digest())
+            return self._expect(number, IncomingFile(entry, None))
+        self._make(entry)
         return None
 
-    def _make_empty(self, incoming: IncomingFile) -> None:
-        """An empty file, for what comes to be written to it."""
-        self._unmade.pop(incoming.entry.path, None)
-        incoming.file = self._begin().put(incoming.entry)
+    def _expect(self, number: int, incoming: IncomingFile) -> int:
+        self._incoming[number] = self._by_path[incoming.entry.path] = incoming
+        return number
+
+    def _make(self, entry: Entry) -> None:
+        """What needs no content. A hard link counts with the digest of its file."""
+        self._begin().put(entry)
+        if entry.is_file:
+            self._record(entry, self._digests[entry.linkname])
+        else:
+            self._record(entry, digest.begin(entry).digest())
 
     def _same(self, entry: Entry, old: Entry) -> bool:
         if entry == old and not entry.linkname:
@@ -251,25 +249,27 @@ class Receiver:
     def end(self, number: int) -> None:
         """All of the content of entry `number` has come."""
         incoming = self._get(number)
-        del self._incoming[number]
         if incoming.fd >= 0 and incoming.held:
             self._write_held(incoming)
         entry, value = incoming.entry, incoming.digest()
-        if value == incoming.old and incoming.fd < 0:
+        del self._incoming[number], self._by_path[entry.path]
+        is_new = value != incoming.old or incoming.fd >= 0
+        if is_new:
+            self._differs(incoming)
+            if incoming.fd >= 0:
+                self._close(incoming)
+            else:
+                self._begin().put_file(entry, self._let_go(incoming))
+            self._record(entry, value)
+        else:
             self._let_go(incoming)
             self._digests[entry.path] = value
-            self._record_links(entry.path, value)
-            return
-        self._differs(incoming)
-        if incoming.held and incoming.file is not None:
-            self._write_held(incoming)
-        if incoming.fd >= 0:
-            self._close(incoming)
-        elif incoming.file is None:
-            self._unmade.pop(entry.path, None)
-            self._begin().put_file(entry, self._let_go(incoming))
-        self._record(entry, value)
-        self._record_links(entry.path, value)
+        for link, old in incoming.links:
+            if old is not None and not is_new and self._same(link, old.entry):
+                self._digests[link.path] = value
+            else:
+                self._changed += 1
+                self._make(link)
 
     def _close(self, incoming: IncomingFile) -> None:
         fd, incoming.fd = incoming.fd, -1
@@ -288,10 +288,10 @@ class Receiver:
         """Write what is held, in one piece: hashing and writing let other threads have their turn
         each time, and that costs more than to put the pieces together."""
         if incoming.fd < 0:
-            if incoming.file is None:
-                self._make_empty(incoming)
-            assert incoming.file is not None
-            incoming.fd = self._begin().open(incoming.entry, incoming.file)
+            mirror = self._begin()
+            file = mirror.put(incoming.entry)
+            assert file is not None
+            incoming.fd = mirror.open(incoming.entry, file)
             incoming.most_bytes = GATHERED_BYTES
         held = self._let_go(incoming)
         data = held[0] if len(held) == 1 else b"".join(held)
@@ -309,19 +309,6 @@ class Receiver:
     def _record(self, entry: Entry, value: bytes) -> None:
         self._digests[entry.path] = value
         self._begin().record(entry, value)
-
-    def _record_links(self, path: str, value: bytes) -> None:
-        """Record the links that have waited for their file."""
-        for link in self._links.pop(path, ()):
-            self._record(link, value)
-
-    def _record_link(self, entry: Entry) -> None:
-        """A hard link counts with the digest of its file, which may still be on its way."""
-        value = self._digests.get(entry.linkname)
-        if value is None:
-            self._links.setdefault(entry.linkname, []).append(entry)
-        else:
-            self._record(entry, value)
 
     @property
     def wanted(self) -> int:
