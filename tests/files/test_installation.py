@@ -68,6 +68,23 @@ def test_another_owner_or_mode_is_none(installed: Path) -> None:
     check_installation()
 
 
+def test_the_same_file_by_another_number_is_none(installed: Path) -> None:
+    """As overlayfs and FUSE have it; one that was replaced has another content or time, too."""
+    status = installed.stat()
+    copy = installed.with_name("copy")
+    copy.write_bytes(installed.read_bytes())
+    os.utime(copy, ns=(0, status.st_mtime_ns))
+    copy.rename(installed)
+    assert installed.stat().st_ino != status.st_ino
+    for _ in range(2):
+        check_installation()
+    upgrade(installed)
+    os.utime(installed, ns=(0, status.st_mtime_ns))
+    assert installed.stat().st_size == status.st_size
+    with pytest.raises(Unavailable):
+        check_installation()
+
+
 def test_it_is_kept_once(installed: Path) -> None:
     before = len(sys.meta_path)
     keep_installation()

@@ -9,13 +9,22 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+from typing import Final, NamedTuple
 
 from croze import version
 from croze.errors import Unavailable
 
-_Mark = tuple[int, int, int, int]
 _PREFIX: Final = "croze."
+_REPLACED: Final = "Croze has been installed anew since this daemon was started: restart it"
+
+
+class _Mark(NamedTuple):
+    """What a file is told by. Its number changes, on some file systems, when the owner or the mode
+    is set for the first time (overlayfs), or when the kernel has forgotten it (FUSE)."""
+
+    number: tuple[int, int]
+    written: tuple[int, int]
+    """When, and how much."""
 
 
 class OneInstallation:
@@ -23,14 +32,18 @@ class OneInstallation:
     replaced since this was made, it refuses those of Croze's own."""
 
     def __init__(self) -> None:
-        self._mark = _found()
+        self._mark, self._content = _found(), _content()
 
     def check(self) -> None:
         """Raise `Unavailable` if another installation is in the place of this one."""
-        if _found() != self._mark:
-            raise Unavailable(
-                "Croze has been installed anew since this daemon was started: restart it"
-            )
+        mark = _found()
+        if mark == self._mark:
+            return
+        if mark is None or self._mark is None or mark.written != self._mark.written:
+            raise Unavailable(_REPLACED)
+        if _content() != self._content:  # some installers set all times to the same
+            raise Unavailable(_REPLACED)
+        self._mark = mark
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         """Leave it to others (see `importlib.abc.MetaPathFinder`). Raises `Unavailable`."""
@@ -68,4 +81,12 @@ def _found() -> _Mark | None:
         status = os.stat(version.__file__)
     except OSError:
         return None
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+    return _Mark((status.st_dev, status.st_ino), (status.st_mtime_ns, status.st_size))
+
+
+def _content() -> bytes | None:
+    try:
+        with open(version.__file__, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
