@@ -356,6 +356,30 @@ def test_the_index_of_a_layout(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
 
 
+@pytest.mark.parametrize(
+    "index",
+    ["[]", "5", "[" * 10_000, *(f'{{"manifests": {entries}}}' for entries in (
+        "5", "[5]", "[null]", "[{}]", '[{"digest": 5}]', '[{"digest": "", "annotations": []}]',
+    ))],
+)  # fmt: skip
+def test_what_is_no_index_of_a_layout(tmp_path: Path, index: str) -> None:
+    (tmp_path / "index.json").write_text(index)
+    for call in (
+        lambda: ociindex.resolve(tmp_path, "latest"),
+        lambda: ociindex.put(tmp_path, {"digest": "sha256:1"}, tag="latest"),
+    ):
+        with pytest.raises(InvalidRequest, match=r"could not unmarshal .*index\.json: "):
+            call()
+    assert (tmp_path / "index.json").read_text() == index
+
+
+@pytest.mark.parametrize("index", ["", "{}", '{"manifests": null}'])
+def test_an_index_without_entries(tmp_path: Path, index: str) -> None:
+    (tmp_path / "index.json").write_text(index)
+    ociindex.put(tmp_path, {"digest": "sha256:1"}, tag="latest")
+    assert ociindex.resolve(tmp_path, "latest") == "sha256:1"
+
+
 def test_calls_have_the_names_of_subrequests() -> None:
     assert [call_name(c) for c in ("", "build", "check", "outline,format=json")] == [
         *("", "", "lint", "outline")

@@ -67,14 +67,30 @@ def manifests(layout: Path) -> list[Descriptor]:
     """All entries of the index. Raises `NotFound` and `InvalidRequest`."""
     path = layout / "index.json"
     try:
-        index = parse_json(read_settings(path))
+        return _parsed(path, read_settings(path))[1]
     except OSError as error:
         reason = f"open {path}: {os_reason(error)}"
         raise NotFound(f"could not read {path}: {reason}") from None
+
+
+def _parsed(path: Path, data: bytes) -> tuple[dict[str, object], list[Descriptor]]:
+    """An index, and the entries in it. Raises `InvalidRequest` for what is none."""
+    try:
+        index = parse_json(data)
     except ValueError as error:
         raise InvalidRequest(f"could not unmarshal {path}: {error}") from None
-    entries = index.get("manifests") if isinstance(index, dict) else None
-    return [d for d in entries if isinstance(d, dict)] if isinstance(entries, list) else []
+    entries = (index.get("manifests") or []) if isinstance(index, dict) else None
+    if not isinstance(entries, list) or not all(map(_is_descriptor, entries)):
+        raise InvalidRequest(f"could not unmarshal {path}: it is no index of images")
+    return index, entries
+
+
+def _is_descriptor(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("digest"), str)
+        and isinstance(value.get("annotations"), dict | None)
+    )
 
 
 def _annotations(descriptor: Descriptor) -> dict[str, str]:
@@ -101,19 +117,17 @@ def put(layout: Path, descriptor: Descriptor, *, tag: str = "", names: Sequence[
 
 
 def _index(path: Path) -> dict[str, object]:
+    """The index to write to: a new one, where there is none or an empty file."""
     try:
-        index = parse_json(read_settings(path))
+        data = read_settings(path)
     except FileNotFoundError:
-        index = {}
-    except ValueError as error:
-        raise InvalidRequest(f"could not unmarshal {path}: {error}") from None
-    if not isinstance(index, dict):
-        raise InvalidRequest(f"could not unmarshal {path}: no object")
+        data = b""
+    index, entries = _parsed(path, data or b"{}")
     return {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.index.v1+json",
         **index,
-        "manifests": list(index.get("manifests") or []),
+        "manifests": list(entries),
     }
 
 
