@@ -76,6 +76,42 @@ async def test_a_token_that_is_encoded(client: Registry, blob: Descriptor, encod
     assert accepted[0] == "gzip"
 
 
+ANSWERS = {
+    b'{"token": "abc", "access_token": null, "expires_in": null}': "",
+    b'{"token": "abc", "expires_in": -5}': "",
+    b'{"token": "abc", "expires_in": 1%s}' % (b"0" * 400): "unable to decode token response",
+    b'{"token": "abc", "expires_in": 99999999999999999999}': "unable to decode token response",
+    b"null": "unable to decode token response",
+    b'{"token": null}': "did not include a token",
+    b"[" * 100_000: "unable to decode token response",
+    b'{"token": "a\\nb"}': "sent a token that no request can have",
+}
+"""What a token server may say, and what is told of it where that is no token."""
+
+
+@pytest.mark.parametrize("body", ANSWERS)
+async def test_what_a_token_server_says(client: Registry, blob: Descriptor, body: bytes) -> None:
+    trouble = ANSWERS[body]
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.path == "/token":
+            return web.Response(body=body)
+        if request.headers.get("Authorization") == "Bearer abc":
+            return web.Response(body=BLOB)
+        challenge = f'Bearer realm="http://{request.host}/token",service="s"'
+        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with serve(app) as host:
+        asking = pull.fetch_manifest(repository(client, f"{host}/x"), blob)
+        if trouble:
+            with pytest.raises(CrozeError, match=trouble):
+                await asking
+        else:
+            assert await asking == BLOB
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "identity", "br"])
 async def test_refusals_that_are_encoded(client: Registry, blob: Descriptor, encoding: str) -> None:
     """What they say is read as well; what nobody can read is left out."""

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Coroutine, Mapping, Sequence
+from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
@@ -43,7 +44,7 @@ class Challenge(Struct, frozen=True):
 class _TokenAnswer(msgspec.Struct):
     token: str = ""
     access_token: str = ""
-    expires_in: int = 0
+    expires_in: Annotated[int, msgspec.Meta(le=(1 << 63) - 1)] = 0
 
 
 def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
@@ -186,7 +187,7 @@ async def _read_token(
                 raise await failures.no_token(response, redact(url), in_detail=has_login)
             what = f"the token response of {redact(url.partition('?')[0])}"
             body = await read_all(response, _ANSWER_BYTES, what)
-            answer = gojson.unmarshal(body, type=_TokenAnswer)
+            answer = msgspec.convert(gojson.unmarshal_bounded(body), _TokenAnswer)
     except (aiohttp.ClientError, OSError, RedirectRefused) as err:
         request_line = f'{method.capitalize()} "{redact(url)}"'
         raise failures.no_answer(request_line, err) from err
