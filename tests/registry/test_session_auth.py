@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from croze.image import reference
 from croze.registry import pull
 from croze.registry.client import Registry
 from croze.registry.credentials import Login
-from croze.registry.session_auth import SessionCredentials
+from croze.registry.session_auth import SessionCredentials, _lifetime_s
 from croze.registry.transport import Retry
+from croze.session.auth import SessionToken
 from croze.session.dockerconfig import DockerConfig
 from croze.session.provide_auth import AuthProvider
 from tests.registry.blobs import Folder
@@ -129,3 +131,10 @@ async def test_tokens_serve_later_sessions_of_the_same_user(
 async def test_what_a_registry_is_asked_for_is_a_repository(client: Registry) -> None:
     repo = client.repository(reference.parse("x.io/a/b:1"), Fixed(Login()))
     assert repo.url(repo.endpoints()[0], "tags/list") == "https://x.io/v2/a/b/tags/list"
+
+
+@pytest.mark.parametrize(("age_s", "lasts_s"), [(0, 300), (100, 200), (10_000, 300), (-50, 300)])
+def test_a_clock_that_is_wrong(age_s: int, lasts_s: int) -> None:
+    """A token that would be over when it comes serves all the same, as with BuildKit."""
+    token = SessionToken("t", 300, int(time.time()) - age_s)
+    assert lasts_s - 5 < _lifetime_s(token) <= lasts_s + 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import zlib
@@ -110,6 +111,38 @@ async def test_what_a_token_server_says(client: Registry, blob: Descriptor, body
                 await asking
         else:
             assert await asking == BLOB
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_one_token_for_all_who_ask_at_once(
+    client: Registry, blob: Descriptor, fails: bool
+) -> None:
+    """Where the first gets none, the others ask for themselves."""
+    asked, all_refused = [0], asyncio.Event()
+    refused: list[None] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.path == "/token":
+            asked[0] += 1
+            await all_refused.wait()
+            if fails and asked[0] == 1:
+                return web.Response(status=403)
+            return web.Response(body=TOKEN)
+        if request.headers.get("Authorization") == "Bearer abc":
+            return web.Response(body=BLOB)
+        refused.append(None)
+        if len(refused) == 5:
+            all_refused.set()
+        challenge = f'Bearer realm="http://{request.host}/token",service="s"'
+        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with serve(app) as host:
+        asking = [pull.fetch_manifest(repository(client, f"{host}/x"), blob) for _ in range(5)]
+        answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert answers.count(BLOB) == (4 if fails else 5)
+    assert asked[0] == (5 if fails else 1)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity", "br"])

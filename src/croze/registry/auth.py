@@ -5,10 +5,12 @@ Source: distribution project, `docs/spec/auth` (token and OAuth2 requests).
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -65,6 +67,8 @@ class Authorizer:
         self._http = http
         self._challenges: dict[tuple[str, str], Challenge] = {}
         self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
+        self._under_way: dict[tuple[str, ...], asyncio.Future[None]] = {}
+        """What is done when a token has come, or does not come."""
 
     async def header(
         self, endpoint: Endpoint, scopes: Sequence[str], who: Credentials
@@ -106,19 +110,34 @@ class Authorizer:
         base = (endpoint.host, realm, service, *merged)
         authority = await who.authority(endpoint.host)
         if authority:
-            shared = (*base, "authority", authority)
-            fresh = self._fresh(shared)
-            if fresh is not None:
-                return fresh
-            token = await who.token(endpoint.host, realm, service, merged)
-            if token is not None:
-                return self._keep(shared, token)
+            key = (*base, "authority", authority)
+            async with self._alone(key):
+                if (fresh := self._fresh(key)) is not None:
+                    return fresh
+                token = await who.token(endpoint.host, realm, service, merged)
+                if token is not None:
+                    return self._keep(key, token)
         login = await who.login(endpoint.host)
-        own = (*base, "login", login.username, hashlib.sha256(login.secret.encode()).hexdigest())
-        fresh = self._fresh(own)
-        if fresh is not None:
-            return fresh
-        return self._keep(own, await self._fetch(endpoint, realm, service, merged, login))
+        key = (*base, "login", login.username, hashlib.sha256(login.secret.encode()).hexdigest())
+        async with self._alone(key):
+            if (fresh := self._fresh(key)) is not None:
+                return fresh
+            return self._keep(key, await self._fetch(endpoint, realm, service, merged, login))
+
+    @asynccontextmanager
+    async def _alone(self, key: tuple[str, ...]) -> AsyncIterator[None]:
+        """Who is the first to fetch a token is alone in that; others wait for the first, whose
+        token is theirs, and then don't wait for one another: it may have come to nothing."""
+        if (first := self._under_way.get(key)) is not None:
+            await asyncio.wait([first])
+            yield
+            return
+        done = self._under_way[key] = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        finally:
+            del self._under_way[key]
+            done.set_result(None)
 
     def _fresh(self, key: tuple[str, ...]) -> str | None:
         value, until = self._tokens.get(key, ("", 0.0))

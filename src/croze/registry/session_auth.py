@@ -86,5 +86,7 @@ async def _prove(session: Session, host: str) -> str:
 
 
 def _lifetime_s(token: auth.SessionToken) -> float:
+    """How long it holds. One that would be over when it comes is from a clock that is wrong."""
     lifetime = float(token.expires_in_s or 60)
-    return lifetime - max(0.0, time.time() - token.issued_at) if token.issued_at else lifetime
+    age = max(0.0, time.time() - token.issued_at) if token.issued_at else 0.0
+    return lifetime - age if age < lifetime else lifetime
