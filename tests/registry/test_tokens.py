@@ -113,6 +113,26 @@ async def test_what_a_token_server_says(client: Registry, blob: Descriptor, body
             assert await asking == BLOB
 
 
+async def test_the_scope_that_a_registry_asks_for(client: Registry, blob: Descriptor) -> None:
+    """It is asked for besides what is needed: behind a name may be a repository of another."""
+    asked: list[list[str]] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.path == "/token":
+            asked.append(request.query.getall("scope"))
+            return web.Response(body=TOKEN)
+        if request.headers.get("Authorization") == "Bearer abc":
+            return web.Response(body=BLOB)
+        challenge = f'Bearer realm="http://{request.host}/token",scope="repository:proxied/x:pull"'
+        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with serve(app) as host:
+        assert await pull.fetch_manifest(repository(client, f"{host}/x"), blob) == BLOB
+    assert asked == [["repository:proxied/x:pull", "repository:x:pull"]]
+
+
 @pytest.mark.parametrize("fails", [True, False])
 async def test_one_token_for_all_who_ask_at_once(
     client: Registry, blob: Descriptor, fails: bool

@@ -13,11 +13,11 @@ from croze.store.contract import ImmutableRef
 _WHITEOUT = ".wh."
 
 
-def layer_names(path: str, wanted: Collection[str]) -> list[str]:
-    """Those of some absolute paths that a layer blob adds or changes. Runs in a worker process."""
+def layer_names(path: str, candidates: Collection[str]) -> list[str]:
+    """Which of some absolute paths a layer blob adds or changes. Runs in a worker process."""
     with open(path, "rb") as file:
         names = {_absolute(member.name) for member in TarReader(open_reader(file))}
-    return [name for name in wanted if name in names]
+    return [name for name in candidates if name in names]
 
 
 def _absolute(name: str) -> str:
@@ -46,16 +46,16 @@ class LayerFiles:
         is needed."""
         paths = {_absolute(name) for name in names}
         missing = {path for path in paths if not posixpath.basename(path).startswith(_WHITEOUT)}
-        found: dict[str, str] = {}
+        digests: dict[str, str] = {}
         for digest in reversed(self._chain):
             if not missing:
                 break
-            found |= dict.fromkeys(await self._names(digest, missing), digest)
-            missing -= found.keys()
-        return {name: found[path] for name in names if (path := _absolute(name)) in found}
+            digests |= dict.fromkeys(await self._names(digest, missing), digest)
+            missing -= digests.keys()
+        return {name: digests[path] for name in names if (path := _absolute(name)) in digests}
 
-    async def _names(self, digest: str, wanted: Collection[str]) -> Sequence[str]:
+    async def _names(self, digest: str, candidates: Collection[str]) -> Sequence[str]:
         blobs = self._services.blobs
         if not blobs.has(digest):
             await self._ref.fetch_blob(digest, self._sessions)
-        return await self._services.pool.run(layer_names, str(blobs.path(digest)), wanted)
+        return await self._services.pool.run(layer_names, str(blobs.path(digest)), candidates)

@@ -19,7 +19,7 @@ from croze.workers.pool import Pool
 
 SPDX = "https://spdx.dev/Document"
 OWN_GENERATOR = "Tool: croze-sbom"
-"""Whose packages name the files that they were found by."""
+"""Whose packages name the files that they were digests by."""
 
 _TOOL = f"Tool: croze-{VERSION}"
 
@@ -35,6 +35,6 @@ async def supplemented(
     names = await pool.run(spdx_files, data)
     if names is None:
         return attestation
-    found = await layers.of(names)
-    content = await pool.run(spdx_with_layers, data, found, OWN_GENERATOR, _TOOL)
+    digests = await layers.of(names)
+    content = await pool.run(spdx_with_layers, data, digests, OWN_GENERATOR, _TOOL)
     return replace(attestation, content=content, produce=None, ref=None)

@@ -121,7 +121,7 @@ def marshal_any(value: object) -> bytes:
 
 
 def _float(number: float) -> str:
-    """As `encoding/json` writes it (`floatEncoder`)."""
+    """A number as `encoding/json` writes it (`floatEncoder`)."""
     from decimal import Decimal
 
     try:

@@ -106,7 +106,7 @@ class Authorizer:
     ) -> str:
         realm = challenge.parameters.get("realm", "")
         service = challenge.parameters.get("service", "")
-        merged = merge_scopes(scopes)
+        merged = merge_scopes([*scopes, *challenge.parameters.get("scope", "").split(" ")])
         base = (endpoint.host, realm, service, *merged)
         authority = await who.authority(endpoint.host)
         if authority:
