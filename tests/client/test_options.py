@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import subprocess
 import sys
 import tarfile
@@ -329,55 +328,6 @@ def test_a_layout_as_a_context(context: Path, tmp_path: Path) -> None:
 )
 def test_references_to_layouts_are_taken_apart(text: str, parts: tuple[str, str, str]) -> None:
     assert ociindex.parse(text) == parts
-
-
-def test_the_index_of_a_layout(tmp_path: Path) -> None:
-    one, two = {"digest": "sha256:1", "size": 1}, {"digest": "sha256:2", "size": 2}
-    ociindex.put(tmp_path, one, names=["docker.io/library/x:v1", "y"])
-    ociindex.put(tmp_path, two, names=["y"])
-    index = json.loads((tmp_path / "index.json").read_text())
-    assert [(d["digest"], d["annotations"]) for d in index["manifests"]] == [
-        (
-            "sha256:1",
-            {
-                "io.containerd.image.name": "docker.io/library/x:v1",
-                "org.opencontainers.image.ref.name": "v1",
-            },
-        ),
-        (
-            "sha256:2",
-            {
-                "io.containerd.image.name": "y",
-                "org.opencontainers.image.ref.name": "latest",
-            },
-        ),
-    ]
-    assert ociindex.find(tmp_path, "v1") == "sha256:1"
-    assert json.loads((tmp_path / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
-
-
-@pytest.mark.parametrize(
-    "index",
-    ["[]", "5", "[" * 10_000, *(f'{{"manifests": {entries}}}' for entries in (
-        "5", "[5]", "[null]", "[{}]", '[{"digest": 5}]', '[{"digest": "", "annotations": []}]',
-    ))],
-)  # fmt: skip
-def test_what_is_no_index_of_a_layout(tmp_path: Path, index: str) -> None:
-    (tmp_path / "index.json").write_text(index)
-    for call in (
-        lambda: ociindex.resolve(tmp_path, "latest"),
-        lambda: ociindex.put(tmp_path, {"digest": "sha256:1"}, tag="latest"),
-    ):
-        with pytest.raises(InvalidRequest, match=r"could not unmarshal .*index\.json: "):
-            call()
-    assert (tmp_path / "index.json").read_text() == index
-
-
-@pytest.mark.parametrize("index", ["", "{}", '{"manifests": null}'])
-def test_an_index_without_entries(tmp_path: Path, index: str) -> None:
-    (tmp_path / "index.json").write_text(index)
-    ociindex.put(tmp_path, {"digest": "sha256:1"}, tag="latest")
-    assert ociindex.resolve(tmp_path, "latest") == "sha256:1"
 
 
 def test_calls_have_the_names_of_subrequests() -> None:
