@@ -8,13 +8,12 @@ import json
 
 import pytest
 from google.protobuf import any_pb2
-from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze import errors
 from croze.aio.parallel import root_cause
 from croze.api import ops_pb2
 from croze.errors import Position, Range
-from croze.rpc.status import as_croze_error, from_status, to_status
+from croze.rpc.status import as_croze_error, from_status, status, to_status
 
 SOURCE = errors.SourceDetail(
     "Dockerfile",
@@ -94,9 +93,9 @@ def test_plain_hides_the_code_from_other_clients() -> None:
 
 
 def test_codes_stand_before_messages_as_in_go() -> None:
-    assert str(from_status(status_pb2.Status(code=5, message="x"))) == "NotFound: x"
-    assert str(from_status(status_pb2.Status(code=2, message="x"))) == "x"
-    canceled = from_status(status_pb2.Status(code=1, message="context canceled"))
+    assert str(from_status(status(5, "x"))) == "NotFound: x"
+    assert str(from_status(status(2, "x"))) == "x"
+    canceled = from_status(status(1, "context canceled"))
     assert isinstance(canceled, errors.Canceled)
 
 
@@ -108,7 +107,7 @@ def test_details_that_make_no_sense_are_passed_over() -> None:
         any_pb2.Any(type_url=f"{prefix}Vertex+json", value=b"[]"),
         any_pb2.Any(type_url="github.com/moby/buildkit/stack.Stack+json", value=b"{}"),
     ]
-    found = from_status(status_pb2.Status(code=2, message="x", details=details))
+    found = from_status(status(2, "x", details))
     assert found.details == (errors.VertexDetail(""),)
 
 

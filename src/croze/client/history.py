@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
-from google.rpc import status_pb2  # type: ignore[import-untyped]
 from msgspec import Struct
 
 from croze.api import content_pb2, control_pb2
@@ -20,7 +19,7 @@ from croze.api.control_pb2_grpc import ControlStub
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.rpc.clients import translated
-from croze.rpc.status import from_status
+from croze.rpc.status import from_status, status
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -111,14 +110,14 @@ async def error_of(channel: grpc.aio.Channel, record: Record) -> CrozeError | No
     """Why a build failed, with all its details; None if it didn't."""
     if not record.HasField("error") and not record.HasField("externalError"):
         return None
-    status = status_pb2.Status(code=record.error.code, message=record.error.message)
+    outcome = status(record.error.code, record.error.message)
     if record.HasField("externalError"):
         digest = record.externalError.digest
         try:
-            status.ParseFromString(await small_blob(channel, digest))
+            outcome.ParseFromString(await small_blob(channel, digest))
         except DecodeError as error:
             raise CrozeError(f"failed to unmarshal external error {digest}: {error}") from None
-    return from_status(status)
+    return from_status(outcome)
 
 
 async def events(

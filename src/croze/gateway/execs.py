@@ -11,8 +11,6 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from google.rpc import status_pb2  # type: ignore[import-untyped]
-
 from croze.api import gateway_pb2
 from croze.errors import AlreadyExists, CrozeError, ExitError, InvalidRequest, NotFound
 from croze.gateway.containers import Wait
@@ -208,8 +206,7 @@ class ExecCall:
 def failure(error: CrozeError) -> gateway_pb2.ExitMessage:
     """How a process that did not succeed is reported."""
     code = error.exit_code if isinstance(error, ExitError) else UNKNOWN_EXIT_CODE
-    status: status_pb2.Status = to_status(error)
-    return gateway_pb2.ExitMessage(Code=code, Error=status)
+    return gateway_pb2.ExitMessage(Code=code, Error=to_status(error))
 
 
 def signal_number(name: str) -> int:

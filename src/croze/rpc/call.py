@@ -8,7 +8,7 @@ import binascii
 import functools
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Generic, NoReturn, TypeAlias, TypeVar
+from typing import Generic, NoReturn, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -25,10 +25,7 @@ from croze.rpc.http2.pushing import pushed
 from croze.rpc.http2.server import ServerConnection, ServerStream, encoded
 from croze.rpc.library import grpc
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
-from croze.rpc.status import NUMBERS, status
-
-if TYPE_CHECKING:
-    from google.rpc import status_pb2  # type: ignore[import-untyped]
+from croze.rpc.status import NUMBERS, RpcStatus, status
 
 Q = TypeVar("Q")
 
@@ -57,7 +54,7 @@ class ServerCall:
         self._room = asyncio.Event()
         stream.on_news = self._news.set
         stream.on_room = self._room.set
-        self.outcome: status_pb2.Status | None = None
+        self.outcome: RpcStatus | None = None
         """What it is to end with, once that is known."""
         self.trailers: Metadata = ()
         self._unpacking = Unpacking(stream.incoming.limit_bytes)
@@ -190,14 +187,14 @@ class ServerCall:
 
 
 @functools.cache
-def _well() -> status_pb2.Status:
+def _well() -> RpcStatus:
     return status(OK)
 
 
 class CallBroken(Exception):
     """A call ends with this status, whatever its handler does."""
 
-    def __init__(self, outcome: status_pb2.Status) -> None:
+    def __init__(self, outcome: RpcStatus) -> None:
         super().__init__(outcome.message)
         self.outcome = outcome
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from croze import errors
 from croze.rpc.http2.client import ClientConnection, ClientStream
@@ -18,15 +18,12 @@ from croze.rpc.http2.messages import (
 )
 from croze.rpc.http2.pushing import pushed
 from croze.rpc.http2.stream import Headers
-from croze.rpc.status import from_status, status
-
-if TYPE_CHECKING:
-    from google.rpc import status_pb2  # type: ignore[import-untyped]
+from croze.rpc.status import RpcStatus, from_status, status
 
 _LONGEST_MS: Final = 10**8 - 1
 """A header has eight digits at most."""
 
-Failure = Callable[["status_pb2.Status"], Exception]
+Failure = Callable[[RpcStatus], Exception]
 """What is raised for a call that has failed."""
 
 

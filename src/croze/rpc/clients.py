@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from croze.rpc.library import grpc
-from croze.rpc.status import DETAILS_KEY, NUMBERS, from_rpc_error
-
-if TYPE_CHECKING:
-    from google.rpc import status_pb2  # type: ignore[import-untyped]
+from croze.rpc.status import DETAILS_KEY, NUMBERS, RpcStatus, from_rpc_error
 
 
 @contextmanager
@@ -22,7 +18,7 @@ def translated() -> Iterator[None]:
         raise from_rpc_error(error) from None
 
 
-def call_error(outcome: status_pb2.Status) -> grpc.aio.AioRpcError:
+def call_error(outcome: RpcStatus) -> grpc.aio.AioRpcError:
     """The error that gRPC's library raises for a call which ended with this status."""
     details = ((DETAILS_KEY, outcome.SerializeToString()),) if outcome.details else ()
     code = NUMBERS.get(outcome.code, grpc.StatusCode.UNKNOWN)

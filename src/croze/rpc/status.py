@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, MutableSequence
+from typing import TYPE_CHECKING, Protocol
 
 from croze import errors
 from croze.aio.parallel import root_cause
@@ -25,7 +26,6 @@ from croze.rpc.limits import HEADERS_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from google.protobuf import any_pb2
-    from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 DETAILS_KEY = "grpc-status-details-bin"
 
@@ -76,11 +76,32 @@ _GO_NAMES = {
 NUMBERS = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def status(code: int, message: str = "") -> status_pb2.Status:
-    """A status without details."""
-    from google.rpc import status_pb2
+class RpcStatus(Protocol):
+    """`google.rpc.Status`, how a call has ended. protobuf's own class comes without types."""
 
-    return status_pb2.Status(code=code, message=message)
+    code: int
+    message: str
+
+    @property
+    def details(self) -> MutableSequence[any_pb2.Any]:
+        """Typed errors, any number."""
+
+    def ByteSize(self) -> int:
+        """How long `SerializeToString` is."""
+
+    def SerializeToString(self) -> bytes:
+        """The message as it travels."""
+
+    def ParseFromString(self, data: bytes, /) -> int:
+        """Become what `data` says. Raises protobuf's `DecodeError`."""
+
+
+def status(code: int, message: str = "", details: Iterable[any_pb2.Any] = ()) -> RpcStatus:
+    """A status of this code, by its number."""
+    from google.rpc import status_pb2  # type: ignore[import-untyped]
+
+    outcome: RpcStatus = status_pb2.Status(code=code, message=message, details=details)
+    return outcome
 
 
 def as_croze_error(error: BaseException) -> errors.CrozeError:
@@ -95,11 +116,10 @@ def as_croze_error(error: BaseException) -> errors.CrozeError:
     return errors.CrozeError(str(error) or type(error).__name__)
 
 
-def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status:
+def to_status(error: BaseException, *, plain: bool = False) -> RpcStatus:
     """The status of an error; `plain` hides all codes but those of what was cancelled and of
     builds that nobody knows (see the module)."""
     from google.protobuf import any_pb2
-    from google.rpc import status_pb2
 
     own = as_croze_error(error)
     code = grpc.StatusCode[own.code]
@@ -114,10 +134,10 @@ def to_status(error: BaseException, *, plain: bool = False) -> status_pb2.Status
         details.append(_encode_own_code(own))
         code = grpc.StatusCode.UNKNOWN if plain else code
     message = redact_text(shown(str(own)))
-    return _fitting(status_pb2.Status(code=code.value[0], message=message, details=details))
+    return _fitting(status(code.value[0], message, details))
 
 
-def _fitting(status: status_pb2.Status) -> status_pb2.Status:
+def _fitting(status: RpcStatus) -> RpcStatus:
     """The status without what no peer would take: a status travels as headers, and they are
     limited. The largest details go first; they are those with whole files in them."""
     if len(status.message) > _MESSAGE_LIMIT:
@@ -137,14 +157,14 @@ def _encode_own_code(error: errors.CrozeError) -> any_pb2.Any:
     return any_pb2.Any(type_url=_OWN_CODE, value=json.dumps(value).encode())
 
 
-def from_status(status: status_pb2.Status) -> errors.CrozeError:
+def from_status(status: RpcStatus) -> errors.CrozeError:
     """The error a peer meant. Its message is what BuildKit's own clients print."""
     code = _code(status)
     prefix = _GO_NAMES.get(code)
     return _read(status, code, f"{prefix}: {status.message}" if prefix else status.message)
 
 
-def from_stream_status(status: status_pb2.Status) -> errors.CrozeError:
+def from_stream_status(status: RpcStatus) -> errors.CrozeError:
     """The error that a client has ended a stream with, in the words in which BuildKit passes it on:
     those that Go has for a status. A stream that broke, or was given up, has ended with none."""
     code = _code(status)
@@ -154,11 +174,11 @@ def from_stream_status(status: status_pb2.Status) -> errors.CrozeError:
     return _read(status, code, f"rpc error: code = {name} desc = {status.message}")
 
 
-def _code(status: status_pb2.Status) -> str:
+def _code(status: RpcStatus) -> str:
     return NUMBERS.get(status.code, grpc.StatusCode.UNKNOWN).name
 
 
-def _read(status: status_pb2.Status, code: str, message: str) -> errors.CrozeError:
+def _read(status: RpcStatus, code: str, message: str) -> errors.CrozeError:
     own = next((load(d.value) for d in status.details if d.type_url == _OWN_CODE), {})
     ended = next((load(d.value) for d in status.details if d.type_url == _EXIT), {})
     own = {"exit_code": ended["Code"], **own} if "Code" in ended else own
@@ -192,7 +212,7 @@ def from_rpc_error(error: grpc.RpcError) -> errors.CrozeError:
     return from_status(status)
 
 
-def status_of(error: grpc.RpcError) -> status_pb2.Status:
+def status_of(error: grpc.RpcError) -> RpcStatus:
     """The status of a failed call, with details if the peer sent any."""
     if not isinstance(error, grpc.aio.AioRpcError):
         return status(grpc.StatusCode.UNKNOWN.value[0], str(error))

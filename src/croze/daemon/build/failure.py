@@ -8,12 +8,11 @@ import sys
 import traceback
 
 from google.protobuf import any_pb2
-from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.aio.parallel import root_cause
 from croze.api import stack_pb2
 from croze.errors import Canceled
-from croze.rpc.status import to_status
+from croze.rpc.status import RpcStatus, to_status
 from croze.version import VERSION
 
 MEDIA_TYPE = "application/vnd.googeapis.google.rpc.status+proto"
@@ -21,7 +20,7 @@ MEDIA_TYPE = "application/vnd.googeapis.google.rpc.status+proto"
 _STACK = "github.com/moby/buildkit/stack.Stack+json"
 
 
-def recorded(error: BaseException) -> status_pb2.Status:
+def recorded(error: BaseException) -> RpcStatus:
     """The error of a failed build as its record keeps it: `google.rpc.Status`, with BuildKit's
     details."""
     cause = Canceled() if isinstance(error, asyncio.CancelledError) else root_cause(error)

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import msgspec
-from google.rpc import status_pb2  # type: ignore[import-untyped]
 from msgspec import Struct
 
 from croze.aio.threads import finish, in_thread_if_many
@@ -28,6 +27,7 @@ from croze.history import logs
 from croze.history.blobs import RecordBlobs
 from croze.history.history import BuildHistory, Finalizer, FinishedBuild
 from croze.image.descriptor import Descriptor
+from croze.rpc.status import RpcStatus
 from croze.solver.solver import Job
 from croze.status import StatusEvent
 from croze.store.blobs import DiskBlobStore
@@ -68,7 +68,7 @@ class Recording:
         self._trace = BuildTrace(CURRENT.get() or root())
         self._record = started_record(request)
         self._job: Job | None = None
-        self._error: status_pb2.Status | None = None
+        self._error: RpcStatus | None = None
         self._events: list[StatusEvent] = []
         self._hidden = request.Internal
         self._attested: list[_Attested] = []

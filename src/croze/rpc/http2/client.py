@@ -11,7 +11,6 @@ from typing import Final
 from urllib.parse import unquote
 
 from google.protobuf.message import DecodeError
-from google.rpc import status_pb2  # type: ignore[import-untyped]
 
 from croze.gotypes.quote import quote
 from croze.rpc.http2 import frames
@@ -30,7 +29,7 @@ from croze.rpc.http2.messages import (
     StreamBroken,
 )
 from croze.rpc.http2.stream import Headers, Http2Stream, Pieces
-from croze.rpc.status import DETAILS_KEY, status
+from croze.rpc.status import DETAILS_KEY, RpcStatus, status
 
 STREAMS_UNTOLD: Final = 100
 """How many calls at once, before the peer has said what it takes; who then says nothing takes any
@@ -266,7 +265,7 @@ class ClientConnection(Http2Connection[ClientStream]):
                 self._table_update = NO_TABLE
 
 
-def status_of(trailers: dict[str, str]) -> status_pb2.Status:
+def status_of(trailers: dict[str, str]) -> RpcStatus:
     """The status that trailers tell of; its details are worth more than its own words."""
     code = trailers.get("grpc-status", "")
     if not code:
@@ -278,7 +277,8 @@ def status_of(trailers: dict[str, str]) -> status_pb2.Status:
         return status(number, message)
     try:
         value = base64.b64decode(details + "=" * (-len(details) % 4), validate=True)
-        detailed = status_pb2.Status.FromString(value)
+        detailed = status(number)
+        detailed.ParseFromString(value)
     except (binascii.Error, ValueError, DecodeError):
         return status(number, message)
     if detailed.code != number:

@@ -6,15 +6,12 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from croze.gotypes.quote import quote
 from croze.rpc.http2.frames import DEFAULT_FRAME, Code
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
-from croze.rpc.status import status
-
-if TYPE_CHECKING:
-    from google.rpc import status_pb2  # type: ignore[import-untyped]
+from croze.rpc.status import RpcStatus, status
 
 PREFIX_BYTES: Final = 5
 prefix: Final = struct.Struct(">BI")
@@ -32,7 +29,7 @@ _ANY_ZLIB: Final = 32 + zlib.MAX_WBITS
 class StreamBroken(Exception):
     """The peer does what ends one stream. `status` is what its call ends with."""
 
-    def __init__(self, code: Code, status: status_pb2.Status) -> None:
+    def __init__(self, code: Code, status: RpcStatus) -> None:
         super().__init__(status.message)
         self.code = code
         self.status = status

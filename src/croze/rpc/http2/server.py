@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from croze.rpc.http2 import frames
 from croze.rpc.http2.blocks import header_block, header_frames
@@ -29,10 +29,7 @@ from croze.rpc.http2.messages import (
 )
 from croze.rpc.http2.stream import Headers, Http2Stream, Pieces, nothing
 from croze.rpc.limits import MESSAGE_LIMIT_BYTES
-from croze.rpc.status import status
-
-if TYPE_CHECKING:
-    from google.rpc import status_pb2  # type: ignore[import-untyped]
+from croze.rpc.status import RpcStatus, status
 
 STREAMS: Final = 4096
 """Calls at once on a connection."""
@@ -82,7 +79,7 @@ class ServerStream(Http2Stream):
         """See `Http2Stream.on_reset`."""
         self.end(status(CANCELLED, "context canceled"))
 
-    def end(self, with_status: status_pb2.Status) -> None:
+    def end(self, with_status: RpcStatus) -> None:
         """See `Http2Stream.end`."""
         if self.ended is None:
             super().end(with_status)
@@ -134,7 +131,7 @@ class ServerConnection(Http2Connection[ServerStream]):
             block = _ANSWER_BLOCK + header_block(more) if more else _ANSWER_BLOCK
             self._queue(header_frames(stream.number, block, self._max_frame))
 
-    def finish(self, stream: ServerStream, outcome: status_pb2.Status, more: Headers = ()) -> None:
+    def finish(self, stream: ServerStream, outcome: RpcStatus, more: Headers = ()) -> None:
         """End a call, if it has not ended, with a status and `more` trailers."""
         if self._streams.get(stream.number) is not stream:
             return
@@ -292,7 +289,7 @@ def _refusal(headers: Headers) -> str:
     return "" if by_name.get("content-type", "").startswith("application/grpc") else "415"
 
 
-def trailers_of(outcome: status_pb2.Status) -> Headers:
+def trailers_of(outcome: RpcStatus) -> Headers:
     """A status as trailers, without its details."""
     headers = [("grpc-status", str(outcome.code))]
     if outcome.message:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from croze.rpc.http2.messages import INTERNAL, OK, PREFIX_BYTES, Messages
-from croze.rpc.status import status
-
-if TYPE_CHECKING:
-    from google.rpc import status_pb2  # type: ignore[import-untyped]
+from croze.rpc.status import RpcStatus, status
 
 WINDOW_BYTES: Final = 4 << 20
 """What a peer may send of a call before somebody takes it."""
@@ -33,7 +30,7 @@ class Http2Stream:
         """By how much what the peer takes is more, or less, than what it takes of any stream."""
         self.window = WINDOW_BYTES
         self.incoming = Messages()
-        self.ended: status_pb2.Status | None = None
+        self.ended: RpcStatus | None = None
         self.sent_all = False
         self.on_news: Callable[[], None] = nothing
         self.on_room: Callable[[], None] = nothing
@@ -72,7 +69,7 @@ class Http2Stream:
     def on_reset(self, code: int) -> None:
         """The peer has ended the stream by RST_STREAM, with this error code."""
 
-    def end(self, with_status: status_pb2.Status) -> None:
+    def end(self, with_status: RpcStatus) -> None:
         """Nothing comes and nothing goes any more. The first end counts."""
         if self.ended is None:
             cut = with_status.code == OK and self.incoming.is_cut
