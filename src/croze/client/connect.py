@@ -21,7 +21,6 @@ from croze.rpc.tls import Tls, secure
 
 if TYPE_CHECKING:
     from croze.api.control_pb2_grpc import ControlAsyncStub
-    from croze.session.provide_auth import LendingLog
 
 Dial = Callable[[], "AbstractAsyncContextManager[Client]"]
 """Opens a connection to one daemon, as a driver or an address has it; closed on exit."""
@@ -90,7 +89,6 @@ class Client:
         on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
         *,
         work: Work | None = None,
-        logins: LendingLog | None = None,
     ) -> SolveResult:
         """Lend a session, solve, and follow the status. Cancel the task to cancel the build.
 
@@ -98,9 +96,7 @@ class Client:
         await self._refuse_lost_mounts(plan)
         beside_us = await self.beside_us()
         if plan.policy is None:
-            return await solve(
-                self.channel, plan, on_status, beside_us=beside_us, work=work, logins=logins
-            )
+            return await solve(self.channel, plan, on_status, beside_us=beside_us, work=work)
         from croze.client.policies import in_force
 
         async with in_force(self.channel, plan, on_status) as policies:
@@ -111,7 +107,6 @@ class Client:
                 beside_us=beside_us,
                 work=work,
                 policies=policies,
-                logins=logins,
             )
 
     async def _refuse_lost_mounts(self, plan: SolvePlan) -> None:

@@ -10,7 +10,7 @@ from croze.client import plan as plans
 from croze.errors import InvalidRequest
 from croze.session.directories import make_directory
 from croze.session.hostdir import HostDirProvider, LocalTarget
-from croze.session.provide_auth import AuthProvider, LendingLog
+from croze.session.provide_auth import AuthProvider
 from croze.session.provide_content import ContentProvider
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provide_secrets import SecretSource, SecretsProvider
@@ -33,13 +33,7 @@ EXPORT_STORE = "export"
 class Lending:
     """The providers of one solve. Close it when the session is over."""
 
-    def __init__(
-        self,
-        plan: plans.SolvePlan,
-        logins: LendingLog | None = None,
-        *,
-        beside_us: bool = False,
-    ) -> None:
+    def __init__(self, plan: plans.SolvePlan, *, beside_us: bool = False) -> None:
         dirs = {name: _resolved(local) for name, local in plan.local_dirs.items()}
         targets = {
             id: target
@@ -56,7 +50,7 @@ class Lending:
             lent = {name: local.path for name, local in dirs.items() if not local.exclude}
             self.providers.append(HostDirProvider(lent, _host_targets(targets), files))
         if plan.docker_auth:
-            self.providers.append(AuthProvider(tls=plan.token_tls, log=logins))
+            self.providers.append(AuthProvider(tls=plan.token_tls, log=plan.lending_log))
         if dirs:
             self.providers.append(FilesProvider(dirs))
         if targets:

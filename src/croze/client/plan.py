@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from msgspec import Struct, field
 
 from croze.policy.options import PolicyPlace, PolicyPlan
 from croze.session.token_tls import TokenTls
+
+if TYPE_CHECKING:
+    from croze.session.provide_auth import LendingLog
 
 
 class ToFile(Struct, frozen=True):
@@ -131,6 +134,8 @@ class SolvePlan(Struct):
     """Lend the registry credentials of the Docker CLI's configuration."""
     token_tls: dict[str, TokenTls] = field(default_factory=dict)
     """How tokens are asked for, by the registry's host with its port."""
+    lending_log: LendingLog | None = None
+    """Is told what of these credentials is lent; without one they are steps of the build."""
 
     clean_up: list[Callable[[], None]] = field(default_factory=list)
     """To be called when the solve is over, such as for temporary directories."""

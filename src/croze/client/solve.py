@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from croze import errors
 from croze.aio.parallel import task_group
@@ -30,7 +31,6 @@ from croze.rpc.held import Work, ask_frontend, is_call, solve_held
 from croze.rpc.http2.client import DRAINING
 from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error
-from croze.session.provide_auth import LendingLog
 from croze.session.provider import LentService
 from croze.session.serve import LentSession, lend
 from croze.session.serve import new_id as new_id
@@ -67,7 +67,6 @@ async def solve(
     beside_us: bool = False,
     work: Work | None = None,
     policies: PolicySession | None = None,
-    logins: LendingLog | None = None,
 ) -> SolveResult:
     """Lend a session, solve the plan, and follow its status. Cancelling the task cancels the build;
     the last of its status is still reported.
@@ -84,10 +83,9 @@ async def solve(
     headers = (*trace_headers(), *((DETACHED,) if plan.detached else ()))
     more = [policies.provider] if policies is not None else []
     id = plan.session_id
-    if logins is None and on_status is not None:
-        logins = AuthLog(on_status)
-    lending = lent(channel, plan, logins, beside_us=beside_us, id=id, more=more)
-    async with lending as session:
+    if plan.lending_log is None and on_status is not None:
+        plan = replace(plan, lending_log=AuthLog(on_status))
+    async with lent(channel, plan, beside_us=beside_us, id=id, more=more) as session:
         request = solve_request(plan, ref, session.id)
         if policies is not None:
             request.SourcePolicySession = session.id
@@ -101,14 +99,13 @@ async def solve(
 async def lent(
     channel: Channel,
     plan: SolvePlan,
-    logins: LendingLog | None = None,
     *,
     beside_us: bool = False,
     id: str = "",
     more: Sequence[LentService] = (),
 ) -> AsyncIterator[LentSession]:
     """A session that lends what the plan says, and more."""
-    lending = Lending(plan, logins, beside_us=beside_us)
+    lending = Lending(plan, beside_us=beside_us)
     try:
         key = plan.shared_key
         providers = [*lending.providers, *more]

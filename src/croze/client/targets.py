@@ -129,9 +129,10 @@ class _Targets:
         self._all = [piece for its in pieces.values() for piece in its]
         self._stages = {piece.key: LinkStages() for piece in self._all}
         self._logs = _Logs()
-        self._logins = AuthLog(display.update)
         self._users: dict[tuple[int, str], list[_Piece]] = {}
+        log = AuthLog(display.update)
         for piece in self._all:
+            piece.plan.lending_log = log
             for base in piece.bases:
                 self._users.setdefault(piece.on(base), []).append(piece)
 
@@ -184,7 +185,7 @@ class _Targets:
         work = self._work(piece) if is_linked else None
         client, plan = piece.node.client, piece.plan
         try:
-            solved = await client.solve(plan, by_our_clock(show), work=work, logins=self._logins)
+            solved = await client.solve(plan, by_our_clock(show), work=work)
         except CrozeError as error:
             known_as = history_ref(piece.node.builder, plan, plan.ref)
             raise error.of_record(known_as) from None
