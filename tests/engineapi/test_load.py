@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +15,7 @@ from croze.store.blobs import DiskBlobStore, DiskBlobWriter
 from croze.store.contract import Lease
 from croze.store.trash import Trash
 from tests.store.sources import sha256
+from tests.support.threads import are_beside_the_loop, calling_threads
 
 
 class _Store:
@@ -33,13 +33,7 @@ async def test_what_arrives_is_written_beside_the_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that is slower than who sends makes whoever writes wait, for seconds at a time."""
-    write, threads = DiskBlobWriter.write, set[int]()
-
-    def noted(writer: DiskBlobWriter, data: bytes) -> None:
-        threads.add(threading.get_ident())
-        write(writer, data)
-
-    monkeypatch.setattr(DiskBlobWriter, "write", noted)
+    threads = calling_threads(monkeypatch, DiskBlobWriter, "write")
     trash = Trash(tmp_path)
     store = _Store(DiskBlobStore(tmp_path, trash))
     reader, layer = asyncio.StreamReader(), b"layer" * 200_000
@@ -49,5 +43,4 @@ async def test_what_arrives_is_written_beside_the_event_loop(
     trash.close()
     assert descriptor.digest == sha256(layer)
     assert store.leased == [descriptor.digest]
-    assert threads
-    assert threading.get_ident() not in threads
+    assert are_beside_the_loop(threads)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import threading
 
 import pytest
 
@@ -16,6 +15,7 @@ from croze.history.history import BuildHistory
 from croze.history.logs import MEDIA_TYPE
 from croze.store.blobs import DiskBlobWriter
 from tests.history.conftest import Open, build, listed, log_digest, record
+from tests.support.threads import are_beside_the_loop, calling_threads
 
 
 def full(*_: object, **__: object) -> None:
@@ -143,17 +143,10 @@ async def test_a_long_log_is_written_beside_the_event_loop(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that is slow makes whoever writes wait."""
-    write, threads = DiskBlobWriter.write, set[int]()
-
-    def noted(writer: DiskBlobWriter, data: bytes) -> None:
-        threads.add(threading.get_ident())
-        write(writer, data)
-
-    monkeypatch.setattr(DiskBlobWriter, "write", noted)
+    threads = calling_threads(monkeypatch, DiskBlobWriter, "write")
     pieces = [b"a" * INLINE_BYTES, b"b" * INLINE_BYTES]
     async with opened() as history, history.store.refs.lease() as lease:
         found = await RecordBlobs(history.store.blobs, lease).add(pieces, MEDIA_TYPE)
         assert found.size == 2 * INLINE_BYTES
         assert history.store.blobs.read(found.digest) == b"".join(pieces)
-    assert threads
-    assert threading.get_ident() not in threads
+    assert are_beside_the_loop(threads)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from croze.sources.git_options import GitCommit, GitOptions, git_key, parse_opti
 from croze.sources.request import SourceRequest
 from tests.sources.git_servers import Remote, files, remote, server, source, sources
 from tests.sources.workshop import Workshop
+from tests.support.threads import are_beside_the_loop, calling_threads
 
 __all__ = ["remote", "server", "sources"]
 
@@ -210,20 +208,13 @@ async def test_trees_of_any_size_hold_up_nobody(
     workshop: Workshop, sources: GitSources, remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What goes through a whole tree does not do so where all builds are served."""
-    loops, called = threading.get_ident(), []
-    for name in ("_lift", "_let_all_write", "_set_times"):
-
-        def watched(*args: object, whole: Callable[..., object]) -> object:
-            called.append(threading.get_ident() != loops)
-            return whole(*args)
-
-        whole = getattr(git_checkout, name)
-        monkeypatch.setattr(git_checkout, name, partial(watched, whole=whole))
+    names = ("_lift", "_let_all_write", "_set_times")
+    threads = [calling_threads(monkeypatch, git_checkout, name) for name in names]
     remote.commit({"sub/a": "1", "b": "2"})
     ctx = workshop.source_context(compatibility=BUILDKIT_0_13)
     found = source(sources, remote, "#main:sub", {"mtime": "commit"})
     assert await files(await found.snapshot(ctx)) == {"a": "1"}
-    assert called == [True] * 3
+    assert all(map(are_beside_the_loop, threads))
 
 
 async def test_checksums(workshop: Workshop, sources: GitSources, remote: Remote) -> None:

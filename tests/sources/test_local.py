@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,11 +11,11 @@ import pytest
 from croze.api import stat_pb2
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.content.checksum import Query, checksum
-from croze.fs.match.patterns import PatternMatcher
 from croze.image.manifest import digest_of
 from croze.session.hostdir import HostDirProvider
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provider import LentService
+from croze.sources import local_transfer
 from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.local import LocalSources
 from croze.sources.local_kept import CHECKSUMS
@@ -26,6 +24,7 @@ from croze.sources.request import SourceRequest
 from croze.store import remainder
 from croze.store.contract import ImmutableRef
 from tests.sources.workshop import Workshop, files
+from tests.support.threads import are_beside_the_loop, calling_threads
 
 pytestmark = pytest.mark.root
 
@@ -214,18 +213,12 @@ async def test_patterns_are_read_beside_the_event_loop(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There may be very many."""
-    threads: list[threading.Thread] = []
-
-    def matcher(patterns: Sequence[str]) -> PatternMatcher:
-        threads.append(threading.current_thread())
-        return PatternMatcher(patterns)
-
-    monkeypatch.setattr("croze.sources.local_transfer.PatternMatcher", matcher)
+    threads = calling_threads(monkeypatch, local_transfer, "PatternMatcher")
     (tmp_path / "f").write_text("f")
     async with workshop.client(*providers("transfer", tmp_path)) as session:
         asked = request(metadatatransfer="true", metadatatransferexclude='["f"]')
         await (await bring(workshop, session.id, asked)).release()
-    assert [thread is threading.main_thread() for thread in threads] == [False]
+    assert are_beside_the_loop(threads)
 
 
 async def test_without_a_session(workshop: Workshop) -> None:
