@@ -29,7 +29,7 @@ def may_ask(argv: Sequence[str]) -> bool:
     environment name, one of any builder, or the engine of a Docker context in use (or of
     `DOCKER_HOST`)."""
     try:
-        texts = [*argv, address_from_environment() or "", *_builders()]
+        texts = [*argv, address_from_environment(), *_builders()]
         return any(SSH in text for text in (*texts, *_hosts(texts)))
     except (OSError, CrozeError):
         return False  # the command itself tells what is wrong

@@ -23,7 +23,7 @@ def in_force(positional: str | None, common: Common) -> str:
     `CROZE_HOST` or `BUILDKIT_HOST` says; empty for the one that files tell."""
     from croze.drivers.local import address_from_environment
 
-    return named(positional, common) or address_from_environment() or ""
+    return named(positional, common) or address_from_environment()
 
 
 def add_timeout(flags: Flags) -> None:

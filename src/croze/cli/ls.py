@@ -76,8 +76,8 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError(f"'{COMMAND}' requires 0 arguments", COMMAND)
     limit_s = timeout_s(args.timeout, COMMAND)
     with known() as here:
-        address = address_from_environment()  # --builder and BUILDX_BUILDER are of no account
-        current = here.builder(address) if address else choose.current(here.stored, here.contexts)
+        # --builder and BUILDX_BUILDER, which every command takes, are of no account here.
+        current = here.builder(address_from_environment())
         builders = choose.everybody(here.stored, here.contexts)
         if not any(_is(builder, current) for builder in builders):
             builders.append(current)  # an address, which no file tells of

@@ -25,10 +25,10 @@ PROGRAM = "crozed"
 """How the daemon begins its last word."""
 
 
-def address_from_environment() -> str | None:
+def address_from_environment() -> str:
     """The address of a daemon that the user named: `CROZE_HOST`, or `BUILDKIT_HOST` as BuildKit's
-    tools do; None for none."""
-    return os.environ.get("CROZE_HOST") or os.environ.get("BUILDKIT_HOST") or None
+    tools do; empty for none."""
+    return os.environ.get("CROZE_HOST") or os.environ.get("BUILDKIT_HOST", "")
 
 
 def answers(path: str) -> bool:

@@ -81,7 +81,7 @@ def reaches(
     from croze.drivers import local
     from croze.drivers.commands import command_for
 
-    named = name or local.address_from_environment() or ""
+    named = name or local.address_from_environment()
     if is_address(named):
         address = checked_address(named)
         if not address.startswith(("unix", "tcp:")) and command_for(address) is not None:
@@ -118,9 +118,8 @@ def drivers_of(name: str) -> tuple[str, list[tuple[Driver, tuple[Platform, ...]]
     with the platforms that the user gave it. Raises `CrozeError`."""
     from croze.drivers import local
 
-    builder, members = _members(
-        name or local.address_from_environment() or "", os.getcwd(), builds=True
-    )
+    named = name or local.address_from_environment()
+    builder, members = _members(named, os.getcwd(), builds=True)
     return builder.name, [(driver, node.platforms or ()) for node, driver in members]
 
 
