@@ -27,6 +27,7 @@ from croze.cachekeys.names import record_digest
 from croze.errors import AlreadyExists, Canceled, CrozeError, UnknownJob, as_own
 from croze.job_values import JobKey, JobValues
 from croze.solver.caches import CacheSource
+from croze.solver.calls import VertexContext
 from croze.solver.chain import Chain, chain_of, stored_below
 from croze.solver.contract import Edge, Op, OpContext, OpResolver, ResultStore, Vertex
 from croze.solver.facts import facts_of
@@ -35,7 +36,6 @@ from croze.solver.observe import Observer, VertexFacts
 from croze.solver.probe import Forecast, Prober, ProbeWorld
 from croze.solver.report import StatusLog, VertexReporter
 from croze.solver.request import EdgeRequest, SolvedResult
-from croze.solver.vertex import VertexContext
 from croze.solver.views import EdgeView, MovingEdge, VertexView
 from croze.status import ProgressGroup, StatusEvent
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Coroutine, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
 from croze.errors import CrozeError, VertexDetail, as_own
-from croze.job_values import JobKey
 from croze.solver.caches import CacheSource
+from croze.solver.calls import VertexContext, content_key, outputs
 from croze.solver.contract import CacheMap, Edge, Limits, Op, Result, Vertex
 from croze.solver.edge import ActiveEdge
 from croze.solver.effects import Execute
 from croze.solver.events import Changed, Event, Happened
 from croze.solver.facts import facts_of
 from croze.solver.inputs import Signature
-from croze.solver.matching import keying_of
 from croze.solver.nested import NestedMember
 from croze.solver.report import VertexReporter
 from croze.solver.request import SolvedResult
@@ -24,8 +23,6 @@ from croze.solver.saving import save_executed
 from croze.solver.state import OpState
 from croze.solver.views import GraphMember, GraphView
 from croze.solver.work import Failure, Work
-
-T = TypeVar("T")
 
 
 class ActiveVertex:
@@ -74,8 +71,7 @@ class ActiveVertex:
 
     @property
     def context(self) -> VertexContext:
-        """Made anew for each use: it is nothing but a view."""
-        return VertexContext(self)
+        return VertexContext(self, self._build)
 
     def edge(self, index: int) -> ActiveEdge:
         edge = self.edges.get(index)
@@ -242,7 +238,9 @@ class ActiveVertex:
         work = self._content_works.get(input)
         if work is None:
             work = self._content_works[input] = Work(
-                self.graph.spawn, self._content_start(input), self._content_done(input)
+                self.graph.spawn,
+                partial(content_key, self, input),
+                partial(self._got_content, input),
             )
         work.want(index)
 
@@ -253,29 +251,6 @@ class ActiveVertex:
         self.state.running.discard(index)
         for work in self._content_works.values():
             work.drop(index)
-
-    def _content_start(self, input: int) -> Callable[[], Coroutine[Any, Any, str]]:
-        return lambda: self._content(input)
-
-    def _content_done(self, input: int) -> Callable[[str | Failure], None]:
-        return lambda outcome: self._got_content(input, outcome)
-
-    async def _content(self, input: int) -> str:
-        keying = keying_of(self.state.maps, input)
-        edge = self.vertex.inputs[input]
-        result = self.graph.edge(edge).clone_result()
-        try:
-            if keying.prepare is not None:
-                await keying.prepare(result, self.graph.actives[edge.vertex.digest].context)
-            if keying.content is None:
-                return ""
-            return await keying.content(result, self.context)
-        except Exception as err:
-            self.reporter.start()
-            self.reporter.complete(error=str(as_own(err)))
-            raise self.named_error(err, "failed to compute cache key") from err
-        finally:
-            await result.release()
 
     def _got_content(self, input: int, outcome: str | Failure) -> None:
         if isinstance(outcome, Failure):
@@ -322,23 +297,8 @@ class ActiveVertex:
         return saved
 
     async def _execute(self) -> Sequence[Result]:
-        assert self.op is not None
         self.started = True
-        inputs = [self.graph.edge(e).clone_result() for e in self.vertex.inputs]
-        self.reporter.start()
-        try:
-            results = await self.op.execute(self.context, inputs)
-        except Exception as err:
-            self.reporter.complete(error=str(as_own(err)))
-            raise self.named_error(err) from err
-        except BaseException:
-            self.reporter.complete(error="context canceled")
-            raise
-        finally:
-            for result in inputs:
-                await result.release()
-        self.reporter.complete()
-        return results
+        return await outputs(self)
 
     def _executed(self, outcome: Sequence[Result] | Failure) -> None:
         if isinstance(outcome, Failure):
@@ -355,6 +315,11 @@ class ActiveVertex:
         if self._identity:
             self.graph.in_flight.remove(self, self._identity)
             self._identity = ()
+
+    async def _build(self, edge: Edge) -> SolvedResult:
+        if self.nested is None:
+            self.nested = NestedMember(self)
+        return await self.nested.build(edge)
 
     # Errors
 
@@ -374,27 +339,3 @@ class ActiveVertex:
     def _tell_all(self, event: Event) -> None:
         for edge in self.edges.values():
             edge.tell(event)
-
-
-class VertexContext:
-    """What the op sees of the jobs that want it: an `OpContext`."""
-
-    __slots__ = ("_active", "progress", "vertex")
-
-    def __init__(self, active: ActiveVertex) -> None:
-        self._active = active
-        self.vertex = active.vertex
-        self.progress = active.reporter
-
-    def sessions(self) -> Sequence[str]:
-        ids = (id for job in self._active.jobs for id in job.session_ids())
-        return tuple(dict.fromkeys(ids))
-
-    def job_values(self, key: JobKey[T]) -> Sequence[T]:
-        return tuple(value for job in self._active.jobs for value in job.values_of(key))
-
-    async def build(self, edge: Edge) -> SolvedResult:
-        """Solve another edge for everyone who wants this vertex."""
-        if self._active.nested is None:
-            self._active.nested = NestedMember(self._active)
-        return await self._active.nested.build(edge)
