@@ -27,7 +27,7 @@ from croze.errors import CrozeError, InvalidRequest, MaterialsDetail, MissingMat
 from croze.files.redact import redact
 from croze.gotypes import gojson
 from croze.gotypes import messages as message_json
-from croze.gotypes.booleans import checked_bool
+from croze.gotypes.booleans import checked_bool, parse_bool
 from croze.image import platform as platforms
 from croze.image.descriptor import Descriptor
 from croze.image.purl import ImageType, digest_set, package_url
@@ -72,23 +72,16 @@ def parse_options(attrs: Mapping[str, str]) -> ProvenanceOptions:
         predicate_type=_VERSIONS[version],
         builder_id=attrs.get("builder-id", ""),
         reproducible=_flag(attrs, "reproducible"),
-        inline_only=attrs.get("inline-only", "") in _TRUE,
+        inline_only=parse_bool(attrs.get("inline-only", "")) is True,
         filename=attrs.get("filename", "provenance.json"),
         complete_materials=_flag(attrs, "complete-materials"),
-        usage=attrs.get("capture-usage", "") in _TRUE,
+        usage=parse_bool(attrs.get("capture-usage", "")) is True,
     )
 
 
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-
-
 def _flag(attrs: Mapping[str, str], key: str) -> bool:
-    if key not in attrs:
-        return False
-    try:
-        return checked_bool(attrs[key])
-    except InvalidRequest as err:
-        raise err.wrap(f'failed to parse {key} flag "{attrs[key]}"') from None
+    text = attrs.get(key)
+    return text is not None and checked_bool(text, f'failed to parse {key} flag "{text}"')
 
 
 class BuildFacts(Struct, frozen=True):

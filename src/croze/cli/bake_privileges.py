@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from croze.bake.entitlements import Privileges, Question, question
 from croze.bake.errors import BakeError
-from croze.gotypes.booleans import parse_bool
+from croze.gotypes.booleans import checked_bool
 from croze.gotypes.quote import quote
 
 _FILES = "BUILDX_BAKE_ENTITLEMENTS_FS"
@@ -82,11 +82,7 @@ def _are_files_checked(*, remote: bool) -> tuple[bool, bool]:
 
 def _switch(name: str) -> bool:
     text = os.environ[name]
-    on = parse_bool(text)
-    if on is None:
-        why = f"strconv.ParseBool: parsing {quote(text)}: invalid syntax"
-        raise BakeError(f"failed to parse {name} value {quote(text)}: {why}")
-    return on
+    return checked_bool(text, f"failed to parse {name} value {quote(text)}", BakeError)
 
 
 def _say(text: str) -> None:

@@ -40,10 +40,7 @@ def parse_call(text: str) -> CallMode:
         elif key == "format":
             form = value
         elif key == "ignorestatus":
-            try:
-                ignore = checked_bool(value)
-            except InvalidRequest as error:
-                raise error.wrap(f"invalid ignorestatus print value: {value}") from None
+            ignore = checked_bool(value, f"invalid ignorestatus print value: {value}")
         else:
             raise InvalidRequest(f"invalid print field: {field}")
     if name == "build":

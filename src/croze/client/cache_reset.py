@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from croze.errors import InvalidRequest
 from croze.files.settings import parse_json, read_settings
-from croze.gotypes.booleans import parse_bool
+from croze.gotypes.booleans import checked_bool
 from croze.image.descriptor import INDEX_TYPES, MANIFEST_TYPES
 from croze.image.reference import check_digest
 
@@ -18,12 +17,7 @@ def wants_reset(attrs: dict[str, str]) -> bool:
     """Whether a cache's attributes say `reset=true`. Raises `InvalidRequest` for what is neither
     yes nor no."""
     text = attrs.get("reset")
-    value = False if text is None else parse_bool(text)
-    if value is None:
-        raise InvalidRequest(
-            f'failed to parse reset attribute: strconv.ParseBool: parsing "{text}": invalid syntax'
-        )
-    return value
+    return text is not None and checked_bool(text, "failed to parse reset attribute")
 
 
 def reset(layout: Path) -> None:

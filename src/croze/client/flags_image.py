@@ -49,14 +49,7 @@ def plain_manifests() -> bool:
 def _switch(name: str) -> bool:
     """A variable that switches a default off."""
     text = os.environ.get(name)
-    if text is None:
-        return False
-    on = parse_bool(text)
-    if on is None:
-        raise InvalidRequest(
-            f"invalid {name}: strconv.ParseBool: parsing {quote(text)}: invalid syntax"
-        )
-    return on
+    return text is not None and checked_bool(text, f"invalid {name}")
 
 
 def shorthand(type: str, text: str) -> str:
@@ -88,7 +81,7 @@ def _parse_attest(text: str) -> tuple[str, str | None]:
             case "type":
                 type = value
             case "disabled":
-                disabled = _disabled(part, value)
+                disabled = checked_bool(value, f"invalid value {part}")
             case _:
                 attrs[key] = value
     if not type:
@@ -96,13 +89,6 @@ def _parse_attest(text: str) -> tuple[str, str | None]:
     if disabled:
         return type, None
     return type, csv_line.join([("type", type), *sorted(attrs.items())])
-
-
-def _disabled(part: str, value: str) -> bool:
-    try:
-        return checked_bool(value)
-    except InvalidRequest as error:
-        raise error.wrap(f"invalid value {part}") from None
 
 
 def parse_annotations(values: Iterable[str]) -> dict[str, str]:

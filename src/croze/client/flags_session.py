@@ -78,10 +78,7 @@ def parse_ssh(values: Iterable[str], *, knows_raw: bool = False) -> list[SshFlag
 
 def _truth(field: str) -> bool:
     value = field.removeprefix("raw=")
-    try:
-        return checked_bool(value)
-    except InvalidRequest as error:
-        raise error.wrap(f"invalid value for 'raw': {value}") from None
+    return checked_bool(value, f"invalid value for 'raw': {value}")
 
 
 def parse_contexts(values: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
-from croze.gotypes.booleans import parse_bool
+from croze.gotypes.booleans import checked_bool
 
 _QUOTED = re.compile(r'(^|,)"')
 """A field that is quoted as a whole; a quote elsewhere is a plain character."""
@@ -85,12 +85,7 @@ def _set(invocation: Invocation, field: str) -> None:
         case "cwd":
             invocation.cwd, invocation.no_cwd = value, False
         case "tty":
-            on = parse_bool(value)
-            if on is None:
-                raise InvalidRequest(
-                    f'failed to parse tty: strconv.ParseBool: parsing "{value}": invalid syntax'
-                )
-            invocation.tty = on
+            invocation.tty = checked_bool(value, "failed to parse tty")
         case other:
             raise InvalidRequest(f'unknown key "{other}"')
 

@@ -15,10 +15,8 @@ from croze.dockerfile.directives import DirectiveScanner
 from croze.dockerfile.lint_rules import LintRule
 from croze.dockerfile.location import DockerfileError, Ranges
 from croze.dockerfile.suggest import Comparisons
+from croze.gotypes.booleans import checked_bool
 from croze.gotypes.quote import quote
-
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 class LintWarning(Struct, frozen=True):
@@ -133,19 +131,9 @@ def _apply_option(config: LintConfig, part: str, key: str, value: str) -> LintCo
         case "experimental":
             return replace(config, experimental=names)
         case "error":
-            return replace(config, error=_parse_bool(part, value))
+            failure = f"failed to parse check option {quote(part)}"
+            return replace(config, error=checked_bool(value, failure, DockerfileError))
     raise DockerfileError(f"invalid check option {quote(key)}")
-
-
-def _parse_bool(part: str, value: str) -> bool:
-    if value in _TRUE:
-        return True
-    if value in _FALSE:
-        return False
-    raise DockerfileError(
-        f"failed to parse check option {quote(part)}: "
-        f"strconv.ParseBool: parsing {quote(value)}: invalid syntax"
-    )
 
 
 def format_short(rule: str, message: str, line: int) -> str:

@@ -67,23 +67,18 @@ class FilesOptions(Struct, frozen=True):
 def parse_options(attrs: Mapping[str, str]) -> FilesOptions:
     """What the attributes of `type=local` or `type=tar` say. Raises `InvalidRequest`."""
     epoch = parse_epoch_attr(attrs)
-    split = attrs.get("platform-split")
+    split: bool | None = None
+    if (text := attrs.get("platform-split")) is not None:
+        split = checked_bool(text, f"non-bool value for platform-split: {text}")
     mode = attrs.get("mode", "").strip().lower() or "copy"
     if mode not in ("copy", "delete"):
         raise InvalidRequest(f"invalid local exporter mode {quote(attrs['mode'])}")
     return FilesOptions(
         epoch,
         attrs.get("attestation-prefix", ""),
-        _parse_split(split) if split is not None else None,
+        split,
         "delete" if mode == "delete" else "copy",
     )
-
-
-def _parse_split(text: str) -> bool:
-    try:
-        return checked_bool(text)
-    except InvalidRequest as err:
-        raise err.wrap(f"non-bool value for platform-split: {text}") from err
 
 
 class MountedTree(Struct, frozen=True):

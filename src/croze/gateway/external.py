@@ -27,6 +27,7 @@ from croze.gateway.requests import FrontendRequest
 from croze.gateway.results import BridgeRef, BridgeResult
 from croze.gateway.serve import ServedBuild
 from croze.gateway.stdio import run_frontend
+from croze.gotypes.booleans import parse_bool
 from croze.image import config as configs
 from croze.image import reference
 from croze.image.config import RunConfig
@@ -45,7 +46,6 @@ DEFAULT_ENTRYPOINT: Final = ("/run",)
 NETWORK_LABEL: Final = "moby.buildkit.frontend.network.none"
 CAPS_LABEL: Final = "moby.buildkit.frontend.caps"
 INPUTS_CAP: Final = "moby.buildkit.frontend.inputs"
-_TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 
 
 class FrontendImage(Struct, frozen=True):
@@ -162,7 +162,7 @@ async def _container(
         definition.write_bytes(image.ref.definition.SerializeToString())
         definition.chmod(0o400)
         metadata = MountSpec("bind", folder, ("rbind", "ro", "nosuid", "nodev", "noexec"))
-        isolated = image.config.labels.get(NETWORK_LABEL) in _TRUE
+        isolated = parse_bool(image.config.labels.get(NETWORK_LABEL, "")) is True
         yield ContainerSpec(
             root=await root.mounts(readonly=False),
             mounts=[ContainerMount(METADATA_DIR, [metadata], readonly=True)],

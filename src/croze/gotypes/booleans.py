@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from croze.errors import InvalidRequest
+from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes.quote import quote
 
 TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
@@ -14,9 +14,11 @@ def parse_bool(text: str) -> bool | None:
     return True if text in TRUE else False if text in FALSE else None
 
 
-def checked_bool(text: str) -> bool:
-    """Like `parse_bool`, but raises `InvalidRequest`, in Go's words, for what is neither."""
+def checked_bool(text: str, failure: str = "", error: type[CrozeError] = InvalidRequest) -> bool:
+    """Like `parse_bool`, but for what is neither true nor false raises `error`, in Go's words;
+    `failure: ` stands before them, if it is given."""
     value = parse_bool(text)
     if value is None:
-        raise InvalidRequest(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
+        reason = f"strconv.ParseBool: parsing {quote(text)}: invalid syntax"
+        raise error(f"{failure}: {reason}" if failure else reason)
     return value

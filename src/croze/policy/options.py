@@ -6,20 +6,18 @@ Rules and messages: buildx `util/buildflags/policy.go`, `build/build.go` (withPo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
-from croze.gotypes.booleans import parse_bool
+from croze.gotypes.booleans import checked_bool, parse_bool
 from croze.gotypes.quote import quote
 from croze.policy.contract import PolicyEnv
 from croze.policy.library import DEFAULT_NAME, default_policy
 
-T = TypeVar("T")
 DEFAULT_VARIABLE = "BUILDX_DEFAULT_POLICY"
 LEVEL_NAMES = ("panic", "fatal", "error", "warning", "info", "debug", "trace")
 """logrus's, by their numbers."""
@@ -67,9 +65,9 @@ def from_fields(fields: Sequence[str]) -> PolicyOption:
         if key == "filename":
             files.append(value)
         elif key in ("reset", "disabled", "strict"):
-            flags[key] = _wrapped(each, _bool, value)
+            flags[key] = checked_bool(value, f"invalid value {each}")
         elif key == "log-level":
-            level = _wrapped(each, _level, value)
+            level = _level(value, each)
         else:
             raise InvalidRequest(f"invalid value {each}")
     return PolicyOption(
@@ -81,23 +79,10 @@ def from_fields(fields: Sequence[str]) -> PolicyOption:
     )
 
 
-def _wrapped(field: str, read: Callable[[str], T], value: str) -> T:
-    try:
-        return read(value)
-    except InvalidRequest as error:
-        raise error.wrap(f"invalid value {field}") from None
-
-
-def _bool(text: str) -> bool:
-    value = parse_bool(text)
-    if value is None:
-        raise InvalidRequest(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
-    return value
-
-
-def _level(text: str) -> int:
+def _level(text: str, field: str) -> int:
     if text.lower() not in _LEVELS:
-        raise InvalidRequest(f"not a valid logrus Level: {quote(text)}")
+        message = f"invalid value {field}: not a valid logrus Level: {quote(text)}"
+        raise InvalidRequest(message)
     return _LEVELS[text.lower()]
 
 

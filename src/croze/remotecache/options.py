@@ -153,9 +153,4 @@ def cache_reference(attrs: Mapping[str, str]) -> Reference:
 
 
 def _flag(attrs: Mapping[str, str], key: str, default: bool) -> bool:
-    if key not in attrs:
-        return default
-    try:
-        return checked_bool(attrs[key])
-    except InvalidRequest as err:
-        raise err.wrap(f"failed to parse {key}") from None
+    return checked_bool(attrs[key], f"failed to parse {key}") if key in attrs else default

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from croze.errors import NotFound
+from croze.gotypes.booleans import parse_bool
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ class Devices:
 
     def _is_auto_allowed(self, kind: str, name: str, annotations: dict[str, str]) -> bool:
         annotation = annotations.get(AUTO_ALLOW_ANNOTATION, "")
-        return bool({kind, name} & self._auto_allowed) or annotation in ("1", "t", "T", *_TRUE)
+        return bool({kind, name} & self._auto_allowed) or parse_bool(annotation) is True
 
     def find(self, pattern: str, *, optional: bool = False) -> Sequence[CdiDevice]:
         """The devices that a name stands for: one, the first of a kind (`vendor/class`), all of it
@@ -169,9 +170,6 @@ class Devices:
         if not matching and not optional:
             raise NotFound(f'required device "{pattern}" is not registered')
         return matching
-
-
-_TRUE = ("true", "TRUE", "True")
 
 
 def edits(devices: Iterable[CdiDevice]) -> list[ContainerEdits]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from croze.bake.errors import BakeError
 from croze.bake.world import File
 from croze.errors import os_reason
-from croze.gotypes.booleans import parse_bool
+from croze.gotypes.booleans import checked_bool
 from croze.gotypes.quote import quote
 
 if TYPE_CHECKING:
@@ -51,11 +51,7 @@ def file_relative_paths() -> bool:
     text = os.environ.get(_RELATIVE, "").strip()
     if not text:
         return False
-    relative = parse_bool(text)
-    if relative is None:
-        why = f"strconv.ParseBool: parsing {quote(text)}: invalid syntax"
-        raise BakeError(f"failed to parse {_RELATIVE} value {quote(text)}: {why}")
-    return relative
+    return checked_bool(text, f"failed to parse {_RELATIVE} value {quote(text)}", BakeError)
 
 
 def read_local_files(

@@ -24,10 +24,7 @@ def parse_bool(key: str, text: str, *, empty: bool | None = None) -> bool:
     """A truth value as Go reads it; `empty` is what an empty text means, if anything."""
     if text == "" and empty is not None:
         return empty
-    try:
-        return checked_bool(text)
-    except InvalidRequest as err:
-        raise err.wrap(f"non-bool value specified for {key}") from err
+    return checked_bool(text, f"non-bool value specified for {key}")
 
 
 def parse_compression(attrs: Mapping[str, str]) -> Compression:
@@ -36,10 +33,7 @@ def parse_compression(attrs: Mapping[str, str]) -> Compression:
     if name not in _COMPRESSIONS:
         raise InvalidRequest(f"unsupported compression type {name}{_REASONS.get(name, '')}")
     forced = attrs.get("force-compression", "false") or "true"
-    try:
-        force = checked_bool(forced)
-    except InvalidRequest as err:
-        raise err.wrap(f"non-bool value {forced} specified for force-compression") from err
+    force = checked_bool(forced, f"non-bool value {forced} specified for force-compression")
     text = attrs.get("compression-level")
     try:
         level = parse_int(text) if text is not None else None

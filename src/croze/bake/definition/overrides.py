@@ -23,7 +23,7 @@ from croze.bake.values.value import (
     string,
     tuple_value,
 )
-from croze.gotypes.booleans import parse_bool
+from croze.gotypes.booleans import checked_bool
 from croze.gotypes.quote import quote
 
 JSON_SUFFIX = "_JSON"
@@ -75,11 +75,7 @@ def _primitive(name: str, text: str, want: Type) -> Value:
     if want.kind == "string":
         return string(text)
     if want.kind == "bool":
-        truth = parse_bool(text)
-        if truth is None:
-            why = f"strconv.ParseBool: parsing {quote(text)}: invalid syntax"
-            raise BakeError(f"failed to parse {name} as bool: {why}")
-        return boolean(truth)
+        return boolean(checked_bool(text, f"failed to parse {name} as bool", BakeError))
     if want.kind == "number":
         return number(numbers.from_float(_float(name, text)))
     raise BakeError(f"{name} of type {want.name()} is not a primitive")

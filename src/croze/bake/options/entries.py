@@ -31,7 +31,7 @@ from croze.bake.values.value import (
     object_value,
     string,
 )
-from croze.gotypes.booleans import parse_bool
+from croze.gotypes.booleans import checked_bool, parse_bool
 from croze.gotypes.csv_line import continued
 from croze.gotypes.letters import to_lower
 from croze.gotypes.quote import quote
@@ -239,10 +239,7 @@ def _checked(output: OutputEntry) -> OutputEntry:
 
 
 def _disabled(text: str) -> bool:
-    disabled = parse_bool(text)
-    if disabled is None:
-        raise BakeError(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
-    return disabled
+    return checked_bool(text, error=BakeError)
 
 
 def _attest_from_text(text: str) -> list[Attest]:

@@ -21,7 +21,7 @@ from croze.cli.history.failure import BuildFailure, failure
 from croze.client import history
 from croze.errors import CrozeError
 from croze.gotypes import gojson
-from croze.gotypes.booleans import parse_bool
+from croze.gotypes.booleans import checked_bool
 from croze.gotypes.csv_line import fields
 from croze.gotypes.moments import local_rfc3339
 from croze.gotypes.strings import shown
@@ -157,7 +157,7 @@ def _source(attrs: dict[str, str], errors: list[str]) -> dict[str, object]:
     return {
         "Target": attrs.pop("target", ""),
         "Platform": _read(attrs, "platform", _platforms, errors),
-        "KeepGitDir": _read(attrs, f"build-arg:{_SAID[0]}", _boolean, errors),
+        "KeepGitDir": _read(attrs, f"build-arg:{_SAID[0]}", checked_bool, errors),
         "NamedContexts": _pairs(attrs, "context:"),
     }
 
@@ -185,13 +185,13 @@ def _duration_ns(record: history.Record, now_s: float) -> int:
 def _config(attrs: dict[str, str], errors: list[str]) -> dict[str, object]:
     config: dict[str, object] = {}
     if f"build-arg:{_SAID[1]}" in attrs:
-        config["MultiPlatform"] = _read(attrs, f"build-arg:{_SAID[1]}", _boolean, errors)
+        config["MultiPlatform"] = _read(attrs, f"build-arg:{_SAID[1]}", checked_bool, errors)
     no_cache = attrs.pop("no-cache", None)
     config["NoCache"] = no_cache == ""
     config["NoCacheFilter"] = no_cache.split(",") if no_cache else None
     for key, name in _CONFIG.items():
         if key == "multi-platform" and key in attrs:
-            config[name] = _read(attrs, key, _boolean, errors)
+            config[name] = _read(attrs, key, checked_bool, errors)
         elif key == "add-hosts":
             config[name] = _read(attrs, key, fields, errors)
         elif key in attrs:
@@ -224,13 +224,6 @@ def _read(
 def _platforms(text: str) -> list[str]:
     parsed = (platforms.parse(word) for word in text.split(","))
     return [platforms.format_all(platforms.normalize(one)) for one in parsed]
-
-
-def _boolean(text: str) -> bool:
-    value = parse_bool(text)
-    if value is None:
-        raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
-    return value
 
 
 def _pairs(attrs: Mapping[str, str], prefix: str) -> Pairs:

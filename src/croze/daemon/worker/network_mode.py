@@ -8,10 +8,10 @@ from typing import Final
 
 from croze.daemon.config.toml import OciWorker
 from croze.errors import InvalidRequest
+from croze.gotypes.booleans import parse_bool
 
 CNI_CONFIG: Final = "/etc/buildkit/cni.json"
 """Where the configuration of plugins is looked for."""
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
 
 
 def network_mode(worker: OciWorker, environ: Mapping[str, str] = os.environ) -> str:
@@ -20,7 +20,7 @@ def network_mode(worker: OciWorker, environ: Mapping[str, str] = os.environ) -> 
     if mode == "auto" and worker.rootless:
         return "host"
     if mode == "auto":
-        if environ.get("BUILDKIT_NETWORK_BRIDGE_AUTO", "") in _TRUE:
+        if parse_bool(environ.get("BUILDKIT_NETWORK_BRIDGE_AUTO", "")):
             return "bridge"
         return "cni" if os.path.exists(worker.cni_config_path or CNI_CONFIG) else "host"
     if mode not in ("host", "none", "bridge", "cni", "slirp4netns"):
