@@ -24,6 +24,7 @@ def shown(**environment: str) -> object:
 def test_variables_from_the_environment_are_of_their_type() -> None:
     assert shown() == "[1]"
     assert shown(V="2,3") == "[2,3]"
+    assert shown(V="1_0,0x1p4") == "[10,16]"
     assert shown(V_JSON="[4]") == "[4]"
     with pytest.raises(BakeError, match="failed to convert"):
         shown(V="a,b")

@@ -242,3 +242,6 @@ def test_resources_are_those_that_there_are() -> None:
     assert found == {"memory": str(1 << 30), "cpusetcpus": "0-1"}
     with pytest.raises(InvalidRequest, match='unknown resource "x"'):
         flags_run.parse_resources(["x=1"])
+    for number in ("1_000", "٣", "9223372036854775808"):
+        with pytest.raises(InvalidRequest, match=f'"{number}" for resource cpu-quota: strconv.Par'):
+            flags_run.parse_resources([f"cpu-quota={number}"])

@@ -186,6 +186,7 @@ def test_definitions_are_shown(buildctl: Buildctl, tmp_path: Path) -> None:
         ),
         (["du", "--format", "{{.ID"], 1, "template: :1: unclosed action"),
         (["prune", "--keep-storage", "x"], 1, 'invalid value "x" for flag -keep-storage'),
+        (["prune", "--keep-storage=inf"], 1, "-keep-storage: value out of range"),
         (["--timeout", "soon", "du"], 1, 'invalid value "soon" for flag -timeout: strconv.Pars'),
         (["du", "word", "-addr", "unix:///nowhere"], 1, "there is no daemon at unix:///nowhere"),
         (["debug", "--addr=unix:///no", "workers"], 1, "there is no daemon at unix:///no"),

@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from croze.errors import InvalidRequest
+from croze.gotypes.numbers import parse_int
 from croze.gotypes.quote import quote
 from croze.gotypes.sizes import parse_bytes
 from croze.gotypes.ulimits import parse_ulimit
@@ -95,15 +96,9 @@ def parse_resources(values: Iterable[str]) -> dict[str, str]:
 def _resource(key: str, value: str) -> str:
     if key.startswith("cpuset"):
         return value
+    if key == "memory-swap" and value == "-1":
+        return value
     try:
-        if key == "memory-swap" and value == "-1":
-            return value
-        return str(parse_bytes(value) if key.startswith("memory") else int(value))
-    except (InvalidRequest, ValueError) as error:
-        reason = (
-            str(error)
-            if isinstance(error, InvalidRequest)
-            else f"strconv.ParseInt: parsing {quote(value)}: invalid syntax"
-        )
-        message = f"invalid value {quote(value)} for resource {key}: {reason}"
-        raise InvalidRequest(message) from None
+        return str(parse_bytes(value) if key.startswith("memory") else parse_int(value))
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid value {quote(value)} for resource {key}") from None

@@ -18,8 +18,11 @@ from croze.api.content_pb2_grpc import ContentStub
 from croze.api.control_pb2_grpc import ControlStub
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable
 from croze.gotypes.duration import DurationError, parse_duration
+from croze.gotypes.numbers import parse_int
+from croze.gotypes.quote import quote
 from croze.rpc.clients import translated
-from croze.rpc.status import from_status, status
+from croze.rpc.status import from_status
+from croze.rpc.status import status as rpc_status
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -74,12 +77,7 @@ async def one(channel: grpc.aio.Channel, ref: str) -> tuple[Record, float]:
         if not listed.records:
             raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")
         return listed.records[0], listed.now_s
-    try:
-        offset = int(ref[1:])
-    except ValueError:
-        raise InvalidRequest(
-            f'invalid offset "{ref}": strconv.Atoi: parsing "{ref[1:]}": invalid syntax'
-        ) from None
+    offset = offset_of(ref)
     listed = await records(channel)
     if not 0 <= offset < len(listed.records):
         remaining_offset = offset - len(listed.records)
@@ -89,6 +87,14 @@ async def one(channel: grpc.aio.Channel, ref: str) -> tuple[Record, float]:
             else "no records found"
         )
     return listed.records[offset], listed.now_s
+
+
+def offset_of(ref: str) -> int:
+    """How many builds came after the one that `^2` means. Raises `InvalidRequest`."""
+    try:
+        return parse_int(ref.removeprefix("^"), call="Atoi")
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid offset {quote(ref)}") from None
 
 
 async def completed(channel: grpc.aio.Channel, ref: str) -> Record:
@@ -110,7 +116,7 @@ async def error_of(channel: grpc.aio.Channel, record: Record) -> CrozeError | No
     """Why a build failed, with all its details; None if it didn't."""
     if not record.HasField("error") and not record.HasField("externalError"):
         return None
-    outcome = status(record.error.code, record.error.message)
+    outcome = rpc_status(record.error.code, record.error.message)
     if record.HasField("externalError"):
         digest = record.externalError.digest
         try:

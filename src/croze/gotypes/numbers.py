@@ -1,4 +1,4 @@
-"""Numbers and booleans in options, with the messages of Go's `strconv`, which users see."""
+"""Numbers in options, with the messages of Go's `strconv`, which users see."""
 
 from __future__ import annotations
 

@@ -318,6 +318,23 @@ def test_flags_over_the_file() -> None:
     assert "device" not in told("--cdi-disabled").entitlements
 
 
+@pytest.mark.parametrize(
+    ("flag", "reason"),
+    [
+        ("idle-timeout=soon", 'strconv.ParseFloat: parsing "soon": invalid syntax'),
+        ("idle-timeout=nan", "less than 0.0"),
+        ("ready-fd=-1", "less than 0"),
+        ("file-workers=1_0", 'strconv.ParseInt: parsing "1_0": invalid syntax'),
+        ("file-workers=0", "less than 1"),
+    ],
+)
+def test_numbers_of_flags(flag: str, reason: str) -> None:
+    name, _, value = flag.partition("=")
+    with pytest.raises(InvalidRequest) as refusal:
+        told(f"--{flag}")
+    assert str(refusal.value) == f'invalid value "{value}" for flag -{name}: {reason}'
+
+
 def test_keepstorage_takes_the_place_of_the_files_limits() -> None:
     toml = '[worker.oci]\nmaxUsedSpace = "1GB"\n'
     worker = told("--oci-worker-gc-keepstorage=5,6", toml=toml).config.worker.oci

@@ -23,8 +23,9 @@ from croze.bake.values.value import (
     string,
     tuple_value,
 )
+from croze.errors import InvalidRequest
 from croze.gotypes.booleans import checked_bool
-from croze.gotypes.quote import quote
+from croze.gotypes.numbers import parse_float
 
 JSON_SUFFIX = "_JSON"
 
@@ -82,20 +83,13 @@ def _primitive(name: str, text: str, want: Type) -> Value:
 
 
 def _float(name: str, text: str) -> float:
-    """A double, in Go's syntax as far as Python's agrees with it."""
-    problem = f"failed to parse {name} as number: "
+    problem = f"failed to parse {name} as number"
     try:
-        if text != text.strip() or "_" in text:
-            raise ValueError
-        number = float.fromhex(text) if text.lower().lstrip("+-").startswith("0x") else float(text)
-    except (ValueError, OverflowError):
-        why = f"strconv.ParseFloat: parsing {quote(text)}: invalid syntax"
-        raise BakeError(problem + why) from None
+        number = parse_float(text)
+    except InvalidRequest as error:
+        raise BakeError(f"{problem}: {error}") from None
     if not math.isfinite(number):
-        if text.lower().lstrip("+-") in ("inf", "infinity", "nan"):
-            raise BakeError(f"{problem}invalid number value")
-        why = f"strconv.ParseFloat: parsing {quote(text)}: value out of range"
-        raise BakeError(problem + why)
+        raise BakeError(f"{problem}: invalid number value")
     return number
 
 

@@ -14,8 +14,10 @@ from croze.cli.buildctl.templates import FORMAT, check, rendered, struct
 from croze.cli.buildctl.text import aligned, size
 from croze.cli.common import UsageError
 from croze.cli.du import go_time
+from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.gotypes.moments import rfc3339
+from croze.gotypes.numbers import parse_float
 from croze.gotypes.template import Fields, Nil
 
 if TYPE_CHECKING:
@@ -96,12 +98,14 @@ def _seconds(text: str) -> float:
 
 def _megabytes(args: argparse.Namespace, limit: str) -> int:
     text = getattr(args, limit.lstrip("-").replace("-", "_"))
+    failure = f'invalid value "{text}" for flag {limit.removeprefix("-")}'
     try:
-        return int(float(text or 0) * 1e6)
-    except ValueError:
-        problem = f'strconv.ParseFloat: parsing "{text}": invalid syntax'
-        message = f'invalid value "{text}" for flag {limit.removeprefix("-")}: {problem}'
-        raise UsageError(message, "buildctl prune") from None
+        size_bytes = parse_float(text) * 1e6 if text else 0.0
+    except InvalidRequest as error:
+        raise UsageError(f"{failure}: {error}", "buildctl prune") from None
+    if not abs(size_bytes) < 1 << 63:
+        raise UsageError(f"{failure}: value out of range", "buildctl prune")
+    return int(size_bytes)
 
 
 def _row(record: UsageRecord) -> str:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from croze.cli.nodes import ConnectedNode
 from croze.client import history
-from croze.errors import InvalidRequest, NotFound
+from croze.errors import NotFound
 
 
 class FoundRecord(Struct, frozen=True):
@@ -34,7 +34,7 @@ async def queried(
 
     Raises `NotFound` and `InvalidRequest`.
     """
-    offset = _offset(ref)
+    offset = history.offset_of(ref) if ref.startswith("^") else None
     records: list[FoundRecord] = []
     missing: NotFound | None = None
     for node in nodes:
@@ -64,14 +64,3 @@ async def found(
     if not records:
         raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")
     return records[0].record, records[0].node, records[0].now_s
-
-
-def _offset(ref: str) -> int | None:
-    if not ref.startswith("^"):
-        return None
-    try:
-        return int(ref[1:])
-    except ValueError:
-        raise InvalidRequest(
-            f'invalid offset "{ref}": strconv.Atoi: parsing "{ref[1:]}": invalid syntax'
-        ) from None

@@ -7,6 +7,7 @@ laid over the file, in the order of this table, and read as one (`config.load`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -24,6 +25,7 @@ NOT_A_USER = (
     " an ordinary user, or with RootlessKit"
 )
 
+N = TypeVar("N", int, float)
 Setting = tuple[str, object]
 """A key of the file, with dots, and its value."""
 Sets = Callable[[str, Sequence[str]], Sequence[Setting]]
@@ -143,6 +145,18 @@ def group_id(flag: str, name: str) -> int:
         return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
     except KeyError:
         raise InvalidRequest(f"{flag}: unknown group {name}") from None
+
+
+def number_of(flag: str, text: str, read: Callable[[str], N], least: N) -> N:
+    """The number that a flag has, no less than `least`. Raises `InvalidRequest`, which names the
+    flag."""
+    try:
+        value = read(text)
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid value {quote(text)} for flag -{flag}") from None
+    if not value >= least:
+        raise InvalidRequest(f"invalid value {quote(text)} for flag -{flag}: less than {least}")
+    return value
 
 
 _CONTAINERD = "worker.containerd"

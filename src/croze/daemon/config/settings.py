@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from croze.daemon.config import toml as config_file
 from croze.daemon.config.default_paths import DefaultPaths, default_places
-from croze.daemon.config.flags import ENTITLEMENTS, FLAGS, Flag, group_id
+from croze.daemon.config.flags import ENTITLEMENTS, FLAGS, Flag, N, group_id, number_of
 from croze.daemon.config.toml import Config, Toml
 from croze.daemon.config.toml_keys import snapshotter_named
 from croze.errors import InvalidRequest, Unsupported
 from croze.fs.userns import in_user_namespace
 from croze.gotypes.argv import URFAVE, FlagNames
+from croze.gotypes.numbers import parse_float, parse_int
 
 LOG_FORMATS = frozenset({"", "text", "json"})
 LOG_LEVELS = frozenset({"trace", "debug", "info", "warn", "warning", "error", "fatal", "panic"})
@@ -80,9 +81,9 @@ def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> S
         debug=level(config) in ("debug", "trace"),
         config=config,
         entitlements=frozenset(config.insecure_entitlements) | _lent(config),
-        idle_timeout_s=float(_last(flags, "idle-timeout") or 0),
-        ready_fd=int(fd) if (fd := _last(flags, "ready-fd")) else None,
-        workers=int(_last(flags, "file-workers") or min(4, os.cpu_count() or 1)),
+        idle_timeout_s=_number(flags, "idle-timeout", parse_float, 0.0) or 0.0,
+        ready_fd=_number(flags, "ready-fd", parse_int, 0),
+        workers=_number(flags, "file-workers", parse_int, 1) or min(4, os.cpu_count() or 1),
         provenance_dir=Path(
             config.provenance_env_dir or Path(places.config).parent / "provenance.d"
         ),
@@ -151,6 +152,14 @@ def _refuse_to_run(values: Mapping[FlagNames, list[str]], words: Sequence[str]) 
 
 def _last(flags: Mapping[str, list[str]], name: str) -> str:
     return flags.get(name, [""])[-1]
+
+
+def _number(
+    flags: Mapping[str, list[str]], name: str, read: Callable[[str], N], least: N
+) -> N | None:
+    """The number that a flag has; None if it is not given, or empty."""
+    text = _last(flags, name)
+    return number_of(name, text, read, least) if text else None
 
 
 def _defaults(file: Toml) -> Toml:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
 from croze.dockerfile.instructions.flags import parse_flags
 from croze.dockerfile.instructions.header import at_least_one, header
 from croze.dockerfile.instructions.values import HealthcheckConfig, HealthcheckInstruction
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.syntax_tree import InstructionNode
+from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.gotypes.letters import to_upper
+from croze.gotypes.numbers import parse_int
 from croze.gotypes.quote import quote
 
 _FLAGS = ("interval", "timeout", "start-period", "start-interval", "retries")
 _MIN_NS = 1_000_000
-_MAX_RETRIES = 2**31 - 1
 
 
 def parse_healthcheck(node: InstructionNode) -> HealthcheckInstruction:
@@ -64,11 +63,10 @@ def _duration(name: str, text: str) -> int:
 def _retries(text: str) -> int:
     if not text:
         return 0
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
-        raise DockerfileError(f"strconv.ParseInt: parsing {quote(text)}: invalid syntax")
-    retries = int(text) if len(text) < 40 else _MAX_RETRIES + 1
-    if not -_MAX_RETRIES - 1 <= retries <= _MAX_RETRIES:
-        raise DockerfileError(f"strconv.ParseInt: parsing {quote(text)}: value out of range")
+    try:
+        retries = parse_int(text, 32)
+    except InvalidRequest as error:
+        raise DockerfileError(str(error)) from None
     if retries < 0:
         raise DockerfileError(f"--retries cannot be negative ({retries})")
     return retries

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
+from croze.gotypes.numbers import parse_int
 from croze.gotypes.quote import quote
 from croze.http.redirects import RedirectRefused, check_url
 from croze.remotecache.objects import actions_token
@@ -83,12 +84,11 @@ def _version(attrs: Attrs) -> int:
     text = attrs.get("version")
     if text is None:
         return 0
-    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
-        raise InvalidRequest(
-            f"failed to parse api version {quote(text)}, expected positive integer: "
-            f"strconv.ParseInt: parsing {quote(text)}: invalid syntax"
-        )
-    return int(text)
+    try:
+        return parse_int(text)
+    except InvalidRequest as error:
+        failure = f"failed to parse api version {quote(text)}, expected positive integer"
+        raise error.wrap(failure) from None
 
 
 def _timeout_s(attrs: Attrs) -> float:
