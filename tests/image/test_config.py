@@ -100,8 +100,7 @@ def test_times(text: str, normal: str) -> None:
 
 def test_time_values() -> None:
     when = datetime(2020, 1, 2, 3, 4, 5, 600, tzinfo=UTC)
-    assert config.format_time(when) == "2020-01-02T03:04:05.0006Z"
-    assert config.parse_time(config.format_time(when)) == when
+    assert config.parse_time("2020-01-02T03:04:05.0006Z") == when
 
 
 def test_indented_json() -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from croze.errors import InvalidRequest
+from croze.gotypes.moments import rfc3339_of
 from croze.remotecache import config as configs
 from croze.remotecache import inline
 from croze.remotecache.chains import Chains, PendingRecord, ResultLayers
@@ -68,7 +69,7 @@ def test_layers_are_sorted_with_their_parents() -> None:
     ],
 )
 def test_times(text: str, again: str) -> None:
-    assert configs.format_time(configs.time_of(text)) == again
+    assert rfc3339_of(configs.time_of(text)) == again
 
 
 def test_results_without_some_blobs() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from msgspec import Struct, field
@@ -28,6 +28,7 @@ from croze.files.redact import redact
 from croze.gotypes import gojson
 from croze.gotypes import messages as message_json
 from croze.gotypes.booleans import checked_bool, parse_bool
+from croze.gotypes.moments import rfc3339_of
 from croze.image import platform as platforms
 from croze.image.descriptor import Descriptor
 from croze.image.purl import ImageType, digest_set, package_url
@@ -167,8 +168,8 @@ class Account(Struct, frozen=True):
             environment=self._environment(facts, request.frontend),
             metadata={"vcs": vcs} if vcs else {},
             invocation_id=facts.invocation_id,
-            started=timestamp(facts.started),
-            finished=timestamp(finished),
+            started=rfc3339_of(facts.started),
+            finished=rfc3339_of(finished),
             hermetic=used.complete and not used.network,
             request_complete=bool(request.frontend),
             materials_complete=used.complete,
@@ -223,12 +224,6 @@ def marshalled(predicate: Predicate, kind: str) -> bytes:
 
 def _named(ids: Mapping[str, bool]) -> tuple[LentName, ...]:
     return tuple(LentName(id, optional) for id, optional in ids.items())
-
-
-def timestamp(when: datetime) -> str:
-    """RFC 3339 with as many decimals as it has."""
-    text = when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".")
-    return f"{text}Z"
 
 
 def materials(used: SortedCapture) -> list[ResolvedDependency]:

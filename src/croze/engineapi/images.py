@@ -14,8 +14,9 @@ from croze.engineapi.usage import shared_bytes
 from croze.engineapi.views import ImageView, described, manifests_of, view
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
+from croze.gotypes.moments import rfc3339_of
 from croze.image import reference
-from croze.image.config import HistoryEntry, format_time, seconds_of
+from croze.image.config import HistoryEntry, seconds_of
 
 
 async def list_images(request: web.Request, services: Services) -> web.StreamResponse:
@@ -82,7 +83,7 @@ async def inspect(request: web.Request, services: Services) -> web.StreamRespons
         "Size": shown.size,
         "GraphDriver": {"Data": None, "Name": services.machine.snapshotter},
         "RootFS": {"Type": config.rootfs.type or "layers", "Layers": list(config.diff_ids)},
-        "Metadata": {"LastTagTime": format_time(image.tagged_at)},
+        "Metadata": {"LastTagTime": rfc3339_of(image.tagged_at)},
     }
     if at_least(request, "1.48"):
         about["Descriptor"] = described(image.target)

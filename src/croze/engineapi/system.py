@@ -21,6 +21,7 @@ from croze.engineapi.query import UrlQuery
 from croze.engineapi.usage import shared_bytes, total_bytes
 from croze.engineapi.views import view
 from croze.errors import InvalidRequest
+from croze.gotypes.moments import rfc3339_of
 from croze.version import VERSION
 
 PING = {
@@ -127,7 +128,7 @@ def _host() -> dict[str, object]:
         "HttpProxy": os.environ.get("HTTP_PROXY", ""),
         "HttpsProxy": os.environ.get("HTTPS_PROXY", ""),
         "NoProxy": os.environ.get("NO_PROXY", ""),
-        "SystemTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "SystemTime": rfc3339_of(datetime.now(UTC)),
         "KernelVersion": platform.release(),
         "OperatingSystem": _os_release("PRETTY_NAME", "linux"),
         "OSVersion": _os_release("VERSION_ID", ""),

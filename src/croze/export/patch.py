@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
+from croze.gotypes.moments import rfc3339_of
 from croze.image import config as configs
 from croze.image.config import HistoryEntry, ImageConfig, RootFS
 
@@ -104,7 +105,7 @@ def patch_config(
     if epoch is not None:
         history = _lower(history, epoch, base)
         if "created" in members and _after(_text(members["created"]), epoch):
-            members["created"] = gojson.marshal(configs.format_time(epoch))
+            members["created"] = gojson.marshal(rfc3339_of(epoch))
     if "created" not in members:
         times = [row.created for row in history if row.created]
         members["created"] = gojson.marshal(times[-1] if times else None)
@@ -146,7 +147,7 @@ def _after(text: str, epoch: datetime) -> bool:
 def _lower(
     history: Sequence[HistoryEntry], epoch: datetime, base: ImageConfig | None
 ) -> tuple[HistoryEntry, ...]:
-    when = configs.format_time(epoch)
+    when = rfc3339_of(epoch)
     base_rows = base.history if base is not None else ()
     same = 0
     while same < min(len(base_rows), len(history)) and base_rows[same] == history[same]:

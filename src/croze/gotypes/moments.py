@@ -57,6 +57,19 @@ def rfc3339(stamp: Stamp) -> str:
     return f"{utc_text(stamp.seconds, stamp.nanos)}Z"
 
 
+def rfc3339_of(moment: datetime) -> str:
+    """A time in UTC, as Go writes it. The moment must have a zone."""
+    from datetime import UTC
+
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return f"{text.rstrip('0')}Z" if "." in text else f"{text}Z"
+
+
+def rfc3339_ns(nanoseconds: int) -> str:
+    """A time in UTC, as Go writes it, of so many nanoseconds since 1970."""
+    return f"{utc_text(*divmod(nanoseconds, _SECOND_NS))}Z"
+
+
 def local_rfc3339(stamp: Stamp, *, fraction: bool = True, offset_s: int | None = None) -> str:
     """A time where we are, or so far from UTC, as Go writes it: `2026-01-31T12:00:00.5+01:00`."""
     text, offset, _ = _there(stamp, "T", fraction=fraction, offset_s=offset_s)

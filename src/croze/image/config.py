@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
@@ -187,13 +187,6 @@ def normalize_time(text: str) -> str:
     text = _FRACTION.sub(lambda m: "." + m[1].rstrip("0"), text, count=1).replace(".Z", "Z")
     text = re.sub(r"\.(?=[+-])", "", text)
     return re.sub(r"[+-]00:00\Z", "Z", text)
-
-
-def format_time(when: datetime) -> str:
-    """RFC 3339 in UTC, as Go writes it."""
-    if when.tzinfo is None:
-        raise ValueError("the time has no zone")
-    return normalize_time(when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
 
 def parse_time(text: str) -> datetime:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
+from croze.gotypes.moments import rfc3339_of
 from croze.remotecache import config as configs
 from croze.remotecache.config import (
     NO_PARENT,
@@ -133,7 +134,7 @@ class Layers:
 def _results(layers: Layers, result: ResultLayers | None) -> tuple[LayerResult, ...]:
     if result is None or not result.blobs:
         return ()
-    return (LayerResult(layers.add(result.blobs), configs.format_time(result.created_at)),)
+    return (LayerResult(layers.add(result.blobs), rfc3339_of(result.created_at)),)
 
 
 def _is_reached(

@@ -201,12 +201,6 @@ def ns_of(text: str) -> int:
     return max(0, int(whole.total_seconds()) * 10**9 + int(digits))
 
 
-def format_time(moment: datetime) -> str:
-    """UTC, without trailing zeros in the fraction."""
-    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".")
-    return f"{text}Z"
-
-
 # Normal form
 
 

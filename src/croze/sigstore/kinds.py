@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from croze.gotypes.moments import rfc3339_of
 from croze.sigstore.identity import FIELDS, ISSUER, NAME
 from croze.sigstore.logs import Witness
 from croze.sigstore.verify import VerifiedSignature
@@ -86,5 +87,5 @@ def _by_repository(signer: Mapping[str, str]) -> bool:
 
 
 def _shown(witness: Witness) -> dict[str, object]:
-    moment = witness.moment.isoformat().replace("+00:00", "Z")
+    moment = rfc3339_of(witness.moment)
     return {"type": witness.kind, "uri": witness.uri, "timestamp": moment}

@@ -14,6 +14,7 @@ from croze.aio.parallel import all_of
 from croze.errors import Corrupted, NotFound
 from croze.fs.tar.compress import BlobSums
 from croze.fs.tar.estargz import SIZE_ANNOTATION, TOC_ANNOTATION, is_estargz
+from croze.gotypes.moments import rfc3339_ns
 from croze.image.descriptor import (
     CREATED_ANNOTATION,
     DOCKER_FOREIGN_LAYER,
@@ -29,7 +30,7 @@ from croze.store.contract import Compression, CompressionType, LayerBlob
 from croze.store.convert import convert_layer
 from croze.store.core import Core
 from croze.store.disk import disk_errors
-from croze.store.records import Blob, RefRecord, utc
+from croze.store.records import Blob, RefRecord
 from croze.store.stacks import write_changes
 from croze.store.unpack import FETCHED_AT_ONCE, fetch_blob, unlazy
 
@@ -114,13 +115,6 @@ class LayerChain(Struct, frozen=True):
         )
 
 
-def rfc3339_nano(ns: int) -> str:
-    """A time as Go writes it: UTC, no trailing zeros in the fraction."""
-    fraction = f"{ns % 1_000_000_000:09d}".rstrip("0")
-    whole = utc(ns).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
-
-
 async def layer_blobs(
     core: Core, record: RefRecord, compression: Compression, sessions: Sequence[str], fetch: bool
 ) -> Sequence[LayerBlob]:
@@ -175,7 +169,7 @@ def _described(record: RefRecord, blob: Blob, oci_types: bool | None) -> LayerBl
         media_type = (_OCI_OF if oci_types else _DOCKER_OF).get(media_type, media_type)
     annotations = descriptor.annotations | {
         UNCOMPRESSED_ANNOTATION: blob.diff_id,
-        CREATED_ANNOTATION: rfc3339_nano(record.data.created_ns),
+        CREATED_ANNOTATION: rfc3339_ns(record.data.created_ns),
     }
     changed = msgspec.structs.replace(descriptor, media_type=media_type, annotations=annotations)
     return LayerBlob(changed, blob.diff_id)

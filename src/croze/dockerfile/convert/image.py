@@ -9,6 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
+from croze.gotypes.moments import rfc3339_of
 from croze.image import config as image_config
 from croze.image.config import Healthcheck, HistoryEntry, ImageConfig, RootFS, RunConfig
 from croze.image.platform import Platform
@@ -145,7 +146,7 @@ def _default_shell(os: str) -> tuple[str, ...]:
 
 def _format_epoch(epoch: int) -> str:
     try:
-        return image_config.format_time(datetime.fromtimestamp(epoch, UTC))
+        return rfc3339_of(datetime.fromtimestamp(epoch, UTC))
     except (ValueError, OverflowError, OSError):
         raise InvalidRequest(
             "failed to marshal image config: json: error calling MarshalJSON for type"
