@@ -151,7 +151,7 @@ class Transaction:
         except FileNotFoundError:
             return None
         try:
-            return datetime.fromisoformat(text.replace("Z", "+00:00"))
+            return datetime.fromisoformat(text)
         except ValueError:
             raise InvalidRequest(f"{path}: line 1: {text!r} is no time (RFC 3339)") from None
 

@@ -195,20 +195,12 @@ def duration_s(record: Record, now_s: float) -> float:
 
 
 def _clock(metadata: object) -> float:
+    """The daemon's time, in seconds since 1970; 0 from one that does not tell it."""
     for key, value in metadata if isinstance(metadata, Sequence) else ():
         if key == CLOCK_HEADER and isinstance(value, str):
             with suppress(ValueError):
-                return datetime.fromisoformat(_microseconds(value)).timestamp()
+                return datetime.fromisoformat(value).timestamp()
     return 0.0
-
-
-def _microseconds(text: str) -> str:
-    """Python reads six digits of a fraction, Go writes nine."""
-    head, dot, tail = text.partition(".")
-    if not dot:
-        return text.replace("Z", "+00:00")
-    digits = "".join(c for c in tail if c.isdigit()) if tail.endswith("Z") else tail.split("+")[0]
-    return f"{head}.{digits[:6]:0<6}+00:00"
 
 
 def _line(filters: Sequence[str]) -> list[str]:
@@ -245,7 +237,7 @@ def _check_time(key: str, value: str) -> None:
         if key == "duration":
             raise InvalidRequest(f"invalid duration {value}") from None
         try:
-            moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+            moment = datetime.fromisoformat(value)
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None:

@@ -191,7 +191,6 @@ def normalize_time(text: str) -> str:
 
 def parse_time(text: str) -> datetime:
     """Read RFC 3339; what is below a microsecond is cut off."""
-    text = _FRACTION.sub(lambda m: "." + m[1][:6].ljust(6, "0"), text, count=1)
     try:
         return datetime.fromisoformat(text)
     except ValueError as err:
@@ -202,9 +201,5 @@ def seconds_of(text: str | None) -> int:
     """A time in seconds since 1970; 0 for none, and for what is no time."""
     try:
         return int(parse_time(text).timestamp()) if text else 0
-    except (
-        InvalidRequest,
-        ValueError,
-        OverflowError,
-    ):
+    except (InvalidRequest, ValueError, OverflowError):
         return 0

@@ -185,9 +185,8 @@ def marshal_records(records: Sequence[ConfigRecord]) -> bytes:
 
 def time_of(text: str) -> datetime:
     """A time as Go writes it, to the microsecond. `NO_TIME` for what is no time."""
-    cut = re.sub(r"(\.\d{6})\d+", r"\1", text)
     try:
-        moment = datetime.fromisoformat(cut)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -118,7 +118,7 @@ def nanoseconds(text: str) -> int:
     digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
     zone = tail[len(digits) :]
     try:
-        seconds = datetime.fromisoformat((head + zone if dot else head).replace("Z", "+00:00"))
+        seconds = datetime.fromisoformat(head + zone if dot else head)
         return int(seconds.timestamp()) * 10**9 + int(f"{digits[:9]:0<9}" if dot else 0)
     except ValueError:
         raise InvalidRequest(f"{text} is no time (RFC 3339)") from None
