@@ -6,7 +6,6 @@ import json
 
 from croze.api import ops_pb2
 from croze.dockerfile import subrequests as sub
-from croze.dockerfile.excerpt import excerpt
 from croze.dockerfile.lint import LintWarning
 from croze.dockerfile.location import line_ranges
 
@@ -80,21 +79,6 @@ def test_describe_leaves_lint_out() -> None:
     reply = sub.describe_reply()
     names = [request["name"] for request in json.loads(reply["result.json"])]
     assert names == ["frontend.outline", "frontend.targets", "frontend.subrequests.describe"]
-
-
-def test_excerpt_marks_lines() -> None:
-    data = b"1\n2\n3\n4\n5\n6\n7\n"
-    lines = excerpt("f", data, line_ranges(4)).splitlines()
-    assert lines[0] == "f:4"
-    assert lines[2:-1] == [
-        "   2 |     2",
-        "   3 |     3",
-        "   4 | >>> 4",
-        "   5 |     5",
-        "   6 |     6",
-    ]
-    assert excerpt("f", data, line_ranges(99)) == ""
-    assert excerpt("f", data, ()) == ""
 
 
 def test_places_of_an_error_are_merged() -> None:

@@ -13,13 +13,14 @@ from msgspec.structs import replace
 
 from croze.api import ops_pb2
 from croze.dockerfile import json_values
-from croze.dockerfile.excerpt import excerpt
 from croze.dockerfile.instructions import parse_stages
 from croze.dockerfile.lint import Linter, LintWarning
 from croze.dockerfile.location import Ranges
 from croze.dockerfile.parser import parse
 from croze.errors import Range
+from croze.excerpt import marked_lines
 from croze.gotypes import gojson
+from croze.gotypes.strings import from_bytes
 from croze.gotypes.tabwriter import align
 
 OUTLINE = "frontend.outline"
@@ -238,7 +239,7 @@ def lint_text(report: LintReport, filename: str, data: bytes) -> str:
     for warning in sorted(report.warnings, key=order):
         url = f" - {warning.url}" if warning.url else ""
         parts.append(f"\nWARNING: {warning.rule}{url}\n{warning.message}\n")
-        parts.append(excerpt(filename, data, warning.location))
+        parts.append(marked_lines(filename, from_bytes(data), warning.location))
     return "".join(parts)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from croze.errors import Corrupted
 from croze.fs.tar.compress import BlobSums, Readable
 from croze.fs.tar.estargz import open_layer
+from croze.fs.tar.header import pax_record
 from croze.patterns import lazy_pattern
 
 _BLOCK = 512
@@ -179,13 +180,6 @@ def _lower_pax(body: bytes, epoch_s: int) -> bytes:
         record, body = body[: int(digits)], body[int(digits) :]
         match = _PAX_TIME.search(record)
         if match is not None and float(match[2]) > epoch_s:
-            record = _pax_record(match[1], b"%d" % epoch_s)
+            record = pax_record(match[1], b"%d" % epoch_s)
         out += record
     return bytes(out)
-
-
-def _pax_record(key: bytes, value: bytes) -> bytes:
-    rest = len(key) + len(value) + 3
-    size = rest + len(str(rest))
-    size = rest + len(str(size))
-    return b"%d %s=%s\n" % (size, key, value)

@@ -8,7 +8,6 @@ kept. What BuildKit's `frontend/gateway/container` does.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -24,7 +23,7 @@ from croze.gateway import files
 from croze.gotypes.strings import from_bytes
 from croze.llb.execop import default_path
 from croze.ops import secrets as step_secrets
-from croze.ops.exec import DEFAULT_HOSTNAME, NETWORKS, is_insecure
+from croze.ops.exec import DEFAULT_HOSTNAME, NETWORKS, extra_host, is_insecure
 from croze.ops.exec_mounts import MountPreparer, PreparedMount
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY, ROOT
@@ -231,7 +230,7 @@ async def open_container(
         raise InvalidRequest(f"unknown network mode {request.Network}")
     if not any(mount.dest == ROOT for mount in request.Mounts):
         raise InvalidRequest(f"container {request.ContainerID} has no mount for {ROOT}")
-    hosts = [_host(entry) for entry in request.extraHosts]
+    hosts = [extra_host(entry) for entry in request.extraHosts]
     async with AsyncExitStack() as stack:
         states = [await find(m.resultID) if m.resultID else None for m in request.Mounts]
         name = f"container {request.ContainerID}"
@@ -263,13 +262,6 @@ def _mount(mount: ops_pb2.Mount, index: int) -> ops_pb2.Mount:
     message.input = index if mount.resultID else EMPTY
     message.output = index
     return message
-
-
-def _host(entry: ops_pb2.HostIP) -> tuple[str, str]:
-    try:
-        return entry.Host, str(ipaddress.ip_address(entry.IP))
-    except ValueError:
-        raise InvalidRequest(f"failed to parse IP {entry.IP}") from None
 
 
 _PROCESS_FIELDS = frozenset({"args", "env", "cwd", "user", "removeMountStubsRecursive"})

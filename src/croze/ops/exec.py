@@ -195,7 +195,7 @@ class ExecOp:
             hostname=meta.hostname or DEFAULT_HOSTNAME,
             network=network,
             insecure=is_insecure(self._exec.security),
-            extra_hosts=[_host(h) for h in meta.extraHosts],
+            extra_hosts=[extra_host(h) for h in meta.extraHosts],
             ulimits=[Rlimit(u.Name, u.Soft, u.Hard) for u in meta.ulimit],
             cgroup_parent=CgroupParent.parse(meta.cgroupParent),
             resources=self._resources,
@@ -249,7 +249,8 @@ def proxy_env(proxy: ops_pb2.ProxyEnv) -> list[str]:
     return [f"{n}={v}" for name, v in values.items() if v for n in (name, name.lower())]
 
 
-def _host(host: ops_pb2.HostIP) -> tuple[str, str]:
+def extra_host(host: ops_pb2.HostIP) -> tuple[str, str]:
+    """A name that containers resolve, and its address. Raises `InvalidRequest`."""
     try:
         return host.Host, str(ipaddress.ip_address(host.IP))
     except ValueError:

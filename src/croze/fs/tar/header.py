@@ -164,7 +164,7 @@ def _ascii(value: bytes) -> bytes:
 
 def _extended(name: bytes, records: dict[bytes, bytes]) -> bytes:
     """The PAX header for a member called `name`."""
-    data = b"".join(_record(key, records[key]) for key in sorted(records))
+    data = b"".join(pax_record(key, records[key]) for key in sorted(records))
     head, _, tail = name.rpartition(b"/")
     parts = [part for part in (head, b"PaxHeaders.0", tail) if part]
     text = _ascii(b"/".join(parts))[:_NAME].rstrip(b"/")
@@ -172,7 +172,7 @@ def _extended(name: bytes, records: dict[bytes, bytes]) -> bytes:
     return block + data + padding(len(data))
 
 
-def _record(key: bytes, value: bytes) -> bytes:
+def pax_record(key: bytes, value: bytes) -> bytes:
     """`length key=value\\n`, the length counting itself."""
     size = len(key) + len(value) + 3
     total = size + len(str(size))
