@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Self
@@ -18,6 +17,12 @@ from croze.daemon.build import caches
 from croze.daemon.build.attestations import Attests
 from croze.daemon.build.caches import BuildCaches
 from croze.daemon.build.entitlements import Entitlements
+from croze.daemon.build.exports import (
+    WantedExport,
+    export_all,
+    session_exports,
+    wanted_exports,
+)
 from croze.daemon.build.info import build_info
 from croze.daemon.build.platform_check import platform_warnings
 from croze.daemon.build.provenance import BuildProvenance
@@ -34,9 +39,7 @@ from croze.daemon.engine.cache_imports import wanted_mounts
 from croze.daemon.engine.workshop import Workshop
 from croze.dockerfile import LANGUAGE_VERSION
 from croze.errors import CrozeError, InvalidRequest
-from croze.export.contract import ExportContext, Exporter, ExportSource, InlineCache
-from croze.export.open import open_exporter
-from croze.export.options import is_epoch
+from croze.export.contract import ExportSource, InlineCache
 from croze.gateway.bridge import BuildBridge, evaluate, open_bridge
 from croze.gateway.dockerfile_frontend import NAME as DOCKERFILE
 from croze.gateway.requests import EXTERNAL_FRONTEND, BridgeRequest
@@ -45,18 +48,11 @@ from croze.ops.carried import CARRIED
 from croze.ops.load import LoadOptions
 from croze.remotecache.mounts.carried import BUILD_MOUNTS, BuildMounts
 from croze.remotecache.options import CacheExports
-from croze.session.exporters import finalize_export, find_exporters
+from croze.session.exporters import finalize_export
 from croze.solver.contract import OpContext
 from croze.solver.solver import Job
 from croze.sources.contract import Prefetch
 from croze.status import VertexWarning
-
-
-class WantedExport(Struct, frozen=True):
-    """An exporter and its id in the request."""
-
-    id: str
-    exporter: Exporter
 
 
 class BuildPlan(Struct, frozen=True):
@@ -238,46 +234,6 @@ def warnings_of(request: control_pb2.SolveRequest, source: ExportSource) -> Sequ
     )
 
 
-def wanted_exports(workshop: Workshop, request: control_pb2.SolveRequest) -> list[WantedExport]:
-    """The request's exporters, opened."""
-    return opened(workshop, asked_exports(request), first_id=0)
-
-
-def asked_exports(request: control_pb2.SolveRequest) -> list[tuple[str, dict[str, str]]]:
-    """Types and attributes of the request's exporters, also in the form that older clients use.
-    A build argument SOURCE_DATE_EPOCH that is a time is theirs too, whatever the frontend."""
-    exports = [(e.Type, of_attrs(e.Attrs)) for e in request.Exporters]
-    if not exports and request.ExporterDeprecated:
-        exports = [(request.ExporterDeprecated, of_attrs(request.ExporterAttrsDeprecated))]
-    epoch = of_attrs(request.FrontendAttrs).get("build-arg:SOURCE_DATE_EPOCH")
-    if epoch is not None and is_epoch(epoch):
-        for _, attrs in exports:
-            attrs.setdefault("source-date-epoch", epoch)
-    return exports
-
-
-async def session_exports(
-    workshop: Workshop, request: control_pb2.SolveRequest, result: BridgeResult, *, first_id: int
-) -> list[WantedExport]:
-    """What the client adds when it knows the result."""
-    if not request.EnableSessionExporter:
-        return []
-    session = await workshop.engine.sessions.get(request.Session)
-    refs = [ref.id for ref in result.by_key().values() if ref is not None]
-    exporters = await find_exporters(session, result.metadata, refs)
-    return opened(workshop, [(e.Type, of_attrs(e.Attrs)) for e in exporters], first_id=first_id)
-
-
-def opened(
-    workshop: Workshop, exporters: Sequence[tuple[str, Mapping[str, str]]], *, first_id: int
-) -> list[WantedExport]:
-    """Exporters of these types and attributes, numbered."""
-    return [
-        WantedExport(str(first_id + number), open_exporter(kind, attrs, workshop.export_services))
-        for number, (kind, attrs) in enumerate(exporters)
-    ]
-
-
 @asynccontextmanager
 async def solved(
     workshop: Workshop, bridge: BuildBridge, request: control_pb2.SolveRequest
@@ -302,41 +258,6 @@ async def solved(
 
 def frontend_inputs(request: control_pb2.SolveRequest) -> Mapping[str, ops_pb2.Definition]:
     return dict(request.FrontendInputs)
-
-
-async def export_all(
-    job: Job,
-    session: str,
-    exports: Sequence[WantedExport],
-    source: ExportSource,
-    warnings: Sequence[str],
-    inline_cache: Callable[[OpContext], InlineCache | None],
-    compatibility: int,
-) -> list[Mapping[str, str]]:
-    """Run all exporters at once; their answers in the request's order. `warnings` about the result
-    are shown with the first."""
-
-    async def export(one: WantedExport) -> Mapping[str, str]:
-        async def deliver(ctx: OpContext) -> Mapping[str, str]:
-            for text in warnings if one is exports[0] else ():
-                ctx.progress.warn(text)
-            context = ExportContext(
-                session=session,
-                sessions=ctx.sessions(),
-                progress=ctx.progress,
-                id=one.id,
-                compatibility=compatibility,
-                inline_cache=inline_cache(ctx),
-            )
-            return await one.exporter.export(source, context)
-
-        return await job.in_context(one.exporter.name, deliver)
-
-    if len(exports) == 1:
-        return [await export(exports[0])]
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(export(one)) for one in exports]
-    return [task.result() for task in tasks]
 
 
 def text_metadata(metadata: Mapping[str, bytes]) -> dict[str, str]:

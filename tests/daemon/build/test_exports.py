@@ -6,7 +6,7 @@ import pytest
 
 from croze.api import control_pb2
 from croze.api.attrs import to_attrs
-from croze.daemon.build.build import asked_exports
+from croze.daemon.build.exports import asked_exports
 
 EPOCH = "build-arg:SOURCE_DATE_EPOCH"
 
