@@ -3,7 +3,8 @@
 Imports lazily: start-up time is a feature. A command is a module (`build`, `du`, …) or a folder of
 them (`history`, `imagetools`, `policy`, `cache_mount`; `buildctl` is another program), found by
 `commands`. What they share: `flags`, `common` and `format` read the words, `daemon`, `builder` and
-`nodes` say which daemon is meant, `table` prints, `guard` makes messages and exit codes of errors.
-`bake_*` are the parts of one command. A command starts in `thin`, which hands it to the user's warm
-process (`warm`, `warm_children`, `warm_child`, `preload`, `surroundings`, `early`) or to `main`.
+`nodes` say which daemon is meant, `progress` and `table` print, `guard` makes messages and exit
+codes of errors. `bake_*` are the parts of one command. A command starts in `thin`, which hands it
+to the user's warm process (`warm`, `warm_children`, `warm_child`, `preload`, `surroundings`,
+`early`) or to `main`.
 """

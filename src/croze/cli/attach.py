@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from croze.aio import interrupts
-from croze.cli.build import PROGRESS, interrupt_on_sigterm, progress_mode, tool
 from croze.cli.flags import Flags, UsageError
+from croze.cli.guard import interrupt_on_sigterm
 from croze.cli.history.find import found
 from croze.cli.nodes import connected
+from croze.cli.plugin import tool
+from croze.cli.progress import PROGRESS, progress_mode
 from croze.client import history
 
 if TYPE_CHECKING:

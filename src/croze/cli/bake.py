@@ -24,10 +24,11 @@ from croze.cli.bake_overrides import read_overrides, read_policies, read_variabl
 from croze.cli.bake_privileges import ask
 from croze.cli.bake_progress import BakeProgress
 from croze.cli.bake_remote import HERE, Words, read_remote, read_words, with_git_access
-from croze.cli.build import PROGRESS, interrupt_on_sigterm
 from croze.cli.call import CallMode, parse_call
 from croze.cli.daemon import reach
 from croze.cli.flags import Flags, UsageError
+from croze.cli.guard import interrupt_on_sigterm
+from croze.cli.progress import PROGRESS
 from croze.image import platform as platforms
 from croze.policy.options import PolicyOption
 from croze.sdk.bake_files import file_relative_paths, names_from_environment, read_local_files

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from croze.aio import interrupts
 from croze.bake.printing import as_json, plain_selection
 from croze.bake.requests import BuildRequest
-from croze.cli.build import tool
 from croze.cli.call import CallMode, Findings, answer, parse_call
 from croze.cli.daemon import reaches
 from croze.cli.history.desktop import print_details
+from croze.cli.plugin import tool
 from croze.client.metadata import wants_warnings, write_metadata
 from croze.errors import Canceled
 from croze.files.settings import parse_json

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +15,10 @@ from croze.cli import early
 from croze.cli.call import CallMode, Findings, answer, parse_call
 from croze.cli.daemon import reaches
 from croze.cli.flags import Flags, UsageError, default_platform
+from croze.cli.guard import interrupt_on_sigterm
 from croze.cli.history.desktop import print_details
+from croze.cli.plugin import tool
+from croze.cli.progress import PROGRESS, progress_mode, resolved
 from croze.drivers.reach import Reach
 
 if TYPE_CHECKING:
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from croze.client.options import BuildOptions
     from croze.client.result import BuildResult
     from croze.progress.display import Display
-
-PROGRESS = ("auto", "plain", "quiet", "rawjson", "tty")
 
 
 @functools.cache
@@ -252,18 +252,6 @@ def _over_nodes(
     return interrupts.run(build_on_nodes(there, build_options, display, common.builder, on_close))
 
 
-def resolved(mode: str) -> str:
-    """The kind of progress that is shown, whoever chose it."""
-    from croze.progress.display import resolve_mode
-
-    return resolve_mode(mode, is_terminal=sys.stderr.isatty())
-
-
-def tool() -> str:
-    """The command that takes `--debug`: Docker's, if it has started us as its plugin."""
-    return "docker" if os.environ.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND") else "croze"
-
-
 def print_answer(call: CallMode, result: BuildResult, shown_file: str) -> int:
     """What a subrequest answered; its status becomes the exit code."""
     try:
@@ -280,31 +268,6 @@ def dockerfile_name(args: argparse.Namespace) -> str:
     if args.file == "-" or (args.context == "-" and not args.file):
         return "stdin"
     return str(args.file) or os.path.normpath(os.path.join(args.context, "Dockerfile"))
-
-
-def interrupt_on_sigterm() -> None:
-    """asyncio cancels the build on SIGINT: let SIGTERM do the same.
-
-    A shell starts its background jobs with SIGINT ignored, and asyncio leaves that alone: as in
-    buildx, the signal works there as well.
-    """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
-
-
-def progress_mode(progress: str, *, quiet: bool = False, command: str = "croze build") -> str:
-    """What `--progress` and `--quiet` say; `none` is quiet, too, and tells no image's id."""
-    if quiet:
-        if progress not in ("", "auto", "none", "quiet"):
-            message = f"progress={progress} and quiet cannot be used together"
-            raise UsageError(message, command)
-        return "quiet"
-    mode = progress
-    mode = "quiet" if mode == "none" else mode or "auto"
-    if mode not in PROGRESS:
-        raise UsageError(f"invalid progress mode {mode}: use {', '.join(PROGRESS)}", command)
-    return mode
 
 
 def options(args: argparse.Namespace, call: CallMode, *, debug: bool = False) -> BuildOptions:

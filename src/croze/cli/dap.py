@@ -11,6 +11,7 @@ from croze.cli import build
 from croze.cli.call import parse_call
 from croze.cli.daemon import reaches
 from croze.cli.flags import Flags, UsageError
+from croze.cli.guard import interrupt_on_sigterm
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -54,7 +55,7 @@ def serve(argv: Sequence[str], common: Common) -> int:
     args = build.flags().read(argv, common)
     call = parse_call(args.call)
     args.context = args.context or ""
-    build.interrupt_on_sigterm()
+    interrupt_on_sigterm()
     options = build.options(args, call, debug=common.debug)
     check_texts(options)
     there = reaches(common, "quiet", os.path.abspath(args.context))[0]

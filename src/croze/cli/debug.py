@@ -90,7 +90,7 @@ def replay(path: str, progress: str) -> int:
     """Draw what a build said, at once, and as it comes from standard input."""
     import sys
 
-    from croze.cli.build import progress_mode
+    from croze.cli.progress import progress_mode
     from croze.progress.display import make_display
     from croze.progress.recorded import read
 

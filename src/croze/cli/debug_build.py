@@ -13,7 +13,10 @@ from croze.cli import build
 from croze.cli.call import parse_call
 from croze.cli.daemon import reaches
 from croze.cli.flags import UsageError
+from croze.cli.guard import interrupt_on_sigterm
 from croze.cli.history.desktop import print_details
+from croze.cli.plugin import tool
+from croze.cli.progress import progress_mode
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -43,8 +46,8 @@ def run(argv: Sequence[str], invocation: Invocation, common: Common) -> int:
     from croze.sdk.remember import remembered
 
     args = _read(argv, common)
-    mode = build.progress_mode(args.progress, quiet=args.quiet)
-    build.interrupt_on_sigterm()
+    mode = progress_mode(args.progress, quiet=args.quiet)
+    interrupt_on_sigterm()
     call = parse_call(args.call)
     options = build.options(args, call, debug=common.debug)
     check_texts(options)
@@ -52,7 +55,7 @@ def run(argv: Sequence[str], invocation: Invocation, common: Common) -> int:
 
     def warn(display: Display) -> None:
         if mode != "quiet":
-            print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=build.tool())
+            print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
     try:
         result = asyncio.run(

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from croze.builders.model import parse_platforms
-from croze.cli.build import progress_mode
 from croze.cli.flags import Flags, UsageError, default_platform
+from croze.cli.progress import progress_mode
 from croze.cli.stdio import stdio
 from croze.drivers.multinode import NodeOffer, Nodes
 from croze.drivers.reach import drivers_of

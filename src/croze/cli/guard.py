@@ -91,6 +91,19 @@ def take_interrupts() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def interrupt_on_sigterm() -> None:
+    """asyncio cancels the build on SIGINT: let SIGTERM do the same.
+
+    A shell starts its background jobs with SIGINT ignored, and asyncio leaves that alone: as in
+    buildx, the signal works there as well.
+    """
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+
+
 def _not_text(error: UnicodeEncodeError) -> int:
     """Words of a command line may be any bytes; what goes to a daemon or into JSON is text."""
     from croze.gotypes.quote import quote

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from croze.cli.build import PROGRESS, interrupt_on_sigterm
 from croze.cli.common import take_common
 from croze.cli.daemon import dialler
 from croze.cli.definition import definition_build
 from croze.cli.flags import Flags, UsageError
+from croze.cli.guard import interrupt_on_sigterm
+from croze.cli.progress import PROGRESS
 
 if TYPE_CHECKING:
     from croze.cli.common import Common

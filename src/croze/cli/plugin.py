@@ -56,6 +56,11 @@ def own_words(argv: Sequence[str]) -> list[str]:
     return [*_applied(docker_flags), *rest[1:]]
 
 
+def tool() -> str:
+    """The command that takes `--debug`: Docker's, if it has started us as its plugin."""
+    return "docker" if os.environ.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND") else "croze"
+
+
 def without_name(words: Sequence[str]) -> list[str]:
     """The words that a shell wants completed: Docker puts the plugin's name before them."""
     return list(words[1:] if len(words) > 1 and words[0] == NAME else words)

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croze.aio import interrupts
-from croze.cli.build import interrupt_on_sigterm
 from croze.cli.buildctl.cache_metrics import CacheMetrics
 from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.common import UsageError
 from croze.cli.definition import definition_build
+from croze.cli.guard import interrupt_on_sigterm
 from croze.client import llb
 from croze.client.flags_cache import parse_caches
 from croze.client.flags_output import OutputFlag, parse_output

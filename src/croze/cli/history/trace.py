@@ -48,7 +48,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 
 def _serve(common: Common, ref: str, compare: str, address: str) -> int:
-    from croze.cli.build import interrupt_on_sigterm
+    from croze.cli.guard import interrupt_on_sigterm
     from croze.cli.history.trace_page import SpanTrace
     from croze.cli.history.trace_server import serve
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from croze.aio import interrupts
 from croze.builders.known import builder_files
-from croze.cli.build import interrupt_on_sigterm
 from croze.cli.flags import Flags
+from croze.cli.guard import interrupt_on_sigterm
 from croze.client.flags_image import annotation_keys
 from croze.errors import InvalidRequest, NotFound, os_reason
 from croze.files.terminals import for_terminals

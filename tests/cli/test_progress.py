@@ -1,10 +1,11 @@
-"""What `croze build` says of itself."""
+"""What commands that build say of themselves."""
 
 from __future__ import annotations
 
 import pytest
 
-from croze.cli.build import resolved, tool
+from croze.cli.plugin import tool
+from croze.cli.progress import resolved
 
 
 def test_the_tool_that_takes_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
