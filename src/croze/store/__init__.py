@@ -1,6 +1,7 @@
 """State on disk: blobs, snapshots, metadata, cache mounts, leases, garbage collection.
 
 Read `contract` first, then `open` (which puts the parts together), `records` (what is known of each
-ref) and `core`; each operation on refs has a module of its own: `unpack`, `layer_blobs`, `lazy`,
-`merge`, `stacks`, `mounting`, `twins`, `cachemounts`, `prune`. `gc` and `filters` are pure.
+ref, kept in a `table`) and `core`; each operation on refs has a module of its own: `unpack`,
+`layer_blobs`, `lazy`, `merge`, `stacks`, `mounting`, `twins`, `cachemounts`, `prune`. `gc` and
+`filters` are pure.
 """

@@ -16,8 +16,9 @@ from msgspec import Struct, field
 from croze.errors import NotFound
 from croze.store.blobs import DiskBlobStore
 from croze.store.contract import BlobFetcher, MountSpec, Snapshotter
-from croze.store.records import RecordTable, RefRecord
+from croze.store.records import RefRecord
 from croze.store.remainder import Rest
+from croze.store.table import RecordTable
 from croze.store.trash import Trash
 from croze.workers.pool import Pool
 

@@ -16,10 +16,10 @@ from croze.store.contract import BlobFetcher, SnapshotterName
 from croze.store.core import Core, Fetchers, LayerSnapshotter
 from croze.store.db import Database
 from croze.store.disk import Ballast, RootLock, disk_errors
-from croze.store.records import RecordTable
 from croze.store.settled import Eras
 from croze.store.snapshots import SnapshotTable
 from croze.store.sweep import sweep, sweep_mounts
+from croze.store.table import RecordTable
 from croze.store.trash import Trash
 from croze.workers.pool import Pool
 
