@@ -17,6 +17,7 @@ SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 ANYWHERE = {
     "errors",
     "excerpt",
+    "identity",
     "status",
     "compatibility",
     "job_values",

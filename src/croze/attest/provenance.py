@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -29,6 +27,7 @@ from croze.gotypes import gojson
 from croze.gotypes import messages as message_json
 from croze.gotypes.booleans import checked_bool, parse_bool
 from croze.gotypes.moments import rfc3339_of
+from croze.identity import new_id
 from croze.image import platform as platforms
 from croze.image.descriptor import Descriptor
 from croze.image.purl import ImageType, digest_set, package_url
@@ -36,8 +35,6 @@ from croze.sources.materials import BlobMaterial, GitMaterial, ImageMaterial
 
 _LOCAL = "local_source"
 _DOCKERFILE = "dockerfile.v0"
-_ID_LETTERS = string.ascii_lowercase + string.digits
-_ID_LENGTH = 25
 _MODES = {"min": "min", "max": "max", "full": "max"}
 _VERSIONS = {"v1": V1, "v0.2": V02}
 
@@ -93,12 +90,7 @@ class BuildFacts(Struct, frozen=True):
     compatibility: int
     dockerfile_version: str
     custom: Mapping[str, object] = field(default_factory=dict)
-    invocation_id: str = field(default_factory=lambda: new_id())
-
-
-def new_id() -> str:
-    """An identifier as BuildKit makes them."""
-    return "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH))
+    invocation_id: str = field(default_factory=new_id)
 
 
 class Account(Struct, frozen=True):

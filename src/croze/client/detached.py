@@ -26,8 +26,9 @@ from croze.client.plan import SolvePlan, ToFd
 from croze.client.planning import planned
 from croze.client.remote_dockerfile import with_remote_dockerfile
 from croze.client.result import BuildResult
-from croze.client.solve import SolveResult, lent, new_id
+from croze.client.solve import SolveResult, lent
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable, Unsupported
+from croze.identity import new_id
 from croze.rpc.clients import translated
 from croze.rpc.library import grpc
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 
 from croze.client.plan import LocalDir, SolvePlan
-from croze.session.serve import new_id
+from croze.identity import new_id
 
 _Key = tuple[str, str, tuple[str, ...]]
 

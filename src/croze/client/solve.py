@@ -26,6 +26,7 @@ from croze.client.auth_log import AuthLog
 from croze.client.lending import Lending
 from croze.client.local_caches import finish_caches, prepare_caches
 from croze.client.plan import CacheSpec, SolvePlan, ToDocker
+from croze.identity import new_id
 from croze.rpc.channel import LOST, Channel
 from croze.rpc.held import Work, ask_frontend, is_call, solve_held
 from croze.rpc.http2.client import DRAINING
@@ -33,7 +34,6 @@ from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error
 from croze.session.provider import LentService
 from croze.session.serve import LentSession, lend
-from croze.session.serve import new_id as new_id
 
 log = logging.getLogger(__name__)
 

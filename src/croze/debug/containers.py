@@ -14,11 +14,11 @@ from croze import errors
 from croze.api import gateway_pb2, stat_pb2
 from croze.debug.failure import BuildOutcome
 from croze.debug.invocation import Invocation
+from croze.identity import new_id
 from croze.rpc.clients import translated
 from croze.rpc.held import HeldBuild
 from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error, from_status
-from croze.session.serve import new_id
 
 Written = Callable[[int, bytes], None]
 """What a process writes: to which of its descriptors, and what."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from aiohttp import ClientError, StreamReader
 
 from croze.errors import Canceled, as_own
-from croze.session.serve import new_id
+from croze.identity import new_id
 from croze.session.upload import HOST
 
 PIECE_BYTES = 1 << 18

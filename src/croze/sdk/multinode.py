@@ -16,10 +16,10 @@ from croze.client.metadata import clear_files, write_files
 from croze.client.multinode import BuildNode, NodePart, split_build
 from croze.client.options import BuildOptions, call_name
 from croze.client.result import BuildResult
-from croze.client.solve import new_id
 from croze.client.targets import TargetResult, build_targets
 from croze.drivers.multinode import NodeOffer, Nodes
 from croze.errors import CrozeError
+from croze.identity import new_id
 from croze.progress.own import prefixed
 from croze.sdk.daemons import client_builder
 from croze.sdk.merge import merging

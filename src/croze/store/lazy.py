@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.errors import InvalidRequest
+from croze.identity import new_id
 from croze.image.manifest import check_layer_count
 from croze.store.contract import LazyLayer, RecordType
 from croze.store.core import Core
 from croze.store.layer_blobs import LayerChain, are_alike, kept_of
 from croze.store.present import check_sizes
-from croze.store.records import Blob, RecordData, RefRecord, new_id
+from croze.store.records import Blob, RecordData, RefRecord
 
 
 def chain_records(

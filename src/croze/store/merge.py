@@ -9,12 +9,13 @@ from croze.errors import InvalidRequest
 from croze.fs.tar.apply import apply_layer
 from croze.fs.tar.write import write_layer
 from croze.fs.temporary import temporary_directory
+from croze.identity import new_id
 from croze.image.descriptor import OCI_LAYER, Descriptor
 from croze.store.core import Core
 from croze.store.disk import disk_errors
 from croze.store.layer_blobs import identify
 from croze.store.mounting import mounted
-from croze.store.records import Blob, RecordData, RefRecord, new_id
+from croze.store.records import Blob, RecordData, RefRecord
 
 
 def merge(core: Core, records: Sequence[RefRecord], description: str) -> RefRecord:

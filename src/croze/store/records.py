@@ -8,7 +8,6 @@ layers.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -108,17 +107,6 @@ class RefRecord(Struct, eq=False):
     def held(self) -> bool:
         """Whether something forbids deleting it."""
         return self.handles > 0 or self.children > 0
-
-
-def new_id() -> str:
-    """25 characters of base 36, as BuildKit's ids look."""
-    number = int.from_bytes(os.urandom(17), "big")
-    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
-    text = ""
-    for _ in range(25):
-        number, rest = divmod(number, 36)
-        text += digits[rest]
-    return text
 
 
 def utc(ns: int) -> datetime:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from croze.errors import InvalidRequest, NotFound
+from croze.identity import new_id
 from croze.store.cachemounts import CacheMounts
 from croze.store.contract import (
     BlobStore,
@@ -25,7 +26,7 @@ from croze.store.lazy import chain_records, refresh
 from croze.store.leases import Leases
 from croze.store.merge import computed_diff, layers_between, merge, stack
 from croze.store.prune import IsShared, collect_blobs, disk_usage, prune
-from croze.store.records import RecordData, RefRecord, new_id
+from croze.store.records import RecordData, RefRecord
 from croze.store.twins import finalize, take
 from croze.store.unpack import unlazy
 from croze.store.write_behind import all_written

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from croze.fs.tar.apply import apply_layer
 from croze.fs.tar.compress import BlobSums
 from croze.fs.tar.write import write_layer
+from croze.identity import new_id
 from croze.image.descriptor import OCI_LAYER
 from croze.store.contract import CompressionType
 from croze.store.core import STACKABLE, Core
 from croze.store.disk import disk_errors
-from croze.store.records import RefRecord, new_id
+from croze.store.records import RefRecord
 from croze.store.trees import mark_whiteouts, ready_to_stack
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from croze.errors import AlreadyExists, NotFound
+from croze.identity import new_id
 from croze.store.contract import CACHE_MOUNT, WriteRest
 from croze.store.core import Core
-from croze.store.records import RecordData, RefRecord, new_id
+from croze.store.records import RecordData, RefRecord
 from croze.store.write_behind import write_behind
 
 

@@ -12,11 +12,12 @@ from croze.aio.parallel import first_error
 from croze.errors import Corrupted, CrozeError, NotFound
 from croze.fs.tar.apply import apply_layer, diff_id_of
 from croze.fs.tar.arriving import ArrivesTooSlowly
+from croze.identity import new_id
 from croze.store.arrival import Arrival
 from croze.store.blobs import BlobWatch
 from croze.store.core import Core
 from croze.store.disk import disk_errors
-from croze.store.records import Blob, RefRecord, new_id
+from croze.store.records import Blob, RefRecord
 from croze.store.stacks import assemble
 
 FETCHED_AT_ONCE: Final = 16

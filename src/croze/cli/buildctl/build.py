@@ -25,10 +25,10 @@ from croze.client.flags_tls import parse_tls_contexts
 from croze.client.metadata import written
 from croze.client.plan import CacheSpec
 from croze.client.result import decoded_metadata
-from croze.client.solve import new_id
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.gotypes import gojson
+from croze.identity import new_id
 
 if TYPE_CHECKING:
     from croze.api import control_pb2
