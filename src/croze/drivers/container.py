@@ -11,7 +11,6 @@ Source: docker/buildx `driver/docker-container`.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -27,7 +26,7 @@ from croze.drivers.docker import DockerDriver
 from croze.drivers.engine_api import EngineApi, engine_api
 from croze.drivers.images import BUILDKIT_IMAGE, to_be_verified
 from croze.drivers.multiplexed import STDOUT, MultiplexedOutput, frames
-from croze.drivers.tunnel import Streams, carried_client
+from croze.drivers.tunnel import Streams, carried_client, to_standard_error
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unavailable, Unsupported
 from croze.progress.own import OwnStep, own_step
 from croze.version import VERSION
@@ -218,7 +217,7 @@ class ContainerDriver:
             engine_api(self._context) as engine,
             engine.exec(self._name, DIAL) as (_, (reader, writer)),
         ):
-            yield MultiplexedOutput(reader, _to_stderr), writer
+            yield MultiplexedOutput(reader, to_standard_error), writer
 
 
 class _Held:
@@ -230,10 +229,6 @@ class _Held:
     async def read(self, n: int = -1, /) -> bytes:
         data, self._data = self._data, b""
         return data
-
-
-def _to_stderr(data: bytes) -> None:
-    sys.stderr.write(data.decode(errors="replace"))
 
 
 def _provenance(options: ContainerOptions) -> Mapping[str, bytes]:

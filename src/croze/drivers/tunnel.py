@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -57,6 +58,11 @@ Streams = tuple[TunnelReader, TunnelWriter]
 """Both ways of a connection."""
 SocketStreams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 """Both ways, where a socket or pipes are."""
+
+
+def to_standard_error(data: bytes) -> None:
+    """Show what a far end says besides its answers."""
+    sys.stderr.write(data.decode(errors="replace"))
 
 
 class Tunnel:

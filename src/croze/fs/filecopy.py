@@ -1,9 +1,11 @@
-"""Copies the bytes of one file, with the kernel's help where it can."""
+"""Copies one file: its bytes, with the kernel's help where it can, and its attributes."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import stat
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -52,6 +54,37 @@ def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
     while written < len(data):
         data = memoryview(data)[written:]
         written = os.write(fd, data)
+
+
+def copy_content(source: str, target: str, size: int) -> None:
+    """Make the new file `target` of what is in `source`, which is no symlink; `size` is what to
+    expect."""
+    source_fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        target_fd = os.open(target, flags, 0o600)
+        try:
+            copy_bytes(source_fd, target_fd, size)
+        finally:
+            os.close(target_fd)
+    finally:
+        os.close(source_fd)
+
+
+def copy_attributes(
+    source: str, target: str, status: os.stat_result, *, without: tuple[str, ...] = ()
+) -> None:
+    """Give `target` the owner, xattrs, mode and times of `source`, whose `status` it is; `without`
+    are beginnings of xattrs that it does not get. Symlinks are not followed."""
+    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+    for name in os.listxattr(source, follow_symlinks=False):
+        if not name.startswith(without):
+            with contextlib.suppress(OSError):
+                value = os.getxattr(source, name, follow_symlinks=False)
+                os.setxattr(target, name, value, follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(target, stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
 
 
 class EarlyWriteback:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -99,7 +99,14 @@ async def _with_attestations(image: CombinedImage, origins: Sequence[Place]) -> 
     )
 
 
-async def publish(image: Made, targets: Sequence[Location], places: Places, step: Step) -> None:
+@contextmanager
+def _silently(_name: str) -> Iterator[Callable[[str], None]]:
+    yield lambda _line: None
+
+
+async def publish(
+    image: Made, targets: Sequence[Location], places: Places, step: Step = _silently
+) -> None:
     """Bring the image to its targets, each repository's parts once. Raises `CrozeError`, before
     anything moves for a target that names another digest."""
     by_repository: dict[str, list[Location]] = {}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -68,10 +67,5 @@ class Imagetools:
         )
         async with opened(builder_files(self._builder)) as places:
             image = await create.make(request, places)
-            await create.publish(image, targets, places, _silently)
+            await create.publish(image, targets, places)
         return image.image.descriptor.digest
-
-
-@contextmanager
-def _silently(_name: str) -> Iterator[Callable[[str], None]]:
-    yield lambda _line: None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from croze.builders.known import builder_files
 from croze.client.flags_pairs import is_true
@@ -35,7 +33,7 @@ def merging(builder_name: str) -> Merge:
         request = CreateRequest(here, targets, _annotations(image), (), prefer_index=False)
         async with opened(builder_files(builder_name), _insecure(image, targets)) as places:
             merged = await create.make(request, places)
-            await create.publish(merged, targets, places, _silently)
+            await create.publish(merged, targets, places)
         return merged.image.descriptor.digest
 
     return merge
@@ -55,8 +53,3 @@ def _annotations(image: Together) -> dict[AnnotationKey, str]:
         for key, value in annotations
         if key is not None and key.type in ("index", "manifest-descriptor")
     }
-
-
-@contextmanager
-def _silently(_name: str) -> Iterator[Callable[[str], None]]:
-    yield lambda _line: None

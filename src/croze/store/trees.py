@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 from collections.abc import Sequence
 
 from croze.fs.entry import OVERLAY_XATTRS
+from croze.fs.filecopy import copy_attributes, copy_content
 from croze.fs.tree.diff import overlay_changes
 from croze.fs.tree.walk import walk_stats
 from croze.fs.userns import overlay_xattr
@@ -89,7 +89,7 @@ def copy_tree(source: str, target: str) -> None:
                 else:
                     _copy_entry(entry.path, path, status, links)
     for src_dir, dst_dir, status in reversed(finished):
-        _copy_attributes(src_dir, dst_dir, status)
+        copy_attributes(src_dir, dst_dir, status, without=OVERLAY_XATTRS)
 
 
 def _copy_entry(
@@ -103,32 +103,7 @@ def _copy_entry(
     if stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(source), target)
     elif stat.S_ISREG(status.st_mode):
-        _copy_content(source, target)
+        copy_content(source, target, status.st_size)
     else:
         os.mknod(target, status.st_mode, status.st_rdev)
-    _copy_attributes(source, target, status)
-
-
-def _copy_content(source: str, target: str) -> None:
-    src = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        dst = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            while os.copy_file_range(src, dst, 1 << 30):
-                pass
-        finally:
-            os.close(dst)
-    finally:
-        os.close(src)
-
-
-def _copy_attributes(source: str, target: str, status: os.stat_result) -> None:
-    os.lchown(target, status.st_uid, status.st_gid)
-    for name in os.listxattr(source, follow_symlinks=False):
-        if not name.startswith(OVERLAY_XATTRS):
-            with contextlib.suppress(OSError):
-                value = os.getxattr(source, name, follow_symlinks=False)
-                os.setxattr(target, name, value, follow_symlinks=False)
-    if not stat.S_ISLNK(status.st_mode):
-        os.chmod(target, stat.S_IMODE(status.st_mode))
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
+    copy_attributes(source, target, status, without=OVERLAY_XATTRS)

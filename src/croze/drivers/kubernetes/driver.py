@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from croze.drivers.kubernetes.manifest import PLATFORM_ANNOTATION, manifests
 from croze.drivers.kubernetes.options import parse_options
 from croze.drivers.kubernetes.pods import choose, running
 from croze.drivers.kubernetes.streams import Input, PodOutput
-from croze.drivers.tunnel import Streams, carried_client
+from croze.drivers.tunnel import Streams, carried_client, to_standard_error
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound, Unavailable
 from croze.gotypes.duration import human_duration
 from croze.progress.own import own_step
@@ -166,7 +165,7 @@ class KubernetesDriver:
             pods = running(await api.pods(self._made.selector))
             socket = await self._reached(api, choose(pods, self._options.loadbalance, self._key))
             try:
-                yield PodOutput(socket, _to_stderr), Input(socket)
+                yield PodOutput(socket, to_standard_error), Input(socket)
             finally:
                 await socket.close()
 
@@ -208,7 +207,3 @@ def _node(pod: Pod) -> BuilderNode:
     except InvalidRequest:
         platforms = None
     return BuilderNode(name=pod.metadata.name, endpoint="", platforms=platforms)
-
-
-def _to_stderr(data: bytes) -> None:
-    sys.stderr.write(data.decode(errors="replace"))

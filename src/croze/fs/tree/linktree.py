@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Collection
 
-from croze.fs.filecopy import copy_bytes
+from croze.fs.filecopy import copy_attributes, copy_content
 from croze.fs.remove import remove_tree
 
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP)
@@ -39,7 +39,7 @@ def link_tree(source: str, target: str, *, without: Collection[bytes] = ()) -> N
                 elif os.fsencode(entry.path) not in skipped:
                     _link(entry.path, path, status)
     for src_dir, dst_dir, status in reversed(finished):
-        _copy_attributes(src_dir, dst_dir, status)
+        copy_attributes(src_dir, dst_dir, status)
 
 
 def _clear(path: str, *, is_dir: bool) -> None:
@@ -60,33 +60,9 @@ def _link(source: str, target: str, status: os.stat_result) -> None:
         except OSError as error:
             if error.errno not in _NO_LINK:
                 raise
-        _copy_content(source, target, status.st_size)
+        copy_content(source, target, status.st_size)
     elif stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(source), target)
     else:
         os.mknod(target, status.st_mode, status.st_rdev)
-    _copy_attributes(source, target, status)
-
-
-def _copy_content(source: str, target: str, size: int) -> None:
-    source_fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        target_fd = os.open(target, flags, 0o600)
-        try:
-            copy_bytes(source_fd, target_fd, size)
-        finally:
-            os.close(target_fd)
-    finally:
-        os.close(source_fd)
-
-
-def _copy_attributes(source: str, target: str, status: os.stat_result) -> None:
-    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
-    for name in os.listxattr(source, follow_symlinks=False):
-        with contextlib.suppress(OSError):
-            value = os.getxattr(source, name, follow_symlinks=False)
-            os.setxattr(target, name, value, follow_symlinks=False)
-    if not stat.S_ISLNK(status.st_mode):
-        os.chmod(target, stat.S_IMODE(status.st_mode))
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
+    copy_attributes(source, target, status)
