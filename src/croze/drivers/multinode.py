@@ -86,15 +86,12 @@ class Nodes:
         return shares_of if len(shares_of) == len(chosen) else None
 
     async def _offered(self, node: int, client: Client) -> list[Platform]:
+        from croze.client.platforms import worker_platforms
+
         offered = {
             platforms.format_all(platform): platform
             for worker in await client.workers()
-            for platform in (
-                platforms.normalize(
-                    Platform(p.Architecture, p.OS, p.OSVersion, tuple(p.OSFeatures), p.Variant)
-                )
-                for p in worker.platforms
-            )
+            for platform in map(platforms.normalize, worker_platforms(worker))
         }
         return [*self._offers[node].fixed, *offered.values()]
 

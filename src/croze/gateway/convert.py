@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from croze.api import gateway_pb2, ops_pb2
+from croze.api import gateway_pb2
 from croze.errors import InvalidRequest
 from croze.gateway.results import BridgeAttestation, BridgeRef, BridgeResult, Subject
-from croze.image.platform import Platform
 
 FindRef = Callable[[str], BridgeRef | None]
 """Ref by id; None for an empty id, an error for an unknown one."""
-
-
-def platform_of(message: ops_pb2.Platform) -> Platform:
-    return Platform(
-        message.Architecture,
-        message.OS,
-        message.OSVersion,
-        tuple(message.OSFeatures),
-        message.Variant,
-    )
 
 
 def result_message(result: BridgeResult, *, ref_arrays: bool) -> gateway_pb2.Result:

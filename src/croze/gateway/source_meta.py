@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from croze.api import gateway_pb2, ops_pb2
 from croze.dockerfile.resolver import ImageQuestion, OciStore, ResolvedImage
 from croze.errors import InvalidRequest
-from croze.gateway.convert import platform_of
 from croze.image.platform import Platform
+from croze.llb.graph import platform_value
 from croze.sources.attestation_chain import AttestationChain
 from croze.sources.facts import ChecksumRequest, FactsWanted, SourceFacts
 
@@ -145,4 +145,4 @@ def _chain(chain: AttestationChain) -> gateway_pb2.AttestationChain:
 def platform_in(
     request: gateway_pb2.ResolveImageConfigRequest | gateway_pb2.ResolveSourceMetaRequest,
 ) -> Platform | None:
-    return platform_of(request.Platform) if request.HasField("Platform") else None
+    return platform_value(request.Platform) if request.HasField("Platform") else None

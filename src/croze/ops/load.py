@@ -26,6 +26,7 @@ from croze.api import ops_pb2
 from croze.errors import CrozeError, InvalidRequest, Unsupported, VertexDetail
 from croze.files.redact import redact_text
 from croze.image.platform import Platform, default_platform, normalize
+from croze.llb.graph import platform_value
 from croze.llb.marshal import digest_bytes, marshal_op
 from croze.ops.digests import digest
 from croze.ops.limits import StepLimits, step_limits
@@ -310,10 +311,7 @@ def _limits(node: _Node) -> StepLimits | None:
 
 
 def _platform(op: ops_pb2.Op, default: Platform) -> Platform:
-    if not op.HasField("platform"):
-        return default
-    p = op.platform
-    return normalize(Platform(p.Architecture, p.OS, p.OSVersion, tuple(p.OSFeatures), p.Variant))
+    return normalize(platform_value(op.platform)) if op.HasField("platform") else default
 
 
 def _group(metadata: ops_pb2.OpMetadata) -> ProgressGroup | None:

@@ -16,11 +16,11 @@ from croze.cli.nodes import ConnectedNode, connected
 from croze.client import history
 from croze.client.bundles.record import BundledGroup, BundledState, Remembered
 from croze.client.bundles.write import ExportedRecord, write
+from croze.client.platforms import worker_platforms
 from croze.errors import CrozeError, InvalidRequest, NotFound, os_message
 from croze.files.atomic import appearing
 from croze.files.docker_config import buildx_dir
 from croze.image import platform as platforms
-from croze.image.platform import Platform
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -95,9 +95,8 @@ async def _platform(node: ConnectedNode) -> str:
     for platform in node.fixed:
         return platforms.format_all(platforms.normalize(platform))
     for worker in await node.client.workers():
-        for p in worker.platforms:
-            recorded = Platform(p.Architecture, p.OS, p.OSVersion, tuple(p.OSFeatures), p.Variant)
-            return platforms.format_all(platforms.normalize(recorded))
+        for platform in worker_platforms(worker):
+            return platforms.format_all(platforms.normalize(platform))
     return ""
 
 
