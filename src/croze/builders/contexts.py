@@ -129,6 +129,8 @@ class Contexts:
         return [DEFAULT, *sorted(name for name in names if name != DEFAULT)]
 
     def find(self, name: str) -> DockerContext | None:
+        """The context of that name; None if there is none. Raises `InvalidRequest` for a file that
+        can't be read."""
         if name == DEFAULT:
             return self._default()
         path = self._meta / _hashed(name) / "meta.json"

@@ -110,6 +110,7 @@ class Transaction:
         return [builder for builder in builders if builder is not None]
 
     def save(self, builder: BuilderInstance) -> None:
+        """Write a builder, in the place of another of its name."""
         name = checked_name(builder.name)
         self.touch(name)
         self._files.write(f"instances/{name}", gojson.marshal(builder))
@@ -145,6 +146,8 @@ class Transaction:
         self._files.write(f"activity/{checked_name(name)}", now.encode("ascii"))
 
     def last_activity(self, name: str) -> datetime | None:
+        """When the builder was last used; None for never. Raises `InvalidRequest` for a file that
+        says something else."""
         path = self._directory / "activity" / name
         try:
             text = _stored(path).decode(errors="backslashreplace")

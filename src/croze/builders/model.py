@@ -45,6 +45,7 @@ class BuilderInstance(msgspec.Struct, frozen=True, rename="pascal", forbid_unkno
         return self.nodes or ()
 
     def node(self, name: str) -> BuilderNode | None:
+        """The node of that name; None if there is none."""
         return next((node for node in self.members if node.name == name), None)
 
 

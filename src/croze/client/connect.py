@@ -149,6 +149,7 @@ class Client:
             raise errors.Unavailable(message) from None
 
     async def info(self) -> worker_pb2.BuildkitVersion:
+        """What the daemon says that it is. Raises `Unsupported` for one before BuildKit 0.11."""
         with translated():
             return (await self._stub().Info(control_pb2.InfoRequest())).buildkitVersion
 

@@ -42,6 +42,7 @@ class EngineClient:
         return sorted(images, key=lambda image: (image.repository, image.tag))
 
     async def remove_image(self, name: str) -> None:
+        """Take a name off an image, which goes with its last one. Raises `CrozeError`."""
         try:
             await self._stub.RemoveImage(engine_pb2.RemoveImageRequest(name=name))
         except grpc.RpcError as error:

@@ -15,6 +15,8 @@ from croze.gotypes.quote import quote
 
 
 class Cache(Struct, frozen=True):
+    """One cache of `--cache-from` or `--cache-to`, as it was written."""
+
     type: str
     attrs: dict[str, str] = field(default_factory=dict)
 

@@ -11,12 +11,15 @@ from croze.gotypes import csv_line
 
 
 class OutputFlag(Struct, frozen=True):
+    """One `--output`, as it was written. `dest` is a path, `-` for standard output, or empty."""
+
     type: str
     dest: str = ""
     attrs: dict[str, str] = field(default_factory=dict)
 
 
 def parse_outputs(values: Iterable[str]) -> list[OutputFlag]:
+    """The outputs of `--output` flags; empty ones are none. Raises `InvalidRequest`."""
     return [parse_output(text) for text in values if text]
 
 

@@ -17,12 +17,16 @@ from croze.gotypes.quote import quote
 
 
 class SecretFlag(Struct, frozen=True):
+    """One `--secret`, as it was written: a file, or a variable of the environment."""
+
     id: str = ""
     src: str = ""
     env: str = ""
 
 
 class SshFlag(Struct, frozen=True):
+    """One `--ssh`: sockets or key files; none for the agent of `SSH_AUTH_SOCK`."""
+
     id: str
     paths: tuple[str, ...] = ()
     raw: bool = False
@@ -30,6 +34,7 @@ class SshFlag(Struct, frozen=True):
 
 
 def parse_secrets(values: Iterable[str]) -> list[SecretFlag]:
+    """The secrets of `--secret` flags; empty ones are none. Raises `InvalidRequest`."""
     return [_parse_secret(text) for text in values if text]
 
 
@@ -105,6 +110,8 @@ LOCAL_DELETE = "buildx.local.delete"
 
 
 class AllowedPrivileges(Struct, frozen=True):
+    """What `--allow` flags grant."""
+
     entitlements: tuple[str, ...] = ()
     local_delete: bool = False
     """Whether a local export may remove files."""

@@ -26,6 +26,8 @@ _QUERY_AS_INPUT = "BUILDX_SEND_GIT_QUERY_AS_INPUT"
 
 
 class Inputs(Struct, frozen=True):
+    """What a build is to read, as the user wrote it: paths, addresses, `-` for standard input."""
+
     context: str
     dockerfile: str = ""
     """A path, a URL, `-`, or empty for `Dockerfile` in the context."""

@@ -62,6 +62,7 @@ class Lending:
             self.providers.append(ContentProvider(to_read | to_write, to_write))
 
     def close(self) -> None:
+        """Let go of agents and keys."""
         self._ssh.close()
 
 

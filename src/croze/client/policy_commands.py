@@ -109,6 +109,8 @@ def _check(decision: policysession_pb2.DecisionResponse) -> None:
 
 
 class ShownInput(Struct, frozen=True):
+    """A policy's input document, as `policy eval --print` shows it."""
+
     text: str
     """JSON."""
     invalid: list[str]

@@ -55,6 +55,8 @@ class PolicySession(Struct, frozen=True):
 
 
 class SolveResult(Struct, frozen=True):
+    """What came of a solve; `exporter_response` is what exporters and the frontend answered."""
+
     ref: str
     exporter_response: dict[str, str] = field(default_factory=dict)
 

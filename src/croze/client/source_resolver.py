@@ -35,6 +35,7 @@ class SourceResolver:
         return await (await self._bridge()).resolve_source(request)
 
     async def capabilities(self) -> frozenset[str]:
+        """Ids of what the daemon can do for an LLB definition."""
         return await (await self._bridge()).capabilities()
 
     async def fetch(self, url: str, filename: str, name: str, accept: str = "") -> bytes:
@@ -69,10 +70,13 @@ class SourceResolver:
                 ready.set_exception(error)
 
     def close(self) -> None:
+        """End the build that was begun for the questions, if one was."""
         self._over.set()
 
 
 class ResultFiles:
+    """Files of a result, for as long as its build is held."""
+
     def __init__(self, bridge: HeldBuild, ref: str) -> None:
         self._bridge, self._ref = bridge, ref
 
@@ -81,6 +85,7 @@ class ResultFiles:
         return await self._bridge.size(self._ref, path)
 
     async def read(self, path: str) -> bytes:
+        """A whole file. Raises `CrozeError`."""
         return await self._bridge.read(self._ref, path)
 
 

@@ -59,6 +59,7 @@ async def read_dir(
 async def stat_file(
     ref: ImmutableRef | None, path: str, *, sessions: Sequence[str] = ()
 ) -> stat_pb2.Stat:
+    """What there is at a path in a result. Raises `NotFound`."""
     if ref is None:
         raise _missing("lstat", path)
     async with ref.mounted(readonly=True, sessions=sessions) as root:

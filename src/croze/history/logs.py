@@ -25,6 +25,7 @@ class StepCount(Struct):
     warnings: int = 0
 
     def add(self, response: control_pb2.StatusResponse) -> None:
+        """Count what a part of the status tells."""
         self.warnings += len(response.warnings)
         for vertex in response.vertexes:
             digest = vertex.digest

@@ -41,9 +41,11 @@ class Registry:
     def repository(
         self, ref: Reference, credentials: Credentials, *, insecure: bool = False
     ) -> Repository:
+        """The repository that `ref` names; if `insecure`, over HTTP or with any certificate, too."""
         return Repository(self, ref, credentials, insecure)
 
     def endpoints(self, host: str, *, insecure: bool, push: bool) -> list[Endpoint]:
+        """Where to ask for what is at `host`, in order: mirrors first, but not to push."""
         return endpoints(host, self._configs, insecure=insecure, push=push)
 
     def slot(self, host: str) -> asyncio.Semaphore:
@@ -71,9 +73,11 @@ class Repository(Struct, frozen=True):
         return self.registry.slot(self.ref.domain)
 
     def endpoints(self, *, push: bool = False) -> list[Endpoint]:
+        """See `Registry.endpoints`."""
         return self.registry.endpoints(self.ref.domain, insecure=self.insecure, push=push)
 
     def url(self, endpoint: Endpoint, path: str) -> str:
+        """The URL of such as `manifests/latest`, at an endpoint."""
         return endpoint.url(f"{self.ref.path}/{path}")
 
     @contextlib.asynccontextmanager

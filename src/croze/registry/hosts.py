@@ -51,6 +51,7 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def mirror(self) -> bool:
+        """Whether it answers for another registry."""
         return bool(self.namespace)
 
     def url(self, path: str) -> str:

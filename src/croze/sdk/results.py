@@ -79,6 +79,7 @@ class BuildRecord(Struct, frozen=True):
 
 
 def record_of(record: control_pb2.BuildHistoryRecord) -> BuildRecord:
+    """A record of the history as programs see it."""
     return BuildRecord(
         ref=record.Ref,
         status=_status(record),
@@ -117,6 +118,7 @@ class CacheRecord(Struct, frozen=True):
 
 
 def cache_record(record: control_pb2.UsageRecord) -> CacheRecord:
+    """A record of the cache as programs see it."""
     return CacheRecord(
         id=record.ID,
         size=record.Size,

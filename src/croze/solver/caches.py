@@ -63,6 +63,7 @@ class Caches:
         return Caches((*self.sources, *new)) if new else self
 
     def exists(self, key: str) -> bool:
+        """Whether any of the caches knows the key."""
         return any(keys.exists(key) for keys in self._keys)
 
     def targets(self, source_key: str, link: KeyLink) -> Sequence[str]:
@@ -85,6 +86,7 @@ class Caches:
         return tuple(targets)
 
     def leads(self, source_key: str, link: KeyLink, target_key: str) -> bool:
+        """Whether the link leads from one key to the other in any of the caches."""
         return any(keys.leads(source_key, link, target_key) for keys in self._keys)
 
     def results(self, key: str) -> Iterator[ResultRecord]:

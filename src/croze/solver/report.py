@@ -139,6 +139,7 @@ class VertexReporter:
 
     @classmethod
     def of(cls, vertex: Vertex, group: ProgressGroup | None = None) -> VertexReporter:
+        """The reporter of a vertex that has not begun; `group` comes before the vertex's own."""
         inputs = tuple([edge.vertex.digest for edge in vertex.inputs])
         group = group or vertex.progress_group
         return cls(VertexState(vertex.digest, inputs, vertex.name, progress_group=group))
@@ -151,6 +152,7 @@ class VertexReporter:
                 log.append(event)
 
     def leave(self, log: EventSink) -> None:
+        """Tell this log nothing more."""
         if log in self._logs:
             self._logs.remove(log)
 
@@ -165,6 +167,7 @@ class VertexReporter:
         self._change(was.started, now(), cached=was.cached, error=error and redact_text(error))
 
     def log(self, stream: int, data: bytes) -> None:
+        """See `status.Progress.log`."""
         self.append(VertexLog(self._digest, stream, data, now()))
 
     def status(

@@ -74,6 +74,7 @@ class ActiveVertex:
         return VertexContext(self, self._build)
 
     def edge(self, index: int) -> ActiveEdge:
+        """See `VertexView.edge`."""
         edge = self.edges.get(index)
         if edge is None:
             edge = self.edges[index] = ActiveEdge(self, index)

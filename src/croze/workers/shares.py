@@ -50,6 +50,7 @@ class Shares:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
+        """Wait for a turn of the share that we are in, and have it while inside."""
         share = _SHARE.get()
         await self._acquire(share)
         try:
