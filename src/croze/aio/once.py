@@ -26,6 +26,7 @@ class Once(Generic[T]):
         return outcome.result()
 
     async def get(self) -> T:
+        """The value, computed if it is not there yet. Raises what `make` has raised."""
         while True:
             if self._outcome is None or self._outcome.cancelled():
                 return await self._compute()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 class MonitorCommand(Struct, frozen=True):
+    """A command of the monitor, with what its help says."""
+
     perform: Callable[[Monitor, Sequence[str]], None]
     about: str
     usage: str

@@ -49,6 +49,7 @@ class BuildOutcome(Struct, frozen=True):
 
     @property
     def network(self) -> ops_pb2.NetMode.ValueType:
+        """The network that the failed step has; the usual one if none has failed."""
         return self.step().network if self.failed is not None else ops_pb2.UNSET
 
     def process(self, invocation: Invocation) -> ops_pb2.Meta:
@@ -96,10 +97,12 @@ def outcome_of(result: gateway_pb2.Result, failed: CrozeError | None) -> BuildOu
 
 
 def failed_step(error: CrozeError) -> SolveDetail | None:
+    """What the daemon says of the step that has failed, if one has."""
     return next((each for each in error.details if isinstance(each, SolveDetail)), None)
 
 
 def failed_op(step: SolveDetail) -> ops_pb2.Op:
+    """The op of a failed step; empty if it can't be read."""
     try:
         return ops_pb2.Op.FromString(step.op)
     except DecodeError:

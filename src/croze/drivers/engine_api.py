@@ -30,10 +30,14 @@ _ERRORS = {400: InvalidRequest, 404: NotFound, 409: AlreadyExists}
 
 
 class ContainerState(msgspec.Struct, rename="pascal"):
+    """Whether a container of an engine runs."""
+
     running: bool = False
 
 
 class EngineMount(msgspec.Struct, rename="pascal"):
+    """A mount of a container; the name is that of a volume, or empty."""
+
     name: str = ""
 
 

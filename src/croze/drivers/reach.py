@@ -42,6 +42,7 @@ class Reach(Struct, frozen=True):
 
     @property
     def place(self) -> str:
+        """`builder/node`, as the history knows it."""
         return f"{self.builder}/{self.node}"
 
     @property

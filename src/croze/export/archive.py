@@ -46,6 +46,8 @@ _CHUNK_BYTES = 1 << 20
 
 
 class ArchiveOptions(Struct, frozen=True):
+    """What the attributes of `type=oci` or `type=docker` say."""
+
     commit: CommitOptions
     variant: Variant
     tar: bool = True

@@ -24,6 +24,7 @@ class StepLimits(Struct, frozen=True):
 
 
 def step_limits(message: ops_pb2.LinuxResources) -> StepLimits:
+    """What a build has limited the resources of its steps to, as its definitions say it."""
     return StepLimits(
         Resources(
             memory=message.memory,

@@ -98,6 +98,8 @@ class WantedFile(Struct, frozen=True):
 
 
 class WantedPolicy(Struct, frozen=True):
+    """One policy of a build: its files, and how it is evaluated. `log_level` is logrus's number."""
+
     files: tuple[WantedFile, ...]
     strict: bool = False
     log_level: int | None = None

@@ -33,8 +33,10 @@ async def check(ask: Asking, setup: Setup, request: bytes) -> bytes:
 
 
 async def caps(ask: Asking, setup: Setup) -> dict[str, bool]:
+    """See `PolicyEvaluation.caps`."""
     return await PolicyEvaluation(_asks(ask), setup).caps()
 
 
 async def test(ask: Asking, run: TestRun) -> TestReport:
+    """See `run_tests`."""
     return await run_tests(_asks(ask), run)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 
 class QuietDisplay:
+    """Draws nothing, and keeps the warnings."""
+
     def __init__(self) -> None:
         self.warnings = warnings.Warnings()
 

@@ -20,6 +20,8 @@ Object = dict[str, object]
 
 
 class RawJsonDisplay:
+    """Prints each status as a line of JSON, for programs."""
+
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
         self.warnings = warnings.Warnings()

@@ -6,6 +6,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def format_bytes(count: int) -> str:
+    """A size as progress shows it, in powers of 1000: `1.50MB`."""
     step, base = 0, 1
     while abs(count) >= base * 1000 and step < len(_UNITS) - 1:
         step, base = step + 1, base * 1000

@@ -41,7 +41,7 @@ class Registry:
     def repository(
         self, ref: Reference, credentials: Credentials, *, insecure: bool = False
     ) -> Repository:
-        """The repository that `ref` names; if `insecure`, over HTTP or with any certificate, too."""
+        """The repository that `ref` names. `insecure`: over HTTP or with any certificate, too."""
         return Repository(self, ref, credentials, insecure)
 
     def endpoints(self, host: str, *, insecure: bool, push: bool) -> list[Endpoint]:

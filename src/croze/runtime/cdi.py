@@ -41,6 +41,8 @@ class DeviceNode(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class MountEdit(msgspec.Struct, frozen=True, rename="camel"):
+    """A mount that a container gets."""
+
     host_path: str
     container_path: str
     options: list[str] = []
@@ -48,6 +50,8 @@ class MountEdit(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Hook(msgspec.Struct, frozen=True, rename="camel"):
+    """A program that the runtime runs at some point of a container's life (OCI runtime-spec)."""
+
     hook_name: str
     path: str
     args: list[str] = []

@@ -94,11 +94,13 @@ class Access(Struct, frozen=True):
     locks: Locks
 
     def credentials(self, sessions: Sequence[str]) -> Credentials:
+        """The logins that these sessions lend; nobody's without sessions."""
         return SessionCredentials(self.sessions, sessions) if sessions else Anonymous()
 
     def repository(
         self, ref: Reference, sessions: Sequence[str], insecure: bool = False
     ) -> Repository:
+        """The repository that `ref` names, asked with the logins of these sessions."""
         return self.registry.repository(ref, self.credentials(sessions), insecure=insecure)
 
 

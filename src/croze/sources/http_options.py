@@ -98,6 +98,7 @@ def http_key(options: HttpOptions, file: HttpFile) -> str:
 
 
 def http_date(when: datetime) -> str:
+    """A time as HTTP's headers have it (RFC 9110, 5.6.7)."""
     from email.utils import format_datetime  # a room of its own to import
 
     return format_datetime(when.astimezone(UTC), usegmt=True)

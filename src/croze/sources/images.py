@@ -132,6 +132,7 @@ class Images:
         return image
 
     def provider(self, ref: Reference) -> ImageContents:
+        """Who brings the image: its registry."""
         return RegistryProvider(self.access, ref)
 
     def _known(self, ref: Reference) -> Descriptor | None:

@@ -69,6 +69,7 @@ class Metrics:
         self.instruments: list[Instrument] = []
 
     def counter(self, name: str, description: str, scope: InstrumentationScope) -> Instrument:
+        """A number that only grows, under OpenTelemetry's name."""
         return self._new(Instrument("counter", name, description, scope))
 
     def histogram(
@@ -80,6 +81,7 @@ class Metrics:
         unit: str = "",
         bounds: Sequence[float] = (),
     ) -> Instrument:
+        """How many values there were below each of the `bounds`, in `unit` (UCUM)."""
         instrument = Instrument("histogram", name, description, scope, unit, tuple(bounds))
         return self._new(instrument)
 
