@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 
 from croze.client import flags_cache, flags_image, flags_pairs, flags_run, flags_session
-from croze.client.flags_cache import Cache
 from croze.client.flags_output import OutputFlag, parse_output, parse_outputs
-from croze.client.flags_session import AllowedPrivileges, SecretFlag, SshFlag
+from croze.client.flags_session import AllowedPrivileges
+from croze.client.plan import AgentFrom, CacheSpec, SecretFrom
 from croze.errors import InvalidRequest
 
 
 def test_ids_of_cache_mounts_may_go_on() -> None:
     (cache,) = flags_cache.parse_caches(["type=local,mounts=a,b,/c,dest=x"])
-    assert cache == Cache("local", {"mounts": "a,b,/c", "dest": "x"})
+    assert cache == CacheSpec("local", {"mounts": "a,b,/c", "dest": "x"})
     with pytest.raises(InvalidRequest, match="invalid value b"):
         flags_cache.parse_caches(["type=local,dest=a,b"])
 
@@ -55,9 +55,9 @@ def test_outputs_are_refused_in_buildxs_words(text: str, message: str) -> None:
 
 def test_caches_have_a_short_and_a_long_form(monkeypatch: pytest.MonkeyPatch) -> None:
     assert flags_cache.parse_caches(["a/b,c", "type=local,src=x", ""]) == [
-        Cache("registry", {"ref": "a/b"}),
-        Cache("registry", {"ref": "c"}),
-        Cache("local", {"src": "x"}),
+        CacheSpec("registry", {"ref": "a/b"}),
+        CacheSpec("registry", {"ref": "c"}),
+        CacheSpec("local", {"src": "x"}),
     ]
     with pytest.raises(InvalidRequest, match='type required for "src=x"'):
         flags_cache.parse_caches(["src=x"])
@@ -110,10 +110,10 @@ def test_github_caches_as_buildx_completes_them(
         monkeypatch.delenv(f"ACTIONS_{name}", raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    expected = [] if sent is None else [Cache("gha", sent)]
-    assert flags_cache.complete([Cache("gha", said), Cache("inline")]) == [
+    expected = [] if sent is None else [CacheSpec("gha", sent)]
+    assert flags_cache.complete([CacheSpec("gha", said), CacheSpec("inline")]) == [
         *expected,
-        Cache("inline"),
+        CacheSpec("inline"),
     ]
 
 
@@ -137,17 +137,17 @@ def test_aws_caches_as_buildx_completes_them(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
-    assert flags_cache.complete([Cache("s3", said)]) == [Cache("s3", sent)]
+    assert flags_cache.complete([CacheSpec("s3", said)]) == [CacheSpec("s3", sent)]
 
 
 def test_secrets_come_from_files_and_variables() -> None:
     assert flags_session.parse_secrets(
         ["id=a,src=f", "id=b,env=B", "type=env,id=c,src=C", "type=file,id=d,source=D"]
     ) == [
-        SecretFlag("a", "f"),
-        SecretFlag("b", "", "B"),
-        SecretFlag("c", "", "C"),
-        SecretFlag("d", "D"),
+        SecretFrom("a", "f"),
+        SecretFrom("b", "", "B"),
+        SecretFrom("c", "", "C"),
+        SecretFrom("d", "D"),
     ]
 
 
@@ -167,7 +167,7 @@ def test_secrets_are_refused_in_buildxs_words(text: str, message: str) -> None:
 
 def test_agents_have_an_id_and_sockets() -> None:
     found = flags_session.parse_ssh(["default", "k=a,b", "e="])
-    assert found == [SshFlag("default"), SshFlag("k", ("a", "b")), SshFlag("e", ("",))]
+    assert found == [AgentFrom("default"), AgentFrom("k", ("a", "b")), AgentFrom("e", ("",))]
 
 
 def test_contexts_are_called_without_the_tag_latest() -> None:

@@ -57,7 +57,7 @@ def _check_secrets(options: BuildOptions) -> None:
     if secrets:
         from croze.session.provide_secrets import SecretSource, SecretsProvider
 
-        SecretsProvider([SecretSource(s.id, s.src, s.env) for s in secrets])
+        SecretsProvider([SecretSource(s.id, s.path, s.env) for s in secrets])
 
 
 def _check_ssh(options: BuildOptions) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
-from msgspec import Struct, field
-
+from croze.client.plan import CacheSpec
 from croze.clouds.aws import CredentialChain
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import csv_line
@@ -14,17 +13,10 @@ from croze.gotypes.booleans import parse_bool
 from croze.gotypes.quote import quote
 
 
-class Cache(Struct, frozen=True):
-    """One cache of `--cache-from` or `--cache-to`, as it was written."""
-
-    type: str
-    attrs: dict[str, str] = field(default_factory=dict)
-
-
-def parse_caches(values: Iterable[str]) -> list[Cache]:
+def parse_caches(values: Iterable[str]) -> list[CacheSpec]:
     """`type=…,key=value`, or references alone (registry), several in one value. What follows
     `mounts=` without a key is one more of these."""
-    caches: list[Cache] = []
+    caches: list[CacheSpec] = []
     for text in values:
         if text and "=" not in text:
             caches += map(_parse, csv_line.fields(text))
@@ -33,11 +25,11 @@ def parse_caches(values: Iterable[str]) -> list[Cache]:
     return caches
 
 
-def _parse(text: str) -> Cache:
+def _parse(text: str) -> CacheSpec:
     type, attrs = "", {}
     parts = csv_line.fields(text)
     if len(parts) == 1 and "=" not in text:
-        return Cache("registry", {"ref": parts[0]})
+        return CacheSpec("registry", {"ref": parts[0]})
     for part in csv_line.continued(parts, "mounts"):
         key, equals, value = part.partition("=")
         if not equals:
@@ -48,26 +40,26 @@ def _parse(text: str) -> Cache:
             attrs[key.lower()] = value
     if not type:
         raise InvalidRequest(f"type required for {quote(text)}")
-    return Cache(type, attrs)
+    return CacheSpec(type, attrs)
 
 
-def complete(caches: Iterable[Cache]) -> list[Cache]:
+def complete(caches: Iterable[CacheSpec]) -> list[CacheSpec]:
     """Fill in what buildx does: of GitHub's cache service what the environment says, of AWS whose
     credentials are found here. A GitHub cache without a token or a place is dropped."""
     completed = [_complete(cache) for cache in caches]
     return [cache for cache in completed if cache.type != "gha" or _is_active(cache)]
 
 
-def _complete(cache: Cache) -> Cache:
+def _complete(cache: CacheSpec) -> CacheSpec:
     match cache.type:
         case "gha":
-            return Cache(cache.type, {**_github(cache.attrs), **cache.attrs})
+            return CacheSpec(cache.type, {**_github(cache.attrs), **cache.attrs})
         case "s3":
-            return Cache(cache.type, {**_aws(cache.attrs), **cache.attrs})
+            return CacheSpec(cache.type, {**_aws(cache.attrs), **cache.attrs})
     return cache
 
 
-def _is_active(cache: Cache) -> bool:
+def _is_active(cache: CacheSpec) -> bool:
     attrs = cache.attrs
     return bool(attrs.get("token") and (attrs.get("url") or attrs.get("url_v2")))
 

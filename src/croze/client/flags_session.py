@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from croze.client.plan import AgentFrom, SecretFrom
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
 from croze.gotypes.booleans import checked_bool
@@ -16,30 +17,13 @@ from croze.gotypes.letters import to_lower
 from croze.gotypes.quote import quote
 
 
-class SecretFlag(Struct, frozen=True):
-    """One `--secret`, as it was written: a file, or a variable of the environment."""
-
-    id: str = ""
-    src: str = ""
-    env: str = ""
-
-
-class SshFlag(Struct, frozen=True):
-    """One `--ssh`: sockets or key files; none for the agent of `SSH_AUTH_SOCK`."""
-
-    id: str
-    paths: tuple[str, ...] = ()
-    raw: bool = False
-    """Whether the socket is lent as it is, whatever it speaks."""
-
-
-def parse_secrets(values: Iterable[str]) -> list[SecretFlag]:
+def parse_secrets(values: Iterable[str]) -> list[SecretFrom]:
     """The secrets of `--secret` flags; empty ones are none. Raises `InvalidRequest`."""
     return [_parse_secret(text) for text in values if text]
 
 
-def _parse_secret(text: str) -> SecretFlag:
-    attrs = {"id": "", "src": "", "env": ""}
+def _parse_secret(text: str) -> SecretFrom:
+    attrs = {"id": "", "path": "", "env": ""}
     type = ""
     try:
         parts = csv_line.fields(text)
@@ -55,26 +39,26 @@ def _parse_secret(text: str) -> SecretFlag:
                     raise InvalidRequest(f"unsupported secret type {quote(value)}")
                 type = value
             case "source" | "src":
-                attrs["src"] = value
+                attrs["path"] = value
             case "id" | "env" as name:
                 attrs[name] = value
             case name:
                 raise InvalidRequest(f"unexpected key '{name}' in '{part}'")
     if type == "env" and not attrs["env"]:
-        attrs["env"], attrs["src"] = attrs["src"], ""
-    return SecretFlag(**attrs)
+        attrs["env"], attrs["path"] = attrs["path"], ""
+    return SecretFrom(attrs["id"], attrs["path"], attrs["env"])
 
 
-def parse_ssh(values: Iterable[str], *, knows_raw: bool = False) -> list[SshFlag]:
+def parse_ssh(values: Iterable[str], *, knows_raw: bool = False) -> list[AgentFrom]:
     """`id`, or `id=path[,path…]`; buildctl knows `raw=true`, too, buildx doesn't."""
-    agents = []
+    agents: list[AgentFrom] = []
     for text in values:
         if text:
             id, equals, paths = text.partition("=")
             entries = paths.split(",") if equals else []
             raw = [each for each in entries if knows_raw and each.startswith("raw=")]
             sockets = tuple(each for each in entries if each not in raw)
-            agents.append(SshFlag(id, sockets, raw=bool(raw) and _truth(raw[-1])))
+            agents.append(AgentFrom(id, sockets, raw=bool(raw) and _truth(raw[-1])))
             if agents[-1].raw and len(sockets) != 1:
                 message = f"raw mode must supply exactly one socket path for {quote(id)}"
                 raise InvalidRequest(message)

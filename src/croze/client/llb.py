@@ -17,7 +17,7 @@ from croze.client.flags_pairs import pairs
 from croze.client.flags_session import parse_allow, parse_secrets, parse_ssh
 from croze.client.metadata import written
 from croze.client.outputs import check_delete, create_exports
-from croze.client.plan import AgentFrom, LocalDir, SecretFrom, SolvePlan
+from croze.client.plan import LocalDir, SolvePlan
 from croze.client.result import decoded_metadata
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
@@ -63,11 +63,8 @@ def make_plan(build: DefinitionBuild, *, has_frontend: bool = False) -> SolvePla
         layouts=_named_paths(build.oci_layouts, NO_LAYOUT),
         exports=exports,
         local_dirs={n: LocalDir(p) for n, p in _named_paths(build.locals, NO_LOCAL).items()},
-        secrets=[SecretFrom(s.id, s.src, s.env) for s in parse_secrets(build.secrets)],
-        ssh=[
-            AgentFrom(agent.id, agent.paths, agent.raw)
-            for agent in parse_ssh(build.ssh, knows_raw=build.raw_ssh)
-        ],
+        secrets=parse_secrets(build.secrets),
+        ssh=parse_ssh(build.ssh, knows_raw=build.raw_ssh),
         entitlements=list(allowed.entitlements),
         proxy_network=build.proxy_network,
     )

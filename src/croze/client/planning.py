@@ -199,10 +199,9 @@ def _in_engine(export: Export) -> Export:
 def _set_caches(plan: SolvePlan, options: BuildOptions, args: Mapping[str, str]) -> None:
     to = flags_cache.complete(flags_cache.parse_caches(options.cache_to))
     if parse_bool(args.get("BUILDKIT_INLINE_CACHE", "")):
-        to.append(flags_cache.Cache("inline"))
-    plan.cache_to = [CacheSpec(c.type, dict(c.attrs)) for c in to]
-    caches = flags_cache.complete(flags_cache.parse_caches(options.cache_from))
-    plan.cache_from = [CacheSpec(c.type, dict(c.attrs)) for c in caches]
+        to.append(CacheSpec("inline"))
+    plan.cache_to = to
+    plan.cache_from = flags_cache.complete(flags_cache.parse_caches(options.cache_from))
 
 
 def _lend(plan: SolvePlan, options: BuildOptions) -> None:
@@ -232,13 +231,11 @@ def _lend(plan: SolvePlan, options: BuildOptions) -> None:
     for key in plan.frontend_attrs:
         if key.startswith("sharedkey:localdir:"):
             plan.frontend_attrs[key] += f":{node}"
-    secrets = flags_session.parse_secrets(options.secret_flags)
-    plan.secrets = [SecretFrom(s.id, s.src, s.env) for s in secrets]
+    plan.secrets = flags_session.parse_secrets(options.secret_flags)
     plan.secrets += [secret for secret in options.secrets if isinstance(secret, SecretFrom)]
-    agents = flags_session.parse_ssh(options.ssh)
-    if not agents and "@" in options.context and inputs.is_git_over_ssh(options.context):
-        agents = [flags_session.SshFlag("default")]
-    plan.ssh = [AgentFrom(agent.id, agent.paths) for agent in agents]
+    plan.ssh = flags_session.parse_ssh(options.ssh)
+    if not plan.ssh and "@" in options.context and inputs.is_git_over_ssh(options.context):
+        plan.ssh = [AgentFrom("default")]
 
 
 def _set_steps(plan: SolvePlan, options: BuildOptions, builder: BuilderTraits) -> None:

@@ -23,7 +23,6 @@ from croze.client.flags_cache import parse_caches
 from croze.client.flags_output import OutputFlag, parse_output
 from croze.client.flags_tls import parse_tls_contexts
 from croze.client.metadata import written
-from croze.client.plan import CacheSpec
 from croze.client.result import decoded_metadata
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
@@ -109,8 +108,8 @@ def _plan(args: argparse.Namespace) -> SolvePlan:
         caps = "moby.buildkit.frontend.subrequests"
         plan.frontend_attrs.setdefault("frontend.caps", caps)
     plan.token_tls = parse_tls_contexts(args.registry_auth_tlscontext)
-    plan.cache_to = [CacheSpec(c.type, c.attrs) for c in parse_caches(args.export_cache)]
-    plan.cache_from = [CacheSpec(c.type, c.attrs) for c in parse_caches(args.import_cache)]
+    plan.cache_to = parse_caches(args.export_cache)
+    plan.cache_from = parse_caches(args.import_cache)
     return plan
 
 

@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
 def parse_cache(text: str, command: str) -> CacheSpec:
     from croze.client.flags_cache import complete, parse_caches
-    from croze.client.plan import CacheSpec
 
     caches = complete(parse_caches([text]))
     if len(caches) != 1:
         raise UsageError(f"invalid cache {text}: one is needed", command)
-    return CacheSpec(caches[0].type, dict(caches[0].attrs))
+    return caches[0]
 
 
 def say(text: str, warning: bool) -> None:
