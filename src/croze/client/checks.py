@@ -44,8 +44,7 @@ def check_texts(options: BuildOptions) -> None:
     flags_image.wanted_attests(options.attests, options.provenance, options.sbom, supported=False)
     if not isinstance(options.build_contexts, Mapping):
         flags_session.parse_contexts(options.build_contexts)
-    flags = parse_outputs(each for each in options.outputs if isinstance(each, str))
-    outputs.check_image_id(flags, options.iidfile)
+    outputs.check_image_id(parse_outputs(options.outputs), options.iidfile)
     flags_cache.parse_caches(options.cache_from)
     flags_cache.parse_caches(options.cache_to)
     flags_session.parse_secrets(options.secret_flags)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from croze.client.flags_cache import parse_caches
-from croze.client.flags_output import OutputFlag, parse_output
+from croze.client.flags_output import parse_outputs
 from croze.errors import InvalidRequest, Unsupported
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def _wanted(options: BuildOptions) -> Iterator[tuple[str, str]]:
     """Features, and where each is described."""
     if any(cache.type != "inline" for cache in parse_caches(options.cache_to)):
         yield "Cache export", "cache-backends"
-    for flag in options.outputs:
-        output = flag if isinstance(flag, OutputFlag) else parse_output(flag)
+    for output in parse_outputs(options.outputs):
         if output.type == "oci":
             yield "OCI exporter", "exporters"
         if output.type == "docker" and output.dest:

@@ -18,9 +18,10 @@ class OutputFlag(Struct, frozen=True):
     attrs: dict[str, str] = field(default_factory=dict)
 
 
-def parse_outputs(values: Iterable[str]) -> list[OutputFlag]:
-    """The outputs of `--output` flags; empty ones are none. Raises `InvalidRequest`."""
-    return [parse_output(text) for text in values if text]
+def parse_outputs(values: Iterable[str | OutputFlag]) -> list[OutputFlag]:
+    """The outputs of `--output` flags, some of which may have been read already; empty ones are
+    none. Raises `InvalidRequest`."""
+    return [each if isinstance(each, OutputFlag) else parse_output(each) for each in values if each]
 
 
 def parse_output(text: str) -> OutputFlag:

@@ -53,9 +53,7 @@ def make_plan(build: DefinitionBuild, *, has_frontend: bool = False) -> SolvePla
     definition = None if has_frontend else _definition(build)
     policy = Path(build.source_policy) if build.source_policy else None
     allowed = parse_allow(build.allow)
-    flags = [each for each in build.outputs if isinstance(each, OutputFlag)]
-    flags += parse_outputs(each for each in build.outputs if isinstance(each, str))
-    exports = create_exports(flags)
+    exports = create_exports(parse_outputs(build.outputs))
     check_delete(exports, allowed.local_delete)
     return SolvePlan(
         definition=definition,

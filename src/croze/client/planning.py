@@ -20,7 +20,7 @@ from croze.client import (
     source_policy,
 )
 from croze.client.builder import BuilderTraits, no_default_load
-from croze.client.flags_output import OutputFlag, parse_outputs
+from croze.client.flags_output import parse_outputs
 from croze.client.flags_pairs import pairs
 from croze.client.options import BuildOptions, call_name
 from croze.client.plan import AgentFrom, CacheSpec, Export, SecretFrom, SolvePlan, ToDocker
@@ -167,8 +167,7 @@ def _exports(
 
 def _wanted_exports(options: BuildOptions, builder: BuilderTraits) -> list[Export]:
     """What the options ask for; else a load, where the builder is to load by default."""
-    flags = [o for o in options.outputs if isinstance(o, OutputFlag)]
-    flags += parse_outputs(o for o in options.outputs if isinstance(o, str))
+    flags = parse_outputs(options.outputs)
     outputs.check_image_id(flags, options.iidfile)
     exports = outputs.create_exports(flags, push=options.push, load=options.load)
     wants_image = builder.default_load and not call_name(options.call)
@@ -197,10 +196,9 @@ def _in_engine(export: Export) -> Export:
 
 
 def _set_caches(plan: SolvePlan, options: BuildOptions, args: Mapping[str, str]) -> None:
-    to = flags_cache.complete(flags_cache.parse_caches(options.cache_to))
+    plan.cache_to = flags_cache.complete(flags_cache.parse_caches(options.cache_to))
     if parse_bool(args.get("BUILDKIT_INLINE_CACHE", "")):
-        to.append(CacheSpec("inline"))
-    plan.cache_to = to
+        plan.cache_to.append(CacheSpec("inline"))
     plan.cache_from = flags_cache.complete(flags_cache.parse_caches(options.cache_from))
 
 
