@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import UTC, datetime
 
@@ -70,17 +69,6 @@ def test_nulls_and_unknown_members_are_ignored() -> None:
 def test_a_bad_config() -> None:
     with pytest.raises(InvalidRequest, match="invalid image config"):
         config.parse(b"{not json")
-
-
-def sha(text: str) -> str:
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def test_chain_ids() -> None:
-    assert config.chain_id([]) == ""
-    assert config.chain_id(["a"]) == "a"
-    assert config.chain_id(["a", "b", "c"]) == sha(sha("a b") + " c")
-    assert config.chain_ids(["a", "b"]) == ["a", sha("a b")]
 
 
 @pytest.mark.parametrize(

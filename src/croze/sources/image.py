@@ -17,6 +17,7 @@ from croze.gotypes import gojson
 from croze.image import config as configs
 from croze.image import platform as platforms
 from croze.image import reference
+from croze.image.config import chain_id
 from croze.image.platform import Platform
 from croze.image.reference import Reference
 from croze.sources.content import ImageContents, LentProvider
@@ -86,7 +87,7 @@ def content_key(config: bytes, layer_limit: int | None) -> str:
         raise InvalidRequest(f"image has {len(diff_ids)} layers, limit is {layer_limit}")
     if image.rootfs.type != "layers":
         return ""
-    return configs.chain_id(diff_ids[:layer_limit])
+    return chain_id(diff_ids[:layer_limit])
 
 
 def parse_options(request: SourceRequest) -> ImageSourceOptions:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ from croze.errors import Corrupted, NotFound
 from croze.fs.tar.compress import BlobSums
 from croze.fs.tar.estargz import SIZE_ANNOTATION, TOC_ANNOTATION, is_estargz
 from croze.gotypes.moments import rfc3339_ns
+from croze.image.config import chain_id
 from croze.image.descriptor import (
     CREATED_ANNOTATION,
     DOCKER_FOREIGN_LAYER,
@@ -82,15 +82,6 @@ def are_alike(one: Descriptor, other: Descriptor) -> bool:
 def _kind(descriptor: Descriptor) -> str:
     kind = descriptor.as_layer(prefer_nondist=False).media_type
     return _OCI_OF.get(kind, kind)
-
-
-def chain_id(ids: Sequence[str]) -> str:
-    """Identity of a stack of diff IDs (image-spec config.md, "Layer ChainID")."""
-    chain = ""
-    for item in ids:
-        joined = f"{chain} {item}" if chain else ""
-        chain = "sha256:" + hashlib.sha256(joined.encode()).hexdigest() if chain else item
-    return chain
 
 
 def blob_chain_id(blobs: Sequence[LayerBlob]) -> str:
