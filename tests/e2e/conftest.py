@@ -13,6 +13,7 @@ import pytest
 from tests.e2e import images
 from tests.e2e.peers import World, opened_world
 from tests.e2e.sandbox import Sandbox, registry
+from tests.e2e.users import shared_python
 from tests.support import clouds
 
 
@@ -46,6 +47,13 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     flags = (f"--allow-insecure-entitlement={name}" for name in allowed)
     with Sandbox(tmp_path_factory.mktemp("desk")).running(*flags) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Path]:
+    """A Python with our packages that other users can run; see `users.shared_python`."""
+    with shared_python() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import pytest
 
 from croze.fs.remove import remove_tree
 from tests.e2e.sandbox import Done, Sandbox, execute
-from tests.e2e.users import ordinary_user, shared_python, user_sandbox
+from tests.e2e.users import ordinary_user, user_sandbox
 
 THIEF = """\
 import os, select, socket, sys
@@ -45,12 +45,6 @@ NAME = """\
 from croze.cli.surroundings import installation, short_name, surroundings
 print(short_name(installation() + surroundings()))
 """
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Path]:
-    with shared_python() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,12 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.sandbox import CROZE, Done, Sandbox, execute
-from tests.e2e.users import ordinary_user, shared_python, user_sandbox
+from tests.e2e.users import ordinary_user, python_in, python_settings, user_sandbox
 from tests.support.waiting import free_port
 
 TREELESS = ("Traceback", "internal error", "FAILED_PRECONDITION", "Unavailable:", "errno", "addr:")
@@ -76,12 +75,6 @@ def test_without_an_oci_runtime(client: Sandbox) -> None:
     )
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Path]:
-    with shared_python() as folder:
-        yield folder
-
-
 def test_a_socket_of_somebody_else(sandbox: Sandbox, shared: Path) -> None:
     sandbox.path.chmod(0o755)
     for folder in (sandbox.path, *sandbox.path.parents):
@@ -96,13 +89,11 @@ def test_a_socket_of_somebody_else(sandbox: Sandbox, shared: Path) -> None:
 
 def nobody(shared: Path, *words: str, stdin: bytes | None = None, **env: str) -> Done:
     """Run as a uid that /etc/passwd doesn't know."""
-    python = shared / "python/bin" / f"python3.{sys.version_info.minor}"
-    program = ["setpriv", "--reuid=4242", "--regid=4242", "--clear-groups", str(python), "-m"]
+    as_nobody = ["setpriv", "--reuid=4242", "--regid=4242", "--clear-groups"]
+    program = [*as_nobody, str(python_in(shared)), "-m"]
     settings = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{shared}/repo/src:{shared}/packages",
-        "LD_LIBRARY_PATH": f"{shared}/python/lib",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        **python_settings(shared),
         "CROZE_NO_WARM": "1",
         **env,
     }

@@ -19,7 +19,7 @@ import pytest
 from tests.e2e import images
 from tests.e2e.docker_engine import BUSYBOX, tar_of
 from tests.e2e.sandbox import Sandbox, execute
-from tests.e2e.users import ordinary_user, shared_python, user_sandbox
+from tests.e2e.users import ordinary_user, user_sandbox
 from tests.support.waiting import PATIENCE_S, eventually
 
 DOCKERFILE = """\
@@ -36,12 +36,6 @@ CMD ["echo", "hello from a user"]
 @pytest.fixture(scope="module")
 def user() -> Iterator[pwd.struct_passwd]:
     with ordinary_user() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Path]:
-    with shared_python() as made:
         yield made
 
 

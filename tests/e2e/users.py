@@ -55,6 +55,20 @@ def shared_python() -> Iterator[Path]:
         yield folder
 
 
+def python_in(shared: Path) -> Path:
+    """The interpreter of a `shared_python`."""
+    return shared / "python/bin" / f"python3.{sys.version_info.minor}"
+
+
+def python_settings(shared: Path) -> dict[str, str]:
+    """The variables by which it finds its libraries, our packages and our repository."""
+    return {
+        "PYTHONPATH": f"{shared}/repo/src:{shared}/packages",
+        "LD_LIBRARY_PATH": f"{shared}/python/lib",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
 @contextlib.contextmanager
 def user_sandbox(user: pwd.struct_passwd, shared: Path) -> Iterator[Sandbox]:
     """A sandbox that is the user's, in a folder of the user's."""
@@ -62,13 +76,8 @@ def user_sandbox(user: pwd.struct_passwd, shared: Path) -> Iterator[Sandbox]:
     os.chown(folder, user.pw_uid, user.pw_gid)
     made = Sandbox(folder)
     made.prefix = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups")
-    made.python = (shared / "python/bin" / f"python3.{sys.version_info.minor}",)
-    made.extra_env = {
-        "PYTHONPATH": f"{shared}/repo/src:{shared}/packages",
-        "LD_LIBRARY_PATH": f"{shared}/python/lib",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "XDG_RUNTIME_DIR": str(folder / "run"),
-    }
+    made.python = (python_in(shared),)
+    made.extra_env = {**python_settings(shared), "XDG_RUNTIME_DIR": str(folder / "run")}
     made.runtime.mkdir()
     os.chown(made.runtime, user.pw_uid, user.pw_gid)
     try:
