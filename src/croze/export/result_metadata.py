@@ -53,7 +53,7 @@ def _described(
         elif CONFIG_KEY in extra:
             platform = config_platform(metadata)
         id = id or platforms.format_all(platform)
-    return replace(result, platform=platform, config=platform_value(metadata, CONFIG_KEY, id))
+    return replace(result, platform=platform, config=value_for_platform(metadata, CONFIG_KEY, id))
 
 
 def config_platform(metadata: Mapping[str, bytes]) -> Platform:
@@ -84,6 +84,6 @@ def platform_entries(metadata: Mapping[str, bytes]) -> dict[str, Platform] | Non
     return {entry.id: platforms.normalize(entry.platform) for entry in parsed.platforms}
 
 
-def platform_value(metadata: Mapping[str, bytes], key: str, id: str) -> bytes:
+def value_for_platform(metadata: Mapping[str, bytes], key: str, id: str) -> bytes:
     """A value given for one platform, or else for all."""
     return metadata.get(f"{key}/{id}") or metadata.get(key) or b""

@@ -88,6 +88,7 @@ def summary(names: Iterable[str]) -> str:
 
 
 def platform_message(platform: Platform) -> ops_pb2.Platform:
+    """The platform as buildx asks for its image: whatever the version and features of its OS."""
     return ops_pb2.Platform(
         OS=platform.os, Architecture=platform.architecture, Variant=platform.variant
     )

@@ -12,7 +12,7 @@ from croze.export.result_metadata import (
     CONFIG_KEY,
     config_platform,
     platform_entries,
-    platform_value,
+    value_for_platform,
 )
 from croze.gateway.results import BridgeAttestation, BridgeResult
 from croze.gotypes.quote import quote
@@ -35,7 +35,7 @@ async def export_source(result: BridgeResult, sessions: Sequence[str], pool: Poo
                 key=id,
                 platform=platform,
                 ref=await ref.ref() if ref is not None else None,
-                config=platform_value(result.metadata, CONFIG_KEY, id),
+                config=value_for_platform(result.metadata, CONFIG_KEY, id),
                 attestations=await from_frontend(
                     [await _attestation(each) for each in _attached(result, id)], sessions, pool
                 ),
