@@ -15,6 +15,7 @@ from msgspec import Struct
 from croze.aio.interrupts import ENOUGH, TOGETHER_S
 from croze.api import engine_pb2
 from croze.client.engine import EngineClient
+from croze.fs.filecopy import write_all
 
 if TYPE_CHECKING:
     from croze.client.connect import Client
@@ -86,14 +87,6 @@ async def drain(outgoing: Outgoing) -> AsyncIterator[engine_pb2.RunRequest]:
     """The call's requests; the daemon ends the call."""
     while True:
         yield await outgoing.get()
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write all of the data, unbuffered, so that what the container prints appears at once and in
-    order."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 class InterruptPatience:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 
 from croze.errors import InvalidRequest
+from croze.fs.filecopy import write_all
 
 CHUNK_BYTES = 32 << 10
 
@@ -68,9 +69,7 @@ def raw() -> Iterator[None]:
 
 def show(data: bytes, fd: int = 1) -> None:
     """Write to the terminal, at once and in order."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    write_all(fd, data)
 
 
 def say(text: str) -> None:

@@ -28,6 +28,7 @@ from contextlib import asynccontextmanager
 from msgspec import Struct, field
 
 from croze import llb
+from croze.aio.descriptors import write_all
 from croze.aio.parallel import meanwhile
 from croze.aio.streams import READ_BYTES
 from croze.api import gateway_pb2, ops_pb2, stat_pb2
@@ -194,21 +195,7 @@ class _Descriptors:
         return await self._reader.read(READ_BYTES)
 
     async def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(self._said, view) :]
-            except BlockingIOError:
-                await _writable(self._said)
-
-
-async def _writable(fd: int) -> None:
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_writer(fd, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_writer(fd)
+        await write_all(self._said, data)
 
 
 @asynccontextmanager

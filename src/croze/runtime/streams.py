@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
+from croze.aio.descriptors import write_all
 from croze.runtime.backlog import Backlog
 
 CHUNK_BYTES: Final = 64 << 10
@@ -67,22 +68,6 @@ class DescriptorReader:
             os.close(self._fd)
             self._fd = -1
             self.ended.set()
-
-
-async def write_all(fd: int, data: bytes) -> None:
-    """Write to a non-blocking descriptor."""
-    loop = asyncio.get_running_loop()
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except BlockingIOError:
-            writable = asyncio.Event()
-            loop.add_writer(fd, writable.set)
-            try:
-                await writable.wait()
-            finally:
-                loop.remove_writer(fd)
 
 
 async def feed(source: AsyncIterator[bytes], fd: int) -> None:
