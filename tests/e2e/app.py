@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.e2e.sandbox import Sandbox
+
 APP = """\
 FROM base AS build
 WORKDIR /src
@@ -16,6 +18,11 @@ ENV GREETING=hello
 LABEL org.example.kind=test
 CMD ["cat", "/both"]
 """
+
+
+def app_context(sandbox: Sandbox) -> Path:
+    """A folder with the app in it."""
+    return sandbox.context("app", {"Dockerfile": APP, "one": "1\n", "two": "2\n"})
 
 
 def base(layout: Path) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import images
+from tests.e2e.app import app_context
 from tests.e2e.peers import World, opened_world
 from tests.e2e.sandbox import Sandbox, registry
 from tests.e2e.users import shared_python
@@ -54,6 +55,12 @@ def shared() -> Iterator[Path]:
     """A Python with our packages that other users can run; see `users.shared_python`."""
     with shared_python() as folder:
         yield folder
+
+
+@pytest.fixture
+def app(sandbox: Sandbox) -> Path:
+    """The context of `tests.e2e.app`."""
+    return app_context(sandbox)
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.app import APP, base
+from tests.e2e.app import base
 from tests.e2e.sandbox import REPO, Sandbox, execute
 from tests.support.ssh_agent import ssh_agent
-
-
-@pytest.fixture
-def app(sandbox: Sandbox) -> Path:
-    return sandbox.context("app", {"Dockerfile": APP, "one": "1\n", "two": "2\n"})
 
 
 def test_build_and_run(sandbox: Sandbox, busybox: Path, app: Path) -> None:

@@ -10,16 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.app import APP, base
+from tests.e2e.app import base
 from tests.e2e.sandbox import BUILDX, REPO, Sandbox, execute
 from tests.support.ssh_agent import ssh_agent
 
 pytestmark = pytest.mark.parametrize("suite", sorted(BUILDX))
-
-
-@pytest.fixture
-def app(sandbox: Sandbox) -> Path:
-    return sandbox.context("app", {"Dockerfile": APP, "one": "1\n", "two": "2\n"})
 
 
 def test_buildx_builds_the_example(sandbox: Sandbox, suite: str) -> None:

@@ -15,11 +15,6 @@ from tests.support.files import below
 SUITES = pytest.mark.parametrize("suite", sorted(BUILDX))
 
 
-@pytest.fixture
-def app(sandbox: Sandbox) -> Path:
-    return sandbox.context("app", {"Dockerfile": APP, "one": "1\n", "two": "2\n"})
-
-
 def pairs(sandbox: Sandbox, registry: str, name: str) -> tuple[list[str], list[str]]:
     """Flags that write a cache, and flags that read it."""
     ref, folder = f"{registry}/cache/{sandbox.path.name}", sandbox.path / "cache"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.app import APP, base
+from tests.e2e.app import app_context, base
 from tests.e2e.cached_steps import COLD, NOTHING, STEPS, cached, ran
 from tests.e2e.peers import Client, buildkitd, buildkitd_binary, buildx
 from tests.e2e.sandbox import CROZE, Done, Sandbox, execute
@@ -88,7 +88,7 @@ def own_stores(s3_server: Moto, azure_server: str) -> Iterator[Stores]:
 
 @pytest.fixture(scope="module")
 def app(desk: Sandbox) -> Path:
-    return desk.context("app", {"Dockerfile": APP, "one": "1\n", "two": "2\n"})
+    return app_context(desk)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from croze.api import content_pb2, content_pb2_grpc, control_pb2, control_pb2_grpc
-from tests.e2e.app import APP, base
+from tests.e2e.app import APP, app_context, base
 from tests.e2e.sandbox import Sandbox
 
 FAILING = "FROM base\nRUN echo before; exit 3\n"
@@ -47,7 +47,7 @@ def trace(sandbox: Sandbox) -> list[dict[str, Any]]:
 
 
 def test_builds_are_on_record_with_their_logs(sandbox: Sandbox, busybox: Path) -> None:
-    app = sandbox.context("app", {"Dockerfile": APP, "one": "1\n", "two": "2\n"})
+    app = app_context(sandbox)
     bad = sandbox.context("bad", {"Dockerfile": FAILING})
     built(sandbox, *base(busybox), app)
     built(sandbox, *base(busybox), bad, check=False)
