@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import msgspec
 from croze.engineapi.containers import spec as specs
 from croze.engineapi.containers.execs import OneExec, why_not
 from croze.engineapi.containers.output import ContainerOutput
+from croze.engineapi.containers.process_input import ProcessInput
 from croze.engineapi.containers.spec import Create
 from croze.errors import AlreadyExists, CrozeError, ResourceExhausted
 from croze.files.atomic import write_atomically
@@ -23,7 +24,6 @@ from croze.runtime.contract import Container as Running
 from croze.runtime.contract import ContainerSpec, Executor, Stdio
 from croze.runtime.errors import StartError
 from croze.runtime.reach import Reaching
-from croze.runtime.sizes import Sizes
 from croze.store.disk import disk_errors
 
 KILLED = 128 + signal.SIGKILL
@@ -67,8 +67,7 @@ class OneContainer:
         """Set, and replaced, when it ends."""
         self.removed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
-        self._stdin: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
-        self._sizes = Sizes()
+        self.input = ProcessInput()
         self._up: asyncio.Future[None] | None = None
         self._early: list[bytes] = []
         self._restarting = 0
@@ -160,8 +159,8 @@ class OneContainer:
         stdio = Stdio(
             stdout=self.output.stdout,
             stderr=self._complain,
-            stdin=self._input() if self.spec.open_stdin else None,
-            resize=self._sizes.changes() if self.spec.tty else None,
+            stdin=self.input.typed() if self.spec.open_stdin else None,
+            resize=self.input.sizes() if self.spec.tty else None,
             backlog=self.output.backlog,
         )
         try:
@@ -234,7 +233,7 @@ class OneContainer:
         self.ended.set()
         end, self.next_end = self.next_end, asyncio.Event()
         end.set()
-        self._stdin = asyncio.Queue(maxsize=16)
+        self.input.forget()
 
     async def kill(self, number: int) -> None:
         if self._running is not None:
@@ -247,16 +246,3 @@ class OneContainer:
         idle = [each.id for each in self.execs.values() if not each.running]
         for id in idle[:-EXECS_KEPT]:
             del self.execs[id]
-
-    # -- what clients send --
-
-    async def type_in(self, data: bytes) -> None:
-        """Write to standard input; nothing stands for its end."""
-        await self._stdin.put(data)
-
-    def resize(self, rows: int, columns: int) -> None:
-        self._sizes.put(rows, columns)
-
-    async def _input(self) -> AsyncIterator[bytes]:
-        while data := await self._stdin.get():
-            yield data

@@ -32,7 +32,7 @@ async def start(request: web.Request, services: Services) -> web.StreamResponse:
     start_spec = read_struct(await read_body(request) or b"{}", ExecStart)
     container, one = services.containers.find_exec(request.match_info["id"])
     if (size := start_spec.console_size or one.asked.console_size) is not None and one.asked.tty:
-        one.resize(*size)
+        one.input.resize(*size)
     if start_spec.detach:
         services.containers.start_exec(container, one)
         if failed := await one.up():
@@ -46,7 +46,7 @@ async def start(request: web.Request, services: Services) -> web.StreamResponse:
             await join(
                 client,
                 listener,
-                one.type_in if one.asked.attach_stdin else None,
+                one.input.type_in if one.asked.attach_stdin else None,
                 tty=start_spec.tty,
                 ends_input=True,
                 keys=keys,
@@ -58,7 +58,7 @@ async def start(request: web.Request, services: Services) -> web.StreamResponse:
 
 async def resize(request: web.Request, services: Services) -> web.StreamResponse:
     _, one = services.containers.find_exec(request.match_info["id"])
-    one.resize(*read_size(request))
+    one.input.resize(*read_size(request))
     return web.Response(headers=HEADERS)
 
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
 from croze.engineapi.containers.output import STDERR, STDOUT, Listener, entry_of
+from croze.engineapi.containers.process_input import ProcessInput
 from croze.engineapi.jsontext import read_struct
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, Unsupported, as_own
 from croze.runtime.backlog import Backlog
 from croze.runtime.contract import Container as Running
 from croze.runtime.contract import Process, Stdio
 from croze.runtime.errors import StartError
-from croze.runtime.sizes import Sizes
 
 _FAILED = "OCI runtime exec failed: exec failed"
 
@@ -74,8 +74,7 @@ class OneExec:
         self._up: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._backlog = Backlog()
         self._listener: Listener | None = None
-        self._stdin: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
-        self._sizes = Sizes()
+        self.input = ProcessInput()
 
     @property
     def streams(self) -> Sequence[int]:
@@ -107,8 +106,8 @@ class OneExec:
         stdio = Stdio(
             stdout=lambda data: self._said(STDOUT, data),
             stderr=self._complain,
-            stdin=self._input() if self.asked.attach_stdin else None,
-            resize=self._sizes.changes() if process.tty else None,
+            stdin=self.input.typed() if self.asked.attach_stdin else None,
+            resize=self.input.sizes() if process.tty else None,
             backlog=self._backlog,
         )
         failed = ""
@@ -164,20 +163,6 @@ class OneExec:
     def _said(self, stream: int, data: bytes) -> None:
         if self._listener is not None:
             self._listener.put(entry_of(stream, data))
-
-    # -- what clients send --
-
-    async def type_in(self, data: bytes) -> None:
-        """Write to standard input; nothing stands for its end."""
-        await self._stdin.put(data)
-
-    def resize(self, rows: int, columns: int) -> None:
-        """Set the size of the process's terminal; before it runs, too."""
-        self._sizes.put(rows, columns)
-
-    async def _input(self) -> AsyncIterator[bytes]:
-        while data := await self._stdin.get():
-            yield data
 
 
 _CHDIR = re.compile(

@@ -209,5 +209,5 @@ async def resize(request: web.Request, services: Services) -> web.StreamResponse
     one = _found(request, services)
     size = read_size(request)
     one.process  # noqa: B018 - there is no terminal without it
-    one.resize(*size)
+    one.input.resize(*size)
     return done(200)

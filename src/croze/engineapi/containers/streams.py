@@ -140,7 +140,7 @@ async def attach(request: web.Request, services: Services) -> web.StreamResponse
                 await join(
                     client,
                     listener,
-                    one.type_in if typed else None,
+                    one.input.type_in if typed else None,
                     tty=one.spec.tty,
                     ends_input=one.spec.stdin_once,
                     keys=keys,
