@@ -9,7 +9,6 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from croze.errors import InvalidRequest
-from croze.gotypes.moments import rfc3339_of
 from croze.image import config as image_config
 from croze.image.config import Healthcheck, HistoryEntry, ImageConfig, RootFS, RunConfig
 from croze.image.platform import Platform
@@ -145,6 +144,8 @@ def _default_shell(os: str) -> tuple[str, ...]:
 
 
 def _format_epoch(epoch: int) -> str:
+    from croze.gotypes.moments import rfc3339_of  # few builds have one
+
     try:
         return rfc3339_of(datetime.fromtimestamp(epoch, UTC))
     except (ValueError, OverflowError, OSError):
