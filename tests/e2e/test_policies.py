@@ -251,6 +251,8 @@ def test_eval_says_what_a_policy_decides(desk: Sandbox, place: Place) -> None:
     assert image["labels"] == {"a": "1"}
     assert image["tag"] == "v1"
     assert "invalid fields: nope" in shown.stderr
+    odd = desk.croze("policy", "eval", "--platform=odd", source, cwd=context, check=False)
+    assert 'invalid platform "odd": "odd": unknown operating system or arch' in odd.stderr
     bad = desk.croze("policy", "eval", "nowhere", cwd=context, check=False)
     assert "invalid local path nowhere: stat nowhere: no such file or directory" in bad.stderr
 

@@ -22,6 +22,7 @@ from croze.client.signatures import verifier
 from croze.client.source_resolver import SourceResolver
 from croze.errors import CrozeError, InvalidRequest, NotFound, os_reason
 from croze.gotypes import gojson
+from croze.gotypes.quote import quote
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.platform import Platform
@@ -68,7 +69,10 @@ def source_of(text: str) -> ops_pb2.SourceOp:
 
 async def _platform(client: Client, text: str) -> Platform:
     if text:
-        return platforms.normalize(platforms.parse(text))
+        try:
+            return platforms.normalize(platforms.parse(text))
+        except CrozeError as error:
+            raise error.wrap(f"invalid platform {quote(text)}") from None
     workers = await client.workers()
     if not workers:
         raise CrozeError("no workers available in the builder")
