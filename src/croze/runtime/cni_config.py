@@ -15,12 +15,15 @@ from typing import Any
 from msgspec import Struct
 
 from croze.errors import InvalidRequest, Unavailable
+from croze.gotypes.quote import quote
 
 Json = dict[str, Any]
 
 DEFAULT_PLUGINS = "/opt/cni/bin"
 DEBIAN_PLUGINS = "/usr/lib/cni"
 DEFAULT_BRIDGE, DEFAULT_SUBNET = "buildkit0", "10.10.0.0/16"
+_LEAST_ADDRESSES = 4
+_LONGEST_NAME_BYTES = 15  # IFNAMSIZ, less the NUL
 BUNDLED = "buildkit-cni-"
 """The prefix of plugins that come with BuildKit, found on PATH."""
 
@@ -70,11 +73,30 @@ def read_config(path: Path, folders: Iterable[str]) -> NetworkConfig:
     )
 
 
+def gateway_of(subnet: str) -> str:
+    """The bridge's own address in a subnet, empty for the usual one. Raises `InvalidRequest` of a
+    text that is none, or one without room for containers."""
+    from ipaddress import ip_network  # slow to import
+
+    text = subnet or DEFAULT_SUBNET
+    try:
+        network = ip_network(text, strict=False) if "/" in text else None
+    except ValueError:
+        network = None
+    if network is None or network.num_addresses < _LEAST_ADDRESSES:
+        raise InvalidRequest(f"invalid bridgeSubnet: invalid CIDR address: {text}")
+    return str(network[1])
+
+
 def bridge_config(
     bridge: str, subnet: str, folder: str, environ: Mapping[str, str]
 ) -> NetworkConfig:
     """Containers on a bridge of their own; what they send to others leaves in the host's name.
-    `folder` is where plugins are looked for, empty for the usual places. Raises `Unavailable`."""
+    `folder` is where plugins are looked for, empty for the usual places. Raises `Unavailable`, and
+    `InvalidRequest` of names and subnets that no bridge can have."""
+    gateway_of(subnet)
+    if len(bridge.encode()) > _LONGEST_NAME_BYTES or "/" in bridge:
+        raise InvalidRequest(f"invalid bridgeName: {quote(bridge)} is no name of an interface")
     names, folders = _bridge_plugins(folder, environ.get("PATH", ""))
     # firewalld does not work in a user namespace.
     backend = "iptables" if environ.get("ROOTLESSKIT_STATE_DIR") else ""

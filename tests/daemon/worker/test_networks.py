@@ -8,6 +8,7 @@ import pytest
 
 from croze.daemon.config.toml import OciWorker
 from croze.daemon.worker.network_mode import host_gateway, network_mode
+from croze.daemon.worker.networks import network_config
 from croze.errors import InvalidRequest
 
 
@@ -34,3 +35,17 @@ def test_where_the_machine_is_for_its_containers() -> None:
     assert host_gateway(OciWorker(network_mode="bridge")) == "10.10.0.1"
     assert host_gateway(OciWorker(network_mode="bridge", bridge_subnet="fd00::/64")) == "fd00::1"
     assert host_gateway(OciWorker(network_mode="none")) == ""
+
+
+@pytest.mark.parametrize("subnet", ["odd", "10.10.0.1", "10.10.0.0/31", "10.10.0.0/33", "/"])
+def test_subnets_that_are_none(subnet: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"invalid CIDR address: {subnet}$"):
+        host_gateway(OciWorker(network_mode="bridge", bridge_subnet=subnet))
+    with pytest.raises(InvalidRequest, match=f"invalid CIDR address: {subnet}$"):
+        network_config(OciWorker(bridge_subnet=subnet), "bridge")
+
+
+def test_names_that_no_bridge_can_have() -> None:
+    for name in ("sixteen-letters-", "a/b"):
+        with pytest.raises(InvalidRequest, match=f'"{name}" is no name of an interface$'):
+            network_config(OciWorker(bridge_name=name), "bridge")

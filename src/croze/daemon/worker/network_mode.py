@@ -30,12 +30,10 @@ def network_mode(worker: OciWorker, environ: Mapping[str, str] = os.environ) -> 
 
 def host_gateway(worker: OciWorker) -> str:
     """An address at which containers reach this machine: their own, where they share its network;
-    empty where nobody knows."""
+    empty where nobody knows. Raises `InvalidRequest`."""
     mode = network_mode(worker)
     if mode == "bridge":
-        from ipaddress import ip_interface
+        from croze.runtime.cni_config import gateway_of
 
-        from croze.runtime.cni_config import DEFAULT_SUBNET
-
-        return str(ip_interface(worker.bridge_subnet or DEFAULT_SUBNET).network[1])
+        return gateway_of(worker.bridge_subnet)
     return "127.0.0.1" if mode == "host" else ""

@@ -162,8 +162,10 @@ class MachinePlatforms(Sequence[Platform]):
     """The platforms that this machine can run: looked up again when they are older than
     `max_age_s`; a negative age never is. BuildKit's `platformsCacheMaxAge`."""
 
-    def __init__(self, configured: list[str], max_age_s: float) -> None:
-        self._configured = configured
+    def __init__(self, configured: Sequence[str], max_age_s: float) -> None:
+        """Platforms of this machine besides `configured`. Raises `InvalidRequest` of a text there
+        that is none."""
+        self._preferred = [platforms.normalize(platforms.parse(text)) for text in configured]
         self._max_age_s = max_age_s
         self._found: list[Platform] = []
         self._found_at = 0.0
@@ -171,7 +173,7 @@ class MachinePlatforms(Sequence[Platform]):
     def _current(self) -> list[Platform]:
         age = time.monotonic() - self._found_at
         if not self._found or 0 <= self._max_age_s < age:
-            self._found = supported_platforms(self._configured)
+            self._found = supported_platforms(self._preferred)
             self._found_at = time.monotonic()
         return self._found
 
@@ -188,10 +190,9 @@ class MachinePlatforms(Sequence[Platform]):
         return len(self._current())
 
 
-def supported_platforms(configured: list[str]) -> list[Platform]:
-    """The configured ones, the best first, and those of this machine that none of them runs, as
+def supported_platforms(preferred: Sequence[Platform]) -> list[Platform]:
+    """The preferred ones, the best first, and those of this machine that none of them runs, as
     BuildKit lists them."""
-    preferred = [platforms.normalize(platforms.parse(text)) for text in configured]
     matchers = [platforms.only(each) for each in preferred]
     others = (each for each in _machine_platforms() if not any(m.match(each) for m in matchers))
     return [*preferred, *others]
