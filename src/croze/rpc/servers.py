@@ -53,7 +53,27 @@ async def aborting(context: Context | ServerCall, *, plain: bool = True) -> Asyn
             raise
         if not isinstance(cause, errors.CrozeError | grpc.RpcError | OSError):
             log.error("call failed", exc_info=error)
-        await abort(context, cause, plain=plain)
+        try:
+            await abort(context, cause, plain=plain)
+        finally:
+            del cause
+            _let_go(error)
+
+
+def _let_go(error: BaseException) -> None:
+    """Forget where an error comes from that has been told, and what led to it. The functions that
+    it has come through know it, too, and all that they knew, such as a request of megabytes, would
+    stay in memory until Python's collector finds that."""
+    rest, seen = [error], set[int]()
+    while rest:
+        each = rest.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        each.__traceback__ = None
+        rest += [other for other in (each.__cause__, each.__context__) if other is not None]
+        if isinstance(each, BaseExceptionGroup):
+            rest += each.exceptions
 
 
 S = TypeVar("S")
