@@ -194,7 +194,7 @@ def test_what_an_upgrade_has_put_in_place_is_not_loaded(stopped: Sandbox) -> Non
     context = stopped.context("c", {"Dockerfile": "FROM scratch\nCOPY f /\n", "f": "1"})
     stopped.croze("build", context)
     upgraded = other / "upgraded.py"
-    shutil.copy2(other / "version.py", upgraded)
+    upgraded.write_text((other / "version.py").read_text() + "\n# A later one.\n")
     upgraded.rename(other / "version.py")
     (context / "f").write_text("2")
     stopped.croze("build", context)
