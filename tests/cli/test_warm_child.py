@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -33,6 +34,36 @@ def test_the_exit_code_is_told_once_and_early(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(os, "_exit", codes.append)
         warm_child.relay_signals(caller)  # the caller has not vanished, but ended: no signal
         assert len(codes) == 1, "it has not all the time of the world"
+
+
+def test_only_the_caller_stops_what_runs_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stops itself may do so after it has been let go on, and stay stopped for ever."""
+    ours, theirs = socket.socketpair()
+    orders, warm = socket.socketpair()
+    signals: list[int] = []
+    monkeypatch.setattr(warm_child, "GRACE_S", 0)
+    monkeypatch.setattr(os, "kill", lambda _, number: signals.append(number))
+    monkeypatch.setattr(os, "_exit", signals.append)
+    with ours, theirs, orders, warm:
+        theirs.send(bytes([signal.SIGWINCH, signal.SIGTSTP]))
+        theirs.shutdown(socket.SHUT_WR)
+        warm_child.relay_signals(warm_child.WaitingCaller(ours, orders))
+        assert theirs.recv(100) == b"T0;"
+    assert signals == [signal.SIGWINCH, signal.SIGINT, 128 + signal.SIGINT]
+
+
+def test_a_caller_that_is_killed_when_it_wanted_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    orders, warm = socket.socketpair()
+    signals: list[int] = []
+    monkeypatch.setattr(warm_child, "GRACE_S", 0)
+    monkeypatch.setattr(os, "kill", lambda _, number: signals.append(number))
+    monkeypatch.setattr(os, "_exit", signals.append)
+    with ours, orders, warm:
+        theirs.send(bytes([signal.SIGTSTP]))
+        theirs.close()
+        warm_child.relay_signals(warm_child.WaitingCaller(ours, orders))
+    assert signals == [signal.SIGINT, 128 + signal.SIGINT]
 
 
 def test_paths_are_on_disk_before_a_build_has_ended(

@@ -16,14 +16,14 @@ file takes.
 Protocol, over a Unix stream socket: the request is one frame (4 bytes big-endian length, then
 NUL-separated fields) with the three standard streams and the working directory attached as
 SCM_RIGHTS to its first byte. The answers are a letter, a number, and `;`. `A<pid>` when the command
-was taken on by that process; `T0` when it has stopped and waits for SIGCONT; `X<code>` when it is
-over. While it runs, each byte from here is the number of a signal to pass on.
+was taken on by that process; `T0` when it has heard of SIGTSTP, and is to be stopped; `X<code>`
+when it is over. While it runs, each byte from here is the number of a signal to pass on.
 """
 
 import os
 import sys
 
-PROTOCOL = b"croze-warm-2"
+PROTOCOL = b"croze-warm-3"
 SCM_RIGHTS = 1
 ANSWER_S = 2.0
 """How long a warm process may take to begin: one that was stopped would take for ever."""
@@ -142,11 +142,18 @@ def relay(connection: "object", pid: int) -> int:
             os._exit(128 + number)
 
     def stop() -> None:
-        """Stop as the shell expects it, until it lets us go on."""
+        """Stop as the shell expects it, until it lets us go on; and before that the process, which
+        goes on if we are killed: by then its stop is behind it."""
+        try:
+            runner = os.pidfd_open(pid)
+        except OSError:
+            return  # it has ended
+        signal_to(runner, _signal.SIGSTOP)
         _signal.signal(_signal.SIGTSTP, _signal.SIG_DFL)
         os.kill(os.getpid(), _signal.SIGTSTP)
         _signal.signal(_signal.SIGTSTP, forward)
-        os.kill(pid, _signal.SIGCONT)
+        signal_to(runner, _signal.SIGCONT)
+        os.close(runner)
 
     for number in (getattr(_signal, name) for name in PASSED_ON):
         if _signal.getsignal(number) != _signal.SIG_IGN:
@@ -162,6 +169,16 @@ def relay(connection: "object", pid: int) -> int:
         else:
             print("croze: the process that ran this command ended early", file=sys.stderr)
             return 1
+
+
+def signal_to(pidfd: int, number: int) -> None:
+    """Send a signal, unless that process has ended."""
+    import _signal
+
+    try:
+        _signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        pass
 
 
 def die_of_interrupts() -> None:

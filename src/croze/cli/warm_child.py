@@ -187,9 +187,10 @@ def serve(connection: socket.socket, orders: socket.socket, ours: bytes) -> None
 
 
 def relay_signals(caller: WaitingCaller) -> None:
-    """Give this process the signals its caller gets. The caller stops once we have said that we
-    do, and lets us go on. If it vanishes, so does this process: interrupted, and soon ended. A
-    caller that has been told how the command ended leaves it the same time to put things away."""
+    """Give this process the signals its caller gets; but to be stopped is up to the caller, as only
+    who stops us can be sure to let us go on after that. If it vanishes, so does this process:
+    interrupted, and soon ended. A caller that has been told how the command ended leaves it the
+    same time to put things away."""
     connection, numbers = caller.connection, b"\0"
     while numbers:
         try:
@@ -200,10 +201,10 @@ def relay_signals(caller: WaitingCaller) -> None:
             break
         for number in numbers or [signal.SIGINT]:
             if number == signal.SIGTSTP:
-                # The shell that SIGTSTP would stop us for is another session's.
-                connection.sendall(b"T0;")
-                number = signal.SIGSTOP
-            os.kill(os.getpid(), number)
+                with contextlib.suppress(OSError):  # it has gone, as we shall read
+                    connection.sendall(b"T0;")
+            else:
+                os.kill(os.getpid(), number)
     time.sleep(GRACE_S)
     os._exit(128 + signal.SIGINT)
 

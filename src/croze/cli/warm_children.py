@@ -10,43 +10,34 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from croze.cli.thin import signal_to
 from croze.cli.warm_child import child
 from croze.files.peers import peer_of
 
 
-class Spare(Struct, frozen=True):
-    """A child that waits, and our end of its socket pair."""
+class Child(Struct):
+    """A child that waits or runs a command: its pidfd, our end of its socket pair (closed once the
+    child has told its caller how the command ended), and its caller's pidfd, while there is one."""
 
-    pid: int
+    pidfd: int
     orders: socket.socket
-
-
-class Busy(Struct):
-    """A child that runs a command, and a pidfd of its caller (-1 once that has ended)."""
-
-    pid: int
-    orders: socket.socket
-    caller: int
+    caller: int = -1
 
     def go_on(self) -> None:
-        """Let the child go on: its caller has ended, and nobody else would."""
-        self._forget_caller()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGCONT)
+        """Let the child go on, should it be stopped."""
+        signal_to(self.pidfd, signal.SIGCONT)
 
-    def told(self) -> int:
-        """The child has told its caller how the command ended, or died; the caller's pidfd."""
-        self.orders.close()
-        return self.caller
+    def forget_caller(self) -> None:
+        """The caller has ended, and nobody else would let the child go on."""
+        os.close(self.caller)
+        self.caller = -1
+        self.go_on()
 
     def close(self) -> None:
         self.orders.close()
-        self._forget_caller()
-
-    def _forget_caller(self) -> None:
-        if self.caller >= 0:
-            os.close(self.caller)
-            self.caller = -1
+        for pidfd in (self.pidfd, self.caller):
+            if pidfd >= 0:
+                os.close(pidfd)
 
 
 MOST_SPARES = 8
@@ -61,10 +52,10 @@ class Children:
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
-        self._busy: dict[int, Busy] = {}
-        self._leaving: set[int] = set()
-        """Pidfds of callers who know how their commands ended, and end now."""
-        self._spares: list[Spare] = []
+        self._busy: dict[int, Child] = {}
+        self._leaving: dict[int, Child] = {}
+        """By the pidfds of callers who know how their commands ended, and end now."""
+        self._spares: list[Child] = []
         self._wanted = 1
 
     def fds(self) -> list[int]:
@@ -86,7 +77,7 @@ class Children:
         """Want the least number of children to wait: nobody has come for a while."""
         self._wanted = 1
         while len(self._spares) > self._wanted:
-            self._spares.pop().orders.close()
+            self._spares.pop().close()
 
     def _fork(self, *, is_awaited: bool = False) -> None:
         """A child that takes a caller. One that is awaited already does nothing ahead of time: the
@@ -94,41 +85,34 @@ class Children:
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
-            for busy in self._busy.values():
-                busy.close()
-            for spare in self._spares:
-                spare.orders.close()
-            for caller in self._leaving:
-                os.close(caller)
+            for other in (*self._busy.values(), *self._leaving.values(), *self._spares):
+                other.close()
             self._listener.close()
             ours.close()
             child(theirs, ahead=not is_awaited)
         theirs.close()
-        self._spares.append(Spare(pid, ours))
+        self._spares.append(Child(os.pidfd_open(pid), ours))
 
     def hand_over(self, connection: socket.socket, current: Callable[[], bool]) -> bool:
         """Give a caller to a spare child, who has begun to read the request when this process
         finds out whether it is `current`. If not, nothing comes of it, and this returns False."""
         if not self._spares:
             self._fork(is_awaited=True)
-        spare = self._spares.pop(0)
+        runner = self._spares.pop(0)
+        with contextlib.suppress(OSError):  # it has gone
+            runner.caller = os.pidfd_open(peer_of(connection).pid)
         try:
-            caller = os.pidfd_open(peer_of(connection).pid)
+            runner.go_on()  # it may have been stopped
+            socket.send_fds(runner.orders, [b"\0"], [connection.fileno()])
         except OSError:
-            caller = -1  # it has gone
-        busy = Busy(spare.pid, spare.orders, caller)
-        try:
-            os.kill(spare.pid, signal.SIGCONT)  # it may have been stopped
-            socket.send_fds(spare.orders, [b"\0"], [connection.fileno()])
-        except OSError:
-            busy.close()  # it died; the caller runs the command itself
+            runner.close()  # it died; the caller runs the command itself
             return True
         if not current():
-            busy.close()
+            runner.close()
             return False
         with contextlib.suppress(OSError):
-            spare.orders.send(b"\0")
-        self._busy[spare.orders.fileno()] = busy
+            runner.orders.send(b"\0")
+        self._busy[runner.orders.fileno()] = runner
         self._wanted = max(self._wanted, min(len(self._busy), MOST_SPARES))
         return True
 
@@ -136,21 +120,21 @@ class Children:
         """Forget a child, and have the next one ready when its caller has ended, too, unless others
         are at work; or see to it that a child whose caller has ended does not stay stopped."""
         if fd in self._busy:
-            caller = self._busy.pop(fd).told()
-            if caller >= 0:
-                self._leaving.add(caller)
+            runner = self._busy.pop(fd)
+            runner.orders.close()
+            if runner.caller >= 0:
+                self._leaving[runner.caller] = runner
             else:
-                self._have_one_ready()
-            return
-        if fd in self._leaving:
-            self._leaving.remove(fd)
-            os.close(fd)
-            self._have_one_ready()
-            return
-        for busy in self._busy.values():
-            if busy.caller == fd:
-                busy.go_on()
+                self._left(runner)
+        elif fd in self._leaving:
+            self._left(self._leaving.pop(fd))
+        else:
+            for busy in self._busy.values():
+                if busy.caller == fd:
+                    busy.forget_caller()
 
-    def _have_one_ready(self) -> None:
+    def _left(self, runner: Child) -> None:
+        runner.go_on()
+        runner.close()
         if not self._busy and not self._spares:
             self._fork()
