@@ -114,6 +114,23 @@ def test_what_compresses_in_places_is_not_stored(tmp_path: Path) -> None:
     assert write(tmp_path / "l", data, SIZE).size < SIZE - (4 * (2 << 10))
 
 
+def test_what_compresses_nowhere_is_stored_beside_what_does(tmp_path: Path) -> None:
+    """To look for repetitions in random bytes takes the longest of all."""
+    stretch, words = 32 << 10, text()
+    data = words[:stretch] + random_bytes()[: 2 * stretch] + words[stretch : 3 * stretch + 5]
+    write(tmp_path / "l", data, SIZE)
+    written = (tmp_path / "l").read_bytes()
+    assert random_bytes()[1:stretch] in written
+    assert random_bytes()[stretch : 2 * stretch - 2] in written
+    assert gzip.decompress(written) == data
+    assert len(written) < 4 * stretch
+
+
+def test_what_comes_again_is_not_stored(tmp_path: Path) -> None:
+    data = text()[:100] + random_bytes()[: 20 << 10] * 12
+    assert write(tmp_path / "l", data, SIZE).size < 60 << 10
+
+
 def test_a_file_is_read_in_place(tmp_path: Path) -> None:
     """Into blocks that are used again; one that is too short is told of."""
     data = text() + random_bytes()

@@ -4,7 +4,8 @@ A block is primed with the 32 KiB before it and ended with a sync flush, so that
 ordinary gzip member, the same every time (RFC 1951, RFC 1952). Two kinds of blocks are treated
 apart, both told by zstd, at gigabytes a second:
 
-- What compresses nowhere is stored. An archive does, at the names of its members: Go finds those.
+- What compresses nowhere is stored, in stretches of 32 KiB. An archive does, at the names of its
+  members: Go finds those.
 - What repeats itself (zeros, tables, thousands of tiny files) is one stream over all blocks that
   follow one another: a header for each block would be a tenth of what is left.
 
@@ -34,6 +35,7 @@ _LEAST_LEVEL: Final = 3
 _SAMPLE: Final = 32 << 10
 _INCOMPRESSIBLE: Final = 0.998
 _REPEATING: Final = 0.05
+_STRETCH: Final = 32 << 10
 _GRAIN: Final = 4 << 10
 """Zstd stores what it would save less than a sixtieth of: the more finely it is asked, the more it
 finds, and the longer it takes."""
@@ -105,14 +107,7 @@ class GzipMember:
         closing = repetition.close() if repetition is not None else _nothing
         if self._level == _ISAL_LEVEL:
             return header, closing, partial(_deflated, _by_isal, self._level, block, before)
-        if share > _INCOMPRESSIBLE:
-            return header, closing, partial(self._deflate_hard, block, before)
-        return header, closing, partial(_deflated, _by_zlib, self._level, block, before)
-
-    def _deflate_hard(self, block: Block, before: bytes, flush: int) -> bytes:
-        if _compresses_nowhere(block, before):
-            return _stored(block) + (_EMPTY_END if flush == zlib_ng.Z_FINISH else b"")
-        return _deflated(_by_zlib, self._level, block, before, flush)
+        return header, closing, partial(_deflate_stretches, self._level, block, before)
 
 
 class _Repetition:
@@ -183,23 +178,73 @@ def _deflated(
     return stream.compress(block) + stream.flush(flush)
 
 
-def _stored(block: Block) -> bytes:
+def _deflate_stretches(level: int, block: Block, before: bytes, flush: int) -> bytes:
+    """The block, of which what compresses nowhere is stored."""
+    parts = []
+    begin = 0
+    for stored in _incompressible(block, before):
+        if stored.start > begin:
+            known = _window(block, before, begin)
+            between = block[begin : stored.start]
+            parts.append(_deflated(_by_zlib, level, between, known, zlib_ng.Z_SYNC_FLUSH))
+        parts.append(_stored(block[stored.start : stored.stop]))
+        begin = stored.stop
+    if begin < len(block) or not begin:
+        known = _window(block, before, begin)
+        parts.append(_deflated(_by_zlib, level, block[begin:], known, flush))
+    elif flush == zlib_ng.Z_FINISH:
+        parts.append(_EMPTY_END)
+    return b"".join(parts)
+
+
+def _stored(data: Block) -> bytes:
     """The data as it is, in blocks that are not the last; before and after are whole bytes."""
     parts: list[Block] = []
-    for at in range(0, len(block), _STORED):
-        part = block[at : at + _STORED]
+    for at in range(0, len(data), _STORED):
+        part = data[at : at + _STORED]
         parts += (struct.pack("<BHH", 0, len(part), len(part) ^ 0xFFFF), part)
     return b"".join(parts)
 
 
-def _compresses_nowhere(block: Block, before: bytes) -> bool:
-    """Whether zstd finds nothing to save in any grain, knowing all that is before it."""
-    stream = zstandard.ZstdCompressor(compression_params=_LOOKING).compressobj()
-    compress, flush, end = stream.compress, stream.flush, zstandard.COMPRESSOBJ_FLUSH_BLOCK
-    compress(before)
-    flush(end)
-    grains = (block[at : at + _GRAIN] for at in range(0, len(block), _GRAIN))
-    return all(len(compress(grain)) + len(flush(end)) >= len(grain) for grain in grains)
+def _window(block: Block, before: bytes, at: int) -> bytes:
+    """What is before a place in the block, as far as a stream looks back."""
+    return (before + block[max(0, at - _WINDOW) : at])[-_WINDOW:]
+
+
+def _incompressible(block: Block, before: bytes) -> list[range]:
+    """The stretches in which zstd finds nothing to save, in order and with something between."""
+    found: list[range] = []
+    looker: _Looker | None = None
+    for stop in range(_STRETCH, len(block) + 1, _STRETCH):
+        start = stop - _STRETCH
+        middle = start + _STRETCH // 2
+        if ratio(block[middle : middle + _GRAIN]) <= _INCOMPRESSIBLE:
+            looker = None
+            continue
+        looker = looker or _Looker(_window(block, before, start))
+        if looker.finds_nothing(block[start:stop]):
+            begin = found.pop().start if found and found[-1].stop == start else start
+            found.append(range(begin, stop))
+        else:
+            looker = None
+    return found
+
+
+class _Looker:
+    """Looks for what could be saved, knowing all that is before it."""
+
+    def __init__(self, before: bytes) -> None:
+        self._stream = zstandard.ZstdCompressor(compression_params=_LOOKING).compressobj()
+        self._left(before)
+
+    def finds_nothing(self, stretch: Block) -> bool:
+        """Whether zstd saves nothing in any grain. Once it does, this one has seen its last."""
+        grains = (stretch[at : at + _GRAIN] for at in range(0, len(stretch), _GRAIN))
+        return all(self._left(grain) >= len(grain) for grain in grains)
+
+    def _left(self, data: Block) -> int:
+        begun = self._stream.compress(data)
+        return len(begun) + len(self._stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
 
 
 def _sampled(block: Block) -> float:
