@@ -184,14 +184,14 @@ def _deflate_stretches(level: int, block: Block, before: bytes, flush: int) -> b
     begin = 0
     for stored in _incompressible(block, before):
         if stored.start > begin:
-            known = _window(block, before, begin)
+            window = _window(block, before, begin)
             between = block[begin : stored.start]
-            parts.append(_deflated(_by_zlib, level, between, known, zlib_ng.Z_SYNC_FLUSH))
+            parts.append(_deflated(_by_zlib, level, between, window, zlib_ng.Z_SYNC_FLUSH))
         parts.append(_stored(block[stored.start : stored.stop]))
         begin = stored.stop
     if begin < len(block) or not begin:
-        known = _window(block, before, begin)
-        parts.append(_deflated(_by_zlib, level, block[begin:], known, flush))
+        window = _window(block, before, begin)
+        parts.append(_deflated(_by_zlib, level, block[begin:], window, flush))
     elif flush == zlib_ng.Z_FINISH:
         parts.append(_EMPTY_END)
     return b"".join(parts)
@@ -213,7 +213,7 @@ def _window(block: Block, before: bytes, at: int) -> bytes:
 
 def _incompressible(block: Block, before: bytes) -> list[range]:
     """The stretches in which zstd finds nothing to save, in order and with something between."""
-    found: list[range] = []
+    stretches: list[range] = []
     looker: _Looker | None = None
     for stop in range(_STRETCH, len(block) + 1, _STRETCH):
         start = stop - _STRETCH
@@ -223,11 +223,11 @@ def _incompressible(block: Block, before: bytes) -> list[range]:
             continue
         looker = looker or _Looker(_window(block, before, start))
         if looker.finds_nothing(block[start:stop]):
-            begin = found.pop().start if found and found[-1].stop == start else start
-            found.append(range(begin, stop))
+            begin = stretches.pop().start if stretches and stretches[-1].stop == start else start
+            stretches.append(range(begin, stop))
         else:
             looker = None
-    return found
+    return stretches
 
 
 class _Looker:
