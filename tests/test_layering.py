@@ -16,6 +16,7 @@ SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
 ANYWHERE = {
     "errors",
+    "digests",
     "excerpt",
     "identity",
     "status",

@@ -29,7 +29,7 @@ async def converted(text: str, *, no_caps: tuple[str, ...] = (), **opts: str) ->
 
 def names(conversion: Conversion) -> list[str]:
     definition = conversion.state.marshal()
-    digests = [llb.digest_bytes(blob) for blob in llb.op_blobs(definition)[:-1]]
+    digests = [llb.digest_of(blob) for blob in llb.op_blobs(definition)[:-1]]
     return [definition.metadata[d].description["llb.customname"] for d in digests]
 
 

@@ -15,10 +15,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from croze.digests import digest_of
 from croze.engineapi.connections import room
 from croze.engineapi.load import MEMBERS_MOST
 from croze.image.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
-from croze.image.manifest import digest_of
 from tests.e2e.disks import leave
 from tests.e2e.docker_engine import Engine, call, make_busybox, running_engine, tar_of
 from tests.support.waiting import eventually

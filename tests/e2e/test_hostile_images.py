@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from croze.digests import digest_of
 from croze.fs.remove import remove_tree
 from croze.image.descriptor import OCI_CONFIG, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, OCI_MANIFEST
-from croze.image.manifest import digest_of
 from tests.e2e.docker_engine import tar_of
 from tests.e2e.sandbox import Sandbox
 

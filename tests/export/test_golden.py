@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from croze.aio.threads import in_thread
+from croze.digests import digest_of
 from croze.export.patch import LayerFacts, complete_history, patch_config
 from croze.export.rewrite import rewrite_layer
 from croze.image import config as configs
@@ -93,7 +94,7 @@ async def test_rewritten_layers(name: str, compression: str, tmp_path: Path) -> 
     )
     data = (tmp_path / "out").read_bytes()
     assert made is not None
-    assert made.digest == manifests.digest_of(data)
-    assert made.diff_id == manifests.digest_of(wanted)
+    assert made.digest == digest_of(data)
+    assert made.diff_id == digest_of(wanted)
     if compression == "uncompressed":
         assert data == wanted

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from croze.digests import digest_of
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.export.contract import Attestation
 from croze.export.open import open_exporter
 from croze.image import reference
-from croze.image.manifest import digest_of
 from croze.registry import pull
 from croze.registry.credentials import Anonymous
 from croze.sources.image import ImageSources

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from croze.api import ops_pb2
+from croze.digests import digest_of
 from croze.dockerfile.resolver import ImageQuestion, OciStore
 from croze.errors import (
     CrozeError,
@@ -26,7 +27,6 @@ from croze.gateway.frontends import builtin_frontends
 from croze.gateway.requests import BridgeRequest, FrontendRequest
 from croze.gateway.resolver import BridgeResolver
 from croze.gateway.results import BridgeResult
-from croze.llb import digest_bytes
 from croze.status import VertexState, VertexWarning
 from tests.gateway.echo import Echo
 from tests.gateway.world import World, local
@@ -47,7 +47,7 @@ async def test_a_ref_is_solved_when_it_is_looked_at(tmp_path: Path) -> None:
 async def test_evaluate_brings_errors_at_once_with_their_source() -> None:
     world = World()
     definition = local("gone")
-    digest = digest_bytes(getattr(definition, "def")[0])
+    digest = digest_of(getattr(definition, "def")[0])
     info = definition.Source.infos.add(filename="Dockerfile", data=b"FROM gone\n")
     where = definition.Source.locations[digest].locations.add(sourceIndex=0)
     where.ranges.add().start.line = 1

@@ -12,13 +12,14 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from croze.api import ops_pb2
+from croze.digests import digest_of
 from croze.dockerfile import subrequests
 from croze.dockerfile.lint import LintWarning
 from croze.dockerfile.location import DockerfileError, locations
 from croze.errors import CrozeError
 from croze.image import platform as platforms
 from croze.image.platform import Platform
-from croze.llb.marshal import digest_bytes, op_blobs
+from croze.llb.marshal import op_blobs
 from croze.llb.sourcemap import SourceMap
 from tests.golden.case import Case
 from tests.golden.difference import MISSING, differences
@@ -154,7 +155,7 @@ def _build(platform: Platform | None, built: Built) -> dict[str, Any]:
         "base_image": built.base_image,
         "epoch": built.epoch,
         "sbom_extras": {
-            name: [digest_bytes(blob) for blob in op_blobs(definition)]
+            name: [digest_of(blob) for blob in op_blobs(definition)]
             for name, definition in built.sbom_extras.items()
         }
         or None,
@@ -171,7 +172,7 @@ def _build(platform: Platform | None, built: Built) -> dict[str, Any]:
 
 def _op(blob: bytes) -> dict[str, Any]:
     return {
-        "digest": digest_bytes(blob),
+        "digest": digest_of(blob),
         "op": MessageToDict(ops_pb2.Op.FromString(blob)),
         "raw": base64.b64encode(blob).decode(),
     }
@@ -181,7 +182,7 @@ def _metadata(definition: ops_pb2.Definition, blobs: Sequence[bytes]) -> dict[st
     """By digest; progress groups renamed by first use."""
     found: dict[str, Any] = {}
     groups: dict[str, str] = {}
-    for digest in dict.fromkeys(digest_bytes(blob) for blob in blobs):
+    for digest in dict.fromkeys(digest_of(blob) for blob in blobs):
         if digest not in definition.metadata:
             continue
         found[digest] = MessageToDict(definition.metadata[digest])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from croze.digests import digest_of
 from croze.image.config import chain_id, chain_ids
-from croze.image.manifest import digest_of
 
 
 def test_chain_ids() -> None:

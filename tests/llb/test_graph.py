@@ -43,7 +43,7 @@ def test_equal_ops_are_written_once_and_their_metadata_united() -> None:
     definition = llb.merge([one, two.file(llb.mkdir("/a"))]).marshal(AMD64)
     images = [op for op in ops_of(definition) if op.HasField("source")]
     assert len(images) == 1
-    digest = llb.digest_bytes(llb.op_blobs(definition)[0])
+    digest = llb.digest_of(llb.op_blobs(definition)[0])
     assert dict(definition.metadata[digest].description) == {"llb.customname": "one", "k": "v"}
 
 
@@ -51,7 +51,7 @@ def test_the_last_op_names_the_result_and_what_metadata_needs() -> None:
     state = llb.image("alpine").run("true", ignore_cache=True, name="run").root
     definition = state.marshal(AMD64)
     *_, last = llb.op_blobs(definition)
-    caps = set(definition.metadata[llb.digest_bytes(last)].caps)
+    caps = set(definition.metadata[llb.digest_of(last)].caps)
     assert caps == {"constraints", "platform", "meta.ignorecache", "meta.description"}
 
 

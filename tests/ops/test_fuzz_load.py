@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from croze.api import ops_pb2
+from croze.digests import digest_of
 from croze.llb import definition as definitions
-from croze.llb.marshal import digest_bytes, marshal_op
+from croze.llb.marshal import marshal_op
 from croze.ops.load import LoadOptions, fresh_cache_mounts, load
 from croze.solver.contract import Vertex
 from tests.support.settled import settled
@@ -100,7 +101,7 @@ def graphs(draw: st.DrawFn) -> ops_pb2.Definition:
         if data and draw(st.integers(0, 9)) == 0:
             data[draw(st.integers(0, len(data) - 1))] ^= 1 << draw(st.integers(0, 7))
         getattr(out, "def").append(bytes(data))
-        digests.append(digest_bytes(bytes(data)))
+        digests.append(digest_of(bytes(data)))
         if draw(st.integers(0, 4)) == 0:
             metadata = out.metadata[digests[-1]]
             metadata.ignore_cache = draw(st.booleans())
@@ -139,12 +140,12 @@ def test_names_do_not_grow_with_the_paths_through_a_graph() -> None:
     last = marshal_op(ops_pb2.Op(source=ops_pb2.SourceOp(identifier="docker-image://a")))
     getattr(out, "def").append(last)
     for _ in range(40):
-        op = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_bytes(last)) for _ in range(2)])
+        op = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_of(last)) for _ in range(2)])
         op.merge.inputs.add(input=0)
         op.merge.inputs.add(input=1)
         last = marshal_op(op)
         getattr(out, "def").append(last)
-    head = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_bytes(last))])
+    head = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_of(last))])
     getattr(out, "def").append(marshal_op(head))
     started = time.process_time()
     vertex = loaded(out)

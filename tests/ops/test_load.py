@@ -9,8 +9,9 @@ import pytest
 
 from croze import llb
 from croze.api import ops_pb2
+from croze.digests import digest_of
 from croze.errors import InvalidRequest, PermissionDenied, Unsupported
-from croze.llb.marshal import definition_of, digest_bytes, marshal_op
+from croze.llb.marshal import definition_of, marshal_op
 from croze.ops.load import LoadedOp, LoadOptions, load, uncached_digest
 from croze.ops.validate import MOST_BYTES, MOST_PARTS, MOST_TEXTS
 from croze.solver.contract import Vertex
@@ -32,14 +33,14 @@ def definition(*ops: ops_pb2.Op, head: bool = True) -> ops_pb2.Definition:
     out = ops_pb2.Definition()
     data = [marshal_op(op) for op in ops]
     if head:
-        last = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_bytes(data[-1]))])
+        last = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_of(data[-1]))])
         data.append(marshal_op(last))
     getattr(out, "def").extend(data)
     return out
 
 
 def dgst(op: ops_pb2.Op) -> str:
-    return digest_bytes(marshal_op(op))
+    return digest_of(marshal_op(op))
 
 
 async def vertex(d: ops_pb2.Definition, options: LoadOptions | None = None) -> Vertex:
@@ -234,9 +235,9 @@ async def test_a_policy_is_asked_about_all_sources_at_once() -> None:
 async def test_of_several_wrong_ops_the_outermost_is_told() -> None:
     inner = ops_pb2.Op(file=ops_pb2.FileOp())
     outer = ops_pb2.Op(
-        exec=ops_pb2.ExecOp(), inputs=[ops_pb2.Input(digest=digest_bytes(marshal_op(inner)))]
+        exec=ops_pb2.ExecOp(), inputs=[ops_pb2.Input(digest=digest_of(marshal_op(inner)))]
     )
-    last = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_bytes(marshal_op(outer)))])
+    last = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_of(marshal_op(outer)))])
     with pytest.raises(InvalidRequest, match="invalid exec op with no meta"):
         await load(definition_of([marshal_op(each) for each in (inner, outer, last)]))
 
@@ -244,6 +245,6 @@ async def test_of_several_wrong_ops_the_outermost_is_told() -> None:
 async def test_what_nothing_needs_must_have_its_inputs_too() -> None:
     stray = ops_pb2.Op(merge=ops_pb2.MergeOp(), inputs=[ops_pb2.Input(digest="sha256:0")])
     source = ops_pb2.Op(source=ops_pb2.SourceOp(identifier="local://x"))
-    last = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_bytes(marshal_op(source)))])
+    last = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_of(marshal_op(source)))])
     with pytest.raises(InvalidRequest, match="invalid missing input digest sha256:0"):
         await load(definition_of([marshal_op(each) for each in (stray, source, last)]))

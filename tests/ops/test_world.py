@@ -11,8 +11,8 @@ import pytest
 
 from croze import llb
 from croze.api import ops_pb2
+from croze.digests import digest_of
 from croze.errors import CrozeError, ExitError, InvalidRequest, NotFound, SolveDetail
-from croze.llb.marshal import digest_bytes
 from croze.llb.state import State
 from croze.ops.load import load
 from croze.ops.logs import LogLimits
@@ -128,7 +128,7 @@ def with_last_op(definition: ops_pb2.Definition, op: ops_pb2.Op) -> ops_pb2.Defi
     """The same graph with another op in place of the one it is for."""
     *others, _, _ = getattr(definition, "def")
     data = op.SerializeToString(deterministic=True)
-    end = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_bytes(data))])
+    end = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest_of(data))])
     changed = ops_pb2.Definition()
     getattr(changed, "def").extend([*others, data, end.SerializeToString()])
     return changed

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
+from croze.digests import digest_of
 from croze.errors import CrozeError
 from croze.image import reference
 from croze.image.descriptor import Descriptor
-from croze.image.manifest import digest_of
 from croze.registry.client import Registry
 from croze.registry.credentials import Anonymous
 from croze.registry.referrers import announce, referrers

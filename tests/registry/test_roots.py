@@ -14,10 +14,10 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from croze.aio.streams import serving
+from croze.digests import digest_of
 from croze.errors import Corrupted, CrozeError
 from croze.image import descriptor as media
 from croze.image.descriptor import Descriptor
-from croze.image.manifest import digest_of
 from croze.registry import failures, pull
 from croze.registry.client import Registry
 from croze.registry.credentials import Anonymous, Login

@@ -14,10 +14,10 @@ from typing import TypeVar
 
 import pytest
 
+from croze.digests import digest_of
 from croze.errors import InvalidRequest, NotFound
 from croze.fs.bundle.format import BundleIndex, BundleNode, encode
 from croze.image.descriptor import Descriptor
-from croze.image.manifest import digest_of
 from croze.job_values import JobKey
 from croze.remotecache.imported import OpenedCache
 from croze.remotecache.mounts import listing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -10,13 +9,10 @@ from pathlib import Path
 import pytest
 
 from croze import errors
+from croze.digests import digest_of
 from croze.session import content
 from croze.session.provide_content import ContentProvider
 from tests.session.conftest import Lend
-
-
-def digest_of(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 async def pieces(data: bytes) -> AsyncGenerator[bytes, None]:

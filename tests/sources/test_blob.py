@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from croze.digests import digest_of
 from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound
 from croze.image import reference
 from croze.image.descriptor import Descriptor
-from croze.image.manifest import digest_of
 from croze.registry import push
 from croze.registry.credentials import Anonymous
 from croze.session.provide_content import ContentProvider

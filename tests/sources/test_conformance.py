@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from croze.image.manifest import digest_of
+from croze.digests import digest_of
 from croze.registry.transport import Retry
 from croze.session.hostdir import HostDirProvider
 from croze.session.provide_content import ContentProvider

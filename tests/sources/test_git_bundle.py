@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from croze.digests import digest_of
 from croze.errors import CrozeError, InvalidRequest
 from croze.image import reference
-from croze.image.manifest import digest_of
 from croze.registry import push
 from croze.registry.credentials import Anonymous
 from croze.session.provide_content import ContentProvider

@@ -14,8 +14,8 @@ from typing import BinaryIO
 import pytest
 from aiohttp import web
 
+from croze.digests import digest_of
 from croze.errors import CrozeError, InvalidRequest, Unavailable, Unsupported
-from croze.image.manifest import digest_of
 from croze.registry.transport import Retry
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provide_upload import UploadProvider

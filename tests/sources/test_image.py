@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from croze.digests import digest_of
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.image.config import chain_id
-from croze.image.manifest import digest_of
 from croze.image.platform import Platform
 from croze.registry import push
 from croze.registry.hosts import Endpoint

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from croze.api import stat_pb2
+from croze.digests import digest_of
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.content.checksum import Query, checksum
-from croze.image.manifest import digest_of
 from croze.session.hostdir import HostDirProvider
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provider import LentService

@@ -3,7 +3,6 @@ with a subject, and a signature manifest that refers to that."""
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from croze.digests import digest_of
 from croze.http.urls import parse_url
 from tests.support.sigstore import GITHUB, SLSA, WORKFLOW, Instance
 from tests.support.waiting import PATIENCE_S
@@ -24,10 +24,6 @@ BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
 ATTESTATION = "application/vnd.docker.attestation.manifest.v1+json"
 COSIGN = "application/vnd.dev.cosign.artifact.sig.v1+json"
-
-
-def digest_of(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 @dataclass

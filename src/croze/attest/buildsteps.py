@@ -10,10 +10,11 @@ import msgspec
 from msgspec import Struct, field
 
 from croze.api import ops_pb2
+from croze.digests import digest_of
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.gotypes import messages
-from croze.llb.marshal import digest_bytes, op_blobs
+from croze.llb.marshal import op_blobs
 from croze.runtime.usage import ResourceUsage
 
 Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bytes | None
@@ -46,8 +47,8 @@ def build_steps(
     blobs = op_blobs(definition) if definition is not None else []
     if not blobs:
         return BuildSteps()
-    ops = {digest_bytes(data): ops_pb2.Op.FromString(data) for data in blobs}
-    last = digest_bytes(blobs[-1])
+    ops = {digest_of(data): ops_pb2.Op.FromString(data) for data in blobs}
+    last = digest_of(blobs[-1])
     if ops[last].WhichOneof("op") is not None:
         raise InvalidRequest(f"invalid last vertex: {ops[last].WhichOneof('op')}")
     if len(ops[last].inputs) != 1:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 
-from croze.cachekeys.texts import digest_of
+from croze.cachekeys.texts import noted_digest
 
 RANDOM = "random:"
 IMPORTED = "imported:"
@@ -17,7 +17,7 @@ IMPORTED = "imported:"
 
 def record_digest(cache_digest: str, output: int) -> str:
     """The digest of the record for output `output` of an op with this cache map digest."""
-    return digest_of(f"{cache_digest}@{output}".encode(), "string")
+    return noted_digest(f"{cache_digest}@{output}".encode(), "string")
 
 
 def root_key(cache_digest: str, output: int) -> str:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 from msgspec import Struct
+
+from croze.digests import digest_of
 
 Kind = Literal["json", "string", "string-list", "digest-list", "file-list", "file"]
 
@@ -49,9 +50,14 @@ def note(digest: str, text: DigestText) -> None:
         each(digest, text)
 
 
-def digest_of(data: bytes, kind: Kind) -> str:
-    """`sha256:` and the hex digest; noted if that is wanted."""
-    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+def noted_digest(data: bytes, kind: Kind) -> str:
+    """The digest of `data`, given to those who note digests, if there are any."""
+    digest = digest_of(data)
     if _notes:
         note(digest, DigestText(kind, (data,)))
     return digest
+
+
+def noted_list_digest(texts: Iterable[str], kind: Kind) -> str:
+    """`noted_digest` of texts with a zero byte between them."""
+    return noted_digest(b"\0".join(t.encode("utf-8", "surrogateescape") for t in texts), kind)

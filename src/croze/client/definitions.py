@@ -9,10 +9,11 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
 from croze.api import ops_pb2
+from croze.digests import digest_of
 from croze.errors import InvalidRequest
 from croze.gotypes import messages
 from croze.gotypes.quote import quote
-from croze.llb.marshal import digest_bytes, op_blobs
+from croze.llb.marshal import op_blobs
 
 _ACTION = ("input", "secondaryInput", "output")
 
@@ -30,7 +31,7 @@ def parse(data: bytes) -> ops_pb2.Definition:
 
 def _ops(definition: ops_pb2.Definition) -> Iterator[tuple[str, ops_pb2.Op]]:
     for blob in op_blobs(definition):
-        digest = digest_bytes(blob)
+        digest = digest_of(blob)
         try:
             yield digest, ops_pb2.Op.FromString(blob)
         except DecodeError as error:

@@ -19,9 +19,10 @@ from croze.client.metadata import written
 from croze.client.outputs import check_delete, create_exports
 from croze.client.plan import LocalDir, SolvePlan
 from croze.client.result import decoded_metadata
+from croze.digests import digest_of
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
-from croze.llb.marshal import digest_bytes, op_blobs
+from croze.llb.marshal import op_blobs
 
 NO_LOCAL = "invalid local: invalid value "
 NO_LAYOUT = (
@@ -80,7 +81,7 @@ def _definition(build: DefinitionBuild) -> bytes:
     definition = parse(build.definition)
     if build.no_cache:
         for blob in op_blobs(definition):
-            definition.metadata[digest_bytes(blob)].ignore_cache = True
+            definition.metadata[digest_of(blob)].ignore_cache = True
     return definition.SerializeToString()
 
 

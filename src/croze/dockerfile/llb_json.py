@@ -6,9 +6,10 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from croze.api import ops_pb2
+from croze.digests import digest_of
 from croze.dockerfile import json_values
 from croze.gotypes import gojson
-from croze.llb.marshal import digest_bytes, op_blobs
+from croze.llb.marshal import op_blobs
 
 VERSION = "0.1.0"
 
@@ -17,7 +18,7 @@ def convert_llb_reply(definition: ops_pb2.Definition) -> dict[str, bytes]:
     """Ops and metadata by digest. Ops and sources are in the protobuf JSON mapping, metadata has
     the field names of its `.proto`."""
     blobs = op_blobs(definition)
-    ops = {digest_bytes(blob): ops_pb2.Op.FromString(blob) for blob in blobs}
+    ops = {digest_of(blob): ops_pb2.Op.FromString(blob) for blob in blobs}
     value = {
         "def": {digest: _mapping(ops[digest], ops_pb2.Op.DESCRIPTOR) for digest in sorted(ops)},
         "metadata": {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 
 from croze.api import ops_pb2
+from croze.digests import digest_of
 from croze.errors import CrozeError, SourceDetail, VertexDetail
 from croze.rpc.details import source_detail
 
@@ -40,7 +40,7 @@ def _readers(definition: ops_pb2.Definition, digest: str) -> list[str]:
     """The ops with this download as an input; none for any other op."""
     readers, download = [], False
     for data in getattr(definition, "def"):
-        name = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        name = digest_of(data)
         op = ops_pb2.Op.FromString(data)
         if name == digest:
             download = op.source.identifier.startswith(("http://", "https://", "git://"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 
 from croze.aio.once import Once
 from croze.api import gateway_pb2, ops_pb2, policy_pb2
+from croze.digests import digest_of
 from croze.dockerfile.resolver import ImageQuestion, ReplacedImage, ResolvedImage
 from croze.errors import CrozeError, PermissionDenied, Unsupported
 from croze.files.redact import redact
@@ -272,7 +272,7 @@ class SourceResolution:
     ) -> T:
         """Asking a source shows as a vertex, the same one for the same question."""
         name = log_name or f"resolve image config for {identifier}"
-        digest = "sha256:" + hashlib.sha256((identifier + where).encode()).hexdigest()
+        digest = digest_of((identifier + where).encode())
         return await self._job.in_context(name, ask, digest=digest)
 
 

@@ -8,13 +8,13 @@ transaction, and become files when nobody waits.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Final
 
 from croze.aio.threads import in_thread
 from croze.api.control_pb2 import Descriptor
+from croze.digests import digest_of
 from croze.store.blobs import DiskBlobStore, DiskBlobWriter
 from croze.store.contract import Lease
 
@@ -56,7 +56,7 @@ class RecordBlobs:
     def _add_inline(self, pieces: Iterable[bytes]) -> str:
         data = b"".join(pieces)
         self._room_bytes -= len(data)
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        digest = digest_of(data)
         if not self._blobs.has(digest):
             self.inline.append(data)
         return digest

@@ -6,13 +6,13 @@ Times stay RFC 3339 text, since Go's have nanoseconds.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 
+from croze.digests import digest_of
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image.platform import Platform
@@ -166,8 +166,7 @@ def chain_id(diff_ids: Sequence[str]) -> str:
     """The OCI chain ID: names a stack of layers by their contents. Empty for no layers."""
     chain = ""
     for diff_id in diff_ids:
-        text = f"{chain} {diff_id}".encode()
-        chain = f"sha256:{hashlib.sha256(text).hexdigest()}" if chain else diff_id
+        chain = digest_of(f"{chain} {diff_id}".encode()) if chain else diff_id
     return chain
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final, TypeVar
 
 import msgspec
 
+from croze.digests import digest_of
 from croze.errors import InvalidRequest, NotFound, Unsupported
 from croze.gotypes import gojson
 from croze.image import descriptor as media
@@ -56,11 +56,6 @@ class _Probe(msgspec.Struct, rename="camel"):
     config: object = None
     manifests: object = None
     layers: object = None
-
-
-def digest_of(data: bytes) -> str:
-    """`sha256:` and the lower case hex digest."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def describe(data: bytes, media_type: str) -> Descriptor:

@@ -16,6 +16,7 @@ Modules: `state` (states and what they carry), `source` and `gitsource`, `execop
 `caps`. `docs/llb.md` has more.
 """
 
+from croze.digests import digest_of
 from croze.llb.compose import build, diff, merge, requires
 from croze.llb.definition import (
     LoadedDefinition,
@@ -39,7 +40,7 @@ from croze.llb.fileop import (
 )
 from croze.llb.gitsource import git
 from croze.llb.graph import Defaults, Deferred, Edge, Output
-from croze.llb.marshal import definition_of, digest_bytes, marshal_op, op_blobs
+from croze.llb.marshal import definition_of, marshal_op, op_blobs
 from croze.llb.mounts import Mount, Secret, SshSocket, bind, cache, secret, ssh, tmpfs
 from croze.llb.options import LinuxResources, OpOptions
 from croze.llb.source import (
@@ -84,7 +85,7 @@ __all__ = [
     "definition_of",
     "definition_to_state",
     "diff",
-    "digest_bytes",
+    "digest_of",
     "git",
     "head",
     "http",

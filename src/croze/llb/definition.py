@@ -8,9 +8,10 @@ from google.protobuf.message import DecodeError
 from msgspec import Struct
 
 from croze.api import ops_pb2
+from croze.digests import digest_of
 from croze.errors import InvalidRequest
 from croze.llb.graph import Edge, MarshalledOp, Marshaller, OpVertex
-from croze.llb.marshal import digest_bytes, op_blobs
+from croze.llb.marshal import op_blobs
 from croze.llb.sourcemap import SourceLocation, SourceMap, range_from_pb
 from croze.llb.state import State
 
@@ -48,7 +49,7 @@ def load(definition: ops_pb2.Definition) -> LoadedDefinition:
     last: ops_pb2.Op | None = None
     for data in op_blobs(definition):
         last = _parse(data)
-        digest = digest_bytes(data)
+        digest = digest_of(data)
         ops[digest], blobs[digest] = last, data
     for op in ops.values():
         _check_inputs(op, ops)

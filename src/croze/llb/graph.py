@@ -14,9 +14,10 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from croze.api import ops_pb2
+from croze.digests import digest_of
 from croze.image.platform import Platform, default_platform
 from croze.llb import caps
-from croze.llb.marshal import digest_bytes, marshal_parts
+from croze.llb.marshal import marshal_parts
 from croze.llb.options import Constraints, Metadata
 from croze.llb.sourcemap import SourceCollector, SourceLocation
 
@@ -138,7 +139,7 @@ class Marshaller:
             chosen = constraints.platform or self.defaults.platform or default_platform()
             head.platform.CopyFrom(platform_message(chosen))
         data = marshal_parts(head, body)
-        return MarshalledOp(digest_bytes(data), data, constraints.metadata, constraints.locations)
+        return MarshalledOp(digest_of(data), data, constraints.metadata, constraints.locations)
 
 
 def define(output: Output | None, defaults: Defaults) -> ops_pb2.Definition:
@@ -190,7 +191,7 @@ def _finish(definition: ops_pb2.Definition, result: ops_pb2.Input) -> None:
         if message.HasField("export_cache"):
             needed.add(caps.META_EXPORT_CACHE)
     getattr(definition, "def").append(data)
-    last = definition.metadata[digest_bytes(data)]
+    last = definition.metadata[digest_of(data)]
     last.caps.update(dict.fromkeys(sorted(needed), True))
 
 

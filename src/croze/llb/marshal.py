@@ -7,7 +7,6 @@ others. Python's writes strictly by number. For most messages that is the same; 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from croze.api import ops_pb2
@@ -30,11 +29,6 @@ def marshal_parts(head: ops_pb2.Op, body: ops_pb2.Op) -> bytes:
     """The canonical bytes of an op that is made in two halves: `body` has only the `oneof`, `head`
     the rest."""
     return head.SerializeToString(deterministic=True) + body.SerializeToString(deterministic=True)
-
-
-def digest_bytes(data: bytes) -> str:
-    """`sha256:` and the hex digest of `data`."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def op_blobs(definition: ops_pb2.Definition) -> list[bytes]:

@@ -8,7 +8,8 @@ from typing import Final
 from msgspec import Struct
 
 from croze.api import ops_pb2
-from croze.llb.marshal import definition_of, digest_bytes, marshal_op, op_blobs
+from croze.digests import digest_of
+from croze.llb.marshal import definition_of, marshal_op, op_blobs
 
 ATTRIBUTES: Final = ("local.session", "oci.session")
 
@@ -38,7 +39,7 @@ class SessionChange(Struct, frozen=True):
         for blob in op_blobs(definition):
             changed = self._op(blob, digests)
             if changed is not None:
-                digests[digest_bytes(blob)] = digest_bytes(changed)
+                digests[digest_of(blob)] = digest_of(changed)
             blobs.append(changed or blob)
         renamed = definition_of(blobs)
         for digest, metadata in definition.metadata.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from croze.api import ops_pb2
-from croze.cachekeys.texts import digest_of
+from croze.cachekeys.texts import noted_digest
 from croze.errors import InvalidRequest, NotFound, Unsupported
 from croze.fs.root import open_beneath
 from croze.gotypes import messages
@@ -37,7 +37,7 @@ class BuildOp:
     def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         # The key really is named so in the text that is hashed.
         text = messages.encode({"Type": CACHE_TYPE, "Exec": self._op})
-        return CacheMap(digest_of(text, "json"), inputs=(InputKeying(),) * self._input_count)
+        return CacheMap(noted_digest(text, "json"), inputs=(InputKeying(),) * self._input_count)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         if self._services.solve_nested is None:

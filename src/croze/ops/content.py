@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from typing import ParamSpec, TypeVar
 
 from croze.cachekeys import texts
+from croze.cachekeys.texts import noted_list_digest
+from croze.digests import digest_of
 from croze.errors import CrozeError, NotFound
 from croze.fs.content.checksum import Query, checksum, checksum_listed
-from croze.ops.digests import digest, joined
 from croze.ops.results import ref_of
 from croze.solver.contract import OpContext, Result
 from croze.store.contract import ImmutableRef
@@ -144,7 +145,9 @@ class ContentKey:
         """The content key: the digest of the queries' digests."""
         ref = ref_of(result)
         try:
-            return joined(await self.contents.of(ref, self.queries, ctx.sessions()), "digest-list")
+            return noted_list_digest(
+                await self.contents.of(ref, self.queries, ctx.sessions()), "digest-list"
+            )
         except CrozeError as error:
             raise error.wrap(f"failed to calculate checksum of ref {result.id}") from None
 
@@ -166,7 +169,7 @@ def _written(side_file: str) -> Written | None:
 
 def _of_nothing(query: Query) -> str:
     if query.path == "/":
-        return digest(b"")
+        return digest_of(b"")
     raise NotFound(f"{query.path}: no such file or directory")
 
 

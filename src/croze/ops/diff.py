@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from croze.api import ops_pb2
-from croze.cachekeys.texts import digest_of
+from croze.cachekeys.texts import noted_digest
 from croze.errors import InvalidRequest
 from croze.gotypes import messages
 from croze.ops.results import RefResult, ref_of
@@ -27,7 +27,7 @@ class DiffOp:
     def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         text = messages.encode({"Type": CACHE_TYPE, "Diff": self._op})
         sides = sum(side.input != EMPTY for side in (self._op.lower, self._op.upper))
-        return CacheMap(digest_of(text, "json"), inputs=(InputKeying(),) * sides)
+        return CacheMap(noted_digest(text, "json"), inputs=(InputKeying(),) * sides)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         remaining_inputs = iter(inputs)

@@ -10,13 +10,12 @@ from google.protobuf import text_format
 from msgspec import Struct, field
 
 from croze.api import ops_pb2
-from croze.cachekeys.texts import digest_of
+from croze.cachekeys.texts import noted_digest, noted_list_digest
 from croze.errors import InvalidRequest
 from croze.fs.content.checksum import Query
 from croze.gotypes import messages
 from croze.image.platform import Platform
 from croze.ops.content import ContentDigests, ContentKey, dedupe_paths, unlazy
-from croze.ops.digests import joined
 from croze.ops.validate import EMPTY, ROOT, SKIP_OUTPUT
 from croze.solver.contract import CacheMap, InputKeying
 
@@ -29,7 +28,7 @@ def cache_map(
 ) -> CacheMap:
     """The cache map of an exec with so many inputs."""
     return CacheMap(
-        digest=digest_of(key_json(exec_op, platform), "json"),
+        digest=noted_digest(key_json(exec_op, platform), "json"),
         inputs=tuple(_keying(d, contents) for d in _dependencies(exec_op, input_count)),
     )
 
@@ -116,7 +115,7 @@ def _text(mount: ops_pb2.Mount) -> str:
 
 def _keying(dependency: _Dependency, contents: ContentDigests) -> InputKeying:
     content = ContentKey(contents, _queries(dependency.paths)) if dependency.by_content else None
-    selector = joined(dependency.paths, "string-list") if dependency.paths else ""
+    selector = noted_list_digest(dependency.paths, "string-list") if dependency.paths else ""
     return InputKeying(selector=selector, content=content, prepare=unlazy)
 
 

@@ -9,13 +9,12 @@ from typing import Any
 from google.protobuf.message import Message
 
 from croze.api import ops_pb2
-from croze.cachekeys.texts import digest_of
+from croze.cachekeys.texts import noted_digest, noted_list_digest
 from croze.errors import InvalidRequest
 from croze.fs.content.checksum import Query
 from croze.gotypes import messages
 from croze.gotypes.glob import has_wildcards
 from croze.ops.content import ContentDigests, ContentKey, dedupe_paths, unlazy
-from croze.ops.digests import joined
 from croze.solver.contract import CacheMap, InputKeying
 
 CACHE_TYPE = "buildkit.file.v0"
@@ -36,7 +35,9 @@ def cache_map(actions: Actions, input_count: int, contents: ContentDigests) -> C
     if queries:
         bad = next(iter(queries))
         raise InvalidRequest(f"invalid input index {bad} in file op with {input_count} inputs")
-    return CacheMap(digest=digest_of(key_json(actions, input_count), "json"), inputs=tuple(inputs))
+    return CacheMap(
+        digest=noted_digest(key_json(actions, input_count), "json"), inputs=tuple(inputs)
+    )
 
 
 def key_json(actions: Actions, input_count: int) -> bytes:
@@ -124,7 +125,9 @@ def _copy_query(copy: ops_pb2.FileActionCopy) -> Query:
 def _keying(queries: Sequence[Query], contents: ContentDigests) -> InputKeying:
     paths = sorted((q.path for q in queries), key=lambda p: p.encode(), reverse=True)
     content = ContentKey(contents, [_rooted(q) for q in _dedupe(queries)])
-    return InputKeying(selector=joined(paths, "string-list"), content=content, prepare=unlazy)
+    return InputKeying(
+        selector=noted_list_digest(paths, "string-list"), content=content, prepare=unlazy
+    )
 
 
 def _is_pattern(query: Query) -> bool:

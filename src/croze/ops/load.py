@@ -23,12 +23,12 @@ from msgspec import Struct, field
 
 from croze.aio.parallel import first_error
 from croze.api import ops_pb2
+from croze.digests import digest_of
 from croze.errors import CrozeError, InvalidRequest, Unsupported, VertexDetail
 from croze.files.redact import redact_text
 from croze.image.platform import Platform, default_platform, normalize
 from croze.llb.graph import platform_value
-from croze.llb.marshal import digest_bytes, marshal_op
-from croze.ops.digests import digest
+from croze.llb.marshal import marshal_op
 from croze.ops.limits import StepLimits, step_limits
 from croze.ops.names import CUSTOM_NAME, op_name
 from croze.ops.validate import SMALL_BYTES, check_size, validate
@@ -87,7 +87,7 @@ class _Node(Struct, eq=False):
 
 def uncached_digest(digest: str) -> str:
     """What a vertex that ignores the cache is shared under: never with one that uses it."""
-    return digest_bytes(f"{digest}-ignorecache".encode())
+    return digest_of(f"{digest}-ignorecache".encode())
 
 
 async def load(definition: ops_pb2.Definition, options: LoadOptions | None = None) -> Edge:
@@ -126,7 +126,7 @@ async def _parse(definition: ops_pb2.Definition) -> tuple[dict[str, _Node], _Nod
     nodes: dict[str, _Node] = {}
     async for data in _some(getattr(definition, "def")):
         op = _parse_op(data)
-        name = digest(data)
+        name = digest_of(data)
         metadata = definition.metadata.get(name) or ops_pb2.OpMetadata()
         nodes[name] = last = _Node(op, data, name, metadata)
     async for node in _some(nodes.values()):
@@ -204,9 +204,9 @@ async def _apply_policy(order: Iterable[_Node], policy: SourcePolicy | None) -> 
                 node.changed = True
         if node.changed:
             node.data = marshal_op(node.op)
-            node.digest = digest(node.data)
+            node.digest = digest_of(node.data)
         if node.proxied:
-            node.digest = digest(node.data + _PROXIED)
+            node.digest = digest_of(node.data + _PROXIED)
             node.changed = True
 
 
@@ -340,7 +340,7 @@ def fresh_cache_mounts(definition: ops_pb2.Definition) -> frozenset[str]:
         return frozenset()
     ids: set[str] = set()
     for data in getattr(definition, "def"):
-        name = digest_bytes(data)
+        name = digest_of(data)
         if name in definition.metadata and definition.metadata[name].ignore_cache:
             mounts = _parse_op(data).exec.mounts
             ids |= {m.cacheOpt.ID for m in mounts if m.mountType == ops_pb2.CACHE}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.api import ops_pb2
-from croze.cachekeys.texts import digest_of
+from croze.cachekeys.texts import noted_digest
 from croze.gotypes import messages
 from croze.ops.results import RefResult, ref_of
 from croze.ops.services import OpServices
@@ -23,7 +23,7 @@ class MergeOp:
 
     def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         text = messages.encode({"Type": CACHE_TYPE, "Merge": self._op})
-        return CacheMap(digest_of(text, "json"), inputs=(InputKeying(),) * len(self._op.inputs))
+        return CacheMap(noted_digest(text, "json"), inputs=(InputKeying(),) * len(self._op.inputs))
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         refs = [ref for result in inputs if (ref := ref_of(result)) is not None]

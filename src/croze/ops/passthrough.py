@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.api import ops_pb2
-from croze.cachekeys.texts import digest_of
+from croze.cachekeys.texts import noted_digest
 from croze.errors import InvalidRequest
 from croze.gotypes import messages
 from croze.solver.contract import CacheMap, InputKeying, OpContext, Result
@@ -22,7 +22,7 @@ class PassthroughOp:
 
     def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
         text = messages.encode({"Type": CACHE_TYPE, "Passthrough": self._op})
-        return CacheMap(digest_of(text, "json"), inputs=(InputKeying(),) * self._input_count)
+        return CacheMap(noted_digest(text, "json"), inputs=(InputKeying(),) * self._input_count)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         for index in self._op.outputs:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from croze.api import ops_pb2
-from croze.cachekeys.texts import digest_of
+from croze.cachekeys.texts import noted_digest
 from croze.errors import InvalidRequest
 from croze.image.platform import Platform
 from croze.job_values import JobKey
@@ -25,7 +25,7 @@ BUILD_SOURCES: Final = JobKey[BuildSources]("sources")
 
 def cache_digest(key: str) -> str:
     """The cache digest of a source's key; keys of a session never leave the daemon."""
-    hashed = digest_of(f"{CACHE_TYPE}:{key}".encode(), "string")
+    hashed = noted_digest(f"{CACHE_TYPE}:{key}".encode(), "string")
     return hashed.replace("sha256:", "random:") if key.startswith(PRIVATE_PREFIX) else hashed
 
 

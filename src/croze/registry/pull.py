@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from croze.aio.threads import finish, start_in_thread
+from croze.digests import digest_of
 from croze.errors import Corrupted, CrozeError, NotFound
 from croze.http.daemon import encoding_of, is_all_of
 from croze.http.encodings import decoded, decoders
@@ -187,7 +188,7 @@ def _not_opened(error: CrozeError, descriptor: Descriptor) -> CrozeError:
 
 
 def _verified(data: bytes, descriptor: Descriptor) -> bytes:
-    computed = manifests.digest_of(data)
+    computed = digest_of(data)
     if computed != descriptor.digest:
         raise Corrupted(f"unexpected digest {computed} of content {descriptor.digest}")
     if len(data) != descriptor.size:

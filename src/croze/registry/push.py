@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urljoin
 from msgspec import Struct
 
 from croze.aio.threads import chunks
+from croze.digests import digest_of
 from croze.errors import Corrupted, CrozeError, InvalidRequest
 from croze.http.lazy import aiohttp
 from croze.http.redirects import same_origin
@@ -87,7 +88,7 @@ async def push_manifest(
 ) -> None:
     """Bring a manifest up under a tag, or under its digest alone."""
     endpoint = repo.endpoints(push=True)[0]
-    url = repo.url(endpoint, f"manifests/{tag or manifests.digest_of(data)}")
+    url = repo.url(endpoint, f"manifests/{tag or digest_of(data)}")
 
     async def attempt() -> None:
         headers = {"Content-Type": media_type}
@@ -96,7 +97,7 @@ async def push_manifest(
         ) as response:
             if response.status not in (200, 201, 204):
                 raise await failures.unexpected(response)
-            _check_digest(response, manifests.digest_of(data))
+            _check_digest(response, digest_of(data))
 
     try:
         if tag or force or not await _exists(repo, endpoint, f"manifests/{url.rpartition('/')[2]}"):

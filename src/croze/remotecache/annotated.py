@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from croze.digests import digest_of
 from croze.errors import InvalidRequest
 from croze.image import descriptor as media
-from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
 from croze.image.reference import check_digest
 from croze.remotecache import config as configs
@@ -47,7 +47,7 @@ def parse(data: bytes) -> FoundCache:
     descriptors = [_descriptor(layer) for layer in config.layers]
     layers = {each.digest: each for each in descriptors if not travels_beside(each)}
     beside = tuple(each for each in descriptors if travels_beside(each))
-    return FoundCache(manifests.digest_of(data), config, layers, beside)
+    return FoundCache(digest_of(data), config, layers, beside)
 
 
 def _descriptor(layer: CacheLayer) -> Descriptor:

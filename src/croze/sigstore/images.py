@@ -11,6 +11,7 @@ from importlib import resources
 from msgspec import Struct, UnsetType
 
 from croze.api import gateway_pb2
+from croze.digests import digest_of
 from croze.errors import CrozeError
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
@@ -44,7 +45,7 @@ class _Chain(Struct, frozen=True):
         if digest not in self.blobs:
             raise NotVerified(f"reading blob {digest}: not found")
         data = self.blobs[digest].data
-        if manifests.digest_of(data) != digest:
+        if digest_of(data) != digest:
             raise NotVerified(f"digest mismatch for blob {digest}")
         return data
 

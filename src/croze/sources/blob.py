@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from croze.aio.threads import in_thread
+from croze.digests import digest_of
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.image import reference
-from croze.image.manifest import digest_of
 from croze.image.reference import Reference
 from croze.sources.content import ImageContents, LentProvider
 from croze.sources.contract import Source, SourceContext, SourceKey

@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 from msgspec import Struct
 
 from croze.aio.threads import in_thread
+from croze.digests import digest_of
 from croze.errors import Corrupted, InvalidRequest, NotFound
 from croze.image import manifest as manifests
 from croze.image import reference
@@ -310,7 +311,7 @@ async def _in_session(
 
 def verified(data: bytes, digest: str) -> bytes:
     """The data, or `Corrupted`."""
-    computed = manifests.digest_of(data)
+    computed = digest_of(data)
     if computed != digest:
         raise Corrupted(f"unexpected digest {computed} of content {digest}")
     return data

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from croze.aio.threads import in_thread
+from croze.digests import digest_of
 from croze.errors import CrozeError, NotFound
 from croze.gotypes import gojson
 from croze.http.daemon import HttpClient
 from croze.http.lazy import aiohttp
 from croze.http.urls import parse_url
-from croze.image.manifest import digest_of
 from croze.registry import failures
 from croze.registry.transport import Retry, with_retries
 from croze.session import upload

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct
 
-from croze.cachekeys.texts import digest_of
+from croze.cachekeys.texts import noted_digest
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.gotypes import gojson
@@ -80,7 +80,7 @@ class _HttpKey(msgspec.Struct, rename="pascal"):
 def http_key(options: HttpOptions, file: HttpFile) -> str:
     """A text for the cache key: of the content, and of all that decides how the file lies there."""
     modified = file.modified
-    return digest_of(
+    return noted_digest(
         gojson.marshal(
             _HttpKey(
                 file.filename,

@@ -11,7 +11,7 @@ import time
 import msgspec
 from msgspec import Struct
 
-from croze.cachekeys.texts import digest_of
+from croze.cachekeys.texts import noted_digest
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import gojson
 from croze.image import config as configs
@@ -71,7 +71,7 @@ def manifest_key(digest: str, platform: Platform, layer_limit: int | None) -> st
         platform.os_features,
         layer_limit,
     )
-    return digest_of(gojson.marshal(fields), "json")
+    return noted_digest(gojson.marshal(fields), "json")
 
 
 def content_key(config: bytes, layer_limit: int | None) -> str:
@@ -81,7 +81,7 @@ def content_key(config: bytes, layer_limit: int | None) -> str:
     except InvalidRequest as err:
         if layer_limit is not None:
             raise err.wrap("failed to parse image config") from err
-        return digest_of(config, "json")
+        return noted_digest(config, "json")
     diff_ids = image.diff_ids
     if layer_limit is not None and len(diff_ids) < layer_limit:
         raise InvalidRequest(f"image has {len(diff_ids)} layers, limit is {layer_limit}")

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from croze.cachekeys.texts import digest_of
+from croze.cachekeys.texts import noted_digest
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.sources.request import SourceRequest
@@ -55,7 +55,7 @@ def local_key(options: LocalOptions, session: str) -> str:
         options.metadata_only or msgspec.UNSET,
         options.metadata_exceptions or msgspec.UNSET,
     )
-    digest = digest_of(gojson.marshal(fields), "json")
+    digest = noted_digest(gojson.marshal(fields), "json")
     return f"session:{options.name}:{digest}"
 
 

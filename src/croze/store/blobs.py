@@ -16,6 +16,7 @@ from typing import BinaryIO, Protocol, Self
 from msgspec import Struct
 
 from croze.aio.threads import finish, in_thread
+from croze.digests import digest_of
 from croze.errors import Corrupted, InvalidRequest, NotFound, ResourceExhausted
 from croze.patterns import lazy_pattern
 from croze.store.disk import disk_errors, own_disk_errors, sync_dir
@@ -179,7 +180,7 @@ class DiskBlobStore:
     async def put_all(self, several: Sequence[bytes]) -> Sequence[str]:
         """Like `put`, for several at once: less is waited for. Those that had their names before
         the disk was full are here."""
-        digests = ["sha256:" + hashlib.sha256(data).hexdigest() for data in several]
+        digests = [digest_of(data) for data in several]
         fresh = dict(zip(digests, several, strict=True))
         for digest in set(digests) & self._sizes.keys():
             self._used_at[digest] = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from croze.cachekeys.texts import DigestText, digest_of, note, wanted
+from croze.cachekeys.texts import DigestText, note, noted_digest, wanted
 from croze.daemon.debug.texts import as_json, as_text, find
 from croze.store.digest_texts import keeping_texts
 
@@ -14,11 +14,11 @@ ROOT = "sha256:8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1"
 def test_they_outlive_the_daemon(tmp_path: Path) -> None:
     with keeping_texts(tmp_path) as texts:
         assert wanted()
-        op = digest_of(b'{"Type":"x"}', "json")
-        key = digest_of(f"{op}@0".encode(), "string")
+        op = noted_digest(b'{"Type":"x"}', "json")
+        key = noted_digest(f"{op}@0".encode(), "string")
         assert find(texts, key) is not None
     assert not wanted()
-    digest_of(b"later", "string")
+    noted_digest(b"later", "string")
     with keeping_texts(tmp_path) as texts:
         assert texts.digests() == sorted((op, key))
         found = find(texts, key)
@@ -40,10 +40,10 @@ def test_they_outlive_the_daemon(tmp_path: Path) -> None:
 
 def test_lists_name_others(tmp_path: Path) -> None:
     with keeping_texts(tmp_path) as texts:
-        a, b = digest_of(b"a", "file"), digest_of(b"b", "file")
-        listed = digest_of(f"\0sha256:x{a}\0/sub/{b}".encode(), "file-list")
-        both = digest_of(f"{listed}\0{b}".encode(), "digest-list")
-        paths = digest_of(f"/x\0{a}".encode(), "string-list")
+        a, b = noted_digest(b"a", "file"), noted_digest(b"b", "file")
+        listed = noted_digest(f"\0sha256:x{a}\0/sub/{b}".encode(), "file-list")
+        both = noted_digest(f"{listed}\0{b}".encode(), "digest-list")
+        paths = noted_digest(f"/x\0{a}".encode(), "string-list")
         found = find(texts, both)
         assert found is not None
         assert [each.digest for each in found.below] == [listed, b]
@@ -61,9 +61,9 @@ def test_the_root_is_always_known() -> None:
 
 def test_however_deep_directories_are(tmp_path: Path) -> None:
     with keeping_texts(tmp_path) as texts:
-        digest = digest_of(b"f", "file")
+        digest = noted_digest(b"f", "file")
         for _ in range(2000):
-            digest = digest_of(f"\0d{digest}".encode(), "file-list")
+            digest = noted_digest(f"\0d{digest}".encode(), "file-list")
         found = find(texts, digest)
         assert found is not None
         assert len(list(as_text(found))) < 500

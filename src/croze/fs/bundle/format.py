@@ -6,7 +6,6 @@ leaves the tree or leads through a link, nothing is a device, sizes add up and s
 
 from __future__ import annotations
 
-import hashlib
 import stat
 from collections.abc import Iterator
 from typing import Final
@@ -134,10 +133,6 @@ def kept_xattrs(xattrs: dict[str, bytes]) -> dict[str, bytes]:
 
 def _travels(name: str) -> bool:
     return name.startswith(_XATTRS) and not name.startswith(OVERLAY_XATTRS) and "\0" not in name
-
-
-def name_of(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def _invalid(reason: str) -> InvalidRequest:

@@ -16,13 +16,13 @@ from typing import Final
 import msgspec
 from msgspec import Struct, field
 
+from croze.digests import digest_of
 from croze.fs.bundle.chunking import chunks
 from croze.fs.bundle.format import (
     BundleIndex,
     BundleNode,
     Pack,
     encode,
-    name_of,
     numbered,
 )
 from croze.fs.bundle.memory import KnownFile, Memory, known_file, load_memory, save_memory
@@ -95,7 +95,7 @@ def _bundle(survey: Survey, writing: _Writing, packs: Sequence[Pack], spool: str
     path.write_bytes(data)
     new = {pack.digest for pack in writing.writer.packs}
     return TreeBundle(
-        BundleBlob(name_of(data), len(data), str(path)),
+        BundleBlob(digest_of(data), len(data), str(path)),
         tuple(
             BundleBlob(
                 p.digest, p.size, os.path.join(spool, p.digest[7:]) if p.digest in new else ""

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import msgspec
 
+from croze.digests import digest_of
 from croze.errors import Unsupported
 from croze.fs.filecopy import EarlyWriteback, write_all
 from croze.fs.tar.blob import CompressedWriter
@@ -212,7 +213,7 @@ class _Members:
         self.write(header + toc + padding(len(toc)) + END_OF_ARCHIVE)
         self.cut()
         self._put(footer(offset))
-        return "sha256:" + hashlib.sha256(toc).hexdigest()
+        return digest_of(toc)
 
     def sums(self, toc_digest: str) -> BlobSums:
         return BlobSums(

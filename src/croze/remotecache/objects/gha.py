@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, field
 
 from croze.aio.parallel import first_error
+from croze.digests import digest_of
 from croze.errors import AlreadyExists, CrozeError, NotFound, PermissionDenied
 from croze.http.daemon import HttpClient
 from croze.image.descriptor import Descriptor
-from croze.image.manifest import digest_of
 from croze.remotecache.objects import actions_rest
 from croze.remotecache.objects.actions_api import (
     BLOBS,
