@@ -14,12 +14,13 @@ from croze.aio.parallel import first_error
 from croze.aio.threads import in_thread
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
+from croze.identity import new_id
 from croze.rpc.channel import Channel
 from croze.rpc.stand_ins import AioRpcError
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provider import LentService
-from croze.session.serve import lend, new_id
+from croze.session.serve import lend
 from tests.e2e.app import base
 from tests.e2e.images import busybox as busybox_binary
 from tests.e2e.sandbox import Sandbox

@@ -8,8 +8,3 @@ and `policy_*` are asked about sources; `engine*` and `docker` are about Docker 
 `bundles` and `provenance` about builds of the past. Modules import grpc only where a connection is
 made.
 """
-
-import os
-
-# grpc's core reports closed connections on standard error, where builds are drawn.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")

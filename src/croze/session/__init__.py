@@ -4,8 +4,3 @@ The daemon's end is named for the service (`filesync`, `auth`, `secrets`, …), 
 the connections, and calls go through a `tunnel` in each; the client's end is `serve` and the
 `provide_*` modules.
 """
-
-import os
-
-# grpc's core reports closed connections on standard error, where builds are drawn.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -10,9 +10,9 @@ from typing import Protocol
 from croze import errors
 from croze.aio.threads import abandonable
 from croze.api import upload_pb2
+from croze.identity import new_id
 from croze.rpc.servers import Context
 from croze.session.provider import Handler, metadata_of, stream
-from croze.session.serve import new_id
 
 CHUNK_BYTES = 1 << 20
 

@@ -6,7 +6,6 @@ The client is the HTTP/2 server of the stream (BuildKit `session/session.go`).
 from __future__ import annotations
 
 import asyncio
-import secrets
 import string
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -17,6 +16,7 @@ from croze.aio.parallel import meanwhile
 from croze.api import control_pb2
 from croze.errors import CrozeError, Unavailable
 from croze.gotypes.strings import to_bytes
+from croze.identity import new_id
 from croze.rpc.client_call import ClientCall
 from croze.rpc.library import grpc
 from croze.rpc.limits import HEADERS_LIMIT_BYTES
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
     from croze.rpc.channel import Channel
 
 SESSION_METHOD = "/moby.buildkit.v1.Control/Session"
-
-_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-
-def new_id() -> str:
-    """An identifier as BuildKit makes them: 25 characters, base 36."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(25))
 
 
 class LentSession:
