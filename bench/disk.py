@@ -15,8 +15,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from croze.fs.mount import unmount
 from croze.fs.temporary import temporary_directory
-from croze.store.mount import unmount
 
 _MOST_BYTES = 64 << 30
 _SHARE = 0.75

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from croze.fs.mount import unmount
 from croze.store.contract import MountSpec
-from croze.store.mount import mount, unmount
+from croze.store.mount import mount
 from tests.e2e.sandbox import Sandbox
 
 # A change to a hard link is left out: overlayfs copies it up alone, which breaks the link.

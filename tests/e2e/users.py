@@ -12,9 +12,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from croze.fs.mount import unmount
 from croze.fs.remove import remove_tree
 from croze.store.contract import MountSpec
-from croze.store.mount import mount, unmount
+from croze.store.mount import mount
 from tests.e2e.sandbox import REPO, Sandbox
 
 NAME = "croze-e2e"

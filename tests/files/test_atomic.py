@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from croze.files.atomic import NewFile, appearing, replaced, write_atomically
+from croze.fs.mount import unmount
 from croze.store.contract import MountSpec
-from croze.store.mount import mount, unmount
+from croze.store.mount import mount
 from tests.store.conftest import root_only
 
 

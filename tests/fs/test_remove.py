@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from croze.fs import root
+from croze.fs import mount, root
 from croze.fs.remove import remove_tree, try_remove_tree
-from croze.store import mount
 from tests.fs import trees
 
 

@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 import pytest
 
 from croze.aio.threads import in_thread
+from croze.fs.mount import enter_private_namespace
 from croze.job_values import JobKey
 from croze.ops.content import ContentDigests
 from croze.rpc.channel import Channel
@@ -19,7 +20,6 @@ from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.serve import lend
 from croze.solver.contract import Vertex
 from croze.status import Progress
-from croze.store.mount import enter_private_namespace
 from croze.workers.shares import Shares
 from tests.ops.world import World, make_world
 from tests.runtime.conftest import make_rootfs

@@ -13,12 +13,13 @@ from croze import llb
 from croze.api import ops_pb2
 from croze.digests import digest_of
 from croze.errors import CrozeError, ExitError, InvalidRequest, NotFound, SolveDetail
+from croze.fs.mount import unmount
 from croze.llb.state import State
 from croze.ops.load import load
 from croze.ops.logs import LogLimits
-from croze.store import mounting
+from croze.store import ref_mounts
 from croze.store.contract import MountSpec
-from croze.store.mount import mount_all, unmount
+from croze.store.mount import mount_all
 from tests.ops.world import World
 
 pytestmark = pytest.mark.root
@@ -308,8 +309,8 @@ async def test_steps_that_wait_for_a_worker_have_nothing_mounted(
         written.discard(str(path))
         unmount(path)
 
-    monkeypatch.setattr(mounting, "mount_all", mount)
-    monkeypatch.setattr(mounting, "unmount", forget)
+    monkeypatch.setattr(ref_mounts, "mount_all", mount)
+    monkeypatch.setattr(ref_mounts, "unmount", forget)
     rows = [
         llb.scratch().file(llb.mkfile(f"/{row}", "")).file(llb.mkfile(f"/then{row}", ""))
         for row in range(12)

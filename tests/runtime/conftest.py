@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from croze.fs.mount import enter_private_namespace
 from croze.fs.userns import in_user_namespace
 from croze.runtime.contract import ContainerMount, ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.store.contract import MountSpec
-from croze.store.mount import enter_private_namespace
 
 BUSYBOX = Path("/bin/busybox")
 APPLETS = (

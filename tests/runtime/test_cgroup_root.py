@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from croze.fs.mount import raw_mount, unmount
 from croze.runtime.cgroup_root import VARIABLE, prepare
-from croze.store.mount import raw_mount, unmount
 
 
 @pytest.fixture

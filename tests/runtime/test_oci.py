@@ -17,6 +17,7 @@ import pytest
 
 from croze.aio.threads import in_thread
 from croze.errors import ResourceExhausted
+from croze.fs import mount as fs_mount
 from croze.runtime.contract import ContainerMount, ContainerSpec, Resources, Rlimit
 from croze.runtime.mounts import OciBundle
 from croze.runtime.oci import OciExecutor
@@ -188,11 +189,11 @@ def test_a_bundle_is_not_removed_through_a_mount(own_mounts: bool, tmp_path: Pat
     point = bundle.path / "m/0"
     point.mkdir(parents=True)
     (bundle.path / "config.json").touch()
-    store_mount.raw_mount(str(tmp_path / "tree"), point, "", store_mount.MS_BIND)
+    fs_mount.raw_mount(str(tmp_path / "tree"), point, "", fs_mount.MS_BIND)
     bundle.close()
     assert (tmp_path / "tree/sub/file").exists()
     assert [p.name for p in bundle.path.rglob("*")] == ["m", "0", "sub", "file"]
-    store_mount.unmount(point)
+    fs_mount.unmount(point)
     bundle.close()
     assert not bundle.path.exists()
 

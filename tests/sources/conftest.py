@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from croze.fs.mount import enter_private_namespace
 from croze.store.contract import SnapshotterName
-from croze.store.mount import enter_private_namespace
 from tests.registry.blobs import Folder
 from tests.registry.servers import docker_registry
 from tests.session.conftest import Daemon, Hasty, Lend, lending

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from croze.fs.mount import enter_private_namespace
 from croze.store.contract import SnapshotterName
-from croze.store.mount import enter_private_namespace
 from croze.store.open import Store, open_store
 from tests.store.pools import ThreadPool
 from tests.store.sources import Sources

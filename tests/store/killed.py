@@ -16,8 +16,8 @@ import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from croze.fs.mount import enter_private_namespace
 from croze.store.contract import Compression, ImmutableRef, PrunePolicy, Sharing, SnapshotterName
-from croze.store.mount import enter_private_namespace
 from croze.store.open import Store, open_store
 from tests.store.pools import ThreadPool
 from tests.store.sources import Sources

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from croze.errors import ResourceExhausted
+from croze.fs.mount import unmount
 from croze.history.history import BuildHistory, Expiry
 from croze.store.contract import Compression, MountSpec, PrunePolicy, SnapshotterName
 from croze.store.disk import is_full
-from croze.store.mount import mount, unmount
+from croze.store.mount import mount
 from croze.store.open import open_store
 from tests.history.conftest import finished, record
 from tests.store.conftest import root_only

@@ -8,19 +8,10 @@ from pathlib import Path
 import pytest
 
 from croze.errors import CrozeError, PermissionDenied, Unsupported
+from croze.fs.mount import MS_NOSUID, MS_RDONLY, raw_mount, unmount
 from croze.store.contract import MountSpec
-from croze.store.lowers import join_lowers, split_lowers
-from croze.store.mount import (
-    MS_NOSUID,
-    MS_RDONLY,
-    mount,
-    mount_all,
-    mounted,
-    raw_mount,
-    readonly,
-    split_options,
-    unmount,
-)
+from croze.store.mount import mount, mount_all, mounted, readonly, split_options
+from croze.store.overlay_mount import join_lowers, split_lowers
 from tests.store.conftest import root_only
 
 pytestmark = [pytest.mark.root, root_only]

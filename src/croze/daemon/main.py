@@ -152,7 +152,7 @@ def take_all_descriptors() -> None:
 def take_private_mounts() -> None:
     """Enter a mount namespace of the daemon's own. Raises `PermissionDenied` with what can be done
     about it."""
-    from croze.store.mount import enter_private_namespace
+    from croze.fs.mount import enter_private_namespace
 
     try:
         enter_private_namespace()

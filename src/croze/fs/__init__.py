@@ -7,6 +7,6 @@ Roots are host paths, and may be `/proc/self/fd/N`. Times are in nanoseconds, an
 there is; `mode` is the Unix `st_mode` unless it is called `go_mode`.
 
 What all shelves stand on lies here: `entry`, `paths`, `root`, `owner`, `failures`, `filecopy`,
-`remove`, `beneath`, `userns`. Each shelf imports those before it alone: `match`, `tree`, `tar`,
-`content`, `copy`, `sync`, `bundle`.
+`remove`, `beneath`, `mount`, `userns`. Each shelf imports those before it alone: `match`, `tree`,
+`tar`, `content`, `copy`, `sync`, `bundle`.
 """

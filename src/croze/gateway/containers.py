@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from croze.aio.threads import finish, in_thread
 from croze.api import gateway_pb2, ops_pb2, stat_pb2
 from croze.errors import AlreadyExists, Canceled, CrozeError, InvalidRequest, NotFound
+from croze.fs import mount as fs_mount
 from croze.gateway import files
 from croze.gotypes.strings import from_bytes
 from croze.llb.execop import default_path
@@ -203,7 +204,7 @@ class GatewayContainer:
         mounts = store_mount.readonly(item.mounts)
         store_mount.mount_all(mounts, target)
         for _ in mounts:
-            self._stack.callback(store_mount.unmount, target)
+            self._stack.callback(fs_mount.unmount, target)
         self._folders[index] = target
 
     async def release(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from croze.api import ops_pb2
 from croze.errors import InvalidRequest, NotFound
+from croze.fs import mount as fs_mount
 from croze.session.contract import SessionManager
 from croze.session.secrets import get_secret
 from croze.store import mount as store_mount
@@ -85,5 +86,5 @@ class SecretFiles:
         folder.mkdir(mode=0o711, parents=True)
         self._stack.callback(folder.rmdir)
         store_mount.mount(MountSpec("tmpfs", "tmpfs", ("nodev", "nosuid", "mode=711")), folder)
-        self._stack.callback(store_mount.unmount, folder)
+        self._stack.callback(fs_mount.unmount, folder)
         return folder

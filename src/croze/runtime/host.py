@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from croze.errors import CrozeError
-from croze.store.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, raw_mount, unmount
+from croze.fs.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, raw_mount, unmount
 
 log = logging.getLogger(__name__)
 

@@ -28,6 +28,7 @@ import msgspec
 
 from croze import errors
 from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound
+from croze.fs import mount as fs_mount
 from croze.fs.entry import go_mode
 from croze.fs.failures import explain, explained
 from croze.fs.owner import NumericOwner, lookup
@@ -42,7 +43,6 @@ from croze.fs.tree.walk import make_entry, walk_stats
 from croze.fs.userns import in_user_namespace
 from croze.gotypes import gojson
 from croze.runtime.mounts import make_dirs
-from croze.store import mount as store_mount
 
 _PR_SET_PDEATHSIG = 1
 _CHUNK = 1 << 20
@@ -137,7 +137,7 @@ def _line(outcome: InRootReply) -> bytes:
 def _enter(request: RootedRequest) -> None:
     """Make the container's root this process's: there is nothing but its files from here on."""
     in_user_namespace()  # /proc is to be asked, and will be gone
-    store_mount.enter_private_namespace()
+    fs_mount.enter_private_namespace()
     for bind in sorted(request.binds, key=lambda each: each.dest.count("/")):
         _bind(request.root, bind)
     if request.op == "put":
@@ -178,10 +178,10 @@ def _bind(root: str, bind: Bind) -> None:
 
 def _mount(bind: Bind, target: str) -> None:
     if bind.readonly:
-        store_mount.bind_readonly(bind.source, target)
+        fs_mount.bind_readonly(bind.source, target)
     else:
-        flags = store_mount.MS_BIND | store_mount.MS_REC
-        store_mount.raw_mount(bind.source, target, "", flags)
+        flags = fs_mount.MS_BIND | fs_mount.MS_REC
+        fs_mount.raw_mount(bind.source, target, "", flags)
 
 
 def _do(request: RootedRequest, source: Source) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from croze.errors import CrozeError, NotFound
+from croze.fs import mount as fs_mount
 from croze.fs.remove import remove_tree
 from croze.fs.root import open_beneath, resolve_below
 from croze.runtime.contract import ContainerMount
@@ -42,9 +43,9 @@ def _is_whole(selector: str) -> bool:
 def mount_tmpfs(folder: Path) -> None:
     """Mount a tmpfs for small files that come and go with each container: on a disk they take their
     time. Only this process and its children see it, so nothing has to be cleared away."""
-    flags = store_mount.MS_NOSUID | store_mount.MS_NODEV | store_mount.MS_NOEXEC
+    flags = fs_mount.MS_NOSUID | fs_mount.MS_NODEV | fs_mount.MS_NOEXEC
     try:
-        store_mount.raw_mount("tmpfs", folder, "tmpfs", flags, "mode=0700")
+        fs_mount.raw_mount("tmpfs", folder, "tmpfs", flags, "mode=0700")
     except CrozeError as error:
         log.debug("no tmpfs on %s: %s", folder, error)
 
@@ -130,7 +131,7 @@ class OciBundle:
         failed: list[CrozeError] = []
         while self._mounted:
             try:
-                store_mount.unmount(self._mounted.pop())
+                fs_mount.unmount(self._mounted.pop())
             except CrozeError as error:
                 failed.append(error)
         if failed:

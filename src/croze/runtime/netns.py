@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from croze.errors import CrozeError, Unsupported
-from croze.store.mount import MS_BIND, raw_mount, unmount
+from croze.fs.mount import MS_BIND, in_own_thread, raw_mount, unmount
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def make_namespace(file: Path) -> None:
         file.touch()
         raw_mount(f"/proc/self/task/{threading.get_native_id()}/ns/net", file, "", MS_BIND)
 
-    _apart(make)
+    in_own_thread(make)
 
 
 def in_namespace(file: Path, work: Callable[[], T]) -> T:
@@ -49,26 +49,7 @@ def in_namespace(file: Path, work: Callable[[], T]) -> T:
                 raise Unsupported(f"failed to enter a network namespace: {reason}")
         return work()
 
-    return _apart(enter)
-
-
-def _apart(work: Callable[[], T]) -> T:
-    """A namespace belongs to a thread: one that ends right after."""
-    results: list[T] = []
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="netns")
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
-    return results[0]
+    return in_own_thread(enter)
 
 
 def remove_namespace(file: Path) -> None:

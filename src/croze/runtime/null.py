@@ -11,7 +11,7 @@ import functools
 import os
 import stat
 
-from croze.store.mount import detached_tmpfs
+from croze.fs.mount import detached_tmpfs
 
 _NAME = "null"
 _DEVICE = os.makedev(1, 3)

@@ -47,7 +47,7 @@ def mounts_below(path: Path) -> list[str]:
 
 def remove_bundle(bundle: Path) -> None:
     """Unmount what is below, then delete. What is still mounted stays."""
-    from croze.store.mount import unmount
+    from croze.fs.mount import unmount
 
     for point in mounts_below(bundle):
         unmount(point)

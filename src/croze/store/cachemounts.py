@@ -16,8 +16,8 @@ from croze.store.cachemount_contract import CacheMountDir, CacheMountInfo, Repla
 from croze.store.contract import CACHE_MOUNT, ImmutableRef, MountSpec, RecordType, Sharing
 from croze.store.core import Core
 from croze.store.handles import MutableHandle
-from croze.store.mounting import hold_mount
 from croze.store.records import RefRecord, utc
+from croze.store.ref_mounts import hold_mount
 from croze.store.twins import take
 
 KEY = "cache-dir"

@@ -11,8 +11,8 @@ from croze.errors import InvalidRequest
 from croze.store.contract import Compression, LayerBlob, MountSpec, WriteRest
 from croze.store.core import Core
 from croze.store.layer_blobs import fetch_by_digest, known_layers, layer_blobs
-from croze.store.mounting import mounted, mounts_of
 from croze.store.records import RefRecord
+from croze.store.ref_mounts import mounted, mounts_of
 from croze.store.sizes import record_size
 from croze.store.twins import finalize, retain
 from croze.store.unpack import unlazy

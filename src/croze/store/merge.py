@@ -14,8 +14,8 @@ from croze.image.descriptor import OCI_LAYER, Descriptor
 from croze.store.core import Core
 from croze.store.disk import disk_errors
 from croze.store.layer_blobs import identify
-from croze.store.mounting import mounted
 from croze.store.records import Blob, RecordData, RefRecord
+from croze.store.ref_mounts import mounted
 
 
 def merge(core: Core, records: Sequence[RefRecord], description: str) -> RefRecord:

@@ -13,13 +13,14 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from croze.errors import CrozeError
+from croze.fs.mount import unmount
 from croze.fs.temporary import temporary_directory
 from croze.fs.tree.usage import usage
 from croze.fs.userns import in_user_namespace
 from croze.store.contract import MountSpec
 from croze.store.disk import disk_errors
-from croze.store.lowers import join_lowers
-from croze.store.mount import mount, unmount
+from croze.store.mount import mount
+from croze.store.overlay_mount import join_lowers
 from croze.store.snapshots import Snapshot, SnapshotTable, make_root
 from croze.workers.pool import Pool
 

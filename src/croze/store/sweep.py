@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from pathlib import Path
 
+from croze.fs.mount import unmount
 from croze.store.contract import CACHE_MOUNT
 from croze.store.core import STACKABLE, Core
-from croze.store.mount import unmount
 from croze.store.records import RecordData, RefRecord
 
 

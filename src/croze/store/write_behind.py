@@ -11,8 +11,8 @@ import logging
 from croze.store.contract import WriteRest
 from croze.store.core import Core
 from croze.store.disk import disk_errors
-from croze.store.mounting import hold_mount
 from croze.store.records import RefRecord
+from croze.store.ref_mounts import hold_mount
 from croze.store.remainder import Rest
 
 log = logging.getLogger(__name__)

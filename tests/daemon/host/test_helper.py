@@ -138,7 +138,7 @@ from croze.daemon.host.helper import HostHelper
 from croze.runtime.contract import ContainerSpec, Process, Stdio
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.store.contract import MountSpec
-from croze.store.mount import enter_private_namespace
+from croze.fs.mount import enter_private_namespace
 
 helper = HostHelper.start()
 enter_private_namespace()

@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
+from croze.fs.mount import unmount
 from croze.store.contract import MountSpec
 from croze.store.core import Core
-from croze.store.mount import mount_all, unmount
+from croze.store.mount import mount_all
 from croze.store.records import RefRecord
 from croze.store.unpack import unlazy
 
