@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from croze.fs.sync.mirror import save_state
-from croze.fs.sync.replay import fingerprint
+from croze.fs.sync.replay import Replay, fingerprint
 from croze.sources import local_compare
 from croze.sources.local_compare import AsBefore
-from croze.sources.local_kept import MOST, KeptCandidate, KeptDir
+from croze.sources.local_kept import MOST, KeptCandidate, KeptDir, KeptTarget
 
 FAILED = b"\x08\x04failed"
 """The sender's error."""
@@ -106,3 +106,26 @@ async def test_a_list_too_long_to_be_held(tmp_path: Path, monkeypatch: pytest.Mo
     assert await compared(tmp_path, lists, [[A, C], [D], more, [END]]) == ("1", [])
     assert await compared(tmp_path, lists, [[A, C], [D, B], [END]]) == ("1", [B, END])
     assert await compared(tmp_path, lists, [[A, D], [D, B, END]]) == ("0", [D, D, B, END])
+
+
+@pytest.mark.parametrize("is_written_to", [False, True])
+async def test_a_directory_that_another_build_may_have_written_to_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_written_to: bool
+) -> None:
+    """What was found before it was open for writing counts only if it is still so."""
+    kept, is_wanted = Kept(tmp_path, [[A, B]]), asyncio.Event()
+    is_wanted.set()
+    replays: list[Replay | None] = []
+
+    async def writable(near: str = "") -> KeptTarget:
+        state = str(tmp_path / "state0")
+        if is_written_to:
+            save_state(state, 0, [], [A, D])
+        return KeptTarget(near, tmp_path, state, str(tmp_path / "index0"), None)
+
+    monkeypatch.setattr(kept, "writable", writable)
+    monkeypatch.setattr(local_compare, "_receiver", lambda *known: replays.append(known[-1]))
+    before = await AsBefore.of(kept, is_wanted)
+    assert before.same_again([A, C, END]) == 1
+    _, replayed = await before.differs()
+    assert (replayed, replays[0] is None) == (([A], True) if is_written_to else ([], False))

@@ -44,6 +44,13 @@ class _Compared:
     def __init__(self, candidate: KeptCandidate, replay: Replay) -> None:
         self.candidate = candidate
         self.replay = replay
+        self._noted = _mark(candidate.state)
+
+    @property
+    def is_as_it_was(self) -> bool:
+        """Whether nobody has written to the directory. To be asked once it is open for writing:
+        before that it was held by nobody for a moment."""
+        return _mark(self.candidate.state) == self._noted
 
     @cached_property
     def known(self) -> Sequence[MirroredEntry]:
@@ -186,9 +193,10 @@ class AsBefore:
 
     async def differs(self) -> tuple[Sink[Came], Sequence[bytes]]:
         """See `Expected.differs`."""
-        target = await self.writable()
-        replay = self._near.replay if self._near and target.id == self.near_id else None
-        return _receiver(target, "metadata", replay), self.replayed(target.id)
+        target, near = await self.writable(), self._near
+        if near is None or target.id != self.near_id or not near.is_as_it_was:
+            return _receiver(target, "metadata", None), self.replayed("")
+        return _receiver(target, "metadata", near.replay), self.replayed(target.id)
 
     def replayed(self, id: str) -> list[bytes]:
         """What has come that was not told of the directory of this id."""
@@ -297,6 +305,15 @@ def _receiver(
         replay=replay,
         pack=target.pack,
     )
+
+
+def _mark(path: str) -> tuple[int, int, int] | None:
+    """What tells a file from others that were there before or after it; None of no file."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _size_bytes(candidate: KeptCandidate) -> int:
