@@ -113,7 +113,7 @@ async def test_a_directory_that_another_build_may_have_written_to_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_written_to: bool
 ) -> None:
     """What was found before it was open for writing counts only if it is still so."""
-    kept, is_wanted = Kept(tmp_path, [[A, B]]), asyncio.Event()
+    directory, is_wanted = Kept(tmp_path, [[A, B]]), asyncio.Event()
     is_wanted.set()
     replays: list[Replay | None] = []
 
@@ -123,9 +123,11 @@ async def test_a_directory_that_another_build_may_have_written_to_meanwhile(
             save_state(state, 0, [], [A, D])
         return KeptTarget(near, tmp_path, state, str(tmp_path / "index0"), None)
 
-    monkeypatch.setattr(kept, "writable", writable)
-    monkeypatch.setattr(local_compare, "_receiver", lambda *known: replays.append(known[-1]))
-    before = await AsBefore.of(kept, is_wanted)
+    monkeypatch.setattr(directory, "writable", writable)
+    monkeypatch.setattr(
+        local_compare, "_receiver", lambda *arguments: replays.append(arguments[-1])
+    )
+    before = await AsBefore.of(directory, is_wanted)
     assert before.same_again([A, C, END]) == 1
-    _, replayed = await before.differs()
-    assert (replayed, replays[0] is None) == (([A], True) if is_written_to else ([], False))
+    _, again = await before.differs()
+    assert (again, replays[0] is None) == (([A], True) if is_written_to else ([], False))
