@@ -14,7 +14,7 @@ from croze.errors import Corrupted, CrozeError
 from croze.fs.failures import explained
 from croze.fs.tar.arriving import ArrivingFile
 from croze.fs.tar.compress import Readable, open_reader, read_errors
-from croze.fs.tar.extract import Extractor, set_opaque
+from croze.fs.tar.extract import Extractor, owner_ids, set_opaque
 from croze.fs.tar.read import Member, TarReader
 from croze.fs.userns import give
 
@@ -112,7 +112,7 @@ class _Layer:
         if os.path.lexists(target):
             self._extractor.remove(target)
         os.mknod(target, 0o020000, 0)
-        give(target, member.uid, member.gid)
+        give(target, *owner_ids(member))
 
     def _clear(self, directory: str) -> None:
         """Remove what lower layers put into the directory, at any depth."""

@@ -11,9 +11,9 @@ from croze.fs.failures import TooManyLinks, explain, explained
 from croze.fs.owner import NumericOwner
 from croze.fs.paths import rooted
 from croze.fs.root import resolve
-from croze.fs.tar.compress import open_reader, read_errors
 from croze.fs.tar.extract import Extractor
 from croze.fs.tar.read import Member, TarReader
+from croze.fs.tar.stepwise import open_stepwise
 from croze.fs.tree.edit import make_dirs
 
 
@@ -43,15 +43,10 @@ def unpack_at(
     target = resolve(dest_root, dest)
     make_dirs(target, 0o755, owner, timestamp_ns)
     with open(archive_path, "rb") as file:
-        reader = TarReader(open_reader(file))
+        reader = TarReader(open_stepwise(file))
         extractor = _AddExtractor(target, reader, owner=owner)
-        try:
-            for member in reader:
-                extractor.add(member)
-        except read_errors() as error:
-            if isinstance(error, OSError) and error.errno:
-                raise
-            raise Corrupted(str(error)) from error
+        for member in reader:
+            extractor.add(member)
         extractor.finish()
     return True
 
@@ -122,8 +117,6 @@ def is_archive(path: str) -> bool:
         if not stat.S_ISREG(os.lstat(path).st_mode):
             return False
         with open(path, "rb") as file:
-            return TarReader(open_reader(file)).next() is not None
-    except read_errors():
-        return False
-    except Corrupted:
+            return TarReader(open_stepwise(file)).next() is not None
+    except (Corrupted, OSError):
         return False

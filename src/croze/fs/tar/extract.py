@@ -139,9 +139,7 @@ class Extractor:
             elif member.size:
                 while chunk := self._reader.read(_READ):
                     write_all(fd, chunk)
-            owner = self._owner
-            uid, gid = (owner.uid, owner.gid) if owner else (member.uid, member.gid)
-            give(target, uid, gid, fd)
+            give(target, *self._owner_of(member), fd)
             if member.xattrs:
                 _set_xattrs(fd, member.xattrs)
             os.fchmod(fd, member.mode)
@@ -206,14 +204,16 @@ class Extractor:
             os.utime(new.fileno(), ns=(st.st_atime_ns, st.st_mtime_ns))
 
     def _set_attributes(self, member: Member, target: str) -> None:
-        owner = self._owner
-        uid, gid = (owner.uid, owner.gid) if owner else (member.uid, member.gid)
-        give(target, uid, gid)
+        give(target, *self._owner_of(member))
         if member.xattrs:
             _set_xattrs(target, member.xattrs)
         if not stat.S_ISLNK(os.lstat(target).st_mode):
             os.chmod(target, member.mode)
         os.utime(target, ns=_times(member.mtime_ns), follow_symlinks=False)
+
+    def _owner_of(self, member: Member) -> tuple[int, int]:
+        owner = self._owner
+        return (owner.uid, owner.gid) if owner else owner_ids(member)
 
     def remove(self, target: str) -> None:
         """Take away what is at the host path `target`; what was known of directories is void."""
@@ -258,10 +258,19 @@ def _set_xattrs(where: str | int, xattrs: dict[str, bytes]) -> None:
 
 
 _MAX_TIME_NS = (1 << 63) - 1
+_NO_ID = (1 << 32) - 1
+
+
+def owner_ids(member: Member) -> tuple[int, int]:
+    """The owner of a member as the kernel takes it from BuildKit: the lowest 32 bits, of which the
+    largest number leaves it as it is."""
+    uid, gid = member.uid & _NO_ID, member.gid & _NO_ID
+    return -1 if uid == _NO_ID else uid, -1 if gid == _NO_ID else gid
 
 
 def _times(mtime_ns: int) -> tuple[int, int]:
-    """Access and modification time; absurd ones become the epoch, as in BuildKit."""
-    if not -_MAX_TIME_NS < mtime_ns < _MAX_TIME_NS:
+    """Access and modification time; absurd ones, and those before it, become the epoch, as in
+    BuildKit."""
+    if not 0 <= mtime_ns <= _MAX_TIME_NS:
         mtime_ns = 0
     return mtime_ns, mtime_ns

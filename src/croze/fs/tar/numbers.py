@@ -30,8 +30,9 @@ def header_number(field: bytes, *, signed: bool = False) -> int:
     return value
 
 
-def decimal(value: bytes) -> int:
-    """The number of a PAX record."""
-    if not value.isdigit() or len(value) > _DIGITS or (number := int(value)) >= _LIMIT:
+def decimal(value: bytes, *, signed: bool = False) -> int:
+    """The number of a PAX record. Negative ones only where that is allowed."""
+    digits = value[1:] if signed and value[:1] in (b"+", b"-") else value
+    if not digits.isdigit() or len(digits) > _DIGITS or (number := int(digits)) >= _LIMIT:
         raise Corrupted(INVALID)
-    return number
+    return -number if value.startswith(b"-") else number

@@ -21,8 +21,6 @@ _READ = 256 << 10
 _MAX_SPECIAL = 1 << 20
 _MAX_SPECIALS = 100
 """How many headers may prepare one member."""
-_MAX_ID = (1 << 32) - 2
-"""The largest id of an owner; the next one means "leave it" to the kernel."""
 _XATTR = "SCHILY.xattr."
 _ZERO = bytes(BLOCK)
 
@@ -108,11 +106,11 @@ class TarReader:
         link: str | None,
     ) -> Member:
         member = _parse(block, size)
-        member.name = name or member.name
-        member.linkname = link or member.linkname
         self.header, self.records = block, records
         if records:
             _apply_records(member, records)
+        member.name = name or member.name
+        member.linkname = link or member.linkname
         stored = member.size
         if member.flag in "123456":
             stored = member.size = 0
@@ -213,8 +211,8 @@ def _checked(member: Member) -> Member:
     """The member, if its names and numbers are such as system calls take. Raises Corrupted."""
     if "\0" in member.name or "\0" in member.linkname:
         raise Corrupted(INVALID)
-    if member.uid > _MAX_ID or member.gid > _MAX_ID:
-        raise Corrupted(f"{member.name}: invalid owner {member.uid}:{member.gid}")
+    if member.size < 0:
+        raise Corrupted(INVALID)
     return member
 
 
@@ -228,9 +226,9 @@ def _parse(block: bytes, size: int) -> Member:
     return Member(
         name,
         "0" if flag in "\0007S" else flag,
-        header_number(block[100:108]) & 0o7777,
-        header_number(block[108:116]),
-        header_number(block[116:124]),
+        header_number(block[100:108], signed=True) & 0o7777,
+        header_number(block[108:116], signed=True),
+        header_number(block[116:124], signed=True),
         size,
         header_number(block[136:148], signed=True) * 1_000_000_000,
         header_text(block[157:257]),
@@ -248,7 +246,7 @@ def _apply_records(member: Member, records: dict[str, bytes]) -> None:
             member.linkname = os.fsdecode(value) or member.linkname
         elif key in ("uid", "gid", "size"):
             if value:
-                setattr(member, key, decimal(value))
+                setattr(member, key, decimal(value, signed=True))
         elif key == "mtime":
             member.mtime_ns = _seconds(value) if value else member.mtime_ns
         elif key.startswith(_XATTR):
@@ -282,8 +280,10 @@ def header_text(field: bytes) -> str:
 
 def _seconds(value: bytes) -> int:
     """A PAX time, which may have a fraction and a sign, in nanoseconds."""
-    sign = -1 if value.startswith(b"-") else 1
-    whole, _, part = value.removeprefix(b"-").partition(b".")
-    if not (whole + part).isdigit() or len(whole) > 12:
+    whole, _, part = value.partition(b".")
+    if part and not part.isdigit():
         raise Corrupted(INVALID)
-    return sign * (int(whole or b"0") * 1_000_000_000 + int(part[:9].ljust(9, b"0") or b"0"))
+    fraction = int(part[:9].ljust(9, b"0"))
+    return decimal(whole, signed=True) * 1_000_000_000 + (
+        -fraction if whole.startswith(b"-") else fraction
+    )

@@ -14,6 +14,10 @@ Extent = tuple[int, int]
 
 _BLOCK = 512
 _MAX_EXTENTS = 1 << 16
+_UNSAID = (b"", b"")
+_ONE = (b"1", b"0")
+_VERSIONS = ((b"0", b"0"), (b"0", b"1"), _ONE)
+_PARTS = ("GNU.sparse.offset", "GNU.sparse.numbytes")
 
 
 class _Sized(Protocol):
@@ -51,17 +55,18 @@ def pax_map(
     """The extents, full size and name from PAX records of versions 0.0, 0.1 and 1.0; no extents
     if the records say nothing of them."""
     records = dict(pairs)
-    name = os.fsdecode(records["GNU.sparse.name"]) if "GNU.sparse.name" in records else member.name
-    size = decimal(records.get("GNU.sparse.realsize", records.get("GNU.sparse.size", b"")))
-    if records.get("GNU.sparse.major") == b"1" and records.get("GNU.sparse.minor") == b"0":
+    version = (records.get("GNU.sparse.major", b""), records.get("GNU.sparse.minor", b""))
+    parts = [value for key, value in pairs if key in _PARTS]
+    listed = records.get("GNU.sparse.map", b"")
+    if version not in _VERSIONS and (version != _UNSAID or not (listed or parts)):
+        return None, member.size, member.name
+    name = os.fsdecode(records.get("GNU.sparse.name", b"")) or member.name
+    stated = records.get("GNU.sparse.size") or records.get("GNU.sparse.realsize")
+    size = decimal(stated) if stated else member.size
+    if version == _ONE:
         numbers = _leading_numbers(read)
-    elif "GNU.sparse.map" in records:
-        numbers = [decimal(n) for n in records["GNU.sparse.map"].split(b",") if n]
     else:
-        keys = ("GNU.sparse.offset", "GNU.sparse.numbytes")
-        numbers = [decimal(value) for key, value in pairs if key in keys]
-        if not numbers:
-            return None, member.size, name
+        numbers = [decimal(number) for number in (listed.split(b",") if listed else parts)]
     if len(numbers) % 2 or len(numbers) > 2 * _MAX_EXTENTS:
         raise Corrupted(INVALID)
     return _validated(list(zip(numbers[::2], numbers[1::2], strict=True)), size), size, name
