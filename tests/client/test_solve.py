@@ -16,11 +16,12 @@ from croze import errors
 from croze.aio.parallel import meanwhile
 from croze.api import control_pb2
 from croze.api.attrs import of_attrs
-from croze.client.build import build, clearer
+from croze.client.build import clearer, run_build
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.client.plan import CacheSpec, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
 from croze.client.result import BuildResult
+from croze.progress.plain import PlainDisplay
 from croze.rpc.call import ServerCall
 from croze.rpc.servers import aborting
 from croze.session import content, filesend, filesync, secrets, upload
@@ -312,16 +313,13 @@ async def test_a_whole_build(daemon: Daemon, context_dir: Path, tmp_path: Path) 
 
     daemon.work = work
     out = BytesIO()
-    result = await build(
-        BuildOptions(
-            str(context_dir),
-            iidfile=str(tmp_path / "iid"),
-            metadata_file=str(tmp_path / "meta"),
-        ),
-        dial=lambda: connect(daemon.address),
-        progress="plain",
-        out=out,
+    options = BuildOptions(
+        str(context_dir),
+        iidfile=str(tmp_path / "iid"),
+        metadata_file=str(tmp_path / "meta"),
     )
+    async with connect(daemon.address) as client:
+        result = await run_build(client, options, PlainDisplay(out))
     assert out.getvalue().decode() == "#1 step\n#1 DONE 1.0s\n"
     assert (tmp_path / "iid").read_text() == "sha256:1"
     assert json.loads((tmp_path / "meta").read_text()) == {

@@ -7,9 +7,10 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-from croze.client.build import build
+from croze.client.build import run_build
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
+from croze.progress.quiet import QuietDisplay
 from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox
 from tests.e2e.watched import resident_kb, until
@@ -29,15 +30,14 @@ def dockerfile(number: int, salt: str) -> str:
 
 async def build_all(sandbox: Sandbox, layout: str, context: Path, salt: str) -> None:
     async def one(number: int) -> None:
-        await build(
-            BuildOptions(
-                context=str(context),
-                dockerfile_inline=dockerfile(number % GRAPHS, salt),
-                build_contexts=[f"base={layout}"],
-                outputs=["type=cacheonly"],
-            ),
-            dial=lambda: connect(sandbox.address),
+        options = BuildOptions(
+            context=str(context),
+            dockerfile_inline=dockerfile(number % GRAPHS, salt),
+            build_contexts=[f"base={layout}"],
+            outputs=["type=cacheonly"],
         )
+        async with connect(sandbox.address) as client:
+            await run_build(client, options, QuietDisplay())
 
     async with asyncio.timeout(80), asyncio.TaskGroup() as group:
         for number in range(BUILDS):

@@ -8,11 +8,12 @@ import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from croze.client.build import build
+from croze.client.build import run_build
 from croze.client.connect import connect
 from croze.client.options import BuildOptions
 from croze.errors import CrozeError
 from croze.fs.temporary import temporary_directory
+from croze.progress.quiet import QuietDisplay
 
 DOCKERFILE = """\
 FROM base AS one
@@ -81,22 +82,21 @@ class Workload:
         await chore()
 
     async def build(self, output: str = "") -> None:
-        """One build; raises as `build`."""
+        """One build; raises as `run_build`."""
         chance = self._chance
         text = DOCKERFILE.format(
             seed=chance.randrange(8), size=chance.randrange(1, 4000), part=chance.randrange(PARTS)
         )
         with temporary_directory("out", self._out) as out:
-            await build(
-                BuildOptions(
-                    context=str(self._context),
-                    dockerfile_inline=text,
-                    build_contexts=[f"base={self._base}"],
-                    outputs=[output or self._output(out)],
-                    provenance="false",
-                ),
-                dial=lambda: connect(self._address),
+            options = BuildOptions(
+                context=str(self._context),
+                dockerfile_inline=text,
+                build_contexts=[f"base={self._base}"],
+                outputs=[output or self._output(out)],
+                provenance="false",
             )
+            async with connect(self._address) as client:
+                await run_build(client, options, QuietDisplay())
 
     def _output(self, out: str) -> str:
         name = f"{self._registry}/app:{self._chance.randrange(5)}"

@@ -10,7 +10,9 @@ from croze.errors import InvalidRequest, Position, Range, SourceDetail
 from croze.progress import display, rawjson
 from croze.progress.errors import excerpt, print_error
 from croze.progress.intervals import Interval, merge
+from croze.progress.plain import PlainDisplay
 from croze.progress.size import format_bytes
+from croze.progress.terminal.tty import TtyDisplay
 from croze.progress.warnings import Warnings, print_warnings
 from tests.progress.statuses import bar, log, vertex, warning
 
@@ -47,6 +49,21 @@ def test_modes(monkeypatch: pytest.MonkeyPatch) -> None:
         display.resolve_mode("foo", is_terminal=True)
     with pytest.raises(InvalidRequest, match="failed to get console"):
         display.resolve_mode("tty", is_terminal=False)
+
+
+@pytest.mark.parametrize("mode", ["plain", "tty"])
+def test_a_display_ends_once(mode: str) -> None:
+    """Whoever has it closes it: the build, and the command if no build was begun."""
+    out = BytesIO()
+    shown = PlainDisplay(out) if mode == "plain" else TtyDisplay(out)
+    shown.update(vertex("a", "step", 0))
+    shown.update(log("a", "why it failed\n", 0.1))
+    shown.update(vertex("a", "step", 0, 0.2, error="exit code: 1"))
+    shown.close()
+    text = out.getvalue()
+    shown.close()
+    assert b"why it failed" in text
+    assert out.getvalue() == text
 
 
 async def test_a_running_display_is_refreshed_and_closed() -> None:

@@ -41,23 +41,22 @@ def build(
 ) -> int:
     from croze.sdk.multinode import build_all
 
-    def warn(display: Display) -> None:
-        progress.ended()
-        if progress.mode not in ("quiet", "rawjson"):
-            print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
-
-    display = progress.display
+    display, is_drawn = progress.display, progress.mode not in ("quiet", "rawjson")
     building = build_all(
         reaches(common, key=os.getcwd()),
         _logged(plan.builds, debug=common.debug),
         display,
         common.builder,
-        warn,
         names=plan.names,
         provenance=bool(args.metadata_file),
     )
-    results = _run(building, min(plan.builds) if len(plan.builds) > 1 else "")
-    if progress.mode not in ("quiet", "rawjson"):
+    try:
+        results = _run(building, min(plan.builds) if len(plan.builds) > 1 else "")
+    finally:
+        progress.close()
+        if is_drawn:
+            print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
+    if is_drawn:
         print_details({name: results[name].result.history_ref for name in sorted(results)})
     if args.metadata_file:
         _write_metadata(args.metadata_file, plan, results, display)

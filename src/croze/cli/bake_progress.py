@@ -35,10 +35,6 @@ class BakeProgress:
     def show(self, status: control_pb2.StatusResponse) -> None:
         self.display.update(status)
 
-    def ended(self) -> None:
-        """Note that somebody else has closed the display."""
-        self._display = None
-
     def close(self) -> None:
         """End the display, if there is one; what is shown later has one of its own."""
         display, self._display = self._display, None

@@ -118,20 +118,17 @@ def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
 
 def run(argv: Sequence[str], common: Common) -> int:
     """Build; the exit code is 0, or what a subrequest's result says."""
+    from croze.aio import interrupts
     from croze.client.checks import check_texts
     from croze.client.metadata import NotWritten
     from croze.errors import CrozeError
-    from croze.progress.warnings import print_warnings
+    from croze.progress.display import make_display
+    from croze.sdk.daemons import descriptions
 
     args = _read(argv, common)
     call = parse_call(args.call)
     mode = progress_mode(args.progress, quiet=args.quiet)
     interrupt_on_sigterm()
-
-    def warn(display: Display) -> None:
-        """After a failed build, too."""
-        if mode not in ("quiet", "rawjson"):
-            print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
     build_options = options(args, call, debug=common.debug)
     check_texts(build_options)
@@ -139,13 +136,18 @@ def run(argv: Sequence[str], common: Common) -> int:
         return _detached(argv, args, build_options, common)
     there = reaches(common, mode, os.path.abspath(args.context))
     explain = resolved(mode) in ("plain", "tty") and not call.name
-    ending = _Told(args.quiet or args.progress == "quiet", mode not in ("quiet", "rawjson"))
+    is_drawn = mode not in ("quiet", "rawjson")
+    ending = _Told(args.quiet or args.progress == "quiet", is_drawn)
     try:
+        text, tty = descriptions(there[0])
+        display = make_display(mode, sys.stderr.buffer, text_desc=text, tty_desc=tty)
+        warn = functools.partial(_warn, display if is_drawn else None, common)
         if len(there) > 1:
-            result = _over_nodes(there, build_options, mode, common, warn)
+            work = _over_nodes(there, build_options, display, common, warn)
         else:
             tell = None if call.name else ending.tell
-            result = _on_one(there[0], build_options, mode, warn, tell, explain=explain)
+            work = _on_one(there[0], build_options, display, warn, tell, explain=explain)
+        result = interrupts.run(work)
     except NotWritten:
         raise
     except CrozeError as error:
@@ -158,6 +160,14 @@ def run(argv: Sequence[str], common: Common) -> int:
     elif not ending.done:
         ending.tell(result)
     return 0
+
+
+def _warn(display: Display | None, common: Common) -> None:
+    """Print the warnings of a build that has been drawn, and has ended, however it did."""
+    from croze.progress.warnings import print_warnings
+
+    if display is not None:
+        print_warnings(display.warnings, sys.stderr, debug=common.debug, tool=tool())
 
 
 class _Told(Struct):
@@ -197,59 +207,51 @@ def _detached(
     return 0
 
 
-def _on_one(
+async def _on_one(
     there: Reach,
     build_options: BuildOptions,
-    mode: str,
-    on_close: Callable[[Display], None],
+    display: Display,
+    warn: Callable[[], None],
     tell: Callable[[BuildResult], None] | None,
     *,
     explain: bool,
 ) -> BuildResult:
-    from croze.aio import interrupts
-    from croze.client.build import build
-    from croze.sdk.daemons import client_builder, descriptions
+    from croze.client.build import run_build
+    from croze.sdk.daemons import client_builder
     from croze.sdk.remember import remembering
 
-    text_desc, tty_desc = descriptions(there)
     with remembering(build_options, there) as remembered:
-
-        def on_result(result: BuildResult) -> None:
+        async with there.dial() as client:
+            try:
+                result = await run_build(
+                    client,
+                    remembered.options,
+                    display,
+                    builder=client_builder(there),
+                    on_status=lambda _: remembered.begin(),
+                    explain=explain,
+                )
+            finally:
+                warn()
             remembered.write()
             if tell is not None:
-                tell(result)
-
-        work = build(
-            remembered.options,
-            dial=there.dial,
-            builder=client_builder(there),
-            progress=mode,
-            text_desc=text_desc,
-            tty_desc=tty_desc,
-            on_status=lambda _: remembered.begin(),
-            on_close=on_close,
-            on_result=on_result,
-            explain=explain,
-        )
-        return interrupts.run(work)
+                tell(result)  # before connections are closed
+            return result
 
 
-def _over_nodes(
+async def _over_nodes(
     there: Sequence[Reach],
     build_options: BuildOptions,
-    mode: str,
+    display: Display,
     common: Common,
-    on_close: Callable[[Display], None],
+    warn: Callable[[], None],
 ) -> BuildResult:
-    from croze.aio import interrupts
-    from croze.progress.display import make_display
-    from croze.sdk.daemons import descriptions
     from croze.sdk.multinode import build_on_nodes
 
-    text_desc, tty_desc = descriptions(there[0])
-    out = sys.stderr.buffer
-    display = make_display(mode, out, text_desc=text_desc, tty_desc=tty_desc)
-    return interrupts.run(build_on_nodes(there, build_options, display, common.builder, on_close))
+    try:
+        return await build_on_nodes(there, build_options, display, common.builder)
+    finally:
+        warn()
 
 
 def print_answer(call: CallMode, result: BuildResult, shown_file: str) -> int:

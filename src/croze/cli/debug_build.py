@@ -68,7 +68,7 @@ def run(argv: Sequence[str], invocation: Invocation, common: Common) -> int:
                     mode, sys.stderr.buffer, text_desc=text, tty_desc=tty
                 ),
                 descriptions=descriptions(there),
-                on_close=warn,
+                on_end=warn,
             )
         )
     except CrozeError as error:

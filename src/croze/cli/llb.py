@@ -91,13 +91,21 @@ def dump(argv: Sequence[str], common: Common) -> int:
 
 def _convert(context: str, file: str, target: str, args: Sequence[str], common: Common) -> str:
     from croze.aio import interrupts
-    from croze.client import build as builds
+    from croze.client.build import run_build
     from croze.client.builder import crozed
     from croze.client.options import BuildOptions
+    from croze.client.result import BuildResult
+    from croze.progress.display import make_display
 
     options = BuildOptions(
         context=context, dockerfile=file, target=target, build_args=args, call="convertllb"
     )
     dial = dialler(common)
-    result = interrupts.run(builds.build(options, dial=dial, builder=crozed(), progress="quiet"))
+
+    async def work() -> BuildResult:
+        display = make_display("quiet", sys.stderr.buffer)
+        async with dial() as client:
+            return await run_build(client, options, display, builder=crozed())
+
+    result = interrupts.run(work())
     return result.response["result.json"]

@@ -1,10 +1,9 @@
-"""One build from start to end: options, plan, solve, display."""
+"""One build from start to end: options become a plan, which is solved while a display shows it."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
@@ -20,50 +19,10 @@ from croze.errors import CrozeError, Unsupported
 
 if TYPE_CHECKING:
     from croze.api import control_pb2
-    from croze.client.connect import Client, Dial
+    from croze.client.connect import Client
     from croze.client.plan import SolvePlan
     from croze.progress.display import Display
     from croze.rpc.held import Work
-
-
-async def build(
-    options: BuildOptions,
-    *,
-    dial: Dial,
-    builder: BuilderTraits | None = None,
-    progress: str = "quiet",
-    out: BinaryIO | None = None,
-    text_desc: str = "",
-    tty_desc: str = "",
-    on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
-    on_close: Callable[[Display], None] | None = None,
-    on_result: Callable[[BuildResult], None] | None = None,
-    explain: bool = False,
-) -> BuildResult:
-    """Build on the daemon that `dial` reaches; cancel the task to cancel the build.
-
-    `progress` is drawn on `out` (standard error); `on_status` sees the status besides; `on_close`
-    is called when the display has ended, however the build did, and `on_result` when all is done
-    but for closing connections. With `explain` the daemon is asked why steps missed the cache.
-    Raises `errors.CrozeError`.
-    Writes `iidfile` and `metadata_file` if the options name them.
-    """
-    from croze.progress.display import make_display
-
-    display = make_display(
-        progress, out or sys.stderr.buffer, text_desc=text_desc, tty_desc=tty_desc
-    )
-    async with dial() as client:
-        return await run_build(
-            client,
-            options,
-            display,
-            builder=builder,
-            on_status=on_status,
-            on_close=on_close,
-            on_result=on_result,
-            explain=explain,
-        )
 
 
 async def run_build(
@@ -73,19 +32,21 @@ async def run_build(
     *,
     builder: BuilderTraits | None = None,
     on_status: Callable[[control_pb2.StatusResponse], None] | None = None,
-    on_close: Callable[[Display], None] | None = None,
-    on_result: Callable[[BuildResult], None] | None = None,
     explain: bool = False,
     work: Work | None = None,
 ) -> BuildResult:
-    """Build with a client and a display of one's own. The display is closed at the end.
+    """Build on the daemon of `client`; cancel the task to cancel the build. Raises `CrozeError`.
 
-    `work` is given what the frontend answers, and the build waits for its end."""
+    The status is drawn on `display`, which is closed at the end, and given to `on_status`. With
+    `explain` the daemon is asked why steps missed the cache. `work` is given what the frontend
+    answers, and the build waits for its end. Files that the options name for the image ID and the
+    metadata are written.
+    """
     from croze.progress.display import running
 
     status = _ShownStatus(display, on_status)
     clear_files(options)
-    options = await _with_dockerfile(client, options, status, on_close)
+    options = await _with_dockerfile(client, options, status)
     traits, plan = await planned_for(client, builder, options)
     try:
         check_alone(plan)
@@ -96,8 +57,6 @@ async def run_build(
         raise clearer(error).of_record(history_ref(builder, plan, plan.ref)) from None
     finally:
         plan.close()
-        if on_close is not None:
-            on_close(display)
     missed = await why_missed(client, solved.ref) if status.a_step_ran and explain else ""
     result = BuildResult(
         solved.ref,
@@ -107,16 +66,11 @@ async def run_build(
         missed,
     )
     write_files(options, result, provenance)
-    if on_result is not None:
-        on_result(result)
     return result
 
 
 async def _with_dockerfile(
-    client: Client,
-    options: BuildOptions,
-    status: _ShownStatus,
-    on_close: Callable[[Display], None] | None,
+    client: Client, options: BuildOptions, status: _ShownStatus
 ) -> BuildOptions:
     """The options with a Dockerfile from elsewhere, whose steps are the display's first."""
     from croze.progress.display import refreshing
@@ -129,8 +83,6 @@ async def _with_dockerfile(
             return await with_remote_dockerfile(client, options, status.show)
     except BaseException:
         display.close()
-        if on_close is not None:
-            on_close(display)
         raise
 
 

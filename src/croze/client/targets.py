@@ -72,7 +72,6 @@ async def build_targets(
     *,
     merge: Merge | None = None,
     provenance: bool = False,
-    on_close: Callable[[Display], None] | None = None,
     bake: bool = True,
 ) -> dict[str, TargetResult]:
     """Build all parts of all; the first failure cancels the rest, and is raised.
@@ -106,8 +105,6 @@ async def build_targets(
             piece.plan.close()
         for part in (part for its_parts in builds.values() for part in its_parts):
             part.close()
-        if on_close is not None:
-            on_close(display)
 
 
 def _named(error: CrozeError, name: str, targets: Mapping[str, object]) -> CrozeError:

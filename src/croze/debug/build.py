@@ -40,11 +40,12 @@ async def build_monitored(
     builder: BuilderTraits | None,
     display: Callable[[str, str], Display],
     descriptions: tuple[str, str] = ("", ""),
-    on_close: Callable[[Display], None],
+    on_end: Callable[[Display], None],
 ) -> BuildResult:
     """Build, and run the monitor if the build fails or if it is to run anyway; again for as long as
     the user has it reloaded; `options` are asked for each time. `display` makes a display that says
-    first, as text or on a terminal, what of `descriptions` it gets. Raises `CrozeError`."""
+    first, as text or on a terminal, what of `descriptions` it gets, and `on_end` is called with it
+    when its build has ended. Raises `CrozeError`."""
     keyboard = Keyboard()
     while True:
         shown = PausedDisplay(display(*descriptions), lambda: display("", ""))
@@ -52,16 +53,13 @@ async def build_monitored(
         try:
             async with dial() as client:
                 return await run_build(
-                    client,
-                    options(),
-                    look.display,
-                    builder=builder,
-                    on_close=on_close,
-                    work=look.work,
+                    client, options(), look.display, builder=builder, work=look.work
                 )
         except CrozeError:
             if not look.reloading:
                 raise
+        finally:
+            on_end(look.display)
 
 
 class _Look:

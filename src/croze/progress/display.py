@@ -32,7 +32,7 @@ class Display(Protocol):
         """Draw what is held back; to be called every `limit.TICK_S`."""
 
     def close(self) -> None:
-        """Draw the end. Nothing may follow."""
+        """Draw the end, after which nothing may follow. Idempotent."""
 
 
 def resolve_mode(mode: str, *, is_terminal: bool) -> str:

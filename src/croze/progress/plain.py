@@ -34,6 +34,7 @@ class PlainDisplay:
         self._desc = desc
         self._trace = Trace()
         self._limiter = Limiter()
+        self._is_closed = False
         self._current = ""
         self._last: dict[str, tuple[int, int]] = {}
         self._first = True
@@ -53,6 +54,9 @@ class PlainDisplay:
 
     def close(self) -> None:
         """Print what is left, and the logs of what failed."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self.refresh()
         print_failed_logs(self._trace, self._out)
         self._out.flush()

@@ -118,7 +118,6 @@ class Builder:
                 plan,
                 display,
                 self._name,
-                _pass,
                 names=request.targets,
                 provenance=True,
             )
@@ -140,7 +139,7 @@ class Builder:
 
     async def _run(self, build: BuildOptions, display: Display) -> BuildResult:
         if len(self._there) > 1:
-            return await build_on_nodes(self._there, build, display, self._name, _pass)
+            return await build_on_nodes(self._there, build, display, self._name)
         there, client = self._there[0], self._clients[0]
         builder = client_builder(there)
         return await run_build(client, remembered(build, there), display, builder=builder)
@@ -231,10 +230,6 @@ class Builder:
         """Cancel all builds that run, and wait for their ends."""
         for build in self._builds:
             await build.cancel()
-
-
-def _pass(_: Display) -> None:
-    pass
 
 
 @asynccontextmanager

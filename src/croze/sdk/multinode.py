@@ -26,8 +26,6 @@ from croze.sdk.merge import merging
 from croze.sdk.remember import ONLY, remembered, remembered_group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from croze.api import control_pb2
     from croze.client.connect import Client
     from croze.drivers.reach import Reach
@@ -41,7 +39,6 @@ async def build_on_nodes(
     options: BuildOptions,
     display: Display,
     builder_name: str,
-    on_close: Callable[[Display], None],
 ) -> BuildResult:
     """Do one build on the nodes that its platforms ask for, and write its files. `builder_name` is
     as the user gave it."""
@@ -54,7 +51,7 @@ async def build_on_nodes(
             options = remembered(options, there[share.node])
             builder = client_builder(there[share.node])
             client = clients[share.node]
-            return await run_build(client, options, display, builder=builder, on_close=on_close)
+            return await run_build(client, options, display, builder=builder)
         clear_files(options)
         parts = []
         for share in shares:
@@ -68,7 +65,6 @@ async def build_on_nodes(
             display,
             merge=merging(builder_name),
             provenance=bool(options.metadata_file) and not call_name(options.call),
-            on_close=on_close,
             bake=False,
         )
     result = replace(results[ONLY].result, warnings=tuple(display.warnings))
@@ -81,7 +77,6 @@ async def build_all(
     builds: Mapping[str, BuildOptions],
     display: Display,
     builder_name: str,
-    on_close: Callable[[Display], None],
     *,
     names: Sequence[str] = (),
     provenance: bool,
@@ -103,9 +98,8 @@ async def build_all(
             its = [(build_nodes[share.node], share.platforms) for share in shares[name]]
             parts[name] = await split_build(options, its)
         remembered_group(group, names, sent)
-        return await build_targets(
-            parts, display, merge=merging(builder_name), provenance=provenance, on_close=on_close
-        )
+        merge = merging(builder_name)
+        return await build_targets(parts, display, merge=merge, provenance=provenance)
 
 
 async def _known(

@@ -32,6 +32,7 @@ class TtyDisplay:
         self._phase = phase
         self._trace = Trace(screens=True)
         self._limiter = Limiter()
+        self._is_closed = False
         self._style = Style(palette(), signs())
         self._painter = Painter(out)
         self._started = time.monotonic()
@@ -48,6 +49,9 @@ class TtyDisplay:
 
     def close(self) -> None:
         """Draw every step once more, then the logs of what failed."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._draw(last=True)
         self._painter.close()
         failed = io.BytesIO()
