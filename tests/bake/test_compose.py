@@ -160,3 +160,12 @@ services:
     files = {"one.env": "A=one\nB=${A}-b\n", "two.env": "C=${B}-c\n"}
     found = printed({"compose.yaml": text}, world=FakeWorld(files=files))
     assert found["target"]["web"]["args"] == {"A": "own", "B": "own-b", "C": "own-b-c"}
+
+
+def test_a_dotenv_file_that_makes_no_sense_is_named_with_what_else_is_wrong() -> None:
+    world = FakeWorld(files={".env": "BAD LINE\n"})
+    with pytest.raises(CrozeError) as refused:
+        printed({"compose.yaml": "services: {}\n"}, world=world)
+    yaml = "failed to parse compose.yaml: parsing yaml: line 1: key cannot contain a space"
+    assert str(refused.value).startswith(f"{yaml}, parsing hcl: compose.yaml.hcl:1,1-9: ")
+    assert printed('target "default" {}\n', world=world)["target"]

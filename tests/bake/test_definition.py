@@ -7,7 +7,9 @@ import pytest
 from croze.bake.errors import BakeError
 from croze.bake.printing import as_json, list_targets, list_variables
 from croze.bake.project import load_definition
+from croze.bake.requests import make_requests
 from croze.bake.world import BakeSettings, File
+from croze.sdk.bake_options import options_of
 from tests.bake.world import FakeWorld, printed, select
 
 VARIABLE = 'variable "V" {\n  type = list(number)\n  default = [1]\n}\n'
@@ -133,3 +135,8 @@ def test_lists_of_nothing_are_null_as_from_buildx() -> None:
         definition = load_definition([File(name, text.encode())], BakeSettings(), FakeWorld())
         listed[name] = (as_json(list_targets(definition)), as_json(list_variables(definition)))
     assert listed == {"a.hcl": ("null", "[]"), "c.yaml": ("null", "null")}
+
+
+def test_an_agent_without_an_id_is_the_default_one() -> None:
+    selection = select({"docker-bake.hcl": 'target "default" {\n  ssh = [{}]\n}\n'})
+    assert options_of(make_requests(selection)["default"]).ssh == ["default"]

@@ -42,3 +42,22 @@ def test_nesting_has_an_end(text: str) -> None:
 def test_json_bodies_have_positions() -> None:
     with pytest.raises(HclError, match=r"f:2,10-11"):
         parse_json_file('{\n "a": [1,}\n}', "f")
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ('{"target": "abc', "16-17"),
+        ('{"target": "a\\', "15-16"),
+        ('{"target": "a\\u12', "18-19"),
+        ('{"target": "a\\x"}', "16-17"),
+        ('{"target": "a\tb"}', "14-15"),
+        ('{"target": "é\\q"}', "17-18"),
+        ('{"a":"b c\\u00zz d"}', "15-16"),
+        ('{"target": "a\\" }', "18-19"),
+    ],
+)
+def test_json_strings_are_told_of_where_go_gave_up_on_them(text: str, columns: str) -> None:
+    with pytest.raises(HclError) as refused:
+        parse_json_file(text, "f.json")
+    assert str(refused.value).startswith(f"f.json:1,{columns}: Invalid JSON string; ")

@@ -262,4 +262,4 @@ def secret_flag(secret: SecretEntry) -> str:
 
 
 def ssh_flag(ssh: SshEntry) -> str:
-    return f"{ssh.id}={','.join(ssh.paths)}" if ssh.paths else ssh.id
+    return f"{ssh.id}={','.join(ssh.paths)}" if ssh.paths else ssh.id or "default"

@@ -50,7 +50,8 @@ def is_compose(file: File, settings: BakeSettings, world: World) -> bool:
 
 
 def compose_environment(settings: BakeSettings, world: World) -> dict[str, str]:
-    """Variables for interpolation: the environment, what `.env` adds to it, and `--var`."""
+    """Variables for interpolation: the environment, what `.env` adds to it, and `--var`;
+    ComposeError if `.env` makes no sense."""
     environment = dict(world.environment)
     path = os.path.join(world.directory, ".env")
     try:
@@ -60,7 +61,7 @@ def compose_environment(settings: BakeSettings, world: World) -> dict[str, str]:
     try:
         added = parse_dotenv(text.decode("utf-8", "replace"), environment.get, world.warn)
     except DotenvError as error:
-        raise BakeError(str(error)) from None
+        raise ComposeError(str(error)) from None
     return {**added, **environment, **settings.variables}
 
 
@@ -166,9 +167,9 @@ def _check(services: Model, secrets: Model) -> None:
 
 
 def _under(entries: Data, key: str) -> list[str]:
-    """What the entries of a list have under a key."""
+    """What the entries of a list have under a key; empty where they have nothing."""
     items = entries if isinstance(entries, list) else []
-    return [plain_text(each[key]) for each in items if isinstance(each, dict) and key in each]
+    return [plain_text(each.get(key, "")) for each in items if isinstance(each, dict)]
 
 
 def _check_link(name: str, added: str, other: str, services: Model) -> None:

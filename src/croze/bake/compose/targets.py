@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 from croze.bake.compose.data import Data
 from croze.bake.compose.data import Mapping as Model
+from croze.bake.compose.decode import hosts, size
 from croze.bake.compose.merge import plain_text
 from croze.bake.compose.model import ComposeError, WholeMessageError
 from croze.bake.errors import BakeError
@@ -23,14 +23,11 @@ from croze.bake.options.entries import (
     canonical_attest,
 )
 from croze.bake.target import Target
-from croze.errors import InvalidRequest
-from croze.gotypes.sizes import binary_size, parse_bytes
 from croze.gotypes.ulimits import ULIMITS
 
 _LIMITS = ULIMITS | {"as"}
 _YES = ("y", "Y", "yes", "Yes", "YES", "on", "On", "ON")
 _NO = ("n", "N", "no", "No", "NO", "off", "Off", "OFF")
-_NUMBER = re.compile("[-+]?[0-9]{1,18}")
 
 
 def make_target(
@@ -59,9 +56,9 @@ def make_target(
     target.cache_to = _entries(CACHES.from_texts, build.get("cache_to"))
     target.no_cache = _flag(build.get("no_cache")) or None
     target.pull = _flag(build.get("pull")) or None
-    target.shm_size = _size(name, build.get("shm_size"))
+    target.shm_size = size(build.get("shm_size"))
     target.ulimits = _limits(build.get("ulimits"))
-    target.extra_hosts = _hosts(name, build.get("extra_hosts"))
+    target.extra_hosts = hosts(build.get("extra_hosts"))
     target.ssh = _ssh(build.get("ssh"))
     target.secret = _secrets(build.get("secrets"), secrets)
     target.attest = _attests(build)
@@ -70,18 +67,6 @@ def make_target(
     if not target.tags and image:
         target.tags = [image]
     return target
-
-
-def _size(service: str, value: Data) -> str | None:
-    if value is None:
-        return None
-    size = value if isinstance(value, int) else 0
-    try:
-        if isinstance(value, str):
-            size = int(value) if _NUMBER.fullmatch(value) else parse_bytes(value)
-    except InvalidRequest as error:
-        raise _undecodable(service, "shm_size", str(error)) from None
-    return binary_size(size) if size > 0 else None
 
 
 def _text(value: Data) -> str | None:
@@ -157,38 +142,9 @@ def _number(value: Data) -> int:
         raise ComposeError(f"invalid number {plain_text(value)}") from None
 
 
-def _undecodable(service: str, key: str, problem: str) -> WholeMessageError:
-    return undecodable_error([f"'services[{service}].build.{key}' {problem}"])
-
-
 def undecodable_error(problems: Sequence[str]) -> WholeMessageError:
     what = "\n".join(problems)
     return WholeMessageError(f"decoding failed due to the following error(s):\n\n{what}")
-
-
-def _hosts(service: str, value: Data) -> dict[str, str | None]:
-    by_name: dict[str, list[str]] = {}
-    if isinstance(value, dict):
-        for host, each in value.items():
-            by_name[host] = texts(each) or [plain_text(each)]
-    for each in value if isinstance(value, list) else ():
-        text = plain_text(each)
-        separator = "=" if "=" in text else ":"
-        host, there, address = text.partition(separator)
-        if not there:
-            raise _undecodable(
-                service, "extra_hosts", f"invalid additional host, missing IP: {text}"
-            )
-        by_name.setdefault(host, []).extend(address.split(","))
-    for host in by_name:
-        if not host or ":" in host or "=" in host:
-            raise ComposeError(f"bad host name '{host}'")
-    return {host: ",".join(map(_bare, addresses)) for host, addresses in by_name.items()}
-
-
-def _bare(address: str) -> str:
-    in_brackets = len(address) > 2 and address.startswith("[") and address.endswith("]")
-    return address[1:-1] if in_brackets else address
 
 
 def _ssh(value: Data) -> list[SshEntry] | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from croze.bake.functions.floats import logarithm, powered
 from croze.bake.functions.support import (
     amount,
     floating,
@@ -94,14 +95,8 @@ def _floor(value: Number) -> Number:
     return Number(math.floor(value.value), value.precision)
 
 
-def _logarithm(value: float) -> float:
-    if value < 0 or value != value:
-        return math.nan
-    return math.log(value) if value else -math.inf
-
-
 def _log(args: Sequence[Value]) -> Value:
-    above, below = _logarithm(floating(args[0])), _logarithm(floating(args[1]))
+    above, below = logarithm(floating(args[0])), logarithm(floating(args[1]))
     if below == 0:
         quotient = math.nan if above == 0 or above != above else math.copysign(math.inf, above)
     elif math.isinf(above) and math.isinf(below):
@@ -113,14 +108,7 @@ def _log(args: Sequence[Value]) -> Value:
 
 def _pow(args: Sequence[Value]) -> Value:
     base, power = floating(args[0]), floating(args[1])
-    try:
-        result = math.pow(base, power)
-    except OverflowError:
-        odd = power == math.floor(power) and power % 2 == 1
-        result = -math.inf if base < 0 and odd else math.inf
-    except ValueError:
-        result = math.inf if base == 0 else math.nan
-    return number(from_float(result))
+    return number(from_float(powered(base, power)))
 
 
 def _signum(args: Sequence[Value]) -> Value:

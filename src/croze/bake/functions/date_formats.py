@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Final
 
+from croze.bake.functions.instants import Instant
 from croze.bake.hcl.function import ArgumentError
 from croze.gotypes.quote import quote
 
@@ -23,7 +23,7 @@ _MONTHS: Final = [
     "November",
     "December",
 ]
-_DAYS: Final = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+_DAYS: Final = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 _PIECES: Final = re.compile(r"'(?:[^']|'')*(?:'|\Z)|([A-Za-z])\1*|[^A-Za-z']+")
 _PROBLEMS: Final = {
     "Y": 'year must either be "YY" or "YYYY"',
@@ -40,7 +40,7 @@ _PROBLEMS: Final = {
 }
 
 
-def format_date(layout: str, time: datetime) -> str:
+def format_date(layout: str, time: Instant) -> str:
     out: list[str] = []
     for match in _PIECES.finditer(layout):
         piece = match.group()
@@ -59,7 +59,7 @@ def _literal(piece: str) -> str:
     return "'" if piece == "''" else piece[1:-1].replace("''", "'")
 
 
-def _verb(verb: str, time: datetime) -> str:
+def _verb(verb: str, time: Instant) -> str:
     form = _forms(verb[0], time).get(len(verb))
     if form is not None:
         return form
@@ -72,7 +72,7 @@ def _two_forms(value: int) -> dict[int, str]:
     return {1: str(value), 2: f"{value:02d}"}
 
 
-def _forms(letter: str, time: datetime) -> dict[int, str]:
+def _forms(letter: str, time: Instant) -> dict[int, str]:
     """What a letter means, by how often it is repeated."""
     match letter:
         case "Y":
@@ -83,7 +83,7 @@ def _forms(letter: str, time: datetime) -> dict[int, str]:
         case "D":
             return _two_forms(time.day)
         case "E":
-            name = _DAYS[time.weekday()]
+            name = _DAYS[time.weekday]
             return {3: name[:3], 4: name}
         case "h":
             return _two_forms(time.hour)
@@ -97,7 +97,7 @@ def _forms(letter: str, time: datetime) -> dict[int, str]:
         case "s":
             return _two_forms(time.second)
         case "Z":
-            colon = time.isoformat()[-6:]
+            colon = time.offset
             plain = colon.replace(":", "")
             utc = plain == "+0000"
             return {1: "Z" if utc else colon, 3: "UTC" if utc else plain, 4: plain, 5: colon}

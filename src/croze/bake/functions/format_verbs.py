@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from croze.bake.hcl.function import CallError
 from croze.bake.hcl.graphemes import clusters, count
-from croze.bake.values import json, number_text
+from croze.bake.values import json, number, number_text
 from croze.bake.values.convert import ConversionError, convert
 from croze.bake.values.json import JsonError
 from croze.bake.values.number import Number
@@ -116,7 +116,7 @@ def _integer(verb: Verb, number: Number) -> str:
 
 def _digits(value: int, mode: str) -> str:
     if mode == "d":
-        return number_text.plain(Number(value))
+        return number_text.plain(number.from_int(value))
     return format(value, "o" if mode == "o" else mode)
 
 

@@ -79,6 +79,12 @@ def _subnets(args: Sequence[Value]) -> Value:
             raise ArgumentError(index, f"{detail}IPv{network.version} address")
         size = 1 << (network.max_prefixlen - prefix)
         start = -(-following // size) * size
+        if not first and not before:
+            # The search begins at the subnet before the network. Before the first address there is
+            # none: the last one is taken for it, and there is no room after that.
+            end = (1 << network.max_prefixlen) - size
+            before = f"{_address(network, end)}/{prefix}"
+            start = last + 1
         if start > last:
             detail = (
                 f"not enough remaining address space for a subnet with a prefix of {prefix} bits "

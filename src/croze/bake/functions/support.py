@@ -84,5 +84,5 @@ def floating(value: Value) -> float:
 def from_float(value: float) -> Number:
     """The number of a double; CallError for what is none."""
     if value != value:
-        raise CallError("panic in function implementation: big: NewFloat(NaN)")
+        raise CallError("panic in function implementation: Float.SetFloat64(NaN)")
     return numbers.from_float(value)

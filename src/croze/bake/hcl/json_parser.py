@@ -7,6 +7,8 @@ its own; HCL's messages are the interface.
 from __future__ import annotations
 
 import json
+import re
+from typing import Final
 
 from croze.bake.hcl import tokens as t
 from croze.bake.hcl.json_syntax import JsonArray, JsonMember, JsonObject, JsonString
@@ -26,6 +28,20 @@ _NO_VALUE = {
     "]": ("Missing array element value", _START),
     t.EOF: ("Missing value", "The JSON data ends prematurely."),
 }
+
+
+_PROPER: Final = re.compile(rb'"(?:[^"\\]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*')
+_ESCAPE: Final = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?")
+
+
+def _wrong_byte(text: str) -> int:
+    """How many bytes of a string Go reads until it knows that it is none: all, if it lacks its
+    end."""
+    written = text.encode("utf-8", "surrogateescape")
+    proper = _PROPER.match(written)
+    end = proper.end() if proper else 0
+    escape = _ESCAPE.match(written, end)
+    return min((escape.end() if escape else end) + 1, len(written))
 
 
 class _JsonParser:
@@ -201,8 +217,8 @@ class _JsonParser:
         try:
             text = json.loads(token.text)
             return JsonString(str(text), token.range)
-        except json.JSONDecodeError as error:
-            at = error.pos + 1 if error.pos < len(token.text) else error.pos
+        except json.JSONDecodeError:
+            at = _wrong_byte(token.text)
             start = token.start
             first = Pos(start.line, start.column + at, start.offset + at)
             last = Pos(start.line, start.column + at + 1, start.offset + at + 1)

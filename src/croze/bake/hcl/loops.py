@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from croze.bake.hcl.evaluation import Evaluation
 from croze.bake.hcl.scope import Scope
 from croze.bake.hcl.syntax import Expression, For, Splat
 from croze.bake.values.convert import ConversionError, to_bool, to_string
-from croze.bake.values.types import DYNAMIC
+from croze.bake.values.types import DYNAMIC, Type, list_of, tuple_of
 from croze.bake.values.value import (
     DYNAMIC_VALUE,
     Value,
@@ -14,6 +16,7 @@ from croze.bake.values.value import (
     list_value,
     object_value,
     tuple_value,
+    unknown_of,
 )
 from croze.gotypes.quote import quote
 
@@ -149,24 +152,26 @@ class _Loop:
 def splat(evaluation: Evaluation, node: Splat, scope: Scope) -> Value:
     mark = len(evaluation.problems)
     source = evaluation.evaluate(node.source, scope)
-    if len(evaluation.problems) > mark:
+    if len(evaluation.problems) > mark or (source.kind == "dynamic" and not source.is_known):
         return DYNAMIC_VALUE
     if source.is_null:
         if not source.is_sequence:
             return tuple_value(())
         detail = "Splat expressions (with the * symbol) cannot be applied to null sequences."
         return evaluation.error("Splat of null value", detail, node.source.range)
-    if not source.is_known:
-        return DYNAMIC_VALUE
+    could_be_null = not (source.is_sequence or source.is_known)
     if not source.is_sequence:
         source = tuple_value((source,))
-    values: list[Value] = []
-    for each in source.items:
-        scope.items[node.item] = each
-        values.append(evaluation.evaluate(node.each, scope))
-    scope.items.pop(node.item, None)
-    if len(evaluation.problems) > mark:
+    if not source.is_known:
+        return unknown_of(_splat_type(evaluation, node, scope, source.type))
+    values = _each(evaluation, node, scope, source.items)
+    if could_be_null:
         return DYNAMIC_VALUE
+    if len(evaluation.problems) > mark:
+        problems = list(evaluation.problems)
+        missing = unknown_of(_splat_type(evaluation, node, scope, source.type))
+        evaluation.problems[:] = problems
+        return missing
     if source.kind == "tuple":
         return tuple_value(values)
     if not all_same_type(values):
@@ -180,3 +185,20 @@ def splat(evaluation: Evaluation, node: Splat, scope: Scope) -> Value:
         )
         return evaluation.error("Invalid nested splat expressions", detail, node.each.range)
     return list_value(values, DYNAMIC)
+
+
+def _each(evaluation: Evaluation, node: Splat, scope: Scope, items: Iterable[Value]) -> list[Value]:
+    values: list[Value] = []
+    for item in items:
+        scope.items[node.item] = item
+        values.append(evaluation.evaluate(node.each, scope))
+    scope.items.pop(node.item, None)
+    return values
+
+
+def _splat_type(evaluation: Evaluation, node: Splat, scope: Scope, source: Type) -> Type:
+    """The type of a splat whose elements are missing: what is around it is checked against that."""
+    is_tuple = source.kind == "tuple"
+    elements = source.elements if is_tuple else (source.element,)
+    types = [each.type for each in _each(evaluation, node, scope, map(unknown_of, elements))]
+    return tuple_of(types) if is_tuple else list_of(types[0])

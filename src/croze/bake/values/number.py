@@ -83,6 +83,8 @@ class Number:
     def as_float(self) -> float:
         if self.infinite:
             return self.infinite * float("inf")
+        if self.negative_zero:
+            return -0.0
         try:
             return float(self.value)
         except OverflowError:
