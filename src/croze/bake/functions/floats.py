@@ -34,8 +34,8 @@ def logarithm(value: float) -> float:
 
 
 def powered(base: float, power: float) -> float:
-    """As Go's math package has it: squarings of the mantissa, rounded at each step, differ in the
-    last digits from what C makes of them."""
+    """The power that Go's math package finds: squarings of the mantissa, rounded each time, end in
+    other digits than C's."""
     if abs(power) == 0.5 and base > 0 and math.isfinite(base):
         return math.sqrt(base) if power > 0 else 1 / math.sqrt(base)
     special = base in (0, 1) or power in (0, 1)
