@@ -140,3 +140,11 @@ def test_lists_of_nothing_are_null_as_from_buildx() -> None:
 def test_an_agent_without_an_id_is_the_default_one() -> None:
     selection = select({"docker-bake.hcl": 'target "default" {\n  ssh = [{}]\n}\n'})
     assert options_of(make_requests(selection)["default"]).ssh == ["default"]
+
+
+def test_a_reference_sees_what_later_blocks_of_the_name_have_added() -> None:
+    first, second = 'target "x" {\n  tags = ["t"]\n}\n', 'target "x" {\n  args = { A = "1" }\n}\n'
+    user = 'target "default" {\n  args = { B = target.x.args.A }\n}\n'
+    assert printed(first + second + user)["target"]["default"]["args"] == {"B": "1"}
+    with pytest.raises(BakeError, match="This value is null"):
+        printed(second + user + first)

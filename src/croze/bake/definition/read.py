@@ -166,7 +166,8 @@ def _put_target(
     if target.name in targets:
         targets[target.name].merge(target)
     else:
-        targets[target.name] = target.copy()
+        # Not a copy: what other blocks of the name add is seen by references to this one, too.
+        targets[target.name] = target
         into.targets.append(targets[target.name])
 
 
