@@ -141,6 +141,8 @@ class CrozeError(Exception):
     code: ClassVar[str] = "UNKNOWN"
     record: str = ""
     """How the user's history knows the build that failed. It does not travel."""
+    keeps_code: bool = False
+    """Whether clients are told the code: it is what a session has ended a call with."""
 
     def __init__(self, message: str, *details: Detail) -> None:
         super().__init__(message)
@@ -166,6 +168,12 @@ class CrozeError(Exception):
         """A new error, of the build that the history knows so."""
         changed = self._again(self.args)
         changed.record = record
+        return changed
+
+    def with_code(self) -> Self:
+        """A new error whose code clients are told."""
+        changed = self._again(self.args)
+        changed.keeps_code = True
         return changed
 
     def wrap(self, prefix: str) -> Self:

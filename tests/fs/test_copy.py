@@ -87,6 +87,13 @@ def test_wildcards(roots: Roots) -> None:
     roots.copy("/*.zip", "/t/", allow_empty_wildcard=True, **wild)
 
 
+def test_wildcards_look_through_a_link_that_is_followed(roots: Roots) -> None:
+    wild = {"allow_wildcard": True}
+    with pytest.raises(NotFound, match=r"/link/\* not found"):
+        roots.copy("/link/*", "/t/", **wild)
+    assert "t/one" in roots.copy("/link/*", "/t/", follow_symlink=True, **wild)
+
+
 def test_patterns(roots: Roots) -> None:
     include = {"include": ("**/t*",), "exclude": ("**/*.md",), "dir_copy_contents": True}
     assert roots.copy("/", "/o", **include) == below("o/d/sub", {"two": "2"})

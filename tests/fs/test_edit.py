@@ -77,6 +77,9 @@ def test_rm(tmp_path: Path) -> None:
     assert str(caught.value) == "stat /nope: no such file or directory"
     rm(str(root), "/nope", allow_not_found=True)
     rm(str(root), "/no*", allow_wildcard=True)
+    trees.make(root, {"e/kept": "", "le": ("->", "e")})
+    rm(str(root), "/le/*", allow_wildcard=True)
+    assert "e/kept" in trees.read(root)
     with pytest.raises(InvalidRequest, match="invalid empty path"):
         rm(str(root), "/d/..")
 

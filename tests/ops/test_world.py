@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,14 +115,66 @@ async def test_cache_mounts_stay(world: World) -> None:
     assert "cache/log" not in files
 
 
-async def test_unknown_security_modes_are_refused(world: World) -> None:
-    state = base().run(["/bin/true"]).root
-    definition = state.marshal()
+NOT_STARTED = 'process "/bin/true" did not complete successfully: '
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"security": 2}, NOT_STARTED + "invalid security mode 2"),
+        ({"network": 9}, NOT_STARTED + "unknown network mode 9"),
+        (
+            {"cdiDevices": [ops_pb2.CDIDevice(name="a.com/b=c")]},
+            NOT_STARTED
+            + 'CDI device injection failed: required device "a.com/b=c" is not registered',
+        ),
+        (
+            {
+                "mounts": [
+                    ops_pb2.Mount(
+                        input=-1, dest="/m", output=-1, mountType=ops_pb2.MountType.ValueType(9)
+                    )
+                ]
+            },
+            "mount type 9 not implemented",
+        ),
+        (
+            {"mounts": [ops_pb2.Mount(input=-1, dest="/m", output=-1, mountType=ops_pb2.SECRET)]},
+            "invalid secret mount options",
+        ),
+        ({"meta": ops_pb2.Meta(cwd="a")}, None),
+    ],
+)
+async def test_what_no_step_can_have_is_refused(
+    world: World, asked: dict[str, Any], told: str | None
+) -> None:
+    definition = base().run(["/bin/true"]).root.marshal()
     op = ops_pb2.Op.FromString(getattr(definition, "def")[-2])
-    op.exec.security = ops_pb2.SecurityMode.ValueType(2)
+    op.exec.MergeFrom(ops_pb2.ExecOp(**asked))
     edge = await load(with_last_op(definition, op))
     async with world.solver.job("odd") as job:
-        with pytest.raises(InvalidRequest, match="invalid security mode 2"):
+        with pytest.raises(CrozeError) as caught:
+            await job.build(edge)
+    assert str(caught.value) == (told or NOT_STARTED + "exit code: 1")
+
+
+@pytest.mark.parametrize(
+    ("identifier", "told"),
+    [("zz://x", "unknown scheme zz: not found"), ("x", "failed to parse x: invalid")],
+)
+async def test_sources_of_no_scheme(world: World, identifier: str, told: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await world.files(llb.source(identifier, {}))
+    assert str(caught.value) == f"failed to load cache key: {told}"
+
+
+async def test_a_merge_of_nothing(world: World) -> None:
+    merge = ops_pb2.MergeOp(inputs=[ops_pb2.MergeInput(input=-1)])
+    edge = await load(
+        with_last_op(llb.scratch().file(llb.mkdir("/d")).marshal(), ops_pb2.Op(merge=merge))
+    )
+    async with world.solver.job("none") as job:
+        with pytest.raises(InvalidRequest, match="need 0 index but 0 results received"):
             await job.build(edge)
 
 
@@ -167,7 +220,7 @@ async def test_an_ssh_agent_that_is_not_there(world: World) -> None:
     optional = base().run(sh("echo $SSH_AUTH_SOCK"), mounts=[llb.ssh("", "/a", optional=True)])
     await world.files(optional.root)
     needed = base().run(sh("true"), mounts=[llb.ssh("", "/a")]).root
-    with pytest.raises(CrozeError, match='no SSH key "default" forwarded from the client'):
+    with pytest.raises(CrozeError, match='no SSH key "" forwarded from the client'):
         await world.files(needed)
 
 

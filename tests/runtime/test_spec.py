@@ -135,9 +135,14 @@ def test_what_names_no_cgroup(parent: str) -> None:
         (Process(["/bin/sh"], ["A=b\0c"]), "exec /bin/sh: invalid argument"),
         (Process(["a\0"]), "exec a\0: invalid argument"),
         (Process(["sh"], cwd="/\0"), "process.cwd: invalid argument"),
+        (Process(["sh"], cwd=""), "Cwd property must not be empty"),
+        (Process(["sh"], cwd="a"), "Cwd must be an absolute path"),
+        (Process(["sh"], ["A=b", "=c"]), 'environment variable name can\'t be empty: "=c"'),
     ],
 )
-def test_zero_bytes_reach_no_runtime(tmp_path: Path, asked: Process, told: str) -> None:
+def test_what_no_process_can_be_given_reaches_no_runtime(
+    tmp_path: Path, asked: Process, told: str
+) -> None:
     placement = oci_spec.Placement(id="x1", rootfs="/r", user=ExecUser())
     made = oci_spec.config_json(ContainerSpec(root=()), asked, placement, V2)
     with pytest.raises(StartError) as caught:

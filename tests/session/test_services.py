@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
+import grpc
 import pytest
 
 from croze import errors
 from croze.aio.threads import in_thread
 from croze.fs.entry import Entry
 from croze.fs.sync.send import Sender
+from croze.rpc.status import to_status
 from croze.session import filesend, filesync, hostdir, secrets, upload, visit
 from croze.session.filesync import DirRequest
 from croze.session.provide_files import FilesProvider, LentDir
@@ -177,6 +179,7 @@ async def test_an_unknown_directory(lending: Lend, tree: Path) -> None:
             await filesync.receive_dir(session, DirRequest("other"), sink)
     told = 'rpc error: code = NotFound desc = no access allowed to dir "other"'
     assert str(caught.value) == told
+    assert to_status(caught.value.wrap("x"), plain=True).code == grpc.StatusCode.NOT_FOUND.value[0]
     assert sink.aborted
 
 

@@ -190,6 +190,8 @@ async def test_what_is_there_without_contents(workshop: Workshop, context: Path,
             ref = await bring(workshop, session.id, asked)
             found = await files(ref)
             digests.append(await content_digest(ref))
+            async with ref.mounted(readonly=True) as root:
+                assert (root / ".fsutil-metadata").stat().st_mode & 0o777 == 0o644
             await ref.release()
             stats = {os.fsdecode(stat.path): stat for stat in listed(found.pop(".fsutil-metadata"))}
             assert set(found) == {"a", "dir/deep/x1", "dir/x1"} - {gone}

@@ -24,7 +24,7 @@ from croze.gateway import files
 from croze.gotypes.strings import from_bytes
 from croze.llb.execop import default_path
 from croze.ops import secrets as step_secrets
-from croze.ops.exec import DEFAULT_HOSTNAME, NETWORKS, extra_host, is_insecure
+from croze.ops.exec import DEFAULT_HOSTNAME, extra_host, is_insecure, network_mode
 from croze.ops.exec_mounts import MountPreparer, PreparedMount
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY, ROOT
@@ -226,9 +226,7 @@ async def open_container(
     proxied: Proxied | None = None,
 ) -> GatewayContainer:
     """Prepare the mounts; nothing runs yet."""
-    network = NETWORKS.get(request.Network)
-    if network is None:
-        raise InvalidRequest(f"unknown network mode {request.Network}")
+    network = network_mode(request.Network)
     if not any(mount.dest == ROOT for mount in request.Mounts):
         raise InvalidRequest(f"container {request.ContainerID} has no mount for {ROOT}")
     hosts = [extra_host(entry) for entry in request.extraHosts]

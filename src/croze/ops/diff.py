@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from croze.api import ops_pb2
 from croze.cachekeys.texts import noted_digest
@@ -30,9 +30,9 @@ class DiffOp:
         return CacheMap(noted_digest(text, "json"), inputs=(InputKeying(),) * sides)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
-        remaining_inputs = iter(inputs)
-        lower = _side("lower", self._op.lower.input, remaining_inputs)
-        upper = _side("upper", self._op.upper.input, remaining_inputs)
+        has_lower = self._op.lower.input != EMPTY
+        lower = _side("lower", inputs, 0) if has_lower else None
+        upper = _side("upper", inputs, int(has_lower)) if self._op.upper.input != EMPTY else None
         if lower is None:
             return [RefResult(None if upper is None else upper.clone())]
         if upper is not None and upper.id == lower.id:
@@ -41,10 +41,9 @@ class DiffOp:
         return [RefResult(ref)]
 
 
-def _side(name: str, index: int, remaining_inputs: Iterator[Result]) -> ImmutableRef | None:
-    if index == EMPTY:
-        return None
-    result = next(remaining_inputs, None)
-    if result is None:
-        raise InvalidRequest(f"invalid {name} input index {index} for diff op")
-    return ref_of(result)
+def _side(name: str, inputs: Sequence[Result], index: int) -> ImmutableRef | None:
+    if index >= len(inputs):
+        raise InvalidRequest(
+            f"invalid {name} input index {index} for diff op with {len(inputs)} inputs"
+        )
+    return ref_of(inputs[index])

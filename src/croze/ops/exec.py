@@ -12,6 +12,7 @@ from croze.errors import (
     CrozeError,
     ExitError,
     InvalidRequest,
+    NotFound,
     ResourceExhausted,
     SolveDetail,
 )
@@ -179,31 +180,38 @@ class ExecOp:
         return Process(
             args=[*([emulator.MOUNT] if self._emulator else []), *meta.args],
             env=[*env, *secret_env, *trace_env(ctx)],
-            cwd=meta.cwd or "/",
+            cwd=meta.cwd,
             user=meta.user,
         )
 
     def _spec(self, mounts: PreparedMounts, ctx: OpContext) -> ContainerSpec:
         meta = self._exec.meta
-        network = NETWORKS.get(self._exec.network)
-        if network is None:
-            raise InvalidRequest(f"unknown network mode {self._exec.network}")
+        network, insecure, devices = self._privileges()
         return ContainerSpec(
             root=mounts.root.mounts,
             mounts=[*mounts.container_mounts(meta.cwd), *self._emulator_mounts()],
             readonly_root=mounts.root.mount.readonly,
             hostname=meta.hostname or DEFAULT_HOSTNAME,
             network=network,
-            insecure=is_insecure(self._exec.security),
+            insecure=insecure,
             extra_hosts=[extra_host(h) for h in meta.extraHosts],
             ulimits=[Rlimit(u.Name, u.Soft, u.Hard) for u in meta.ulimit],
             cgroup_parent=CgroupParent.parse(meta.cgroupParent),
             resources=self._resources,
-            devices=self._devices(),
+            devices=devices,
             remove_mount_stubs=meta.removeMountStubsRecursive,
             proxied=self._proxied(ctx),
             on_usage=self._note_usage,
         )
+
+    def _privileges(self) -> tuple[NetworkMode, bool, list[ContainerEdits]]:
+        """Network, security and devices of the step. What can't be had fails as a process that
+        can't be started does."""
+        try:
+            network = network_mode(self._exec.network)
+            return network, is_insecure(self._exec.security), self._devices()
+        except CrozeError as error:
+            raise error.wrap(self._failure) from None
 
     def _proxied(self, ctx: OpContext) -> Proxied | None:
         if self.capture is None:
@@ -225,7 +233,18 @@ class ExecOp:
     def _devices(self) -> list[ContainerEdits]:
         lent = self._services.devices
         requests = self._exec.cdiDevices
-        return edits(d for w in requests for d in lent.find(w.name, optional=w.optional))
+        try:
+            return edits(d for w in requests for d in lent.find(w.name, optional=w.optional))
+        except NotFound as error:
+            raise error.wrap("CDI device injection failed") from None
+
+
+def network_mode(mode: int) -> NetworkMode:
+    """The network that a step asks for. Raises `InvalidRequest` for a mode that is none."""
+    network = NETWORKS.get(mode)
+    if network is None:
+        raise InvalidRequest(f"unknown network mode {mode}")
+    return network
 
 
 def is_insecure(mode: int) -> bool:

@@ -125,8 +125,9 @@ class MountPreparer:
         return PreparedMounts(items)
 
     def _check(self, mount: ops_pb2.Mount) -> None:
-        kind = ops_pb2.MountType.Name(mount.mountType)
         if mount.dest == ROOT and mount.mountType != ops_pb2.BIND:
+            names = {number: name for name, number in ops_pb2.MountType.items()}
+            kind = names.get(mount.mountType, mount.mountType)
             raise InvalidRequest(f"invalid mount type {kind} for {mount.dest}")
         if mount.input != EMPTY and not 0 <= mount.input < len(self._inputs):
             raise InvalidRequest(f"missing input {mount.input}")
@@ -203,6 +204,8 @@ class MountPreparer:
         item.mounts = [MountSpec("tmpfs", "tmpfs", tuple(options))]
 
     async def _secret(self, item: PreparedMount) -> None:
+        if not item.mount.HasField("secretOpt"):
+            raise InvalidRequest("invalid secret mount options")
         mount = await self._secrets.mount(
             item.mount.secretOpt, self._services.sessions, self._sessions
         )

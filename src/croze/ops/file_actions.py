@@ -63,7 +63,7 @@ def _change(
             r = action.rm
             arguments = {"path": r.path, "allow_not_found": r.allowNotFound}
             return Edit(edit.rm, {**arguments, "allow_wildcard": r.allowWildcard})
-    raise InvalidRequest("invalid action type")
+    raise InvalidRequest("invalid action type <nil>")
 
 
 def _copy(action: ops_pb2.FileActionCopy, src_root: str, link_notes: str | None) -> CopyRequest:

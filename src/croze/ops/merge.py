@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from croze.api import ops_pb2
 from croze.cachekeys.texts import noted_digest
+from croze.errors import InvalidRequest
 from croze.gotypes import messages
 from croze.ops.results import RefResult, ref_of
 from croze.ops.services import OpServices
@@ -28,7 +29,7 @@ class MergeOp:
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
         refs = [ref for result in inputs if (ref := ref_of(result)) is not None]
         if not refs:
-            return [RefResult(None)]
+            raise InvalidRequest("invalid response from exec need 0 index but 0 results received")
         if len(refs) == 1:
             return [RefResult(refs[0].clone())]
         merged = await self._services.refs.merge(refs, description=ctx.vertex.name)

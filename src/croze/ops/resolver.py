@@ -44,4 +44,4 @@ class LoadedOpResolver:
                 return BuildOp(services, op.build, input_count)
             case "passthrough":
                 return PassthroughOp(op.passthrough, input_count)
-        raise InvalidRequest(f"could not resolve op {op.WhichOneof('op')}")
+        raise InvalidRequest("no support for <nil>")

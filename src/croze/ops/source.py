@@ -49,9 +49,11 @@ class SourceOp:
     def _open(self) -> Source:
         if self._source is None:
             scheme, separator, _ = self._request.identifier.partition("://")
-            factory = self._services.sources.get(scheme) if separator else None
+            if not separator:
+                raise InvalidRequest(f"failed to parse {self._request.identifier}: invalid")
+            factory = self._services.sources.get(scheme)
             if factory is None:
-                raise InvalidRequest(f"unknown source identifier {self._request.identifier}")
+                raise InvalidRequest(f"unknown scheme {scheme}: not found")
             self._source = factory.open(self._request)
         return self._source
 

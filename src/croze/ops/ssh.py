@@ -42,13 +42,11 @@ async def agent_mount(
 async def _find(
     option: ops_pb2.SSHOpt, manager: SessionManager, sessions: Sequence[str]
 ) -> Session | None:
-    id = option.ID or ssh.DEFAULT_ID
-
     async def check(session: Session) -> Session:
         try:
-            await ssh.check(session, id)
+            await ssh.check(session, option.ID or ssh.DEFAULT_ID)
         except Unsupported:
-            raise Unsupported(f'no SSH key "{id}" forwarded from the client') from None
+            raise Unsupported(f'no SSH key "{option.ID}" forwarded from the client') from None
         return session
 
     try:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from croze.gotypes.quote import quote
 from croze.runtime.errors import StartError
 from croze.runtime.oci_spec import Json
 
@@ -22,9 +23,22 @@ def write(path: Path, config: Json, part: str = "") -> None:
     """Write it, or the one `part` of it. Raises `StartError` for what no process can be given."""
     for where in _with_zero_byte(config, ()):
         raise StartError(_refusal(config, where))
+    _check_process(config["process"])
     text = json.dumps(config[part] if part else config)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE), "w") as out:
         out.write(text)
+
+
+def _check_process(process: Json) -> None:
+    """Refuse what runc does, in its words, and crun takes for something else: a directory from
+    nowhere, and a variable that nobody can name."""
+    if not process["cwd"]:
+        raise StartError("Cwd property must not be empty")
+    if not process["cwd"].startswith("/"):
+        raise StartError("Cwd must be an absolute path")
+    for variable in process["env"]:
+        if variable.startswith("="):
+            raise StartError(f"environment variable name can't be empty: {quote(variable)}")
 
 
 def _with_zero_byte(value: object, where: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

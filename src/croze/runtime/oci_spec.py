@@ -162,7 +162,7 @@ def process_json(process: Process, user: ExecUser, spec: ContainerSpec, host: Ho
         "user": {"uid": user.uid, "gid": user.gid, "additionalGids": groups},
         "args": list(process.args),
         "env": list(process.env),
-        "cwd": process.cwd or "/",
+        "cwd": process.cwd,
         "capabilities": capabilities(spec.insecure, host),
         "noNewPrivileges": False,
     }

@@ -70,7 +70,9 @@ class MetadataSink(Generic[T]):
 
     def finish(self) -> T:
         result = self._files.finish()
-        (self._root / LISTING).write_bytes(self._listing)
+        listing = self._root / LISTING
+        listing.write_bytes(self._listing)
+        listing.chmod(0o644)  # the daemon's own files are nobody else's
         self._memory.close()
         return result
 

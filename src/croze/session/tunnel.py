@@ -25,7 +25,11 @@ from croze.session.messages import decode
 
 _DEADLINE_EXCEEDED = 4
 _GONE = "error reading from server: EOF"
-_PASSED_ON = ("/moby.filesync.v1.FileSync/", "/moby.filesync.v1.FileSend/")
+_PASSED_ON = (
+    "/moby.filesync.v1.FileSync/",
+    "/moby.filesync.v1.FileSend/",
+    "/moby.upload.v1.Upload/",
+)
 """What a client ends these with BuildKit tells its user as it came."""
 _FAREWELL_S = 1.0
 _WRITE_BYTES = 512 << 10

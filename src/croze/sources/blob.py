@@ -65,7 +65,7 @@ def parse_options(request: SourceRequest) -> BlobOptions:
     attrs = request.attrs
     ref = reference.parse(text)
     if not ref.digest:
-        raise InvalidRequest(f'reference "{text}" must have digest')
+        raise InvalidRequest("invalid reference digest: invalid checksum digest format")
     store = attrs.get("oci.store", "")
     if scheme == LAYOUT_SCHEME and not store:
         raise InvalidRequest("oci-layout blob source requires store id")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import string
 import unicodedata
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from croze.cachekeys.texts import noted_digest
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.gotypes import gojson
+from croze.gotypes.numbers import parse_int_literal
 from croze.http.urls import parse_url
 from croze.image.reference import check_digest
 from croze.sources.request import SourceRequest
@@ -132,11 +132,7 @@ def parse_options(request: SourceRequest) -> HttpOptions:
 def number(attrs: Mapping[str, str], key: str) -> int:
     """Decimal, or octal with a leading zero; 0 if it is not there."""
     text = attrs.get(key, "0")
-    try:
-        octal = re.fullmatch(r"0[0-7]+", text)
-        value = int(text, 8) if octal else int(text, 0)
-    except ValueError:
-        value = -1
+    value = parse_int_literal(text)
     if not 0 <= value <= _MAX_NUMBER:
         raise InvalidRequest(f'invalid value for {key} "{text}"')
     return value

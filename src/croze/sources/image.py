@@ -14,6 +14,7 @@ from msgspec import Struct
 from croze.cachekeys.texts import noted_digest
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import gojson
+from croze.gotypes.numbers import parse_int
 from croze.image import config as configs
 from croze.image import platform as platforms
 from croze.image import reference
@@ -119,7 +120,11 @@ def parse_options(request: SourceRequest) -> ImageSourceOptions:
 def _layer_limit(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isdecimal() or int(text) <= 0:
+    try:
+        limit = parse_int(text, call="Atoi")
+    except InvalidRequest as error:
+        raise error.wrap(f"invalid layer limit {text}") from None
+    if limit <= 0:
         raise InvalidRequest(f"invalid layer limit {text}")
     return int(text)
 

@@ -15,6 +15,8 @@ from msgspec import Struct
 from croze.cachekeys.texts import noted_digest
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
+from croze.gotypes.booleans import checked_bool
+from croze.gotypes.quote import quote
 from croze.sources.request import SourceRequest
 
 SCHEME = "local"
@@ -91,8 +93,4 @@ def _strings(attrs: Mapping[str, str], key: str) -> tuple[str, ...] | None:
 
 def _boolean(attrs: Mapping[str, str], key: str) -> bool:
     text = attrs.get(key, "false")
-    if text in ("1", "t", "T", "TRUE", "true", "True"):
-        return True
-    if text in ("0", "f", "F", "FALSE", "false", "False"):
-        return False
-    raise InvalidRequest(f'invalid value for {key} "{text}"')
+    return checked_bool(text, f"invalid value for {key} {quote(text)}")

@@ -130,19 +130,19 @@ def resolve_wildcards(root: str, path: str, follow: bool) -> list[str]:
         return []
     below = base[len(root.rstrip("/")) :]
     matches = [below]
-    for i, level in enumerate(levels):
+    for level in levels:
         matches = [
             f"{match.rstrip('/')}/{name}"
             for match in matches
-            for name in _children(root.rstrip("/") + match, first=i == 0)
+            for name in _children(root.rstrip("/") + match)
             if level.matches(name)
         ]
     return matches
 
 
-def _children(directory: str, *, first: bool) -> list[str]:
-    """The names in a directory; a link counts as one only if it is where the search starts."""
-    if not first and os.path.islink(directory):
+def _children(directory: str) -> list[str]:
+    """The names in a directory; a link to one is none, not even where the search starts."""
+    if os.path.islink(directory):
         return []
     try:
         return sorted_names(os.listdir(directory))
