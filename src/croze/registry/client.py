@@ -12,7 +12,7 @@ from croze.http.lazy import aiohttp
 from croze.image.reference import Reference
 from croze.registry.credentials import Credentials
 from croze.registry.hosts import Endpoint, RegistryConfig, endpoints
-from croze.registry.transport import Body, RegistryRequest, Retry, Transport
+from croze.registry.transport import Body, RegistryRequest, Retry, RetryOn, Transport
 
 
 class Registry:
@@ -91,8 +91,7 @@ class Repository(Struct, frozen=True):
         body: Body = None,
         push: bool = False,
         also_pull_from: str = "",
-        last_host: bool = True,
-        patient: bool = True,
+        retry_on: RetryOn = RetryOn.BUSY_OR_BROKEN,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """See `Transport.send`; the token covers this repository."""
         actions = "pull,push" if push else "pull"
@@ -100,7 +99,7 @@ class Repository(Struct, frozen=True):
         if also_pull_from:
             scopes.append(f"repository:{also_pull_from}:pull")
         request = RegistryRequest(
-            method, url, headers or {}, scopes, self.credentials, body, last_host, patient
+            method, url, headers or {}, scopes, self.credentials, body, retry_on
         )
         async with self.registry.transport.send(endpoint, request) as response:
             yield response

@@ -20,6 +20,7 @@ from croze.image.reference import check_digest
 from croze.registry import failures
 from croze.registry.client import Repository
 from croze.registry.hosts import Endpoint
+from croze.registry.transport import RetryOn
 
 MAX_MANIFEST_BYTES = 8 << 20
 _MANIFESTS = media.MANIFEST_TYPES | media.INDEX_TYPES
@@ -62,15 +63,16 @@ async def fetch_root(repo: Repository) -> tuple[Descriptor, bytes]:
 
 
 async def _first_of(
-    repo: Repository, ask: Callable[[Repository, Endpoint, bool], Awaitable[T]]
+    repo: Repository, ask: Callable[[Repository, Endpoint, RetryOn], Awaitable[T]]
 ) -> T:
-    """The first answer of a host; or the error that says most. `ask` is told of the last host."""
+    """The first answer of a host; or the error that says most."""
     ref = repo.ref.tagged()
     hosts = repo.endpoints()
     ranked: tuple[int, CrozeError] = (0, failures.not_found(ref))
     for endpoint in hosts:
+        is_last = endpoint is hosts[-1]
         try:
-            return await ask(repo, endpoint, endpoint is hosts[-1])
+            return await ask(repo, endpoint, RetryOn.BUSY_OR_BROKEN if is_last else RetryOn.BUSY)
         except failures.TokenRefused as err:
             denied = "pull access denied, repository does not exist or may require authorization"
             ranked = max(ranked, (1, err.wrap(denied)), key=lambda pair: pair[0])
@@ -82,11 +84,11 @@ async def _first_of(
     raise ranked[1]
 
 
-async def _resolve_at(repo: Repository, endpoint: Endpoint, last: bool) -> Descriptor:
+async def _resolve_at(repo: Repository, endpoint: Endpoint, retry_on: RetryOn) -> Descriptor:
     ref = repo.ref.tagged()
     url = repo.url(endpoint, f"manifests/{ref.digest or ref.tag}")
     headers = {"Accept": ACCEPT}
-    async with repo.send(endpoint, "HEAD", url, headers=headers, last_host=last) as response:
+    async with repo.send(endpoint, "HEAD", url, headers=headers, retry_on=retry_on) as response:
         if response.status == 403:
             raise await refused(repo, endpoint, response, url)
         if response.status != 405:
@@ -95,7 +97,7 @@ async def _resolve_at(repo: Repository, endpoint: Endpoint, last: bool) -> Descr
             size = response.headers.get("Content-Length", "")
             if digest and size.isdecimal() and not encoding_of(response):
                 return Descriptor(_media_type(response), check_digest(digest), int(size))
-    return (await _fetch_root_at(repo, endpoint, last))[0]
+    return (await _fetch_root_at(repo, endpoint, retry_on))[0]
 
 
 async def refused(
@@ -110,37 +112,35 @@ async def refused(
     body, headers = b"", {"Accept": ACCEPT}
     with suppress(CrozeError):
         async with repo.send(
-            endpoint, "GET", url, headers=headers, push=push, last_host=False
+            endpoint, "GET", url, headers=headers, push=push, retry_on=RetryOn.BUSY
         ) as response:
             body = await failures.body_of(response) if response.status == 403 else b""
     return await failures.unexpected(head, body)
 
 
-async def _glance_at(repo: Repository, endpoint: Endpoint, last: bool) -> tuple[Descriptor, bytes]:
-    return await _fetch_root_at(repo, endpoint, last, patient=False)
+async def _glance_at(repo: Repository, endpoint: Endpoint, _: RetryOn) -> tuple[Descriptor, bytes]:
+    return await _fetch_root_at(repo, endpoint, RetryOn.NOTHING)
 
 
 async def _fetch_root_at(
-    repo: Repository, endpoint: Endpoint, last: bool, *, patient: bool = True
+    repo: Repository, endpoint: Endpoint, retry_on: RetryOn
 ) -> tuple[Descriptor, bytes]:
     """An answer that breaks off is asked for again, soon: it was about to come."""
     for _ in range(_BROKEN_OFF_MOST):
         try:
-            return await _try_root_at(repo, endpoint, last, patient)
+            return await _try_root_at(repo, endpoint, retry_on)
         except failures.BrokenOff:
             pass
-    return await _try_root_at(repo, endpoint, last, patient)
+    return await _try_root_at(repo, endpoint, retry_on)
 
 
 async def _try_root_at(
-    repo: Repository, endpoint: Endpoint, last: bool, patient: bool
+    repo: Repository, endpoint: Endpoint, retry_on: RetryOn
 ) -> tuple[Descriptor, bytes]:
     ref = repo.ref.tagged()
     url = repo.url(endpoint, f"manifests/{ref.digest or ref.tag}")
     headers = {"Accept": ACCEPT}
-    async with repo.send(
-        endpoint, "GET", url, headers=headers, last_host=last, patient=patient
-    ) as response:
+    async with repo.send(endpoint, "GET", url, headers=headers, retry_on=retry_on) as response:
         await _check(response, ref)
         data = await _read(response, url)
         descriptor = manifests.describe(data, _media_type(response))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from enum import Enum
 from typing import TypeVar
 
 from msgspec import Struct
@@ -37,6 +38,17 @@ class Retry(Struct, frozen=True):
     stalled_s: float = 120.0
 
 
+class RetryOn(Enum):
+    """After which answers of a host it is asked again."""
+
+    NOTHING = 0
+    """There is another way to ask."""
+    BUSY = 1
+    """429 and its kind; another host has its turn after any other failure."""
+    BUSY_OR_BROKEN = 2
+    """Failures that may be a whim of the host, too, once: it is the last one to be asked."""
+
+
 class RegistryRequest(Struct, frozen=True):
     """One request. `body` can be made again for another attempt."""
 
@@ -46,10 +58,7 @@ class RegistryRequest(Struct, frozen=True):
     scopes: Sequence[str]
     credentials: Credentials
     body: Body = None
-    last_host: bool = True
-    """Broken answers are asked for once more, as no other host will be tried."""
-    patient: bool = True
-    """Busy hosts are asked again, too; who is not patient has something else to ask then."""
+    retry_on: RetryOn = RetryOn.BUSY_OR_BROKEN
 
 
 class Transport:
@@ -78,12 +87,14 @@ class Transport:
 
     async def _answer(self, endpoint: Endpoint, request: RegistryRequest) -> aiohttp.ClientResponse:
         tokens = seen_broken = 0
+        retries_busy = request.retry_on is not RetryOn.NOTHING
+        retries_broken = request.retry_on is RetryOn.BUSY_OR_BROKEN
         for attempt in range(_ATTEMPTS):
             header = await self._auth.header(endpoint, request.scopes, request.credentials)
             try:
                 response = await self._once(endpoint, request, header)
             except failures.RequestFailed as err:
-                may_repeat = err.soon and request.body is None and _may_repeat(request)
+                may_repeat = err.soon and request.body is None and retries_broken
                 if not may_repeat or attempt + 1 == _ATTEMPTS:
                     raise
                 await asyncio.sleep(_SOON_S)
@@ -92,9 +103,9 @@ class Transport:
                 if not await self._learned(endpoint, request, response, header, tokens):
                     return response
                 tokens += header is not None
-            elif response.status in _BUSY and request.patient and attempt + 1 < _ATTEMPTS:
+            elif response.status in _BUSY and retries_busy and attempt + 1 < _ATTEMPTS:
                 await asyncio.sleep(_retry_after(response, self.retry.first_s))
-            elif response.status in _BROKEN and _may_repeat(request) and not seen_broken:
+            elif response.status in _BROKEN and retries_broken and not seen_broken:
                 seen_broken = 1
             else:
                 return response
@@ -178,11 +189,6 @@ async def with_retries(
 
 def _plain(request: RegistryRequest) -> RegistryRequest:
     return replace(request, url="http" + request.url.removeprefix("https").removeprefix("http"))
-
-
-def _may_repeat(request: RegistryRequest) -> bool:
-    """Whether what may be a whim of the host is looked at twice: there is nothing else to ask."""
-    return request.last_host and request.patient
 
 
 def _try_plain(failure: failures.RequestFailed, endpoint: Endpoint) -> bool:
