@@ -55,8 +55,8 @@ class Subject:
             )
         except CrozeError as err:
             raise Failed("options", err) from err
-        self.options = replace(parsed, devices=_devices(opts))
-        self.labs = opts.get("channel") == "labs"
+        labs = opts.get("channel") == "labs"
+        self.options = replace(parsed, devices=_devices(opts), labs=labs)
         self.contexts = BuildContexts(self.options, resolver)
         self.resolver = resolver
 
@@ -68,9 +68,7 @@ class Subject:
 
     async def build(self, source: SourceMap, platform: Platform | None, sink: WarnSink) -> Built:
         try:
-            result = await convert(
-                source, self.contexts, platform=platform, warn=sink, labs=self.labs
-            )
+            result = await convert(source, self.contexts, platform=platform, warn=sink)
         except CrozeError as err:
             raise Failed("convert", err) from err
         try:
@@ -88,10 +86,10 @@ class Subject:
         )
 
     async def lint(self, source: SourceMap) -> subrequests.LintReport:
-        return await convert_lint(source, self.contexts, labs=self.labs)
+        return await convert_lint(source, self.contexts)
 
     async def outline(self, source: SourceMap) -> subrequests.Outline:
-        return await convert_outline(source, self.contexts, labs=self.labs)
+        return await convert_outline(source, self.contexts)
 
     def config(self) -> dict[str, Any]:
         """The options in the corpus's form."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,6 @@ from croze.image.platform import Platform
 from croze.registry import failures, pull, push
 from croze.registry.client import Registry, Repository
 from croze.registry.credentials import Anonymous, Login
-from croze.registry.transport import Retry
 from tests.registry.blobs import Folder
 from tests.registry.pushing import push_all, repository
 from tests.registry.servers import HTPASSWD, docker_registry, token_server
@@ -23,13 +22,6 @@ from tests.support.logins import Fixed
 from tests.support.waiting import PATIENCE_S
 
 USER = Fixed(Login("user", "secret"))
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Registry]:
-    registry = Registry(retry=Retry(first_s=0.001, limit_s=0.008))
-    yield registry
-    await registry.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,7 +15,6 @@ from croze.image.descriptor import Descriptor
 from croze.registry.client import Registry
 from croze.registry.credentials import Anonymous
 from croze.registry.referrers import announce, referrers
-from croze.registry.transport import Retry
 from tests.registry.servers import serve
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -66,13 +64,6 @@ class Keeper:
         data = self.tags[name]
         headers = {"Docker-Content-Digest": digest_of(data)}
         return web.Response(body=data, content_type=INDEX, headers=headers)
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Registry]:
-    registry = Registry(retry=Retry(first_s=0.001, limit_s=0.008))
-    yield registry
-    await registry.close()
 
 
 async def known(client: Registry, keeper: Keeper) -> tuple[Descriptor, ...]:

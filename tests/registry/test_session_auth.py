@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -25,13 +24,6 @@ from tests.registry.pushing import push_all, repository
 from tests.registry.servers import HTPASSWD, docker_registry, token_server
 from tests.session.conftest import Daemon, Lend
 from tests.support.logins import Fixed
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Registry]:
-    registry = Registry(retry=Retry(first_s=0.001, limit_s=0.008))
-    yield registry
-    await registry.close()
 
 
 @pytest.fixture

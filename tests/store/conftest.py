@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from croze.fs.mount import enter_private_namespace
 from croze.store.contract import SnapshotterName
 from croze.store.open import Store, open_store
+from croze.store.trash import Trash
 from tests.store.pools import ThreadPool
 from tests.store.sources import Sources
 
@@ -22,6 +23,13 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 def private_namespace() -> None:
     if os.geteuid() == 0:
         enter_private_namespace()
+
+
+@pytest.fixture
+def trash(tmp_path: Path) -> Iterator[Trash]:
+    trash = Trash(tmp_path)
+    yield trash
+    trash.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,6 @@ from croze.errors import Corrupted
 from croze.store.blobs import DiskBlobStore
 from croze.store.trash import Trash
 from tests.conformance.blob_stores import HELLO, BlobStoreSuite
-
-
-@pytest.fixture
-def trash(tmp_path: Path) -> Iterator[Trash]:
-    trash = Trash(tmp_path)
-    yield trash
-    trash.close()
 
 
 class TestDisk(BlobStoreSuite):

@@ -5,20 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from croze.store import trash as module
 from croze.store.trash import Trash
-
-
-@pytest.fixture
-def trash(tmp_path: Path) -> Iterator[Trash]:
-    trash = Trash(tmp_path)
-    yield trash
-    trash.close()
 
 
 def _tree(path: Path) -> Path:

@@ -63,10 +63,11 @@ async def build(
 ) -> FrontendResult:
     """Answer a request. Raises `CrozeError` with `SourceDetail`s that show the Dockerfile.
 
-    Without `forward`, a request for another frontend is not acted on.
+    Without `forward`, a request for another frontend is not acted on. `labs` as in
+    `DockerfileOptions`.
     """
     options = parse_options(opts, resolver.worker_platforms(), resolver.has_cap)
-    contexts = BuildContexts(options, resolver)
+    contexts = BuildContexts(replace(options, labs=labs), resolver)
     missing = _missing_cap(opts.get("frontend.caps", ""))
     if missing is not None and not missing.may_forward:
         raise missing.error()
@@ -78,9 +79,9 @@ async def build(
     if missing is not None:
         raise missing.error()
     if "requestid" in opts:
-        return await _answer(opts["requestid"], source, contexts, labs)
+        return await _answer(opts["requestid"], source, contexts)
     try:
-        return await _build(source, contexts, labs)
+        return await _build(source, contexts)
     except CrozeError as err:
         raise _fill(err, source) from None
 
@@ -151,13 +152,11 @@ def _fill(err: CrozeError, source: SourceMap) -> CrozeError:
     )
 
 
-async def _answer(
-    request: str, source: SourceMap, contexts: BuildContexts, labs: bool
-) -> FrontendResult:
+async def _answer(request: str, source: SourceMap, contexts: BuildContexts) -> FrontendResult:
     """A subrequest: nothing is built."""
     warnings: list[LintWarning] = []
     try:
-        reply = await _reply(request, source, contexts, warnings.append, labs)
+        reply = await _reply(request, source, contexts, warnings.append)
     except CrozeError as err:
         raise without_places(err) from None
     finally:
@@ -166,33 +165,33 @@ async def _answer(
 
 
 async def _reply(
-    request: str, source: SourceMap, contexts: BuildContexts, warn: WarnSink, labs: bool
+    request: str, source: SourceMap, contexts: BuildContexts, warn: WarnSink
 ) -> dict[str, bytes]:
     match request:
         case subrequests.DESCRIBE:
             return subrequests.describe_reply()
         case subrequests.OUTLINE:
-            outline = await convert_outline(source, contexts, warn=warn, labs=labs)
+            outline = await convert_outline(source, contexts, warn=warn)
             return subrequests.outline_reply(outline, source.data)
         case subrequests.TARGETS:
             targets = subrequests.list_targets(source.data)
             return subrequests.targets_reply(targets, source.data)
         case subrequests.LINT:
-            report = await convert_lint(source, contexts, labs=labs)
+            report = await convert_lint(source, contexts)
             return subrequests.lint_reply(report, source.info())
         case subrequests.CONVERT_LLB:
-            result = await convert(source, contexts, warn=warn, labs=labs)
+            result = await convert(source, contexts, warn=warn)
             return convert_llb_reply(result.state.marshal())
     raise Unsupported(f"unsupported request {request}", SubrequestDetail(request))
 
 
-async def _build(source: SourceMap, contexts: BuildContexts, labs: bool) -> FrontendResult:
+async def _build(source: SourceMap, contexts: BuildContexts) -> FrontendResult:
     """All platforms at once; the first one reports what lint has found."""
     platforms: Sequence[Platform | None] = contexts.options.target_platforms or [None]
     warnings: list[LintWarning] = []
     try:
         results = await all_of(
-            _build_platform(source, contexts, platform, None if n else warnings, labs)
+            _build_platform(source, contexts, platform, None if n else warnings)
             for n, platform in enumerate(platforms)
         )
     finally:
@@ -213,10 +212,9 @@ async def _build_platform(
     contexts: BuildContexts,
     platform: Platform | None,
     warnings: list[LintWarning] | None,
-    labs: bool,
 ) -> _PlatformResult:
     sink = warnings.append if warnings is not None else None
-    conversion = await convert(source, contexts, platform=platform, warn=sink, labs=labs)
+    conversion = await convert(source, contexts, platform=platform, warn=sink)
     try:
         definition = conversion.state.marshal()
     except CrozeError as err:

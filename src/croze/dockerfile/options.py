@@ -59,6 +59,9 @@ class DockerfileOptions(Struct, frozen=True):
     sbom: SbomOptions | None = None
     devices: Sequence[Device] = ()
     """CDI devices for every RUN. Not an attribute: a daemon may set it."""
+    labs: bool = False
+    """Whether the language has what is not stable yet. Not an attribute: the frontend that is named
+    says so (`docker/dockerfile:labs`)."""
     lint: LintConfig | None = None
     """Set by the client; None leaves it to the Dockerfile's `check` directive."""
     no_cache: Sequence[str] | None = None

@@ -44,7 +44,6 @@ class ConversionRequest(Struct, frozen=True):
     source: SourceMap
     contexts: BuildContexts
     platform: Platform | None = None
-    labs: bool = False
     all_stages: bool = False
 
     @property

@@ -64,17 +64,16 @@ async def convert(
     *,
     platform: Platform | None = None,
     warn: WarnSink | None = None,
-    labs: bool = False,
     all_stages: bool = False,
 ) -> Conversion:
     """Convert a Dockerfile. Raises `CrozeError` with places in the file.
 
-    `platform` None lets the base image decide. `labs` allows what is not in the stable language.
-    `all_stages` converts also what the target does not need, for lint.
+    `platform` None lets the base image decide. `all_stages` converts also what the target does not
+    need, for lint.
     """
     if not source.data:
         raise DockerfileError("the Dockerfile cannot be empty")
-    request = ConversionRequest(source, contexts, platform, labs, all_stages)
+    request = ConversionRequest(source, contexts, platform, all_stages)
     lint = Linter(_lint_config(source.data, contexts.options), warn)
     text = _read(source.data, lint)
     build = await _prepare(request, text, lint)
@@ -90,9 +89,7 @@ async def convert(
     return _finish(build, target)
 
 
-async def convert_lint(
-    source: SourceMap, contexts: BuildContexts, *, labs: bool = False
-) -> LintReport:
+async def convert_lint(source: SourceMap, contexts: BuildContexts) -> LintReport:
     """What is questionable in a Dockerfile: all stages, unless a target was named."""
     warnings: list[LintWarning] = []
     try:
@@ -100,7 +97,6 @@ async def convert_lint(
             source,
             contexts,
             warn=warnings.append,
-            labs=labs,
             all_stages=not contexts.options.target,
         )
     except CrozeError as err:
@@ -114,10 +110,9 @@ async def convert_outline(
     contexts: BuildContexts,
     *,
     warn: WarnSink | None = None,
-    labs: bool = False,
 ) -> Outline:
     """What the target takes from outside."""
-    return (await convert(source, contexts, warn=warn, labs=labs)).outline
+    return (await convert(source, contexts, warn=warn)).outline
 
 
 class _Text(Struct, frozen=True):

@@ -118,7 +118,7 @@ def _surroundings(build: PlatformBuild, state: State) -> State:
 def _devices(build: PlatformBuild, run: Run) -> list[Device]:
     if not build.has_cap(caps.EXEC_CDI):
         return []
-    if run.devices and not build.request.labs:
+    if run.devices and not build.request.options.labs:
         raise DockerfileError(
             "device feature is only supported in Dockerfile frontend 1.14.0-labs or later"
         )

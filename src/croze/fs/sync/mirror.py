@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -66,6 +66,8 @@ class SyncNotes(msgspec.Struct, array_like=True):
     """What the sender said of each entry, in its own words; empty if nobody sent them."""
 
 
+S = TypeVar("S", SyncState, SyncNotes)
+
 _VERSION = 2
 """With the first, files that were read in short pieces may be cut off."""
 _decoder = msgspec.msgpack.Decoder(SyncState)
@@ -75,27 +77,24 @@ _mirrored_decoder = msgspec.msgpack.Decoder(list[MirroredEntry])
 
 def load_state(path: str | None) -> SyncState | None:
     """The saved state; None if there is none that can be trusted."""
-    if path is None:
-        return None
-    try:
-        with open(path, "rb") as file:
-            state = _decoder.decode(file.read())
-    except (OSError, msgspec.DecodeError, RecursionError):
-        return None
-    return state if state.version == _VERSION else None
+    return _load(_decoder, path)
 
 
 def load_notes(path: str | None) -> SyncNotes | None:
     """The saved state, with its list of entries unread until somebody wants it; None if there is
     none that can be trusted."""
+    return _load(_notes_decoder, path)
+
+
+def _load(decoder: msgspec.msgpack.Decoder[S], path: str | None) -> S | None:
     if path is None:
         return None
     try:
         with open(path, "rb") as file:
-            notes = _notes_decoder.decode(file.read())
+            state = decoder.decode(file.read())
     except (OSError, msgspec.DecodeError, RecursionError):
         return None
-    return notes if notes.version == _VERSION else None
+    return state if state.version == _VERSION else None
 
 
 def read_mirrored(notes: SyncNotes) -> list[MirroredEntry]:
