@@ -77,11 +77,11 @@ class BuildBridge:
 
     @property
     def sessions(self) -> Sequence[str]:
-        """Sessions that may lend credentials for what is not fetched yet."""
+        """Ids of the sessions that may lend credentials to fetch lazy refs."""
         return tuple(self.job.session_ids())
 
     async def solve(self, request: BridgeRequest) -> BridgeResult:
-        """Definitions are only solved when their ref is looked at."""
+        """The result of a request. Definitions are only solved when one of their refs is used."""
         self.imports.want(request.caches)
         definition = request.definition
         if definition is not None and getattr(definition, "def"):
@@ -118,7 +118,7 @@ class BuildBridge:
         return other
 
     def definitions(self) -> list[ops_pb2.Definition]:
-        """All that refs were made of so far."""
+        """The definitions of all refs that have been made so far."""
         return [ref.definition for ref in self._refs.all]
 
     async def build(
@@ -158,7 +158,7 @@ class BuildBridge:
         return Proxied((self.sources.ask_in_place,)) if self._load_options.proxied else None
 
     async def plan(self, result: BridgeResult) -> BridgeResult:
-        """What evaluating `result` would find in the cache; nothing of it is run."""
+        """What the cache has for `result`, without running any of it."""
         planner = self.services.planner
         if planner is None:
             raise Unsupported("this daemon makes no plans")

@@ -61,7 +61,7 @@ class Bridge(Protocol):
         """What may be asked of sources before they are used."""
 
     async def solve(self, request: BridgeRequest) -> BridgeResult:
-        """Definitions are only solved when their ref is looked at."""
+        """The result of a request. Definitions are only solved when one of their refs is used."""
 
     async def plan(self, result: BridgeResult) -> BridgeResult:
         """What evaluating `result` would find in the cache; nothing of it is run. Raises

@@ -59,7 +59,7 @@ async def read_dir(
 async def stat_file(
     ref: ImmutableRef | None, path: str, *, sessions: Sequence[str] = ()
 ) -> stat_pb2.Stat:
-    """What there is at a path in a result. Raises `NotFound`."""
+    """The file information of a path in a result. Raises `NotFound`."""
     if ref is None:
         raise _missing("lstat", path)
     async with ref.mounted(readonly=True, sessions=sessions) as root:
@@ -67,7 +67,7 @@ async def stat_file(
 
 
 def range_of(request: gateway_pb2.ReadFileRequest) -> tuple[int, int | None]:
-    """Offset and length that are asked for; a length of None is all there is."""
+    """The offset and length asked for; a length of None means to the end."""
     if request.HasField("Range"):
         return request.Range.Offset, request.Range.Length
     return 0, None

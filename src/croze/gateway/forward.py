@@ -75,7 +75,8 @@ class GatewayForwarder:
 
 
 class BridgeService(gateway_pb2_grpc.LLBBridgeServicer):
-    """Every call finds its build, and its error says which call it was."""
+    """Serves the gateway's methods: each call is led to the bridge of its build, and errors name
+    the call."""
 
     def __init__(self, find: FindBuild) -> None:
         self._find = find

@@ -67,11 +67,11 @@ class CacheImports:
 
     @property
     def are_open(self) -> bool:
-        """Whether `look_into` has nothing to wait for."""
+        """Whether all caches are open, so that `look_into` need not wait."""
         return all(once.value is not None for once in self._wanted.values())
 
     async def look_into(self) -> None:
-        """Let the job know them all, when they are open."""
+        """Wait until all caches are open, and have the job look into them."""
         sources = [source for once in self._wanted.values() for source in await once.get()]
         if sources:
             self._job.look_into(sources)

@@ -27,7 +27,8 @@ class CarriedMounts(Protocol):
         it, once. What can't be had is a warning."""
 
     def start_fresh(self, ids: Collection[str]) -> None:
-        """Steps of the build want these empty: nothing is to be merged into them."""
+        """Note cache mounts that steps of the build want empty: no imported content is merged into
+        them."""
 
 
 CARRIED: Final = JobKey[CarriedMounts]("carried-cache-mounts")

@@ -54,7 +54,7 @@ class OpServices(Struct, frozen=True):
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for one's turn to work."""
+        """Wait until the limit of parallel work has room, and hold a place while inside."""
         if self.parallelism is None:
             yield
             return

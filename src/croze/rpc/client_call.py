@@ -111,7 +111,7 @@ def timeout_header(seconds: float | None) -> Headers:
 
 
 class ClientCall:
-    """An open call. Whoever waits for it is raised what it fails with."""
+    """An open call. Whoever waits for it gets the error that it fails with."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class ClientCall:
             await self._send(piece)
 
     async def send_last(self, message: bytes) -> None:
-        """One message, and the end of them."""
+        """Send one message and half-close: no more follow."""
         await self._send(prefixed(message), end=True)
 
     async def done_sending(self) -> None:
@@ -154,7 +154,7 @@ class ClientCall:
 
     @property
     def is_clear(self) -> bool:
-        """Whether all has gone that was to be sent."""
+        """Whether everything queued for this call has been written."""
         return not self._unsent
 
     def send_now(self, message: bytes) -> None:
@@ -201,7 +201,7 @@ class ClientCall:
         return self.stream.headers or ()
 
     def close(self) -> None:
-        """Nobody waits for it any more. Idempotent."""
+        """Cancel the call: no more answers are wanted. Idempotent."""
         self._http.forget(self.stream)
         self._wake()
 

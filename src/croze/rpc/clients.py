@@ -11,7 +11,7 @@ from croze.rpc.status import DETAILS_KEY, NUMBERS, RpcStatus, from_rpc_error
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Around a client's call: a failed call raises its `CrozeError`."""
+    """Turn the error of a client's call into the `CrozeError` that the peer meant, while inside."""
     try:
         yield
     except grpc.RpcError as error:

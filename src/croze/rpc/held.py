@@ -52,16 +52,16 @@ class HeldBuild:
     async def solve(
         self, definition: ops_pb2.Definition, *, evaluate: bool = True
     ) -> gateway_pb2.Result:
-        """What a definition makes; without `evaluate` nothing is done for it yet."""
+        """The result of a definition. It is solved now with `evaluate`, else when it is needed."""
         return await self._solve(gateway_pb2.SolveRequest(Definition=definition, Evaluate=evaluate))
 
     async def evaluate(self, result: gateway_pb2.Result) -> None:
-        """Have all that a result is made of done. Raises what fails first."""
+        """Solve all refs of a result. Raises the first failure."""
         refs = [result.ref] if result.WhichOneof("result") == "ref" else result.refs.refs.values()
         await all_of(self.evaluate_ref(ref.id) for ref in refs if ref.id)
 
     async def evaluate_ref(self, ref: str) -> None:
-        """Have a ref made, if it is not there yet."""
+        """Solve a ref, unless that has been done."""
         ask = gateway_pb2.EvaluateRequest(Ref=ref)
         try:
             with translated():
@@ -113,7 +113,7 @@ Work = Callable[[HeldBuild], Awaitable[gateway_pb2.Result]]
 
 
 def is_call(request: control_pb2.SolveRequest) -> bool:
-    """Whether the frontend is to say something of a build instead of making it."""
+    """Whether the request asks the frontend for an answer (a subrequest), not for a build."""
     return any(attr.key == _CALL for attr in request.FrontendAttrs)
 
 

@@ -36,7 +36,7 @@ Metadata = Iterable[tuple[str, str]]
 
 
 class Opens(Protocol):
-    """Whatever opens calls by the method's path: a channel."""
+    """Whatever opens calls by the path of a method, such as a channel."""
 
     async def open(
         self, method: str, metadata: Metadata = (), timeout_s: float | None = None
@@ -46,7 +46,7 @@ class Opens(Protocol):
 
 
 class Method(Generic[Q, R]):
-    """A method of the peer's, with requests of type Q and answers of type R."""
+    """A method of the peer, with requests of type Q and responses of type R."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Method(Generic[Q, R]):
 
 
 class UnaryUnary(Generic[Q, R]):
-    """One question, one answer."""
+    """A unary call: one request, one response."""
 
     def __init__(self, method: Method[Q, R]) -> None:
         self._method = method
@@ -162,7 +162,7 @@ class UnaryUnary(Generic[Q, R]):
 
 
 class StreamUnary(Generic[Q, R]):
-    """Many messages, and one answer."""
+    """A client-streaming call: many requests, one response."""
 
     def __init__(self, method: Method[Q, R]) -> None:
         self._method = method
@@ -177,7 +177,7 @@ class StreamUnary(Generic[Q, R]):
 
 
 class UnaryStream(Generic[Q, R]):
-    """One question, many answers."""
+    """A server-streaming call: one request, many responses."""
 
     def __init__(self, method: Method[Q, R]) -> None:
         self._method = method
@@ -198,7 +198,7 @@ class UnaryStream(Generic[Q, R]):
 
 
 class StreamStream(Generic[Q, R]):
-    """Many messages, and many answers meanwhile."""
+    """A bidirectional streaming call: requests and responses at the same time."""
 
     def __init__(self, method: Method[Q, R]) -> None:
         self._method = method
@@ -255,11 +255,11 @@ class Answers(Generic[R]):
         return await (await self._begun()).receive()
 
     async def initial_metadata(self) -> Headers:
-        """The headers of the answer, as soon as they come."""
+        """The response headers (gRPC's initial metadata), as soon as they come."""
         return await (await self._begun()).initial_metadata()
 
     def cancel(self) -> None:
-        """Nobody waits for more of them. Idempotent."""
+        """Cancel the call: no more responses are wanted. Idempotent."""
         if self._sending is not None:
             self._sending.cancel()
         if self._call is not None:

@@ -204,14 +204,14 @@ class _Peer:
             self._hurry_not()
 
     def go_away(self) -> None:
-        """Take no more calls; leave with the last of those under way."""
+        """Send GOAWAY: take no more calls, and close when those under way have ended."""
         self._http.go_away()
         self._wake()
         if not self._calls:
             self.hang_up()
 
     def hang_up(self) -> None:
-        """Leave now."""
+        """Close the connection now."""
         self._http.go_away()
         if self._reading is not None:
             self._reading.cancel()

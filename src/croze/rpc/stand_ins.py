@@ -96,7 +96,7 @@ def unary_unary_rpc_method_handler(
     request_deserializer: Deserialize | None = None,
     response_serializer: Serialize | None = None,
 ) -> RpcMethodHandler:
-    """One question, one answer."""
+    """A handler of a unary method."""
     coding = (request_deserializer, response_serializer)
     return RpcMethodHandler(False, False, *coding, unary_unary=behavior)
 
@@ -106,7 +106,7 @@ def unary_stream_rpc_method_handler(
     request_deserializer: Deserialize | None = None,
     response_serializer: Serialize | None = None,
 ) -> RpcMethodHandler:
-    """One question, many answers."""
+    """A handler of a server-streaming method."""
     coding = (request_deserializer, response_serializer)
     return RpcMethodHandler(False, True, *coding, unary_stream=behavior)
 
@@ -116,7 +116,7 @@ def stream_unary_rpc_method_handler(
     request_deserializer: Deserialize | None = None,
     response_serializer: Serialize | None = None,
 ) -> RpcMethodHandler:
-    """Many messages, and one answer."""
+    """A handler of a client-streaming method."""
     coding = (request_deserializer, response_serializer)
     return RpcMethodHandler(True, False, *coding, stream_unary=behavior)
 
@@ -126,7 +126,7 @@ def stream_stream_rpc_method_handler(
     request_deserializer: Deserialize | None = None,
     response_serializer: Serialize | None = None,
 ) -> RpcMethodHandler:
-    """Many messages, and many answers meanwhile."""
+    """A handler of a bidirectional streaming method."""
     coding = (request_deserializer, response_serializer)
     return RpcMethodHandler(True, True, *coding, stream_stream=behavior)
 

@@ -87,13 +87,13 @@ class RpcStatus(Protocol):
         """Typed errors, any number."""
 
     def ByteSize(self) -> int:
-        """How long `SerializeToString` is."""
+        """The length of the serialised message, in bytes."""
 
     def SerializeToString(self) -> bytes:
-        """The message as it travels."""
+        """The serialised message."""
 
     def ParseFromString(self, data: bytes, /) -> int:
-        """Become what `data` says. Raises protobuf's `DecodeError`."""
+        """Read the serialised message. Raises protobuf's `DecodeError`."""
 
 
 def status(code: int, message: str = "", details: Iterable[any_pb2.Any] = ()) -> RpcStatus:

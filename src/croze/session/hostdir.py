@@ -177,7 +177,7 @@ class HostDirProvider:
         self._files = files
 
     def methods(self) -> Mapping[str, Handler]:
-        """No methods: gRPC can't pass on what is open."""
+        """No methods: open files can't be passed over gRPC."""
         return {}
 
     @contextmanager

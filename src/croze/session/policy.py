@@ -11,7 +11,7 @@ _METHOD = "/moby.buildkit.v1.sourcepolicy.policysession.PolicyVerifier/CheckPoli
 
 
 class SessionVerifier(Struct, frozen=True):
-    """The verifier that one session lends."""
+    """Has the client of a session decide about sources, by its policies."""
 
     sessions: SessionManager
     session: str

@@ -39,7 +39,7 @@ class TargetFile(Protocol):
         """Append bytes."""
 
     def commit(self) -> None:
-        """All is there."""
+        """Finish the file: its content is complete."""
 
     def abort(self) -> None:
         """Leave nothing behind: the file will not be complete."""

@@ -46,7 +46,7 @@ class Announcing(Protocol):
 
 
 def unary(call: Callable[[Q, Context], Awaitable[R]], request: type[Q]) -> Handler:
-    """One question, one answer; errors become statuses."""
+    """Serve a unary method; errors become gRPC statuses."""
 
     async def handle(message: Q, context: Context) -> R:
         async with aborting(context, plain=False):
@@ -84,7 +84,7 @@ def raw_stream(call: Callable[[Requests[bytes], ServerCall], Awaitable[None]]) -
 
 
 def unary_stream(call: Callable[[Q, Context], Awaitable[None]], request: type[Q]) -> Handler:
-    """One question, many answers by `context.write`."""
+    """Serve a server-streaming method, which answers by `context.write`."""
 
     async def handle(message: Q, context: Context) -> None:
         async with aborting(context, plain=False):

@@ -49,7 +49,7 @@ class LentSession:
         return self._closed.is_set()
 
     async def wait_closed(self) -> None:
-        """Returns when the daemon went away, or when the session was closed here."""
+        """Wait until the daemon or this client has ended the session."""
         await self._closed.wait()
 
     def mark_closed(self) -> None:

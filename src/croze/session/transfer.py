@@ -72,7 +72,7 @@ class Sink(Protocol[T_co]):
         asked for."""
 
     def end(self, id: int) -> None:
-        """The content of the entry with this id is complete."""
+        """Note that the content of the entry with this id is complete."""
 
     def finish(self) -> T_co:
         """Complete the tree after the last entry and the last content. Raises `InvalidRequest` if
@@ -94,7 +94,7 @@ class Expected(Protocol[T_co]):
 
     @property
     def is_same(self) -> bool:
-        """All has come that was expected, to the end, and nothing else."""
+        """Whether exactly what was expected has come, to its end."""
 
     def result(self) -> T_co:
         """What a tree that is the same comes to."""

@@ -145,14 +145,14 @@ class VertexReporter:
         return cls(VertexState(vertex.digest, inputs, vertex.name, progress_group=group))
 
     def join(self, log: EventSink) -> None:
-        """Tell this log everything, what was said before included. Idempotent."""
+        """Send this log all events so far and from now on. Idempotent."""
         if log not in self._logs:
             self._logs.append(log)
             for event in tuple(self._history):
                 log.append(event)
 
     def leave(self, log: EventSink) -> None:
-        """Tell this log nothing more."""
+        """Send this log no more events."""
         if log in self._logs:
             self._logs.remove(log)
 

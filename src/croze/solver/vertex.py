@@ -83,19 +83,20 @@ class ActiveVertex:
     # Jobs
 
     def relax(self, limits: Limits | None) -> None:
-        """Let the op, once it is made, have what a build that joins would give it."""
+        """Widen the limits of the op, which has not been made yet, by those of a build that
+        joins."""
         own = self.vertex.limits
         if limits is None or limits is own:
             return
         self.vertex = replace(self.vertex, limits=own.relaxed(limits) if own else limits)
 
     def join(self, job: GraphMember) -> None:
-        """Be one more job's: it is told what has happened so far, and what happens from now on."""
+        """Add a job: its log gets what has happened so far, and what happens from now on."""
         self.reporter.join(job.log)
         self.hold(job)
 
     def hold(self, job: GraphMember) -> None:
-        """Be the job's, too, as with `join`, but tell it nothing."""
+        """Add a job as `join` does, but tell its log nothing."""
         if job in self.jobs:
             return
         self.jobs[job] = None
@@ -117,7 +118,7 @@ class ActiveVertex:
             self.nested.look_into(more)
 
     def leave(self, job: GraphMember) -> bool:
-        """True when nobody is left."""
+        """Remove a job. True if no other job wants the vertex."""
         self.jobs.pop(job, None)
         self.reporter.leave(job.log)
         return not self.jobs
@@ -143,7 +144,7 @@ class ActiveVertex:
         return orphans
 
     def forgive(self) -> None:
-        """Forget errors, if there are any: a job that loads the vertex gets another try."""
+        """Forget errors, so that a job that loads the vertex now gets another try."""
         edges = tuple(self.edges.values())
         if self.state.error is not None:
             for edge in edges:

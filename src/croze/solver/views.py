@@ -105,7 +105,7 @@ class MovingEdge(EdgeView, Protocol):
         """Do what is to be done next."""
 
     def wanters(self) -> Mapping[Wanter, Level]:
-        """Who wants the edge, and at which level."""
+        """Who wants the edge, each at which level."""
 
 
 class VertexView(Protocol):
@@ -159,7 +159,7 @@ class VertexView(Protocol):
         """The edge of that output, made when it is first asked for."""
 
     def join(self, job: GraphMember) -> None:
-        """Be the job's, too, and tell its log."""
+        """Add a job, and tell its log what has happened so far."""
 
     def hold(self, job: GraphMember) -> None:
         """Be the job's, too, which is told nothing."""
@@ -182,7 +182,7 @@ class VertexView(Protocol):
         """Whether it is there at once, or an error; else the edges are woken when it is."""
 
     def leave_map(self, index: int) -> None:
-        """That edge needs no cache map any more."""
+        """Note that this edge does not wait for the cache map any more."""
 
     def ask_content(self, input: int, index: int) -> None:
         """Compute the content key of an input, whose result is there. The edges are told

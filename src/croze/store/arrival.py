@@ -51,7 +51,7 @@ class Arrival:
             self._news, self._tell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def on_written(self, total_bytes: int) -> None:
-        """The file has so many bytes by now."""
+        """Note that the file has this many bytes now."""
         if self._tell >= 0:
             with suppress(BlockingIOError):  # there is news enough that was not read
                 os.write(self._tell, b".")

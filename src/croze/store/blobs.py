@@ -41,16 +41,16 @@ def _sync_file(path: Path) -> None:
 
 
 class BlobWatch(Protocol):
-    """Is told how the bytes of a blob come."""
+    """An observer of a blob while it is written."""
 
     def on_begun(self, path: Path) -> None:
         """A file has been made for them. Whoever writes may begin once more, with another."""
 
     def on_written(self, total_bytes: int) -> None:
-        """Hear how many bytes are there. Called on any thread."""
+        """The file has this many bytes now. Called on any thread."""
 
     def on_complete(self) -> None:
-        """All are there. They are not verified yet."""
+        """All bytes have been written; they are not verified yet."""
 
 
 class DiskBlobWriter:
@@ -125,7 +125,7 @@ class DiskBlobStore:
         self._watch: BlobWatch | None = None
 
     def watched(self, watch: BlobWatch) -> Self:
-        """This very store, whose writers tell `watch`."""
+        """A view of this store, whose writers report to `watch`."""
         same = copy.copy(self)
         same._watch = watch
         return same
@@ -253,7 +253,7 @@ class DiskBlobStore:
         return self._existing(digest).read_bytes()
 
     def digests(self) -> Sequence[str]:
-        """All that is here."""
+        """The digests of all blobs."""
         return tuple(self._sizes)
 
     def idle_s(self, digest: str) -> float:

@@ -33,7 +33,7 @@ Fetchers = Callable[[Mapping[str, str]], BlobFetcher]
 
 
 class LayerSnapshotter(Snapshotter, Protocol):
-    """What the ref store needs beyond `Snapshotter`."""
+    """A `Snapshotter` with what the ref store needs beyond that contract."""
 
     layered: bool
     """Whether a snapshot's own changes are a directory of their own, in overlay form."""
@@ -59,10 +59,10 @@ class LayerSnapshotter(Snapshotter, Protocol):
         `Unsupported` if it can't be."""
 
     def save(self, key: str) -> None:
-        """Let it be found after a restart as it is now, not committed."""
+        """Keep an uncommitted snapshot across restarts, as it is now."""
 
     def rewrite(self, key: str) -> None:
-        """One that is found after a restart will be written to again. Raises `NotFound`."""
+        """Allow a saved snapshot to be written to again. Raises `NotFound`."""
 
     def is_lost(self, key: str) -> bool:
         """Whether the machine has failed before the disk had all of its files

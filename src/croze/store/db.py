@@ -75,8 +75,8 @@ class Database:
             self._undo.clear()
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
-        """What to call if nothing comes of the transaction that is open: whoever keeps in memory
-        what it writes."""
+        """Call `undo` if the open transaction is rolled back, so that what is kept in memory can
+        follow."""
         if self._depth:
             self._undo.append(undo)
 
@@ -117,12 +117,12 @@ class Database:
             self._synced = last
 
     def make_room(self) -> None:
-        """Before deletions: give up the ballast if the disk is too full to note them."""
+        """Delete the ballast before deletions, if the disk is too full to record them."""
         if self._ballast.needed():
             self._ballast.drop()
 
     def restore_ballast(self) -> bool:
-        """After deletions, if there is room again; whether there was."""
+        """Make the ballast anew after deletions if there is room; whether it is there."""
         return self._ballast.restore()
 
     def close(self) -> None:

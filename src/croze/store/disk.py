@@ -88,7 +88,7 @@ class Ballast:
         self._path = root / "ballast"
 
     def needed(self) -> bool:
-        """Whether there is less room than a few transactions take."""
+        """Whether the disk has less room than a few transactions need."""
         return self._free() < self.SIZE_BYTES // 2
 
     def _free(self) -> int:
@@ -96,7 +96,7 @@ class Ballast:
         return stat.f_bavail * stat.f_frsize
 
     def drop(self) -> bool:
-        """Whether there was something to give up."""
+        """Delete the file; whether there was one."""
         try:
             self._path.unlink()
         except FileNotFoundError:
@@ -104,7 +104,7 @@ class Ballast:
         return True
 
     def restore(self) -> bool:
-        """Whether it is there now; it is quietly left out while the disk is near full."""
+        """Make the file anew if there is room for it; whether it is there now."""
         if self._path.exists():
             return True
         if self._free() < 4 * self.SIZE_BYTES:

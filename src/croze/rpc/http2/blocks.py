@@ -25,7 +25,7 @@ none is used, or the connection ends (RFC 7541, 4.2)."""
 
 
 def header_frames(stream: int, block: bytes, limit: int, *, end_stream: bool = False) -> bytes:
-    """A header block in as many frames as it takes."""
+    """A header block as HEADERS and, where it is too long, CONTINUATION frames."""
     pieces = [block[start : start + limit] for start in range(0, len(block), limit)] or [b""]
     frames = []
     for number, piece in enumerate(pieces):

@@ -61,7 +61,7 @@ _OF_ANSWERS = {
 
 
 class ClientStream(Http2Stream):
-    """A call of this side."""
+    """The stream of a call that this side has made."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -188,12 +188,12 @@ class ClientConnection(Http2Connection[ClientStream]):
 
     @property
     def has_room(self) -> bool:
-        """Whether the peer takes one more call now."""
+        """Whether the peer's limit of concurrent streams allows one more call."""
         return len(self._streams) < self._max_streams
 
     @property
     def is_done(self) -> bool:
-        """No call is under way, and there are to be no more: nobody needs it."""
+        """Whether no call is open and none may be opened: the connection can be closed."""
         return self._leaving and not self._streams
 
     def open(self, headers: Headers) -> ClientStream:
@@ -210,7 +210,7 @@ class ClientConnection(Http2Connection[ClientStream]):
         super().close(f"{self._unmet}{why}" if self._unmet and not self._greeted else why)
 
     def forget(self, stream: ClientStream) -> None:
-        """Nobody waits for this call any more: end it if it has not ended."""
+        """Reset the call's stream, unless it has ended: nobody waits for the answer."""
         if self._streams.get(stream.number) is stream:
             stream.end(status(CANCELLED, "context canceled"))
             self._reset(stream, Code.CANCEL)

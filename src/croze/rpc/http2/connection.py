@@ -96,12 +96,12 @@ class Http2Connection(ABC, Generic[S]):
 
     @property
     def greeted(self) -> bool:
-        """Whether the peer has said what it speaks."""
+        """Whether the peer's first SETTINGS frame has come."""
         return self._greeted
 
     @property
     def leaving(self) -> bool:
-        """Whether there may be no more calls on it, ever."""
+        """Whether no more calls may be made, since one side has sent GOAWAY."""
         return self._leaving
 
     def send(self, stream: S, data: memoryview, *, end: bool = False) -> int:
@@ -124,7 +124,7 @@ class Http2Connection(ABC, Generic[S]):
                 return sent
 
     def take(self, stream: S) -> list[bytes]:
-        """The messages that have come; the peer may send as much again."""
+        """The messages that have come. The flow-control window grows by as much."""
         messages = stream.take()
         if stream.ended is None and (credit := stream.credit()):
             stream.window += credit

@@ -63,7 +63,7 @@ class Code(IntEnum):
 
 
 class ConnectionBroken(Exception):
-    """The peer does what no peer may do: the connection is over."""
+    """The peer has broken the protocol, which ends the connection (RFC 9113, 5.4.1)."""
 
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)

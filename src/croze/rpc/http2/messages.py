@@ -27,7 +27,8 @@ _ANY_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 
 class StreamBroken(Exception):
-    """The peer does what ends one stream. `status` is what its call ends with."""
+    """The peer has broken the protocol for one stream alone (RFC 9113, 5.4.2). `status` is what the
+    call ends with."""
 
     def __init__(self, code: Code, status: RpcStatus) -> None:
         super().__init__(status.message)
@@ -62,7 +63,7 @@ class Packed(bytes):
     """A message that is compressed."""
 
     def inflated(self, limit_bytes: int = MESSAGE_LIMIT_BYTES) -> bytes:
-        """The message itself, of at most `limit_bytes`. Raises `StreamBroken`."""
+        """The message, decompressed to at most `limit_bytes`. Raises `StreamBroken`."""
         inflating = zlib.decompressobj(_ANY_ZLIB)
         try:
             data = inflating.decompress(self, limit_bytes + 1)
@@ -121,7 +122,7 @@ class Messages:
 
     @property
     def is_cut(self) -> bool:
-        """Whether a message has begun that is not whole."""
+        """Whether the last message is incomplete."""
         return bool(self._prefix or self._missing)
 
     def add(self, pieces: Iterable[bytes | memoryview]) -> int:
@@ -189,12 +190,12 @@ class Messages:
             raise self._refused(flag, length)
 
     def take(self) -> list[bytes]:
-        """All that are whole."""
+        """All complete messages."""
         messages, self.whole = self.whole, []
         return messages
 
     def is_over(self) -> None:
-        """Nothing more comes; what is cut off is of no use."""
+        """Note that no more data comes; an incomplete message is dropped."""
         self._partial.clear()
         self._prefix, self._missing = b"", 0
 

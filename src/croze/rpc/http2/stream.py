@@ -60,7 +60,7 @@ class Http2Stream:
         return messages
 
     def credit(self) -> int:
-        """How much may come for what was taken: nothing until that is worth a frame."""
+        """The increment for the peer's flow-control window; 0 until it is worth a frame."""
         if self._taken_bytes < WINDOW_BYTES // 2:
             return 0
         credit, self._taken_bytes = self._taken_bytes, 0
@@ -70,7 +70,7 @@ class Http2Stream:
         """The peer has ended the stream by RST_STREAM, with this error code."""
 
     def end(self, with_status: RpcStatus) -> None:
-        """Nothing comes and nothing goes any more. The first end counts."""
+        """Close the stream in both directions. The first reason counts."""
         if self.ended is None:
             cut = with_status.code == OK and self.incoming.is_cut
             self.ended = status(INTERNAL, "unexpected EOF") if cut else with_status

@@ -23,18 +23,18 @@ class Windows:
         return min(self._each + stream.widened, self._all)
 
     def spend(self, stream: Http2Stream, size: int) -> None:
-        """Take so much of a stream's window, and of the connection's."""
+        """Take so many bytes from a stream's window and from the connection's."""
         stream.widened -= size
         self._all -= size
 
     def widen_all(self, more: int) -> None:
-        """The connection has more room. Raises `ConnectionBroken`."""
+        """Enlarge the connection's window. Raises `ConnectionBroken`."""
         self._all += more
         if self._all > frames.LARGEST_WINDOW:
             raise ConnectionBroken(Code.FLOW_CONTROL_ERROR, "a window beyond all bounds")
 
     def widen(self, stream: Http2Stream, more: int) -> None:
-        """A stream has more room. Raises `ConnectionBroken`."""
+        """Enlarge a stream's window. Raises `ConnectionBroken`."""
         stream.widened += more
         self._widest = max(self._widest, stream.widened)
         self._check(stream.widened)
