@@ -12,13 +12,13 @@ import bz2
 import lzma
 import struct
 from collections.abc import Callable
-from typing import BinaryIO, Final, Protocol
-
-import zstandard
-from isal import igzip_lib, isal_zlib
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from croze.errors import Corrupted
 from croze.fs.tar.compress import Readable, detect, read_errors
+
+if TYPE_CHECKING:
+    from isal import igzip_lib
 
 _READ: Final = 64 << 10
 _MOST: Final = 1 << 20
@@ -116,6 +116,8 @@ class _GzipMember:
             end = _header_end(self._around)
             if not end:
                 return b""
+            from isal import igzip_lib
+
             data, self._around = self._around[end:], b""
             self._body = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
         if not self._body.eof:
@@ -126,6 +128,8 @@ class _GzipMember:
         return b""
 
     def _inflate(self, body: igzip_lib.IgzipDecompressor, data: bytes, max_length: int) -> bytes:
+        from isal import isal_zlib
+
         plain = body.decompress(data, max_length)
         self._crc = isal_zlib.crc32(plain, self._crc)
         self._length += len(plain)
@@ -163,6 +167,8 @@ class _ZstdFrame:
     """One frame, in steps that are small."""
 
     def __init__(self) -> None:
+        import zstandard
+
         self._frame = zstandard.ZstdDecompressor().decompressobj()
         self._input = memoryview(b"")
 
