@@ -34,8 +34,8 @@ class ActiveVertex:
         "_content_works",
         "_exec_work",
         "_identity",
+        "_map_call",
         "_map_work",
-        "_saying",
         "_signature",
         "caches",
         "edges",
@@ -64,7 +64,7 @@ class ActiveVertex:
         self._signature: Signature = ()
         self._identity: Signature = ()
         self._map_work: Work[CacheMap] | None = None
-        self._saying: Coroutine[object, object, CacheMap] | None = None
+        self._map_call: Coroutine[object, object, CacheMap] | None = None
         """Not begun yet."""
         self._exec_work: Work[Sequence[Result]] | None = None
         self._content_works: dict[int, Work[str]] = {}
@@ -137,7 +137,7 @@ class ActiveVertex:
             orphans.extend(edge.retire())
         if self.nested is not None:
             self.nested.leave()
-        self._ground()
+        self._leave_in_flight()
         self._map_work = self._exec_work = self.nested = None
         self._content_works.clear()
         self.edges.clear()
@@ -160,9 +160,11 @@ class ActiveVertex:
         """Ask the op for its next cache map for an edge. True if the op could say it at once; else
         the edges are woken when it is there."""
         if self._map_work is None:
-            if self.vertex.inputs and self._say_map(index):
+            if self.vertex.inputs and self._ask_map_at_once(index):
                 return True
-            self._map_work = Work(self.graph.spawn, self._ask_map, self._got_map, self._hush)
+            self._map_work = Work(
+                self.graph.spawn, self._ask_map, self._got_map, self._close_map_call
+            )
         self._map_work.want(index)
         return False
 
@@ -171,7 +173,7 @@ class ActiveVertex:
         if self._map_work is not None:
             self._map_work.drop(index)
 
-    def _say_map(self, index: int) -> bool:
+    def _ask_map_at_once(self, index: int) -> bool:
         """Whether the op knows its cache map without a look at anything, as most do."""
         try:
             cache_map = self._call_op()
@@ -179,7 +181,7 @@ class ActiveVertex:
             self._fail(self._no_map(err))
         else:
             if not isinstance(cache_map, CacheMap):
-                self._saying = cache_map
+                self._map_call = cache_map
                 return False
             self._add_map(cache_map)
         for edge in self.edges.values():
@@ -197,7 +199,7 @@ class ActiveVertex:
         if is_source:
             self.reporter.start()
         try:
-            call, self._saying = self._saying or self._call_op(), None
+            call, self._map_call = self._map_call or self._call_op(), None
             cache_map = call if isinstance(call, CacheMap) else await call
         except Exception as err:
             raise self._no_map(err) from err
@@ -217,11 +219,11 @@ class ActiveVertex:
         failure.__cause__ = err
         return failure
 
-    def _hush(self) -> None:
+    def _close_map_call(self) -> None:
         """Nobody wants the cache map any more."""
-        if self._saying is not None:
-            self._saying.close()
-            self._saying = None
+        if self._map_call is not None:
+            self._map_call.close()
+            self._map_call = None
 
     def _got_map(self, outcome: CacheMap | Failure) -> None:
         if isinstance(outcome, Failure):
@@ -268,7 +270,11 @@ class ActiveVertex:
         edges."""
         if self._exec_work is None:
             self._exec_work = Work(
-                self.graph.spawn, self._execute, self._executed, self._ground, self.state.running
+                self.graph.spawn,
+                self._execute,
+                self._executed,
+                self._leave_in_flight,
+                self.state.running,
             )
         if not self._exec_work.running:
             self._signature = run.signature
@@ -304,16 +310,16 @@ class ActiveVertex:
 
     def _executed(self, outcome: Sequence[Result] | Failure) -> None:
         if isinstance(outcome, Failure):
-            self._ground()
+            self._leave_in_flight()
             self._fail(outcome.error)
         elif self.jobs:
             self.state.results = outcome
         else:
-            self._ground()
+            self._leave_in_flight()
             self.graph.release(outcome)
         self._wake_all()
 
-    def _ground(self) -> None:
+    def _leave_in_flight(self) -> None:
         if self._identity:
             self.graph.in_flight.remove(self, self._identity)
             self._identity = ()
