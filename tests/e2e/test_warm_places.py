@@ -282,10 +282,17 @@ def test_stopped_by_the_terminal(sandbox: Sandbox, warm: subprocess.Popen[bytes]
         assert process.wait(PATIENCE_S) == 1
 
 
-def test_killed_while_stopped(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
-    """What runs the command does not stay behind, stopped for ever."""
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_killed_while_stopped(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], is_alone: bool
+) -> None:
+    """What runs the command does not stay behind, stopped for ever; not if nobody is left who knows
+    of it, either."""
     with reading(sandbox) as process:
         child = runner(process, warm)
         stopped(sandbox, process)
+        if is_alone:
+            warm.kill()
+            warm.wait(PATIENCE_S)
         os.kill(process.pid, signal.SIGKILL)
-        eventually(lambda: child not in children(warm.pid), process=warm)
+        eventually(lambda: state(child) in ("", "Z"))

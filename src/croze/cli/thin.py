@@ -143,11 +143,13 @@ def relay(connection: "object", pid: int) -> int:
 
     def stop() -> None:
         """Stop as the shell expects it, until it lets us go on; and before that the process, which
-        goes on if we are killed: by then its stop is behind it."""
+        the kernel lets go on if we are killed (`warm_child.go_on_with_the_caller`)."""
         try:
             runner = os.pidfd_open(pid)
         except OSError:
             return  # it has ended
+        # Whatever is passed on from now on would let it go on.
+        _signal.signal(_signal.SIGTSTP, _signal.SIG_IGN)
         signal_to(runner, _signal.SIGSTOP)
         _signal.signal(_signal.SIGTSTP, _signal.SIG_DFL)
         os.kill(os.getpid(), _signal.SIGTSTP)

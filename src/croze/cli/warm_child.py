@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import array
 import contextlib
+import fcntl
 import os
+import select
 import signal
 import socket
 import sys
@@ -170,6 +172,7 @@ def serve(connection: socket.socket, orders: socket.socket, ours: bytes) -> None
         if not orders.recv(1):
             return  # the warm process has found itself out of date
         become(request)
+        go_on_with_the_caller(connection)
         if looked_into(connection, has_terminal) and may_ask(request.argv):
             return
     except (BadRequest, OSError):
@@ -186,6 +189,15 @@ def serve(connection: socket.socket, orders: socket.socket, ours: bytes) -> None
         caller.tell(code)
 
 
+def go_on_with_the_caller(connection: socket.socket) -> None:
+    """Have the kernel let this process go on, should it be stopped, when its caller says something
+    or has ended: who stopped it may be killed before it undoes that, and so may the warm process
+    be. It does so for nobody who waits in `recv`."""
+    fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(connection, fcntl.F_SETSIG, signal.SIGCONT)
+    fcntl.fcntl(connection, fcntl.F_SETFL, fcntl.fcntl(connection, fcntl.F_GETFL) | os.O_ASYNC)
+
+
 def relay_signals(caller: WaitingCaller) -> None:
     """Give this process the signals its caller gets; but to be stopped is up to the caller, as only
     who stops us can be sure to let us go on after that. If it vanishes, so does this process:
@@ -194,6 +206,7 @@ def relay_signals(caller: WaitingCaller) -> None:
     connection, numbers = caller.connection, b"\0"
     while numbers:
         try:
+            select.select([connection], [], [])
             numbers = connection.recv(16)
         except OSError:
             numbers = b""

@@ -27,12 +27,6 @@ class Child(Struct):
         """Let the child go on, should it be stopped."""
         signal_to(self.pidfd, signal.SIGCONT)
 
-    def forget_caller(self) -> None:
-        """The caller has ended, and nobody else would let the child go on."""
-        os.close(self.caller)
-        self.caller = -1
-        self.go_on()
-
     def close(self) -> None:
         self.orders.close()
         for pidfd in (self.pidfd, self.caller):
@@ -59,9 +53,9 @@ class Children:
         self._wanted = 1
 
     def fds(self) -> list[int]:
-        """Descriptors that are readable when a child or its caller has ended."""
-        callers = [busy.caller for busy in self._busy.values() if busy.caller >= 0]
-        return [*self._busy, *callers, *self._leaving]
+        """Descriptors that are readable when a child has ended, or the caller of one that was told
+        how its command did."""
+        return [*self._busy, *self._leaving]
 
     @property
     def is_short(self) -> bool:
@@ -118,7 +112,7 @@ class Children:
 
     def ended(self, fd: int) -> None:
         """Forget a child, and have the next one ready when its caller has ended, too, unless others
-        are at work; or see to it that a child whose caller has ended does not stay stopped."""
+        are at work."""
         if fd in self._busy:
             runner = self._busy.pop(fd)
             runner.orders.close()
@@ -126,12 +120,8 @@ class Children:
                 self._leaving[runner.caller] = runner
             else:
                 self._left(runner)
-        elif fd in self._leaving:
-            self._left(self._leaving.pop(fd))
         else:
-            for busy in self._busy.values():
-                if busy.caller == fd:
-                    busy.forget_caller()
+            self._left(self._leaving.pop(fd))
 
     def _left(self, runner: Child) -> None:
         runner.go_on()
