@@ -169,3 +169,18 @@ def test_a_dotenv_file_that_makes_no_sense_is_named_with_what_else_is_wrong() ->
     yaml = "failed to parse compose.yaml: parsing yaml: line 1: key cannot contain a space"
     assert str(refused.value).startswith(f"{yaml}, parsing hcl: compose.yaml.hcl:1,1-9: ")
     assert printed('target "default" {}\n', world=world)["target"]
+
+
+@pytest.mark.parametrize("key", ["tags", "platforms", "output", "secret", "cache-from"])
+@pytest.mark.parametrize("value", ["{a: b}", "[[a]]", "[{a: b}]"])
+def test_an_extension_that_is_no_list_of_texts_is_refused(key: str, value: str) -> None:
+    text = f"services:\n  a:\n    build:\n      context: .\n      x-bake: {{{key}: {value}}}\n"
+    with pytest.raises(CrozeError, match=f"x-bake: {key} must be a string or a list of strings"):
+        printed({"compose.yaml": text})
+
+
+@pytest.mark.parametrize("value", ["[a]", "a", "{a: [b]}"])
+def test_an_extension_with_contexts_that_are_none_is_refused(value: str) -> None:
+    text = f"services:\n  a:\n    build:\n      context: .\n      x-bake: {{contexts: {value}}}\n"
+    with pytest.raises(CrozeError, match="x-bake: contexts must be a mapping of names to strings"):
+        printed({"compose.yaml": text})

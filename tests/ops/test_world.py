@@ -372,5 +372,5 @@ async def test_steps_that_wait_for_a_worker_have_nothing_mounted(
     for number, row in enumerate(rows[1:], 1):
         action = action.then(llb.copy(row, f"/{number}", "/"))
     assert len(await world.files(llb.scratch().file(action))) == 12
-    assert most == 2
+    assert 0 < most <= 2
     assert not written

@@ -18,7 +18,10 @@ import pytest
 from croze.aio.threads import in_thread
 from croze.errors import ResourceExhausted
 from croze.fs import mount as fs_mount
+from croze.runtime import sweep
+from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.contract import ContainerMount, ContainerSpec, Resources, Rlimit
+from croze.runtime.errors import StartError
 from croze.runtime.mounts import OciBundle
 from croze.runtime.oci import OciExecutor
 from croze.store import mount as store_mount
@@ -75,6 +78,23 @@ async def test_out_of_memory_is_told(executor: OciExecutor, spec: MakeSpec) -> N
     wanted = spec(resources=Resources(memory=16 << 20))
     with pytest.raises(ResourceExhausted, match="memory limit of 16777216 bytes"):
         await output_of(executor, wanted, "exec head -c 60000000 /dev/zero > /dev/shm/x")
+
+
+@pytest.mark.parametrize("parent", ["", "/croze-test"])
+async def test_no_cgroup_is_left_of_one_that_does_not_start(
+    executor: OciExecutor, spec: MakeSpec, parent: str
+) -> None:
+    """Runtimes leave what they had made of it by then."""
+    wanted = spec(
+        resources=Resources(cpuset_cpus="100000"), cgroup_parent=CgroupParent.parse(parent)
+    )
+    async with executor.start(wanted, shell("true"), Output().stdio(), id="unstarted") as container:
+        with pytest.raises(StartError):
+            await container.wait()
+    depths = ("*/" * depth for depth in range(5))
+    remains = [path for depth in depths for path in sweep.CGROUP_ROOT.glob(f"{depth}unstarted")]
+    sweep.remove_cgroup("/croze-test")
+    assert not remains
 
 
 async def test_nothing_leaks_over_many(executor: OciExecutor, spec: MakeSpec) -> None:

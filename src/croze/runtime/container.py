@@ -43,6 +43,8 @@ class OciContainer:
         self.spec = spec
         self.stubs: Stubs | None = None
         self.trust: Trust | None = None
+        self.succeeded = False
+        """Whether it has ended, and well."""
         self._program = program
         self._host = host
         self._main: ChildProcess | None = None
@@ -163,6 +165,7 @@ class OciContainer:
         finally:
             if self._main is not None:
                 await self._main.close()
+                self.succeeded = self._main.succeeded
             if self._program.knows(self.id):
                 await self._program.delete(self.id)
 

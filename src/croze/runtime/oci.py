@@ -103,11 +103,7 @@ class OciExecutor:
             for folder in (self._bundles, self._runtime_root):
                 mount_tmpfs(folder)
         self.program = RuntimeProgram(
-            config.binary,
-            self._runtime_root,
-            self.pids,
-            config.cgroup_parent,
-            rootless=config.rootless,
+            config.binary, self._runtime_root, self.pids, rootless=config.rootless
         )
         self._containers: dict[str, OciContainer] = {}
         self._proxies = ProxyNetworks(config.state_dir / "proxy")
@@ -153,8 +149,8 @@ class OciExecutor:
             container = OciContainer(
                 self.program, self.host, id, OciBundle(self._bundles / id), spec
             )
-            stack.push_async_callback(in_thread, self._clear_away, container)
             cgroup = self._cgroup_parent(spec).path(id)
+            stack.push_async_callback(in_thread, self._clear_away, container, cgroup)
             meter = self._meter(stack, spec, cgroup, place.network.interface)
             place = replace(place, cgroup=meter.inner if meter is not None else cgroup)
             try:
@@ -197,9 +193,11 @@ class OciExecutor:
         stack.callback(meter.stop)
         return meter
 
-    def _clear_away(self, container: OciContainer) -> None:
+    def _clear_away(self, container: OciContainer, cgroup: str) -> None:
         """Nothing is left of a container that has ended, whatever goes wrong with a part."""
         with ExitStack() as stack:
+            if not container.succeeded:  # else the runtime has removed it
+                stack.callback(sweep.remove_cgroup, cgroup)
             stack.callback(container.bundle.close)
             stack.callback((self.pids / container.id).unlink, missing_ok=True)
             container.remove_stubs()

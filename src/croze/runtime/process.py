@@ -47,6 +47,11 @@ class ChildProcess:
     def running(self) -> bool:
         return not self._exited.done()
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has ended, with 0."""
+        return self._popen.returncode == 0
+
     @classmethod
     def spawn(cls, argv: Sequence[str], stdio: Stdio, *, tty: bool) -> Self:
         """Start `argv`, with pipes or a terminal of its own. Blocks for the `vfork` only. Raises

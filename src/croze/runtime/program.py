@@ -12,7 +12,6 @@ from croze.aio.threads import in_thread
 from croze.fs.remove import try_remove_tree
 from croze.runtime import sweep
 from croze.runtime.binary import SealedCopy, find_runtime
-from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.contract import Stdio
 from croze.runtime.process import ChildProcess
 from croze.runtime.terminal import ConsoleSocket
@@ -23,14 +22,11 @@ log = logging.getLogger(__name__)
 class RuntimeProgram:
     """crun or runc, with its state in `root` and containers' pid files in `pids`."""
 
-    def __init__(
-        self, binary: str, root: Path, pids: Path, cgroup_parent: CgroupParent, *, rootless: bool
-    ) -> None:
+    def __init__(self, binary: str, root: Path, pids: Path, *, rootless: bool) -> None:
         """`binary` empty chooses crun, else runc."""
         self.binary = find_runtime(binary)
         self.root = root
         self.pids = pids
-        self._cgroup_parent = cgroup_parent
         self._rootless = rootless
         self._copy = SealedCopy(self.binary) if self.is_crun else None
 
@@ -76,9 +72,8 @@ class RuntimeProgram:
             await in_thread(self._remove_state, id)
 
     def _remove_state(self, id: str) -> None:
-        """What `delete` does, for a container that the runtime left half made."""
+        """What `delete` does, but for the cgroup, for what the runtime has left half made."""
         sweep.kill_init(self.pids / id)
-        sweep.remove_cgroup(self._cgroup_parent.path(id))
         try_remove_tree(self.root / id)
 
 

@@ -4,9 +4,11 @@ and removed. Plain functions that block; used at start."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from croze.fs.remove import try_remove_tree
@@ -62,6 +64,17 @@ def remove_cgroup(path: str, root: Path = CGROUP_ROOT) -> None:
         top = hierarchy / relative
         if not relative or not top.is_dir():
             continue
-        for folder, _, _ in os.walk(top, topdown=False):
-            with contextlib.suppress(OSError):
+        for folder, _, files in os.walk(top, topdown=False):
+            try:
                 os.rmdir(folder)
+            except OSError as error:
+                # Where `unified` was hidden (`host.hide_hybrid_cgroup`), these are plain files.
+                if error.errno == errno.ENOTEMPTY:
+                    _remove_dir(folder, files)
+
+
+def _remove_dir(folder: str, files: Iterable[str]) -> None:
+    with contextlib.suppress(OSError):
+        for name in files:
+            os.unlink(f"{folder}/{name}")
+        os.rmdir(folder)

@@ -193,39 +193,49 @@ def _extend(target: Target, extension: Data) -> None:
     target.pull = _switch(extension, "pull", target.pull)
     target.no_cache = _switch(extension, "no-cache", target.no_cache)
     contexts = extension.get("contexts")
-    if isinstance(contexts, dict):
-        added = named_contexts({k: plain_text(v) for k, v in contexts.items()})
+    if contexts is not None:
+        if not isinstance(contexts, dict) or any(map(_is_nested, contexts.values())):
+            raise BakeError("x-bake: contexts must be a mapping of names to strings")
+        named = {k: plain_text(v) for k, v in contexts.items() if v is not None}
+        added = named_contexts(named)
         target.contexts = {**added, **(target.contexts or {})}
 
 
 def _extend_lists(target: Target, extension: Model) -> None:
     """Entries that come to those that there are."""
-    if tags := _words(extension.get("tags")):
+    if tags := _words(extension, "tags"):
         target.tags = _once([*(target.tags or ()), *tags])
-    if platforms := _words(extension.get("platforms")):
+    if platforms := _words(extension, "platforms"):
         target.platforms = _once([*(target.platforms or ()), *platforms])
-    if stages := _words(extension.get("no-cache-filter")):
+    if stages := _words(extension, "no-cache-filter"):
         target.no_cache_filter = _once(stages)
-    if caches := _words(extension.get("cache-from")):
+    if caches := _words(extension, "cache-from"):
         target.cache_from = CACHES.merged(target.cache_from, CACHES.from_texts(caches))
-    if caches := _words(extension.get("cache-to")):
+    if caches := _words(extension, "cache-to"):
         target.cache_to = CACHES.merged(target.cache_to, CACHES.from_texts(caches))
-    if secrets := _words(extension.get("secret")):
+    if secrets := _words(extension, "secret"):
         target.secret = SECRETS.merged(target.secret, SECRETS.from_texts(secrets))
-    if agents := _words(extension.get("ssh")):
+    if agents := _words(extension, "ssh"):
         merged = SSH.merged(target.ssh, SSH.from_texts(agents))
         target.ssh = sorted(merged or (), key=lambda each: (each.id, each.paths))
-    if outputs := _words(extension.get("output")):
+    if outputs := _words(extension, "output"):
         target.output = OUTPUTS.merged(target.output, OUTPUTS.from_texts(outputs))
 
 
-def _words(value: Data) -> list[str]:
+def _words(extension: Model, key: str) -> list[str]:
     """The texts of a list, the words of a text, or a number alone."""
+    value = extension.get(key)
     if isinstance(value, str):
         return value.split()
+    if isinstance(value, dict) or (isinstance(value, list) and any(map(_is_nested, value))):
+        raise BakeError(f"x-bake: {key} must be a string or a list of strings")
     if isinstance(value, list):
-        return [plain_text(each) for each in value]
-    return [] if value is None or isinstance(value, dict) else [plain_text(value)]
+        return [plain_text(each) for each in value if each is not None]
+    return [] if value is None else [plain_text(value)]
+
+
+def _is_nested(value: Data) -> bool:
+    return isinstance(value, dict | list)
 
 
 def _once(values: Sequence[str]) -> list[str]:
