@@ -122,7 +122,7 @@ def test_keys() -> None:
     assert blob_key(parse_options(SourceRequest(name, HOW))) == (
         "sha256:7deec5b375b3d64eebd9ce9071459c1b207af82fd5f86610c0f3cd1959fdf5a5"
     )
-    with pytest.raises(InvalidRequest, match="must have digest"):
+    with pytest.raises(InvalidRequest, match="invalid checksum digest format"):
         parse_options(SourceRequest("docker-image+blob://busybox", {}))
     with pytest.raises(InvalidRequest, match="requires store id"):
         parse_options(SourceRequest(f"oci-layout+blob://x@{digest}", {}))

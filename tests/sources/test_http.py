@@ -162,7 +162,9 @@ async def test_what_goes_wrong(workshop: Workshop, sources: HttpSources, site: S
         Unavailable, match=r'Get "http://xxxxx:xxxxx@.*: connect: connection refused'
     ):
         await source(sources, f"http://u:secret@127.0.0.1:{port}/x").key(ctx, 0)
-    for key, value in (("perm", "rwx"), ("uid", str(1 << 32)), ("gid", "-1")):
+    with pytest.raises(InvalidRequest, match=r'^strconv.ParseInt: parsing "rwx": invalid syntax$'):
+        source(sources, "http://x/y", {"perm": "rwx"})
+    for key, value in (("uid", str(1 << 32)), ("gid", "-1")):
         with pytest.raises(InvalidRequest, match=rf'invalid value for http\.{key} "{value}"'):
             source(sources, "http://x/y", {key: value})
 
