@@ -36,7 +36,10 @@ def test_the_exit_code_is_told_once_and_early(monkeypatch: pytest.MonkeyPatch) -
         assert len(codes) == 1, "it has not all the time of the world"
 
 
-def test_only_the_caller_stops_what_runs_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_only_the_caller_stops_what_runs_its_command(
+    monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
     """Who stops itself may do so after it has been let go on, and stay stopped for ever."""
     ours, theirs = socket.socketpair()
     orders, warm = socket.socketpair()
@@ -46,24 +49,13 @@ def test_only_the_caller_stops_what_runs_its_command(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "_exit", signals.append)
     with ours, theirs, orders, warm:
         theirs.send(bytes([signal.SIGWINCH, signal.SIGTSTP]))
-        theirs.shutdown(socket.SHUT_WR)
+        if is_killed:
+            theirs.close()
+        else:
+            theirs.shutdown(socket.SHUT_WR)
         warm_child.relay_signals(warm_child.WaitingCaller(ours, orders))
-        assert theirs.recv(100) == b"T0;"
+        assert is_killed or theirs.recv(100) == b"T0;"
     assert signals == [signal.SIGWINCH, signal.SIGINT, 128 + signal.SIGINT]
-
-
-def test_a_caller_that_is_killed_when_it_wanted_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, theirs = socket.socketpair()
-    orders, warm = socket.socketpair()
-    signals: list[int] = []
-    monkeypatch.setattr(warm_child, "GRACE_S", 0)
-    monkeypatch.setattr(os, "kill", lambda _, number: signals.append(number))
-    monkeypatch.setattr(os, "_exit", signals.append)
-    with ours, orders, warm:
-        theirs.send(bytes([signal.SIGTSTP]))
-        theirs.close()
-        warm_child.relay_signals(warm_child.WaitingCaller(ours, orders))
-    assert signals == [signal.SIGINT, 128 + signal.SIGINT]
 
 
 def test_paths_are_on_disk_before_a_build_has_ended(

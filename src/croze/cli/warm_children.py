@@ -10,28 +10,22 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from croze.cli.thin import signal_to
 from croze.cli.warm_child import child
 from croze.files.peers import peer_of
 
 
 class Child(Struct):
-    """A child that waits or runs a command: its pidfd, our end of its socket pair (closed once the
-    child has told its caller how the command ended), and its caller's pidfd, while there is one."""
+    """A child that waits or runs a command: our end of its socket pair (closed once the child has
+    told its caller how the command ended), and its caller's pidfd, while there is one."""
 
-    pidfd: int
+    pid: int
     orders: socket.socket
     caller: int = -1
 
-    def go_on(self) -> None:
-        """Let the child go on, should it be stopped."""
-        signal_to(self.pidfd, signal.SIGCONT)
-
     def close(self) -> None:
         self.orders.close()
-        for pidfd in (self.pidfd, self.caller):
-            if pidfd >= 0:
-                os.close(pidfd)
+        if self.caller >= 0:
+            os.close(self.caller)
 
 
 MOST_SPARES = 8
@@ -85,7 +79,7 @@ class Children:
             ours.close()
             child(theirs, ahead=not is_awaited)
         theirs.close()
-        self._spares.append(Child(os.pidfd_open(pid), ours))
+        self._spares.append(Child(pid, ours))
 
     def hand_over(self, connection: socket.socket, current: Callable[[], bool]) -> bool:
         """Give a caller to a spare child, who has begun to read the request when this process
@@ -96,7 +90,7 @@ class Children:
         with contextlib.suppress(OSError):  # it has gone
             runner.caller = os.pidfd_open(peer_of(connection).pid)
         try:
-            runner.go_on()  # it may have been stopped
+            os.kill(runner.pid, signal.SIGCONT)  # it may have been stopped
             socket.send_fds(runner.orders, [b"\0"], [connection.fileno()])
         except OSError:
             runner.close()  # it died; the caller runs the command itself
@@ -124,7 +118,6 @@ class Children:
             self._left(self._leaving.pop(fd))
 
     def _left(self, runner: Child) -> None:
-        runner.go_on()
         runner.close()
         if not self._busy and not self._spares:
             self._fork()
