@@ -175,6 +175,8 @@ def test_what_a_cached_graph_costs_grows_with_it(tmp_path: Path) -> None:
             found.append(counting.work(lambda: sandbox.croze("llb", "build", stdin=definition)))  # noqa: B023 - called at once
     few, many = found
     times = large / small * 1.1
-    for kind in ("functions", "statements", "commits", "writes", "threads", "tasks"):
+    for kind in ("functions", "statements", "commits", "threads", "tasks"):
         assert many[kind] <= few[kind] * times + MANY, (kind, few[kind], many[kind])
+    # Not by their ratio: how much goes out with one write depends on the turns of the client.
+    assert many["writes"] < large / 2, "they are as many as vertices"
     assert many["garbage"] < few["garbage"] + large / 2, "it is as much for each vertex"
