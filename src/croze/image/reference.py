@@ -137,11 +137,14 @@ def _split_domain(name: str) -> tuple[str, str]:
 
 def check_digest(digest: str) -> str:
     """Return the digest, or raise `InvalidRequest` saying what is wrong with it."""
-    if not _VALID_DIGEST.match(digest):
-        raise InvalidRequest("invalid checksum digest format")
     algorithm, _, value = digest.partition(":")
+    if not algorithm or not value:
+        raise InvalidRequest("invalid checksum digest format")
     if algorithm not in _DIGEST_HEX_LENGTH:
-        raise InvalidRequest("unsupported digest algorithm")
+        is_valid = _VALID_DIGEST.match(digest)
+        raise InvalidRequest(
+            "unsupported digest algorithm" if is_valid else "invalid checksum digest format"
+        )
     if len(value) != _DIGEST_HEX_LENGTH[algorithm]:
         raise InvalidRequest("invalid checksum digest length")
     if not re.match(r"[a-f0-9]+\Z", value):

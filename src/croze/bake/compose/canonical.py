@@ -9,9 +9,10 @@ from typing import Final
 from croze.bake.compose.data import Data, Mapping
 from croze.bake.compose.merge import plain_text, type_name
 from croze.bake.compose.moments import Moment
-from croze.bake.compose.ports import PortError, container_ports
+from croze.bake.compose.ports import container_ports
 from croze.bake.compose.unique import verb_s
 from croze.bake.compose.volumes import mount_target
+from croze.errors import InvalidRequest
 from croze.gotypes.quote import quote
 
 _REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@")
@@ -104,7 +105,7 @@ def _ports(where: str, ports: Data) -> Data:
             raise CanonicalError(f"{where}: invalid type {type_name(each)} for port")
         try:
             inside = container_ports(str(each))
-        except PortError as error:
+        except InvalidRequest as error:
             raise CanonicalError(str(error)) from None
         if inside[0] == 0:
             raise CanonicalError(f"service ports {where}.[{count}] is missing a target port")

@@ -6,36 +6,33 @@ texts: `docker/go-connections/nat`.
 
 from __future__ import annotations
 
-import ipaddress
+from croze.errors import InvalidRequest
+from croze.gotypes.host_port import ip_before_port
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _HIGHEST = 65535
 
 
-class PortError(Exception):
-    """A text that says no ports."""
-
-
 def container_ports(text: str) -> range:
-    """The ports of the container. Raises `PortError`."""
+    """The ports of the container. Raises `InvalidRequest`."""
     address, host, container = _split(text)
     container, _, protocol = container.partition("/")
     if not container:
-        raise PortError(f"no port specified: {text}<empty>")
+        raise InvalidRequest(f"no port specified: {text}<empty>")
     if protocol and protocol.lower() not in _PROTOCOLS:
-        raise PortError(f"invalid proto: {protocol.lower()}")
-    _check_address(address)
+        raise InvalidRequest(f"invalid proto: {protocol.lower()}")
+    ip_before_port(address)
     inside = _range(container)
     if inside is None:
-        raise PortError(f"invalid containerPort: {container}")
+        raise InvalidRequest(f"invalid containerPort: {container}")
     if not host:
         return inside
     outside = _range(host)
     if outside is None:
-        raise PortError(f"invalid hostPort: {host}")
+        raise InvalidRequest(f"invalid hostPort: {host}")
     if len(inside) not in (1, len(outside)):
         both = f"{container} and {host}"
-        raise PortError(f"invalid ranges specified for container and host Ports: {both}")
+        raise InvalidRequest(f"invalid ranges specified for container and host Ports: {both}")
     return inside
 
 
@@ -44,18 +41,6 @@ def _split(text: str) -> tuple[str, str, str]:
     parts = text.split(":")
     host = parts[-2] if len(parts) > 1 else ""
     return ":".join(parts[:-2]), host, parts[-1]
-
-
-def _check_address(text: str) -> None:
-    if not text:
-        return
-    if text.startswith("[") and not text.endswith("]"):
-        raise PortError(f"invalid IP address {text}: address {text}:: missing ']' in address")
-    bare = text[1:-1] if text.startswith("[") else text
-    try:
-        ipaddress.ip_address(bare)
-    except ValueError:
-        raise PortError(f"invalid IP address: {bare}") from None
 
 
 def _range(text: str) -> range | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from croze.dockerfile import lint_rules
@@ -13,6 +12,7 @@ from croze.dockerfile.instructions import Expose
 from croze.dockerfile.lint import Linter
 from croze.dockerfile.location import DockerfileError
 from croze.errors import CrozeError
+from croze.gotypes.host_port import ip_before_port
 from croze.gotypes.numbers import parse_int
 from croze.gotypes.quote import quote
 
@@ -36,7 +36,7 @@ def parse_port(text: str, expose: Expose, lint: Linter) -> Iterator[str]:
         lint.run(lint_rules.EXPOSE_PROTO_CASING, expose.location, text)
     if ip or host:
         lint.run(lint_rules.EXPOSE_INVALID_FORMAT, expose.location, text)
-    _check_ip(ip)
+    ip_before_port(ip)
     first, last = _range(container, "containerPort")
     if host:
         host_first, host_last = _range(host, "hostPort")
@@ -60,18 +60,6 @@ def _split_protocol(text: str, container: str) -> tuple[str, str]:
     if protocol and protocol.lower() not in _PROTOCOLS:
         raise DockerfileError(f"invalid port: {quote(text)}: invalid proto: {protocol}")
     return port, protocol or "tcp"
-
-
-def _check_ip(ip: str) -> None:
-    if not ip:
-        return
-    bare = ip[1:-1] if ip.startswith("[") and ip.endswith("]") else ip
-    try:
-        if "%" in bare:  # a zone says which interface: not for an image
-            raise ValueError(bare)
-        ipaddress.ip_address(bare)
-    except ValueError:
-        raise DockerfileError(f"invalid IP address: {bare}") from None
 
 
 def _range(text: str, what: str) -> tuple[int, int]:
