@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from croze.aio.locks import KeyedLocks
 from croze.errors import Range, SourceDetail
 from croze.image import config as configs
 from croze.image.config import ImageConfig, RootFS
@@ -21,7 +22,7 @@ from croze.registry.client import Registry
 from croze.registry.transport import Retry
 from croze.session.contract import Session
 from croze.session.provider import LentService
-from croze.sources.content import Access, Locks, fetcher_of
+from croze.sources.content import Access, fetcher_of
 from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.images import Images
 from croze.store.contract import ImmutableRef, SnapshotterName
@@ -105,7 +106,7 @@ async def open_workshop(
     """Everything is left clean, or the test fails."""
     pool = ThreadPool()
     registry = Registry(retry=Retry(first_s=0.001, limit_s=0.008))
-    access = Access(registry, daemon.sessions, Locks())
+    access = Access(registry, daemon.sessions, KeyedLocks())
     store = await open_store(
         root, pool, snapshotter=snapshotter, fetchers=partial(fetcher_of, access)
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from croze.aio.locks import KeyedLocks
 from croze.aio.parallel import all_of
 from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest
@@ -38,7 +38,7 @@ class ImageCopier:
         """`folder` holds blobs on their way."""
         self._target = target
         self._folder = folder
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: KeyedLocks[str] = KeyedLocks()
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._manifests: set[str] = set()
         self._blobs: set[str] = set()
@@ -48,7 +48,7 @@ class ImageCopier:
         """Copy a manifest or an index, with all below it and what is attested of it."""
         if depth > _DEEPEST:
             raise InvalidRequest(f"manifest {root.digest} is nested more than {_DEEPEST} deep")
-        async with self._locks[root.digest]:
+        async with self._locks.of(root.digest):
             if root.digest in self._manifests:
                 return
             data = await source.read(root)
@@ -72,7 +72,7 @@ class ImageCopier:
             await self._blob(source, child)
 
     async def _blob(self, source: Place, blob: Descriptor) -> None:
-        async with self._locks[blob.digest], self._slots:
+        async with self._locks.of(blob.digest), self._slots:
             if blob.digest in self._blobs:
                 return
             brought: list[Path] = []

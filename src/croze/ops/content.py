@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import ParamSpec, TypeVar
 
+from croze.aio.locks import KeyedLocks
 from croze.cachekeys import texts
 from croze.cachekeys.texts import noted_list_digest
 from croze.digests import digest_of
@@ -48,7 +49,7 @@ class ContentDigests:
         self._mounting = mounting
         self._known: OrderedDict[tuple[str, Query], str] = OrderedDict()
         self._by_index: OrderedDict[Written, dict[Query, str]] = OrderedDict()
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: KeyedLocks[str] = KeyedLocks()
         self._waiting: dict[str, dict[Query, None]] = {}
         """What is to be learnt of refs by those who wait for their turn."""
 
@@ -58,7 +59,7 @@ class ContentDigests:
         """One digest a query. Raises what `content.checksum` raises for missing paths."""
         if ref is None:
             return [_of_nothing(q) for q in queries]
-        lock = self._locks.setdefault(ref.id, asyncio.Lock())
+        lock = self._locks.of(ref.id)
         waiting = self._waiting.setdefault(ref.id, {})
         waiting.update(dict.fromkeys(queries))
         try:
@@ -69,7 +70,6 @@ class ContentDigests:
                 return [self._recall(ref.id, q) for q in queries]
         finally:
             if not lock.locked():
-                self._locks.pop(ref.id, None)
                 self._waiting.pop(ref.id, None)
 
     def _unknown(self, id: str, queries: Sequence[Query]) -> list[Query]:

@@ -7,15 +7,15 @@ layers come later, through the `BlobFetcher` that goes with it and that survives
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+from croze.aio.locks import KeyedLocks
 from croze.aio.threads import in_thread
 from croze.digests import digest_of
 from croze.errors import Corrupted, InvalidRequest, NotFound
@@ -65,34 +65,12 @@ class ImageContents(Protocol):
         """What gets the image's layers."""
 
 
-class Locks:
-    """One lock a digest, so that concurrent fetches share one transfer."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, tuple[asyncio.Lock, int]] = {}
-
-    @contextlib.asynccontextmanager
-    async def hold(self, digest: str) -> AsyncIterator[None]:
-        """Hold a digest: nobody else does, inside."""
-        lock, users = self._held.get(digest, (asyncio.Lock(), 0))
-        self._held[digest] = (lock, users + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._held[digest]
-            if users == 1:
-                del self._held[digest]
-            else:
-                self._held[digest] = (lock, users - 1)
-
-
 class Access(Struct, frozen=True):
     """What providers and fetchers need from the daemon."""
 
     registry: Registry
     sessions: SessionManager
-    locks: Locks
+    locks: KeyedLocks[str]
 
     def credentials(self, sessions: Sequence[str]) -> Credentials:
         """The logins that these sessions lend; nobody's without sessions."""
@@ -133,19 +111,36 @@ class RegistryProvider(Struct, frozen=True):
         size = await pull.blob_size(
             self.access.repository(self.ref, sessions, self.insecure), digest
         )
-        await self._fetcher(progress).copy(Descriptor(_ANY, digest, size), blobs, sessions)
+        await self.fetcher(progress).copy(Descriptor(_ANY, digest, size), blobs, sessions)
 
-    def fetcher(self, progress: Progress | None) -> BlobFetcher:
-        return self._fetcher(progress)
-
-    def _fetcher(self, progress: Progress | None) -> RegistryFetcher:
+    def fetcher(self, progress: Progress | None) -> RegistryFetcher:
         return RegistryFetcher(self.access, self.ref, progress, self.insecure)
 
 
-class RegistryFetcher(Struct, frozen=True):
-    """Layers from a registry."""
+class _Fetcher(Struct, frozen=True):
+    """What all fetchers do: one transfer for all who ask at once for a digest."""
 
     access: Access
+
+    @property
+    def spent(self) -> bool:
+        return False
+
+    async def fetch(
+        self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
+    ) -> None:
+        async with self.access.locks.of(descriptor.digest):
+            if not blobs.has(descriptor.digest):
+                await self.copy(descriptor, blobs, sessions)
+
+    async def copy(self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]) -> None:
+        """Like `fetch`, but every byte is had from there, whatever `blobs` has."""
+        raise NotImplementedError
+
+
+class RegistryFetcher(_Fetcher, frozen=True):
+    """Layers from a registry."""
+
     ref: Reference
     progress: Progress | None = None
     insecure: bool = False
@@ -155,19 +150,7 @@ class RegistryFetcher(Struct, frozen=True):
         origin = {"kind": "registry", "ref": str(self.ref)}
         return origin | {"insecure": "true"} if self.insecure else origin
 
-    @property
-    def spent(self) -> bool:
-        return False
-
-    async def fetch(
-        self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
-    ) -> None:
-        async with self.access.locks.hold(descriptor.digest):
-            if not blobs.has(descriptor.digest):
-                await self.copy(descriptor, blobs, sessions)
-
     async def copy(self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]) -> None:
-        """Like `fetch`, but every byte is had from there, whatever `blobs` has."""
         repo = self.access.repository(self.ref, sessions, self.insecure)
         report = TransferProgress(self.progress, descriptor)
         async with contextlib.AsyncExitStack() as files:
@@ -201,44 +184,32 @@ class LentProvider(Struct, frozen=True):
         if not digest:
             raise InvalidRequest(f'reference "{self.ref}" must have digest')
 
-        async def look(session: Session) -> bytes:
-            return await LentStore(session, f"{self.kind}:{self.store}").read_all(digest)
-
         try:
-            data = await _in_session(self.access, self.session, sessions, look)
+            data = await _in_store(self, sessions, lambda store: store.read_all(digest))
         except NotFound as err:
             raise err.wrap("unable to get info about digest") from err
         kind = manifests.detect_media_type(verified(data, digest))
         return manifests.describe(data, kind), data
 
     async def read(self, descriptor: Descriptor, sessions: Sequence[str]) -> bytes:
-        async def look(session: Session) -> bytes:
-            return await LentStore(session, f"{self.kind}:{self.store}").read_all(descriptor.digest)
-
-        data = await _in_session(self.access, self.session, sessions, look)
-        return verified(data, descriptor.digest)
+        digest = descriptor.digest
+        data = await _in_store(self, sessions, lambda store: store.read_all(digest))
+        return verified(data, digest)
 
     async def bring(
         self, digest: str, progress: Progress | None, blobs: BlobStore, sessions: Sequence[str]
     ) -> None:
-        async def look(session: Session) -> int:
-            return (await LentStore(session, f"{self.kind}:{self.store}").info(digest)).size
+        info = await _in_store(self, sessions, lambda store: store.info(digest))
+        await self.fetcher(progress).copy(Descriptor(_ANY, digest, info.size), blobs, sessions)
 
-        size = await _in_session(self.access, self.session, sessions, look)
-        await self._fetcher(progress).copy(Descriptor(_ANY, digest, size), blobs, sessions)
-
-    def fetcher(self, progress: Progress | None) -> BlobFetcher:
-        return self._fetcher(progress)
-
-    def _fetcher(self, progress: Progress | None) -> LentFetcher:
+    def fetcher(self, progress: Progress | None) -> LentFetcher:
         return LentFetcher(self.access, self.store, self.session, progress, self.kind)
 
 
-class LentFetcher(Struct, frozen=True):
+class LentFetcher(_Fetcher, frozen=True):
     """Layers from a content store of a client. After a restart the client's session is another
     one: those of the asking build are tried."""
 
-    access: Access
     store: str
     session: str
     progress: Progress | None = None
@@ -249,23 +220,10 @@ class LentFetcher(Struct, frozen=True):
         kind = "oci-layout" if self.kind == "oci" else f"{self.kind}-content"
         return {"kind": kind, "store": self.store, "session": self.session}
 
-    @property
-    def spent(self) -> bool:
-        return False
-
-    async def fetch(
-        self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
-    ) -> None:
-        async with self.access.locks.hold(descriptor.digest):
-            if not blobs.has(descriptor.digest):
-                await self.copy(descriptor, blobs, sessions)
-
     async def copy(self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]) -> None:
-        """Like `fetch`, but every byte is had from there, whatever `blobs` has."""
 
-        async def read(session: Session) -> None:
+        async def read(store: LentStore) -> None:
             report = TransferProgress(self.progress, descriptor)
-            store = LentStore(session, f"{self.kind}:{self.store}")
             async with blobs.writer() as writer:
                 fetched_bytes = 0
                 async for data in store.read(descriptor.digest):
@@ -277,7 +235,7 @@ class LentFetcher(Struct, frozen=True):
                 await writer.commit(digest=descriptor.digest, size=descriptor.size)
             report.done()
 
-        await _in_session(self.access, self.session, sessions, read)
+        await _in_store(self, sessions, read)
 
 
 def fetcher_of(access: Access, origin: Mapping[str, str]) -> BlobFetcher:
@@ -293,20 +251,23 @@ def fetcher_of(access: Access, origin: Mapping[str, str]) -> BlobFetcher:
     raise InvalidRequest(f"unknown origin of a blob: {dict(origin)}")
 
 
-async def _in_session(
-    access: Access,
-    session: str,
+async def _in_store(
+    lent: LentProvider | LentFetcher,
     others: Sequence[str],
-    use: Callable[[Session], Awaitable[T]],
+    use: Callable[[LentStore], Awaitable[T]],
 ) -> T:
     """Ask the session that was named, or the asking build's own if it is gone. One of these may be
     about to open; any other has gone if it is not there."""
-    sessions = access.sessions
-    if session and (session in others or not others):
-        return await use(await sessions.get(session))
-    if session and (open_session := sessions.current(session)) is not None:
-        return await use(open_session)
-    return await sessions.first(others, use)
+    sessions, named = lent.access.sessions, lent.session
+
+    async def look(session: Session) -> T:
+        return await use(LentStore(session, f"{lent.kind}:{lent.store}"))
+
+    if named and (named in others or not others):
+        return await look(await sessions.get(named))
+    if named and (open_session := sessions.current(named)) is not None:
+        return await look(open_session)
+    return await sessions.first(others, look)
 
 
 def verified(data: bytes, digest: str) -> bytes:

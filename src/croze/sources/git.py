@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from croze import compatibility
+from croze.aio.locks import KeyedLocks
 from croze.aio.threads import in_thread, in_thread_if_many
 from croze.errors import AlreadyExists, CrozeError, NotFound, Unsupported
 from croze.fs.temporary import temporary_directory
@@ -25,7 +26,6 @@ from croze.session.contract import Session, SessionManager
 from croze.session.secrets import get_secret
 from croze.sources import git_bundle
 from croze.sources.blob import bring_blob
-from croze.sources.content import Locks
 from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.git_checkout import check_out
 from croze.sources.git_cli import Git, GitFailed, commit_time, is_commit
@@ -125,7 +125,7 @@ class GitSources:
         self._retry = retry or Retry()
         self._sessions = sessions
         self._images = images
-        self._locks = Locks()
+        self._locks: KeyedLocks[str] = KeyedLocks()
 
     def open(self, request: SourceRequest) -> Source:
         return self.open_git(request)
@@ -181,7 +181,7 @@ class GitSources:
         """The checkout, made unless an earlier one is here."""
         name = f"{options.kept_name}#{git_key(options, commit)}"
         name += "(writable)" if _writable(ctx) else ""
-        async with self._locks.hold(name):
+        async with self._locks.of(name):
             for id in self._refs.find(**{_SNAPSHOT: name}):
                 try:
                     return await self._refs.get(id)
@@ -235,7 +235,7 @@ class GitSources:
     ) -> AsyncIterator[Git]:
         """The bare repository as it is, with nothing fetched. `sha256` is None where that is still
         to be found out."""
-        async with self._locks.hold(options.remote), self._client(options, ctx) as git:
+        async with self._locks.of(options.remote), self._client(options, ctx) as git:
             if sha256 is None:
                 bundle = await self._bundle(options, ctx)
                 sha256 = await git_bundle.is_sha256(git, bundle)

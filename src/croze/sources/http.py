@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from croze.aio.locks import KeyedLocks
 from croze.aio.threads import in_thread
 from croze.digests import digest_of
 from croze.errors import CrozeError, NotFound
@@ -27,7 +28,6 @@ from croze.session import upload
 from croze.session.contract import Session, SessionManager
 from croze.session.secrets import get_secret
 from croze.signatures import pgp
-from croze.sources.content import Locks
 from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.http_body import PIECE_BYTES, asked, body_pieces, write_file
 from croze.sources.http_options import (
@@ -163,7 +163,7 @@ class HttpSources:
         self.refs = refs
         self._retry = retry or Retry()
         self._sessions = sessions
-        self._locks = Locks()
+        self._locks: KeyedLocks[str] = KeyedLocks()
         self._client: HttpClient | None = None
 
     def open(self, request: SourceRequest) -> Source:
@@ -195,7 +195,7 @@ class HttpSources:
 
     async def _fetch(self, options: HttpOptions, identity: str, ctx: SourceContext) -> HttpFile:
         """Fetched unless an earlier one is still good."""
-        async with self._locks.hold(identity):
+        async with self._locks.of(identity):
             if upload.is_upload(options.url):
                 return await self._fetch_upload(options, identity, ctx)
             headers = await self._headers(options, ctx)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Final, Protocol
-from weakref import WeakValueDictionary
 
 from msgspec import Struct, field
 
+from croze.aio.locks import KeyedLocks
 from croze.errors import NotFound
 from croze.store.blobs import DiskBlobStore
 from croze.store.contract import BlobFetcher, MountSpec, Snapshotter
@@ -110,7 +109,7 @@ class Core(Struct):
     pool: Pool
     trash: Trash
     fetchers: Fetchers
-    fetching: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    fetching: KeyedLocks[str] = field(default_factory=KeyedLocks)
     """A lock for each digest that is being fetched."""
     claims: Claims = field(default_factory=Claims)
     behind: set[Rest] = field(default_factory=set)

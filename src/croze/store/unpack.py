@@ -129,7 +129,7 @@ async def fetch_blob(
     digest = blob.descriptor.digest
     if core.blobs.has(digest):
         return
-    async with core.fetching.setdefault(digest, asyncio.Lock()):
+    async with core.fetching.of(digest):
         if not core.blobs.has(digest):
             try:
                 blobs = core.blobs.watched(watch) if watch is not None else core.blobs

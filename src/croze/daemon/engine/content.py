@@ -70,9 +70,10 @@ class Elsewhere:
 
     @cached_property
     def access(self) -> Access:
-        from croze.sources.content import Access, Locks
+        from croze.aio.locks import KeyedLocks
+        from croze.sources.content import Access
 
-        return Access(self.registry, self.sessions, Locks())
+        return Access(self.registry, self.sessions, KeyedLocks())
 
     @cached_property
     def objects(self) -> ObjectCaches:

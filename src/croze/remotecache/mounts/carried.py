@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct, field
 
+from croze.aio.locks import KeyedLocks
 from croze.errors import CrozeError, as_own
 from croze.job_values import JobKey
 from croze.remotecache.imported import OpenedCache
@@ -49,7 +49,7 @@ class BuildMounts(Struct):
     """Mounts that steps of this build have used."""
     fresh: set[str] = field(default_factory=set)
     """Ids whose steps ignore the cache: they start empty."""
-    _locks: dict[MountKey, asyncio.Lock] = field(default_factory=dict)
+    _locks: KeyedLocks[MountKey] = field(default_factory=KeyedLocks)
 
     async def look_into(
         self, cache: OpenedCache, options: MountOptions, sessions: Sequence[str]
@@ -82,7 +82,7 @@ class BuildMounts(Struct):
         self.ran.add(key)
         if id in self.fresh:
             return
-        async with self._locks.setdefault(key, asyncio.Lock()):
+        async with self._locks.of(key):
             for offer in self.offers(key):
                 await self._bring(offer, base, sharing, ctx, description)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
+from croze.aio.locks import KeyedLocks
 from croze.aio.threads import in_thread
 from croze.clouds.aws import CredentialChain
 from croze.clouds.azure import DefaultIdentity
@@ -18,7 +19,7 @@ from croze.image.descriptor import Descriptor
 from croze.remotecache.objects.contract import OWN, ObjectCache
 from croze.remotecache.objects.gha_signatures import Signatures
 from croze.remotecache.objects.rate_limit import RateLimit
-from croze.sources.content import Locks, TransferProgress
+from croze.sources.content import TransferProgress
 from croze.status import Progress
 from croze.store.contract import BlobFetcher, BlobStore
 
@@ -62,7 +63,7 @@ class ObjectCaches:
 
     def __init__(self, signatures: Signatures) -> None:
         """`signatures`: of what is in GitHub's cache."""
-        self.locks = Locks()
+        self.locks: KeyedLocks[str] = KeyedLocks()
         self._signatures = signatures
         self._aws = CredentialChain()
         self._azure = DefaultIdentity()
@@ -152,7 +153,7 @@ class ObjectFetcher(Struct):
         self, descriptor: Descriptor, blobs: BlobStore, sessions: Sequence[str]
     ) -> None:
         """See `BlobFetcher`."""
-        async with self.caches.locks.hold(descriptor.digest):
+        async with self.caches.locks.of(descriptor.digest):
             if not blobs.has(descriptor.digest):
                 try:
                     await self._fetch(descriptor, blobs)
@@ -198,12 +199,12 @@ class Presence:
     def __init__(self, cache: ObjectCache) -> None:
         self._cache = cache
         self._there: set[str] = set()
-        self._locks = Locks()
+        self._locks: KeyedLocks[str] = KeyedLocks()
         self._slots = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def check(self, digest: str) -> None:
         """See that a blob is still there. Raises `NotFound`."""
-        async with self._locks.hold(digest):
+        async with self._locks.of(digest):
             if digest in self._there:
                 return
             async with self._slots:
