@@ -118,8 +118,6 @@ def become(request: WarmRequest) -> None:
     os.umask(request.umask)
     os.environb.clear()
     os.environb.update(request.environ)
-    # As `croze.client` sets it: grpc reads it when the first channel is made, which is later.
-    os.environb.setdefault(b"GRPC_VERBOSITY", b"NONE")
     time.tzset()
     sys.stdin = os.fdopen(0, "r", closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
