@@ -22,6 +22,7 @@ from croze.client.options import BuildOptions
 from croze.client.plan import CacheSpec, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
 from croze.client.result import BuildResult
 from croze.progress.plain import PlainDisplay
+from croze.progress.quiet import QuietDisplay
 from croze.rpc.call import ServerCall
 from croze.rpc.servers import aborting
 from croze.session import content, filesend, filesync, secrets, upload
@@ -306,6 +307,15 @@ async def test_plain_calls_of_the_control_service(daemon: Daemon) -> None:
             await client.workers()
 
 
+class ClosedDisplay(QuietDisplay):
+    """Remembers that it was closed."""
+
+    is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
 async def test_a_whole_build(daemon: Daemon, context_dir: Path, tmp_path: Path) -> None:
     async def work(session: Session, request: control_pb2.SolveRequest) -> dict[str, str]:
         about = base64.b64encode(b'{"a":1}').decode()
@@ -327,6 +337,14 @@ async def test_a_whole_build(daemon: Daemon, context_dir: Path, tmp_path: Path) 
         "containerimage.digest": "sha256:1",
         "x.json": {"a": 1},
     }
+
+
+async def test_a_display_is_closed_when_there_is_no_plan(daemon: Daemon, tmp_path: Path) -> None:
+    display = ClosedDisplay()
+    async with connect(daemon.address) as client:
+        with pytest.raises(errors.CrozeError, match="unable to prepare context"):
+            await run_build(client, BuildOptions(str(tmp_path / "none")), display)
+    assert display.is_closed
 
 
 def test_an_images_id_is_its_configs_digest() -> None:

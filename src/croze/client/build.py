@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
 from croze.client.builder import BuilderTraits, buildkitd, warn_of_no_output
-from croze.client.inputs import is_http, reads_stdin
+from croze.client.inputs import reads_stdin
 from croze.client.links import check_alone
 from croze.client.metadata import clear_files, metadata_provenance, write_files
 from croze.client.options import BuildOptions
@@ -42,21 +43,23 @@ async def run_build(
     answers, and the build waits for its end. Files that the options name for the image ID and the
     metadata are written.
     """
-    from croze.progress.display import running
+    from croze.progress.display import refreshing
 
     status = _ShownStatus(display, on_status)
     clear_files(options)
-    options = await _with_dockerfile(client, options, status)
-    traits, plan = await planned_for(client, builder, options)
-    try:
-        check_alone(plan)
-        async with running(display):
-            solved = await client.solve(plan, status.show, work=work)
-            provenance = await metadata_provenance(client, options, solved.ref, display.update)
-    except CrozeError as error:
-        raise clearer(error).of_record(history_ref(builder, plan, plan.ref)) from None
-    finally:
-        plan.close()
+    with closing(display):
+        async with refreshing(display):
+            options = await with_remote_dockerfile(client, options, status.show)
+        traits, plan = await planned_for(client, builder, options)
+        try:
+            check_alone(plan)
+            async with refreshing(display):
+                solved = await client.solve(plan, status.show, work=work)
+                provenance = await metadata_provenance(client, options, solved.ref, display.update)
+        except CrozeError as error:
+            raise clearer(error).of_record(history_ref(builder, plan, plan.ref)) from None
+        finally:
+            plan.close()
     missed = await why_missed(client, solved.ref) if status.a_step_ran and explain else ""
     result = BuildResult(
         solved.ref,
@@ -67,23 +70,6 @@ async def run_build(
     )
     write_files(options, result, provenance)
     return result
-
-
-async def _with_dockerfile(
-    client: Client, options: BuildOptions, status: _ShownStatus
-) -> BuildOptions:
-    """The options with a Dockerfile from elsewhere, whose steps are the display's first."""
-    from croze.progress.display import refreshing
-
-    if not is_http(options.dockerfile):
-        return options
-    display = status.display
-    try:
-        async with refreshing(display):
-            return await with_remote_dockerfile(client, options, status.show)
-    except BaseException:
-        display.close()
-        raise
 
 
 class _ShownStatus(Struct):
