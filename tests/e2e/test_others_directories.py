@@ -36,10 +36,12 @@ def thief() -> Iterator[pwd.struct_passwd]:
 
 
 @contextlib.contextmanager
-def exchanging(thief: pwd.struct_passwd, folder: Path, precious: Path) -> Iterator[None]:
+def exchanging(
+    thief: pwd.struct_passwd, folder: Path, precious: Path, code: str = THIEF
+) -> Iterator[None]:
     prefix = [f"--reuid={thief.pw_uid}", f"--regid={thief.pw_gid}", "--init-groups"]
     python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
-    words = ["setpriv", *prefix, python, "-c", THIEF, str(folder), str(precious)]
+    words = ["setpriv", *prefix, python, "-c", code, str(folder), str(precious)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, cwd="/", text=True) as lurks:
         assert lurks.stdout is not None
         try:
@@ -105,6 +107,38 @@ def test_files_take_the_place_of_links(
         desk.croze("build", "--progress=quiet", output.format(folder), context)
         assert (folder / name).is_file()
         assert not (folder / name).is_symlink()
+    finally:
+        remove_tree(folder)
+    assert precious.read_text() == "precious"
+
+
+LINKING = """\
+import os, sys, time
+os.chdir(sys.argv[1])
+print("ready", flush=True)
+while True:
+    try:
+        os.symlink(sys.argv[2], "x")
+    except FileExistsError:
+        time.sleep(0.001)
+"""
+"""Puts a link wherever there is nothing."""
+
+
+@pytest.mark.parametrize("output", ["--iidfile={}/x", "--metadata-file={}/x"])
+def test_links_that_come_during_the_build(
+    desk: Sandbox, thief: pwd.struct_passwd, output: str
+) -> None:
+    context = desk.context("one", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    precious = desk.path / "precious"
+    precious.write_text("precious")
+    folder = Path(f"/tmp/croze-theirs-{os.getpid()}")
+    folder.mkdir(0o755)
+    os.chown(folder, thief.pw_uid, thief.pw_gid)
+    try:
+        with exchanging(thief, folder, precious, LINKING):
+            desk.croze("build", "--progress=quiet", output.format(folder), context)
+        assert not (folder / "x").is_symlink()
     finally:
         remove_tree(folder)
     assert precious.read_text() == "precious"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.files.atomic import NewFile, appearing, replaced, write_atomically
+from croze.files.atomic import NewFile, appearing, open_in_place, replaced, write_atomically
 from croze.fs.mount import unmount
 from croze.store.contract import MountSpec
 from croze.store.mount import mount
@@ -194,3 +194,29 @@ def test_links_of_others_lead_nowhere(tmp_path: Path, leads_to: str) -> None:
         assert not link.is_symlink()
     assert precious.exists() is (leads_to != "nothing")
     assert leads_to != "file" or precious.read_text() == "precious"
+
+
+@root_only
+def test_what_is_written_to_as_it_is_is_no_link_of_somebody_else(tmp_path: Path) -> None:
+    """It may have come since `replaced` looked."""
+    precious, link = tmp_path / "precious", tmp_path / "link"
+    precious.write_text("precious")
+    link.symlink_to(precious)
+    with open_in_place(link) as file:
+        file.write(b"ours")
+    assert precious.read_text() == "ours"
+    os.chown(link, 12345, 12345, follow_symlinks=False)
+    with pytest.raises(OSError, match="symbolic links"):
+        open_in_place(link)
+    assert precious.read_text() == "ours"
+
+
+@root_only
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    mount(MountSpec("tmpfs", "tmpfs", ("size=4k",)), tmp_path)
+    try:
+        with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}/file'"):
+            write_atomically(tmp_path / "file", b"x" * 5000)
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        unmount(tmp_path)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from croze.errors import InvalidRequest
 from croze.files.settings import parse_json, read_settings
 from croze.gotypes.booleans import checked_bool
 from croze.image.descriptor import INDEX_TYPES, MANIFEST_TYPES
 from croze.image.reference import check_digest
+from croze.session.layouts import layout_folder, names_in
 
 _READ = MANIFEST_TYPES | INDEX_TYPES
 
@@ -24,9 +27,23 @@ def reset(layout: Path) -> None:
     """Delete the blobs that nothing in the layout's `index.json` names, at any depth. Raises
     `OSError`, `ValueError` or `InvalidRequest` if that can't be told: nothing is deleted then."""
     named = _named(layout)
-    for blob in layout.glob("blobs/*/*"):
-        if f"{blob.parent.name}:{blob.name}" not in named:
-            blob.unlink(missing_ok=True)
+    with layout_folder(layout, "blobs") as blobs:
+        algorithms = names_in(blobs)
+    for algorithm in algorithms:
+        with layout_folder(layout, "blobs", algorithm) as folder:
+            for encoded in names_in(folder):
+                digest = f"{algorithm}:{encoded}"
+                if _is_digest(digest) and digest not in named:
+                    os.unlink(encoded, dir_fd=folder)
+
+
+def _is_digest(text: str) -> bool:
+    """What goes by another name is no blob."""
+    try:
+        check_digest(text)
+    except InvalidRequest:
+        return False
+    return True
 
 
 def _named(layout: Path) -> set[str]:

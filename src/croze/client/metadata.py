@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from croze.client.options import BuildOptions, call_name
 from croze.client.result import BuildResult
 from croze.errors import CrozeError, os_reason
-from croze.files.atomic import replaced, write_atomically
+from croze.files.atomic import replaced, umasked, write_atomically
 from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
 
@@ -39,9 +39,7 @@ def write_files(options: BuildOptions, result: BuildResult, provenance: dict[str
     other. Raises `NotWritten`."""
     if options.iidfile:
         with written(options.iidfile, "image ID file"):
-            fd = os.open(options.iidfile, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-            with os.fdopen(fd, "w", encoding="utf-8") as file:
-                file.write(result.image_id)
+            write_atomically(Path(options.iidfile), result.image_id.encode(), umasked(0o644))
     if options.metadata_file:
         values = result.metadata | provenance
         if result.warnings and wants_warnings() and not call_name(options.call):

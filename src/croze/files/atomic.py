@@ -27,7 +27,7 @@ def replaced(path: Path) -> Path | None:
     except (FileNotFoundError, NotADirectoryError):
         return path
     if stat.S_ISLNK(status.st_mode):
-        if _is_others(status):
+        if is_others(status):
             return path
         if path.exists() and not path.is_file():
             return None
@@ -37,7 +37,7 @@ def replaced(path: Path) -> Path | None:
     return target if os.access(target.parent, os.W_OK) or not target.exists() else None
 
 
-def _is_others(link: os.stat_result) -> bool:
+def is_others(link: os.stat_result) -> bool:
     """Whether a link is of somebody who is neither this user nor root. In a directory of theirs it
     may lead to what is ours (compare `protected_symlinks`, proc_sys_fs(5))."""
     return link.st_uid not in (os.geteuid(), 0)
@@ -55,7 +55,8 @@ def write_atomically(
     """
     target = replaced(path)
     if target is None:
-        path.write_bytes(data)
+        with open_in_place(path) as there:
+            there.write(data)
         return
     fd, name = _made_beside(target)
     try:
@@ -69,8 +70,32 @@ def write_atomically(
         with suppress(OSError):
             os.unlink(name)
         if not _is_mounted(error):
-            raise
+            raise _named(error, path) from None
         target.write_bytes(data)
+
+
+def open_in_place(path: Path) -> BinaryIO:
+    """What must not be replaced (see `replaced`), open to be written to from its beginning. Waits
+    for the reader of a pipe. A link that somebody else has put there meanwhile is not followed.
+    Raises `OSError`."""
+    return open(path, "wb", opener=_without_others_link)
+
+
+def _without_others_link(path: str, flags: int) -> int:
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISLNK(status.st_mode) or is_others(status):
+            flags |= os.O_NOFOLLOW
+    except OSError:
+        pass  # `open` says what is wrong
+    return os.open(path, flags, 0o666)
+
+
+def _named(error: BaseException, path: Path) -> BaseException:
+    """The error of a call on something open, which does not say that it was `path`."""
+    if isinstance(error, OSError) and error.filename is None:
+        return OSError(error.errno, error.strerror, os.fspath(path))
+    return error
 
 
 def _made_beside(target: Path) -> tuple[int, str]:
@@ -191,7 +216,7 @@ def appearing(path: Path) -> Iterator[BinaryIO]:
     What must not be replaced is written to as it is. Raises `OSError`."""
     target = replaced(path)
     if target is None:
-        with open(path, "wb") as file:
+        with open_in_place(path) as file:
             yield file
         return
     new = NewFile(target)

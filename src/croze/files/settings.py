@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,22 @@ LIMIT_BYTES = 16 << 20
 def read_settings(path: Path) -> bytes:
     """All that is in the file. Raises `OSError` with the name, also for a pipe, a socket or a
     directory, and for more than `LIMIT_BYTES`."""
-    with open(path, "rb", opener=_at_once) as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(mode) and not _is_null(file.fileno(), mode):
-            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    with open_file(path) as file:
         data = file.read(LIMIT_BYTES + 1)
     if len(data) > LIMIT_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), os.fspath(path))
     return data
+
+
+def open_file(path: Path) -> BufferedReader:
+    """A file to read from, without waiting for anybody. Raises `OSError` with the name, also for a
+    pipe, a socket or a directory."""
+    file = open(path, "rb", opener=_at_once)  # noqa: SIM115 - closed below
+    mode = os.fstat(file.fileno()).st_mode
+    if stat.S_ISREG(mode) or _is_null(file.fileno(), mode):
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
 
 
 def parse_settings(data: bytes) -> object:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import ParamSpec
 
@@ -16,7 +14,7 @@ import msgspec
 from croze.aio.threads import in_thread
 from croze.client import ociindex
 from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound, os_reason
-from croze.files.atomic import write_atomically
+from croze.files.settings import open_file
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
@@ -24,7 +22,7 @@ from croze.image.reference import check_digest
 from croze.imagetools.combine import REFERENCE_DIGEST
 from croze.imagetools.contract import LARGEST_READ_BYTES, SUBJECT
 from croze.imagetools.location import LayoutLocation, Location
-from croze.session.directories import BLOB_MODE, make_directory
+from croze.session.layouts import new_blob
 
 P = ParamSpec("P")
 _CHUNK_BYTES = 1 << 20
@@ -60,7 +58,7 @@ class LayoutPlace:
     def _read(self, digest: str) -> bytes:
         path = self._blob(digest)
         try:
-            with open(path, "rb") as file:
+            with open_file(path) as file:
                 data = file.read(LARGEST_READ_BYTES + 1)
         except OSError:
             raise NotFound(f"content {digest}: not found") from None
@@ -117,18 +115,10 @@ class LayoutPlace:
         await in_thread(_written, self._take, descriptor, path, target)
 
     def _take(self, descriptor: Descriptor, path: Path, target: Path) -> None:
-        make_directory(target.parent, 0o755)
-        fd, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(fd, "wb") as out, open(path, "rb") as file:
+        with new_blob(self._root, target.parent.name, target.name) as fd:
+            with open(fd, "wb", closefd=False) as out, open(path, "rb") as file:
                 shutil.copyfileobj(file, out, _CHUNK_BYTES)
-                os.fchmod(out.fileno(), BLOB_MODE)
-            _check_file(descriptor, Path(name))
-            os.rename(name, target)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(name)
-            raise
+            _check_file(descriptor, Path(f"/proc/self/fd/{fd}"))
 
     async def put_manifest(self, descriptor: Descriptor, data: bytes) -> None:
         await in_thread(_written, self._put, descriptor, data)
@@ -136,8 +126,11 @@ class LayoutPlace:
     def _put(self, descriptor: Descriptor, data: bytes) -> None:
         target = self._blob(descriptor.digest)
         if not target.is_file():
-            make_directory(target.parent, 0o755)
-            write_atomically(target, data, BLOB_MODE)
+            with (
+                new_blob(self._root, target.parent.name, target.name) as fd,
+                open(fd, "wb", closefd=False) as out,
+            ):
+                out.write(data)
 
     async def put_referrer(self, subject: str, descriptor: Descriptor) -> None:
         """Entered into the index unless an image there holds it."""
@@ -186,7 +179,7 @@ def _builtins(descriptor: Descriptor) -> dict[str, object]:
 def _check_file(descriptor: Descriptor, path: Path) -> None:
     algorithm = descriptor.digest.partition(":")[0]
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             computed = hashlib.file_digest(file, algorithm).hexdigest()
             size = os.fstat(file.fileno()).st_size
     except OSError:

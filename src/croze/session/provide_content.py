@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import AsyncIterator, Container, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from google.protobuf import empty_pb2
@@ -17,13 +19,15 @@ from msgspec import Struct
 from croze import errors
 from croze.aio.threads import in_thread
 from croze.api import content_pb2
+from croze.files.settings import open_file
 from croze.patterns import lazy_pattern
 from croze.rpc.servers import Context
 from croze.session.content import CHUNK_BYTES, STORE_HEADER
-from croze.session.directories import BLOB_MODE, make_directory
+from croze.session.layouts import layout_folder, new_file, open_folder
 from croze.session.provider import Handler, metadata_of, stream, unary, unary_stream
 
 _DIGEST = lazy_pattern(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_INGEST = "ingest"
 
 
 class ContentProvider:
@@ -88,7 +92,7 @@ class ContentProvider:
         listed = [
             _info_of(f"{path.parent.name}:{path.name}", path)
             for path in sorted(self._store(context).glob("blobs/*/*"))
-            if _DIGEST.fullmatch(f"{path.parent.name}:{path.name}")
+            if _DIGEST.fullmatch(f"{path.parent.name}:{path.name}") and path.is_file()
         ]
         if listed:
             await context.write(content_pb2.ListContentResponse(info=listed))
@@ -96,9 +100,11 @@ class ContentProvider:
     async def _delete(
         self, request: content_pb2.DeleteContentRequest, context: Context
     ) -> empty_pb2.Empty:
-        path = _blob(self._store_to_write(context), request.digest)
+        store = self._store_to_write(context)
+        path = _blob(store, request.digest)
         _info_of(request.digest, path)
-        path.unlink()
+        with layout_folder(store, "blobs", path.parent.name) as folder:
+            os.unlink(path.name, dir_fd=folder)
         return empty_pb2.Empty()
 
     async def _read(self, request: content_pb2.ReadContentRequest, context: Context) -> None:
@@ -109,7 +115,7 @@ class ContentProvider:
             raise errors.InvalidRequest(f"read past object length {total} bytes")
         remaining_bytes = min(request.size, total - offset) if request.size > 0 else total - offset
         sent = 0
-        with path.open("rb", buffering=0) as file:
+        with open_file(path) as file:
             file.seek(offset)
             while remaining_bytes > 0:
                 data = await in_thread(file.read, min(remaining_bytes, CHUNK_BYTES))
@@ -178,18 +184,26 @@ class _Ingest(Struct):
     store: Path
     ref: str
     fd: int
-    temporary: Path
+    folder: int
+    """The directory that it is in, open."""
+    name: str
+    """What it is called there."""
     offset: int = 0
     total: int = 0
     expected: str = ""
 
     @classmethod
     def start(cls, store: Path, ref: str) -> _Ingest:
-        folder = store / "ingest"
-        make_directory(folder, 0o755)
-        path = folder / os.urandom(8).hex()
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, BLOB_MODE)
-        return cls(store, ref, fd, path)
+        folder, name = open_folder(store, _INGEST, make=True), os.urandom(8).hex()
+        try:
+            return cls(store, ref, new_file(folder, name), folder, name)
+        except BaseException:
+            os.close(folder)
+            raise
+
+    @property
+    def path(self) -> str:
+        return f"{self.store}/{_INGEST}/{self.name}"
 
     def status(self) -> content_pb2.Status:
         return content_pb2.Status(
@@ -203,12 +217,16 @@ class _Ingest(Struct):
 
     def append(self, data: bytes) -> None:
         view = memoryview(data)
-        while view:
-            view = view[os.write(self.fd, view) :]
+        try:
+            while view:
+                view = view[os.write(self.fd, view) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"write {self.path}") from None
         self.offset += len(data)
 
     def digest(self) -> str:
-        with self.temporary.open("rb") as file:
+        os.lseek(self.fd, 0, os.SEEK_SET)
+        with open(self.fd, "rb", closefd=False) as file:
             algorithm = self.expected.partition(":")[0] or "sha256"
             return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
 
@@ -222,19 +240,19 @@ class _Ingest(Struct):
             )
         if self.expected and actual != self.expected:
             raise errors.Corrupted(f"unexpected commit digest {actual}, expected {self.expected}")
-        target = _blob(self.store, actual)
-        make_directory(target.parent, 0o755)
+        algorithm, _, encoded = actual.partition(":")
         os.fsync(self.fd)
-        os.rename(self.temporary, target)
+        with layout_folder(self.store, "blobs", algorithm, make=True) as blobs:
+            os.rename(self.name, encoded, src_dir_fd=self.folder, dst_dir_fd=blobs)
         return actual
 
     def discard(self) -> None:
         os.close(self.fd)
-        self.temporary.unlink(missing_ok=True)
-        try:
-            self.temporary.parent.rmdir()
-        except OSError:
-            pass  # others are writing still
+        with suppress(FileNotFoundError):  # it has become a blob
+            os.unlink(self.name, dir_fd=self.folder)
+        os.close(self.folder)
+        with suppress(OSError):  # others are writing still
+            (self.store / _INGEST).rmdir()
 
 
 def _step(
@@ -280,6 +298,8 @@ def _blob(store: Path, digest: str) -> Path:
 def _info_of(digest: str, path: Path) -> content_pb2.Info:
     try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError
     except FileNotFoundError:
         raise errors.NotFound(f"content {digest}: not found") from None
     info = content_pb2.Info(digest=digest, size=status.st_size)

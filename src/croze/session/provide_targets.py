@@ -16,7 +16,7 @@ from msgspec import Struct
 from croze import errors
 from croze.aio.threads import abandonable, in_thread
 from croze.api import filesync_pb2
-from croze.files.atomic import NewFile, replaced
+from croze.files.atomic import NewFile, open_in_place, replaced
 from croze.fs.sync.receive import Receiver
 from croze.rpc.call import Requests, ServerCall
 from croze.session.directories import make_directory
@@ -188,7 +188,8 @@ class FileOutput:
 
     def write(self, data: bytes, /) -> None:
         if self._fd < 0:  # not before: to open a pipe waits for its reader
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+            with open_in_place(self._path) as there:
+                self._fd = os.dup(there.fileno())
         view = memoryview(data)
         try:
             while view:
