@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pwd
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 
 from tests.e2e import images
 from tests.e2e.app import app_context
+from tests.e2e.docker_engine import Engine, running_engine
+from tests.e2e.mounts_machine import Machine, machine_for
 from tests.e2e.peers import World, opened_world
 from tests.e2e.sandbox import Sandbox, registry
-from tests.e2e.users import shared_python
+from tests.e2e.users import ordinary_user, shared_python
 from tests.support import clouds
 
 
@@ -55,6 +58,27 @@ def shared() -> Iterator[Path]:
     """A Python with our packages that other users can run; see `users.shared_python`."""
     with shared_python() as folder:
         yield folder
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A daemon that serves Docker's API, for all tests of a file. Files that want something in it
+    put that in a fixture of the same name."""
+    with running_engine(tmp_path_factory.mktemp("engine")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def thief() -> Iterator[pwd.struct_passwd]:
+    """Another user of the machine."""
+    with ordinary_user("croze-thief") as made:
+        yield made
+
+
+@pytest.fixture
+def machine(desk: Sandbox, busybox: Path, request: pytest.FixtureRequest) -> Machine:
+    """One without cache mounts and without a cache, on the file's daemon."""
+    return machine_for(request.node.name, desk, busybox)
 
 
 @pytest.fixture

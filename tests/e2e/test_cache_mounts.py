@@ -10,15 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.app import base
-from tests.e2e.mounts_machine import APP, COLD, Machine, machine_for, pair
+from tests.e2e.mounts_machine import APP, COLD, Machine, pair
 from tests.e2e.peers import buildkitd, buildkitd_binary, buildx
 from tests.e2e.sandbox import Sandbox
-
-
-@pytest.fixture
-def machine(desk: Sandbox, busybox: Path, request: pytest.FixtureRequest) -> Machine:
-    return machine_for(request.node.name, desk, busybox)
-
 
 CLIENTS = [("croze", "registry"), ("sid", "local"), ("trixie", "local-index")]
 

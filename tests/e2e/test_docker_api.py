@@ -17,19 +17,12 @@ from tests.e2e.docker_engine import (
     DOCKER,
     Engine,
     ask,
-    running_engine,
     small_context,
     tar_of,
 )
 from tests.e2e.dockerd import own_dockerd
 from tests.e2e.sandbox import BUILDX, CROZE, execute
 from tests.support.waiting import eventually
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
-        yield engine
 
 
 @pytest.fixture(scope="module")

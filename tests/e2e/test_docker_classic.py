@@ -24,7 +24,6 @@ from tests.e2e.docker_engine import (
     ask,
     build,
     make_busybox,
-    running_engine,
     tar_of,
 )
 from tests.e2e.dockerd import own_dockerd
@@ -32,10 +31,9 @@ from tests.support.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
-        make_busybox(engine.path)
-        yield engine
+def engine(engine: Engine) -> Engine:
+    make_busybox(engine.path)
+    return engine
 
 
 @pytest.fixture(scope="module")

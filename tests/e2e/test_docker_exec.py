@@ -13,7 +13,6 @@ import pty
 import socket
 import tarfile
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlencode
@@ -22,17 +21,16 @@ import docker
 import pytest
 import zstandard
 
-from tests.e2e.docker_engine import DOCKER, Engine, call, make_busybox, running_engine
+from tests.e2e.docker_engine import DOCKER, Engine, call, make_busybox
 from tests.e2e.sandbox import execute
 from tests.support.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
-        make_busybox(engine.path)
-        engine.docker("run", "-d", "--name", "runs", "-e", "A=b", "busybox", "sleep", "1000")
-        yield engine
+def engine(engine: Engine) -> Engine:
+    make_busybox(engine.path)
+    engine.docker("run", "-d", "--name", "runs", "-e", "A=b", "busybox", "sleep", "1000")
+    return engine
 
 
 # -- exec --

@@ -18,7 +18,6 @@ from tests.e2e.docker_engine import (
     build,
     call,
     make_busybox,
-    running_engine,
     tar_of,
 )
 from tests.e2e.dockerd import own_dockerd
@@ -31,10 +30,9 @@ PASSWORD = "$2b$05$bVJ.ygb6er4o30GuudniaelB6etBmhY.6yx8eu.iVUNFm2rDWovR6"  # u:p
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
-        make_busybox(engine.path)
-        yield engine
+def engine(engine: Engine) -> Engine:
+    make_busybox(engine.path)
+    return engine
 
 
 @pytest.fixture(scope="module")

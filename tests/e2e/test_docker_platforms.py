@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.docker_engine import Engine, Json, running_engine
+from tests.e2e.docker_engine import Engine, Json
 from tests.e2e.sandbox import execute, registry
 
 ARM, RISCV = "linux/arm64", "linux/riscv64"
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
-        text = "FROM scratch\nARG TARGETARCH\nLABEL for=$TARGETARCH\nCOPY f /\n"
-        where = engine.sandbox.context("many", {"Dockerfile": text, "f": "f\n"})
-        platforms = f"--platform=linux/amd64,{ARM}"
-        engine.docker("buildx", "build", platforms, "-t", "many", where)
-        yield engine
+def engine(engine: Engine) -> Engine:
+    text = "FROM scratch\nARG TARGETARCH\nLABEL for=$TARGETARCH\nCOPY f /\n"
+    where = engine.sandbox.context("many", {"Dockerfile": text, "f": "f\n"})
+    platforms = f"--platform=linux/amd64,{ARM}"
+    engine.docker("buildx", "build", platforms, "-t", "many", where)
+    return engine
 
 
 def _inspected(engine: Engine, name: str) -> Json:

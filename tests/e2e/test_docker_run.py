@@ -11,14 +11,13 @@ import socket
 import struct
 import termios
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import docker
 import pytest
 
-from tests.e2e.docker_engine import DOCKER, Engine, call, make_busybox, running_engine, tar_of
+from tests.e2e.docker_engine import DOCKER, Engine, call, make_busybox, tar_of
 from tests.e2e.sandbox import Sandbox, execute
 from tests.support.waiting import PATIENCE_S, eventually, pause
 
@@ -26,10 +25,9 @@ RUN = ("run", "--rm")
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
-        make_busybox(engine.path)
-        yield engine
+def engine(engine: Engine) -> Engine:
+    make_busybox(engine.path)
+    return engine
 
 
 @pytest.mark.parametrize("client", DOCKER)

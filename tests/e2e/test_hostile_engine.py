@@ -7,7 +7,6 @@ import json
 import socket
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -50,12 +49,6 @@ def long_header() -> bytes:
     info = tarfile.TarInfo("x")
     info.type, info.size = tarfile.XHDTYPE, len(records)
     return info.tobuf(tarfile.USTAR_FORMAT) + records + b"\0" * (-len(records) % 512)
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
-        yield engine
 
 
 def test_indexes_with_more_paths_than_anyone_walks(engine: Engine) -> None:

@@ -16,7 +16,7 @@ from croze.fs.bundle import format
 from croze.fs.bundle.format import BundleIndex, BundleNode
 from tests.e2e.app import base
 from tests.e2e.faulty import Fault, faulty_registry
-from tests.e2e.mounts_machine import APP, Machine, blobs_by_kind, machine_for, pack_of, pair
+from tests.e2e.mounts_machine import APP, Machine, blobs_by_kind, pack_of, pair
 from tests.e2e.sandbox import CROZE, Sandbox
 from tests.support.files import below
 from tests.support.waiting import PATIENCE_S
@@ -33,11 +33,6 @@ HOSTILE: dict[str, list[BundleNode]] = {
         BundleNode(b"here/evil", stat.S_IFREG | 0o644, 0, 0, 1),
     ],
 }
-
-
-@pytest.fixture
-def machine(desk: Sandbox, busybox: Path, request: pytest.FixtureRequest) -> Machine:
-    return machine_for(request.node.name, desk, busybox)
 
 
 def test_damaged_caches_are_done_without(machine: Machine, local_registry: str) -> None:

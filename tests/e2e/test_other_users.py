@@ -53,12 +53,6 @@ def victim() -> Iterator[pwd.struct_passwd]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def thief() -> Iterator[pwd.struct_passwd]:
-    with ordinary_user("croze-thief") as made:
-        yield made
-
-
 @pytest.fixture
 def own(victim: pwd.struct_passwd, shared: Path) -> Iterator[Sandbox]:
     with user_sandbox(victim, shared) as made:

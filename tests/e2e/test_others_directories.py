@@ -14,7 +14,6 @@ import pytest
 
 from croze.fs.remove import remove_tree
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.users import ordinary_user
 
 THIEF = """\
 import ctypes, os, sys
@@ -27,12 +26,6 @@ while True:
 """
 """Exchanges a directory and a link that leads to root's own, over and over."""
 FILES = 300
-
-
-@pytest.fixture(scope="module")
-def thief() -> Iterator[pwd.struct_passwd]:
-    with ordinary_user("croze-thief") as made:
-        yield made
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from croze.image import descriptor as media
 from croze.image.descriptor import Descriptor
 from croze.registry.client import Registry
 from tests.registry.blobs import BLOB, Folder
-from tests.registry.servers import FAST
+from tests.registry.servers import FAST, docker_registry
 from tests.session.conftest import daemon, lending
 
 __all__ = ["daemon", "lending"]
@@ -21,6 +21,21 @@ async def client() -> AsyncIterator[Registry]:
     registry = Registry(retry=FAST)
     yield registry
     await registry.close()
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> Folder:
+    """Blobs to be pushed."""
+    folder = tmp_path / "content"
+    folder.mkdir()
+    return Folder(folder)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Debian's registry: `host:port`."""
+    with docker_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,19 +21,6 @@ from tests.support.logins import Fixed
 from tests.support.waiting import PATIENCE_S
 
 USER = Fixed(Login("user", "secret"))
-
-
-@pytest.fixture
-def content(tmp_path: Path) -> Folder:
-    folder = tmp_path / "content"
-    folder.mkdir()
-    return Folder(folder)
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with docker_registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
 
 
 async def fetch(repo: Repository, blob: Descriptor) -> bytes:

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from croze.fs.mount import enter_private_namespace
 from croze.store.contract import SnapshotterName
-from tests.registry.blobs import Folder
-from tests.registry.servers import docker_registry
+from tests.registry.conftest import content, host
 from tests.session.conftest import Daemon, Hasty, Lend, lending
 from tests.sources.workshop import Workshop, open_workshop
 
@@ -27,19 +26,6 @@ def private_namespace() -> None:
 async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
     async with Daemon(tmp_path, Hasty()) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with docker_registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
-
-
-@pytest.fixture
-def content(tmp_path: Path) -> Folder:
-    folder = tmp_path / "content"
-    folder.mkdir()
-    return Folder(folder)
 
 
 @pytest.fixture
