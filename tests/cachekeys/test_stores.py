@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from croze.cachekeys.contract import KeyStore, StoredResult
-from croze.cachekeys.memory import MemoryKeys
 from croze.cachekeys.names import content_key, record_digest, root_key
 from croze.errors import ResourceExhausted
 from croze.sqlite.database import MEMORY
 from croze.store.keys import SqliteKeys
 from tests.conformance.key_stores import LINK, T0, KeyStoreSuite
 from tests.solver.arithmetic import Spec, World, build, vertex
+from tests.support.memory_keys import MemoryKeys
 from tests.support.work import counted_steps, told_statements
 
 

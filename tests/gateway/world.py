@@ -12,7 +12,6 @@ from typing import cast
 from croze import llb
 from croze.api import ops_pb2, worker_pb2
 from croze.cachekeys.contract import StoredResult
-from croze.cachekeys.memory import MemoryKeys
 from croze.errors import CrozeError, NotFound
 from croze.gateway.bridge import BuildBridge, open_bridge
 from croze.gateway.contract import BridgeServices, Frontend
@@ -26,6 +25,7 @@ from croze.sources.facts import FactsWanted, SourceFacts
 from croze.sources.images import ResolvedConfig
 from croze.store.contract import ImmutableRef
 from croze.workers.shares import current_share
+from tests.support.memory_keys import MemoryKeys
 
 AMD64 = Platform("amd64", "linux")
 

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from croze.cachekeys.memory import MemoryKeys
 from croze.fs.copy.copy import copy
 from croze.fs.copy.request import CopyRequest
 from croze.llb.state import State
@@ -30,6 +29,7 @@ from croze.store.contract import ImmutableRef
 from croze.store.open import Store, open_store
 from croze.workers.pool import WorkerPool
 from croze.workers.shares import Shares
+from tests.support.memory_keys import MemoryKeys
 
 
 class TreeSource:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from croze.cachekeys.contract import KeyStore, StoredResult
-from croze.cachekeys.memory import MemoryKeys
 from croze.errors import NotFound
 from croze.solver.caches import CacheSource
 from croze.solver.contract import CacheMap, Edge, InputKeying, Op, OpContext, Result, Vertex
 from croze.solver.solver import Solver
 from croze.solver.validate import Validator
+from tests.support.memory_keys import MemoryKeys
 
 
 def sha(text: str) -> str:

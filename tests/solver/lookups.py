@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croze.cachekeys.contract import KeyLink
-from croze.cachekeys.memory import MemoryKeys
 from croze.solver import saving
 from croze.solver.caches import Caches, CacheSource
 from croze.solver.events import ContentLeads, Found, Leads, Rooted
 from croze.solver.matching import links_of, look_up
 from croze.solver.state import EdgeState
 from tests.solver.arithmetic import Results
+from tests.support.memory_keys import MemoryKeys
 
 
 class Lookups:

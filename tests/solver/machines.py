@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from croze.cachekeys.memory import MemoryKeys
 from croze.errors import CrozeError
 from croze.solver.contract import CacheMap, InputKeying
 from croze.solver.events import (
@@ -24,6 +23,7 @@ from croze.solver.validate import EdgeMemory
 from tests.solver.arithmetic import Results, sha
 from tests.solver.machine_edge import SimEdge
 from tests.solver.nodes import Node, Work, no_content, no_work, release
+from tests.support.memory_keys import MemoryKeys
 
 
 class Simulation:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from croze.cachekeys.contract import KeyLink, StoredResult
-from croze.cachekeys.memory import MemoryKeys
 from croze.solver.caches import CacheSource, ResultRecord
 from croze.solver.contract import CacheMap, InputKeying, OpContext, Result
 from croze.solver.effects import (
@@ -34,6 +33,7 @@ from croze.solver.levels import (
 from croze.solver.state import EdgeState, Equals, OpState, broken_invariants
 from croze.solver.step import step
 from tests.solver.arithmetic import Results
+from tests.support.memory_keys import MemoryKeys
 
 T0 = datetime(2024, 5, 1, tzinfo=UTC)
 RESULTS = Results()

@@ -8,7 +8,6 @@ from random import Random
 import pytest
 
 from croze.cachekeys.contract import FEW
-from croze.cachekeys.memory import MemoryKeys
 from croze.solver.caches import CacheSource
 from croze.solver.observe import Outcome
 from croze.solver.probe import ExpectedVertex
@@ -28,6 +27,7 @@ from tests.solver.plans import (
     make,
 )
 from tests.solver.probing import probe
+from tests.support.memory_keys import MemoryKeys
 
 SEEDS = 1000 * FUZZ
 

@@ -8,7 +8,6 @@ from random import Random
 import pytest
 
 from croze.cachekeys.contract import FEW
-from croze.cachekeys.memory import MemoryKeys
 from tests.solver.arithmetic import World
 from tests.solver.imports import imported
 from tests.solver.plans import (
@@ -21,6 +20,7 @@ from tests.solver.plans import (
     for_seeds,
     make,
 )
+from tests.support.memory_keys import MemoryKeys
 
 SEEDS = 500 * FUZZ
 

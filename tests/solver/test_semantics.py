@@ -8,11 +8,11 @@ import itertools
 import pytest
 
 from croze.cachekeys.contract import FEW
-from croze.cachekeys.memory import MemoryKeys
 from croze.errors import CrozeError
 from croze.solver.contract import Edge, OpContext, Vertex
 from croze.solver.solver import Job
 from tests.solver.arithmetic import Number, Spec, World, build, sha, vertex
+from tests.support.memory_keys import MemoryKeys
 from tests.support.waiting import PATIENCE_S
 
 COPY = Spec(content_inputs=frozenset({0}))

@@ -21,7 +21,7 @@ from croze.sources.local import LocalSources
 from croze.sources.local_kept import CHECKSUMS
 from croze.sources.local_options import LocalOptions, local_key, parse_options
 from croze.sources.request import SourceRequest
-from croze.store import remainder
+from croze.store import delayed_write
 from croze.store.contract import ImmutableRef
 from tests.sources.workshop import Workshop, files
 from tests.support.threads import are_beside_the_loop, calling_threads
@@ -101,7 +101,7 @@ async def test_files_that_nobody_wants_yet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """They are written at once, or a little later where all may be found in a cache."""
-    monkeypatch.setattr(remainder, "UNWANTED_S", unwanted_s)
+    monkeypatch.setattr(delayed_write, "UNWANTED_S", unwanted_s)
     for number in range(20):
         (context / str(number)).write_text(str(number))
     async with workshop.client(*providers(kind, context)) as session:
@@ -121,7 +121,7 @@ async def test_files_that_nobody_wants_yet(
 async def test_files_that_are_wanted_are_written_at_once(
     workshop: Workshop, context: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remainder, "UNWANTED_S", 10_000)
+    monkeypatch.setattr(delayed_write, "UNWANTED_S", 10_000)
     for number in range(20):
         (context / str(number)).write_text(str(number))
     async with workshop.client(*providers(kind, context)) as session:

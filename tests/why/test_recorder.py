@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from croze.cachekeys.memory import MemoryKeys
 from croze.solver.contract import Edge
 from croze.solver.solver import Solver
 from croze.status import VertexWarning
 from croze.why import recorder as module
 from croze.why.history import PastBuilds
 from croze.why.recorder import BuildInfo, Recorder
+from tests.support.memory_keys import MemoryKeys
 from tests.why.worlds import Line, Source, World
 
 LINES = tuple(Line("RUN", -1) for _ in range(module._MOST_WARNINGS + 1))

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from croze.cachekeys.memory import MemoryKeys
 from croze.errors import CrozeError
 from croze.fs.content.changed import Changes, FileChange
 from croze.fs.content.checksum import Query
@@ -27,6 +26,7 @@ from croze.why.explainer import ExplainedStep, Explainer
 from croze.why.history import PastBuilds
 from croze.why.record import RecordedBuild, make_steps, missed
 from tests.solver.arithmetic import Number
+from tests.support.memory_keys import MemoryKeys
 from tests.why.worlds import FILES, WISHES, Source, Try, Wish, World, dockerfiles
 
 

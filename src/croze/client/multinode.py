@@ -56,7 +56,7 @@ class NodePart(Struct, frozen=True):
             self.copy.close()
 
 
-class Together(Struct, frozen=True):
+class PushedParts(Struct, frozen=True):
     """An image whose parts are in their repositories, without a name yet. `parts` are descriptors
     as JSON has them, `attrs` the exporter's."""
 
@@ -65,7 +65,7 @@ class Together(Struct, frozen=True):
     attrs: Mapping[str, str]
 
 
-Merge = Callable[[Together], Awaitable[str]]
+Merge = Callable[[PushedParts], Awaitable[str]]
 """Puts the image up under its names; its digest."""
 
 
@@ -151,11 +151,11 @@ def _repository(name: str) -> str:
 
 def together(
     names: tuple[str, ...], plan: SolvePlan, responses: Sequence[Mapping[str, str]]
-) -> Together | None:
+) -> PushedParts | None:
     """The image that the nodes' answers make together; None when they pushed nothing."""
     parts = [part for response in responses if (part := _descriptor(response))]
     attrs = next((e.attrs for e in plan.exports if is_true(e.attrs, "push-by-digest")), {})
-    return Together(names, tuple(parts), attrs) if parts else None
+    return PushedParts(names, tuple(parts), attrs) if parts else None
 
 
 def _descriptor(response: Mapping[str, str]) -> dict[str, object]:

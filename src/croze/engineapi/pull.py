@@ -13,7 +13,7 @@ from croze.engineapi.contract import Services
 from croze.engineapi.lines import Lines
 from croze.engineapi.logins import OneHost, login_of
 from croze.engineapi.query import UrlQuery
-from croze.engineapi.transfers import LayerProgress, Teller, stage, telling
+from croze.engineapi.transfers import LayerProgress, ProgressLines, progress_lines, stage
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gotypes import gojson
 from croze.image import manifest as manifests
@@ -121,8 +121,8 @@ async def _pull(
             lease.hold(digest)
         await lines.write({"status": f"Pulling from {ref.path}", "id": ref.digest or ref.tag})
         is_known = _is_known(ref, root, services)
-        async with telling(lines) as teller:
-            await _fetch_layers(provider, image, services, lease, teller, is_known=is_known)
+        async with progress_lines(lines) as progress:
+            await _fetch_layers(provider, image, services, lease, progress, is_known=is_known)
         with services.events.named_by("pull"):
             services.images.set(str(ref), replace_root(root))
     newer = "Image is up to date" if is_known else "Downloaded newer image"
@@ -156,17 +156,17 @@ async def _fetch_layers(
     image: PulledImage,
     services: Services,
     lease: Lease,
-    teller: Teller,
+    progress: ProgressLines,
     *,
     is_known: bool,
 ) -> None:
-    fetcher = provider.fetcher(LayerProgress(teller))
+    fetcher = provider.fetcher(LayerProgress(progress))
     layers = {layer.descriptor.digest: layer.descriptor for layer in image.layers}
 
     async def fetch(descriptor: Descriptor) -> None:
         await fetcher.fetch(replace_root(descriptor), services.blobs, ())
-        teller.say(stage("Download complete", descriptor.digest))
-        teller.say(stage("Pull complete", descriptor.digest))
+        progress.say(stage("Download complete", descriptor.digest))
+        progress.say(stage("Pull complete", descriptor.digest))
 
     for digest in layers:
         lease.hold(digest)
@@ -175,7 +175,7 @@ async def _fetch_layers(
         if is_known and all(map(services.blobs.has, layers)):
             break  # Docker tells of none of them
         here = services.blobs.has(digest)
-        teller.say(stage("Already exists" if here else "Pulling fs layer", digest))
+        progress.say(stage("Already exists" if here else "Pulling fs layer", digest))
         if not here:
             missing.append(descriptor)
     await all_of(fetch(descriptor) for descriptor in missing)

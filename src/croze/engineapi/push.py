@@ -12,7 +12,7 @@ from croze.engineapi.lines import Lines
 from croze.engineapi.platforms import asked
 from croze.engineapi.pull import repository_of, wanted
 from croze.engineapi.query import UrlQuery
-from croze.engineapi.transfers import Teller, moving, stage, telling
+from croze.engineapi.transfers import ProgressLines, moving, progress_lines, stage
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.image import manifest as manifests
 from croze.image import platform as platforms
@@ -74,7 +74,7 @@ class _Push:
         async with self._services.refs.lease() as lease:
             for each in (*order, *parts):
                 lease.hold(each.digest)
-            async with telling(self._lines) as teller:
+            async with progress_lines(self._lines) as progress:
                 configs = {
                     manifests.parse_manifest(blobs.read(each.digest)).config.digest
                     for each in order
@@ -82,8 +82,8 @@ class _Push:
                 }
                 for part in parts:
                     if part.digest not in configs:
-                        teller.say(stage("Preparing", part.digest))
-                await all_of(self._blob(part, teller, part.digest in configs) for part in parts)
+                        progress.say(stage("Preparing", part.digest))
+                await all_of(self._blob(part, progress, part.digest in configs) for part in parts)
             for each in order:
                 tag = self._repo.ref.tag if each is order[-1] else ""
                 data = blobs.read(each.digest)
@@ -95,20 +95,20 @@ class _Push:
             descriptors = {"originalIndex": target, "selectedManifest": root}
             await self._lines.write({"aux": {"manifestPushedInsteadOfIndex": True, **descriptors}})
 
-    async def _blob(self, part: Descriptor, teller: Teller, quiet: bool) -> None:
+    async def _blob(self, part: Descriptor, progress: ProgressLines, quiet: bool) -> None:
         counts: list[int] = []
 
         def count(sent_bytes: int) -> None:
             counts.append(sent_bytes)
             if not quiet and len(counts) > 1:
-                teller.move(moving("Pushing", part.digest, sent_bytes, part.size))
+                progress.move(moving("Pushing", part.digest, sent_bytes, part.size))
 
         path = self._services.blobs.path(part.digest)
         await registry_push.push_blob(self._repo, part, path, counter=count)
         if not quiet:
             # Of what the registry has, or can link, nothing is counted but the end.
             was_sent = len(counts) > 1
-            teller.say(stage("Pushed" if was_sent else "Layer already exists", part.digest))
+            progress.say(stage("Pushed" if was_sent else "Layer already exists", part.digest))
 
     def _sent(self, target: Descriptor, only: Platform | None) -> Descriptor:
         """What is sent: all of the image if it is all here, or else the one platform that is, or

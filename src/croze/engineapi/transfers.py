@@ -43,7 +43,7 @@ def stage(status: str, digest: str) -> Line:
     return {"status": status, "progressDetail": {}, "id": short(digest)}
 
 
-class Teller:
+class ProgressLines:
     """Keeps lines that are told from code which must not wait, until they are written."""
 
     def __init__(self, lines: Lines) -> None:
@@ -78,22 +78,22 @@ class Teller:
 
 
 @asynccontextmanager
-async def telling(lines: Lines) -> AsyncIterator[Teller]:
-    """A teller whose lines are written while inside, and all of them in the end."""
-    teller = Teller(lines)
+async def progress_lines(lines: Lines) -> AsyncIterator[ProgressLines]:
+    """Lines that are written while inside, and all of them in the end."""
+    progress = ProgressLines(lines)
     try:
         async with meanwhile() as beside:
-            beside.begin(teller.run())
-            yield teller
+            beside.begin(progress.run())
+            yield progress
     finally:
-        await teller.write()
+        await progress.write()
 
 
 class LayerProgress(Silent):
     """Shows layers that are fetched: a `status.Progress`."""
 
-    def __init__(self, teller: Teller) -> None:
-        self._teller = teller
+    def __init__(self, progress: ProgressLines) -> None:
+        self._progress = progress
 
     def status(
         self,
@@ -106,4 +106,4 @@ class LayerProgress(Silent):
         completed: datetime | None = None,
     ) -> None:
         if completed is None:
-            self._teller.move(moving("Downloading", id, current, total))
+            self._progress.move(moving("Downloading", id, current, total))

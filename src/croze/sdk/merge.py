@@ -6,7 +6,7 @@ import json
 
 from croze.builders.known import builder_files
 from croze.client.flags_pairs import is_true
-from croze.client.multinode import Merge, Together
+from croze.client.multinode import Merge, PushedParts
 from croze.image.annotations import AnnotationKey, parse_key
 from croze.imagetools import create, sources
 from croze.imagetools import location as locations
@@ -20,7 +20,7 @@ def merging(builder_name: str) -> Merge:
     """A function that puts the parts of an image up under its names, with the registries that the
     builder's first node was configured with."""
 
-    async def merge(image: Together) -> str:
+    async def merge(image: PushedParts) -> str:
         targets = [locations.parse(name) for name in image.names]
         parts = [sources.parse(json.dumps(part)) for part in image.parts]
         here = [ManifestSource(one.text, targets[0], one.hints) for one in parts]
@@ -39,13 +39,13 @@ def merging(builder_name: str) -> Merge:
     return merge
 
 
-def _insecure(image: Together, targets: list[Location]) -> list[str]:
+def _insecure(image: PushedParts, targets: list[Location]) -> list[str]:
     if not is_true(image.attrs, "registry.insecure"):
         return []
     return [one.ref.domain for one in targets if isinstance(one, RegistryLocation)]
 
 
-def _annotations(image: Together) -> dict[AnnotationKey, str]:
+def _annotations(image: PushedParts) -> dict[AnnotationKey, str]:
     """The annotations of the list itself and of its entries: the nodes have seen to the others."""
     annotations = ((parse_key(name), value) for name, value in image.attrs.items())
     return {

@@ -15,8 +15,8 @@ from croze.aio.locks import KeyedLocks
 from croze.errors import NotFound
 from croze.store.blobs import DiskBlobStore
 from croze.store.contract import BlobFetcher, MountSpec, Snapshotter
+from croze.store.delayed_write import DelayedWrite
 from croze.store.records import RefRecord
-from croze.store.remainder import Rest
 from croze.store.table import RecordTable
 from croze.store.trash import Trash
 from croze.workers.pool import Pool
@@ -112,7 +112,7 @@ class Core(Struct):
     fetching: KeyedLocks[str] = field(default_factory=KeyedLocks)
     """A lock for each digest that is being fetched."""
     claims: Claims = field(default_factory=Claims)
-    behind: set[Rest] = field(default_factory=set)
+    behind: set[DelayedWrite] = field(default_factory=set)
     """What is left to be written of refs that have been given out."""
     free_mount_paths: list[Path] = field(default_factory=list)
     numbers: itertools.count[int] = field(default_factory=itertools.count)

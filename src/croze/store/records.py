@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from croze.image.descriptor import Descriptor
 from croze.store.contract import BlobFetcher, MountSpec, RecordType
-from croze.store.remainder import Rest
+from croze.store.delayed_write import DelayedWrite
 
 
 class Blob(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -80,7 +80,7 @@ class RefRecord(Struct, eq=False):
     mount_path: str = ""
     mounts: Sequence[MountSpec] = ()
     mount_users: int = 0
-    rest: Rest | None = None
+    rest: DelayedWrite | None = None
     """What is left to be written of its files; None if they are all there."""
     gone: bool = False
 

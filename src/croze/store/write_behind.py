@@ -10,17 +10,17 @@ import logging
 
 from croze.store.contract import WriteRest
 from croze.store.core import Core
+from croze.store.delayed_write import DelayedWrite
 from croze.store.disk import disk_errors
 from croze.store.records import RefRecord
 from croze.store.ref_mounts import hold_mount
-from croze.store.remainder import Rest
 
 log = logging.getLogger(__name__)
 
 
 def write_behind(core: Core, record: RefRecord, twin: RefRecord, write: WriteRest) -> None:
     """Have what is left of a retained record written."""
-    rest = record.rest = twin.rest = Rest(_write(core, record, twin, write))
+    rest = record.rest = twin.rest = DelayedWrite(_write(core, record, twin, write))
     core.behind.add(rest)
     rest.task.add_done_callback(lambda _: core.behind.discard(rest))
 

@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 class ContentServices:
     """The stores, registries and sessions from which bytes come and in which they are kept."""
 
-    def __init__(self, store: Store, elsewhere: Elsewhere) -> None:
+    def __init__(self, store: Store, remote: RemoteContent) -> None:
         self.store = store
-        self.elsewhere = elsewhere
+        self.remote = remote
 
     @property
     def sessions(self) -> Sessions:
-        return self.elsewhere.sessions
+        return self.remote.sessions
 
     def images(self) -> Images:
         """Images by name, here or in registries."""
         from croze.sources.images import Images
 
         store = self.store
-        return Images(self.elsewhere.access, store.blobs, store.images, store.names)
+        return Images(self.remote.access, store.blobs, store.images, store.names)
 
 
-class Elsewhere:
+class RemoteContent:
     """Sessions, registries and caches of objects, each opened when something wants it."""
 
     def __init__(self, settings: Settings, helper: HostHelper) -> None:
@@ -103,16 +103,16 @@ async def open_content(
     settings: Settings, pool: WorkerPool, helper: HostHelper, stack: AsyncExitStack
 ) -> ContentServices:
     """The store, opened, and what is opened later. `stack` closes all."""
-    elsewhere = Elsewhere(settings, helper)
-    stack.push_async_callback(elsewhere.close)
+    remote = RemoteContent(settings, helper)
+    stack.push_async_callback(remote.close)
     store = await open_store(
         settings.root,
         pool,
         snapshotter=snapshotter_named(settings.config.worker.oci.snapshotter),
-        fetchers=elsewhere.fetcher,
+        fetchers=remote.fetcher,
     )
     stack.push_async_callback(store.close)
-    return ContentServices(store, elsewhere)
+    return ContentServices(store, remote)
 
 
 def _signatures(settings: Settings) -> Signatures:

@@ -27,8 +27,8 @@ def cache_services(content: ContentServices, results: RefResults) -> CacheServic
         refs=content.store.refs,
         blobs=content.store.blobs,
         sessions=content.sessions,
-        registry=content.elsewhere.registry,
-        objects=content.elsewhere.objects,
+        registry=content.remote.registry,
+        objects=content.remote.objects,
     )
 
 
@@ -59,7 +59,7 @@ def export_services(content: ContentServices, pool: WorkerPool) -> ExportService
         blobs=content.store.blobs,
         images=content.store.images,
         sessions=content.sessions,
-        registry=content.elsewhere.registry,
+        registry=content.remote.registry,
         pool=pool,
     )
 

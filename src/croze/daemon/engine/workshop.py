@@ -64,7 +64,7 @@ class Workshop(Struct, frozen=True):
 async def opened_workshop(engine: Engine) -> AsyncIterator[Workshop]:
     """Open what builds are made with, while inside. To be left by the task that has entered it."""
     settings, content = engine.settings, engine.content
-    elsewhere, refs = content.elsewhere, content.store.refs
+    remote, refs = content.remote, content.store.refs
     async with AsyncExitStack() as stack:
         executor = await open_executor(settings, engine.helper, stack)
         traces = engine.telemetry.traces
@@ -79,7 +79,7 @@ async def opened_workshop(engine: Engine) -> AsyncIterator[Workshop]:
         await stack.enter_async_context(solver)
         stack.enter_context(collector_paced(solver.active_count))
         await solver.forget_lost()
-        importer = Importer(elsewhere.access, elsewhere.objects, refs, RefResult)
+        importer = Importer(remote.access, remote.objects, refs, RefResult)
         readers = Readers(engine.pools.readers, cpu_limit_s(settings.config))
         forwarder = GatewayForwarder()
         stack.push_async_callback(forwarder.wait_idle)

@@ -165,7 +165,7 @@ class Adapter:
         self.event("terminated")
         self.event("exited", {"exitCode": code})
 
-    # What threads share (`thread.Desk`).
+    # What threads share (`thread.DebugSession`).
 
     def event(self, name: str, body: Message | None = None) -> None:
         self._connection.event(name, body)

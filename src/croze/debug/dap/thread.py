@@ -33,7 +33,7 @@ class StepAction(Enum):
     STEP_OUT = "stepOut"
 
 
-class Desk(Protocol):
+class DebugSession(Protocol):
     """What the threads of one debugging session share."""
 
     breakpoints: Breakpoints
@@ -70,7 +70,7 @@ class Thread:
         self,
         id: int,
         name: str,
-        desk: Desk,
+        session: DebugSession,
         bridge: HeldBuild,
         ref: gateway_pb2.Ref,
         metadata: dict[str, bytes],
@@ -78,11 +78,11 @@ class Thread:
         self.id = id
         self.name = name
         self.references = VariableReferences(id)
-        self._desk = desk
+        self._session = session
         self._bridge = bridge
         self._ref = ref
         self._metadata = metadata
-        self._program = Program(_located(getattr(ref, "def"), desk.file_of), desk.frame_ids)
+        self._program = Program(_located(getattr(ref, "def"), session.file_of), session.frame_ids)
         self._points: dict[str, int] = {}
         self._stack: list[Frame] = []
         self._scopes: dict[int, list[Message]] = {}
@@ -92,9 +92,9 @@ class Thread:
         """Step through the build to its end. Raises what it fails with, when the user has seen
         it."""
         for info in self._program.definition.Source.infos:
-            self._desk.source(info.filename, info.data)
+            self._session.source(info.filename, info.data)
         action, stop = StepAction.CONTINUE, StopPoint()
-        if self._desk.stop_on_entry:
+        if self._session.stop_on_entry:
             action, stop = StepAction.NEXT, StopPoint(self._program.entry)
         while True:
             event = self._event(stop, action)
@@ -102,9 +102,9 @@ class Thread:
                 action = await self._pause(stop, event)
             if stop.failed is not None:
                 raise stop.failed
-            self._points = self._desk.breakpoints.found_in(
+            self._points = self._session.breakpoints.found_in(
                 self._program.definition.Source,
-                lambda point: self._desk.event(
+                lambda point: self._session.event(
                     "breakpoint", {"reason": "changed", "breakpoint": point}
                 ),
             )
@@ -157,8 +157,10 @@ class Thread:
                 serving = None
                 if outcome is not None:
                     line = self._stack[0].line if self._stack else 0
-                    serving = group.create_task(self._desk.serve_shell(self._bridge, outcome, line))
-                self._desk.event("stopped", {**event, "threadId": self.id})
+                    serving = group.create_task(
+                        self._session.serve_shell(self._bridge, outcome, line)
+                    )
+                self._session.event("stopped", {**event, "threadId": self.id})
                 action = await self._paused
                 if serving is not None:
                     serving.cancel()

@@ -13,7 +13,7 @@ UNWANTED_S: Final = 0.1
 and needs the processors until then."""
 
 
-class Rest:
+class DelayedWrite:
     """Work that begins when it is wanted, or a little later. The end of the store waits for it."""
 
     def __init__(self, work: Coroutine[None, None, None]) -> None:

@@ -1,4 +1,4 @@
-"""A `KeyStore` in memory: for tests, and for caches that are read as a whole."""
+"""A `KeyStore` in memory."""
 
 from __future__ import annotations
 
