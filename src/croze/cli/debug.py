@@ -64,7 +64,7 @@ def verify(common: Common) -> int:
     problems = with_client(common, ask)
     for problem in problems:
         print(problem)
-    print(f"{len(problems)} problems")
+    print("1 problem" if len(problems) == 1 else f"{len(problems)} problems")
     return 1 if problems else 0
 
 

@@ -105,8 +105,16 @@ def as_text(explanation: Explanation, steps: Sequence[Step], *, chosen: bool) ->
 
 
 def summary(missed: int, total: int) -> str:
-    if not missed:
-        return f"All {total} steps were in the cache."
+    """How many of a build's steps missed the cache, in a sentence."""
+    match missed, total:
+        case 0, 0:
+            return "The build had no steps."
+        case 0, 1:
+            return "The only step was in the cache."
+        case 1, 1:
+            return "The only step missed the cache."
+        case 0, _:
+            return f"All {total} steps were in the cache."
     return f"{missed} of {total} steps missed the cache."
 
 
