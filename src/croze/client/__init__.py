@@ -5,6 +5,5 @@
 does it all; `targets` builds many at once, `multinode` one over several nodes, `detached` one that
 goes on without us. `result` is what came of it, `metadata` the files that tell of it. `policies`
 and `policy_*` are asked about sources; `engine*` and `docker` are about Docker engines; `history`,
-`bundles` and `provenance` about builds of the past. Modules import grpc only where a connection is
-made.
+`bundles` and `provenance` about builds of the past.
 """
