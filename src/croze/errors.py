@@ -142,7 +142,8 @@ class CrozeError(Exception):
     record: str = ""
     """How the user's history knows the build that failed. It does not travel."""
     keeps_code: bool = False
-    """Whether clients are told the code: it is what a session has ended a call with."""
+    """Whether clients are told the code: they act on it, or it is what a session has ended a call
+    with."""
 
     def __init__(self, message: str, *details: Detail) -> None:
         super().__init__(message)
@@ -218,6 +219,15 @@ class NotFound(CrozeError):
 
 class UnknownJob(NotFound):
     """No build has this id, not yet or no more."""
+
+    keeps_code = True
+
+
+class SessionMissing(NotFound):
+    """A client that was to lend something did not come in time, or has gone."""
+
+    code = "DEADLINE_EXCEEDED"
+    keeps_code = True
 
 
 class AlreadyExists(CrozeError):

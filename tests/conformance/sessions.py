@@ -85,7 +85,7 @@ class SessionSuite:
         assert daemon.sessions.ids() == []
         with pytest.raises(errors.Unavailable):
             _ = session.calls
-        with pytest.raises(errors.NotFound) as caught:
+        with pytest.raises(errors.SessionMissing) as caught:
             await daemon.sessions.get(session.id, timeout_s=0.01)
         assert str(caught.value) == (
             f"no active session for {session.id}: context deadline exceeded"

@@ -10,11 +10,19 @@ from typing import NoReturn
 import pytest
 
 from croze import llb
+from croze.api import ops_pb2
 from croze.dockerfile.frontend import build
-from croze.dockerfile.resolver import FrontendResult, ImageQuestion, ReplacedImage, Syntax
+from croze.dockerfile.resolver import (
+    FrontendResult,
+    ImageQuestion,
+    ReplacedImage,
+    SourceMeta,
+    Syntax,
+)
 from croze.errors import (
     CrozeError,
     FrontendCapDetail,
+    NotFound,
     Range,
     SourceDetail,
     SubrequestDetail,
@@ -59,6 +67,55 @@ async def test_several_platforms_are_keyed() -> None:
     config = json.loads(result.metadata["containerimage.config/linux/arm/v7"])
     assert (config["architecture"], config["variant"]) == ("arm", "v7")
     assert result.metadata["source.date.epoch/linux/amd64"] == b"7"
+
+
+@dataclass
+class Asked(World):
+    """Remembers what was asked of sources, and lends no folder that is called `withheld`."""
+
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    async def source_meta(self, source: ops_pb2.SourceOp, *, log_name: str) -> SourceMeta:
+        self.asked.append((source.identifier, log_name))
+        return await super().source_meta(source, log_name=log_name)
+
+    async def read_file(
+        self, definition: ops_pb2.Definition, path: str, *, limit_bytes: int | None = None
+    ) -> bytes:
+        if b"local://withheld" in definition.SerializeToString():
+            raise NotFound("no access allowed").with_code()
+        if b"local://broken" in definition.SerializeToString():
+            raise CrozeError("is a directory")
+        return await super().read_file(definition, path, limit_bytes=limit_bytes)
+
+
+def asked(text: str) -> Asked:
+    return Asked(text.encode(), "dockerfile", "Dockerfile")
+
+
+@pytest.mark.parametrize(("value", "name"), [("context", "main build"), ("other", "named")])
+async def test_folders_are_asked_for_a_date_as_well(value: str, name: str) -> None:
+    """It shows as a step, as BuildKit has it, though they have none."""
+    seen = asked("FROM scratch\nCOPY a /\n")
+    opts = {"build-arg:SOURCE_DATE_EPOCH": value, "context:other": "local:other"}
+    result = await build(opts, seen)
+    assert "source.date.epoch" not in result.metadata
+    ((identifier, shown),) = seen.asked
+    assert identifier == f"local://{value}"
+    assert name in shown
+
+
+async def test_a_named_folder_that_is_not_lent_fails_where_it_is_used() -> None:
+    text = "FROM scratch\nCOPY --from=other a /\n"
+    with pytest.raises(NotFound, match="no access allowed") as caught:
+        await build({"context:other": "local:withheld"}, asked(text))
+    (place,) = (d for d in caught.value.details if isinstance(d, SourceDetail))
+    assert [found.start.line for found in place.ranges] == [2]
+
+
+async def test_a_named_folder_whose_ignore_file_cannot_be_read_has_none() -> None:
+    text = "FROM scratch\nCOPY --from=other a /\n"
+    assert await build({"context:other": "local:broken"}, asked(text))
 
 
 async def test_warnings_name_the_step_that_loaded_the_file() -> None:

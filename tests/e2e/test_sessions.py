@@ -16,7 +16,7 @@ from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.identity import new_id
 from croze.rpc.channel import Channel
-from croze.rpc.stand_ins import AioRpcError
+from croze.rpc.stand_ins import AioRpcError, StatusCode
 from croze.session.provide_files import FilesProvider, LentDir
 from croze.session.provide_secrets import SecretSource, SecretsProvider
 from croze.session.provider import LentService
@@ -120,5 +120,6 @@ def test_a_session_that_stays_away(sandbox: Sandbox, busybox: Path) -> None:
     with pytest.raises(AioRpcError) as caught:
         asyncio.run(interrupted(sandbox, busybox, back=False))
     assert "no active session" in str(caught.value.details())
+    assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
     context = sandbox.context("next", {"Dockerfile": "FROM base\nRUN true\n"})
     sandbox.croze("build", *base(busybox), context)

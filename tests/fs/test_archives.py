@@ -184,3 +184,20 @@ def test_tarfile_is_understood(tmp_path: Path) -> None:
     info.uid = -1
     data = info.tobuf(tarfile.GNU_FORMAT) + END
     assert (added(tmp_path, data) / "f").stat().st_mtime == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [(b"/", 0o711), (b"//", 0o711), (b".", 0o700), (b"./", 0o700)]
+)
+def test_only_a_root_that_is_called_so_describes_the_target(
+    tmp_path: Path, name: bytes, mode: int
+) -> None:
+    plain = header(name, "5", 0, mode=0o711, ids=(5, 6), mtime=1000) + file()
+    (tmp_path / "archive").write_bytes(plain + END)
+    dest = tmp_path / "dest"
+    dest.mkdir(mode=0o700)
+    assert unpack(str(tmp_path / "archive"), str(dest), "/")
+    found = dest.stat()
+    assert found.st_mode & 0o777 == mode
+    is_described = mode == 0o711
+    assert (found.st_uid == 5, found.st_mtime == 1000) == (is_described, is_described)

@@ -289,8 +289,9 @@ async def test_what_a_frontend_asks(workshop: Workshop, sources: HttpSources, si
     async with serve(site.app) as host:
         facts = await ask(sources, git, SourceRequest(f"http://{host}/x", {}), ctx)
     assert facts == SourceFacts(None, 1577874030, "x", SUM)
-    with pytest.raises(Unsupported, match="no metadata for sources of type local"):
-        await ask(sources, git, SourceRequest("local://x", {}), ctx)
+    assert await ask(sources, git, SourceRequest("local://x", {}), ctx) == SourceFacts()
+    with pytest.raises(Unsupported, match="no metadata for sources of type nonsense"):
+        await ask(sources, git, SourceRequest("nonsense://x", {}), ctx)
 
 
 def test_names() -> None:

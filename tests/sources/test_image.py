@@ -237,6 +237,8 @@ async def test_an_oci_layout_of_a_client(
         missing = f"oci-layout://x/y@sha256:{'0' * 64}"
         with pytest.raises(NotFound, match="unable to get info about digest"):
             await open_source(workshop, missing, attrs).key(ctx, 0)
+    with pytest.raises(NotFound, match="no active sessions"):  # no registry is asked instead
+        await open_source(workshop, missing, {}).key(workshop.source_context(), 0)
     with pytest.raises(InvalidRequest, match="must have digest"):
         await open_source(workshop, "oci-layout://x/y", {"oci.store": "s"}).key(ctx, 0)
 

@@ -10,7 +10,7 @@ from croze.dockerfile.contexts import IGNORE_FILENAME, BuildContexts, git_contex
 from croze.dockerfile.image_contexts import ImageContexts, Loaded
 from croze.dockerfile.image_json import input_config
 from croze.dockerfile.resolver import ReplacedImage
-from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.errors import Canceled, CrozeError, InvalidRequest
 from croze.fs.match.ignore import read_ignore_file
 from croze.image import platform as platforms
 from croze.image import reference
@@ -118,7 +118,9 @@ class NamedContext(Struct, frozen=True):
         )
         try:
             data = await self.contexts.resolver.read_file(state.marshal(), IGNORE_FILENAME)
-        except NotFound:
+        except CrozeError as err:
+            if isinstance(err, Canceled) or err.keeps_code:  # the client does not lend the folder
+                raise
             return []
         try:
             return read_ignore_file(data)

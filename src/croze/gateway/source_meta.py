@@ -17,8 +17,6 @@ from croze.sources.attestation_chain import AttestationChain
 from croze.sources.facts import ChecksumRequest, FactsWanted, SourceFacts
 
 IMAGE, LAYOUT = "docker-image", "oci-layout"
-_SILENT = frozenset({"local", f"{IMAGE}+blob", f"{LAYOUT}+blob"})
-"""Sources of which nothing is known but what a policy has put into their place."""
 _ALGORITHMS = {
     gateway_pb2.ChecksumRequest.CHECKSUM_ALGO_SHA256: "sha256",
     gateway_pb2.ChecksumRequest.CHECKSUM_ALGO_SHA384: "sha384",
@@ -51,8 +49,6 @@ async def resolve(
     scheme = request.Source.identifier.partition("://")[0]
     if scheme in (IMAGE, LAYOUT):
         return await _image(sources, request, scheme)
-    if scheme in _SILENT:
-        return gateway_pb2.ResolveSourceMetaResponse(Source=request.Source)
     facts = await sources.source_facts(request.Source, _wanted(request), log_name=request.LogName)
     response = gateway_pb2.ResolveSourceMetaResponse(Source=request.Source)
     if facts.git is not None:
@@ -65,7 +61,7 @@ async def resolve(
                 TagObject=facts.git.tag_object,
             )
         )
-    else:
+    elif scheme in ("http", "https"):
         response.HTTP.CopyFrom(_http(request, facts))
     return response
 

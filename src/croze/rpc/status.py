@@ -117,8 +117,8 @@ def as_croze_error(error: BaseException) -> errors.CrozeError:
 
 
 def to_status(error: BaseException, *, plain: bool = False) -> RpcStatus:
-    """The status of an error; `plain` hides all codes but those of what was cancelled, of builds
-    that nobody knows, and of errors that keep theirs (see the module)."""
+    """The status of an error; `plain` hides all codes but those of what was cancelled, and of
+    errors that keep theirs (see the module)."""
     from google.protobuf import any_pb2
 
     own = as_croze_error(error)
@@ -129,7 +129,7 @@ def to_status(error: BaseException, *, plain: bool = False) -> RpcStatus:
             any_pb2.Any(type_url=_EXIT, value=json.dumps({"Code": own.exit_code}).encode())
         )
     plain = plain and code is not grpc.StatusCode.CANCELLED
-    plain = plain and not isinstance(own, errors.UnknownJob) and not own.keeps_code
+    plain = plain and not own.keeps_code
     if plain or isinstance(own, errors.ExitError):
         details.append(_encode_own_code(own))
         code = grpc.StatusCode.UNKNOWN if plain else code

@@ -110,7 +110,7 @@ class SessionManager(Protocol):
     """All sessions that are open now."""
 
     async def get(self, id: str, timeout_s: float = 5.0) -> Session:
-        """Waits for a session that is about to connect. Raises `errors.NotFound`, worded
+        """Waits for a session that is about to connect. Raises `errors.SessionMissing`, worded
         `no active session for <id>: context deadline exceeded`."""
 
     def current(self, id: str) -> Session | None:

@@ -176,7 +176,7 @@ class Sessions:
                         await self._arrived.wait()
             if (session := self._open.get(bare)) is not None:
                 return session
-        raise errors.NotFound(f"no active session for {bare}: context deadline exceeded")
+        raise errors.SessionMissing(f"no active session for {bare}: context deadline exceeded")
 
     async def first(self, ids: Sequence[str], use: Callable[[contract.Session], Awaitable[T]]) -> T:
         last: errors.CrozeError = errors.NotFound("no active sessions")

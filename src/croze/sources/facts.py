@@ -29,6 +29,8 @@ class FactsWanted(Struct, frozen=True):
 
 
 NOTHING_MORE = FactsWanted()
+_SILENT = frozenset({"local", "docker-image", "oci-layout", "docker-image+blob", "oci-layout+blob"})
+"""Sources without facts; what there is to know of images is asked elsewhere."""
 
 
 class GitFacts(Struct, frozen=True):
@@ -60,13 +62,15 @@ async def ask(
     ctx: SourceContext,
     facts: FactsWanted = NOTHING_MORE,
 ) -> SourceFacts:
-    """What a source says of itself, fetching as little as it takes. Raises `Unsupported` for other
-    schemes than git and http."""
+    """What a source says of itself, fetching as little as it takes. Raises `Unsupported` for a
+    scheme that nobody knows."""
     scheme = request.identifier.partition("://")[0]
     if scheme in SCHEMES:
         return await _ask_http(http.open_http(request), ctx, facts)
     if scheme == SCHEME:
         return await _ask_git(git.open_git(request), ctx, facts)
+    if scheme in _SILENT:
+        return SourceFacts()
     raise Unsupported(f"no metadata for sources of type {scheme}")
 
 

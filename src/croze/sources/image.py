@@ -176,7 +176,7 @@ class ImageSource:
 
     def _provider(self) -> ImageContents:
         options = self._options
-        if options.store or options.session:
+        if options.local:
             return LentProvider(self._images.access, options.ref, options.store, options.session)
         return self._images.provider(options.ref)
 

@@ -148,8 +148,6 @@ async def _date_of(state: State, contexts: BuildContexts, log_name: str) -> int 
         return None
     op = sources[0]
     is_http = op.identifier.startswith(("http://", "https://"))
-    if not is_http and not op.identifier.startswith("git://"):
-        return None
     meta = await contexts.resolver.source_meta(op, log_name=log_name)
     if meta.committer_time is not None:
         return meta.committer_time

@@ -63,6 +63,9 @@ class _AddExtractor(Extractor):
             placed = self.place(member)
             if placed is not None:
                 self.create(member, *placed)
+            elif member.name.startswith("/") and member.flag == "5":
+                # Not what is called `.`: so it is in Docker, from where BuildKit has it.
+                self.describe_root(member)
         except TooManyLinks:
             raise _refused(member, errno.ELOOP) from None
         except OSError as error:

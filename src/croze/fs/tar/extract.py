@@ -118,6 +118,11 @@ class Extractor:
             raise Corrupted(f"unhandled tar header type {ord(flag)}")
         self._set_attributes(member, target)
 
+    def describe_root(self, member: Member) -> None:
+        """Give the root itself the member's attributes."""
+        self._set_attributes(member, self.root)
+        self._dir_times["/"] = member.mtime_ns
+
     def _in_place(self, target: str, create: object) -> None:
         assert callable(create)
         try:
