@@ -104,3 +104,26 @@ def test_a_daemon_does_not_start_on_a_read_only_root(small: Sandbox) -> None:
     assert "read-only file system" in done.stderr.lower()
     assert "Traceback" not in done.stderr
     small.start()
+
+
+OUTPUTS = ("type=local,dest={}/out", "type=tar,dest={}/x", "type=oci,dest={}/x")
+LAYOUTS = ("--output=type=oci,tar=false,dest={}/out", "--cache-to=type=local,dest={}/out")
+
+
+@pytest.mark.parametrize("words", [*(f"--output={text}" for text in OUTPUTS), *LAYOUTS])
+def test_a_full_disk_of_the_clients(sandbox: Sandbox, words: str) -> None:
+    """The error says where it is; nothing is left of a file."""
+    disk = sandbox.path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    try:
+        context = sandbox.context("large", {"Dockerfile": "FROM scratch\nCOPY data /\n"})
+        (context / "data").write_bytes(os.urandom(2 << 20))
+        done = sandbox.croze("build", words.format(disk), context, check=False)
+        assert done.code != 0
+        (error,) = errors_of(done.stderr)
+        assert f" {disk}" in error, error
+        assert error.lower().endswith("no space left on device")
+        assert [path.name for path in disk.iterdir()] in ([], ["out"])
+    finally:
+        subprocess.run(["umount", disk], check=True)

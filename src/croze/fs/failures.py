@@ -40,16 +40,32 @@ class TooManyLinks(InvalidRequest):
 
 
 def explain(error: OSError, op: str, *roots: str) -> CrozeError:
-    """The error as `op path: reason`; each of `roots` is cut from the front of the path."""
+    """The error as `op path: reason`; each of `roots` is cut from the front of the path. Of a full
+    disk the whole path is told, or else the last of the roots, which is what is written to."""
     number = error.errno or errno.EIO
     path = error.filename
     text = os.fsdecode(path) if isinstance(path, (str, bytes)) else ""
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        text = _opened_as(text if text.startswith("/") else roots[-1] if roots else text)
+        roots = ()
     for root in roots:
         if root != "/":
             text = text.removeprefix(root.rstrip("/"))
     reason = os.strerror(number).lower()
     kind = _KINDS.get(number, CrozeError)
     return kind(f"{op} {text}: {reason}" if text else f"{op}: {reason}")
+
+
+def _opened_as(path: str) -> str:
+    """The path by which something was opened that is named by its descriptor in /proc, as far as
+    the kernel knows it: of a file without a name, its directory's."""
+    if not path.startswith("/proc/"):
+        return path
+    try:
+        target = os.readlink(path)
+    except OSError:
+        return ""
+    return os.path.dirname(target) if target.endswith(" (deleted)") else target
 
 
 def about(path: str, error: OSError) -> OSError:

@@ -64,7 +64,7 @@ def write_layer(
         listed = overlay_changes(upper, overlay_lowers)
     else:
         listed = changes(lower, upper)
-    with explained("write layer", upper):
+    with explained("write layer", upper, out_path):
         fd = os.open(out_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             with layer_writer(fd, compression, level) as blob:
@@ -194,7 +194,7 @@ def write_trees(
     """Like `write_tree` for several trees `(name, root)`, each in a directory of its name (empty:
     at the top). `files` (name, data, mode, time in seconds) are added to the front, e.g.
     attestations; they go over those of the trees."""
-    with explained("write tar"), open(out_path, "wb", buffering=1 << 20) as out:
+    with explained("write tar", out_path), open(out_path, "wb", buffering=1 << 20) as out:
         for data in tree_chunks(trees, epoch=epoch, xattrs=xattrs, files=files):
             out.write(data)
 
