@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from croze.errors import NotFound
+from croze.errors import InvalidRequest, NotFound
 from croze.fs.content import digest
 from croze.fs.content.checksum import ContentIndex, Query, checksum, query_digest
 from croze.fs.entry import lstat_entry
@@ -109,3 +110,13 @@ def test_a_damaged_side_file_is_ignored(tree: Path, tmp_path: Path) -> None:
         assert checksum(str(tree), str(side), [ALL]) == want
     assert side.read_bytes() == data
     assert sorted(os.listdir(tmp_path)) == ["side", "t"]
+
+
+@pytest.mark.parametrize("query", [Query("/d/k", exclude=("x",)), Query("/d/*", wildcard=True)])
+def test_a_link_through_a_file_leads_nowhere(tree: Path, query: Query) -> None:
+    """Recorded from BuildKit: of a path alone it tells `lstat`'s error, of a list it does not."""
+    (tree / "d/k").symlink_to("b/x")
+    with pytest.raises(NotFound, match=r'"/d/k": not found'):
+        query_digest(ContentIndex(), str(tree), replace(query, follow_links=True))
+    with pytest.raises(InvalidRequest, match=r"lstat .*/d/b/x: not a directory"):
+        query_digest(ContentIndex(), str(tree), Query("/d/k", follow_links=True))

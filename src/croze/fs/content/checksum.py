@@ -199,7 +199,6 @@ class _Listing:
         self._listed: list[_Item] = []
         self._parents: list[_Item] = []
         self._matched_dir = ""
-        self._walks_all = False
         self._deepest = self._depth_limit()
 
     def _depth_limit(self) -> int | None:
@@ -243,7 +242,7 @@ class _Listing:
         plain = [item for item in self._listed if not (item.follow and item.node.kind == LINK)]
         scanner.hash_missing([(item.node, item.where) for item in plain])
         return [
-            self._lookup.total(item.path, follow=True, strict=not self._walks_all)
+            self._lookup.total(item.path, follow=True, strict=False)
             if item.follow and item.node.kind == LINK
             else item.node.digest
             for item in self._listed
@@ -257,7 +256,6 @@ class _Listing:
             head = "" if head == "/" else head
             follow = bool(tail)
         where, node = self._lookup.find(os.fsencode(head), follow=follow, strict=False)
-        self._walks_all = not head
         if node is not None:
             for item, is_header in self._visit(head, where, node):
                 self._consider(item, is_header=is_header)
