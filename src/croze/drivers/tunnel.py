@@ -1,7 +1,7 @@
-"""A socket of our own before a connection that gRPC can't dial: a process, an upgraded request.
+"""A socket of our own before a connection that is none: a process, an upgraded request.
 
-gRPC dials sockets. This one lies in a directory that nobody else can enter, and each connection to
-it opens the real one once.
+Clients of gRPC and HTTP dial sockets. This one lies in a directory that nobody else can enter, and
+each connection to it opens the real one once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST = 256
-"""Connections at once; gRPC makes one."""
+"""Connections at once; a client of gRPC makes one."""
 CHUNK_BYTES = 64 * 1024
 
 

@@ -1,4 +1,4 @@
-"""The Docker CLI's configuration: registry credentials and proxies. No grpc here.
+"""The Docker CLI's configuration: registry credentials and proxies.
 
 Source: docker/cli `cli/config`. Credentials lie in the file, or in a helper program
 `docker-credential-<name>` that the file names for all hosts or for one.

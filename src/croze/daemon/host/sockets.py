@@ -1,4 +1,4 @@
-"""Sockets to listen on that grpc does not make itself: of TCP, and those that systemd passes."""
+"""Sockets to listen on: of TCP, and those that systemd passes."""
 
 from __future__ import annotations
 
