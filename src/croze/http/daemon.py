@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from croze.errors import CrozeError
 from croze.files.redact import redact
 from croze.gotypes.strings import shown
-from croze.http.agent import USER_AGENT
 from croze.http.encodings import decoded, decoders
 from croze.http.lazy import aiohttp
 from croze.http.redirects import MOST_REDIRECTS, Hop, RedirectRefused, check_url, next_step
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
 _ENCODED = lazy_pattern("[!-~]*")
 _CALLED = lazy_pattern(r"Connect call failed \('([^']+)', (\d+)")
 _PART = lazy_pattern(r"bytes [0-9]{1,19}-([0-9]{1,19})/([0-9]{1,19})")
+_USER_AGENT = "buildkit/v0.31 croze"
+"""Servers know BuildKit's name, and some treat it specially."""
+_CONNECT_S = 30
 PING_EVERY_S = 50.0
 """On a WebSocket: what is between forgets connections that say nothing for a minute."""
 
@@ -124,7 +126,6 @@ class HttpClient:
         *,
         accept_encoding: str = "identity",
         total_s: float | None = None,
-        connect_s: float = 30,
         read_s: float = 120,
         per_host: int = 0,
         unix_socket: str = "",
@@ -144,8 +145,8 @@ class HttpClient:
             else aiohttp.TCPConnector(
                 limit=0, limit_per_host=per_host, keepalive_timeout=60, socket_factory=open_socket
             ),
-            timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=connect_s, sock_read=read_s),
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": accept_encoding},
+            timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=_CONNECT_S, sock_read=read_s),
+            headers={"User-Agent": _USER_AGENT, "Accept-Encoding": accept_encoding},
             auto_decompress=accept_encoding != "identity",
             # Nothing of the machine's own goes along with what is asked for a client: aiohttp's
             # "trust" would add passwords from ~/.netrc, a jar what other builds were told.

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 
 from croze.errors import Unsupported
 from croze.fs.tree.usage import usage
 from croze.store.contract import MountSpec
 from croze.store.disk import disk_errors
-from croze.store.snapshots import SnapshotTable, make_root
+from croze.store.snapshots import TableSnapshotter, make_root
 from croze.store.trees import copy_tree
-from croze.workers.pool import Pool
 
 
-class NativeSnapshotter:
+class NativeSnapshotter(TableSnapshotter):
     """See `Snapshotter`. `snapshots/<number>/fs` is the whole state."""
 
     name = "native"
     layered = False
     empty = None
-
-    def __init__(self, table: SnapshotTable, pool: Pool) -> None:
-        self._table = table
-        self._pool = pool
 
     async def prepare(self, key: str, parent: str | None) -> None:
         """See `Snapshotter.prepare`. Copies the parent."""
@@ -51,18 +46,6 @@ class NativeSnapshotter:
             raise Unsupported("the native snapshotter can't rebase")
         self._table.set_committed(key)
 
-    def save(self, key: str) -> None:
-        """Let it be found after a restart as it is now."""
-        self._table.save(key)
-
-    def rewrite(self, key: str) -> None:
-        """Prepare to write to what is found after a restart."""
-        self._table.rewrite(key)
-
-    def is_lost(self, key: str) -> bool:
-        """Whether a power cut may have taken some of it."""
-        return self._table.is_lost(key)
-
     def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]:
         """See `Snapshotter.mounts`."""
         row = self._table.get(key)
@@ -86,27 +69,3 @@ class NativeSnapshotter:
     async def usage(self, key: str) -> int:
         """See `Snapshotter.usage`: all of it, as nothing is shared with the parent."""
         return (await self._pool.run(usage, os.fspath(self.upper_path(key)))).size_bytes
-
-    async def remove(self, key: str) -> None:
-        """See `Snapshotter.remove`."""
-        self._table.remove(key)
-
-    def keys(self) -> Sequence[str]:
-        """See `Snapshotter.keys`."""
-        return self._table.ids()
-
-    def exists(self, key: str) -> bool:
-        """Whether there is such a snapshot."""
-        return self._table.exists(key)
-
-    def committed(self, key: str) -> bool:
-        """Whether it can't change any more. Raises `NotFound`."""
-        return self._table.get(key).committed
-
-    def has_children(self, key: str) -> bool:
-        """Whether another snapshot lies on this one."""
-        return self._table.has_children(key)
-
-    def directories(self) -> Set[str]:
-        """Names of all directories in `snapshots/` that are in use."""
-        return self._table.directories()

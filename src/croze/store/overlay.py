@@ -9,7 +9,7 @@ stacked in any combination, which is what makes `stack` free.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 
 from croze.errors import CrozeError
@@ -21,7 +21,7 @@ from croze.store.contract import MountSpec
 from croze.store.disk import disk_errors
 from croze.store.mount import mount
 from croze.store.overlay_mount import join_lowers
-from croze.store.snapshots import Snapshot, SnapshotTable, make_root
+from croze.store.snapshots import Snapshot, SnapshotTable, TableSnapshotter, make_root
 from croze.workers.pool import Pool
 
 _BASE_OPTIONS = ("index=off", "redirect_dir=off", "metacopy=off")
@@ -33,7 +33,7 @@ EMPTY = "empty"
 """Key of the snapshot that layers full of whiteouts lie on."""
 
 
-class OverlaySnapshotter:
+class OverlaySnapshotter(TableSnapshotter):
     """See `Snapshotter`; also `stack` and `commit(rebase=...)`."""
 
     name = "overlayfs"
@@ -42,8 +42,7 @@ class OverlaySnapshotter:
 
     def __init__(self, table: SnapshotTable, pool: Pool, options: Sequence[str]) -> None:
         """`options` are what `probe` found to work."""
-        self._table = table
-        self._pool = pool
+        super().__init__(table, pool)
         self._options = tuple(options)
         if not table.exists(EMPTY):
             table.add(EMPTY, (), directory=True, committed=True)
@@ -85,18 +84,6 @@ class OverlaySnapshotter:
         row = self._table.get(key)
         lowers = row.lowers if rebase is None else self._table.layers_of(rebase)
         self._table.set_committed(key, lowers)
-
-    def save(self, key: str) -> None:
-        """Let it be found after a restart as it is now."""
-        self._table.save(key)
-
-    def rewrite(self, key: str) -> None:
-        """Prepare to write to what is found after a restart."""
-        self._table.rewrite(key)
-
-    def is_lost(self, key: str) -> bool:
-        """Whether a power cut may have taken some of it."""
-        return self._table.is_lost(key)
 
     def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]:
         """See `Snapshotter.mounts`. A lone layer on nothing needs no overlay."""
@@ -146,29 +133,9 @@ class OverlaySnapshotter:
         upper = self.upper(key)
         return 0 if upper is None else (await self._pool.run(usage, os.fspath(upper))).size_bytes
 
-    async def remove(self, key: str) -> None:
-        """See `Snapshotter.remove`."""
-        self._table.remove(key)
-
     def keys(self) -> Sequence[str]:
         """See `Snapshotter.keys`."""
         return [key for key in self._table.ids() if key != EMPTY]
-
-    def exists(self, key: str) -> bool:
-        """Whether there is such a snapshot."""
-        return self._table.exists(key)
-
-    def committed(self, key: str) -> bool:
-        """Whether it can't change any more. Raises `NotFound`."""
-        return self._table.get(key).committed
-
-    def has_children(self, key: str) -> bool:
-        """Whether another snapshot lies on this one."""
-        return self._table.has_children(key)
-
-    def directories(self) -> Set[str]:
-        """Names of all directories in `snapshots/` that are in use."""
-        return self._table.directories()
 
 
 def probe(root: Path) -> Sequence[str] | None:

@@ -17,6 +17,7 @@ from croze.store.db import Database
 from croze.store.disk import spread_out
 from croze.store.settled import Eras
 from croze.store.trash import Trash
+from croze.workers.pool import Pool
 
 
 class Snapshot(Struct, frozen=True):
@@ -203,3 +204,48 @@ class SnapshotTable:
         row = self._forget(key)
         if row and row.number is not None:
             self._trash.discard(self.dir / str(row.number), keeps_place=self._is_spread_out)
+
+
+class TableSnapshotter:
+    """What every snapshotter does by the table alone (see `contract.Snapshotter` and
+    `core.LayerSnapshotter`)."""
+
+    def __init__(self, table: SnapshotTable, pool: Pool) -> None:
+        self._table = table
+        self._pool = pool
+
+    def save(self, key: str) -> None:
+        """Let it be found after a restart as it is now."""
+        self._table.save(key)
+
+    def rewrite(self, key: str) -> None:
+        """Prepare to write to what is found after a restart."""
+        self._table.rewrite(key)
+
+    def is_lost(self, key: str) -> bool:
+        """Whether a power cut may have taken some of it."""
+        return self._table.is_lost(key)
+
+    async def remove(self, key: str) -> None:
+        """See `Snapshotter.remove`."""
+        self._table.remove(key)
+
+    def keys(self) -> Sequence[str]:
+        """See `Snapshotter.keys`."""
+        return self._table.ids()
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a snapshot."""
+        return self._table.exists(key)
+
+    def committed(self, key: str) -> bool:
+        """Whether it can't change any more. Raises `NotFound`."""
+        return self._table.get(key).committed
+
+    def has_children(self, key: str) -> bool:
+        """Whether another snapshot lies on this one."""
+        return self._table.has_children(key)
+
+    def directories(self) -> Set[str]:
+        """Names of all directories in `snapshots/` that are in use."""
+        return self._table.directories()
