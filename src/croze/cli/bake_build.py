@@ -39,6 +39,7 @@ T = TypeVar("T")
 def build(
     plan: BakeTargets, args: argparse.Namespace, common: Common, progress: BakeProgress
 ) -> int:
+    """Build all targets at once; the exit code."""
     from croze.sdk.multinode import build_all
 
     display, is_drawn = progress.display, progress.mode not in ("quiet", "rawjson")

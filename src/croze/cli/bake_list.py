@@ -49,6 +49,7 @@ def target_names(names: Sequence[str]) -> list[str]:
 
 
 def parse_list(text: str) -> ListRequest:
+    """Read `--list`: `targets`, or `type=targets,format=json`. Raises `BakeError`."""
     words = fields(text)
     type_, format_ = "", ""
     if words == [text] and not text.startswith("type="):

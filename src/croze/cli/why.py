@@ -119,6 +119,7 @@ def summary(missed: int, total: int) -> str:
 
 
 def step_lines(step: Step, *, failed: bool) -> Iterator[str]:
+    """What is told of one step; `failed`: its build was, so that steps were not reached."""
     if step.outcome == "cached":
         yield "in the cache"
     elif step.outcome not in MISSED:
@@ -146,6 +147,7 @@ def as_json(explanation: Explanation, steps: Sequence[Step]) -> dict[str, object
 
 
 def step_json(step: Step) -> dict[str, object]:
+    """A step as programs read it; reasons have only the members that they need."""
     members: dict[str, object] = {"name": step.name, "line": step.line, "outcome": step.outcome}
     members["reasons"] = [
         {

@@ -48,6 +48,8 @@ BASE = "tree"
 async def import_tree(
     request: web.Request, query: UrlQuery, services: Services
 ) -> web.StreamResponse:
+    """`POST /images/create?fromSrc=`: a tar archive, from the request or an address, becomes an
+    image of one layer."""
     if query.first("message"):
         raise Unsupported("message= is not served here: images have no message of their own")
     text = dockerfile_of(query.all("changes"))

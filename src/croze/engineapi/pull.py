@@ -33,6 +33,7 @@ TAGS_LIMIT = 1000
 
 
 async def create(request: web.Request, services: Services) -> web.StreamResponse:
+    """`POST /images/create`: pull an image (without a tag all tags), or import a tree."""
     query = UrlQuery(request.query.items())
     if query.first("fromSrc"):
         return await importing.import_tree(request, query, services)

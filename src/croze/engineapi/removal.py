@@ -19,6 +19,8 @@ Line = dict[str, str]
 
 
 async def remove(request: web.Request, services: Services) -> web.StreamResponse:
+    """`DELETE /images/{name}`: take a name away, or with the last one the image. Raises
+    `AlreadyExists`, which is Docker's conflict, for an image that has more names or is in use."""
     refuse(request, {"platforms": "removing some platforms of an image"})
     text = request.match_info["name"]
     image = find(services.images, services.blobs, text)

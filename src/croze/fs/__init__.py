@@ -6,7 +6,7 @@ Paths are `str`, with bytes that are not UTF-8 as surrogate escapes, as `os.fsde
 Roots are host paths, and may be `/proc/self/fd/N`. Times are in nanoseconds, and -1 leaves what
 there is; `mode` is the Unix `st_mode` unless it is called `go_mode`.
 
-What all shelves stand on lies here: `entry`, `paths`, `root`, `owner`, `failures`, `filecopy`,
-`remove`, `beneath`, `mount`, `userns`. Each shelf imports those before it alone: `match`, `tree`,
-`tar`, `content`, `copy`, `sync`, `bundle`.
+Each package below imports only those before it: `match`, `tree`, `tar`, `content`, `copy`, `sync`,
+`bundle`. What all of them use is here: `entry`, `paths`, `root`, `owner`, `failures`, `filecopy`,
+`remove`, `beneath`, `mount`, `userns`.
 """

@@ -11,6 +11,7 @@ DATABASES = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
 
 
 def packages(tree: ScannedTree, path: str, distribution: Distribution) -> Iterator[Package]:
+    """The packages of a database of apk's."""
     for block in tree.text(path).split("\n\n"):
         fields: dict[str, str] = {}
         folder = evidence = ""

@@ -47,6 +47,8 @@ _SPARE = SpareMemory()
 
 
 def main() -> None:
+    """The first worker process: load the modules that are named, then fork at each order that comes
+    over the socket whose descriptor is named before them; a fork serves one connection."""
     die_with_parent()
     os.umask(0)
     sys.setrecursionlimit(_DEEPEST)

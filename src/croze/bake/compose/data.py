@@ -83,6 +83,7 @@ def decoded(data: bytes) -> str:
 
 
 def load_documents(text: str) -> Iterator[ComposeDocument]:
+    """The documents of a compose file, one by one. Raises `YamlError`."""
     try:
         for node in yaml.compose_all(text, Loader=_Loader):
             document = ComposeDocument(None)

@@ -47,6 +47,7 @@ class Version(Struct, frozen=True):
 
 
 def parse_version(source: str) -> Version:
+    """Read a semantic version, of which minor and patch may be missing. Raises `CallError`."""
     match = _VERSION.fullmatch(source)
     if match is None:
         raise CallError("invalid semantic version")

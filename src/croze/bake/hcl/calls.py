@@ -20,6 +20,8 @@ _EXPANDING = "Invalid expanding argument value"
 
 
 def call(evaluation: Evaluation, node: FunctionCall, scope: Scope) -> Value:
+    """What a function call gives. Problems are noted in `evaluation`, and the value is unknown
+    then."""
     function = scope.function(node.name)
     if function is None:
         return _unknown_function(evaluation, node, scope)

@@ -16,6 +16,8 @@ _INCONSISTENT = "Inconsistent conditional result types"
 
 
 def conditional(evaluation: Evaluation, node: Conditional, scope: Scope) -> Value:
+    """What `condition ? a : b` gives, of the type that both sides have in common. Problems of the
+    side that is not taken don't count."""
     when_true, true_found = _apart(evaluation, node.when_true, scope)
     when_false, false_found = _apart(evaluation, node.when_false, scope)
     result = _common_type(when_true, when_false)

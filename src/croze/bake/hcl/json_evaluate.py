@@ -26,6 +26,8 @@ def template_of(node: JsonString) -> Expression | None:
 def evaluate_json(
     evaluation: Evaluation, node: JsonString | JsonArray | JsonObject, scope: Scope
 ) -> Value:
+    """What an expression in HCL's JSON form gives: texts are templates, and so are names of
+    members."""
     match node:
         case JsonString():
             template = template_of(node)

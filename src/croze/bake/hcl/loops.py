@@ -26,6 +26,8 @@ _INVALID_KEY = "Invalid object key"
 
 
 def loop(evaluation: Evaluation, node: For, scope: Scope) -> Value:
+    """What a `for` expression makes of its collection: a tuple, or an object. Problems are noted in
+    `evaluation`, and the value is unknown then."""
     collection = evaluation.evaluate(node.collection, scope)
     if collection.is_null:
         detail = "A null value cannot be used as the collection in a 'for' expression."
@@ -150,6 +152,8 @@ class _Loop:
 
 
 def splat(evaluation: Evaluation, node: Splat, scope: Scope) -> Value:
+    """What `source[*].each` makes of a sequence; a single value counts as a sequence of one, and
+    null as an empty one. Problems are noted in `evaluation`, and the value is unknown then."""
     mark = len(evaluation.problems)
     source = evaluation.evaluate(node.source, scope)
     if len(evaluation.problems) > mark or (source.kind == "dynamic" and not source.is_known):

@@ -39,6 +39,8 @@ def _read(read: Callable[[], PolicyOption]) -> PolicyOption:
 
 
 def policies_from_value(value: Value) -> list[PolicyOption]:
+    """The entries of a target's `policy`, which may be texts or objects; unknown and empty ones are
+    left out. Raises `ConversionError`, and `BakeError` for what an entry says."""
     if value.kind not in ("tuple", "list"):
         raise ConversionError(mismatch.message(value.type, list_of(MAP_OF_STRING)))
     policies: list[PolicyOption] = []

@@ -55,6 +55,7 @@ class ResourceLimits(Struct, frozen=True):
 
 
 def resources_from_value(value: Value) -> ResourceLimits:
+    """The limits of a target's `resources`. Raises `ConversionError`."""
     members = convert(value, _TYPE)
     limits: dict[str, str | int] = {}
     for name in _ORDER:

@@ -42,7 +42,7 @@ from croze.workers.memory import collector_paced
 
 
 class Workshop(Struct, frozen=True):
-    """The rest of a daemon's parts."""
+    """What builds are made with: the parts of a daemon that `Engine` has not."""
 
     engine: Engine
     executor: OciExecutor

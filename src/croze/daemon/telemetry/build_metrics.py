@@ -37,6 +37,7 @@ class BuildMetrics(Struct, frozen=True):
 
 
 def build_metrics(metrics: Metrics) -> BuildMetrics:
+    """Instruments with BuildKit's names and descriptions."""
     return BuildMetrics(
         builds=metrics.counter(
             "buildkit.builds",

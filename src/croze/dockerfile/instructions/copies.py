@@ -11,6 +11,7 @@ from croze.dockerfile.syntax_tree import InstructionNode
 
 
 def parse_copy(node: InstructionNode) -> Copy:
+    """Read a COPY. Raises `DockerfileError`."""
     _check_count("COPY", node)
     flags = parse_flags(
         node.flags,
@@ -31,6 +32,7 @@ def parse_copy(node: InstructionNode) -> Copy:
 
 
 def parse_add(node: InstructionNode) -> Add:
+    """Read an ADD; `keep_git_dir` and `unpack` are None if not given. Raises `DockerfileError`."""
     _check_count("ADD", node)
     flags = parse_flags(
         node.flags,

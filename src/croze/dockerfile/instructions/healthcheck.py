@@ -18,6 +18,7 @@ _MIN_NS = 1_000_000
 
 
 def parse_healthcheck(node: InstructionNode) -> HealthcheckInstruction:
+    """Read a HEALTHCHECK. Raises `DockerfileError`."""
     kind, *words = at_least_one("HEALTHCHECK", node.args)
     if to_upper(kind) == "NONE":
         if words:

@@ -190,6 +190,7 @@ async def remove(request: web.Request, services: Services) -> web.StreamResponse
 
 
 async def rename(request: web.Request, services: Services) -> web.StreamResponse:
+    """`POST /containers/{name}/rename`. A name that can't be written to disk is not taken on."""
     one = _found(request, services)
     name = request.query.get("name", "").removeprefix("/")
     if not name:

@@ -217,6 +217,8 @@ def _mount(source: str, target: str, *, readonly: bool) -> ContainerMount:
 
 
 def resources(spec: Create) -> Resources:
+    """The limits of a container; `NanoCpus` is a quota of a period, of 0.1 s unless another is
+    given."""
     host = spec.host_config
     quota, period = host.cpu_quota, host.cpu_period
     if host.nano_cpus:

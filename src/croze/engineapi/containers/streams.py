@@ -65,6 +65,7 @@ async def wait(request: web.Request, services: Services) -> web.StreamResponse:
 
 
 async def logs(request: web.Request, services: Services) -> web.StreamResponse:
+    """`GET /containers/{name}/logs`, with `follow` until the container ends."""
     one = services.containers.find(request.match_info["name"])
     query = UrlQuery(request.query.items())
     refuse(request, {"details": "attributes of logs"})
@@ -122,6 +123,7 @@ def _lines(entry: LogEntry) -> list[LogEntry]:
 
 
 async def attach(request: web.Request, services: Services) -> web.StreamResponse:
+    """`POST /containers/{name}/attach`: the connection becomes the container's streams."""
     one = services.containers.find(request.match_info["name"])
     query = UrlQuery(request.query.items())
     keys = detach.parse(query.first("detachKeys")) if one.spec.tty else b""

@@ -41,6 +41,7 @@ def image_text(one: OneContainer) -> str:
 
 
 def row(one: OneContainer) -> dict[str, object]:
+    """A container in `GET /containers/json`."""
     process = specs.process_of(one.spec, one.state.config)
     mode = one.spec.host_config.network_mode or "default"
     return {
@@ -102,6 +103,7 @@ def mounts(one: OneContainer) -> list[dict[str, object]]:
 
 
 def inspect(one: OneContainer) -> dict[str, object]:
+    """A container in `GET /containers/{name}/json`."""
     state, spec = one.state, one.spec
     process = specs.process_of(spec, state.config)
     members: dict[str, object] = gojson.unmarshal(msgspec.json.encode(spec))

@@ -22,6 +22,7 @@ _WORD = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def shown(term: Term) -> str:
+    """A term as OPA's error messages show it."""
     match term:
         case Scalar(value):
             return text(value)

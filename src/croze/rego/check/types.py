@@ -152,6 +152,7 @@ def _parts_of(type_: MaybeType) -> Iterable[MaybeType]:
 
 
 def type_of(value: Value) -> Type:
+    """The type of a value that is known."""
     match value:
         case None:
             return NULL
