@@ -27,6 +27,8 @@ class Engine:
         (BuildOptions(context=".", outputs=["type=oci,dest=x"]), "OCI exporter"),
         (BuildOptions(context=".", outputs=["type=docker,dest=x"]), "Docker exporter"),
         (BuildOptions(context=".", platforms=["linux/amd64,linux/arm64"]), "Multi-platform build"),
+        (BuildOptions(context=".", sbom="true"), "Attestation"),
+        (BuildOptions(context=".", attests=["type=provenance,mode=max"]), "Attestation"),
     ],
 )
 async def test_what_needs_the_containerd_store(options: BuildOptions, said: str) -> None:
@@ -36,7 +38,9 @@ async def test_what_needs_the_containerd_store(options: BuildOptions, said: str)
 
 
 async def test_the_rest_is_not_asked_about() -> None:
-    options = BuildOptions(context=".", cache_to=["type=inline"], outputs=["type=docker"])
+    options = BuildOptions(
+        context=".", cache_to=["type=inline"], outputs=["type=docker"], provenance="false"
+    )
     await engine_features.check(Engine({}), {"default": options})
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from croze.client.flags_cache import parse_caches
+from croze.client.flags_image import wanted_attests
 from croze.client.flags_output import parse_outputs
 from croze.errors import InvalidRequest, Unsupported
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from croze.api import worker_pb2
     from croze.client.options import BuildOptions
 
-_DOCS = "https://docs.docker.com/go/build-"
+_DOCS = "https://docs.docker.com/go"
 _SNAPSHOTTER = "org.mobyproject.buildkit.worker.snapshotter"
 """The label of a worker whose images are containerd's."""
 _GATEWAY = (":host-gateway", "=host-gateway")
@@ -56,18 +57,20 @@ async def check(client: Workers, builds: Mapping[str, BuildOptions]) -> None:
     raise Unsupported(
         f"{feature} is not supported for the docker driver.\n"
         "Switch to a different driver, or turn on the containerd image store, and try again.\n"
-        f"Learn more at {_DOCS}{page}/"
+        f"Learn more at {_DOCS}/{page}/"
     )
 
 
 def _wanted(options: BuildOptions) -> Iterator[tuple[str, str]]:
     """Features, and where each is described."""
     if any(cache.type != "inline" for cache in parse_caches(options.cache_to)):
-        yield "Cache export", "cache-backends"
+        yield "Cache export", "build-cache-backends"
+    if wanted_attests(options.attests, options.provenance, options.sbom, supported=False):
+        yield "Attestation", "attestations"
     for output in parse_outputs(options.outputs):
         if output.type == "oci":
-            yield "OCI exporter", "exporters"
+            yield "OCI exporter", "build-exporters"
         if output.type == "docker" and output.dest:
-            yield "Docker exporter", "exporters"
+            yield "Docker exporter", "build-exporters"
     if len({part for text in options.platforms for part in text.split(",") if part}) > 1:
-        yield "Multi-platform build", "multi-platform"
+        yield "Multi-platform build", "build-multi-platform"
