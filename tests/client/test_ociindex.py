@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from croze.client import ociindex
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, Unavailable
 
 
 def test_the_index_of_a_layout(tmp_path: Path) -> None:
@@ -58,3 +60,19 @@ def test_an_index_without_entries(tmp_path: Path, index: str) -> None:
     (tmp_path / "index.json").write_text(index)
     ociindex.put(tmp_path, {"digest": "sha256:1"}, tag="latest")
     assert ociindex.resolve(tmp_path, "latest") == "sha256:1"
+
+
+def test_a_layout_that_somebody_keeps_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may read a directory may lock it."""
+    monkeypatch.setattr(ociindex, "LOCK_WAIT_S", 0.0)
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with pytest.raises(Unavailable, match=f"could not lock {tmp_path}: another process"):
+            ociindex.put(tmp_path, {"digest": "sha256:1"}, tag="latest")
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        os.close(fd)
+    ociindex.put(tmp_path, {"digest": "sha256:1"}, tag="latest")

@@ -9,17 +9,22 @@ import fcntl
 import json
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from croze.errors import InvalidRequest, NotFound, os_reason
+from croze.errors import InvalidRequest, NotFound, Unavailable, os_reason
 from croze.files.atomic import umasked, write_atomically
 from croze.files.settings import parse_json, read_settings
 from croze.session.directories import make_directory
 
 IMAGE_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
+
+LOCK_WAIT_S = 10.0
+"""For how long a layout may be locked by others: to enter an image takes milliseconds."""
+LOCK_PAUSE_S = 0.01
 
 Descriptor = dict[str, object]
 
@@ -100,7 +105,7 @@ def _annotations(descriptor: Descriptor) -> dict[str, str]:
 
 def put(layout: Path, descriptor: Descriptor, *, tag: str = "", names: Sequence[str] = ()) -> None:
     """Enter an image under a tag or under names; others of the same name go. Nothing is written
-    that is there already."""
+    that is there already. Raises `Unavailable` when somebody else keeps the layout locked."""
     make_directory(layout, 0o755)
     with _locked(layout):
         _write(layout / "oci-layout", {"imageLayoutVersion": "1.0.0"})
@@ -149,12 +154,25 @@ def _reference_name(name: str) -> str:
 
 @contextmanager
 def _locked(layout: Path) -> Iterator[None]:
+    """Alone with the layout, as far as others lock it. Whoever may read it can, for ever: then this
+    gives up. Raises `Unavailable`."""
     fd = os.open(layout, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        _lock(fd, layout)
         yield
     finally:
         os.close(fd)
+
+
+def _lock(fd: int, layout: Path) -> None:
+    until_s = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until_s:
+                raise Unavailable(f"could not lock {layout}: another process holds it") from None
+        time.sleep(LOCK_PAUSE_S)
 
 
 def _write(path: Path, value: object) -> None:
