@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import signal
+import termios
 import time  # what is shown comes by select(2), which is told how long
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ class Terminal:
         self._pid, self._fd = pty.fork()
         if self._pid == 0:
             os.chdir(cwd or ".")
-            os.execve(command[0], list(command), dict(env))
+            os.execvpe(command[0], list(command), dict(env))
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +62,9 @@ class Terminal:
 
     def send(self, text: str) -> None:
         os.write(self._fd, text.encode())
+
+    def resize(self, rows: int, columns: int) -> None:
+        termios.tcsetwinsize(self._fd, (rows, columns))
 
     def wait(self) -> int:
         """The exit code, once the command has said all it has to say."""

@@ -9,7 +9,6 @@ import io
 import json
 import lzma
 import os
-import pty
 import socket
 import tarfile
 import threading
@@ -23,6 +22,7 @@ import zstandard
 
 from tests.e2e.docker_engine import DOCKER, Engine, call, make_busybox
 from tests.e2e.sandbox import execute
+from tests.e2e.terminal import Terminal
 from tests.support.waiting import PATIENCE_S, eventually
 
 
@@ -73,20 +73,11 @@ def test_exec_that_fails(engine: Engine, words: list[str], code: int, told: str)
 
 
 def test_exec_on_a_terminal(engine: Engine) -> None:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvpe("docker", ["docker", "exec", "-it", "runs", "sh"], engine.env)
-    seen = b""
-    os.write(terminal, b"tty; echo $TERM; exit 4\n")
-    with closing(os.fdopen(terminal, "rb", buffering=0)) as file:
-        try:
-            while data := file.read(1000):
-                seen += data
-        except OSError:
-            pass  # the other side has ended
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4, seen
-    assert b"/dev/pts/" in seen
-    assert b"xterm" in seen
+    with Terminal(["docker", "exec", "-it", "runs", "sh"], engine.env) as terminal:
+        terminal.send("tty; echo $TERM; exit 4\n")
+        assert terminal.wait() == 4, terminal.heard
+        assert "/dev/pts/" in terminal.heard
+        assert "xterm" in terminal.heard
 
 
 def test_what_is_known_of_an_exec(engine: Engine, careless: None) -> None:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import pty
 import signal
 import socket
-import struct
-import termios
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +14,7 @@ import pytest
 
 from tests.e2e.docker_engine import DOCKER, Engine, call, make_busybox, tar_of
 from tests.e2e.sandbox import Sandbox, execute
+from tests.e2e.terminal import Terminal
 from tests.support.waiting import PATIENCE_S, eventually, pause
 
 RUN = ("run", "--rm")
@@ -208,20 +204,11 @@ def test_what_it_wrote_is_there_when_it_starts_again(engine: Engine) -> None:
 
 
 def test_docker_run_on_a_terminal(engine: Engine) -> None:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvpe("docker", ["docker", *RUN, "-it", "busybox"], engine.env)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
-    seen = b""
-    os.write(terminal, b'until [ "$(stty size)" = "33 99" ]; do :; done; tty; exit 4\n')
-    with closing(os.fdopen(terminal, "rb", buffering=0)) as file:
-        try:
-            while data := file.read(1000):
-                seen += data
-        except OSError:
-            pass  # the other side has ended
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4, seen
-    assert b"/dev/pts/0" in seen
+    with Terminal(["docker", *RUN, "-it", "busybox"], engine.env) as terminal:
+        terminal.resize(33, 99)
+        terminal.send('until [ "$(stty size)" = "33 99" ]; do :; done; tty; exit 4\n')
+        assert terminal.wait() == 4, terminal.heard
+        assert "/dev/pts/0" in terminal.heard
 
 
 def test_docker_py_runs_containers(engine: Engine, careless: None) -> None:
