@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
@@ -19,11 +20,30 @@ from tests.registry.pushing import repository
 from tests.registry.servers import serve
 
 
-async def test_a_token_without_end(client: Registry, blob: Descriptor) -> None:
+@contextlib.asynccontextmanager
+async def guarded(
+    token: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    about: Callable[[], str] = lambda: 'service="s"',
+) -> AsyncIterator[str]:
+    """A registry that gives `BLOB` to whoever shows the token `abc`, and sends all others to
+    `/token`, which answers as `token` does; `about` is what it says of the token it wants."""
+
     async def handle(request: web.Request) -> web.StreamResponse:
-        if request.path != "/token":
-            challenge = f'Bearer realm="http://{request.host}/token",service="s"'
-            return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+        if request.path == "/token":
+            return await token(request)
+        if request.headers.get("Authorization") == "Bearer abc":
+            return web.Response(body=BLOB)
+        challenge = f'Bearer realm="http://{request.host}/token",{about()}'
+        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with serve(app) as host:
+        yield host
+
+
+async def test_a_token_without_end(client: Registry, blob: Descriptor) -> None:
+    async def token(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         with contextlib.suppress(ConnectionError):
@@ -31,9 +51,7 @@ async def test_a_token_without_end(client: Registry, blob: Descriptor) -> None:
                 await response.write(b" " * 65536)
         return response
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    async with serve(app) as host:
+    async with guarded(token) as host:
         with pytest.raises(CrozeError, match="/token has more than 1048576 bytes"):
             await pull.fetch_manifest(repository(client, f"{host}/x"), blob)
 
@@ -56,18 +74,11 @@ async def test_a_token_that_is_encoded(client: Registry, blob: Descriptor, encod
     body, trouble = ENCODED[encoding]
     accepted: list[str] = []
 
-    async def handle(request: web.Request) -> web.Response:
-        if request.path == "/token":
-            accepted.append(request.headers["Accept-Encoding"])
-            return web.Response(body=body, headers={"Content-Encoding": encoding})
-        if request.headers.get("Authorization") == "Bearer abc":
-            return web.Response(body=BLOB)
-        challenge = f'Bearer realm="http://{request.host}/token",service="s"'
-        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+    async def token(request: web.Request) -> web.Response:
+        accepted.append(request.headers["Accept-Encoding"])
+        return web.Response(body=body, headers={"Content-Encoding": encoding})
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    async with serve(app) as host:
+    async with guarded(token) as host:
         asking = pull.fetch_manifest(repository(client, f"{host}/x"), blob)
         if trouble:
             with pytest.raises(CrozeError, match=trouble):
@@ -94,17 +105,10 @@ ANSWERS = {
 async def test_what_a_token_server_says(client: Registry, blob: Descriptor, body: bytes) -> None:
     trouble = ANSWERS[body]
 
-    async def handle(request: web.Request) -> web.Response:
-        if request.path == "/token":
-            return web.Response(body=body)
-        if request.headers.get("Authorization") == "Bearer abc":
-            return web.Response(body=BLOB)
-        challenge = f'Bearer realm="http://{request.host}/token",service="s"'
-        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+    async def token(_: web.Request) -> web.Response:
+        return web.Response(body=body)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    async with serve(app) as host:
+    async with guarded(token) as host:
         asking = pull.fetch_manifest(repository(client, f"{host}/x"), blob)
         if trouble:
             with pytest.raises(CrozeError, match=trouble):
@@ -117,18 +121,11 @@ async def test_the_scope_that_a_registry_asks_for(client: Registry, blob: Descri
     """It is asked for besides what is needed: behind a name may be a repository of another."""
     asked: list[list[str]] = []
 
-    async def handle(request: web.Request) -> web.Response:
-        if request.path == "/token":
-            asked.append(request.query.getall("scope"))
-            return web.Response(body=TOKEN)
-        if request.headers.get("Authorization") == "Bearer abc":
-            return web.Response(body=BLOB)
-        challenge = f'Bearer realm="http://{request.host}/token",scope="repository:proxied/x:pull"'
-        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+    async def token(request: web.Request) -> web.Response:
+        asked.append(request.query.getall("scope"))
+        return web.Response(body=TOKEN)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    async with serve(app) as host:
+    async with guarded(token, lambda: 'scope="repository:proxied/x:pull"') as host:
         assert await pull.fetch_manifest(repository(client, f"{host}/x"), blob) == BLOB
     assert asked == [["repository:proxied/x:pull", "repository:x:pull"]]
 
@@ -141,24 +138,20 @@ async def test_one_token_for_all_who_ask_at_once(
     asked, all_refused = [0], asyncio.Event()
     refused: list[None] = []
 
-    async def handle(request: web.Request) -> web.Response:
-        if request.path == "/token":
-            asked[0] += 1
-            await all_refused.wait()
-            if fails and asked[0] == 1:
-                return web.Response(status=403)
-            return web.Response(body=TOKEN)
-        if request.headers.get("Authorization") == "Bearer abc":
-            return web.Response(body=BLOB)
+    async def token(_: web.Request) -> web.Response:
+        asked[0] += 1
+        await all_refused.wait()
+        if fails and asked[0] == 1:
+            return web.Response(status=403)
+        return web.Response(body=TOKEN)
+
+    def about() -> str:
         refused.append(None)
         if len(refused) == 5:
             all_refused.set()
-        challenge = f'Bearer realm="http://{request.host}/token",service="s"'
-        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+        return 'service="s"'
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    async with serve(app) as host:
+    async with guarded(token, about) as host:
         asking = [pull.fetch_manifest(repository(client, f"{host}/x"), blob) for _ in range(5)]
         answers = await asyncio.gather(*asking, return_exceptions=True)
     assert answers.count(BLOB) == (4 if fails else 5)
