@@ -10,7 +10,7 @@ import pytest
 
 from croze.errors import PermissionDenied
 from croze.files.locks import locked, open_lock
-from croze.files.own import is_own_dir, own_dir
+from croze.files.own import is_own_dir, own_dir, unmoved_place
 
 SOMEBODY = 4321
 
@@ -106,3 +106,17 @@ def test_a_lock_is_a_file(tmp_path: Path) -> None:
         open_lock(str(tmp_path / "pipe"))
     with locked(str(tmp_path / "new")):
         assert mode_of(tmp_path / "new") == 0o600
+
+
+def test_places_in_which_nobody_else_renames(tmp_path: Path) -> None:
+    place = tmp_path / "a/b"
+    place.mkdir(parents=True)
+    assert unmoved_place(str(place)) == str(place)
+    (tmp_path / "link").symlink_to(place)
+    assert unmoved_place(str(tmp_path / "link")) == str(place)
+    for folder in (place, place.parent):
+        folder.chmod(0o777)
+        assert unmoved_place(str(place)) == ""
+        folder.chmod(0o1777)
+        assert unmoved_place(str(place)) == str(place)
+    assert unmoved_place(str(place / "gone")) == ""

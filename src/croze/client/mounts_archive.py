@@ -18,6 +18,7 @@ from croze.client import cache_mounts
 from croze.client.cache_mounts import Say
 from croze.client.plan import CacheSpec
 from croze.errors import InvalidRequest, NotFound, as_own
+from croze.files.own import unmoved_place
 from croze.fs.temporary import temporary_directory
 from croze.rpc.channel import Channel
 from croze.session.provide_targets import FileOutput
@@ -30,7 +31,7 @@ _MEMBER = re.compile(r"(?:\./)?(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64}
 
 async def export_to(channel: Channel, names: Sequence[str], target: Path | None, say: Say) -> None:
     """Write a file, whole or not at all; standard output for None."""
-    with temporary_directory("mounts", _beside(target)) as folder:
+    with temporary_directory("mounts", beside(target)) as folder:
         layout = Path(folder, "layout")  # who writes one locks it, and the folder is locked
         cache = CacheSpec("local", {"dest": str(layout)})
         await cache_mounts.export_to(channel, names, cache, say)
@@ -41,17 +42,18 @@ async def import_from(
     channel: Channel, names: Sequence[str], source: Path | None, say: Say
 ) -> None:
     """Merge what is in a file; standard input for None. Raises `InvalidRequest` for another one."""
-    with temporary_directory("mounts", _beside(source)) as folder:
+    with temporary_directory("mounts", beside(source)) as folder:
         await in_thread(_unpack, source, Path(folder))
         if not Path(folder, "index.json").is_file():
             raise InvalidRequest(f"{source or 'standard input'} holds no cache mounts")
         await cache_mounts.import_from(channel, names, CacheSpec("local", {"src": folder}), say)
 
 
-def _beside(file: Path | None) -> Path | None:
-    """Where there is room: beside the file, if one may write there."""
-    folder = file.absolute().parent if file is not None else None
-    return folder if folder is not None and os.access(folder, os.W_OK) else None
+def beside(file: Path | None) -> Path | None:
+    """Where there is room: beside the file, if one may write there, and nobody else can put
+    another directory in the place of one's own."""
+    place = unmoved_place(os.fspath(file.absolute().parent)) if file is not None else ""
+    return Path(place) if place and os.access(place, os.W_OK) else None
 
 
 def _pack(folder: Path, target: Path | None) -> None:

@@ -56,6 +56,25 @@ def is_own_dir(path: str) -> bool:
     return is_dir and status.st_uid == os.geteuid() and not status.st_mode & OTHERS
 
 
+def unmoved_place(path: str) -> str:
+    """The real path of a directory, if nobody but this user and root can rename what is in it, or
+    any directory that it is below; else empty. Elsewhere what is made by its name may be another's
+    by the next call."""
+    real = folder = os.path.realpath(path)
+    while True:
+        try:
+            status = os.stat(folder)
+        except OSError:
+            return ""
+        is_open = status.st_mode & WRITABLE_BY_OTHERS and not status.st_mode & STICKY
+        if status.st_uid not in (os.geteuid(), 0) or is_open:
+            return ""
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return real
+        folder = parent
+
+
 def _check_ancestors(path: str) -> None:
     """Whoever may rename a directory may put another in its place."""
     folder = os.path.realpath(path)
