@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from croze.api import wire_pb2
-from croze.errors import InvalidRequest
+from croze.errors import CrozeError, InvalidRequest
 from croze.fs.sync.send import Sender
+from croze.session import sending
 from croze.session.sending import send_tree
 from croze.session.transfer import pack
 from tests.fs import trees
+from tests.support.waiting import PATIENCE_S
 
 REQ = wire_pb2.Packet.PACKET_REQ
 
@@ -63,3 +65,29 @@ async def test_all_that_was_listed_may_be_asked_for(tmp_path: Path) -> None:
 
     await send_tree(Sender(str(tree)), read, write)
     assert contents == {number: str(number).encode() for number in range(3000)}
+
+
+ERR = wire_pb2.Packet.PACKET_ERR
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_why_a_receiver_was_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """The call ends with what has failed, of which a part of the receiver has told nothing."""
+    monkeypatch.setattr(sending, "END_WAIT_S", PATIENCE_S if ends else 0.0)
+    tree = trees.make(tmp_path / "tree", {"a": "1"})
+    said = [[wire_pb2.Packet(type=ERR, data=b"context canceled").SerializeToString()], [b""]]
+
+    async def read() -> Sequence[bytes]:
+        if said:
+            return said.pop(0)
+        if not ends:
+            await asyncio.Event().wait()
+        raise CrozeError("write a: no space left on device")
+
+    async def write(*packets: bytes) -> None: ...
+
+    reason = "^write a: no space" if ends else "^error from receiver: context canceled"
+    with pytest.raises(CrozeError, match=reason):
+        await send_tree(Sender(str(tree)), read, write)

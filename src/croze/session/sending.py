@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 
 from croze import errors
@@ -25,6 +26,10 @@ from croze.session.transfer import (
     pack_error,
     to_stat,
 )
+
+END_WAIT_S = 2.0
+"""For how long a receiver that says it was cancelled may take to end the call."""
+_CANCELED = "context canceled"
 
 
 async def send_tree(
@@ -117,12 +122,23 @@ class _Sending:
             case wire_pb2.Packet.PACKET_REQ:
                 self._ask(packet.ID)
             case wire_pb2.Packet.PACKET_ERR:
-                raise errors.CrozeError(f"error from receiver: {from_bytes(packet.data)}")
+                reason = from_bytes(packet.data)
+                if reason == _CANCELED:
+                    await self._hear_end()
+                raise errors.CrozeError(f"error from receiver: {reason}")
             case wire_pb2.Packet.PACKET_FIN:
                 self._wanted.put_nowait(None)
                 await self._send(pack(wire_pb2.Packet.PACKET_FIN))
                 return True
         return False
+
+    async def _hear_end(self) -> None:
+        """What ends the call says why, if it comes soon: a receiver of Go's cancels its parts when
+        one has failed, and any of them may be the first to tell. Raises that error."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_WAIT_S):
+                while await self._read():
+                    pass
 
     def _ask(self, id: int) -> None:
         """Each content is asked for once at most, when it was listed: there is no end to the others
