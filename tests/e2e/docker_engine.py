@@ -56,7 +56,7 @@ def running_engine(folder: Path, *flags: str) -> Iterator[Engine]:
     sandbox = Sandbox(folder)
     path = sandbox.path / "docker.sock"
     host = f"--docker-api=unix://{path}"
-    with sandbox.running(host, "--allow-insecure-entitlement=network.host", *flags):
+    with sandbox.running(host, *flags):
         yield Engine(sandbox, path)
     assert not path.exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import threading
@@ -75,7 +76,8 @@ def test_docker_run_has_the_programs_exit_code(
         (["-p", "80:80"], "HostConfig.PortBindings is not served here"),
         (["-v", "name:/x"], "volume name is not served here"),
         (["-v", "/x"], "volume /x is not served here"),
-        (["--mount", "type=tmpfs,dst=/x"], "a mount of type tmpfs is not served here"),
+        (["--mount", "type=volume,dst=/x"], "a mount of type volume is not served here"),
+        (["--mount", "type=bind,src=/none,dst=/x"], "bind source path does not exist: /none"),
         (["--network", "mine"], "network mine is not served here"),
         (["--privileged"], "HostConfig.Privileged is not served here"),
         (["--cap-add", "SYS_ADMIN"], "HostConfig.CapAdd is not served here"),
@@ -95,6 +97,25 @@ def test_what_is_refused(engine: Engine, options: list[str], words: str) -> None
     assert (refused.code, words in refused.stderr) == (1, True), refused.output
 
 
+def test_mounts_are_there(engine: Engine, tmp_path: Path) -> None:
+    """A tmpfs is as it was asked for; a directory of the host that is missing is made."""
+    told = "grep ' /[tu] ' /proc/mounts; touch /b/x"
+    options = ["--tmpfs", "/t:size=1m", "--mount", "type=tmpfs,dst=/u,tmpfs-mode=700"]
+    options += ["--read-only", "-v", f"{tmp_path}/made/here:/b"]
+    ran = engine.docker("run", "--name", "mounts", *options, "busybox", "sh", "-c", told)
+    assert ran.stdout.splitlines() == [
+        "tmpfs /t tmpfs rw,nosuid,nodev,noexec,relatime,size=1024k 0 0",
+        "tmpfs /u tmpfs rw,nosuid,nodev,noexec,relatime,mode=700 0 0",
+    ]
+    assert (tmp_path / "made/here/x").exists()
+    about = json.loads(engine.docker("inspect", "mounts").stdout)[0]
+    assert [(each["Type"], each["Destination"]) for each in about["Mounts"]] == [
+        ("bind", "/b"),
+        ("tmpfs", "/u"),
+    ]
+    engine.docker("rm", "mounts")
+
+
 LOOP = 'trap "echo bye; exit 3" TERM; echo up; while :; do sleep 0.05; done'
 
 
@@ -106,7 +127,14 @@ def test_life_of_a_container(engine: Engine) -> None:
     eventually(lambda: engine.docker("logs", "life").stdout == "up\n")
     refused = engine.docker("rm", "life", check=False)
     assert "container is running" in refused.stderr
+    for words, why in (
+        (["-s", "NONE", "life"], "cannot kill container: life: invalid signal: NONE"),
+        (["nobody"], "cannot kill container: nobody: No such container: nobody"),
+    ):
+        assert why in engine.docker("kill", *words, check=False).stderr
     engine.docker("stop", "life")
+    refused = engine.docker("kill", "life", check=False)
+    assert re.search("cannot kill container: life: container [0-9a-f]{64} is not", refused.stderr)
     assert engine.docker("logs", "--tail", "1", "life").stdout == "bye\n"
     assert engine.docker("wait", "life").stdout == "3\n"
     assert engine.docker("ps", "-q").stdout == ""
@@ -159,11 +187,14 @@ def test_what_is_listed(engine: Engine) -> None:
         ("since=first", ["second"]),
         ("health=none", ["first", "second"]),
         ("publish=80", []),
+        ("name=^firs$", []),
+        ("name=^/f.r", ["first"]),
+        ("name=(", []),
         ("status=created", ["second"]),
         ("exited=0", ["first"]),
     ):
         assert names(filter) == found, filter
-    for filter in ("status=nonsense", "nonsense=1", "before=nobody"):
+    for filter in ("status=nonsense", "nonsense=1", "before=nobody", "exited=x"):
         assert engine.docker("ps", "--filter", filter, check=False).code == 1
     sized = engine.docker("ps", "-as", "--format", "{{.Size}}", "--filter=name=first").stdout
     assert sized.startswith("3.15MB (virtual 4.")

@@ -108,3 +108,97 @@ def test_the_hosts_own_address() -> None:
 def test_refused(members: dict[str, object], kind: type[CrozeError], words: str) -> None:
     with pytest.raises(kind, match=words):
         read(**members)
+
+
+def host(**members: object) -> specs.Create:
+    return read(HostConfig=members)
+
+
+def test_tmpfs() -> None:
+    spec = host(
+        Tmpfs={"/a": "", "/b": "exec,size=1m"},
+        Mounts=[
+            {"Type": "tmpfs", "Target": "/c", "ReadOnly": True},
+            {"Type": "tmpfs", "Target": "/d", "TmpfsOptions": {"SizeBytes": 9, "Mode": 0o700}},
+        ],
+    )
+    hard = ("noexec", "nosuid", "nodev")
+    assert [(mount.dest, mount.mounts[0].options) for mount in specs.tmpfs(spec)] == [
+        ("/a", hard),
+        ("/b", ("nosuid", "nodev", "exec", "size=1m")),
+        ("/c", (*hard, "ro")),
+        ("/d", (*hard, "size=9", "mode=700")),
+    ]
+    assert specs.binds(spec) == []
+    with pytest.raises(InvalidRequest, match='invalid tmpfs option "bogus"'):
+        host(Tmpfs={"/a": "bogus"})
+    with pytest.raises(InvalidRequest, match="invalid mount path: 'a'"):
+        host(Tmpfs={"a": ""})
+
+
+def test_sources_of_mounts() -> None:
+    options = {"CreateMountpoint": True}
+    made = {"Type": "bind", "Source": "/m", "Target": "/3", "BindOptions": options}
+    plain = {"Type": "bind", "Source": "/n", "Target": "/4"}
+    spec = host(Binds=["/b:/1"], Mounts=[made, plain])
+    assert specs.made_sources(spec) == ["/b", "/m"]
+    assert specs.needed_sources(spec) == ["/n"]
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"HostConfig": {"Sysctls": {"a": ""}}}, "HostConfig.Sysctls is"),
+        ({"HostConfig": {"StorageOpt": {"size": ""}}}, "HostConfig.StorageOpt is"),
+        (
+            {
+                "NetworkingConfig": {
+                    "EndpointsConfig": {"none": {"ipamconfig": {"IPv4Address": "1"}}}
+                }
+            },
+            "IPAMConfig of the network none is",
+        ),
+        (
+            {"NetworkingConfig": {"EndpointsConfig": {"bridge": {"MacAddress": "2"}}}},
+            "MacAddress of the network bridge is",
+        ),
+        (
+            {
+                "HostConfig": {
+                    "Mounts": [
+                        {
+                            "Type": "bind",
+                            "Source": "/",
+                            "Target": "/x",
+                            "BindOptions": {"Propagation": "shared"},
+                        }
+                    ]
+                }
+            },
+            "the propagation shared of a mount is",
+        ),
+        (
+            {
+                "HostConfig": {
+                    "Mounts": [
+                        {
+                            "Type": "bind",
+                            "Source": "/",
+                            "Target": "/x",
+                            "BindOptions": {"NonRecursive": True},
+                        }
+                    ]
+                }
+            },
+            "NonRecursive of a mount is",
+        ),
+    ],
+)
+def test_small_wishes_are_refused(members: dict[str, object], words: str) -> None:
+    with pytest.raises(Unsupported, match=f"{words} not served here"):
+        read(**members)
+
+
+def test_settings_that_say_nothing_are_taken() -> None:
+    empty = {"IPAMConfig": None, "Aliases": None, "MacAddress": "", "GwPriority": 0}
+    read(NetworkingConfig={"EndpointsConfig": {"default": empty}})

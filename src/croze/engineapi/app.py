@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from croze.engineapi import (
+    absent,
     build,
     buildcache,
     event_stream,
@@ -94,7 +95,14 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("POST", "/volumes/prune", networks.prune_volumes),
     ("GET", "/networks/{name}", networks.network),
     ("GET", "/volumes", networks.volumes),
+    ("DELETE", "/networks/{name}", networks.remove_network),
     ("GET", "/volumes/{name}", networks.volume),
+    ("DELETE", "/volumes/{name}", networks.volume),
+    ("GET", "/plugins", absent.plugins),
+    ("GET", "/plugins/{name:.+}/json", absent.plugin),
+    ("DELETE", "/plugins/{name:.+}", absent.plugin),
+    ("GET", "/swarm", absent.swarm),
+    *(("GET", f"/{kind}{rest}", absent.swarm) for kind in absent.SWARM for rest in ("", "/{id}")),
 )
 DOCKERS = (
     *("auth", "build", "commit", "configs", "containers", "distribution", "events", "exec"),

@@ -12,6 +12,7 @@ from croze.engineapi.times import moment_ns
 from croze.engineapi.views import view
 from croze.errors import InvalidRequest
 from croze.gotypes import glob, gojson
+from croze.gotypes.regexp import BadExpression, Regexp
 from croze.image import reference
 
 Filters = dict[str, list[str]]
@@ -69,7 +70,7 @@ def boolean(name: str, values: Sequence[str]) -> bool:
         return True
     if set(values) <= set(_FALSE):
         return False
-    raise InvalidRequest(f"invalid filter '{name}={values}'")
+    raise InvalidRequest(f"invalid filter '{name}=[{' '.join(values)}]'")
 
 
 def _matching(image: NamedImage, patterns: Sequence[str]) -> NamedImage | None:
@@ -90,6 +91,16 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 def _labels(image: NamedImage, services: Services) -> Mapping[str, str]:
     return view(image, services).config.config.labels
+
+
+def matches(pattern: str, *texts: str) -> bool:
+    """Whether a part of one of the texts is as the regular expression says; none is as one that
+    can't be read."""
+    try:
+        expression = Regexp(pattern)
+    except BadExpression:
+        return False
+    return any(expression.search(text) for text in texts)
 
 
 def labelled(labels: Mapping[str, str], label: str) -> bool:

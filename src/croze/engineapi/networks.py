@@ -8,7 +8,7 @@ from aiohttp import web
 from croze.engineapi import filters
 from croze.engineapi.answers import json
 from croze.engineapi.contract import Services
-from croze.errors import NotFound
+from croze.errors import NotFound, PermissionDenied
 
 NETWORKS = ("bridge", "host", "none")
 _FILTERS = ("name", "id", "label", "driver", "dangling", "scope", "type")
@@ -42,7 +42,9 @@ async def networks(request: web.Request, services: Services) -> web.StreamRespon
     names = [name for name in NETWORKS if "label" not in chosen]
     for key in ("name", "id"):
         if key in chosen:
-            names = [name for name in names if any(part in name for part in chosen[key])]
+            names = [
+                name for name in names if any(filters.matches(part, name) for part in chosen[key])
+            ]
     return json([_network(name) for name in names])
 
 
@@ -51,6 +53,14 @@ async def network(request: web.Request, services: Services) -> web.StreamRespons
     if name not in NETWORKS:
         raise NotFound(f"network {name} not found")
     return json(_network(name))
+
+
+async def remove_network(request: web.Request, services: Services) -> web.StreamResponse:
+    """`DELETE /networks/NAME`: those that there are stay."""
+    name = request.match_info["name"]
+    if name not in NETWORKS:
+        raise NotFound(f"network {name} not found")
+    raise PermissionDenied(f"{name} is a pre-defined network and cannot be removed")
 
 
 async def volumes(request: web.Request, services: Services) -> web.StreamResponse:

@@ -318,6 +318,17 @@ def test_flags_over_the_file() -> None:
     assert "device" not in told("--cdi-disabled").entitlements
 
 
+def test_entitlements_beside_dockers_api() -> None:
+    api, listed = "--docker-api=unix:///d", 'insecure-entitlements = ["security.insecure"]'
+    for words, toml, names in (
+        ([], "", set()),
+        ([api], "", {"network.host"}),
+        ([api], "insecure-entitlements = []", set()),
+        ([api], listed, {"security.insecure"}),
+    ):
+        assert told("--cdi-disabled", *words, toml=toml).entitlements == names, toml
+
+
 @pytest.mark.parametrize(
     ("flag", "reason"),
     [

@@ -75,19 +75,20 @@ def settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> S
     file = config_file.read(path)
     config = config_file.load(file, str(path), _defaults(file), _layer(flags))
     _check(config)
+    docker_api = _docker_api(_last(flags, "docker-api"), config)
     return Settings(
         root=Path(config.root or places.root).absolute(),
         addresses=tuple(config.grpc.address) or (places.address,),
         debug=level(config) in ("debug", "trace"),
         config=config,
-        entitlements=frozenset(config.insecure_entitlements) | _lent(config),
+        entitlements=_allowed(config, docker_api) | _lent(config),
         idle_timeout_s=_number(flags, "idle-timeout", parse_float, 0.0) or 0.0,
         ready_fd=_number(flags, "ready-fd", parse_int, 0),
         workers=_number(flags, "file-workers", parse_int, 1) or min(4, os.cpu_count() or 1),
         provenance_dir=Path(
             config.provenance_env_dir or Path(places.config).parent / "provenance.d"
         ),
-        docker_api=_docker_api(_last(flags, "docker-api"), config),
+        docker_api=docker_api,
         docker_api_gid=_docker_api_gid(flags, config),
         save_cache_debug=_last(flags, "save-cache-debug") == "true",
         warnings=(*config.warnings, *_flag_warnings(flags), *_file_warnings(flags, path)),
@@ -115,6 +116,14 @@ def _docker_api_gid(flags: Mapping[str, list[str]], config: Config) -> int | Non
     if not (name := _last(flags, "docker-api-group")):
         return config.grpc.gid
     return group_id("docker-api-group", name)
+
+
+def _allowed(config: Config, docker_api: str) -> frozenset[str]:
+    """What clients may grant. A Docker engine that is not told otherwise allows builds in the
+    host's network, as it does containers."""
+    if config.insecure_entitlements is None:
+        return frozenset({"network.host"} if docker_api else ())
+    return frozenset(config.insecure_entitlements)
 
 
 def _lent(config: Config) -> frozenset[str]:
@@ -196,7 +205,7 @@ def _check(config: Config) -> None:
         raise InvalidRequest(
             f'unsupported log level: not a valid logrus Level: "{config.log.level}"'
         )
-    if unknown := set(config.insecure_entitlements) - ENTITLEMENTS:
+    if unknown := set(config.insecure_entitlements or ()) - ENTITLEMENTS:
         raise InvalidRequest(f"invalid entitlement : {', '.join(sorted(unknown))}")
     if not worker.enabled:
         raise InvalidRequest("no worker found: the OCI worker, the only one, is turned off")

@@ -224,8 +224,8 @@ class Config(msgspec.Struct, frozen=True, rename="camel"):
     debug: bool = False
     trace: bool = False
     root: str = ""
-    insecure_entitlements: list[str] = msgspec.field(
-        default_factory=list, name="insecure-entitlements"
+    insecure_entitlements: list[str] | None = msgspec.field(
+        default=None, name="insecure-entitlements"
     )
     provenance_env_dir: str = ""
     proxy_network: bool = False

@@ -19,7 +19,7 @@ import msgspec
 
 from croze.aio.parallel import task_group
 from croze.aio.threads import in_thread
-from croze.engineapi.containers import names
+from croze.engineapi.containers import names, sources
 from croze.engineapi.containers import spec as specs
 from croze.engineapi.containers.container import KILLED, OneContainer, StoredState
 from croze.engineapi.containers.execs import ExecCreate, OneExec
@@ -127,6 +127,7 @@ class Containers:
     ) -> OneContainer:
         """Make a container, not to run yet. Raises `AlreadyExists` for a name that is taken."""
         self.check_free(name)
+        await in_thread(sources.check, specs.needed_sources(spec))
         config, ref = await self._open_image(image_name, platform)
         try:
             specs.process_of(spec, config)
@@ -226,9 +227,10 @@ class Containers:
 
     async def _spec(self, one: OneContainer, layer: MutableRef) -> ContainerSpec:
         spec = one.spec
+        await in_thread(sources.make, specs.made_sources(spec))
         return ContainerSpec(
             root=await layer.mounts(readonly=False),
-            mounts=specs.binds(spec),
+            mounts=[*specs.binds(spec), *specs.tmpfs(spec)],
             readonly_root=spec.host_config.readonly_rootfs,
             hostname=one.hostname,
             network=specs.network(spec),

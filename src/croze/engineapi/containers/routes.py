@@ -16,7 +16,8 @@ from croze.engineapi.contract import Services
 from croze.engineapi.names import find, record_of
 from croze.engineapi.query import UrlQuery, flag, refuse
 from croze.engineapi.views import view
-from croze.errors import AlreadyExists, InvalidRequest, NotFound
+from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
+from croze.gotypes.numbers import parse_int
 from croze.runtime.contract import ContainerMount
 
 FILTERS = (
@@ -58,13 +59,23 @@ async def list_containers(request: web.Request, services: Services) -> web.Strea
     chosen = filters.read(query.first("filters"), FILTERS)
     if unknown := set(chosen.get("status", ())) - set(STATUSES):
         raise InvalidRequest(f"invalid filter 'status={min(unknown)}'")
-    limit = int(query.first("limit")[:9]) if query.first("limit").isdecimal() else 0
+    for text in chosen.get("exited", ()):
+        _number(text, f"invalid filter 'exited={text}': ")
+    limit = max(0, _number(query.first("limit") or "0"))
     every = query.is_set("all") or bool(limit) or not chosen.keys().isdisjoint(LOOKS_AT_ALL)
     containers = [one for one in services.containers.all() if every or one.running]
     containers = [one for one in containers if _fits(one, chosen, services)]
     containers = containers[:limit] if limit else containers
     sized = query.is_set("size")
     return json([{**views.row(one), **(await _sizes(one, services, sized))} for one in containers])
+
+
+def _number(text: str, what: str = "") -> int:
+    """The number that a parameter has to be. Raises `InvalidRequest`."""
+    try:
+        return parse_int(text, call="Atoi")
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{what}{error}") from error
 
 
 async def _sizes(one: OneContainer, services: Services, sized: bool) -> dict[str, object]:
@@ -81,8 +92,8 @@ async def _sizes(one: OneContainer, services: Services, sized: bool) -> dict[str
 def _fits(one: OneContainer, chosen: filters.Filters, services: Services) -> bool:
     labels = {**one.state.config.labels, **one.spec.labels}
     tests = (
-        ("id", lambda text: one.id.startswith(text)),
-        ("name", lambda text: text.strip("^/$") in one.state.name),
+        ("id", lambda text: filters.matches(text, one.id)),
+        ("name", lambda text: filters.matches(text, one.state.name, f"/{one.state.name}")),
         ("status", lambda text: text == one.state.status),
         ("exited", lambda text: one.state.status == "exited" and text == str(one.state.exit_code)),
         ("ancestor", lambda text: _is_of(one, text, services)),
@@ -156,10 +167,14 @@ async def _stopped(request: web.Request, one: OneContainer, services: Services) 
 
 
 async def kill(request: web.Request, services: Services) -> web.StreamResponse:
-    one = _found(request, services)
-    number = signal_number(request.query.get("signal") or "SIGKILL")
-    if not one.running:
-        raise AlreadyExists(f"cannot kill container: {one.id[:12]}: container is not running")
+    name = request.match_info["name"]
+    try:
+        one = _found(request, services)
+        number = signal_number(request.query.get("signal") or "SIGKILL")
+        if not one.running:
+            raise AlreadyExists(f"container {one.id} is not running")
+    except CrozeError as error:
+        raise type(error)(f"cannot kill container: {name}: {error}") from error
     await one.kill(number)
     services.events.emit("container", "kill", one.id, {"signal": str(number)})
     if number == signal.SIGKILL:

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from croze.engineapi.containers import mounts
 from croze.engineapi.containers.execs import ExecCreate
+from croze.engineapi.containers.mounts import MountRequest
 from croze.engineapi.extra_hosts import address_of
 from croze.engineapi.jsontext import named, read_json, struct_of
 from croze.errors import InvalidRequest, Unsupported
@@ -22,7 +24,6 @@ from croze.runtime.contract import (
     Resources,
     Rlimit,
 )
-from croze.store.contract import MountSpec
 
 Words = str | list[str] | None
 NETWORKS: Mapping[str, NetworkMode] = {
@@ -45,10 +46,11 @@ NEUTRAL: Mapping[str, Sequence[object]] = {
 }
 """Values that ask for nothing that is not so anyway."""
 IGNORED = frozenset({"ConsoleSize", "ContainerIDFile"})
+ENDPOINT = ("IPAMConfig", "Links", "Aliases", "MacAddress", "DriverOpts", "GwPriority")
+"""Settings of a container in a network; the others are answers."""
 HIDDEN = ("MaskedPaths", "ReadonlyPaths")
 """An empty list of these is a wish, too: for nothing to be hidden."""
 REFUSED = ("Healthcheck", "MacAddress", "Domainname")
-PROPAGATION = frozenset({"", "rprivate", "private", "z", "Z", "rw", "ro", "delegated", "cached"})
 
 
 class Limit(msgspec.Struct, rename="pascal"):
@@ -59,21 +61,13 @@ class Limit(msgspec.Struct, rename="pascal"):
     hard: int
 
 
-class BindRequest(msgspec.Struct, rename="pascal"):
-    """An entry of `Mounts`."""
-
-    type: str
-    source: str = ""
-    target: str = ""
-    read_only: bool = False
-
-
 class HostConfig(msgspec.Struct, rename="pascal"):
     """The member `HostConfig`, as far as it is served. Memory is in bytes, CPU periods and quotas
     in microseconds."""
 
     binds: list[str] | None = None
-    mounts: list[BindRequest] | None = None
+    mounts: list[MountRequest] | None = None
+    tmpfs: dict[str, str] | None = None
     network_mode: str = ""
     auto_remove: bool = False
     memory: int = 0
@@ -138,7 +132,8 @@ def read(data: bytes) -> Create:
     spec = struct_of(raw, Create)
     served = frozenset(_names(HostConfig)) - NEUTRAL.keys()
     for name, value in host.items():
-        members = _said(value)
+        # The members of NEUTRAL have names of their own; those of others are what is asked for.
+        members = _said(value) if name in NEUTRAL else value
         if name not in served | IGNORED and members and members not in NEUTRAL.get(name, ()):
             raise Unsupported(f"HostConfig.{name} is not served here")
         if name in HIDDEN and value is not None:
@@ -173,9 +168,13 @@ def _check_networks(raw: Mapping[str, object], spec: Create) -> None:
         )
     networking = raw.get("NetworkingConfig") or {}
     endpoints = networking.get("EndpointsConfig") if isinstance(networking, dict) else None
-    for name in endpoints if isinstance(endpoints, dict) else ():
+    for name, endpoint in endpoints.items() if isinstance(endpoints, dict) else ():
         if name not in NETWORKS:
             raise Unsupported(f"network {name} is not served here: use host or none")
+        settings = _said(named(endpoint, ENDPOINT) if isinstance(endpoint, dict) else {})
+        for setting in ENDPOINT:
+            if isinstance(settings, dict) and settings.get(setting):
+                raise Unsupported(f"{setting} of the network {name} is not served here")
 
 
 def network(spec: Create) -> NetworkMode:
@@ -184,36 +183,35 @@ def network(spec: Create) -> NetworkMode:
 
 def binds(spec: Create) -> list[ContainerMount]:
     """Directories and files of the host. Raises `Unsupported` for volumes."""
-    listed = [_bind(text) for text in spec.host_config.binds or ()]
-    for mount in spec.host_config.mounts or ():
-        if mount.type != "bind":
-            raise Unsupported(f"a mount of type {mount.type} is not served here: use a bind mount")
-        listed.append(_mount(mount.source, mount.target, readonly=mount.read_only))
-    covered = {mount.dest for mount in listed}
+    host = spec.host_config
+    entries = [mounts.of_request(each) for each in host.mounts or () if each.type != "tmpfs"]
+    listed = [*(mounts.of_bind(text) for text in host.binds or ()), *entries]
+    covered = {mount.dest for mount in [*listed, *tmpfs(spec)]}
     for path in spec.volumes or {}:
         if posixpath.normpath(path) not in covered:
             raise Unsupported(f"volume {path} is not served here: use a directory of the host")
     return listed
 
 
-def _bind(text: str) -> ContainerMount:
-    source, _, rest = text.partition(":")
-    target, _, options = rest.partition(":")
-    if unknown := set(options.split(",")) - PROPAGATION:
-        raise Unsupported(f"{', '.join(sorted(unknown))} of the mount {text} is not served here")
-    return _mount(source, target or source, readonly="ro" in options.split(","))
+def tmpfs(spec: Create) -> list[ContainerMount]:
+    """Mounts in memory, which go when the process ends. Raises `InvalidRequest`."""
+    host = spec.host_config
+    entries = [mounts.of_request(each) for each in host.mounts or () if each.type == "tmpfs"]
+    return [*mounts.of_tmpfs_map(host.tmpfs or {}), *entries]
 
 
-def _mount(source: str, target: str, *, readonly: bool) -> ContainerMount:
-    if not source.startswith("/"):
-        raise Unsupported(f"volume {source} is not served here: use a directory of the host")
-    if not target.startswith("/") or posixpath.normpath(target) == "/":
-        raise InvalidRequest(f"invalid mount path: '{target}' mount path must be absolute")
-    return ContainerMount(
-        dest=posixpath.normpath(target),
-        mounts=[MountSpec("bind", posixpath.normpath(source), ("rbind",))],
-        readonly=readonly,
-    )
+def made_sources(spec: Create) -> list[str]:
+    """Directories of the host that are made when they are missing."""
+    host = spec.host_config
+    texts = [mounts.of_bind(text).mounts[0].source for text in host.binds or ()]
+    return texts + [each.source for each in host.mounts or () if each.makes_source]
+
+
+def needed_sources(spec: Create) -> list[str]:
+    """Paths of the host that have to be there."""
+    directories = made_sources(spec)
+    sources = [each.mounts[0].source for each in binds(spec)]
+    return [source for source in sources if source not in directories]
 
 
 def resources(spec: Create) -> Resources:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -89,8 +89,12 @@ def networks(one: OneContainer) -> dict[str, object]:
 
 
 def mounts(one: OneContainer) -> list[dict[str, object]]:
-    return [
-        {
+    return [*_binds(one), *_tmpfs(one)]
+
+
+def _binds(one: OneContainer) -> Iterator[dict[str, object]]:
+    for mount in specs.binds(one.spec):
+        yield {
             "Type": "bind",
             "Source": mount.mounts[0].source,
             "Destination": mount.dest,
@@ -98,8 +102,20 @@ def mounts(one: OneContainer) -> list[dict[str, object]]:
             "RW": not mount.readonly,
             "Propagation": "rprivate",
         }
-        for mount in specs.binds(one.spec)
-    ]
+
+
+def _tmpfs(one: OneContainer) -> Iterator[dict[str, object]]:
+    """The tmpfs of `Mounts`: Docker shows no others here."""
+    for mount in one.spec.host_config.mounts or ():
+        if mount.type == "tmpfs":
+            yield {
+                "Type": "tmpfs",
+                "Source": "",
+                "Destination": mount.target,
+                "Mode": "",
+                "RW": not mount.read_only,
+                "Propagation": "",
+            }
 
 
 def inspect(one: OneContainer) -> dict[str, object]:
