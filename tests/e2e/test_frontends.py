@@ -93,6 +93,7 @@ def test_errors_of_a_frontend_come_to_the_user(desk: Sandbox, images: Registry) 
     failed = desk.croze("build", "-f", context / "Packfile", context, check=False)
     assert failed.code == 1
     assert "Packfile: Invalid value" in failed.stderr
+    assert "> [internal] frontend" not in failed.stderr  # its log says nothing more
     context = pack(desk, images, PACKFILE + 'fail = "exit 7"\n')
     failed = desk.croze("build", "-f", context / "Packfile", context, check=False)
     assert "exit code: 7" in failed.stderr

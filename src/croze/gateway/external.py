@@ -116,32 +116,42 @@ async def _run(
     bridge: Bridge,
     served: ServedBuild,
 ) -> BridgeResult:
-    """Run it as a step of its own, whose log is what it writes to standard error."""
+    """Run it as a step of its own, whose log is what it writes to standard error.
 
-    async def run(ctx: OpContext) -> BridgeResult:
+    An error that it returned is the build's, not the step's, and what it writes after that is left
+    out: Go's frontends panic then, and BuildKit's clients see none of it.
+    """
+
+    async def run(ctx: OpContext) -> None:
         process = process_of(image.config, environment(request, bridge))
         log = OpLog(ctx.progress, ops.log_limits)
+
+        def write(data: bytes) -> None:
+            if not served.failed:
+                log.stderr.write(data)
+
         try:
             async with _container(ops, image, ctx.sessions(), bridge.proxied) as spec:
-                code = await run_frontend(ops.executor, spec, process, served, log.stderr.write)
+                code = await run_frontend(ops.executor, spec, process, served, write)
         except StartError as error:
             raise error.wrap(f"failed to start frontend {image.name}") from None
         finally:
             log.flush()
-        return await _outcome(served, code, image.name)
+        _check_end(served, code, image.name)
 
-    return await bridge.job.in_context(f"[internal] frontend {image.name}", run)
+    await bridge.job.in_context(f"[internal] frontend {image.name}", run)
+    return await served.result()
 
 
-async def _outcome(served: ServedBuild, code: int, name: str) -> BridgeResult:
-    """An error that it returned counts most, then how it ended, then its result."""
+def _check_end(served: ServedBuild, code: int, name: str) -> None:
+    """See that it has returned something: an error counts more than how it ended, and that more
+    than its result."""
     if served.failed:
-        return await served.result()
+        return
     if code:
         raise ExitError(f"frontend {name} did not complete successfully: exit code: {code}", code)
     if not served.returned:
         raise CrozeError("no result for incomplete build")
-    return await served.result()
 
 
 @asynccontextmanager
