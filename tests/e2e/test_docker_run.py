@@ -97,6 +97,15 @@ def test_what_is_refused(engine: Engine, options: list[str], words: str) -> None
     assert (refused.code, words in refused.stderr) == (1, True), refused.output
 
 
+def test_users_that_nobody_is(engine: Engine) -> None:
+    for user, words in (
+        ("nobody-here", "unable to find user nobody-here: no matching entries in passwd file"),
+        ("0:nothing", "unable to find group nothing: no matching entries in group file"),
+    ):
+        refused = engine.docker(*RUN, "-u", user, "busybox", "true", check=False)
+        assert f"Error response from daemon: {words}\n" in refused.stderr, refused.output
+
+
 def test_mounts_are_there(engine: Engine, tmp_path: Path) -> None:
     """A tmpfs is as it was asked for; a directory of the host that is missing is made."""
     told = "grep ' /[tu] ' /proc/mounts; touch /b/x"

@@ -136,6 +136,12 @@ def test_tmpfs() -> None:
         host(Tmpfs={"a": ""})
 
 
+def test_the_least_memory() -> None:
+    assert specs.resources(host(Memory=6 << 20)).memory == 6 << 20
+    with pytest.raises(InvalidRequest, match="Minimum memory limit allowed is 6MB"):
+        host(Memory=1)
+
+
 def test_sources_of_mounts() -> None:
     options = {"CreateMountpoint": True}
     made = {"Type": "bind", "Source": "/m", "Target": "/3", "BindOptions": options}

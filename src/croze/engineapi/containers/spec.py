@@ -50,6 +50,7 @@ ENDPOINT = ("IPAMConfig", "Links", "Aliases", "MacAddress", "DriverOpts", "GwPri
 """Settings of a container in a network; the others are answers."""
 HIDDEN = ("MaskedPaths", "ReadonlyPaths")
 """An empty list of these is a wish, too: for nothing to be hidden."""
+LEAST_MEMORY_BYTES = 6 << 20
 REFUSED = ("Healthcheck", "MacAddress", "Domainname")
 
 
@@ -142,6 +143,8 @@ def read(data: bytes) -> Create:
         if raw.get(name):
             raise Unsupported(f"{name} of a container is not served here")
     _check_networks(raw, spec)
+    if 0 < spec.host_config.memory < LEAST_MEMORY_BYTES:
+        raise InvalidRequest("Minimum memory limit allowed is 6MB")
     if (cwd := spec.working_dir) and not cwd.startswith("/"):
         raise InvalidRequest(
             f"the working directory '{cwd}' is invalid, it needs to be an absolute path"
