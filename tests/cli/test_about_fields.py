@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from croze.cli.history.about import context_and_dockerfile
 from croze.cli.history.about_fields import of_members
 from croze.client.history import Record
 from croze.gotypes.moments import local_rfc3339
@@ -73,3 +74,13 @@ def test_moments_where_we_are() -> None:
     stamp = Timestamp(seconds=1_767_268_800, nanos=5)
     assert local_rfc3339(stamp) == "2026-01-01T07:00:00.000000005-05:00"
     assert local_rfc3339(stamp, fraction=False) == "2026-01-01T07:00:00-05:00"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "shown"),
+    [(".", "Dockerfile", "Dockerfile"), ("a/", "../b", "b"), ("a", "./b", "a/b")],
+)
+def test_where_the_dockerfile_is(folder: str, name: str, shown: str) -> None:
+    """In the repository, and named the shortest way, as Go's `filepath.Join` has it."""
+    attrs = {"filename": name, "vcs:localdir:dockerfile": folder}
+    assert context_and_dockerfile(attrs, None)["Dockerfile"] == shown

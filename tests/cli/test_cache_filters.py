@@ -42,4 +42,10 @@ def test_no_size_is_not_no_limit(
 ) -> None:
     monkeypatch.setattr(prune, "with_clients", None)
     assert run(["prune", "--force", f"{flag}="]) == 1
-    assert "flag: invalid size: ''" in capsys.readouterr().err
+    shown = f"""invalid argument "" for "{flag}" flag: invalid size: ''\n"""
+    assert capsys.readouterr().err.startswith(f"ERROR: {shown}")
+
+
+def test_words_of_the_command_line_are_quoted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["prune", "--force", "--filter", 'a"b']) == 1
+    assert 'invalid argument "a\\"b" for "--filter" flag: bad format' in capsys.readouterr().err

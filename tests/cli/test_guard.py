@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
-from croze.cli.guard import internal_error
+from croze.cli.common import Common, UsageError
+from croze.cli.guard import guarded, internal_error
+from croze.errors import Canceled, CrozeError
 from croze.gotypes.sizes import parse_bytes
 
 
@@ -32,3 +38,38 @@ def test_who_asks_for_more_sees_where_it_comes_from(capsys: pytest.CaptureFixtur
 
 def test_what_did_not_come_from_our_files() -> None:
     assert "(at croze; " in internal_error(ValueError("x"), debug=False)
+
+
+class _Command:
+    """Prints, then ends by an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def run(self, words: Sequence[str], common: Common) -> int:
+        print("printed")
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [CrozeError("x"), UsageError("x", "croze ls"), OSError(5, "x"), ValueError("x"), Canceled("x")],
+)
+def test_errors_come_after_what_was_printed(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a file that both streams go to."""
+    monkeypatch.setattr("croze.cli.guard.load", lambda _name: _Command(error))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    path = tmp_path / "both"
+    try:
+        with path.open("a") as out, path.open("a", buffering=1) as err, monkeypatch.context() as m:
+            m.setattr("sys.stdout", out)
+            m.setattr("sys.stderr", err)
+            assert guarded("ls", [], Common()) in (1, 130)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    first, second, *_ = path.read_text().splitlines()
+    assert first == "printed"
+    assert second.startswith("ERROR: ")

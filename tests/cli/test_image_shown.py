@@ -47,6 +47,12 @@ PRINTED = (
         ("{{.Image.Created.Year}} {{(index .Image.History 1).Created}}", "2026 <nil>"),
         ("{{index .Image.Config.Labels `no`}}|{{.Image.Config.Labels.no}}", "|<no value>"),
         ("{{printf `%T %T` .Image .Image.Platform}}", "*v1.Image v1.Platform"),
+        ("{{.Manifest.Digest}} {{printf `%T` .Manifest.Digest}}", f"{ROOT.digest} digest.Digest"),
+        (
+            "{{with .Manifest.Digest}}{{.Algorithm}} {{.Encoded}} {{.Hex}} {{slice . 7 9}}{{end}}",
+            f"sha256 {'0' * 64} {'0' * 64} 00",
+        ),
+        ("{{json .Manifest.Digest}} {{eq .Manifest.Digest `x`}}", f'"{ROOT.digest}" false'),
     ],
 )
 def test_one_image(text: str, shown: str) -> None:

@@ -80,3 +80,14 @@ def test_a_file_that_holds_no_object(tmp_path: Path) -> None:
         InvalidRequest, match="failed to parse source policy: a policy is an object"
     ):
         source_policy.read(file)
+
+
+def test_what_is_neither_is_refused_in_words_of_json(tmp_path: Path) -> None:
+    file = tmp_path / "policy"
+    file.write_text("{x}")
+    with pytest.raises(InvalidRequest) as caught:
+        source_policy.read(file)
+    assert str(caught.value) == (
+        "failed to parse source policy: "
+        "invalid character 'x' looking for beginning of object key string"
+    )

@@ -11,6 +11,7 @@ import pytest
 import zstandard
 from isal import isal_zlib
 
+from croze.errors import InvalidRequest
 from croze.fs.tar import codecs
 from croze.fs.tar.blob import CompressedWriter
 from croze.fs.tar.compress import BlobSums, open_reader
@@ -165,3 +166,14 @@ def test_the_best_zstd_level_is_bounded(level: int) -> None:
         codecs.zstd_level(level), window_log=codecs._WINDOW_LOG
     )
     assert parameters.estimated_compression_context_size() < 64 << 20
+
+
+@pytest.mark.parametrize("level", [-3, 10, 99])
+def test_there_is_no_such_level_of_gzip(level: int) -> None:
+    with pytest.raises(InvalidRequest, match=f"gzip: invalid compression level: {level}$"):
+        codecs.codec("gzip", level)
+
+
+@pytest.mark.parametrize("level", [-2, -1, 0, 9])
+def test_there_are_such_levels_of_gzip(level: int) -> None:
+    assert codecs.codec("gzip", level) is not None

@@ -87,3 +87,22 @@ def test_checks_without_normalising(text: str, message: str) -> None:
 def test_what_a_check_lets_through() -> None:
     for text in ("x", "Foo/bar", "docker.io/x:1", "a" * 64, "x@sha256:" + "0" * 64):
         reference.check(text)
+
+
+@pytest.mark.parametrize(
+    ("digest", "message"),
+    [
+        ("sha256:" + "a" * 64 + "\n", "invalid checksum digest length"),
+        ("sha256:abc", "invalid checksum digest length"),
+        ("sha256:" + "A" * 64, "invalid checksum digest format"),
+        ("sha256:", "invalid checksum digest format"),
+        ("abc", "invalid checksum digest format"),
+        ("md5:a b", "invalid checksum digest format"),
+        ("md5:" + "a" * 32, "unsupported digest algorithm"),
+    ],
+)
+def test_bad_digests(digest: str, message: str) -> None:
+    """A digest of a known algorithm is measured before it is read, as by go-digest."""
+    with pytest.raises(InvalidRequest) as caught:
+        reference.check_digest(digest)
+    assert str(caught.value) == message

@@ -114,7 +114,7 @@ FIELDS = {"id": "abc", "type": "regular", "mutable": "", "description": "local a
         ('description=="local a b"', True),
         ("type==regular,mutable", True),
         ("type==regular,inuse", False),
-        (" type == regular , mutable ", True),
+        (" type == regular, mutable", True),
         ("id~=(", False),
         ("type.x==regular", True),
         ("until==24h", False),

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from croze.builders.model import BuilderInstance, BuilderNode, checked_name
 from croze.errors import InvalidRequest
+from croze.gotypes.quote import quote
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 
@@ -55,7 +56,7 @@ def left(builder: BuilderInstance, name: str) -> BuilderInstance:
     if builder.dynamic:
         raise InvalidRequest("dynamic node group does not support Leave")
     if builder.node(name) is None:
-        raise InvalidRequest(f'node "{name}" not found for {builder.name}')
+        raise InvalidRequest(f"node {quote(name)} not found for {builder.name}")
     if len(builder.members) == 1:
         raise InvalidRequest("can not leave last node, do you want to rm instance instead?")
     rest = tuple(node for node in builder.members if node.name != name)

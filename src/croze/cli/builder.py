@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from croze.cli.flags import Flags, UsageError
 from croze.gotypes.duration import DurationError, parse_duration
+from croze.gotypes.quote import quote
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -41,5 +42,5 @@ def timeout_s(text: str, command: str) -> float:
         return parse_duration(text) / 1e9
     except DurationError as error:
         raise UsageError(
-            f'invalid argument "{text}" for "--timeout" flag: {error}', command
+            f'invalid argument {quote(text)} for "--timeout" flag: {error}', command
         ) from None

@@ -49,7 +49,7 @@ def parse_filters(texts: Iterable[str]) -> CacheFilter:
         key, equals, value = text.partition("=")
         if not equals:
             raise InvalidRequest(
-                f'invalid argument "{text}" for "--filter" flag: bad format of filter '
+                f'invalid argument {quote(text)} for "--filter" flag: bad format of filter '
                 "(expected name=value)"
             )
         values = by_key.setdefault(key.strip().lower(), [])

@@ -28,6 +28,7 @@ from croze.drivers.nodes import load
 from croze.drivers.remote import check_endpoint
 from croze.errors import InvalidRequest
 from croze.files.docker_config import buildx_dir
+from croze.gotypes.quote import quote
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -79,7 +80,7 @@ def _leave(here: StoredBuilders, args: Namespace) -> None:
         raise InvalidRequest("leave requires node name")
     builder = here.stored.builder(args.name)
     if builder is None:
-        raise InvalidRequest(f'failed to find instance "{args.name}" for leave')
+        raise InvalidRequest(f"failed to find instance {quote(args.name)} for leave")
     changed = edit.left(builder, args.node)
     here.stored.forget_builds(builder.name, args.node)
     here.stored.save(changed)
@@ -139,10 +140,10 @@ def _existing(here: StoredBuilders, args: Namespace) -> BuilderInstance | None:
     if not args.name:
         return None
     if not args.append and here.contexts.find(args.name) is not None:
-        raise InvalidRequest(f'instance name "{args.name}" already exists as context builder')
+        raise InvalidRequest(f"instance name {quote(args.name)} already exists as context builder")
     builder = here.stored.builder(args.name)
     if builder is None and args.append:
-        raise InvalidRequest(f'failed to find instance "{args.name}" for append')
+        raise InvalidRequest(f"failed to find instance {quote(args.name)} for append")
     if builder is not None and not args.node and not args.append:
         raise InvalidRequest(
             f'existing instance for "{args.name}" but no append mode, specify the node name to '
@@ -180,7 +181,7 @@ def _endpoint(here: StoredBuilders, args: Namespace, builder: BuilderInstance) -
         return check_endpoint(text), True
     if builder.driver == "kubernetes":
         if text:
-            raise InvalidRequest(f'kubernetes driver does not support endpoint args "{text}"')
+            raise InvalidRequest(f"kubernetes driver does not support endpoint args {quote(text)}")
         return kubernetes_endpoint(builder.name, args.node, builder), False
     if text:
         return engine_endpoint(text, here.contexts), True
@@ -194,7 +195,7 @@ def _options(words: Sequence[str]) -> dict[str, str] | None:
     for field in (field for word in words for field in fields(word)):
         key, equals, value = field.partition("=")
         if not equals:
-            raise InvalidRequest(f'invalid value "{field}", expecting k=v')
+            raise InvalidRequest(f"invalid value {quote(field)}, expecting k=v")
         options[key] = value
     return options or None
 

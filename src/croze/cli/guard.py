@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from croze.cli.commands import load
 from croze.cli.common import Common, UsageError
-from croze.files.standard import flush_output
+from croze.files.standard import flush_output, keep_order
 
 if TYPE_CHECKING:
     from croze.errors import CrozeError
@@ -34,7 +34,10 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
         gc.freeze()
         gc.enable()
         take_interrupts()
-        return command.run(words, common)
+        try:
+            return command.run(words, common)
+        finally:
+            keep_order()
     except UsageError as error:
         return usage(str(error), error.command)
     except SystemExit as leaving:

@@ -19,6 +19,7 @@ from croze.cli.format import formatted, is_json, is_table
 from croze.client.cli_config import configured_proxies
 from croze.drivers.local import address_from_environment
 from croze.drivers.nodes import NodeState, builder_error, load
+from croze.files.standard import keep_order
 from croze.gotypes import gojson
 from croze.gotypes.template import Fields
 
@@ -192,4 +193,5 @@ def _complain(listed: Sequence[ListedBuilder]) -> None:
             if state.error:
                 complaints.append(f"Failed to get status for {where}: {state.error}")
     if complaints:
+        keep_order()
         print("", *complaints, sep="\n", file=sys.stderr)

@@ -13,6 +13,7 @@ from croze.cli.du import aligned_by_tabs, created, last_used
 from croze.cli.flags import Flags, UsageError
 from croze.client.cli_config import configured_filters
 from croze.errors import CrozeError
+from croze.gotypes.quote import quote
 from croze.gotypes.sizes import human_size as size
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from croze.client.connect import Client, UsageRecord
 
 COMMAND = "croze prune"
+_OLD = "--keep-storage"
 _HEADER = "ID\tRECLAIMABLE\tSIZE\tLAST ACCESSED"
 
 
@@ -31,7 +33,7 @@ def flags() -> Flags:
     flags.text("--max-used-space", help="Maximum disk space to keep", metavar="bytes")
     flags.text("--min-free-space", help="Disk space to leave free", metavar="bytes")
     flags.text("--reserved-space", help="Disk space always allowed", metavar="bytes")
-    flags.alias("--keep-storage", of="reserved_space")
+    flags.alias(_OLD, of="reserved_space")
     flags.set_defaults(max_used_space=None, min_free_space=None, reserved_space=None)
     add_timeout(flags)
     flags.switch("--verbose", help="Provide a more verbose output")
@@ -44,18 +46,20 @@ def run(argv: Sequence[str], common: Common) -> int:
     args = flags().read(argv, common)
     if args.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
-    if any(word.partition("=")[0] == "--keep-storage" for word in argv):
+    filters = parse_filters(with_configured(args.filter, configured_filters()))
+    limit_s = timeout_s(args.timeout, COMMAND)
+    is_old = any(word.partition("=")[0] == _OLD for word in argv)
+    limits = (
+        _limit(_OLD if is_old else "--reserved-space", args.reserved_space),
+        _limit("--max-used-space", args.max_used_space),
+        _limit("--min-free-space", args.min_free_space),
+    )
+    if is_old:
         print(
-            "Flag --keep-storage has been deprecated, keep-storage flag has been changed to "
+            f"Flag {_OLD} has been deprecated, keep-storage flag has been changed to "
             "reserved-space",
             file=sys.stderr,
         )
-    filters = parse_filters(with_configured(args.filter, configured_filters()))
-    limit_s = timeout_s(args.timeout, COMMAND)
-    limits = [
-        _limit(flag, getattr(args, flag))
-        for flag in ("reserved_space", "max_used_space", "min_free_space")
-    ]
     if not args.force and not confirmed(args.all):
         return 0
 
@@ -85,11 +89,13 @@ def _limit(flag: str, text: str | None) -> int:
     """Bytes; 0 for no limit, which is what is not asked for. Raises `UsageError`."""
     from croze.gotypes.sizes import parse_bytes
 
+    if text is None:
+        return 0
     try:
-        return 0 if text is None else parse_bytes(text)
+        return parse_bytes(text)
     except CrozeError as error:
-        name = f"--{flag.replace('_', '-')}"
-        raise UsageError(f'invalid argument "{text}" for "{name}" flag: {error}', COMMAND) from None
+        shown = f'invalid argument {quote(text)} for "{flag}" flag'
+        raise UsageError(f"{shown}: {error}", COMMAND) from None
 
 
 class _Shown:

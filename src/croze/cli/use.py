@@ -12,6 +12,7 @@ from croze.cli.builder import named
 from croze.cli.flags import Flags
 from croze.errors import InvalidRequest
 from croze.files.docker_config import buildx_dir
+from croze.gotypes.quote import quote
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -50,5 +51,5 @@ def _chosen(here: StoredBuilders, name: str) -> str:
         raise InvalidRequest(f"run `docker context use {name}` to switch to context {name}")
     path = buildx_dir() / "instances" / name
     raise InvalidRequest(
-        f'failed to find instance "{name}": open {path}: no such file or directory'
+        f"failed to find instance {quote(name)}: open {path}: no such file or directory"
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from croze.errors import InvalidRequest
 from croze.gotypes.booleans import TRUE
+from croze.gotypes.quote import quote
 
 
 def pairs(values: Iterable[str], *, from_env: bool) -> dict[str, str]:
@@ -16,7 +17,7 @@ def pairs(values: Iterable[str], *, from_env: bool) -> dict[str, str]:
     for text in values:
         key, equals, value = text.partition("=")
         if not key:
-            raise InvalidRequest(f'invalid key-value pair "{text}": empty key')
+            raise InvalidRequest(f"invalid key-value pair {quote(text)}: empty key")
         if equals or not from_env:
             result[key] = value
         elif key in os.environ:

@@ -75,7 +75,7 @@ async def one(channel: grpc.aio.Channel, ref: str) -> tuple[Record, float]:
     if not ref.startswith("^"):
         listed = await records(channel, ref)
         if not listed.records:
-            raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")
+            raise NotFound(f"no record found for ref {quote(ref)}" if ref else "no records found")
         return listed.records[0], listed.now_s
     offset = offset_of(ref)
     listed = await records(channel)
@@ -106,7 +106,7 @@ async def completed(channel: grpc.aio.Channel, ref: str) -> Record:
             control_pb2.BuildHistoryRequest(Ref=ref)
         ):
             if event.type == control_pb2.DELETED:
-                raise NotFound(f'no record found for ref "{ref}"')
+                raise NotFound(f"no record found for ref {quote(ref)}")
             if event.type == control_pb2.COMPLETE:
                 return event.record
     raise Unavailable("the daemon stopped before the build was over")
@@ -215,17 +215,17 @@ def _term(text: str) -> str:
     sign = next((sign for sign in _SIGNS if sign in text), "")
     key, _, value = text.partition(sign) if sign else (text, "", "")
     if not sign:
-        raise InvalidRequest(f'invalid filter "{text}"')
+        raise InvalidRequest(f"invalid filter {quote(text)}")
     if key in _VALUE_KEYS:
         if sign not in ("=", "!="):
-            raise InvalidRequest(f'invalid separator for "{text}", expected = or !=')
+            raise InvalidRequest(f"invalid separator for {quote(text)}, expected = or !=")
         if sign == "=":
             sign = "==" if key == "status" else "~="
         return f"{key}{sign}{value}"
     if key not in _TIME_KEYS:
-        raise InvalidRequest(f'unsupported filter "{text}"')
+        raise InvalidRequest(f"unsupported filter {quote(text)}")
     if sign in ("=", "!="):
-        raise InvalidRequest(f'invalid separator for "{text}", expected <=, <, >= or >')
+        raise InvalidRequest(f"invalid separator for {quote(text)}, expected <=, <, >= or >")
     _check_time(key, value)
     return f"{key}{sign}{value}"
 

@@ -42,11 +42,13 @@ def _from_message(data: bytes, no_json: Exception) -> policy_pb2.Policy:
     from google.protobuf.message import DecodeError
 
     from croze.api import policy_pb2
+    from croze.gotypes.json_text import syntax_error
 
     try:
         return policy_pb2.Policy.FromString(data)
     except DecodeError:
-        raise InvalidRequest(f"failed to parse source policy: {no_json}") from None
+        reason = syntax_error(data) or no_json
+        raise InvalidRequest(f"failed to parse source policy: {reason}") from None
 
 
 def _from_json(value: object) -> policy_pb2.Policy:

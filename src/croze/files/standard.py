@@ -75,3 +75,14 @@ def flush_output() -> "OSError | None":
         os.close(nowhere)
         return error
     return None
+
+
+def keep_order() -> None:
+    """See that what was printed is written before what goes to standard error from now on: both
+    may go to one file. What can't be written is left to `flush_output`."""
+    if sys.stdout.closed:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        pass

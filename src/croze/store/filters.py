@@ -91,21 +91,30 @@ class _Parser:
         if not self._text:
             return []
         terms = [self._term()]
-        while self._rest():
-            if self._take(re.compile(",")) is None:
-                raise self._error(f"unexpected input: {self._rest()[0]}")
+        while following := self._following():
+            if following != ",":
+                raise self._error(f"unexpected input: {following}")
+            self._at += 1
             terms.append(self._term())
         return terms
 
-    def _rest(self) -> str:
-        return self._text[self._at :].lstrip()
+    def _following(self) -> str:
+        """The next character; a space, too: none may be where a term ends."""
+        return self._text[self._at : self._at + 1]
+
+    def _pass_space(self) -> None:
+        """Go on to the next word, where errors are said to be."""
+        if space := _SPACE.match(self._text, self._at):
+            self._at = space.end()
 
     def _term(self) -> Term:
         field = path = self._field()
-        while self._take(re.compile(r"\.")) is not None:
+        while self._following() == ".":
+            self._at += 1
             path += f".{self._field()}"
-        if self._rest()[:1] in ("", ","):
+        if self._following() in ("", ","):
             return Term(field, path=path)
+        self._pass_space()
         at = self._at
         operator = self._take(_OPERATOR)
         if operator is None:
@@ -116,6 +125,7 @@ class _Parser:
         return Term(field, operator, self._value(any_quotes=operator == "~="), path)
 
     def _field(self) -> str:
+        self._pass_space()
         if (quoted := self._quoted(any_quotes=False)) is not None:
             return quoted
         if (name := self._take(_FIELD)) is None:
@@ -123,6 +133,7 @@ class _Parser:
         return name
 
     def _value(self, *, any_quotes: bool) -> str:
+        self._pass_space()
         if (quoted := self._quoted(any_quotes=any_quotes)) is not None:
             return quoted
         if (value := self._take(_VALUE)) is None:
@@ -131,7 +142,7 @@ class _Parser:
 
     def _unread(self, expected: str) -> str:
         """Why there is neither a word nor what is between quotes."""
-        return "quoted literal not terminated" if self._rest()[:1] in _QUOTES else expected
+        return "quoted literal not terminated" if self._following() in _QUOTES else expected
 
     def _quoted(self, *, any_quotes: bool) -> str | None:
         at = self._at
@@ -155,9 +166,7 @@ class _Parser:
         return _SIMPLE[simple]
 
     def _take(self, pattern: re.Pattern[str]) -> str | None:
-        space = _SPACE.match(self._text, self._at)
-        at = space.end() if space else self._at
-        if (match := pattern.match(self._text, at)) is None:
+        if (match := pattern.match(self._text, self._at)) is None:
             return None
         self._at = match.end()
         return match.group()

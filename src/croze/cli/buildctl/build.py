@@ -27,6 +27,7 @@ from croze.client.result import decoded_metadata
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.gotypes import gojson
+from croze.gotypes.quote import quote
 from croze.identity import new_id
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _output(text: str) -> OutputFlag:
     """An output as buildctl reads it: an archive without a destination goes to standard output."""
     output = parse_output(text)
     if not text.startswith("type=") and output.type in ("local", "tar") and "=" not in text:
-        raise InvalidRequest(f'invalid value "{text}": expected key=value')
+        raise InvalidRequest(f"invalid value {quote(text)}: expected key=value")
     if output.type == "docker" and not output.dest and output.attrs.get("tar") != "false":
         return OutputFlag(output.type, "-", output.attrs)
     return output

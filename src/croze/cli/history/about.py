@@ -92,7 +92,7 @@ async def describe(record: history.Record, node: ConnectedNode, now_s: float) ->
     members = {
         "Name": build_name(attrs, state),
         "Ref": record.Ref,
-        **_places(attrs, state),
+        **context_and_dockerfile(attrs, state),
         **_source(attrs, errors),
         **_times(record, now_s, failed),
         "Error": None if failed is None else failed.members(),
@@ -124,7 +124,7 @@ def _without_empty(members: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in members.items() if value}
 
 
-def _places(attrs: dict[str, str], state: LocalState | None) -> dict[str, object]:
+def context_and_dockerfile(attrs: dict[str, str], state: LocalState | None) -> dict[str, object]:
     """Context and Dockerfile, relative to the working directory if they are below it."""
     context, dockerfile = "", ""
     if state is not None:
@@ -137,7 +137,9 @@ def _places(attrs: dict[str, str], state: LocalState | None) -> dict[str, object
     if not context:
         context = attrs.pop("context", "")
     if not dockerfile and "filename" in attrs:
-        dockerfile = os.path.join(attrs.get("vcs:localdir:dockerfile", ""), attrs["filename"])
+        dockerfile = attrs["filename"]
+        if "vcs:localdir:dockerfile" in attrs:
+            dockerfile = os.path.normpath(f"{attrs['vcs:localdir:dockerfile']}/{dockerfile}")
     attrs.pop("filename", None)
     places: dict[str, object] = {"Context": context, "Dockerfile": dockerfile}
     if local or "context" not in attrs:

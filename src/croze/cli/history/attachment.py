@@ -14,6 +14,7 @@ from croze.cli.nodes import connected
 from croze.client import history
 from croze.errors import InvalidRequest, NotFound
 from croze.files.terminals import for_terminals
+from croze.gotypes.quote import quote
 from croze.image.reference import check_digest
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         try:
             check_digest(digest)
         except InvalidRequest as error:
-            raise UsageError(f'invalid digest "{digest}": {error}', COMMAND) from None
+            raise UsageError(f"invalid digest {quote(digest)}: {error}", COMMAND) from None
     if not (digest or args.platform or args.type):
         raise UsageError("at least one of --type, --platform or DIGEST must be specified", COMMAND)
     asyncio.run(_show(common, ref, digest, args.platform, args.type))
@@ -60,7 +61,7 @@ async def _show(common: Common, ref: str, digest: str, platform: str, kind: str)
                     digest = one.digest
                     break
             else:
-                raise NotFound(f'no matching attachment found for ref "{ref}"')
+                raise NotFound(f"no matching attachment found for ref {quote(ref)}")
         async for part in history.blob(channel, digest):
             for_terminals(sys.stdout.buffer).write(part)
         sys.stdout.buffer.flush()

@@ -20,6 +20,7 @@ from croze.client.platforms import worker_platforms
 from croze.errors import CrozeError, InvalidRequest, NotFound, os_message
 from croze.files.atomic import appearing
 from croze.files.docker_config import buildx_dir
+from croze.gotypes.quote import quote
 from croze.image import platform as platforms
 
 if TYPE_CHECKING:
@@ -55,14 +56,14 @@ async def _export(
                 await write(exported, out)
         except OSError as error:
             raise CrozeError(
-                f'failed to create output file "{output}": {os_message(error)}'
+                f"failed to create output file {quote(output)}: {os_message(error)}"
             ) from None
 
 
 async def _wanted(nodes: Sequence[ConnectedNode], ref: str, everything: bool) -> list[FoundRecord]:
     records = await queried(nodes, ref, completed=True)
     if not records:
-        raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")
+        raise NotFound(f"no record found for ref {quote(ref)}" if ref else "no records found")
     if everything or ref:
         return records
     latest = records[0].record.Ref

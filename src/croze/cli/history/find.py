@@ -12,6 +12,7 @@ from msgspec import Struct
 from croze.cli.nodes import ConnectedNode
 from croze.client import history
 from croze.errors import NotFound
+from croze.gotypes.quote import quote
 
 
 class FoundRecord(Struct, frozen=True):
@@ -62,5 +63,5 @@ async def found(
     Raises `NotFound` and `InvalidRequest`."""
     records = await queried(nodes, ref, completed=completed)
     if not records:
-        raise NotFound(f'no record found for ref "{ref}"' if ref else "no records found")
+        raise NotFound(f"no record found for ref {quote(ref)}" if ref else "no records found")
     return records[0].record, records[0].node, records[0].now_s

@@ -19,6 +19,7 @@ from croze.client.bundles.read import ImportedRecord
 from croze.client.bundles.upload import import_bundle, upload
 from croze.errors import CrozeError, InvalidRequest, os_message
 from croze.files.docker_config import buildx_dir
+from croze.gotypes.quote import quote
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -33,7 +34,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     args = flags.read(argv, common)
     for word in args.extra:
         if word != "-":
-            raise UsageError(f'unknown command "{word}" for "{COMMAND}"', COMMAND)
+            raise UsageError(f'unknown command {quote(word)} for "{COMMAND}"', COMMAND)
     names = args.file or ["-"]
     desktop = socket_path()
     if desktop is not None:

@@ -20,6 +20,7 @@ from croze.client.bundles import jaeger, spans
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.terminals import for_terminals
 from croze.gotypes import gojson
+from croze.gotypes.quote import quote
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -87,7 +88,7 @@ async def _finalized(node: ConnectedNode, ref: str) -> history.Record:
     await history.finalize(node.client.channel, ref)
     listed = await history.records(node.client.channel, ref, completed=True)
     if not listed.records:
-        raise NotFound(f'build record "{ref}" was deleted')
+        raise NotFound(f"build record {quote(ref)} was deleted")
     if not listed.records[0].HasField("trace"):
-        raise NotFound(f'build record "{ref}" is missing a trace')
+        raise NotFound(f"build record {quote(ref)} is missing a trace")
     return listed.records[0]

@@ -12,7 +12,7 @@ from typing import TypeVar
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.gotypes.tabwriter import align
-from croze.gotypes.template import Fields, GoTime, Nil, TypedMap
+from croze.gotypes.template import Fields, GoDigest, GoTime, Nil, TypedMap
 from croze.gotypes.template.functions import in_order
 from croze.image import platform as platforms
 from croze.image.config import HistoryEntry, ImageConfig, RunConfig
@@ -154,7 +154,7 @@ def _index(root: Descriptor, index: Index) -> Fields:
         "struct",
         ("SchemaVersion", "schemaVersion", index.schema_version),
         ("MediaType", "mediaType", media_type),
-        ("Digest", "digest", root.digest),
+        ("Digest", "digest", GoDigest(root.digest)),
         ("Size", "size", root.size),
         ("Manifests", "manifests", [_descriptor(one) for one in index.manifests]),
         ("Annotations", "annotations", _texts(annotations)),
@@ -166,7 +166,7 @@ def _descriptor(one: Descriptor) -> Fields:
     return _struct(
         "v1.Descriptor",
         ("MediaType", "mediaType", one.media_type),
-        ("Digest", "digest", one.digest),
+        ("Digest", "digest", GoDigest(one.digest)),
         ("Size", "size", one.size),
         ("URLs", "urls", list(one.urls)),
         ("Annotations", "annotations", _texts(one.annotations)),
@@ -207,7 +207,11 @@ def _image(one: ImageConfig) -> Fields:
     rootfs = _struct(
         "v1.RootFS",
         ("Type", "type", one.rootfs.type),
-        ("DiffIDs", "diff_ids", None if one.rootfs.diff_ids is None else list(one.diff_ids)),
+        (
+            "DiffIDs",
+            "diff_ids",
+            None if one.rootfs.diff_ids is None else [GoDigest(each) for each in one.diff_ids],
+        ),
         always=("Type", "DiffIDs"),
     )
     return _struct(

@@ -19,6 +19,8 @@ _CORES: Final = CORES
 _DEFAULT_GZIP_LEVEL: Final = 7
 _GZIP_LEVELS: Final = (1, 1, 3, 3, 4, 5, 7, 7, 9, 9)
 """Levels of the libraries, for those of Go: the next one up where the same would be larger."""
+_FIRST_GZIP_LEVEL: Final = -2
+_LAST_GZIP_LEVEL: Final = 9
 _DEFAULT_ZSTD_LEVEL: Final = 3
 _BEST_ZSTD_LEVEL: Final = 13
 """For all from `_FIRST_BEST` on, which are one to BuildKit's library: as much work as that does.
@@ -130,7 +132,12 @@ def zstd_level(level: int | None) -> int:
 
 
 def gzip_level(level: int | None) -> int:
-    """The library's level for the one that was asked for, or for the default one."""
+    """The library's level for the one that was asked for, or for the default one. Raises
+    `InvalidRequest` for what is no level of Go's `compress/gzip`."""
+    if level is not None and not _FIRST_GZIP_LEVEL <= level <= _LAST_GZIP_LEVEL:
+        raise InvalidRequest(
+            f"failed to get compressed stream: gzip: invalid compression level: {level}"
+        )
     if level is None or level < 0:
         return _DEFAULT_GZIP_LEVEL
-    return _GZIP_LEVELS[min(level, len(_GZIP_LEVELS) - 1)]
+    return _GZIP_LEVELS[level]
