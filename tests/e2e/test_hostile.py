@@ -122,10 +122,12 @@ def unread(pipe: IO[bytes]) -> int:
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
-@pytest.mark.parametrize("words", [["-"], ["-f", "-", "."]])
-def test_an_interrupted_command_waits_for_no_dockerfile(desk: Sandbox, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["build", "-"], ["build", "-f", "-", "."], ["cache-mount", "import", "-"]]
+)
+def test_an_interrupted_command_waits_for_no_input(desk: Sandbox, words: list[str]) -> None:
     """The rest of which is to come from a pipe whose other end says nothing more."""
-    command: list[str | Path] = [CROZE, "build", "--progress", "plain", *words]
+    command: list[str | Path] = [CROZE, *words]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=desk.env, stdin=pipe, stderr=pipe) as build:
         assert build.stdin is not None

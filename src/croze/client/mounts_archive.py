@@ -6,22 +6,21 @@ import io
 import os
 import re
 import shutil
-import sys
 import tarfile
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from croze.aio.threads import in_thread
+from croze.aio.threads import abandonable, in_thread
 from croze.client import cache_mounts
 from croze.client.cache_mounts import Say
 from croze.client.plan import CacheSpec
 from croze.errors import InvalidRequest, NotFound, as_own
+from croze.files.atomic import replaced
 from croze.files.own import unmoved_place
 from croze.fs.temporary import temporary_directory
 from croze.rpc.channel import Channel
-from croze.session.provide_targets import FileOutput
+from croze.session.provide_targets import FdOutput, FileOutput, TargetFile
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -35,7 +34,9 @@ async def export_to(channel: Channel, names: Sequence[str], target: Path | None,
         layout = Path(folder, "layout")  # who writes one locks it, and the folder is locked
         cache = CacheSpec("local", {"dest": str(layout)})
         await cache_mounts.export_to(channel, names, cache, say)
-        await in_thread(_pack, layout, target)
+        # Who reads a pipe may take nothing more, whoever writes one say nothing more.
+        waits = target is None or replaced(target) is None
+        await (abandonable if waits else in_thread)(_pack, layout, target)
 
 
 async def import_from(
@@ -43,7 +44,7 @@ async def import_from(
 ) -> None:
     """Merge what is in a file; standard input for None. Raises `InvalidRequest` for another one."""
     with temporary_directory("mounts", beside(source)) as folder:
-        await in_thread(_unpack, source, Path(folder))
+        await abandonable(_unpack, source, Path(folder))
         if not Path(folder, "index.json").is_file():
             raise InvalidRequest(f"{source or 'standard input'} holds no cache mounts")
         await cache_mounts.import_from(channel, names, CacheSpec("local", {"src": folder}), say)
@@ -57,11 +58,7 @@ def beside(file: Path | None) -> Path | None:
 
 
 def _pack(folder: Path, target: Path | None) -> None:
-    if target is None:
-        _write(folder, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-        return
-    output = FileOutput(target)
+    output = FileOutput(target) if target is not None else FdOutput(1)
     try:
         with io.BufferedWriter(_RawOutput(output)) as file:
             _write(folder, file)
@@ -74,7 +71,7 @@ def _pack(folder: Path, target: Path | None) -> None:
 class _RawOutput(io.RawIOBase):
     """An output as a file object."""
 
-    def __init__(self, output: FileOutput) -> None:
+    def __init__(self, output: TargetFile) -> None:
         self._output = output
 
     def writable(self) -> bool:
@@ -105,7 +102,8 @@ def _unpack(source: Path | None, folder: Path) -> None:
     """Only what a layout is of. Blobs are verified by who reads them."""
     try:
         with (
-            open(source, "rb") if source else nullcontext(sys.stdin.buffer) as file,
+            # Not `sys.stdin`, whose lock the end of the process would wait for.
+            open(source or 0, "rb", buffering=0, closefd=source is not None) as file,
             tarfile.open(fileobj=file, mode="r|*") as archive,
         ):
             for member in archive:
