@@ -10,7 +10,7 @@ import pytest
 from croze.api import worker_pb2
 from croze.builders.model import BuilderNode
 from croze.client.build import met, planned_for
-from croze.client.builder import BuilderTraits, crozed
+from croze.client.builder import BuilderTraits, crozed, engine
 from croze.client.connect import Client
 from croze.client.options import BuildOptions
 from croze.client.planning import make_plan
@@ -77,6 +77,26 @@ async def test_a_crozed_keeps_the_image(caplog: pytest.LogCaptureFixture) -> Non
         assert await exports("croze", options) == ["image"]
         assert await exports("github.com/moby/buildkit", options, sure=True) == ["image"]
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("labels", "attrs"),
+    [
+        ({"org.mobyproject.buildkit.worker.snapshotter": "overlayfs"}, "mode=min,inline-only=true"),
+        ({}, None),
+    ],
+)
+async def test_an_engine_with_containerds_store_keeps_the_least_provenance(
+    labels: dict[str, str], attrs: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def workers() -> list[worker_pb2.WorkerRecord]:
+        return [worker_pb2.WorkerRecord(Labels=labels)]
+
+    daemon = Daemon("github.com/moby/buildkit")
+    monkeypatch.setattr(daemon, "workers", workers)
+    _, plan = await planned_for(daemon, engine(), BuildOptions())
+    plan.close()
+    assert plan.frontend_attrs.get("attest:provenance") == attrs
 
 
 async def test_what_can_be_had_once_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:

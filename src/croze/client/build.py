@@ -137,7 +137,8 @@ async def met_for(
 
         await engine_features.check(client, builds)
         gateway = await engine_features.host_gateway(client, builds)
-        builder = structs.replace(builder, host_gateway=gateway)
+        attestations = await engine_features.has_image_store(client)
+        builder = structs.replace(builder, host_gateway=gateway, attestations=attestations)
     if builder is None or builder.sure:
         return builder
     try:

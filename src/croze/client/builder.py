@@ -90,7 +90,8 @@ def warn_of_no_output(builds: Mapping[str, BuildOptions], driver: str = "remote"
 
 
 def engine() -> BuilderTraits:
-    """The builder inside a Docker engine: it keeps images, and has no place for attestations."""
+    """The builder inside a Docker engine: it keeps images. Whether it has a place for
+    attestations, it is asked."""
     from croze.client.cli_config import proxy_args
 
     return BuilderTraits(

@@ -51,7 +51,7 @@ async def check(client: Workers, builds: Mapping[str, BuildOptions]) -> None:
     features = [each for options in builds.values() for each in _wanted(options)]
     if not features:
         return
-    if any(_SNAPSHOTTER in worker.Labels for worker in await client.workers()):
+    if await has_image_store(client):
         return
     feature, page = features[0]
     raise Unsupported(
@@ -59,6 +59,11 @@ async def check(client: Workers, builds: Mapping[str, BuildOptions]) -> None:
         "Switch to a different driver, or turn on the containerd image store, and try again.\n"
         f"Learn more at {_DOCS}/{page}/"
     )
+
+
+async def has_image_store(client: Workers) -> bool:
+    """Whether the engine's images are in containerd's image store."""
+    return any(_SNAPSHOTTER in worker.Labels for worker in await client.workers())
 
 
 def _wanted(options: BuildOptions) -> Iterator[tuple[str, str]]:
