@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from croze.builders import choose
 from croze.builders.contexts import Contexts
+from croze.builders.files import BuilderFiles
 from croze.errors import InvalidRequest, NotFound
 
 
@@ -60,6 +62,20 @@ def test_variables_choose_a_context_before_the_configuration(
     assert Contexts(tmp_path).current == "default"
     assert Contexts(tmp_path).current_endpoint == "tcp://here:1"
     assert Contexts(tmp_path, chosen="far").current == "far"
+
+
+def test_a_context_that_does_not_exist_has_no_builder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with Buildx: it is not passed over for the builder of somebody who chose none."""
+    stored(tmp_path, "far", "tcp://far:2376")
+    with BuilderFiles(tmp_path / "buildx").transaction() as builders:
+        assert choose.current(builders, Contexts(tmp_path)).name == "croze"
+        monkeypatch.setenv("DOCKER_CONTEXT", "far")
+        assert choose.current(builders, Contexts(tmp_path)).name == "croze"
+        monkeypatch.setenv("DOCKER_CONTEXT", "other")
+        with pytest.raises(NotFound, match='no builder "other" found'):
+            choose.current(builders, Contexts(tmp_path))
 
 
 def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:

@@ -51,8 +51,12 @@ def of_address(address: str) -> BuilderInstance:
 
 
 def current(stored: Transaction, contexts: Contexts) -> BuilderInstance:
-    """The builder of a command that names none."""
-    return stored.current(contexts.current_endpoint) or own()
+    """The builder of a command that names none. Raises `NotFound` if the docker context in force is
+    one that does not exist."""
+    chosen = stored.current(contexts.current_endpoint)
+    if chosen is None and contexts.find(contexts.current) is None:
+        raise not_found(contexts.current)
+    return chosen or own()
 
 
 def own() -> BuilderInstance:
