@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -211,6 +212,16 @@ def test_contexts_come_from_git_and_the_web(desk: Sandbox, site: Site, tmp_path:
     own = tmp_path / "Dockerfile"
     own.write_text("FROM scratch\nCOPY which /own\n")
     assert (output(desk, tmp_path / "own", "-f", own, git) / "own").read_text() == "second\n"
+
+
+def test_logs_of_a_git_context_are_shown_once(desk: Sandbox, site: Site) -> None:
+    """A policy is looked for in it before the build, which shares that step."""
+    desk.croze("prune", "--all", "--force")
+    done = desk.croze("build", "--progress=plain", f"{site.git}/repo.git")
+    logs = re.findall(r"^#1 (-?[0-9.]+) (.+)$", done.stderr, re.M)
+    assert any(text.endswith("HEAD") for _, text in logs)
+    assert len({text for _, text in logs}) == len(logs)
+    assert all(float(at) >= 0 for at, _ in logs)
 
 
 def test_the_daemon_fetches_a_dockerfile(desk: Sandbox, site: Site, tmp_path: Path) -> None:

@@ -98,12 +98,14 @@ class Client:
         if plan.policy is None:
             return await solve(self.channel, plan, on_status, beside_us=beside_us, work=work)
         from croze.client.policies import in_force
+        from croze.client.repeats import Repeats
 
-        async with in_force(self.channel, plan, on_status) as policies:
+        repeats = Repeats(on_status or (lambda _: None))
+        async with in_force(self.channel, plan, repeats.first) as policies:
             return await solve(
                 self.channel,
                 plan,
-                on_status,
+                repeats.second,
                 beside_us=beside_us,
                 work=work,
                 policies=policies,
