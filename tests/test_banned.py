@@ -131,12 +131,16 @@ def test_our_processes_load_no_modules_of_the_directory_they_start_in() -> None:
     assert not wrong, "add -P"
 
 
+def _is_a_test(module: str) -> bool:
+    return module.startswith("tests.") and ".test_" in module
+
+
 def test_tests_import_nothing_from_tests() -> None:
     """What several need is in a module that is no test, of the same folder or `tests/support`."""
     lenders: set[str] = set()
     for path in sorted((ROOT / "tests").rglob("*.py")):
         for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and ".test_" in (node.module or ""):
+            if isinstance(node, ast.ImportFrom) and _is_a_test(node.module or ""):
                 lenders.add(node.module or "")
     assert not lenders
 

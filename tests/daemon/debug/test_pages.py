@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from croze.daemon.debug import profiles
 from croze.daemon.debug.flight import FlightRecorder
@@ -71,8 +71,6 @@ async def test_what_the_daemon_was_called_with(browser: Browser) -> None:
 
 @pytest.mark.parametrize("seconds", ["x", "-1", "0", "601", "nan", "inf"])
 async def test_seconds_that_are_none(seconds: str) -> None:
-    from aiohttp.test_utils import make_mocked_request
-
     request = make_mocked_request("GET", f"/?seconds={seconds}")
     with pytest.raises(InvalidRequest, match=f"invalid value for seconds: {seconds}"):
         profiles.seconds_of(request, 1)
