@@ -57,9 +57,10 @@ async def test_what_memory_is_used_for(browser: Browser) -> None:
 
 
 async def test_where_time_goes(browser: Browser) -> None:
-    folded = await page(browser, "/debug/pprof/profile?seconds=0.2")
+    folded = ""
+    while "MainThread;" not in folded:  # a busy machine may have no turn for the sampler
+        folded = await page(browser, "/debug/pprof/profile?seconds=0.2")
     assert all(line.rpartition(" ")[2].isdecimal() for line in folded.splitlines())
-    assert "MainThread;" in folded
     async with browser.get("/debug/pprof/trace?seconds=0.01") as response:
         assert marshal.loads(await response.read())
 
