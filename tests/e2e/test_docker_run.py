@@ -117,6 +117,8 @@ def test_mounts_are_there(engine: Engine, tmp_path: Path) -> None:
         "tmpfs /u tmpfs rw,nosuid,nodev,noexec,relatime,mode=700 0 0",
     ]
     assert (tmp_path / "made/here/x").exists()
+    modes = [(tmp_path / each).stat().st_mode & 0o777 for each in ("made", "made/here")]
+    assert modes == [0o755, 0o755], "whoever the container runs as"
     about = json.loads(engine.docker("inspect", "mounts").stdout)[0]
     assert [(each["Type"], each["Destination"]) for each in about["Mounts"]] == [
         ("bind", "/b"),

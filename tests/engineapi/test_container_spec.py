@@ -151,6 +151,11 @@ def test_sources_of_mounts() -> None:
     assert specs.needed_sources(spec) == ["/n"]
 
 
+def bound(options: dict[str, object]) -> dict[str, object]:
+    mount = {"Type": "bind", "Source": "/", "Target": "/x", "BindOptions": options}
+    return {"HostConfig": {"Mounts": [mount]}}
+
+
 @pytest.mark.parametrize(
     ("members", "words"),
     [
@@ -168,36 +173,9 @@ def test_sources_of_mounts() -> None:
             {"NetworkingConfig": {"EndpointsConfig": {"bridge": {"MacAddress": "2"}}}},
             "MacAddress of the network bridge is",
         ),
-        (
-            {
-                "HostConfig": {
-                    "Mounts": [
-                        {
-                            "Type": "bind",
-                            "Source": "/",
-                            "Target": "/x",
-                            "BindOptions": {"Propagation": "shared"},
-                        }
-                    ]
-                }
-            },
-            "the propagation shared of a mount is",
-        ),
-        (
-            {
-                "HostConfig": {
-                    "Mounts": [
-                        {
-                            "Type": "bind",
-                            "Source": "/",
-                            "Target": "/x",
-                            "BindOptions": {"NonRecursive": True},
-                        }
-                    ]
-                }
-            },
-            "NonRecursive of a mount is",
-        ),
+        (bound({"Propagation": "shared"}), "the propagation shared of a mount is"),
+        (bound({"Propagation": "ro"}), "the propagation ro of a mount is"),
+        (bound({"NonRecursive": True}), "NonRecursive of a mount is"),
     ],
 )
 def test_small_wishes_are_refused(members: dict[str, object], words: str) -> None:

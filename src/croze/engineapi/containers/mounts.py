@@ -15,7 +15,9 @@ from croze.errors import InvalidRequest, Unsupported
 from croze.runtime.contract import ContainerMount
 from croze.store.contract import MountSpec
 
-PROPAGATION = frozenset({"", "rprivate", "private", "z", "Z", "rw", "ro", "delegated", "cached"})
+PROPAGATION = frozenset({"", "rprivate", "private"})
+"""What mounts are here anyway."""
+BIND_WORDS = PROPAGATION | {"z", "Z", "rw", "ro", "delegated", "cached"}
 TMPFS_DEFAULTS = ("noexec", "nosuid", "nodev")
 TMPFS_FLAGS = frozenset(
     {
@@ -66,7 +68,7 @@ def of_bind(text: str) -> ContainerMount:
     volumes."""
     source, _, rest = text.partition(":")
     target, _, options = rest.partition(":")
-    if unknown := set(options.split(",")) - PROPAGATION:
+    if unknown := set(options.split(",")) - BIND_WORDS:
         raise Unsupported(f"{', '.join(sorted(unknown))} of the mount {text} is not served here")
     return _bind(source, target or source, readonly="ro" in options.split(","))
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from croze.errors import InvalidRequest
 from croze.store.disk import own_disk_errors
 
+_MODE = 0o755
+
 
 def check(paths: Sequence[str]) -> None:
     """See that they are there. Raises `InvalidRequest` in Docker's words."""
@@ -19,8 +21,22 @@ def check(paths: Sequence[str]) -> None:
 
 
 def make(paths: Sequence[str]) -> None:
-    """Make those that are missing, as directories. Raises `CrozeError`."""
+    """Make those that are missing, as directories that the container's users may enter. Raises
+    `CrozeError`."""
     for path in paths:
         with own_disk_errors(f"error while creating mount source path '{path}'"):
-            if not os.path.lexists(path):
-                os.makedirs(path, exist_ok=True)
+            _make_directories(path)
+
+
+def _make_directories(path: str) -> None:
+    missing = []
+    while not os.path.lexists(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for each in reversed(missing):
+        try:
+            os.mkdir(each)
+            os.chmod(each, _MODE)  # the daemon's umask leaves it to root
+        except FileExistsError:
+            if not os.path.isdir(each):  # else another container's start was quicker
+                raise
