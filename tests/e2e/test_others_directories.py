@@ -44,8 +44,28 @@ def exchanging(
             lurks.kill()
 
 
+@pytest.fixture
+def folder(thief: pwd.struct_passwd) -> Iterator[Path]:
+    """A directory of theirs, which root may write to, too."""
+    path = Path(f"/tmp/croze-theirs-{os.getpid()}")
+    path.mkdir(0o755)
+    os.chown(path, thief.pw_uid, thief.pw_gid)
+    yield path
+    remove_tree(path)
+
+
+@pytest.fixture
+def precious(tmp_path: Path) -> Path:
+    """A file of root's."""
+    path = tmp_path / "precious"
+    path.write_text("precious")
+    return path
+
+
 @pytest.mark.parametrize("mode", ["copy", "delete"])
-def test_root_writes_nowhere_else(desk: Sandbox, thief: pwd.struct_passwd, mode: str) -> None:
+def test_root_writes_nowhere_else(
+    desk: Sandbox, thief: pwd.struct_passwd, folder: Path, mode: str
+) -> None:
     """Whether the export fails or not: links that are put there meanwhile lead nowhere."""
     files = {f"d/{n % 10}/{n}": f"{n}" for n in range(FILES)}
     context = desk.context("many", {"Dockerfile": "FROM scratch\nCOPY d /d\n", **files})
@@ -53,9 +73,6 @@ def test_root_writes_nowhere_else(desk: Sandbox, thief: pwd.struct_passwd, mode:
     (precious / "0").mkdir(parents=True)
     (precious / "0/kept").write_text("precious")
     before = _seen(precious)
-    folder = Path(f"/tmp/croze-theirs-{os.getpid()}")
-    folder.mkdir(0o755)
-    os.chown(folder, thief.pw_uid, thief.pw_gid)
     output = f"--output=type=local,dest={folder},mode={mode}"
     words: list[str | Path] = [
         "build",
@@ -64,13 +81,10 @@ def test_root_writes_nowhere_else(desk: Sandbox, thief: pwd.struct_passwd, mode:
         output,
         context,
     ]
-    try:
-        with exchanging(thief, folder, precious):
-            for _ in range(2):
-                done = desk.croze(*words, check=False)
-                assert "Traceback" not in done.output
-    finally:
-        remove_tree(folder)
+    with exchanging(thief, folder, precious):
+        for _ in range(2):
+            done = desk.croze(*words, check=False)
+            assert "Traceback" not in done.output
     assert _seen(precious) == before
 
 
@@ -85,23 +99,15 @@ OUTPUTS = (
 
 @pytest.mark.parametrize(("output", "name"), OUTPUTS)
 def test_files_take_the_place_of_links(
-    desk: Sandbox, thief: pwd.struct_passwd, output: str, name: str
+    desk: Sandbox, thief: pwd.struct_passwd, folder: Path, precious: Path, output: str, name: str
 ) -> None:
     """Of such as lead to what is root's."""
     context = desk.context("one", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
-    precious = desk.path / "precious"
-    precious.write_text("precious")
-    folder = Path(f"/tmp/croze-theirs-{os.getpid()}")
-    folder.mkdir(0o755)
-    try:
-        (folder / name).symlink_to(precious)
-        os.chown(folder / name, thief.pw_uid, thief.pw_gid, follow_symlinks=False)
-        os.chown(folder, thief.pw_uid, thief.pw_gid)
-        desk.croze("build", "--progress=quiet", output.format(folder), context)
-        assert (folder / name).is_file()
-        assert not (folder / name).is_symlink()
-    finally:
-        remove_tree(folder)
+    (folder / name).symlink_to(precious)
+    os.chown(folder / name, thief.pw_uid, thief.pw_gid, follow_symlinks=False)
+    desk.croze("build", "--progress=quiet", output.format(folder), context)
+    assert (folder / name).is_file()
+    assert not (folder / name).is_symlink()
     assert precious.read_text() == "precious"
 
 
@@ -120,20 +126,12 @@ while True:
 
 @pytest.mark.parametrize("output", ["--iidfile={}/x", "--metadata-file={}/x"])
 def test_links_that_come_during_the_build(
-    desk: Sandbox, thief: pwd.struct_passwd, output: str
+    desk: Sandbox, thief: pwd.struct_passwd, folder: Path, precious: Path, output: str
 ) -> None:
     context = desk.context("one", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
-    precious = desk.path / "precious"
-    precious.write_text("precious")
-    folder = Path(f"/tmp/croze-theirs-{os.getpid()}")
-    folder.mkdir(0o755)
-    os.chown(folder, thief.pw_uid, thief.pw_gid)
-    try:
-        with exchanging(thief, folder, precious, LINKING):
-            desk.croze("build", "--progress=quiet", output.format(folder), context)
-        assert not (folder / "x").is_symlink()
-    finally:
-        remove_tree(folder)
+    with exchanging(thief, folder, precious, LINKING):
+        desk.croze("build", "--progress=quiet", output.format(folder), context)
+    assert not (folder / "x").is_symlink()
     assert precious.read_text() == "precious"
 
 
