@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeAlias
 
+from croze.aio.threads import in_thread
 from croze.api import cachemounts_pb2 as wire
 from croze.api.attrs import to_attrs
 from croze.api.cachemounts_pb2_grpc import CacheMountsStub
@@ -46,7 +47,7 @@ async def export_to(channel: Channel, names: Sequence[str], cache: CacheSpec, sa
     """Write mounts to a cache that holds nothing else."""
     plan = SolvePlan(cache_to=[cache])
     manifest = ""
-    prepare_caches(plan)
+    await in_thread(prepare_caches, plan)
     async with lent(channel, plan) as session:
         call = CacheMountsStub(channel).Export(_request(names, cache, session.id))
         async for answer in _answers(call):
@@ -60,7 +61,7 @@ async def import_from(channel: Channel, names: Sequence[str], cache: CacheSpec, 
     """Merge a cache's mounts into those that are there. Raises `NotFound` for a local cache that
     is none."""
     plan = SolvePlan(cache_from=[cache])
-    prepare_caches(plan)
+    await in_thread(prepare_caches, plan)
     if not plan.cache_from:
         raise NotFound(f"there is no cache in {cache.attrs.get('src', '')}")
     async with lent(channel, plan) as session:

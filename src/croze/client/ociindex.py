@@ -5,26 +5,19 @@ Sources: OCI image-layout specification; BuildKit `client/ociindex` for the anno
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from croze.errors import InvalidRequest, NotFound, Unavailable, os_reason
+from croze.errors import InvalidRequest, NotFound, os_reason
 from croze.files.atomic import umasked, write_atomically
 from croze.files.settings import parse_json, read_settings
 from croze.session.directories import make_directory
+from croze.session.layouts import index_to_read, index_to_write
 
 IMAGE_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
-
-LOCK_WAIT_S = 10.0
-"""For how long a layout may be locked by others: to enter an image takes milliseconds."""
-LOCK_PAUSE_S = 0.01
 
 Descriptor = dict[str, object]
 
@@ -69,10 +62,12 @@ def descriptor(layout: Path, tag: str) -> Descriptor | None:
 
 
 def manifests(layout: Path) -> list[Descriptor]:
-    """All entries of the index. Raises `NotFound` and `InvalidRequest`."""
+    """All entries of the index. Raises `NotFound`, `InvalidRequest`, and `Unavailable` when another
+    process keeps it locked."""
     path = layout / "index.json"
     try:
-        return _parsed(path, read_settings(path))[1]
+        with index_to_read(layout):
+            return _parsed(path, read_settings(path))[1]
     except OSError as error:
         reason = f"open {path}: {os_reason(error)}"
         raise NotFound(f"could not read {path}: {reason}") from None
@@ -107,7 +102,7 @@ def put(layout: Path, descriptor: Descriptor, *, tag: str = "", names: Sequence[
     """Enter an image under a tag or under names; others of the same name go. Nothing is written
     that is there already. Raises `Unavailable` when somebody else keeps the layout locked."""
     make_directory(layout, 0o755)
-    with _locked(layout):
+    with index_to_write(layout):
         _write(layout / "oci-layout", {"imageLayoutVersion": "1.0.0"})
         index = _index(layout / "index.json")
         entries_to_add = [("", tag)] if tag else [(name, _reference_name(name)) for name in names]
@@ -150,29 +145,6 @@ def _reference_name(name: str) -> str:
     """The tag of an image name, `latest` if it has none."""
     last = name.rpartition("/")[2]
     return last.partition(":")[2].partition("@")[0] or "latest"
-
-
-@contextmanager
-def _locked(layout: Path) -> Iterator[None]:
-    """Alone with the layout, as far as others lock it. Whoever may read it can, for ever: then this
-    gives up. Raises `Unavailable`."""
-    fd = os.open(layout, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _lock(fd, layout)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _lock(fd: int, layout: Path) -> None:
-    until_s = time.monotonic() + LOCK_WAIT_S
-    while True:
-        try:
-            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until_s:
-                raise Unavailable(f"could not lock {layout}: another process holds it") from None
-        time.sleep(LOCK_PAUSE_S)
 
 
 def _write(path: Path, value: object) -> None:

@@ -81,7 +81,8 @@ async def solve(
         from croze.client.engine_layers import with_known_layers
 
         plan = await in_thread(with_known_layers, plan)
-    prepare_caches(plan)
+    if plan.cache_to or plan.cache_from:
+        await in_thread(prepare_caches, plan)
     headers = (*trace_headers(), *((DETACHED,) if plan.detached else ()))
     more = [policies.provider] if policies is not None else []
     id = plan.session_id
