@@ -12,7 +12,7 @@ from croze.bake.project import load_definition
 from croze.bake.requests import make_requests
 from croze.bake.select import Selection, select_targets
 from croze.bake.world import BakeSettings, File
-from croze.client.checks import check_options
+from croze.client.planning.checks import check_options
 from croze.sdk.bake_options import options_of
 
 BUILTINS = {"BAKE_CMD_CONTEXT": "cwd://", "BAKE_LOCAL_PLATFORM": "linux/amd64"}

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from croze.cli.history.about import context_and_dockerfile
 from croze.cli.history.about_fields import of_members
-from croze.client.history import Record
+from croze.client.records.history import Record
 from croze.gotypes.moments import local_rfc3339
 from croze.gotypes.template import TemplateError, render
 

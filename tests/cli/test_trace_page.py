@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from croze.cli.history.trace_page import SpanTrace, comparison, page
-from croze.client.bundles.spans import AttributeValue, Context, Span, SpanAttribute, Status
+from croze.client.records.bundles.spans import AttributeValue, Context, Span, SpanAttribute, Status
 
 
 def _span(name: str, id: str, parent: str, start: int, end: int, **more: Status) -> Span:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from croze.cli import early, warm_child
-from croze.client.options import BuildOptions
+from croze.client.planning.options import BuildOptions
 from croze.drivers.reach import Reach
 from croze.errors import CrozeError
 from croze.sdk.remember import remembering

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from croze.client.builder import BuilderTraits
+from croze.client.builds.multinode import BuildNode, NodePart
+from croze.client.builds.targets import TargetResult, build_targets
 from croze.client.connect import connect
-from croze.client.multinode import BuildNode, NodePart
-from croze.client.options import BuildOptions
-from croze.client.targets import TargetResult, build_targets
+from croze.client.planning.builder import BuilderTraits
+from croze.client.planning.options import BuildOptions
 from croze.fs.sync.send import Sender
 from croze.progress.quiet import QuietDisplay
 from croze.session.sending import send_tree

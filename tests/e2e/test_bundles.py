@@ -143,7 +143,7 @@ def test_forged_bundles_leave_nothing(built: Sandbox, other: Sandbox, tmp_path: 
 
 
 def _bundle(tree: Path, manifest: dict[str, object], config: dict[str, object]) -> bytes:
-    from tests.client.bundled import described, tar_of
+    from tests.client.records.bundled import described, tar_of
 
     data = json.dumps(config).encode()
     media_type = "application/vnd.buildkit.historyrecord.v0"

@@ -14,13 +14,13 @@ import pytest
 
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
-from croze.client.builder import crozed
 from croze.client.connect import Client, connect
-from croze.client.lending import Lending
-from croze.client.local_caches import prepare_caches
-from croze.client.options import BuildOptions
-from croze.client.planning import make_plan
-from croze.client.solve import solve_request
+from croze.client.layouts.local_caches import prepare_caches
+from croze.client.planning.builder import crozed
+from croze.client.planning.make import make_plan
+from croze.client.planning.options import BuildOptions
+from croze.client.solving.lending import Lending
+from croze.client.solving.solve import solve_request
 from croze.errors import InvalidRequest
 from croze.rpc.clients import translated
 from croze.session.serve import lend

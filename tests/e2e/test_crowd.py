@@ -7,9 +7,9 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-from croze.client.build import run_build
+from croze.client.builds.build import run_build
 from croze.client.connect import connect
-from croze.client.options import BuildOptions
+from croze.client.planning.options import BuildOptions
 from croze.progress.quiet import QuietDisplay
 from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from croze.client.connect import connect
-from croze.client.engine import EngineClient
+from croze.client.crozed.calls import CrozedClient
 from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox
 from tests.e2e.workload import Workload, write_context
@@ -54,7 +54,7 @@ async def _round(stopped: Sandbox, work: Workload, after_s: float) -> list[str]:
     async with connect(stopped.address) as client:
         # This process's gRPC remembers that the last daemon refused it.
         await client.wait_ready(10)
-        problems = await EngineClient(client.channel).verify()
+        problems = await CrozedClient(client.channel).verify()
     await work.build("type=cacheonly")  # the containers of the last run are gone before one starts
     problems += _left_behind(stopped)
     async with asyncio.TaskGroup() as group:

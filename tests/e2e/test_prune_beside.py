@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from croze.client.connect import connect
-from croze.client.engine import EngineClient
+from croze.client.crozed.calls import CrozedClient
 from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox
 from tests.e2e.workload import Workload, write_context
@@ -38,7 +38,7 @@ async def build_beside(sandbox: Sandbox, work: Workload) -> int:
                 builds.create_task(some())
         over.set()
     async with connect(sandbox.address) as client:
-        assert await EngineClient(client.channel).verify() == []
+        assert await CrozedClient(client.channel).verify() == []
         async for _ in client.prune(all=True):
             pass
         records = [record for record in await client.disk_usage() if not record.InUse]

@@ -8,9 +8,9 @@ import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from croze.client.build import run_build
+from croze.client.builds.build import run_build
 from croze.client.connect import connect
-from croze.client.options import BuildOptions
+from croze.client.planning.options import BuildOptions
 from croze.errors import CrozeError
 from croze.fs.temporary import temporary_directory
 from croze.progress.quiet import QuietDisplay

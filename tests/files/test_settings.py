@@ -12,8 +12,8 @@ import pytest
 from croze.builders.contexts import Contexts
 from croze.builders.files import BuilderFiles
 from croze.builders.localstate import read
-from croze.client import ociindex
-from croze.client.cache_reset import reset
+from croze.client.layouts import ociindex
+from croze.client.layouts.cache_reset import reset
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.settings import LIMIT_BYTES, parse_settings, read_settings
 from croze.gotypes.template import TemplateError, check

@@ -17,7 +17,7 @@ import pytest
 
 from croze import errors
 from croze.api import control_pb2
-from croze.client.auth_log import AuthLog
+from croze.client.solving.auth_log import AuthLog
 from croze.http.urls import parse_url
 from croze.session import auth, ed25519
 from croze.session.dockerconfig import AuthConfig, DockerConfig

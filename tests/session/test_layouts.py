@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from croze import errors
-from croze.client.cache_reset import reset
+from croze.client.layouts.cache_reset import reset
 from croze.digests import digest_of
 from croze.session import content
 from croze.session.layouts import layout_folder, names_in, new_blob

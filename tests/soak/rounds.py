@@ -13,7 +13,7 @@ from pathlib import Path
 
 from croze.aio.threads import in_thread
 from croze.client.connect import connect
-from croze.client.engine import EngineClient
+from croze.client.crozed.calls import CrozedClient
 from croze.errors import CrozeError
 from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, Sandbox
@@ -114,7 +114,7 @@ class Soak:
     async def _verified(self) -> list[str]:
         async with connect(self._sandbox.address) as client:
             await client.wait_ready(30)
-            return await EngineClient(client.channel).verify()
+            return await CrozedClient(client.channel).verify()
 
     async def _kill_workers(self) -> None:
         while True:

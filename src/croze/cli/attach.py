@@ -13,7 +13,7 @@ from croze.cli.history.find import found
 from croze.cli.nodes import connected
 from croze.cli.plugin import tool
 from croze.cli.progress import PROGRESS, progress_mode
-from croze.client import history
+from croze.client.records import history
 
 if TYPE_CHECKING:
     from croze.cli.common import Common

@@ -37,7 +37,7 @@ from croze.sdk.bake_world import LocalWorld, existing_path
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
-    from croze.client.remote_files import RemoteFiles
+    from croze.client.builds.remote_files import RemoteFiles
     from croze.drivers.reach import Reach
 
 
@@ -145,7 +145,7 @@ def _wanted(selection: Selection, words: Words, read_files: _Read, call: CallMod
     if tree is not None:
         requests = {name: with_git_access(each, tree) for name, each in requests.items()}
     builds = {name: options_of(each, remote) for name, each in requests.items()}
-    from croze.client.checks import check_options
+    from croze.client.planning.checks import check_options
 
     for name in sorted(builds):
         check_options(builds[name])

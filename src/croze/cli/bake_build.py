@@ -18,7 +18,7 @@ from croze.cli.call import CallMode, Findings, answer, parse_call
 from croze.cli.daemon import reaches
 from croze.cli.history.desktop import print_details
 from croze.cli.plugin import tool
-from croze.client.metadata import wants_warnings, write_metadata
+from croze.client.builds.metadata import wants_warnings, write_metadata
 from croze.errors import Canceled
 from croze.files.settings import parse_json
 from croze.policy.contract import DEBUG
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from croze.cli.bake_options import BakeTargets
     from croze.cli.bake_progress import BakeProgress
     from croze.cli.common import Common
-    from croze.client.options import BuildOptions
-    from croze.client.targets import TargetResult
+    from croze.client.builds.targets import TargetResult
+    from croze.client.planning.options import BuildOptions
     from croze.progress.display import Display
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from msgspec import Struct
 from croze.bake.requests import BuildRequest
 from croze.bake.select import Selection
 from croze.cli.call import CallMode
-from croze.client.options import BuildOptions
+from croze.client.planning.options import BuildOptions
 
 
 class BakeTargets(Struct, frozen=True):

@@ -15,7 +15,7 @@ from croze.sdk.bake_files import DEFAULT_NAMES
 
 if TYPE_CHECKING:
     from croze.cli.bake_progress import BakeProgress
-    from croze.client.remote_files import RemoteFiles
+    from croze.client.builds.remote_files import RemoteFiles
     from croze.drivers.reach import Reach
 
 HERE = "cwd://"
@@ -44,7 +44,7 @@ def read_remote(
 ) -> RemoteFiles:
     """The files of these names there, or those of the usual names that there are."""
     from croze.aio import interrupts
-    from croze.client.remote_files import read_remote_files
+    from croze.client.builds.remote_files import read_remote_files
     from croze.progress.display import refreshing
 
     async def read() -> RemoteFiles:
@@ -57,8 +57,8 @@ def read_remote(
 def with_git_access(request: BuildRequest, url: str) -> BuildRequest:
     """The target with the tokens for the definition's host, if the target's context is there as
     well, and the agent if the definition came by ssh."""
-    from croze.client.inputs import is_git_over_ssh
-    from croze.client.remote_files import git_host, git_secrets
+    from croze.client.builds.remote_files import git_host, git_secrets
+    from croze.client.planning.inputs import is_git_over_ssh
 
     if "@" in url and is_git_over_ssh(url):
         request = replace(request, ssh=(SshEntry("default"),))

@@ -23,8 +23,8 @@ from croze.drivers.reach import Reach
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
-    from croze.client.options import BuildOptions
-    from croze.client.result import BuildResult
+    from croze.client.builds.result import BuildResult
+    from croze.client.planning.options import BuildOptions
     from croze.progress.display import Display
 
 
@@ -119,8 +119,8 @@ def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
 def run(argv: Sequence[str], common: Common) -> int:
     """Build; the exit code is 0, or what a subrequest's result says."""
     from croze.aio import interrupts
-    from croze.client.checks import check_texts
-    from croze.client.metadata import NotWritten
+    from croze.client.builds.metadata import NotWritten
+    from croze.client.planning.checks import check_texts
     from croze.errors import CrozeError
     from croze.progress.display import make_display
     from croze.sdk.daemons import descriptions
@@ -216,7 +216,7 @@ async def _on_one(
     *,
     explain: bool,
 ) -> BuildResult:
-    from croze.client.build import run_build
+    from croze.client.builds.build import run_build
     from croze.sdk.daemons import client_builder
     from croze.sdk.remember import remembering
 
@@ -274,7 +274,7 @@ def dockerfile_name(args: argparse.Namespace) -> str:
 
 def options(args: argparse.Namespace, call: CallMode, *, debug: bool = False) -> BuildOptions:
     """The flags as the client library takes them."""
-    from croze.client.options import BuildOptions
+    from croze.client.planning.options import BuildOptions
     from croze.policy.contract import DEBUG, INFO
     from croze.policy.options import parse_option
 

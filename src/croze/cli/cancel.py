@@ -25,7 +25,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 
 async def _cancel(common: Common, refs: Sequence[str]) -> None:
-    from croze.client.detached import cancel
+    from croze.client.builds.detached import cancel
 
     async with connected(common) as nodes:
         for ref in refs:

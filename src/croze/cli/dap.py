@@ -45,7 +45,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 def serve(argv: Sequence[str], common: Common) -> int:
     """Build for an editor; the exit code is 0 if the build has come to its end."""
-    from croze.client.checks import check_texts
+    from croze.client.planning.checks import check_texts
     from croze.debug.dap.build import build_adapted
     from croze.errors import CrozeError
     from croze.progress.display import make_display

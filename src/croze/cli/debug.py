@@ -57,9 +57,9 @@ def verify(common: Common) -> int:
     """Print every problem; the exit code is 1 if there is any."""
 
     async def ask(client: Client) -> list[str]:
-        from croze.client.engine import EngineClient
+        from croze.client.crozed.calls import CrozedClient
 
-        return await EngineClient(client.channel).verify()
+        return await CrozedClient(client.channel).verify()
 
     problems = with_client(common, ask)
     for problem in problems:
@@ -70,7 +70,7 @@ def verify(common: Common) -> int:
 
 def info(common: Common) -> int:
     """Print which daemon this is, and its worker."""
-    from croze.client.platforms import worker_platforms
+    from croze.client.planning.platforms import worker_platforms
     from croze.image.platform import format
 
     async def ask(client: Client) -> str:

@@ -37,7 +37,7 @@ def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
 
 def run(argv: Sequence[str], invocation: Invocation, common: Common) -> int:
     """Build as the words behind `build` say, with the monitor behind it."""
-    from croze.client.checks import check_texts
+    from croze.client.planning.checks import check_texts
     from croze.debug.build import build_monitored
     from croze.errors import CrozeError
     from croze.progress.display import make_display

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from croze.client.flags_output import OutputFlag
-    from croze.client.llb import DefinitionBuild
+    from croze.client.builds.llb import DefinitionBuild
+    from croze.client.flags.output import OutputFlag
 
 
 def definition_build(
@@ -21,7 +21,7 @@ def definition_build(
 ) -> DefinitionBuild:
     """The build of `definition` (empty where a frontend makes one). `args` has the flags that both
     commands have; what they read in ways of their own comes beside it."""
-    from croze.client.llb import DefinitionBuild
+    from croze.client.builds.llb import DefinitionBuild
 
     return DefinitionBuild(
         definition=definition,

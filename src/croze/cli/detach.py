@@ -20,7 +20,7 @@ from croze.cli.common import Common, UsageError, take_common
 from croze.files.interpreter import own_program
 
 if TYPE_CHECKING:
-    from croze.client.options import BuildOptions
+    from croze.client.planning.options import BuildOptions
 
 
 def begin(argv: Sequence[str], common: Common) -> int:
@@ -54,7 +54,7 @@ def hold(options: BuildOptions, common: Common) -> None:
     import asyncio
 
     from croze.cli.daemon import reaches
-    from croze.client.detached import build_detached
+    from croze.client.builds.detached import build_detached
     from croze.errors import Unsupported
     from croze.sdk.daemons import client_builder
     from croze.sdk.remember import remembered

@@ -14,7 +14,7 @@ from croze.gotypes.sizes import human_size as size
 if TYPE_CHECKING:
     from croze.cli.common import Common
     from croze.client.connect import Client
-    from croze.client.engine import StoredImage
+    from croze.client.crozed.calls import StoredImage
 
 
 def run(argv: Sequence[str], common: Common) -> int:
@@ -25,9 +25,9 @@ def run(argv: Sequence[str], common: Common) -> int:
     args = flags.read(argv, common)
 
     async def ask(client: Client) -> list[StoredImage]:
-        from croze.client.engine import EngineClient
+        from croze.client.crozed.calls import CrozedClient
 
-        return await EngineClient(client.channel).images()
+        return await CrozedClient(client.channel).images()
 
     images = with_client(common, ask)
     if args.quiet:

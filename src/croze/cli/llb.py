@@ -54,7 +54,7 @@ def build(argv: Sequence[str], common: Common) -> int:
         raise UsageError(f"invalid progress mode {args.progress}", flags.prog)
 
     from croze.aio import interrupts
-    from croze.client import llb
+    from croze.client.builds import llb
 
     request = definition_build(
         args, sys.stdin.buffer.read(), args.output, metadata_file=args.metadata_file
@@ -81,7 +81,7 @@ def dump(argv: Sequence[str], common: Common) -> int:
         print(_convert(args.source, args.file, args.target, args.build_arg, common))
         return 0
 
-    from croze.client import definitions
+    from croze.client.builds import definitions
 
     data = sys.stdin.buffer.read() if args.source == "-" else Path(args.source).read_bytes()
     for line in definitions.dot(data) if args.dot else definitions.dump(data):
@@ -91,10 +91,10 @@ def dump(argv: Sequence[str], common: Common) -> int:
 
 def _convert(context: str, file: str, target: str, args: Sequence[str], common: Common) -> str:
     from croze.aio import interrupts
-    from croze.client.build import run_build
-    from croze.client.builder import crozed
-    from croze.client.options import BuildOptions
-    from croze.client.result import BuildResult
+    from croze.client.builds.build import run_build
+    from croze.client.builds.result import BuildResult
+    from croze.client.planning.builder import crozed
+    from croze.client.planning.options import BuildOptions
     from croze.progress.display import make_display
 
     options = BuildOptions(

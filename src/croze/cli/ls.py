@@ -16,7 +16,7 @@ from croze.builders.platforms import shortened
 from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_json, is_table
-from croze.client.cli_config import configured_proxies
+from croze.client.docker.cli_config import configured_proxies
 from croze.drivers.local import address_from_environment
 from croze.drivers.nodes import NodeState, builder_error, load
 from croze.files.standard import keep_order

@@ -15,20 +15,19 @@ from collections.abc import Iterator
 
 MODULES = (
     "concurrent.futures.thread",
-    "ctypes",
     "croze.api.engine_pb2_grpc",
     "croze.api.errdefs_pb2",
     "croze.cli.asking",
     "croze.cli.bake_build",
-    "croze.client.build",
-    "croze.client.checks",
+    "croze.client.builds.build",
+    "croze.client.builds.llb",
+    "croze.client.builds.rehearsal",
+    "croze.client.builds.targets",
     "croze.client.connect",
-    "croze.client.llb",
-    "croze.client.options",
-    "croze.client.planning",
-    "croze.client.rehearsal",
-    "croze.client.targets",
-    "croze.client.why",
+    "croze.client.crozed.why",
+    "croze.client.planning.checks",
+    "croze.client.planning.make",
+    "croze.client.planning.options",
     "croze.drivers.local",
     "croze.image.reference",
     "croze.progress.display",
@@ -40,6 +39,7 @@ MODULES = (
     "croze.sdk.daemons",
     "croze.sdk.multinode",
     "croze.sdk.remember",
+    "ctypes",
 )
 
 
@@ -76,9 +76,9 @@ def rehearse(rounds: int = 1) -> None:
     from croze.cli import build
     from croze.cli.call import parse_call
     from croze.cli.common import Common
-    from croze.client.checks import check_texts
-    from croze.client.planning import make_plan
-    from croze.client.rehearsal import build_nothing
+    from croze.client.builds.rehearsal import build_nothing
+    from croze.client.planning.checks import check_texts
+    from croze.client.planning.make import make_plan
     from croze.errors import CrozeError
 
     words = ["--progress=quiet", "--output=type=cacheonly", "/"]

@@ -11,7 +11,7 @@ from croze.cli.cache_filters import parse_filters, with_configured
 from croze.cli.daemon import with_clients
 from croze.cli.du import aligned_by_tabs, created, last_used
 from croze.cli.flags import Flags, UsageError
-from croze.client.cli_config import configured_filters
+from croze.client.docker.cli_config import configured_filters
 from croze.errors import CrozeError
 from croze.gotypes.quote import quote
 from croze.gotypes.sizes import human_size as size

@@ -20,9 +20,9 @@ def run(argv: Sequence[str], common: Common) -> int:
     names: list[str] = flags.read(argv, common).image
 
     async def remove(client: Client) -> None:
-        from croze.client.engine import EngineClient
+        from croze.client.crozed.calls import CrozedClient
 
-        engine = EngineClient(client.channel)
+        engine = CrozedClient(client.channel)
         for name in names:
             await engine.remove_image(name)
             print(f"Untagged: {name}")

@@ -14,7 +14,7 @@ from croze.cli.flags import Flags, UsageError, default_platform
 if TYPE_CHECKING:
     from croze.cli.common import Common
     from croze.client.connect import Client
-    from croze.client.run_image import RunOptions
+    from croze.client.crozed.run_image import RunOptions
 
 
 def flags() -> Flags:
@@ -44,7 +44,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError("--rm=false: containers are always removed when they end", "croze run")
     if not words:
         raise UsageError("'croze run' requires at least 1 argument", "croze run")
-    from croze.client.run_image import run_image
+    from croze.client.crozed.run_image import run_image
 
     async def attach(client: Client) -> int:
         return await run_image(client, run_options(args, words[0], words[1:]))
@@ -55,7 +55,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 def run_options(args: argparse.Namespace, image: str, command: Sequence[str]) -> RunOptions:
     """The flags as the client library takes them."""
-    from croze.client.run_image import RunOptions
+    from croze.client.crozed.run_image import RunOptions
 
     return RunOptions(
         image=image,

@@ -17,7 +17,7 @@ from croze.gotypes.moments import rfc3339
 if TYPE_CHECKING:
     from croze.cli.common import Common
     from croze.client.connect import Client
-    from croze.client.why import Explanation, Step
+    from croze.client.crozed.why import Explanation, Step
 
 _REF = re.compile(r"[a-z0-9]{6,}")
 MISSED = ("ran", "failed", "running")
@@ -43,7 +43,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError(f"invalid number of files: {args.files}", "croze why")
 
     async def ask(client: Client) -> tuple[Explanation, str]:
-        from croze.client.why import explain
+        from croze.client.crozed.why import explain
 
         files, which = int(args.files or 0), args.which or ""
         if args.step or _REF.fullmatch(which):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from croze import errors
 from croze.api import control_pb2, worker_pb2
 from croze.api.control_pb2_grpc import ControlStub
-from croze.client.plan import SolvePlan
-from croze.client.solve import SolveResult, lent, solve
+from croze.client.planning.plan import SolvePlan
+from croze.client.solving.solve import SolveResult, lent, solve
 from croze.client.unreachable import clearer
 from croze.files.peers import has_our_root
 from croze.rpc.channel import Channel
@@ -97,8 +97,8 @@ class Client:
         beside_us = await self.beside_us()
         if plan.policy is None:
             return await solve(self.channel, plan, on_status, beside_us=beside_us, work=work)
-        from croze.client.policies import in_force
-        from croze.client.repeats import Repeats
+        from croze.client.policies.enforce import in_force
+        from croze.client.solving.repeats import Repeats
 
         repeats = Repeats(on_status or (lambda _: None))
         async with in_force(self.channel, plan, repeats.first) as policies:

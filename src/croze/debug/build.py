@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from croze.aio.parallel import first_error
 from croze.api import gateway_pb2
-from croze.client.build import run_build
-from croze.client.builder import BuilderTraits
-from croze.client.options import BuildOptions
-from croze.client.result import BuildResult
+from croze.client.builds.build import run_build
+from croze.client.builds.result import BuildResult
+from croze.client.planning.builder import BuilderTraits
+from croze.client.planning.options import BuildOptions
 from croze.debug import terminal
 from croze.debug.commands import perform
 from croze.debug.failure import outcome_of

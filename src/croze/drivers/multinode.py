@@ -86,7 +86,7 @@ class Nodes:
         return shares_of if len(shares_of) == len(chosen) else None
 
     async def _offered(self, node: int, client: Client) -> list[Platform]:
-        from croze.client.platforms import worker_platforms
+        from croze.client.planning.platforms import worker_platforms
 
         offered = {
             platforms.format_all(platform): platform

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from croze.builders.contexts import Contexts
 from croze.builders.model import BuilderInstance, BuilderNode
-from croze.client.platforms import worker_platforms
+from croze.client.planning.platforms import worker_platforms
 from croze.drivers.contract import Driver, NodeStatus
 from croze.drivers.make import driver, is_known
 from croze.errors import CrozeError, Unsupported

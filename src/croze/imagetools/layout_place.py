@@ -12,7 +12,7 @@ from typing import ParamSpec
 import msgspec
 
 from croze.aio.threads import in_thread
-from croze.client import ociindex
+from croze.client.layouts import ociindex
 from croze.errors import Corrupted, CrozeError, InvalidRequest, NotFound, os_reason
 from croze.files.settings import open_file
 from croze.image import descriptor as media

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from croze.client import ociindex
+from croze.client.layouts import ociindex
 from croze.image import reference
 from croze.image.reference import Reference, check_digest
 

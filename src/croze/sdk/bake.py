@@ -14,7 +14,7 @@ from croze.bake.project import load_definition
 from croze.bake.requests import make_requests
 from croze.bake.select import select_targets
 from croze.bake.world import BakeSettings
-from croze.client.checks import check_options
+from croze.client.planning.checks import check_options
 from croze.errors import InvalidRequest, PermissionDenied
 from croze.image import platform as platforms
 from croze.sdk.bake_files import file_relative_paths, names_from_environment, read_local_files
@@ -23,7 +23,7 @@ from croze.sdk.bake_world import LocalWorld, existing_path
 
 if TYPE_CHECKING:
     from croze.api import control_pb2
-    from croze.client.options import BuildOptions
+    from croze.client.planning.options import BuildOptions
 
 
 class BakeRequest(Struct, frozen=True):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from croze.bake.requests import BuildRequest, attest_flag, cache_flag, secret_flag, ssh_flag
-from croze.client.flags_output import OutputFlag
-from croze.client.options import BuildOptions
+from croze.client.flags.output import OutputFlag
+from croze.client.planning.options import BuildOptions
 
 if TYPE_CHECKING:
-    from croze.client.remote_files import RemoteFiles
+    from croze.client.builds.remote_files import RemoteFiles
 
 
 def options_of(request: BuildRequest, remote: RemoteFiles | None = None) -> BuildOptions:

@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Unpack
 
 from croze.aio.parallel import task_group
-from croze.client import history as past
-from croze.client.build import run_build
-from croze.client.detached import cancel
-from croze.client.result import BuildResult
+from croze.client.builds.build import run_build
+from croze.client.builds.detached import cancel
+from croze.client.builds.result import BuildResult
+from croze.client.records import history as past
 from croze.drivers.reach import Reach, reaches
 from croze.errors import InvalidRequest, NotFound
 from croze.progress.display import make_display
@@ -37,7 +37,7 @@ from croze.sdk.streams import standard_error
 
 if TYPE_CHECKING:
     from croze.client.connect import Client
-    from croze.client.options import BuildOptions
+    from croze.client.planning.options import BuildOptions
     from croze.progress.display import Display
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from croze.client.builder import BuilderTraits, contained, crozed, engine
+from croze.client.planning.builder import BuilderTraits, contained, crozed, engine
 from croze.drivers.reach import Reach
 
 CONTAINED = ("docker-container", "kubernetes")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from croze.builders.known import builder_files
-from croze.client.flags_image import annotation_keys
+from croze.client.flags.image import annotation_keys
 from croze.image import platform as platform_words
 from croze.image.config import ImageConfig
 from croze.imagetools import contents, create

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from croze.builders.known import builder_files
-from croze.client.flags_pairs import is_true
-from croze.client.multinode import Merge, PushedParts
+from croze.client.builds.multinode import Merge, PushedParts
+from croze.client.flags.pairs import is_true
 from croze.image.annotations import AnnotationKey, parse_key
 from croze.imagetools import create, sources
 from croze.imagetools import location as locations

@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from croze.builders.model import parse_platforms
 from croze.builders.multinode import parse_choice
-from croze.client.build import met, met_for, run_build
-from croze.client.links import LINK
-from croze.client.metadata import clear_files, write_files
-from croze.client.multinode import BuildNode, NodePart, split_build
-from croze.client.options import BuildOptions, call_name
-from croze.client.result import BuildResult
-from croze.client.targets import TargetResult, build_targets
+from croze.client.builds.build import met, met_for, run_build
+from croze.client.builds.links import LINK
+from croze.client.builds.metadata import clear_files, write_files
+from croze.client.builds.multinode import BuildNode, NodePart, split_build
+from croze.client.builds.result import BuildResult
+from croze.client.builds.targets import TargetResult, build_targets
+from croze.client.planning.options import BuildOptions, call_name
 from croze.drivers.multinode import NodeOffer, Nodes
 from croze.errors import CrozeError
 from croze.identity import new_id

@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from croze.builders.files import BuilderFiles
 from croze.builders.localstate import LocalState, save, save_group
-from croze.client.options import call_name
+from croze.client.planning.options import call_name
 from croze.errors import CrozeError
 from croze.files.docker_config import buildx_dir
 from croze.identity import new_id
 
 if TYPE_CHECKING:
-    from croze.client.options import BuildOptions
+    from croze.client.planning.options import BuildOptions
     from croze.drivers.reach import Reach
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from croze.api import control_pb2
-    from croze.client.result import BuildResult
+    from croze.client.builds.result import BuildResult
 
 _CANCELLED = 1
 """gRPC's number for it."""

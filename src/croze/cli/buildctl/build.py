@@ -18,12 +18,12 @@ from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.common import UsageError
 from croze.cli.definition import definition_build
 from croze.cli.guard import interrupt_on_sigterm
-from croze.client import llb
-from croze.client.flags_cache import parse_caches
-from croze.client.flags_output import OutputFlag, parse_output
-from croze.client.flags_tls import parse_tls_contexts
-from croze.client.metadata import written
-from croze.client.result import decoded_metadata
+from croze.client.builds import llb
+from croze.client.builds.metadata import written
+from croze.client.builds.result import decoded_metadata
+from croze.client.flags.cache import parse_caches
+from croze.client.flags.output import OutputFlag, parse_output
+from croze.client.flags.tls import parse_tls_contexts
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.gotypes import gojson
@@ -32,7 +32,7 @@ from croze.identity import new_id
 
 if TYPE_CHECKING:
     from croze.api import control_pb2
-    from croze.client.plan import SolvePlan
+    from croze.client.planning.plan import SolvePlan
 
 COMMAND = "buildctl build"
 PROGRESS = ("auto", "plain", "tty", "rawjson", "quiet")

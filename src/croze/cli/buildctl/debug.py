@@ -15,7 +15,7 @@ from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, rendered, struct
 from croze.cli.buildctl.text import aligned, no_topic, size
 from croze.cli.common import UsageError
-from croze.client.platforms import worker_platforms
+from croze.client.planning.platforms import worker_platforms
 from croze.gotypes.duration import format_duration
 from croze.gotypes.tabwriter import align
 from croze.image import platform as platforms

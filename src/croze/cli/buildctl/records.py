@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from croze.api import control_pb2
-    from croze.client.history import Record
+    from croze.client.records.history import Record
 
 _HEADER = "TYPE\tREF\tCREATED\tCOMPLETED\tGENERATION"
 
@@ -37,7 +37,7 @@ def run(name: str, argv: Sequence[str], connection: ConnectionSettings) -> int:
 
 
 async def _prune(connection: ConnectionSettings, format: str) -> None:
-    from croze.client import history
+    from croze.client.records import history
 
     rows, failures = [_HEADER], list[str]()
     async with connection.client() as client:
@@ -106,7 +106,7 @@ def debug(
 
 
 def _dump(path: str, *, dot: bool) -> int:
-    from croze.client import definitions
+    from croze.client.builds import definitions
 
     with sys.stdin.buffer if path == "-" else open(path, "rb") as file:
         data = file.read()
@@ -116,7 +116,7 @@ def _dump(path: str, *, dot: bool) -> int:
 
 
 async def _histories(connection: ConnectionSettings, args: argparse.Namespace) -> None:
-    from croze.client import history
+    from croze.client.records import history
 
     check(args.format)
     rows = [f"{_HEADER}\tPINNED"]
@@ -130,7 +130,7 @@ async def _histories(connection: ConnectionSettings, args: argparse.Namespace) -
 
 
 async def _monitor(connection: ConnectionSettings, args: argparse.Namespace) -> None:
-    from croze.client import history
+    from croze.client.records import history
 
     async with connection.client() as client:
         coming = history.events(
@@ -170,7 +170,7 @@ def _line(message: Message) -> str:
 
 
 async def _logs(connection: ConnectionSettings, args: argparse.Namespace) -> None:
-    from croze.client import history
+    from croze.client.records import history
     from croze.progress.display import make_display, running
 
     ref = _word(args, "build ref")
@@ -202,7 +202,7 @@ async def _get(connection: ConnectionSettings, args: argparse.Namespace) -> None
 
 
 async def _copy(channel: grpc.aio.Channel, digest: str) -> None:
-    from croze.client import history
+    from croze.client.records import history
 
     async for part in history.blob(channel, digest):
         sys.stdout.buffer.write(part)
@@ -210,7 +210,7 @@ async def _copy(channel: grpc.aio.Channel, digest: str) -> None:
 
 
 async def _ctl(connection: ConnectionSettings, args: argparse.Namespace) -> None:
-    from croze.client import history
+    from croze.client.records import history
 
     ref = _word(args, "build ref")
     if not (args.pin or args.unpin or args.delete):

@@ -31,7 +31,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     cache = parse_cache(args.to, COMMAND) if args.to else None
 
     async def export(client: Client) -> None:
-        from croze.client import cache_mounts, mounts_archive
+        from croze.client.crozed import cache_mounts, mounts_archive
 
         if cache is not None:
             await cache_mounts.export_to(client.channel, args.names, cache, say)

@@ -29,7 +29,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError("import requires a file, or --from", COMMAND)
 
     async def bring(client: Client) -> None:
-        from croze.client import cache_mounts, mounts_archive
+        from croze.client.crozed import cache_mounts, mounts_archive
 
         if cache is not None:
             await cache_mounts.import_from(client.channel, args.names, cache, say)

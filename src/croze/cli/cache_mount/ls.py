@@ -17,8 +17,8 @@ from croze.gotypes.template.functions import json_text
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
-    from croze.client.cache_mounts import Mount
     from croze.client.connect import Client
+    from croze.client.crozed.cache_mounts import Mount
 
 COMMAND = "croze cache-mount ls"
 TABLE = "table {{.ID}}\t{{.Size}}\t{{.Entries}}\t{{.InUse}}\t{{.LastUsedAt}}"
@@ -58,7 +58,7 @@ def run(argv: Sequence[str], common: Common) -> int:
 
 
 async def listed(client: Client, names: Sequence[str]) -> list[Mount]:
-    from croze.client.cache_mounts import mounts
+    from croze.client.crozed.cache_mounts import mounts
 
     return await mounts(client.channel, names)
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from croze.cli.flags import UsageError
 
 if TYPE_CHECKING:
-    from croze.client.plan import CacheSpec
+    from croze.client.planning.plan import CacheSpec
 
 
 def parse_cache(text: str, command: str) -> CacheSpec:
-    from croze.client.flags_cache import complete, parse_caches
+    from croze.client.flags.cache import complete, parse_caches
 
     caches = complete(parse_caches([text]))
     if len(caches) != 1:

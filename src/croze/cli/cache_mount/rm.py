@@ -25,7 +25,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError("rm requires either --all or at least one argument", COMMAND)
 
     async def remove(client: Client) -> list[str]:
-        from croze.client.cache_mounts import remove
+        from croze.client.crozed.cache_mounts import remove
 
         return await remove(client.channel, args.names)
 

@@ -18,7 +18,7 @@ from croze.cli.history.about_fields import CONFIG as ORDER
 from croze.cli.history.about_fields import MEMBERS, of_members
 from croze.cli.history.attachments import attachments, materials
 from croze.cli.history.failure import BuildFailure, failure
-from croze.client import history
+from croze.client.records import history
 from croze.errors import CrozeError
 from croze.gotypes import gojson
 from croze.gotypes.booleans import checked_bool

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from croze.gotypes.template import Fields, GoDuration, GoTime, Nil
 
 if TYPE_CHECKING:
-    from croze.client import history
+    from croze.client.records import history
 
 MEMBERS = (
     *("Name", "Ref", "Context", "Dockerfile", "VCSRepository", "VCSRevision", "Target", "Platform"),

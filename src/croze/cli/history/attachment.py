@@ -11,7 +11,7 @@ from croze.cli.flags import Flags, UsageError
 from croze.cli.history.attachments import attachments
 from croze.cli.history.find import found
 from croze.cli.nodes import connected
-from croze.client import history
+from croze.client.records import history
 from croze.errors import InvalidRequest, NotFound
 from croze.files.terminals import for_terminals
 from croze.gotypes.quote import quote

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from croze.client import history
+from croze.client.records import history
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import gojson
 from croze.image import platform as platforms

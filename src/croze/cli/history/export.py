@@ -13,10 +13,10 @@ from croze.builders.localstate import LocalState, read_group
 from croze.cli.flags import Flags
 from croze.cli.history.find import FoundRecord, queried
 from croze.cli.nodes import ConnectedNode, connected
-from croze.client import history
-from croze.client.bundles.record import BundledGroup, BundledState, Remembered
-from croze.client.bundles.write import ExportedRecord, write
-from croze.client.platforms import worker_platforms
+from croze.client.planning.platforms import worker_platforms
+from croze.client.records import history
+from croze.client.records.bundles.record import BundledGroup, BundledState, Remembered
+from croze.client.records.bundles.write import ExportedRecord, write
 from croze.errors import CrozeError, InvalidRequest, NotFound, os_message
 from croze.files.atomic import appearing
 from croze.files.docker_config import buildx_dir

@@ -8,7 +8,7 @@ from collections import deque
 
 from msgspec import Struct
 
-from croze.client import history
+from croze.client.records import history
 from croze.errors import SourceDetail, VertexDetail
 from croze.progress.errors import excerpt
 from croze.rpc.library import grpc

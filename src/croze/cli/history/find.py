@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from croze.cli.nodes import ConnectedNode
-from croze.client import history
+from croze.client.records import history
 from croze.errors import NotFound
 from croze.gotypes.quote import quote
 

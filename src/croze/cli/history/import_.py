@@ -15,8 +15,8 @@ from croze.builders.localstate import LocalState, save, save_group
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.desktop import build_url, open_url, socket_path
 from croze.cli.nodes import ConnectedNode, connected
-from croze.client.bundles.read import ImportedRecord
-from croze.client.bundles.upload import import_bundle, upload
+from croze.client.records.bundles.read import ImportedRecord
+from croze.client.records.bundles.upload import import_bundle, upload
 from croze.errors import CrozeError, InvalidRequest, os_message
 from croze.files.docker_config import buildx_dir
 from croze.gotypes.quote import quote

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.find import found
 from croze.cli.nodes import connected
-from croze.client import history
+from croze.client.records import history
 
 if TYPE_CHECKING:
     from croze.cli.common import Common

@@ -17,7 +17,7 @@ from croze.cli.history.repository import remote_url
 from croze.cli.history.words import go_seconds
 from croze.cli.nodes import ConnectedNode, connected
 from croze.cli.table import age
-from croze.client import history
+from croze.client.records import history
 from croze.gotypes import gojson
 from croze.gotypes.moments import rfc3339
 from croze.gotypes.template import Fields

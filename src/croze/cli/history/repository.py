@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from croze.client import git_info
+from croze.client.planning import git_info
 from croze.errors import InvalidRequest
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from croze.cli.flags import Flags, UsageError
 from croze.cli.nodes import connected
-from croze.client import history
+from croze.client.records import history
 from croze.errors import CrozeError
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.find import found
 from croze.cli.nodes import ConnectedNode, connected
-from croze.client import history
-from croze.client.bundles import jaeger, spans
+from croze.client.records import history
+from croze.client.records.bundles import jaeger, spans
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.files.terminals import for_terminals
 from croze.gotypes import gojson

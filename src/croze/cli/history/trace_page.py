@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from croze.client.bundles import jaeger
-from croze.client.bundles.spans import Span, attributes
+from croze.client.records.bundles import jaeger
+from croze.client.records.bundles.spans import Span, attributes
 
 _STYLE = """\
 :root { color-scheme: light dark }

@@ -13,7 +13,7 @@ from croze.aio import interrupts
 from croze.builders.known import builder_files
 from croze.cli.flags import Flags
 from croze.cli.guard import interrupt_on_sigterm
-from croze.client.flags_image import annotation_keys
+from croze.client.flags.image import annotation_keys
 from croze.errors import InvalidRequest, NotFound, os_reason
 from croze.files.terminals import for_terminals
 from croze.gotypes.quote import quote
@@ -126,7 +126,7 @@ async def _publish(image: Made, targets: Sequence[Location], places: Places, mod
 
 def _write_metadata(path: str, descriptor: Descriptor, targets: Sequence[Location]) -> None:
     """Names of buildx's metadata for builds."""
-    from croze.client.metadata import write_metadata
+    from croze.client.builds.metadata import write_metadata
 
     names = sorted({target.name for target in targets})
     value = {"containerimage.descriptor": descriptor, "image.name": ",".join(names)}

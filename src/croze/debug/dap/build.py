@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from msgspec.structs import replace
 
-from croze.client.build import run_build
-from croze.client.builder import BuilderTraits
-from croze.client.options import BuildOptions
-from croze.client.result import BuildResult
+from croze.client.builds.build import run_build
+from croze.client.builds.result import BuildResult
+from croze.client.planning.builder import BuilderTraits
+from croze.client.planning.options import BuildOptions
 from croze.debug import terminal
 from croze.debug.dap.adapter import Adapter, Launch, serving
 from croze.debug.dap.protocol import DapConnection

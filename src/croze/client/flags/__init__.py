@@ -1,0 +1,1 @@
+"""Values of buildx's flags, parsed: one module a group of flags, as plain values of a plan."""
