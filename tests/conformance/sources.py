@@ -12,7 +12,7 @@ from croze.errors import InvalidRequest
 from croze.sources.contract import Source, SourceContext, SourceFactory, SourceKey
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
-from tests.sources.workshop import Workshop
+from tests.sources.rig import Rig
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ async def files_of(ref: ImmutableRef | None, sessions: Sequence[str]) -> dict[st
 
 
 class SourceSuite:
-    """The contract as tests. The workshop looks whether anything is left behind."""
+    """The contract as tests. The rig looks whether anything is left behind."""
 
     async def test_its_scheme_is_its_factorys(self, place: Place) -> None:
         assert place.request.identifier.partition("://")[0] in place.factory.schemes
@@ -57,26 +57,26 @@ class SourceSuite:
             with pytest.raises(InvalidRequest):
                 place.factory.open(request)
 
-    async def test_a_key_stays_the_same(self, workshop: Workshop, place: Place) -> None:
+    async def test_a_key_stays_the_same(self, rig: Rig, place: Place) -> None:
         """When it is asked for again, of another source of the same request, in another build."""
-        ctx, source = workshop.source_context(*place.sessions), place.open()
+        ctx, source = rig.source_context(*place.sessions), place.open()
         keys = await all_keys(source, ctx)
         assert keys == await all_keys(source, ctx)
         assert keys == await all_keys(place.open(), ctx)
-        assert keys == await all_keys(place.open(), workshop.source_context(*place.sessions))
+        assert keys == await all_keys(place.open(), rig.source_context(*place.sessions))
         assert all(key.key for key in keys)
         assert source.used(keys[-1].pin).material is not None
 
-    async def test_every_handle_is_the_callers(self, workshop: Workshop, place: Place) -> None:
-        ctx, source = workshop.source_context(*place.sessions), place.open()
+    async def test_every_handle_is_the_callers(self, rig: Rig, place: Place) -> None:
+        ctx, source = rig.source_context(*place.sessions), place.open()
         await all_keys(source, ctx)
         first, second = await source.snapshot(ctx), await source.snapshot(ctx)
         assert await files_of(first, place.sessions) == place.files
         assert await files_of(second, place.sessions) == place.files
 
-    async def test_two_at_once_get_the_same(self, workshop: Workshop, place: Place) -> None:
+    async def test_two_at_once_get_the_same(self, rig: Rig, place: Place) -> None:
         async def bring() -> dict[str, bytes]:
-            ctx, source = workshop.source_context(*place.sessions), place.open()
+            ctx, source = rig.source_context(*place.sessions), place.open()
             await all_keys(source, ctx)
             return await files_of(await source.snapshot(ctx), place.sessions)
 
@@ -84,8 +84,8 @@ class SourceSuite:
             tasks = [group.create_task(bring()) for _ in range(2)]
         assert [task.result() for task in tasks] == [place.files] * 2
 
-    async def test_who_is_cancelled_leaves_nothing(self, workshop: Workshop, place: Place) -> None:
-        ctx, source = workshop.source_context(*place.sessions), place.open()
+    async def test_who_is_cancelled_leaves_nothing(self, rig: Rig, place: Place) -> None:
+        ctx, source = rig.source_context(*place.sessions), place.open()
         await all_keys(source, ctx)
         for turns in range(0, 40, 8):
             work = asyncio.ensure_future(source.snapshot(ctx))  # noqa: TID251 - owned right here

@@ -6,8 +6,8 @@ from tests.sources.conftest import (
     host,
     lending,
     private_namespace,
+    rig,
     snapshotter,
-    workshop,
 )
 
-__all__ = ["content", "daemon", "host", "lending", "private_namespace", "snapshotter", "workshop"]
+__all__ = ["content", "daemon", "host", "lending", "private_namespace", "rig", "snapshotter"]

@@ -25,28 +25,28 @@ from croze.image.config import HistoryEntry
 from croze.image.platform import Platform
 from croze.image.platform import format as format_platform
 from croze.store.contract import BlobStore, ImmutableRef
-from tests.sources.workshop import Workshop
+from tests.sources.rig import Rig
 
 AMD = Platform("amd64", "linux")
 ARM = Platform("arm64", "linux")
 
 
-def services(shop: Workshop) -> ExportServices:
+def services(rig: Rig) -> ExportServices:
     return ExportServices(
-        shop.store.refs,
-        shop.store.blobs,
-        shop.store.images,
-        shop.daemon.sessions,
-        shop.registry,
-        shop.pool,
+        rig.store.refs,
+        rig.store.blobs,
+        rig.store.images,
+        rig.daemon.sessions,
+        rig.registry,
+        rig.pool,
     )
 
 
-async def make_ref(shop: Workshop, *layers: Mapping[str, str]) -> ImmutableRef:
+async def make_ref(rig: Rig, *layers: Mapping[str, str]) -> ImmutableRef:
     """A filesystem of steps, each writing some files."""
     ref: ImmutableRef | None = None
     for number, files in enumerate(layers):
-        step = await shop.store.refs.new(ref, description=f"step {number}")
+        step = await rig.store.refs.new(ref, description=f"step {number}")
         async with step.mounted(readonly=False) as root:
             for name, text in files.items():
                 path = Path(root, name)
@@ -87,7 +87,7 @@ def several(refs: Mapping[Platform, ImmutableRef]) -> ExportSource:
 
 
 async def export(
-    shop: Workshop,
+    rig: Rig,
     kind: str,
     attrs: Mapping[str, str],
     source: ExportSource,
@@ -95,11 +95,11 @@ async def export(
     *,
     version: int = compatibility.CURRENT,
 ) -> Mapping[str, str]:
-    exporter = open_exporter(kind, attrs, services(shop))
+    exporter = open_exporter(kind, attrs, services(rig))
     sessions = [session] if session else []
-    context = ExportContext(session, sessions, shop.progress, "0", version)
+    context = ExportContext(session, sessions, rig.progress, "0", version)
     answer = await exporter.export(source, context)
-    assert shop.progress.unfinished() == []
+    assert rig.progress.unfinished() == []
     return answer
 
 

@@ -14,7 +14,7 @@ from croze.session.provide_targets import DirTarget, FileOutput, FileTarget, Tar
 from croze.session.provider import LentService
 from croze.store.contract import SnapshotterName
 from tests.conformance.exporters import Delivery, ExporterSuite
-from tests.sources.workshop import Workshop
+from tests.sources.rig import Rig
 
 pytestmark = pytest.mark.root
 
@@ -37,18 +37,18 @@ class TestImage(ExporterSuite):
 class TestArchive(ExporterSuite):
     @pytest.fixture(params=["oci", "docker"])
     async def delivery(
-        self, request: pytest.FixtureRequest, workshop: Workshop, tmp_path: Path
+        self, request: pytest.FixtureRequest, rig: Rig, tmp_path: Path
     ) -> AsyncIterator[Delivery]:
         target = TargetsProvider({0: FileTarget(lambda about: FileOutput(tmp_path / "out.tar"))})
-        async with workshop.client(target) as session:
+        async with rig.client(target) as session:
             yield Delivery(request.param, EPOCH, {"tar": "maybe", "compression": "rar"}, session.id)
 
 
 class TestLayout(ExporterSuite):
     @pytest.fixture
-    async def delivery(self, workshop: Workshop, tmp_path: Path) -> AsyncIterator[Delivery]:
+    async def delivery(self, rig: Rig, tmp_path: Path) -> AsyncIterator[Delivery]:
         (tmp_path / "layout" / "blobs" / "sha256").mkdir(parents=True)
-        async with workshop.client(ContentProvider({"export": tmp_path / "layout"})) as session:
+        async with rig.client(ContentProvider({"export": tmp_path / "layout"})) as session:
             attrs = {"tar": "false", **EPOCH}
             yield Delivery("oci", attrs, {"compression-level": "high"}, session.id)
 
@@ -56,21 +56,21 @@ class TestLayout(ExporterSuite):
 class TestLocal(ExporterSuite):
     @pytest.fixture(params=["transfer", "handle"])
     async def delivery(
-        self, request: pytest.FixtureRequest, workshop: Workshop, tmp_path: Path
+        self, request: pytest.FixtureRequest, rig: Rig, tmp_path: Path
     ) -> AsyncIterator[Delivery]:
         out = tmp_path / "out"
         takers: list[LentService] = [TargetsProvider({0: DirTarget(out, False)})]
         if request.param == "handle":
             out.mkdir()
             takers.append(HostDirProvider({}, {0: LocalTarget(out, False)}))
-        async with workshop.client(*takers) as session:
+        async with rig.client(*takers) as session:
             malformed = {"platform-split": "maybe", "mode": "odd"}
             yield Delivery("local", EPOCH, malformed, session.id)
 
 
 class TestTar(ExporterSuite):
     @pytest.fixture
-    async def delivery(self, workshop: Workshop, tmp_path: Path) -> AsyncIterator[Delivery]:
+    async def delivery(self, rig: Rig, tmp_path: Path) -> AsyncIterator[Delivery]:
         target = TargetsProvider({0: FileTarget(lambda about: FileOutput(tmp_path / "out.tar"))})
-        async with workshop.client(target) as session:
+        async with rig.client(target) as session:
             yield Delivery("tar", EPOCH, {"platform-split": "maybe"}, session.id)

@@ -22,7 +22,7 @@ from croze.session.provide_content import ContentProvider
 from croze.session.provide_targets import DirTarget, FileOutput, FileTarget, TargetsProvider
 from croze.session.provider import LentService
 from tests.export.results import AMD, ARM, export, make_ref, several, single, tar_files
-from tests.sources.workshop import Workshop
+from tests.sources.rig import Rig
 
 pytestmark = pytest.mark.root
 
@@ -46,11 +46,11 @@ def tree(root: Path) -> dict[str, str]:
     return {str(p.relative_to(root)): p.read_text() for p in root.rglob("*") if p.is_file()}
 
 
-async def test_an_oci_archive(workshop: Workshop, tmp_path: Path) -> None:
-    ref = await make_ref(workshop, {"a": "one"}, {"b": "two"})
-    async with workshop.client(file_target(tmp_path / "out.tar")) as session:
+async def test_an_oci_archive(rig: Rig, tmp_path: Path) -> None:
+    ref = await make_ref(rig, {"a": "one"}, {"b": "two"})
+    async with rig.client(file_target(tmp_path / "out.tar")) as session:
         attrs = {"name": "x.io/app:1,x.io/app:2", "source-date-epoch": "1600000050"}
-        answer = await export(workshop, "oci", attrs, single(ref, rows=2), session.id)
+        answer = await export(rig, "oci", attrs, single(ref, rows=2), session.id)
     data = (tmp_path / "out.tar").read_bytes()
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         names = tar.getnames()
@@ -80,16 +80,16 @@ async def test_an_oci_archive(workshop: Workshop, tmp_path: Path) -> None:
     ("platforms", "visible", "attested"), [(1, False, 0), (1, True, 2), (2, False, 2)]
 )
 async def test_attestations_of_archives(
-    workshop: Workshop, tmp_path: Path, platforms: int, visible: bool, attested: int
+    rig: Rig, tmp_path: Path, platforms: int, visible: bool, attested: int
 ) -> None:
     """What is for exporters that keep it inline makes no index of an archive, but is in one."""
-    ref = await make_ref(workshop, {"a": "one"})
+    ref = await make_ref(rig, {"a": "one"})
     notes = [Attestation("x", b"{}", metadata={"inline-only": b"true"})]
     notes += [Attestation("y", b"{}")] if visible else []
     source = single(ref) if platforms == 1 else several({AMD: ref, ARM: ref})
     source = replace(source, results=[replace(r, attestations=notes) for r in source.results])
-    async with workshop.client(file_target(tmp_path / "out.tar")) as session:
-        answer = await export(workshop, "oci", {}, source, session.id)
+    async with rig.client(file_target(tmp_path / "out.tar")) as session:
+        answer = await export(rig, "oci", {}, source, session.id)
     files = tar_files((tmp_path / "out.tar").read_bytes())
     root = json.loads(files["blobs/" + answer["containerimage.digest"].replace(":", "/")])
     statements = [
@@ -115,13 +115,13 @@ async def inspect(path: Path, kind: str, suffix: str = "") -> None:
     assert json.loads(out)["Layers"]
 
 
-async def test_a_docker_archive(workshop: Workshop, tmp_path: Path) -> None:
-    ref = await make_ref(workshop, {"a": "one"})
-    async with workshop.client(file_target(tmp_path / "out.tar")) as session:
-        await export(workshop, "docker", {"name": "app"}, single(ref), session.id)
+async def test_a_docker_archive(rig: Rig, tmp_path: Path) -> None:
+    ref = await make_ref(rig, {"a": "one"})
+    async with rig.client(file_target(tmp_path / "out.tar")) as session:
+        await export(rig, "docker", {"name": "app"}, single(ref), session.id)
         refused = "docker exporter does not currently support exporting manifest lists"
         with pytest.raises(InvalidRequest, match=refused):
-            await export(workshop, "docker", {}, several({AMD: ref}), session.id)
+            await export(rig, "docker", {}, several({AMD: ref}), session.id)
     files = tar_files((tmp_path / "out.tar").read_bytes())
     (image,) = json.loads(files["manifest.json"])
     assert image["RepoTags"] == ["app:latest"]
@@ -132,27 +132,27 @@ async def test_a_docker_archive(workshop: Workshop, tmp_path: Path) -> None:
         await inspect(tmp_path / "out.tar", "docker-archive")
 
 
-async def test_a_docker_archive_of_nothing(workshop: Workshop, tmp_path: Path) -> None:
-    async with workshop.client(file_target(tmp_path / "out.tar")) as session:
-        await export(workshop, "docker", {}, single(None, rows=0), session.id)
+async def test_a_docker_archive_of_nothing(rig: Rig, tmp_path: Path) -> None:
+    async with rig.client(file_target(tmp_path / "out.tar")) as session:
+        await export(rig, "docker", {}, single(None, rows=0), session.id)
     (image,) = json.loads(tar_files((tmp_path / "out.tar").read_bytes())["manifest.json"])
     assert (image["RepoTags"], image["Layers"]) == (None, None)
 
 
-async def test_a_client_that_has_it_already(workshop: Workshop) -> None:
-    ref = await make_ref(workshop, {"a": "one"})
+async def test_a_client_that_has_it_already(rig: Rig) -> None:
+    ref = await make_ref(rig, {"a": "one"})
     provider = TargetsProvider({0: FileTarget(lambda about: None)})
-    async with workshop.client(provider) as session:
-        assert await export(workshop, "docker", {"name": "app"}, single(ref), session.id)
+    async with rig.client(provider) as session:
+        assert await export(rig, "docker", {"name": "app"}, single(ref), session.id)
     await ref.release()
 
 
-async def test_an_oci_directory(workshop: Workshop, tmp_path: Path) -> None:
-    ref = await make_ref(workshop, {"a": "one"})
+async def test_an_oci_directory(rig: Rig, tmp_path: Path) -> None:
+    ref = await make_ref(rig, {"a": "one"})
     layout = tmp_path / "layout"
     (layout / "blobs" / "sha256").mkdir(parents=True)
-    async with workshop.client(ContentProvider({"export": layout})) as session:
-        answer = await export(workshop, "oci", {"tar": "false"}, single(ref), session.id)
+    async with rig.client(ContentProvider({"export": layout})) as session:
+        answer = await export(rig, "oci", {"tar": "false"}, single(ref), session.id)
     digest = answer["containerimage.digest"]
     manifest = json.loads((layout / "blobs" / "sha256" / digest[7:]).read_bytes())
     for blob in (manifest["config"], *manifest["layers"]):
@@ -168,67 +168,65 @@ def targets(kind: str, path: Path, *, delete: bool = False) -> list[LentService]
 
 
 @pytest.mark.parametrize("kind", ["transfer", "handle"])
-async def test_a_directory(workshop: Workshop, tmp_path: Path, kind: str) -> None:
-    ref = await make_ref(workshop, {"a": "one", "sub/b": "two"}, {"sub/c": "three"})
+async def test_a_directory(rig: Rig, tmp_path: Path, kind: str) -> None:
+    ref = await make_ref(rig, {"a": "one", "sub/b": "two"}, {"sub/c": "three"})
     out = tmp_path / "out"
     (out / "sub").mkdir(parents=True)
     os.chmod(out, 0o751)
     (out / "keep").write_text("kept")
     (out / "a").mkdir()
-    async with workshop.client(*targets(kind, out)) as session:
+    async with rig.client(*targets(kind, out)) as session:
         attrs = {"source-date-epoch": "1600000050"}
-        assert await export(workshop, "local", attrs, single(ref), session.id) == {}
+        assert await export(rig, "local", attrs, single(ref), session.id) == {}
     assert tree(out) == {"keep": "kept", "a": "one", "sub/b": "two", "sub/c": "three"}
     assert (out / "a").stat().st_mtime == 1_600_000_050
     assert stat.S_IMODE(out.stat().st_mode) == 0o751
-    assert "copying files" in workshop.progress.statuses
+    assert "copying files" in rig.progress.statuses
     await ref.release()
 
 
 @pytest.mark.parametrize("kind", ["transfer", "handle"])
-async def test_platforms_are_kept_apart(workshop: Workshop, tmp_path: Path, kind: str) -> None:
+async def test_platforms_are_kept_apart(rig: Rig, tmp_path: Path, kind: str) -> None:
     refs = {
-        AMD: await make_ref(workshop, {"a": "amd"}),
-        ARM: await make_ref(workshop, {"a": "arm", "only": "arm"}),
+        AMD: await make_ref(rig, {"a": "amd"}),
+        ARM: await make_ref(rig, {"a": "arm", "only": "arm"}),
     }
     out = tmp_path / "out"
-    async with workshop.client(*targets(kind, out)) as session:
-        await export(workshop, "local", {}, several(refs), session.id)
+    async with rig.client(*targets(kind, out)) as session:
+        await export(rig, "local", {}, several(refs), session.id)
         assert tree(out) == {
             "linux_amd64/a": "amd",
             "linux_arm64/a": "arm",
             "linux_arm64/only": "arm",
         }
         with pytest.raises(CrozeError, match=r"cannot overwrite a from linux/a.*64 with"):
-            await export(workshop, "local", {"platform-split": "false"}, several(refs), session.id)
+            await export(rig, "local", {"platform-split": "false"}, several(refs), session.id)
     for ref in refs.values():
         await ref.release()
 
 
 @pytest.mark.parametrize("kind", ["transfer", "handle"])
-async def test_stray_files_are_deleted_on_wish(
-    workshop: Workshop, tmp_path: Path, kind: str
-) -> None:
-    ref = await make_ref(workshop, {"a": "one"})
+async def test_stray_files_are_deleted_on_wish(rig: Rig, tmp_path: Path, kind: str) -> None:
+    ref = await make_ref(rig, {"a": "one"})
     out = tmp_path / "out"
     out.mkdir()
     (out / "stray").write_text("x")
-    async with workshop.client(*targets(kind, out, delete=True)) as session:
-        await export(workshop, "local", {"mode": "delete"}, single(ref), session.id)
+    async with rig.client(*targets(kind, out, delete=True)) as session:
+        await export(rig, "local", {"mode": "delete"}, single(ref), session.id)
     assert tree(out) == {"a": "one"}
     await ref.release()
 
 
 @pytest.mark.parametrize("kind", ["transfer", "handle"])
-async def test_attestations_are_files(workshop: Workshop, tmp_path: Path, kind: str) -> None:
-    ref = await make_ref(workshop, {"a": "one"})
+async def test_attestations_are_files(rig: Rig, tmp_path: Path, kind: str) -> None:
+    ref = await make_ref(rig, {"a": "one"})
     told = Attestation("https://slsa.dev/provenance/v1", b'{"x":1}')
     hidden = Attestation("x", b"{}", metadata={"inline-only": b"true"})
     out = tmp_path / "out"
-    async with workshop.client(*targets(kind, out)) as session:
+    async with rig.client(*targets(kind, out)) as session:
         attrs = {"attestation-prefix": "pre."}
         source = single(ref, attestations=(told, hidden))
-        await export(workshop, "local", attrs, source, session.id)
+        await export(rig, "local", attrs, source, session.id)
     assert set(tree(out)) == {"a", "pre.provenance.json"}
     statement = json.loads((out / "pre.provenance.json").read_text())
     assert [subject["name"] for subject in statement["subject"]] == ["a"]
@@ -239,15 +237,15 @@ async def test_attestations_are_files(workshop: Workshop, tmp_path: Path, kind: 
 
 @pytest.mark.parametrize("kind", ["transfer", "handle"])
 async def test_an_attestation_goes_over_a_file_of_its_name(
-    workshop: Workshop, tmp_path: Path, kind: str
+    rig: Rig, tmp_path: Path, kind: str
 ) -> None:
-    ref = await make_ref(workshop, {"a": "one", "b": "two"})
+    ref = await make_ref(rig, {"a": "one", "b": "two"})
     source = single(ref, attestations=(Attestation("x", b"{}", path="a"),))
-    async with workshop.client(*targets(kind, tmp_path / "out")) as session:
-        await export(workshop, "local", {}, source, session.id)
+    async with rig.client(*targets(kind, tmp_path / "out")) as session:
+        await export(rig, "local", {}, source, session.id)
     found = tree(tmp_path / "out")
-    async with workshop.client(file_target(tmp_path / "out.tar")) as session:
-        await export(workshop, "tar", {}, source, session.id)
+    async with rig.client(file_target(tmp_path / "out.tar")) as session:
+        await export(rig, "tar", {}, source, session.id)
     packed = tar_files((tmp_path / "out.tar").read_bytes())
     assert set(found) == set(packed) == {"a", "b"}
     assert found["b"] == "two"
@@ -257,55 +255,53 @@ async def test_an_attestation_goes_over_a_file_of_its_name(
 
 
 @pytest.mark.parametrize("kind", ["transfer", "handle"])
-async def test_an_attestation_is_no_directory(
-    workshop: Workshop, tmp_path: Path, kind: str
-) -> None:
+async def test_an_attestation_is_no_directory(rig: Rig, tmp_path: Path, kind: str) -> None:
     """Whatever a frontend calls it."""
-    ref = await make_ref(workshop, {"a": "one"})
+    ref = await make_ref(rig, {"a": "one"})
     (tmp_path / "out").mkdir()
     (tmp_path / "kept").write_text("kept")
-    async with workshop.client(*targets(kind, tmp_path / "out")) as session:
+    async with rig.client(*targets(kind, tmp_path / "out")) as session:
         for path in ("..", "a/..", ".", "\0"):
             source = single(ref, attestations=(Attestation("x", b"{}", path=path),))
             with pytest.raises(InvalidRequest, match="invalid attestation path name"):
-                await export(workshop, "local", {}, source, session.id)
+                await export(rig, "local", {}, source, session.id)
     assert (tmp_path / "kept").read_text() == "kept"
     await ref.release()
 
 
-async def test_attestations_in_a_tarball(workshop: Workshop, tmp_path: Path) -> None:
-    ref = await make_ref(workshop, {"a": "one"})
+async def test_attestations_in_a_tarball(rig: Rig, tmp_path: Path) -> None:
+    ref = await make_ref(rig, {"a": "one"})
     told = (Attestation("https://slsa.dev/provenance/v1", b"{}"),)
     refs = {AMD: ref, ARM: ref}
     before = int(time.time())
     for split, name in (("true", "provenance.json"), ("false", "provenance.linux_amd64.json")):
-        async with workshop.client(file_target(tmp_path / "out.tar")) as session:
+        async with rig.client(file_target(tmp_path / "out.tar")) as session:
             source = several(refs)
             results = [replace(each, attestations=told) for each in source.results]
             source = replace(source, results=results)
-            await export(workshop, "tar", {"platform-split": split}, source, session.id)
+            await export(rig, "tar", {"platform-split": split}, source, session.id)
         with tarfile.open(tmp_path / "out.tar") as archive:
             member = archive.getmember(f"linux_amd64/{name}")
             assert (member.mode, member.mtime >= before) == (0o600, True)
     await ref.release()
 
 
-async def test_nothing(workshop: Workshop, tmp_path: Path) -> None:
+async def test_nothing(rig: Rig, tmp_path: Path) -> None:
     for kind in ("transfer", "handle"):
-        async with workshop.client(*targets(kind, tmp_path / kind)) as session:
-            await export(workshop, "local", {}, single(None, rows=0), session.id)
+        async with rig.client(*targets(kind, tmp_path / kind)) as session:
+            await export(rig, "local", {}, single(None, rows=0), session.id)
         assert tree(tmp_path / kind) == {}
 
 
-async def test_a_tarball(workshop: Workshop, tmp_path: Path) -> None:
+async def test_a_tarball(rig: Rig, tmp_path: Path) -> None:
     refs = {
-        AMD: await make_ref(workshop, {"a": "amd" * 1_000_000}),
-        ARM: await make_ref(workshop, {"a": "arm"}),
+        AMD: await make_ref(rig, {"a": "amd" * 1_000_000}),
+        ARM: await make_ref(rig, {"a": "arm"}),
     }
-    async with workshop.client(file_target(tmp_path / "out.tar")) as session:
-        await export(workshop, "tar", {}, single(refs[AMD]), session.id)
+    async with rig.client(file_target(tmp_path / "out.tar")) as session:
+        await export(rig, "tar", {}, single(refs[AMD]), session.id)
         assert tar_files((tmp_path / "out.tar").read_bytes()) == {"a": b"amd" * 1_000_000}
-        await export(workshop, "tar", {}, several(refs), session.id)
+        await export(rig, "tar", {}, several(refs), session.id)
         found = tar_files((tmp_path / "out.tar").read_bytes())
         assert set(found) == {"linux_amd64/a", "linux_arm64/a"}
     for ref in refs.values():
@@ -320,6 +316,6 @@ async def test_a_tarball(workshop: Workshop, tmp_path: Path) -> None:
         ({"source-date-epoch": "1_0"}, "^invalid source-date-epoch: (strconv.*: .* syntax): .*$"),
     ],
 )
-async def test_bad_attributes(workshop: Workshop, attrs: dict[str, str], message: str) -> None:
+async def test_bad_attributes(rig: Rig, attrs: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
-        await export(workshop, "local", attrs, single(None, rows=0))
+        await export(rig, "local", attrs, single(None, rows=0))

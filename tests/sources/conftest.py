@@ -10,9 +10,9 @@ from croze.fs.mount import enter_private_namespace
 from croze.store.contract import SnapshotterName
 from tests.registry.conftest import content, host
 from tests.session.conftest import Daemon, Hasty, Lend, lending
-from tests.sources.workshop import Workshop, open_workshop
+from tests.sources.rig import Rig, open_rig
 
-__all__ = ["content", "daemon", "host", "lending", "private_namespace", "snapshotter", "workshop"]
+__all__ = ["content", "daemon", "host", "lending", "private_namespace", "rig", "snapshotter"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,8 +34,8 @@ def snapshotter() -> SnapshotterName:
 
 
 @pytest.fixture
-async def workshop(
+async def rig(
     tmp_path: Path, daemon: Daemon, lending: Lend, snapshotter: SnapshotterName
-) -> AsyncIterator[Workshop]:
-    async with open_workshop(tmp_path / "root", daemon, lending, snapshotter) as shop:
-        yield shop
+) -> AsyncIterator[Rig]:
+    async with open_rig(tmp_path / "root", daemon, lending, snapshotter) as rig:
+        yield rig

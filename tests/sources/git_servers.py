@@ -17,7 +17,7 @@ from croze.registry.transport import Retry
 from croze.sources.git import GitSource, GitSources
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
-from tests.sources.workshop import Workshop
+from tests.sources.rig import Rig
 from tests.support.waiting import PATIENCE_S, free_port
 
 ENVIRONMENT = {
@@ -95,10 +95,8 @@ def remote(server: tuple[Path, str]) -> Remote:
 
 
 @pytest.fixture
-def sources(workshop: Workshop) -> GitSources:
-    return GitSources(
-        workshop.store.refs, workshop.daemon.sessions, workshop.images, Retry(0.001, 0.008)
-    )
+def sources(rig: Rig) -> GitSources:
+    return GitSources(rig.store.refs, rig.daemon.sessions, rig.images, Retry(0.001, 0.008))
 
 
 def source(

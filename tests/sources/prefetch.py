@@ -17,7 +17,7 @@ from croze.sources.local import LocalSources
 from croze.sources.local_prefetch import _Prefetched
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
-from tests.sources.workshop import Workshop, files
+from tests.sources.rig import Rig, files
 
 KINDS = ("transfer", "handle")
 
@@ -47,11 +47,11 @@ class CountingHandles(HostDirProvider):
 class Bench:
     """One client's directory, and a daemon that may bring it early."""
 
-    def __init__(self, shop: Workshop, context: Path, kind: str) -> None:
-        self.shop = shop
+    def __init__(self, rig: Rig, context: Path, kind: str) -> None:
+        self.rig = rig
         self.context = context
         self.kind = kind
-        self.sources = LocalSources(shop.store.refs, shop.daemon.sessions, shop.pool)
+        self.sources = LocalSources(rig.store.refs, rig.daemon.sessions, rig.pool)
         self.files = CountingFiles({"context": LentDir(context)})
         self.handles = CountingHandles({"context": context})
         self.session: Session | None = None
@@ -63,7 +63,7 @@ class Bench:
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Bench]:
         lent = [self.files, self.handles] if self.kind == "handle" else [self.files]
-        async with self.shop.client(*lent) as self.session:
+        async with self.rig.client(*lent) as self.session:
             yield self
 
     def request(self, **attrs: str) -> SourceRequest:
@@ -73,7 +73,7 @@ class Bench:
 
     async def bring(self, request: SourceRequest) -> ImmutableRef:
         assert self.session is not None
-        ctx = SourceContext((self.session.id,), self.shop.progress, BuildSources())
+        ctx = SourceContext((self.session.id,), self.rig.progress, BuildSources())
         ref = await self.sources.open(request).snapshot(ctx)
         assert ref is not None
         return ref
@@ -86,7 +86,7 @@ class Bench:
 
     async def kept(self) -> tuple[int, int]:
         """How many directories are kept, and how many of them somebody has."""
-        records = await self.shop.store.refs.disk_usage()
+        records = await self.rig.store.refs.disk_usage()
         return len(records), sum(r.in_use for r in records)
 
 

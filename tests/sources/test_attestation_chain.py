@@ -13,8 +13,8 @@ from croze.image.manifest import EMPTY_CONFIG, Index, Manifest
 from croze.image.platform import Platform
 from croze.sources.attestation_chain import AttestationChain, resolve_chain
 from tests.registry.blobs import Folder
+from tests.sources.rig import Rig, add_image
 from tests.sources.uploads import upload
-from tests.sources.workshop import Workshop, add_image
 
 pytestmark = pytest.mark.root
 
@@ -49,18 +49,18 @@ def attested(content: Folder, image: Descriptor, attestation: Descriptor) -> Des
     return content.add(manifests.marshal(index), media.OCI_INDEX)
 
 
-async def chain(workshop: Workshop, ref: str, *predicates: str) -> AttestationChain | None:
-    return await resolve_chain(workshop.images, ref, AMD, "", predicates, ())
+async def chain(rig: Rig, ref: str, *predicates: str) -> AttestationChain | None:
+    return await resolve_chain(rig.images, ref, AMD, "", predicates, ())
 
 
-async def test_a_chain(workshop: Workshop, host: str, content: Folder) -> None:
+async def test_a_chain(rig: Rig, host: str, content: Folder) -> None:
     image = add_image(content, {"a": b"one"})
     provenance = statement(content, b"provenance", SLSA)
     sbom = statement(content, b"sbom", "https://spdx.dev/Document")
     attestation = add_manifest(content, provenance, sbom)
     root = attested(content, image, attestation)
-    await upload(workshop.registry, f"{host}/signed:1", root, content)
-    unsigned = await chain(workshop, f"{host}/signed:1")
+    await upload(rig.registry, f"{host}/signed:1", root, content)
+    unsigned = await chain(rig, f"{host}/signed:1")
     assert unsigned is not None
     assert (unsigned.root, unsigned.image_manifest) == (root.digest, image.digest)
     assert (unsigned.attestation_manifest, unsigned.signature_manifests) == (attestation.digest, ())
@@ -78,8 +78,8 @@ async def test_a_chain(workshop: Workshop, host: str, content: Folder) -> None:
     )
     referring = content.add(manifests.marshal(listed), media.OCI_INDEX)
     tag = attestation.digest.replace(":", "-")
-    await upload(workshop.registry, f"{host}/signed:{tag}", referring, content)
-    signed = await chain(workshop, f"{host}/signed:1", SLSA)
+    await upload(rig.registry, f"{host}/signed:{tag}", referring, content)
+    signed = await chain(rig, f"{host}/signed:1", SLSA)
     assert signed is not None
     assert signed.signature_manifests == (signature.digest,)
     assert set(signed.blobs) == {
@@ -89,14 +89,14 @@ async def test_a_chain(workshop: Workshop, host: str, content: Folder) -> None:
     assert signed.blobs[provenance.digest].descriptor.annotations == provenance.annotations
 
 
-async def test_images_without(workshop: Workshop, host: str, content: Folder) -> None:
+async def test_images_without(rig: Rig, host: str, content: Folder) -> None:
     image = add_image(content, {"a": b"one"})
-    await upload(workshop.registry, f"{host}/plain:1", image, content)
-    assert await chain(workshop, f"{host}/plain:1") is None
+    await upload(rig.registry, f"{host}/plain:1", image, content)
+    assert await chain(rig, f"{host}/plain:1") is None
     index = content.index({AMD: image})
-    await upload(workshop.registry, f"{host}/plain:2", index, content)
-    found = await chain(workshop, f"{host}/plain:2")
+    await upload(rig.registry, f"{host}/plain:2", index, content)
+    found = await chain(rig, f"{host}/plain:2")
     assert found is not None
     assert (found.image_manifest, found.attestation_manifest) == (image.digest, "")
     with pytest.raises(NotFound):
-        await chain(workshop, f"{host}/plain:3")
+        await chain(rig, f"{host}/plain:3")

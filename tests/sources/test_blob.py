@@ -25,7 +25,7 @@ from croze.sources.request import SourceRequest
 from croze.store.contract import BlobWriter
 from tests.registry.blobs import Folder
 from tests.registry.servers import serve
-from tests.sources.workshop import Workshop
+from tests.sources.rig import Rig
 
 pytestmark = pytest.mark.root
 
@@ -33,12 +33,12 @@ DATA = b"blob" * 1000
 HOW = {"http.filename": "blob.bin", "http.perm": "0600", "http.uid": "1", "http.gid": "2"}
 
 
-def source(shop: Workshop, identifier: str, attrs: Mapping[str, str]) -> Source:
-    return BlobSources(shop.images, shop.store.refs).open(SourceRequest(identifier, attrs))
+def source(rig: Rig, identifier: str, attrs: Mapping[str, str]) -> Source:
+    return BlobSources(rig.images, rig.store.refs).open(SourceRequest(identifier, attrs))
 
 
-async def check(shop: Workshop, found: Source, *sessions: str) -> None:
-    ref = await found.snapshot(shop.source_context(*sessions))
+async def check(rig: Rig, found: Source, *sessions: str) -> None:
+    ref = await found.snapshot(rig.source_context(*sessions))
     assert ref is not None
     async with ref.mounted(readonly=True) as root:
         file = root / "blob.bin"
@@ -48,47 +48,47 @@ async def check(shop: Workshop, found: Source, *sessions: str) -> None:
     await ref.release()
 
 
-async def test_from_a_registry(workshop: Workshop, host: str, content: Folder) -> None:
+async def test_from_a_registry(rig: Rig, host: str, content: Folder) -> None:
     blob = content.add(DATA, "a/b")
-    repo = workshop.registry.repository(reference.parse(f"{host}/blobs"), Anonymous())
+    repo = rig.registry.repository(reference.parse(f"{host}/blobs"), Anonymous())
     await push.push_blob(repo, blob, content.path(blob.digest))
-    await check(workshop, source(workshop, f"docker-image+blob://{host}/blobs@{blob.digest}", HOW))
+    await check(rig, source(rig, f"docker-image+blob://{host}/blobs@{blob.digest}", HOW))
     missing = f"docker-image+blob://{host}/blobs@sha256:{'0' * 64}"
     with pytest.raises(NotFound):
-        await source(workshop, missing, HOW).snapshot(workshop.source_context())
+        await source(rig, missing, HOW).snapshot(rig.source_context())
 
 
-async def test_from_a_client(workshop: Workshop, tmp_path: Path) -> None:
+async def test_from_a_client(rig: Rig, tmp_path: Path) -> None:
     digest = digest_of(DATA)
     (tmp_path / "store" / "blobs" / "sha256").mkdir(parents=True)
     (tmp_path / "store" / "blobs" / "sha256" / digest[7:]).write_bytes(DATA)
     provider = ContentProvider({"oci:store": tmp_path / "store"})
-    async with workshop.client(provider) as session:
+    async with rig.client(provider) as session:
         attrs = HOW | {"oci.store": "store", "oci.session": session.id}
-        found = source(workshop, f"oci-layout+blob://x/y@{digest}", attrs)
-        await check(workshop, found, session.id)
+        found = source(rig, f"oci-layout+blob://x/y@{digest}", attrs)
+        await check(rig, found, session.id)
 
 
 OTHER = b"what" * 1000
 """As long as `DATA`."""
 
 
-async def refusal(shop: Workshop, identifier: str, attrs: Mapping[str, str]) -> CrozeError:
+async def refusal(rig: Rig, identifier: str, attrs: Mapping[str, str]) -> CrozeError:
     """Why somebody does not get what another client's build has brought."""
-    assert await shop.store.blobs.put(DATA) == digest_of(DATA)
-    context = shop.source_context(*filter(None, [attrs.get("oci.session")]))
+    assert await rig.store.blobs.put(DATA) == digest_of(DATA)
+    context = rig.source_context(*filter(None, [attrs.get("oci.session")]))
     with pytest.raises(CrozeError) as caught:
-        await source(shop, identifier, attrs).snapshot(context)
+        await source(rig, identifier, attrs).snapshot(context)
     return caught.value
 
 
-async def test_who_knows_a_digest_may_not_read_it(workshop: Workshop, host: str) -> None:
+async def test_who_knows_a_digest_may_not_read_it(rig: Rig, host: str) -> None:
     """Of an image of somebody else's, say: only the repository that is named says who may."""
     name = f"docker-image+blob://{host}/others@{digest_of(DATA)}"
-    assert isinstance(await refusal(workshop, name, HOW), NotFound)
+    assert isinstance(await refusal(rig, name, HOW), NotFound)
 
 
-async def test_a_repository_that_only_says_it_has_it(workshop: Workshop) -> None:
+async def test_a_repository_that_only_says_it_has_it(rig: Rig) -> None:
     """As one of the asking client's own may."""
 
     async def handle(request: web.Request) -> web.Response:
@@ -98,21 +98,21 @@ async def test_a_repository_that_only_says_it_has_it(workshop: Workshop) -> None
     app.router.add_route("*", "/{path:.*}", handle)
     async with serve(app) as host:
         name = f"docker-image+blob://{host}/blobs@{digest_of(DATA)}"
-        assert isinstance(await refusal(workshop, name, HOW), Corrupted)
+        assert isinstance(await refusal(rig, name, HOW), Corrupted)
 
 
 @pytest.mark.parametrize("there", [None, OTHER])
 async def test_a_client_that_does_not_have_it(
-    workshop: Workshop, tmp_path: Path, there: bytes | None
+    rig: Rig, tmp_path: Path, there: bytes | None
 ) -> None:
     """Or says so, and has something else."""
     digest, folder = digest_of(DATA), tmp_path / "store/blobs/sha256"
     folder.mkdir(parents=True)
     if there is not None:
         (folder / digest[7:]).write_bytes(there)
-    async with workshop.client(ContentProvider({"oci:store": tmp_path / "store"})) as session:
+    async with rig.client(ContentProvider({"oci:store": tmp_path / "store"})) as session:
         attrs = HOW | {"oci.store": "store", "oci.session": session.id}
-        error = await refusal(workshop, f"oci-layout+blob://x/y@{digest}", attrs)
+        error = await refusal(rig, f"oci-layout+blob://x/y@{digest}", attrs)
     assert isinstance(error, NotFound if there is None else Corrupted)
 
 
@@ -128,13 +128,13 @@ def test_keys() -> None:
         parse_options(SourceRequest(f"oci-layout+blob://x@{digest}", {}))
 
 
-async def test_more_than_a_client_has_said(workshop: Workshop, tmp_path: Path) -> None:
+async def test_more_than_a_client_has_said(rig: Rig, tmp_path: Path) -> None:
     digest = digest_of(DATA)
     (tmp_path / "store/blobs/sha256").mkdir(parents=True)
     (tmp_path / "store/blobs/sha256" / digest[7:]).write_bytes(DATA)
-    blobs = workshop.store.blobs
-    async with workshop.client(ContentProvider({"oci:store": tmp_path / "store"})) as session:
-        fetcher = LentFetcher(workshop.images.access, "store", session.id)
+    blobs = rig.store.blobs
+    async with rig.client(ContentProvider({"oci:store": tmp_path / "store"})) as session:
+        fetcher = LentFetcher(rig.images.access, "store", session.id)
         with pytest.raises(Corrupted, match=f"content {digest} is longer than 10 bytes"):
             await fetcher.fetch(Descriptor("a/b", digest, 10), blobs, [session.id])
         assert not blobs.has(digest)
@@ -147,10 +147,10 @@ AT_ONCE = 4
 
 
 async def test_blobs_that_wait_for_their_turn_have_no_file_open(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An image may have any number of layers."""
-    blobs, writer = workshop.store.blobs, workshop.store.blobs.writer
+    blobs, writer = rig.store.blobs, rig.store.blobs.writer
     datas = {digest_of(data): data for data in (b"%d" % n for n in range(3 * AT_ONCE))}
     asked: list[str] = []
     opened = 0
@@ -173,11 +173,11 @@ async def test_blobs_that_wait_for_their_turn_have_no_file_open(
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
     async with serve(app) as host, asyncio.TaskGroup() as group:
-        fetcher = RegistryFetcher(workshop.images.access, reference.parse(f"{host}/x"))
+        fetcher = RegistryFetcher(rig.images.access, reference.parse(f"{host}/x"))
         for digest, data in datas.items():
             group.create_task(fetcher.fetch(Descriptor("a/b", digest, len(data)), blobs, ()))
         await all_asked.wait()
         assert (opened, len(asked)) == (AT_ONCE, AT_ONCE)
         may_answer.set()
     assert all(map(blobs.has, datas))
-    assert not workshop.registry.slot(host).locked()
+    assert not rig.registry.slot(host).locked()

@@ -26,8 +26,8 @@ from tests.conformance.sources import Place, SourceSuite
 from tests.registry.blobs import Folder
 from tests.registry.servers import serve
 from tests.sources.git_servers import Remote, remote, server, sources
+from tests.sources.rig import Rig, add_image
 from tests.sources.uploads import upload
-from tests.sources.workshop import Workshop, add_image
 
 __all__ = ["remote", "server", "sources"]
 
@@ -45,7 +45,7 @@ def snapshotter(request: pytest.FixtureRequest) -> SnapshotterName:
 class TestLocal(SourceSuite):
     @pytest.fixture(params=["transfer", "handle"])
     async def place(
-        self, request: pytest.FixtureRequest, workshop: Workshop, tmp_path: Path
+        self, request: pytest.FixtureRequest, rig: Rig, tmp_path: Path
     ) -> AsyncIterator[Place]:
         folder = tmp_path / "context"
         for name, data in FILES.items():
@@ -54,8 +54,8 @@ class TestLocal(SourceSuite):
         lent: list[LentService] = [FilesProvider({"context": LentDir(folder)})]
         if request.param == "handle":
             lent.append(HostDirProvider({"context": folder}))
-        factory = LocalSources(workshop.store.refs, workshop.daemon.sessions, workshop.pool)
-        async with workshop.client(*lent) as session:
+        factory = LocalSources(rig.store.refs, rig.daemon.sessions, rig.pool)
+        async with rig.client(*lent) as session:
             asked = SourceRequest("local://context", {"local.sharedkeyhint": "hint"})
             broken = SourceRequest("local://context", {"local.includepattern": "{"})
             yield Place(factory, asked, FILES, [broken], (session.id,))
@@ -63,13 +63,13 @@ class TestLocal(SourceSuite):
 
 class TestHttp(SourceSuite):
     @pytest.fixture
-    async def place(self, workshop: Workshop) -> AsyncIterator[Place]:
+    async def place(self, rig: Rig) -> AsyncIterator[Place]:
         async def answer(request: web.Request) -> web.Response:
             return web.Response(body=b"hello\n", headers={"ETag": '"one"'})
 
         app = web.Application()
         app.router.add_get("/{path:.*}", answer)
-        factory = HttpSources(workshop.store.refs, workshop.daemon.sessions, Retry(0.001, 0.008))
+        factory = HttpSources(rig.store.refs, rig.daemon.sessions, Retry(0.001, 0.008))
         async with serve(app) as host:
             asked = SourceRequest(f"http://{host}/plain.txt", {})
             broken = SourceRequest(f"http://{host}/plain.txt", {"http.perm": "rwx"})
@@ -89,26 +89,24 @@ class TestGit(SourceSuite):
 
 class TestImage(SourceSuite):
     @pytest.fixture
-    async def place(self, workshop: Workshop, host: str, content: Folder) -> Place:
+    async def place(self, rig: Rig, host: str, content: Folder) -> Place:
         image = add_image(content, {"a": FILES["a"]}, {"sub/b": FILES["sub/b"]})
-        await upload(workshop.registry, f"{host}/conforming:1", image, content)
-        factory = ImageSources(workshop.images, workshop.store.refs)
+        await upload(rig.registry, f"{host}/conforming:1", image, content)
+        factory = ImageSources(rig.images, rig.store.refs)
         asked = SourceRequest(f"docker-image://{host}/conforming:1", {})
         return Place(factory, asked, FILES, [SourceRequest("docker-image://A B", {})])
 
 
 class TestOciLayout(SourceSuite):
     @pytest.fixture
-    async def place(
-        self, workshop: Workshop, content: Folder, tmp_path: Path
-    ) -> AsyncIterator[Place]:
+    async def place(self, rig: Rig, content: Folder, tmp_path: Path) -> AsyncIterator[Place]:
         image = add_image(content, FILES)
         store = tmp_path / "store" / "blobs" / "sha256"
         store.mkdir(parents=True)
         for blob in content.path("sha256:" + "0" * 64).parent.iterdir():
             (store / digest_of(blob.read_bytes())[7:]).write_bytes(blob.read_bytes())
-        factory = ImageSources(workshop.images, workshop.store.refs)
-        async with workshop.client(ContentProvider({"oci:s": tmp_path / "store"})) as session:
+        factory = ImageSources(rig.images, rig.store.refs)
+        async with rig.client(ContentProvider({"oci:s": tmp_path / "store"})) as session:
             attrs = {"oci.session": session.id, "oci.store": "s"}
             asked = SourceRequest(f"oci-layout://x/y@{image.digest}", attrs)
             yield Place(factory, asked, FILES, sessions=(session.id,))
@@ -116,14 +114,14 @@ class TestOciLayout(SourceSuite):
 
 class TestBlob(SourceSuite):
     @pytest.fixture
-    async def place(self, workshop: Workshop, tmp_path: Path) -> AsyncIterator[Place]:
+    async def place(self, rig: Rig, tmp_path: Path) -> AsyncIterator[Place]:
         data = b"blob" * 1000
         digest = digest_of(data)
         store = tmp_path / "store" / "blobs" / "sha256"
         store.mkdir(parents=True)
         (store / digest[7:]).write_bytes(data)
-        factory = BlobSources(workshop.images, workshop.store.refs)
-        async with workshop.client(ContentProvider({"oci:s": tmp_path / "store"})) as session:
+        factory = BlobSources(rig.images, rig.store.refs)
+        async with rig.client(ContentProvider({"oci:s": tmp_path / "store"})) as session:
             attrs = {
                 "oci.session": session.id,
                 "oci.store": "s",

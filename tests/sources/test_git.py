@@ -16,7 +16,7 @@ from croze.sources.git_fetch import prepare
 from croze.sources.git_options import GitCommit, GitOptions, git_key, parse_options
 from croze.sources.request import SourceRequest
 from tests.sources.git_servers import Remote, files, remote, server, source, sources
-from tests.sources.workshop import Workshop
+from tests.sources.rig import Rig
 from tests.support.threads import are_beside_the_loop, calling_threads
 
 __all__ = ["remote", "server", "sources"]
@@ -24,10 +24,8 @@ __all__ = ["remote", "server", "sources"]
 pytestmark = pytest.mark.root
 
 
-async def test_branches_tags_and_commits(
-    workshop: Workshop, sources: GitSources, remote: Remote
-) -> None:
-    ctx = workshop.source_context()
+async def test_branches_tags_and_commits(rig: Rig, sources: GitSources, remote: Remote) -> None:
+    ctx = rig.source_context()
     first = remote.commit({"a": "1", "sub/b": "2"})
     remote.git("tag", "light")
     remote.git("tag", "-a", "-m", "t", "heavy")
@@ -48,15 +46,15 @@ async def test_branches_tags_and_commits(
     assert (await same.key(ctx, 0)).pin == second
     expected = source(sources, remote, "#main", {"checksum": third})
     assert (await expected.key(ctx, 0)).pin == third
-    ctx = workshop.source_context()
+    ctx = rig.source_context()
     moved = source(sources, remote, "#main")
     assert (await moved.key(ctx, 0)).key == third
     assert (await files(await moved.snapshot(ctx)))["a"] == "third"
 
 
-async def test_a_subdirectory(workshop: Workshop, sources: GitSources, remote: Remote) -> None:
+async def test_a_subdirectory(rig: Rig, sources: GitSources, remote: Remote) -> None:
     commit = remote.commit({"a": "1", "sub/deep/b": "2", "sub/c": "3"})
-    ctx = workshop.source_context()
+    ctx = rig.source_context()
     found = source(sources, remote, "#main:sub", {"mtime": "commit"})
     assert (await found.key(ctx, 0)).key == f"{commit}:sub(mtime=commit)"
     ref = await found.snapshot(ctx)
@@ -70,9 +68,9 @@ async def test_a_subdirectory(workshop: Workshop, sources: GitSources, remote: R
         await source(sources, remote, "#main:a").snapshot(ctx)
 
 
-async def test_a_clone(workshop: Workshop, sources: GitSources, remote: Remote) -> None:
+async def test_a_clone(rig: Rig, sources: GitSources, remote: Remote) -> None:
     commit = remote.commit({"a": "1"})
-    ctx = workshop.source_context()
+    ctx = rig.source_context()
     for fragment in ("#main", f"#{commit}"):
         found = source(sources, remote, fragment, {"keepgitdir": "true"})
         ref = await found.snapshot(ctx)
@@ -87,7 +85,7 @@ async def test_a_clone(workshop: Workshop, sources: GitSources, remote: Remote) 
 
 
 async def test_a_clone_knows_what_was_asked_for(
-    workshop: Workshop, sources: GitSources, remote: Remote
+    rig: Rig, sources: GitSources, remote: Remote
 ) -> None:
     """As a branch and as a tag, so that `git describe --tags` says the same as with BuildKit."""
     commit = remote.commit({"a": "1"})
@@ -101,7 +99,7 @@ async def test_a_clone_knows_what_was_asked_for(
     }
     for fragment, names in expected.items():
         found = source(sources, remote, fragment, {"keepgitdir": "true"})
-        ref = await found.snapshot(workshop.source_context())
+        ref = await found.snapshot(rig.source_context())
         assert ref is not None
         async with ref.mounted(readonly=True) as root:
             git = Git(git_dir=str(root / ".git"), work_tree=str(root))
@@ -111,17 +109,17 @@ async def test_a_clone_knows_what_was_asked_for(
 
 
 async def test_submodules(
-    workshop: Workshop, sources: GitSources, remote: Remote, server: tuple[Path, str]
+    rig: Rig, sources: GitSources, remote: Remote, server: tuple[Path, str]
 ) -> None:
     base, url = server
     Remote(base / "module", f"{url}/module").commit({"m": "module"})
     remote.commit({"a": "1"})
     remote.git("submodule", "add", "-q", f"{url}/module", "mod")
     remote.git("commit", "-q", "-m", "module")
-    ctx = workshop.source_context()
+    ctx = rig.source_context()
     with_module = await files(await source(sources, remote).snapshot(ctx))
     assert set(with_module) == {"a", ".gitmodules", "mod/m"}
-    said = b"".join(workshop.progress.logs).decode()
+    said = b"".join(rig.progress.logs).decode()
     assert "ref: refs/heads/main\tHEAD\n" in said
     assert f"{remote.git('rev-parse', 'HEAD')}\trefs/heads/main\n" in said
     assert "Submodule path 'mod': checked out '" in said
@@ -131,12 +129,12 @@ async def test_submodules(
     remote.git(*allow, "submodule", "add", "-q", f"file://{base}/module", "ours")
     remote.git("commit", "-q", "-m", "reaches into the machine")
     with pytest.raises(CrozeError, match="transport 'file' not allowed"):
-        await source(sources, remote).snapshot(workshop.source_context())
-    assert [r for r in await workshop.store.refs.disk_usage() if r.in_use] == []
+        await source(sources, remote).snapshot(rig.source_context())
+    assert [r for r in await rig.store.refs.disk_usage() if r.in_use] == []
 
 
 async def test_a_submodule_that_was_another_repository(
-    workshop: Workshop, sources: GitSources, remote: Remote, server: tuple[Path, str]
+    rig: Rig, sources: GitSources, remote: Remote, server: tuple[Path, str]
 ) -> None:
     """Any branch, of anybody's, can give a name to a repository that lacks what others want."""
     base, url = server
@@ -153,12 +151,12 @@ async def test_a_submodule_that_was_another_repository(
     remote.git("submodule", "add", "-q", f"{url}/mine", "mod")
     remote.git("commit", "-q", "-m", "honest")
     for ref, content in (("hostile", "yours"), ("main", "mine"), ("hostile", "yours")):
-        snapshot = await source(sources, remote, f"#{ref}").snapshot(workshop.source_context())
+        snapshot = await source(sources, remote, f"#{ref}").snapshot(rig.source_context())
         assert (await files(snapshot))["mod/m"] == content
 
 
 async def test_a_submodule_that_was_to_be_left_out(
-    workshop: Workshop, sources: GitSources, remote: Remote, server: tuple[Path, str]
+    rig: Rig, sources: GitSources, remote: Remote, server: tuple[Path, str]
 ) -> None:
     """Any branch, of anybody's, can say so of a name; of its own modules' modules, too."""
     base, url = server
@@ -185,18 +183,16 @@ async def test_a_submodule_that_was_to_be_left_out(
         "main": {"a", ".gitmodules", "mod/o", "mod/.gitmodules", "mod/in/i"},
     }
     for ref, paths in expected.items():
-        snapshot = await source(sources, remote, f"#{ref}").snapshot(workshop.source_context())
+        snapshot = await source(sources, remote, f"#{ref}").snapshot(rig.source_context())
         assert set(await files(snapshot)) == paths, ref
 
 
-async def test_modes_as_before_buildkit_0_15(
-    workshop: Workshop, sources: GitSources, remote: Remote
-) -> None:
+async def test_modes_as_before_buildkit_0_15(rig: Rig, sources: GitSources, remote: Remote) -> None:
     remote.commit({"a": "1", "run": "2"})
     (remote.folder / "run").chmod(0o755)
     remote.git("commit", "-q", "-a", "-m", "x")
     for version, modes in ((10, (0o666, 0o755)), (0, (0o644, 0o755))):
-        ctx = workshop.source_context(compatibility=version)
+        ctx = rig.source_context(compatibility=version)
         ref = await source(sources, remote).snapshot(ctx)
         assert ref is not None
         async with ref.mounted(readonly=True) as root:
@@ -205,21 +201,21 @@ async def test_modes_as_before_buildkit_0_15(
 
 
 async def test_trees_of_any_size_hold_up_nobody(
-    workshop: Workshop, sources: GitSources, remote: Remote, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, sources: GitSources, remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What goes through a whole tree does not do so where all builds are served."""
     names = ("_lift", "_let_all_write", "_set_times")
     threads = [calling_threads(monkeypatch, git_checkout, name) for name in names]
     remote.commit({"sub/a": "1", "b": "2"})
-    ctx = workshop.source_context(compatibility=BUILDKIT_0_13)
+    ctx = rig.source_context(compatibility=BUILDKIT_0_13)
     found = source(sources, remote, "#main:sub", {"mtime": "commit"})
     assert await files(await found.snapshot(ctx)) == {"a": "1"}
     assert all(map(are_beside_the_loop, threads))
 
 
-async def test_checksums(workshop: Workshop, sources: GitSources, remote: Remote) -> None:
+async def test_checksums(rig: Rig, sources: GitSources, remote: Remote) -> None:
     commit = remote.commit({"a": "1"})
-    ctx = workshop.source_context()
+    ctx = rig.source_context()
     good = source(sources, remote, "#main", {"checksum": commit[:12]})
     assert (await good.key(ctx, 0)).key == commit
     with pytest.raises(CrozeError, match=f"expected checksum to match abcdef, got {commit}"):
@@ -231,9 +227,9 @@ async def test_checksums(workshop: Workshop, sources: GitSources, remote: Remote
         source(sources, remote, "#main", {"checksum": "xyz"})
 
 
-async def test_what_is_not_there(workshop: Workshop, sources: GitSources, remote: Remote) -> None:
+async def test_what_is_not_there(rig: Rig, sources: GitSources, remote: Remote) -> None:
     remote.commit({"a": "1"})
-    ctx = workshop.source_context()
+    ctx = rig.source_context()
     with pytest.raises(NotFound, match='repository does not contain ref nope, output: ""'):
         await source(sources, remote, "#nope").key(ctx, 0)
     remote.url += "-gone"

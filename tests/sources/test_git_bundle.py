@@ -16,25 +16,25 @@ from croze.session.provide_content import ContentProvider
 from croze.sources.git import GitSources
 from tests.registry.blobs import Folder
 from tests.sources.git_servers import Remote, files, remote, server, source, sources
-from tests.sources.workshop import Workshop
+from tests.sources.rig import Rig
 
 __all__ = ["remote", "server", "sources"]
 
 pytestmark = pytest.mark.root
 
 
-async def uploaded(workshop: Workshop, host: str, content: Folder, bundle: bytes) -> str:
+async def uploaded(rig: Rig, host: str, content: Folder, bundle: bytes) -> str:
     """The bundle's locator."""
     blob = content.add(bundle, "a/b")
-    repo = workshop.registry.repository(reference.parse(f"{host}/bundles"), Anonymous())
+    repo = rig.registry.repository(reference.parse(f"{host}/bundles"), Anonymous())
     await push.push_blob(repo, blob, content.path(blob.digest))
     return f"docker-image+blob://{host}/bundles@{blob.digest}"
 
 
-async def written(workshop: Workshop, sources: GitSources, remote: Remote, fragment: str) -> bytes:
+async def written(rig: Rig, sources: GitSources, remote: Remote, fragment: str) -> bytes:
     """A bundle as a source writes it."""
     found = source(sources, remote, fragment, {"checkoutbundle": "true"})
-    ctx = workshop.source_context()
+    ctx = rig.source_context()
     assert (await found.key(ctx, 0)).key.endswith("(bundle)")
     ref = await found.snapshot(ctx)
     assert ref is not None
@@ -47,7 +47,7 @@ async def written(workshop: Workshop, sources: GitSources, remote: Remote, fragm
 
 @pytest.mark.parametrize("format", ["sha1", "sha256"])
 async def test_there_and_back(
-    workshop: Workshop,
+    rig: Rig,
     sources: GitSources,
     server: tuple[Path, str],
     host: str,
@@ -57,7 +57,7 @@ async def test_there_and_back(
 ) -> None:
     base, url = server
     remote = Remote(base / format, f"{url}/{format}", f"--object-format={format}")
-    ctx = workshop.source_context()
+    ctx = rig.source_context()
     first = remote.commit({"a": "1"})
     remote.git("tag", "-a", "-m", "t", "v1")
     commit = remote.commit({"a": "2"})
@@ -65,11 +65,11 @@ async def test_there_and_back(
     assert await files(await source(sources, remote, "#main").snapshot(ctx)) == {"a": "2"}
     bundle = tmp_path / "made.bundle"
     for fragment in ("#main", f"#{commit}"):
-        bundle.write_bytes(await written(workshop, sources, remote, fragment))
+        bundle.write_bytes(await written(rig, sources, remote, fragment))
         listing = remote.git("bundle", "list-heads", str(bundle))
         assert listing == f"{commit} refs/heads/main"
         remote.git("bundle", "verify", str(bundle))
-    locator = await uploaded(workshop, host, content, bundle.read_bytes())
+    locator = await uploaded(rig, host, content, bundle.read_bytes())
     remote.url += "-is-gone"
     for fragment, checksum in (("", commit), ("#main", commit[:12]), (f"#{first}", first)):
         attrs = {"bundle": locator, "checksum": checksum}
@@ -83,9 +83,7 @@ async def test_there_and_back(
     assert await files(await clone.snapshot(ctx)) == {"a": "2"}
 
 
-async def test_tags(
-    workshop: Workshop, sources: GitSources, remote: Remote, tmp_path: Path
-) -> None:
+async def test_tags(rig: Rig, sources: GitSources, remote: Remote, tmp_path: Path) -> None:
     commit = remote.commit({"a": "1"})
     remote.git("tag", "-a", "-m", "t", "v1")
     bundle = tmp_path / "own.bundle"
@@ -95,26 +93,26 @@ async def test_tags(
     blobs.mkdir(parents=True)
     bundle.rename(blobs / digest.removeprefix("sha256:"))
     attrs = {"bundle": f"oci-layout+blob://mine@{digest}", "checksum": commit}
-    async with workshop.client(ContentProvider({"oci:mine": tmp_path / "mine"})) as session:
+    async with rig.client(ContentProvider({"oci:mine": tmp_path / "mine"})) as session:
         found = source(sources, remote, "#v1", attrs)
-        ctx = workshop.source_context(session.id)
+        ctx = rig.source_context(session.id)
         assert (await found.key(ctx, 0)).key == commit
         (blobs / digest.removeprefix("sha256:")).unlink()  # a build has it once
         assert await files(await found.snapshot(ctx)) == {"a": "1"}
-        found, ctx = source(sources, remote, "#v1", attrs), workshop.source_context(session.id)
+        found, ctx = source(sources, remote, "#v1", attrs), rig.source_context(session.id)
         with pytest.raises(CrozeError, match="failed to fetch git bundle"):
             await found.key(ctx, 0)
 
 
 async def test_what_is_wrong_with_a_bundle(
-    workshop: Workshop, sources: GitSources, remote: Remote, host: str, content: Folder
+    rig: Rig, sources: GitSources, remote: Remote, host: str, content: Folder
 ) -> None:
-    commit, ctx = remote.commit({"a": "1"}), workshop.source_context()
-    locator = await uploaded(workshop, host, content, b"no bundle at all")
+    commit, ctx = remote.commit({"a": "1"}), rig.source_context()
+    locator = await uploaded(rig, host, content, b"no bundle at all")
     found = source(sources, remote, "", {"bundle": locator, "checksum": commit})
     with pytest.raises(CrozeError, match="failed to import git bundle"):
         await found.snapshot(ctx)
-    bundle = await uploaded(workshop, host, content, await written(workshop, sources, remote, ""))
+    bundle = await uploaded(rig, host, content, await written(rig, sources, remote, ""))
     remote.url += "-other"
     other = source(sources, remote, "", {"bundle": bundle, "checksum": "0" * 40})
     with pytest.raises(CrozeError, match=f"commit {'0' * 40} not found in bundle"):

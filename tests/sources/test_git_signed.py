@@ -12,7 +12,7 @@ from croze.signatures.gitobject import parse
 from croze.sources.git import GitSources
 from tests.signatures.gnupg import GnuPG, ssh_key
 from tests.sources.git_servers import Remote, files, remote, server, source, sources
-from tests.sources.workshop import Workshop
+from tests.sources.rig import Rig
 
 __all__ = ["remote", "server", "sources"]
 
@@ -29,21 +29,19 @@ def gnupg(tmp_path: Path) -> Iterator[GnuPG]:
 
 
 async def check(
-    workshop: Workshop,
+    rig: Rig,
     sources: GitSources,
     remote: Remote,
     fragment: str,
     attrs: Mapping[str, str],
 ) -> str:
     sig_attrs = {f"sig.{key}": value for key, value in attrs.items()}
-    return (
-        await source(sources, remote, fragment, sig_attrs).key(workshop.source_context(), 0)
-    ).key
+    return (await source(sources, remote, fragment, sig_attrs).key(rig.source_context(), 0)).key
 
 
 @pytest.mark.parametrize("format", ["sha1", "sha256"])
 async def test_by_pgp(
-    workshop: Workshop,
+    rig: Rig,
     sources: GitSources,
     server: tuple[Path, str],
     gnupg: GnuPG,
@@ -64,7 +62,7 @@ async def test_by_pgp(
     remote.git("tag", "-a", "-m", "t", "about-sealed")
 
     async def ask(fragment: str, **attrs: str) -> str:
-        return await check(workshop, sources, remote, fragment, attrs)
+        return await check(rig, sources, remote, fragment, attrs)
 
     assert await ask("#main", pubkey=key) == signed
     assert await ask(f"#{signed}", pubkey=key, rejectexpired="true") == signed
@@ -83,15 +81,13 @@ async def test_by_pgp(
         with pytest.raises(CrozeError, match=message):
             await ask(fragment, **attrs)
     found = source(sources, remote, "#sealed", {"sig.pubkey": key})
-    objects = await found.objects(workshop.source_context())
+    objects = await found.objects(rig.source_context())
     assert objects.commit.startswith(b"tree ")
     assert objects.tag.startswith(b"object ")
-    assert await files(await found.snapshot(workshop.source_context())) == {"a": "0"}
+    assert await files(await found.snapshot(rig.source_context())) == {"a": "0"}
 
 
-async def test_by_ssh(
-    workshop: Workshop, sources: GitSources, remote: Remote, tmp_path: Path
-) -> None:
+async def test_by_ssh(rig: Rig, sources: GitSources, remote: Remote, tmp_path: Path) -> None:
     key = ssh_key(tmp_path, "ed25519")
     remote.git("config", "gpg.format", "ssh")
     remote.git("config", "user.signingkey", str(key))
@@ -100,10 +96,10 @@ async def test_by_ssh(
     public = key.with_suffix(".pub").read_text()
     for fragment, more in (("#main", {}), ("#sealed", {"requiresignedtag": "true"})):
         attrs = {"pubkey": public, **more}
-        assert await check(workshop, sources, remote, fragment, attrs) == commit
+        assert await check(rig, sources, remote, fragment, attrs) == commit
     other = ssh_key(tmp_path, "ed25519", "other").with_suffix(".pub").read_text()
     with pytest.raises(CrozeError, match="public key does not match"):
-        await check(workshop, sources, remote, "#main", {"pubkey": other})
+        await check(rig, sources, remote, "#main", {"pubkey": other})
 
 
 def test_objects_that_are_none() -> None:

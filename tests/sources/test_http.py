@@ -28,8 +28,8 @@ from croze.sources.request import SourceRequest
 from tests.registry.servers import serve
 from tests.signatures.conftest import gnupg
 from tests.signatures.gnupg import GnuPG
+from tests.sources.rig import Rig
 from tests.sources.troubles import busy, reset, truncated
-from tests.sources.workshop import Workshop
 from tests.support.waiting import free_port
 
 __all__ = ["gnupg"]
@@ -74,8 +74,8 @@ def site() -> Site:
 
 
 @pytest.fixture
-async def sources(workshop: Workshop) -> AsyncIterator[HttpSources]:
-    found = HttpSources(workshop.store.refs, workshop.daemon.sessions, Retry(0.001, 0.008))
+async def sources(rig: Rig) -> AsyncIterator[HttpSources]:
+    found = HttpSources(rig.store.refs, rig.daemon.sessions, Retry(0.001, 0.008))
     yield found
     await found.close()
 
@@ -85,10 +85,8 @@ def source(sources: HttpSources, url: str, attrs: Mapping[str, str] | None = Non
     return sources.open_http(SourceRequest(url, all_attrs))
 
 
-async def content(
-    shop: Workshop, found: HttpSource, *sessions: str
-) -> tuple[str, bytes, os.stat_result]:
-    ref = await found.snapshot(shop.source_context(*sessions))
+async def content(rig: Rig, found: HttpSource, *sessions: str) -> tuple[str, bytes, os.stat_result]:
+    ref = await found.snapshot(rig.source_context(*sessions))
     assert ref is not None
     async with ref.mounted(readonly=True) as root:
         (file,) = root.iterdir()
@@ -97,63 +95,63 @@ async def content(
     return answer
 
 
-async def test_a_file_is_fetched_once(workshop: Workshop, sources: HttpSources, site: Site) -> None:
-    ctx = workshop.source_context()
+async def test_a_file_is_fetched_once(rig: Rig, sources: HttpSources, site: Site) -> None:
+    ctx = rig.source_context()
     async with serve(site.app) as host:
         url = f"http://{host}/dir/plain.txt?x=1"
         first = source(sources, url)
         key = await first.key(ctx, 0)
         preimage = f'{{"Filename":"plain.txt","Perm":0,"UID":0,"GID":0,"Checksum":"{SUM}"}}'
         assert (key.key, key.pin) == (digest_of(preimage.encode()), SUM)
-        name, data, st = await content(workshop, first)
+        name, data, st = await content(rig, first)
         assert (name, data) == ("plain.txt", BODY)
         assert (stat.S_IMODE(st.st_mode), st.st_uid, st.st_mtime) == (0o600, 0, 0)
         assert site.asked == [("GET", "")]
         again = source(sources, url)
-        assert (await again.key(workshop.source_context(), 0)).key == key.key
-        assert (await content(workshop, again))[1] == BODY
+        assert (await again.key(rig.source_context(), 0)).key == key.key
+        assert (await content(rig, again))[1] == BODY
         assert site.asked[1:] == [("HEAD", '"one"')]
         site.body, site.headers = b"new", {"ETag": '"two"'}
         # The build goes on with what it found first; the next one sees what is there now.
         assert (await source(sources, url).key(ctx, 0)).key == key.key
-        ctx = workshop.source_context()
+        ctx = rig.source_context()
         changed = source(sources, url)
         assert (await changed.key(ctx, 0)).key != key.key
-        assert (await content(workshop, changed))[1] == b"new"
+        assert (await content(rig, changed))[1] == b"new"
 
 
-async def test_attributes(workshop: Workshop, sources: HttpSources, site: Site) -> None:
+async def test_attributes(rig: Rig, sources: HttpSources, site: Site) -> None:
     site.headers = {"Last-Modified": "Wed, 01 Jan 2020 10:20:30 GMT"}
     attrs = {"filename": "given.bin", "perm": "0640", "uid": "5", "gid": "7"}
     async with serve(site.app) as host:
         found = source(sources, f"http://{host}/x", attrs)
-        key = (await found.key(workshop.source_context(), 0)).key
+        key = (await found.key(rig.source_context(), 0)).key
         preimage = (
             f'{{"Filename":"given.bin","Perm":416,"UID":5,"GID":7,"Checksum":"{SUM}",'
             '"LastModTime":"Wed, 01 Jan 2020 10:20:30 GMT"}'
         )
         assert key == digest_of(preimage.encode())
-        name, _, st = await content(workshop, found)
+        name, _, st = await content(rig, found)
     assert name == "given.bin"
     assert (stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid) == (0o640, 5, 7)
     assert st.st_mtime == 1577874030
 
 
-async def test_checksums(workshop: Workshop, sources: HttpSources, site: Site) -> None:
+async def test_checksums(rig: Rig, sources: HttpSources, site: Site) -> None:
     async with serve(site.app) as host:
         good = source(sources, f"http://{host}/f", {"checksum": SUM})
-        assert (await good.key(workshop.source_context(), 0)).pin == SUM
+        assert (await good.key(rig.source_context(), 0)).pin == SUM
         assert site.asked == []
-        assert (await content(workshop, good))[1] == BODY
+        assert (await content(rig, good))[1] == BODY
         sha512 = "sha512:" + hashlib.sha512(BODY).hexdigest()
-        assert await content(workshop, source(sources, f"http://{host}/f", {"checksum": sha512}))
+        assert await content(rig, source(sources, f"http://{host}/f", {"checksum": sha512}))
         bad = source(sources, f"http://{host}/f", {"checksum": "sha256:" + "0" * 64})
         with pytest.raises(CrozeError, match=f"digest mismatch {SUM}: sha256:00"):
-            await content(workshop, bad)
+            await content(rig, bad)
 
 
-async def test_what_goes_wrong(workshop: Workshop, sources: HttpSources, site: Site) -> None:
-    ctx = workshop.source_context()
+async def test_what_goes_wrong(rig: Rig, sources: HttpSources, site: Site) -> None:
+    ctx = rig.source_context()
     async with serve(site.app) as host:
         with pytest.raises(CrozeError, match="invalid response status 404"):
             await source(sources, f"http://{host}/missing").key(ctx, 0)
@@ -169,81 +167,71 @@ async def test_what_goes_wrong(workshop: Workshop, sources: HttpSources, site: S
             source(sources, "http://x/y", {key: value})
 
 
-async def test_the_authorization_is_a_secret(
-    workshop: Workshop, sources: HttpSources, site: Site
-) -> None:
+async def test_the_authorization_is_a_secret(rig: Rig, sources: HttpSources, site: Site) -> None:
     secrets = SecretsProvider([SecretSource("tok", value=b"Bearer abc\n")])
-    async with workshop.client(secrets) as session, serve(site.app) as host:
+    async with rig.client(secrets) as session, serve(site.app) as host:
         found = source(sources, f"http://{host}/f", {"authheadersecret": "tok"})
-        await found.key(workshop.source_context(session.id), 0)
+        await found.key(rig.source_context(session.id), 0)
     assert site.authorization == "Bearer abc"
 
 
 async def test_secrets_named_for_the_host_authorize(
-    workshop: Workshop, sources: HttpSources, site: Site
+    rig: Rig, sources: HttpSources, site: Site
 ) -> None:
     header = SecretSource("HTTP_AUTH_HEADER_127.0.0.1", value=b"Basic abc")
     token = SecretSource("HTTP_AUTH_TOKEN_127.0.0.1", value=b"sesame")
     for lent, sent in (([header], "Basic abc"), ([header, token], "Bearer sesame")):
-        async with workshop.client(SecretsProvider(lent)) as session, serve(site.app) as host:
-            await source(sources, f"http://{host}/f", {}).key(
-                workshop.source_context(session.id), 0
-            )
+        async with rig.client(SecretsProvider(lent)) as session, serve(site.app) as host:
+            await source(sources, f"http://{host}/f", {}).key(rig.source_context(session.id), 0)
         assert site.authorization == sent
 
 
 async def test_a_secret_goes_over_a_password_in_the_url(
-    workshop: Workshop, sources: HttpSources, site: Site
+    rig: Rig, sources: HttpSources, site: Site
 ) -> None:
     token = SecretSource("HTTP_AUTH_TOKEN_127.0.0.1", value=b"sesame")
     for lent, sent in (([], "Basic dTpwdw=="), ([token], "Bearer sesame")):
-        async with workshop.client(SecretsProvider(lent)) as session, serve(site.app) as host:
+        async with rig.client(SecretsProvider(lent)) as session, serve(site.app) as host:
             found = source(sources, f"http://u:pw@{host}/f", {})
-            await found.key(workshop.source_context(session.id), 0)
+            await found.key(rig.source_context(session.id), 0)
             assert site.authorization == sent
-            await found.key(workshop.source_context(session.id), 0)  # with HEAD
+            await found.key(rig.source_context(session.id), 0)  # with HEAD
         assert site.authorization == sent
 
 
-async def test_a_named_secret_must_be_there(
-    workshop: Workshop, sources: HttpSources, site: Site
-) -> None:
-    async with workshop.client(SecretsProvider([])) as session, serve(site.app) as host:
+async def test_a_named_secret_must_be_there(rig: Rig, sources: HttpSources, site: Site) -> None:
+    async with rig.client(SecretsProvider([])) as session, serve(site.app) as host:
         found = source(sources, f"http://{host}/f", {"authheadersecret": "tok"})
         with pytest.raises(CrozeError, match="failed to retrieve HTTP auth secret tok"):
-            await found.key(workshop.source_context(session.id), 0)
+            await found.key(rig.source_context(session.id), 0)
 
 
-async def test_a_flaky_server(workshop: Workshop, sources: HttpSources, site: Site) -> None:
-    ctx = workshop.source_context()
+async def test_a_flaky_server(rig: Rig, sources: HttpSources, site: Site) -> None:
+    ctx = rig.source_context()
     async with serve(site.app) as host:
         site.faults = [busy, reset, truncated]
         assert (await source(sources, f"http://{host}/f").key(ctx, 0)).pin == SUM
         assert site.faults == []
-        assert len([line for line in workshop.progress.logs if b"retrying in" in line]) >= 2
+        assert len([line for line in rig.progress.logs if b"retrying in" in line]) >= 2
         site.faults = [busy] * 9
         with pytest.raises(CrozeError, match="invalid response status 503"):
             await source(sources, f"http://{host}/g").key(ctx, 0)
-    await workshop.end_builds()
-    assert [r for r in await workshop.store.refs.disk_usage() if r.in_use] == []
+    await rig.end_builds()
+    assert [r for r in await rig.store.refs.disk_usage() if r.in_use] == []
 
 
-async def test_a_body_that_comes_compressed(
-    workshop: Workshop, sources: HttpSources, site: Site
-) -> None:
+async def test_a_body_that_comes_compressed(rig: Rig, sources: HttpSources, site: Site) -> None:
     site.body, site.headers = gzip.compress(BODY), {"Content-Encoding": "gzip"}
     async with serve(site.app) as host:
         found = source(sources, f"http://{host}/f")
-        assert (await found.key(workshop.source_context(), 0)).pin == SUM
-        assert (await content(workshop, found))[1] == BODY
+        assert (await found.key(rig.source_context(), 0)).pin == SUM
+        assert (await content(rig, found))[1] == BODY
 
 
-async def test_a_signature(
-    workshop: Workshop, sources: HttpSources, site: Site, gnupg: GnuPG
-) -> None:
+async def test_a_signature(rig: Rig, sources: HttpSources, site: Site, gnupg: GnuPG) -> None:
     key = gnupg.key("me@example.com").decode()
     signature = gnupg.sign("me@example.com", BODY).decode()
-    ctx = workshop.source_context()
+    ctx = rig.source_context()
     attrs = {"sig.pubkey": key, "sig.signature": signature, "filename": "named"}
     async with serve(site.app) as host:
         url = f"http://{host}/f"
@@ -259,32 +247,30 @@ async def test_a_signature(
         source(sources, "http://x/y", {"sig.pubkey": key})
 
 
-async def test_checksums_of_another_kind(
-    workshop: Workshop, sources: HttpSources, site: Site
-) -> None:
+async def test_checksums_of_another_kind(rig: Rig, sources: HttpSources, site: Site) -> None:
     async with serve(site.app) as host:
         found = source(sources, f"http://{host}/f", {"checksum": SUM})
-        checksum = await found.checksum(workshop.source_context(), "sha512", b"tail")
+        checksum = await found.checksum(rig.source_context(), "sha512", b"tail")
     assert checksum == "sha512:" + hashlib.sha512(BODY + b"tail").hexdigest()
 
 
-async def test_an_upload(workshop: Workshop, sources: HttpSources) -> None:
+async def test_an_upload(rig: Rig, sources: HttpSources) -> None:
     provider = UploadProvider()
     url = provider.add(io.BytesIO(BODY))
-    async with workshop.client(provider) as session:
+    async with rig.client(provider) as session:
         found = source(sources, url, {"filename": "context"})
-        ctx = workshop.source_context(session.id)
+        ctx = rig.source_context(session.id)
         assert (await found.key(ctx, 0)).pin == SUM
-        assert (await content(workshop, found, session.id))[:2] == ("context", BODY)
+        assert (await content(rig, found, session.id))[:2] == ("context", BODY)
         again = source(sources, url, {"filename": "context"})
-        assert (await content(workshop, again, session.id))[:2] == ("context", BODY)
+        assert (await content(rig, again, session.id))[:2] == ("context", BODY)
 
 
-async def test_what_a_frontend_asks(workshop: Workshop, sources: HttpSources, site: Site) -> None:
+async def test_what_a_frontend_asks(rig: Rig, sources: HttpSources, site: Site) -> None:
     site.headers = {"Last-Modified": "Wed, 01 Jan 2020 10:20:30 GMT"}
     git, ctx = (
-        GitSources(workshop.store.refs, workshop.daemon.sessions, workshop.images),
-        workshop.source_context(),
+        GitSources(rig.store.refs, rig.daemon.sessions, rig.images),
+        rig.source_context(),
     )
     async with serve(site.app) as host:
         facts = await ask(sources, git, SourceRequest(f"http://{host}/x", {}), ctx)
@@ -318,10 +304,10 @@ def test_charsets_of_names(charset: str, told: str, name: str) -> None:
     assert file_name("http://x/a", "", f"attachment; filename*={charset}''{told}") == name
 
 
-async def test_dates_that_are_none(workshop: Workshop, sources: HttpSources, site: Site) -> None:
+async def test_dates_that_are_none(rig: Rig, sources: HttpSources, site: Site) -> None:
     site.headers = {"Last-Modified": f"Mon, 01 Jan {10**20} 00:00:00 GMT"}
     async with serve(site.app) as host:
-        _, _, st = await content(workshop, source(sources, f"http://{host}/x"))
+        _, _, st = await content(rig, source(sources, f"http://{host}/x"))
     assert st.st_mtime == 0
 
 
@@ -348,7 +334,7 @@ def test_headers_are_part_of_the_key() -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 async def test_trouble_with_the_disk_is_none_of_the_servers(
-    workshop: Workshop,
+    rig: Rig,
     sources: HttpSources,
     site: Site,
     monkeypatch: pytest.MonkeyPatch,
@@ -363,7 +349,7 @@ async def test_trouble_with_the_disk_is_none_of_the_servers(
     async with serve(site.app) as host:
         found = source(sources, f"http://{host}/x")
         with pytest.raises((CrozeError, OSError)) as caught:
-            await found.key(workshop.source_context(), 0)
+            await found.key(rig.source_context(), 0)
     assert os.strerror(number).lower() in str(caught.value).lower()
     assert "Get" not in str(caught.value)
     assert len(site.asked) == 1

@@ -24,8 +24,8 @@ from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
 from tests.registry.blobs import Folder
 from tests.session.conftest import Daemon, Lend
+from tests.sources.rig import Rig, add_image, open_rig
 from tests.sources.uploads import upload
-from tests.sources.workshop import Workshop, add_image, open_workshop
 
 pytestmark = pytest.mark.root
 
@@ -34,12 +34,12 @@ ARM = Platform("arm64", "linux")
 
 
 def open_source(
-    shop: Workshop,
+    rig: Rig,
     identifier: str,
     attrs: Mapping[str, str] | None = None,
     platform: Platform | None = AMD,
 ) -> ImageSource:
-    sources = ImageSources(shop.images, shop.store.refs)
+    sources = ImageSources(rig.images, rig.store.refs)
     source = sources.open(SourceRequest(identifier, attrs or {}, platform))
     assert isinstance(source, ImageSource)
     return source
@@ -50,12 +50,12 @@ async def files(ref: ImmutableRef) -> dict[str, bytes]:
         return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
-async def test_keys_and_content(workshop: Workshop, host: str, content: Folder) -> None:
+async def test_keys_and_content(rig: Rig, host: str, content: Folder) -> None:
     image = add_image(content, {"a": b"one"}, {"b": b"two"})
     index = content.index({AMD: image, ARM: add_image(content, {"a": b"arm"}, arch="arm64")})
-    await upload(workshop.registry, f"{host}/app:1", index, content)
-    source = open_source(workshop, f"docker-image://{host}/app:1")
-    ctx = workshop.source_context()
+    await upload(rig.registry, f"{host}/app:1", index, content)
+    source = open_source(rig, f"docker-image://{host}/app:1")
+    ctx = rig.source_context()
     first, second = await source.key(ctx, 0), await source.key(ctx, 1)
     config = json.loads(content.read(json.loads(content.read(image.digest))["config"]["digest"]))
     assert first.key == digest_of(
@@ -64,32 +64,32 @@ async def test_keys_and_content(workshop: Workshop, host: str, content: Folder) 
     assert (first.pin, first.done) == (index.digest, False)
     assert (second.key, second.done) == (chain_id(config["rootfs"]["diff_ids"]), True)
     layers = json.loads(content.read(image.digest))["layers"]
-    assert not any(workshop.store.blobs.has(layer["digest"]) for layer in layers)
+    assert not any(rig.store.blobs.has(layer["digest"]) for layer in layers)
     ref = await source.snapshot(ctx)
     assert ref is not None
     assert ref.lazy
     assert await files(ref) == {"a": b"one", "b": b"two"}
-    assert workshop.progress.unfinished() == []
-    assert f"resolve {host}/app:1" in workshop.progress.statuses
+    assert rig.progress.unfinished() == []
+    assert f"resolve {host}/app:1" in rig.progress.statuses
     for layer in layers:
-        assert workshop.progress.statuses[layer["digest"]][:2] == (layer["size"], layer["size"])
+        assert rig.progress.statuses[layer["digest"]][:2] == (layer["size"], layer["size"])
     await ref.release()
 
 
-async def test_layer_limit_and_checksum(workshop: Workshop, host: str, content: Folder) -> None:
+async def test_layer_limit_and_checksum(rig: Rig, host: str, content: Folder) -> None:
     image = add_image(content, {"a": b"one"}, {"b": b"two"})
-    await upload(workshop.registry, f"{host}/limit:1", image, content)
-    name, ctx = f"docker-image://{host}/limit:1", workshop.source_context()
-    source = open_source(workshop, name, {"image.layerlimit": "1"})
+    await upload(rig.registry, f"{host}/limit:1", image, content)
+    name, ctx = f"docker-image://{host}/limit:1", rig.source_context()
+    source = open_source(rig, name, {"image.layerlimit": "1"})
     assert (await source.key(ctx, 0)).key == manifest_key(image.digest, AMD, 1)
     ref = await source.snapshot(ctx)
     assert ref is not None
     assert await files(ref) == {"a": b"one"}
     await ref.release()
     with pytest.raises(InvalidRequest, match="layer limit 3 is greater than the number of layers"):
-        await open_source(workshop, name, {"image.layerlimit": "3"}).key(ctx, 0)
+        await open_source(rig, name, {"image.layerlimit": "3"}).key(ctx, 0)
     with pytest.raises(CrozeError, match="does not match expected checksum"):
-        await open_source(workshop, name, {"image.checksum": "sha256:" + "0" * 64}).key(ctx, 0)
+        await open_source(rig, name, {"image.checksum": "sha256:" + "0" * 64}).key(ctx, 0)
 
 
 @pytest.mark.parametrize(
@@ -101,41 +101,41 @@ async def test_layer_limit_and_checksum(workshop: Workshop, host: str, content: 
         ({"image.checksum": "x"}, "invalid image checksum x: invalid checksum digest format"),
     ],
 )
-async def test_bad_attributes(workshop: Workshop, attrs: dict[str, str], message: str) -> None:
+async def test_bad_attributes(rig: Rig, attrs: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        open_source(workshop, "docker-image://docker.io/library/x:1", attrs)
+        open_source(rig, "docker-image://docker.io/library/x:1", attrs)
     assert str(caught.value) == message
 
 
-async def test_an_image_without_layers(workshop: Workshop, host: str, content: Folder) -> None:
+async def test_an_image_without_layers(rig: Rig, host: str, content: Folder) -> None:
     image = add_image(content)
-    await upload(workshop.registry, f"{host}/empty:1", image, content)
-    source = open_source(workshop, f"docker-image://{host}/empty:1")
-    ctx = workshop.source_context()
+    await upload(rig.registry, f"{host}/empty:1", image, content)
+    source = open_source(rig, f"docker-image://{host}/empty:1")
+    ctx = rig.source_context()
     assert (await source.key(ctx, 1)).key == (await source.key(ctx, 0)).key
     assert await source.snapshot(ctx) is None
 
 
-async def test_no_such_image_or_platform(workshop: Workshop, host: str, content: Folder) -> None:
+async def test_no_such_image_or_platform(rig: Rig, host: str, content: Folder) -> None:
     with pytest.raises(NotFound) as caught:
-        await workshop.images.resolve_config(f"{host}/nothing:1", AMD, "default", ())
+        await rig.images.resolve_config(f"{host}/nothing:1", AMD, "default", ())
     assert str(caught.value) == f"{host}/nothing:1: not found"
     index = content.index({ARM: add_image(content, {"a": b"1"}, arch="arm64")})
-    await upload(workshop.registry, f"{host}/arm:1", index, content)
+    await upload(rig.registry, f"{host}/arm:1", index, content)
     with pytest.raises(NotFound) as caught:
-        await workshop.images.resolve_config(f"{host}/arm:1", AMD, "default", ())
+        await rig.images.resolve_config(f"{host}/arm:1", AMD, "default", ())
     assert str(caught.value) == "no match for platform in manifest: not found"
 
 
 async def test_a_known_digest_is_not_asked_for(
-    workshop: Workshop, host: str, content: Folder, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, host: str, content: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = add_image(content, {"a": b"one"})
-    await upload(workshop.registry, f"{host}/known:1", image, content)
-    found = await workshop.images.resolve_config(f"{host}/known:1", AMD, "default", ())
+    await upload(rig.registry, f"{host}/known:1", image, content)
+    found = await rig.images.resolve_config(f"{host}/known:1", AMD, "default", ())
     assert found.digest == image.digest
     asked: list[str] = []
-    transport = workshop.registry.transport
+    transport = rig.registry.transport
     send = transport.send
 
     def counted(
@@ -145,12 +145,12 @@ async def test_a_known_digest_is_not_asked_for(
         return send(endpoint, request)
 
     monkeypatch.setattr(transport, "send", counted)
-    await workshop.images.resolve_config(f"{host}/known:1", AMD, "default", ())
+    await rig.images.resolve_config(f"{host}/known:1", AMD, "default", ())
     assert asked == ["HEAD"]
     pinned = f"{host}/known:1@{image.digest}"
-    await workshop.images.resolve_config(pinned, AMD, "default", ())
-    source = open_source(workshop, f"docker-image://{pinned}")
-    await source.key(workshop.source_context(), 0)
+    await rig.images.resolve_config(pinned, AMD, "default", ())
+    source = open_source(rig, f"docker-image://{pinned}")
+    await source.key(rig.source_context(), 0)
     assert asked == ["HEAD"]
 
 
@@ -172,12 +172,12 @@ async def test_the_next_daemon_asks_what_this_one_would(
         asked.append(request.method)
         return await once(self, endpoint, request, header)
 
-    async with open_workshop(tmp_path / "root", daemon, lending) as first:
+    async with open_rig(tmp_path / "root", daemon, lending) as first:
         image = add_image(content, {"a": b"one"})
         await upload(first.registry, name, image, content)
         await first.images.resolve_config(name, AMD, "default", ())
     monkeypatch.setattr(Transport, "_once", counted)
-    async with open_workshop(tmp_path / "root", daemon, lending) as second:
+    async with open_rig(tmp_path / "root", daemon, lending) as second:
         found = await second.images.resolve_config(name, AMD, "default", ())
         assert (found.digest, asked) == (image.digest, ["HEAD"])
         await second.images.resolve_config(f"{name}@{image.digest}", AMD, "default", ())
@@ -187,16 +187,16 @@ async def test_the_next_daemon_asks_what_this_one_would(
         assert asked == ["HEAD", "GET"]
 
 
-async def test_the_local_image_store(workshop: Workshop, host: str, content: Folder) -> None:
+async def test_the_local_image_store(rig: Rig, host: str, content: Folder) -> None:
     remote, local = add_image(content, {"a": b"remote"}), add_image(content, {"a": b"local"})
-    await upload(workshop.registry, f"{host}/both:1", remote, content)
+    await upload(rig.registry, f"{host}/both:1", remote, content)
     for entry in [*push.closure(local, content)[0], *push.closure(local, content)[1]]:
-        await workshop.store.blobs.put(content.read(entry.digest))
+        await rig.store.blobs.put(content.read(entry.digest))
     for name in (f"{host}/both:1", f"{host}/onlylocal:1"):
-        workshop.store.images.set(name, local)
+        rig.store.images.set(name, local)
 
     async def digest(name: str, mode: str) -> str:
-        return (await workshop.images.resolve_config(f"{host}/{name}:1", AMD, mode, ())).digest
+        return (await rig.images.resolve_config(f"{host}/{name}:1", AMD, mode, ())).digest
 
     assert await digest("both", "default") == remote.digest
     assert await digest("both", "pull") == remote.digest
@@ -204,29 +204,27 @@ async def test_the_local_image_store(workshop: Workshop, host: str, content: Fol
     assert await digest("onlylocal", "default") == local.digest
     with pytest.raises(NotFound):
         await digest("onlylocal", "pull")
-    ref = await open_source(workshop, f"docker-image://{host}/onlylocal:1@{local.digest}").snapshot(
-        workshop.source_context()
+    ref = await open_source(rig, f"docker-image://{host}/onlylocal:1@{local.digest}").snapshot(
+        rig.source_context()
     )
     assert ref is not None
     assert await files(ref) == {"a": b"local"}
     await ref.release()
 
 
-async def test_an_oci_layout_of_a_client(
-    workshop: Workshop, content: Folder, tmp_path: Path
-) -> None:
+async def test_an_oci_layout_of_a_client(rig: Rig, content: Folder, tmp_path: Path) -> None:
     image = add_image(content, {"a": b"one"})
     blobs = tmp_path / "layout" / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     for entry in [image, *push.closure(image, content)[1]]:
         (blobs / entry.digest[7:]).write_bytes(content.read(entry.digest))
     provider = ContentProvider({"oci:layouts": tmp_path / "layout"})
-    async with workshop.client(provider) as session:
+    async with rig.client(provider) as session:
         attrs = {"oci.session": session.id, "oci.store": "layouts"}
-        source = open_source(workshop, f"oci-layout://x/y@{image.digest}", attrs)
-        ctx = workshop.source_context(session.id)
+        source = open_source(rig, f"oci-layout://x/y@{image.digest}", attrs)
+        ctx = rig.source_context(session.id)
         assert (await source.key(ctx, 0)).key == manifest_key(image.digest, AMD, None)
-        found = await workshop.images.resolve_layout_config(
+        found = await rig.images.resolve_layout_config(
             f"x/y@{image.digest}", AMD, store="layouts", session=session.id, sessions=()
         )
         assert found.digest == image.digest
@@ -236,15 +234,15 @@ async def test_an_oci_layout_of_a_client(
         await ref.release()
         missing = f"oci-layout://x/y@sha256:{'0' * 64}"
         with pytest.raises(NotFound, match="unable to get info about digest"):
-            await open_source(workshop, missing, attrs).key(ctx, 0)
+            await open_source(rig, missing, attrs).key(ctx, 0)
     with pytest.raises(NotFound, match="no active sessions"):  # no registry is asked instead
-        await open_source(workshop, missing, {}).key(workshop.source_context(), 0)
+        await open_source(rig, missing, {}).key(rig.source_context(), 0)
     with pytest.raises(InvalidRequest, match="must have digest"):
-        await open_source(workshop, "oci-layout://x/y", {"oci.store": "s"}).key(ctx, 0)
+        await open_source(rig, "oci-layout://x/y", {"oci.store": "s"}).key(ctx, 0)
 
 
-async def test_a_fetcher_is_made_anew_from_its_origin(workshop: Workshop) -> None:
+async def test_a_fetcher_is_made_anew_from_its_origin(rig: Rig) -> None:
     origin = {"kind": "registry", "ref": "docker.io/library/x:1"}
-    assert fetcher_of(workshop.images.access, origin).origin == origin
+    assert fetcher_of(rig.images.access, origin).origin == origin
     with pytest.raises(InvalidRequest, match="unknown origin"):
-        fetcher_of(workshop.images.access, {"kind": "moon"})
+        fetcher_of(rig.images.access, {"kind": "moon"})

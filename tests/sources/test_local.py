@@ -23,7 +23,7 @@ from croze.sources.local_options import LocalOptions, local_key, parse_options
 from croze.sources.request import SourceRequest
 from croze.store import delayed_write
 from croze.store.contract import ImmutableRef
-from tests.sources.workshop import Workshop, files
+from tests.sources.rig import Rig, files
 from tests.support.threads import are_beside_the_loop, calling_threads
 
 pytestmark = pytest.mark.root
@@ -40,9 +40,9 @@ def request(**attrs: str) -> SourceRequest:
     return SourceRequest("local://context", {f"local.{k}": v for k, v in attrs.items()})
 
 
-async def bring(shop: Workshop, session: str, asked: SourceRequest) -> ImmutableRef:
-    sources = LocalSources(shop.store.refs, shop.daemon.sessions, shop.pool)
-    ref = await sources.open(asked).snapshot(shop.source_context(session))
+async def bring(rig: Rig, session: str, asked: SourceRequest) -> ImmutableRef:
+    sources = LocalSources(rig.store.refs, rig.daemon.sessions, rig.pool)
+    ref = await sources.open(asked).snapshot(rig.source_context(session))
     assert ref is not None
     return ref
 
@@ -63,37 +63,35 @@ def context(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["transfer", "handle"])
-async def test_a_directory_is_brought_and_kept(
-    workshop: Workshop, context: Path, kind: str
-) -> None:
+async def test_a_directory_is_brought_and_kept(rig: Rig, context: Path, kind: str) -> None:
     asked = request(sharedkeyhint="ctx", excludepatterns='["*.tmp"]')
-    async with workshop.client(*providers(kind, context)) as session:
-        first = await bring(workshop, session.id, asked)
+    async with rig.client(*providers(kind, context)) as session:
+        first = await bring(rig, session.id, asked)
         assert await files(first) == {"a": b"one", "sub/b": b"two" * 100_000}
         before = await content_digest(first)
         await first.release()
-        status = workshop.progress.statuses["transferring context:"]
+        status = rig.progress.statuses["transferring context:"]
         assert status[0] > 300_000
         (context / "a").write_bytes(b"changed")
-        second = await bring(workshop, session.id, asked)
+        second = await bring(rig, session.id, asked)
         assert await files(second) == {"a": b"changed", "sub/b": b"two" * 100_000}
-        status = workshop.progress.statuses["transferring context:"]
+        status = rig.progress.statuses["transferring context:"]
         assert 0 < status[0] < 1000
         assert await content_digest(second) != before
         await second.release()
         (context / "a").write_bytes(b"one")
-        third = await bring(workshop, session.id, asked)
+        third = await bring(rig, session.id, asked)
         assert await content_digest(third) == before
         await third.release()
-    assert workshop.progress.unfinished() == []
-    records = await workshop.store.refs.disk_usage()
+    assert rig.progress.unfinished() == []
+    records = await rig.store.refs.disk_usage()
     assert {r.description for r in records} == {"local source for context"}
 
 
 @pytest.mark.parametrize("kind", ["transfer", "handle"])
 @pytest.mark.parametrize(("imports_caches", "unwanted_s"), [(False, 10_000), (True, 0.001)])
 async def test_files_that_nobody_wants_yet(
-    workshop: Workshop,
+    rig: Rig,
     context: Path,
     kind: str,
     imports_caches: bool,
@@ -104,10 +102,10 @@ async def test_files_that_nobody_wants_yet(
     monkeypatch.setattr(delayed_write, "UNWANTED_S", unwanted_s)
     for number in range(20):
         (context / str(number)).write_text(str(number))
-    async with workshop.client(*providers(kind, context)) as session:
-        sources = LocalSources(workshop.store.refs, workshop.daemon.sessions, workshop.pool)
+    async with rig.client(*providers(kind, context)) as session:
+        sources = LocalSources(rig.store.refs, rig.daemon.sessions, rig.pool)
         build = BuildSources(imports_caches=imports_caches)
-        ctx = SourceContext((session.id,), workshop.progress, build)
+        ctx = SourceContext((session.id,), rig.progress, build)
         ref = await sources.open(request()).snapshot(ctx)
         assert ref is not None
         assert ref.unwritten or imports_caches  # then it may have been a little later by now
@@ -119,15 +117,15 @@ async def test_files_that_nobody_wants_yet(
 
 @pytest.mark.parametrize("kind", ["transfer", "handle"])
 async def test_files_that_are_wanted_are_written_at_once(
-    workshop: Workshop, context: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, context: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delayed_write, "UNWANTED_S", 10_000)
     for number in range(20):
         (context / str(number)).write_text(str(number))
-    async with workshop.client(*providers(kind, context)) as session:
-        sources = LocalSources(workshop.store.refs, workshop.daemon.sessions, workshop.pool)
+    async with rig.client(*providers(kind, context)) as session:
+        sources = LocalSources(rig.store.refs, rig.daemon.sessions, rig.pool)
         build = BuildSources(imports_caches=True)
-        ctx = SourceContext((session.id,), workshop.progress, build)
+        ctx = SourceContext((session.id,), rig.progress, build)
         ref = await sources.open(request()).snapshot(ctx)
         assert ref is not None
         assert ref.unwritten
@@ -135,34 +133,34 @@ async def test_files_that_are_wanted_are_written_at_once(
         await ref.release()
 
 
-async def test_both_ways_give_the_same_digest(workshop: Workshop, context: Path) -> None:
+async def test_both_ways_give_the_same_digest(rig: Rig, context: Path) -> None:
     found = []
     for kind in ("transfer", "handle"):
-        async with workshop.client(*providers(kind, context)) as session:
-            ref = await bring(workshop, session.id, request(sharedkeyhint=kind))
+        async with rig.client(*providers(kind, context)) as session:
+            ref = await bring(rig, session.id, request(sharedkeyhint=kind))
             found.append(await content_digest(ref))
             await ref.release()
     assert found[0] == found[1]
 
 
-async def test_one_that_is_in_use_is_not_touched(workshop: Workshop, context: Path) -> None:
-    async with workshop.client(*providers("handle", context)) as session:
-        first = await bring(workshop, session.id, request())
+async def test_one_that_is_in_use_is_not_touched(rig: Rig, context: Path) -> None:
+    async with rig.client(*providers("handle", context)) as session:
+        first = await bring(rig, session.id, request())
         (context / "a").write_bytes(b"changed")
-        second = await bring(workshop, session.id, request())
+        second = await bring(rig, session.id, request())
         assert (await files(first))["a"] == b"one"
         assert (await files(second))["a"] == b"changed"
         await first.release()
         await second.release()
 
 
-async def test_include_and_follow(workshop: Workshop, context: Path) -> None:
+async def test_include_and_follow(rig: Rig, context: Path) -> None:
     (context / "link").symlink_to("sub/b")
-    async with workshop.client(*providers("handle", context)) as session:
-        ref = await bring(workshop, session.id, request(followpaths='["link"]'))
+    async with rig.client(*providers("handle", context)) as session:
+        ref = await bring(rig, session.id, request(followpaths='["link"]'))
         assert set(await files(ref)) == {"link", "sub/b"}
         await ref.release()
-        ref = await bring(workshop, session.id, request(includepattern='["a"]'))
+        ref = await bring(rig, session.id, request(includepattern='["a"]'))
         assert set(await files(ref)) == {"a"}
         await ref.release()
 
@@ -177,17 +175,17 @@ def listed(data: bytes) -> list[stat_pb2.Stat]:
 
 
 @pytest.mark.parametrize("kind", ["transfer", "handle"])
-async def test_what_is_there_without_contents(workshop: Workshop, context: Path, kind: str) -> None:
+async def test_what_is_there_without_contents(rig: Rig, context: Path, kind: str) -> None:
     for name in ("dir/deep/x1", "dir/deep/x2", "dir/none/y", "dir/x1", ".fsutil-metadata"):
         (context / name).parent.mkdir(parents=True, exist_ok=True)
         (context / name).write_text(name)
     asked = request(metadatatransfer="true", metadatatransferexclude='["dir/**/*1", "a"]')
     digests = []
-    async with workshop.client(*providers(kind, context)) as session:
+    async with rig.client(*providers(kind, context)) as session:
         for gone in ("", "dir/x1"):
             if gone:
                 (context / gone).unlink()
-            ref = await bring(workshop, session.id, asked)
+            ref = await bring(rig, session.id, asked)
             found = await files(ref)
             digests.append(await content_digest(ref))
             async with ref.mounted(readonly=True) as root:
@@ -203,33 +201,33 @@ async def test_what_is_there_without_contents(workshop: Workshop, context: Path,
     assert digests[0] != digests[1]
 
 
-async def test_a_directory_that_is_not_lent(workshop: Workshop, context: Path) -> None:
-    async with workshop.client(*providers("transfer", context)) as session:
+async def test_a_directory_that_is_not_lent(rig: Rig, context: Path) -> None:
+    async with rig.client(*providers("transfer", context)) as session:
         asked = SourceRequest("local://other", {})
         with pytest.raises(NotFound, match="other"):
-            await bring(workshop, session.id, asked)
-    assert [r for r in await workshop.store.refs.disk_usage() if r.in_use] == []
+            await bring(rig, session.id, asked)
+    assert [r for r in await rig.store.refs.disk_usage() if r.in_use] == []
 
 
 async def test_patterns_are_read_beside_the_event_loop(
-    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There may be very many."""
     threads = calling_threads(monkeypatch, local_transfer, "PatternMatcher")
     (tmp_path / "f").write_text("f")
-    async with workshop.client(*providers("transfer", tmp_path)) as session:
+    async with rig.client(*providers("transfer", tmp_path)) as session:
         asked = request(metadatatransfer="true", metadatatransferexclude='["f"]')
-        await (await bring(workshop, session.id, asked)).release()
+        await (await bring(rig, session.id, asked)).release()
     assert are_beside_the_loop(threads)
 
 
-async def test_without_a_session(workshop: Workshop) -> None:
-    sources = LocalSources(workshop.store.refs, workshop.daemon.sessions, workshop.pool)
+async def test_without_a_session(rig: Rig) -> None:
+    sources = LocalSources(rig.store.refs, rig.daemon.sessions, rig.pool)
     source = sources.open(request())
     with pytest.raises(CrozeError, match="could not access local files without session"):
-        await source.key(workshop.source_context(), 0)
+        await source.key(rig.source_context(), 0)
     with pytest.raises(NotFound, match="no active session for gone"):
-        await sources.open(request(session="gone")).snapshot(workshop.source_context("gone"))
+        await sources.open(request(session="gone")).snapshot(rig.source_context("gone"))
 
 
 @pytest.mark.parametrize(

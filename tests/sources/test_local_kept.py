@@ -13,7 +13,7 @@ from croze.sources import local_compare
 from croze.sources.local_kept import MOST, KeptCandidate, KeptDir
 from croze.store.contract import ImmutableRef, RefStore
 from tests.sources.prefetch import Bench
-from tests.sources.workshop import Workshop
+from tests.sources.rig import Rig
 
 pytestmark = pytest.mark.root
 
@@ -29,9 +29,9 @@ async def left(refs: RefStore) -> ImmutableRef:
         return await kept_dir.give()
 
 
-async def test_what_was_found_may_be_a_layer_by_then(workshop: Workshop) -> None:
+async def test_what_was_found_may_be_a_layer_by_then(rig: Rig) -> None:
     """Another build has begun to write upon it, as `RUN --mount=type=bind,rw` does."""
-    refs = workshop.store.refs
+    refs = rig.store.refs
     other = await left(refs)
     async with opened(refs) as kept_dir:
         (candidate,) = kept_dir.candidates()
@@ -45,8 +45,8 @@ async def test_what_was_found_may_be_a_layer_by_then(workshop: Workshop) -> None
     assert not any(record.in_use for record in await refs.disk_usage())
 
 
-async def test_what_was_chosen_and_not_given_is_let_go(workshop: Workshop) -> None:
-    refs = workshop.store.refs
+async def test_what_was_chosen_and_not_given_is_let_go(rig: Rig) -> None:
+    refs = rig.store.refs
     await (await left(refs)).release()
     async with opened(refs) as kept_dir:
         (candidate,) = kept_dir.candidates()
@@ -54,9 +54,9 @@ async def test_what_was_chosen_and_not_given_is_let_go(workshop: Workshop) -> No
     assert not any(record.in_use for record in await refs.disk_usage())
 
 
-async def test_who_is_cancelled_while_it_is_handed_out_holds_nothing(workshop: Workshop) -> None:
+async def test_who_is_cancelled_while_it_is_handed_out_holds_nothing(rig: Rig) -> None:
     """As a transfer is that was begun before anybody wanted it, whenever the build ends."""
-    refs, handed_out = workshop.store.refs, asyncio.Event()
+    refs, handed_out = rig.store.refs, asyncio.Event()
 
     async def bring() -> ImmutableRef:
         async with opened(refs) as kept_dir:
@@ -74,7 +74,7 @@ async def test_who_is_cancelled_while_it_is_handed_out_holds_nothing(workshop: W
 
 
 async def test_one_of_many_that_the_client_does_not_tell_apart(
-    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many there are, the notes of two are read, and nothing is written."""
     benches = []
@@ -82,7 +82,7 @@ async def test_one_of_many_that_the_client_does_not_tell_apart(
         context = tmp_path / f"context{number}"
         context.mkdir()
         (context / "a").write_text(str(number))
-        benches.append(Bench(workshop, context, "transfer"))
+        benches.append(Bench(rig, context, "transfer"))
     async with AsyncExitStack() as sessions:
         for bench in benches:
             await sessions.enter_async_context(bench.client())

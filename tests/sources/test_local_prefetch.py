@@ -14,24 +14,22 @@ from croze.fs.remove import remove_tree
 from croze.sources.local_compare import HELD_BYTES
 from croze.sources.request import SourceRequest
 from tests.sources.prefetch import KINDS, WHOLE, Bench, quiet, rewrite
-from tests.sources.workshop import Workshop, files
+from tests.sources.rig import Rig, files
 from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture
-async def bench(
-    request: pytest.FixtureRequest, workshop: Workshop, tmp_path: Path
-) -> AsyncIterator[Bench]:
+async def bench(request: pytest.FixtureRequest, rig: Rig, tmp_path: Path) -> AsyncIterator[Bench]:
     context = tmp_path / "context"
     (context / "sub").mkdir(parents=True)
     (context / "a").write_bytes(b"one")
     (context / "sub/b").write_bytes(b"two" * 1000)
-    made = Bench(workshop, context, request.param)
+    made = Bench(rig, context, request.param)
     async with made.client():
         yield made
-    assert workshop.progress.unfinished() == []
+    assert rig.progress.unfinished() == []
 
 
 @pytest.fixture(autouse=True)
@@ -55,20 +53,20 @@ async def test_what_is_on_its_way_is_taken(bench: Bench) -> None:
             found = await bench.brought(bench.request())
         assert found == WHOLE | ({"a": b"changed"} if number == 2 else {})
         assert bench.asked == before + 1
-        assert bench.shop.progress.statuses["transferring context:"][2]
+        assert bench.rig.progress.statuses["transferring context:"][2]
     assert await bench.kept() == (1, 0)
 
 
 @either_way
 async def test_nothing_is_seen_before_it_is_taken(bench: Bench) -> None:
     await bench.brought(bench.request())
-    bench.shop.progress.statuses.clear()
+    bench.rig.progress.statuses.clear()
     async with bench.sources.prefetching() as prefetch:
         prefetch(bench.request())
         await quiet(bench)
-        assert bench.shop.progress.statuses == {}
+        assert bench.rig.progress.statuses == {}
         await bench.brought(bench.request())
-        assert [*bench.shop.progress.statuses] == ["transferring context:"]
+        assert [*bench.rig.progress.statuses] == ["transferring context:"]
 
 
 @either_way
@@ -87,7 +85,7 @@ async def test_what_is_not_wanted_leaves_no_trace(bench: Bench) -> None:
             await asyncio.sleep(0.001)
     found = await bench.brought(bench.request())
     assert found == WHOLE | {"a": b"changed"}
-    assert 0 < bench.shop.progress.statuses["transferring context:"][0] < 1000
+    assert 0 < bench.rig.progress.statuses["transferring context:"][0] < 1000
     assert await bench.kept() == (1, 0)
 
 
@@ -163,7 +161,7 @@ async def test_what_nobody_takes_soon_is_given_up(
 
 @either_way
 async def test_whatever_goes_wrong_is_no_error_of_the_build(bench: Bench) -> None:
-    refs = bench.shop.store.refs
+    refs = bench.rig.store.refs
     find = refs.find
 
     def fail(**meta: str) -> Sequence[str]:
@@ -197,15 +195,15 @@ async def _held_up(bench: Bench) -> tuple[asyncio.Event, asyncio.Event]:
     """Set when the directory is open for writing, which then waits for the other."""
     (bench.context / "a").write_bytes(b"changed")
     held, go = asyncio.Event(), asyncio.Event()
-    take = bench.shop.store.refs.get_mutable
+    take = bench.rig.store.refs.get_mutable
 
     async def get_mutable(id: str) -> object:
         held.set()
         await go.wait()
-        bench.shop.store.refs.get_mutable = take  # type: ignore[method-assign]
+        bench.rig.store.refs.get_mutable = take  # type: ignore[method-assign]
         return await take(id)
 
-    bench.shop.store.refs.get_mutable = get_mutable  # type: ignore[method-assign, assignment]
+    bench.rig.store.refs.get_mutable = get_mutable  # type: ignore[method-assign, assignment]
     return held, go
 
 
@@ -305,7 +303,7 @@ async def test_what_has_been_read_ahead_is_not_written_before_it_is_wanted(bench
     async with bench.sources.prefetching() as prefetch:
         prefetch(bench.request(differ="none"))
         await quiet(bench)
-        same = await bench.shop.store.refs.get(earlier.id)
+        same = await bench.rig.store.refs.get(earlier.id)
         assert await files(same) == WHOLE
         await same.release()
     async with bench.sources.prefetching() as prefetch:
@@ -332,9 +330,7 @@ async def test_builds_at_once_share_what_has_not_changed(bench: Bench) -> None:
     assert await bench.kept() == (2, 0)
 
 
-async def test_directories_that_the_client_does_not_tell_apart(
-    workshop: Workshop, tmp_path: Path
-) -> None:
+async def test_directories_that_the_client_does_not_tell_apart(rig: Rig, tmp_path: Path) -> None:
     """`buildctl` has one key for all: each is found again, and only its changes come."""
     benches = []
     for number in range(3):
@@ -342,7 +338,7 @@ async def test_directories_that_the_client_does_not_tell_apart(
         context.mkdir()
         (context / "large").write_bytes(bytes([number]) * 100_000)
         (context / "z").write_bytes(b"same")
-        benches.append(Bench(workshop, context, "transfer"))
+        benches.append(Bench(rig, context, "transfer"))
 
     async def each(change: Callable[[Bench], object], most: int) -> None:
         for bench in benches:
@@ -350,7 +346,7 @@ async def test_directories_that_the_client_does_not_tell_apart(
             async with bench.client():
                 found = await bench.brought(bench.request())
             assert found == {p.name: p.read_bytes() for p in bench.context.iterdir()}
-            assert workshop.progress.statuses["transferring context:"][0] < most
+            assert rig.progress.statuses["transferring context:"][0] < most
 
     refs = []
     for bench in benches:
@@ -367,7 +363,7 @@ async def test_directories_that_the_client_does_not_tell_apart(
 @either_way
 async def test_looking_at_a_directory_is_no_use_of_it(bench: Bench, tmp_path: Path) -> None:
     """Of two that the client does not tell apart, the other one is not used, and not written to."""
-    other = Bench(bench.shop, tmp_path / "other", bench.kind)
+    other = Bench(bench.rig, tmp_path / "other", bench.kind)
     (other.context / "x").mkdir(parents=True)
     (other.context / "x/large").write_bytes(b"y" * 100_000)
     async with other.client():
@@ -377,8 +373,8 @@ async def test_looking_at_a_directory_is_no_use_of_it(bench: Bench, tmp_path: Pa
         await first.release()
         for _ in range(3):
             assert await other.brought(other.request()) == {"x/large": b"y" * 100_000}
-            assert other.shop.progress.statuses["transferring context:"][0] < 1000
+            assert other.rig.progress.statuses["transferring context:"][0] < 1000
         for ref in (first, second):
-            assert bench.shop.store.refs.exists(ref.id)
-        counts = sorted(r.usage_count for r in await bench.shop.store.refs.disk_usage())
+            assert bench.rig.store.refs.exists(ref.id)
+        counts = sorted(r.usage_count for r in await bench.rig.store.refs.disk_usage())
         assert counts == [1, 4]

@@ -18,7 +18,7 @@ from croze.sources.content import ImageContents
 from croze.sources.manifests import pull_manifests
 from croze.status import Progress
 from croze.store.contract import BlobFetcher, BlobStore
-from tests.sources.workshop import Workshop
+from tests.sources.rig import Rig
 
 pytestmark = pytest.mark.root
 
@@ -99,13 +99,13 @@ def tall(shop: Shop) -> Descriptor:
     ],
 )
 async def test_images_without_end(
-    workshop: Workshop, made: Callable[[Shop], Descriptor], message: str
+    rig: Rig, made: Callable[[Shop], Descriptor], message: str
 ) -> None:
     """Of an index without platforms, all configs are looked at for the one that fits."""
     shop = Shop()
     shop.top = made(shop)
     contents: ImageContents = shop
     with pytest.raises(InvalidRequest) as caught:
-        await pull_manifests(contents, workshop.store.blobs, Platform("amd64", "linux"), ())
+        await pull_manifests(contents, rig.store.blobs, Platform("amd64", "linux"), ())
     assert str(caught.value) == message
     assert shop.read_bytes < CONTENTS_MOST_BYTES + (9 << 20)

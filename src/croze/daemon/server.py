@@ -13,7 +13,7 @@ from pathlib import Path
 
 from croze.daemon.config.settings import Settings
 from croze.daemon.engine.engine import Engine, running
-from croze.daemon.engine.opening import WorkshopOpening
+from croze.daemon.engine.opening import BuildServicesOpening
 from croze.daemon.host.helper import HostHelper
 from croze.daemon.host.listen import Listeners, listening
 from croze.daemon.services.registration import add_services
@@ -34,7 +34,7 @@ ADDRESSES = "crozed.addresses"
 async def serve(settings: Settings, helper: HostHelper) -> None:
     """Run until a signal or, if so set, until idle; then until no build is under way any more.
     Raises what prevents it, also from building once it has answered."""
-    stop, opening = Shutdown(), WorkshopOpening()
+    stop, opening = Shutdown(), BuildServicesOpening()
     with stop.on_signals():
         async with (
             running(settings, helper, opening.forget_lost) as engine,
@@ -71,7 +71,7 @@ async def serve(settings: Settings, helper: HostHelper) -> None:
 
 @asynccontextmanager
 async def docker_address(
-    engine: Engine, opening: WorkshopOpening, server: Server
+    engine: Engine, opening: BuildServicesOpening, server: Server
 ) -> AsyncIterator[None]:
     """Serve Docker's own API, if there is an address for it."""
     if not engine.settings.docker_api:
@@ -85,7 +85,7 @@ async def docker_address(
 
 @asynccontextmanager
 async def debug_address(
-    engine: Engine, opening: WorkshopOpening, address: str
+    engine: Engine, opening: BuildServicesOpening, address: str
 ) -> AsyncIterator[None]:
     """Serve what developers look at, if there is an address for it."""
     if not address:
@@ -155,7 +155,7 @@ async def stop_serving(
         await server.stop(0 if stop.forced.is_set() else STOP_GRACE_S)
 
 
-def make_server(engine: Engine, opening: WorkshopOpening) -> Server:
+def make_server(engine: Engine, opening: BuildServicesOpening) -> Server:
     """All services on one server."""
 
     def watching(method: str, call: ServerCall) -> AbstractContextManager[None]:

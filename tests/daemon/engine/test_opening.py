@@ -1,4 +1,4 @@
-"""What is told of a workshop that can't be opened."""
+"""What is told of build services that can't be opened."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from croze.daemon.engine.opening import WorkshopOpening
+from croze.daemon.engine.opening import BuildServicesOpening
 from croze.errors import NotFound, Unavailable
 
 
@@ -30,7 +30,7 @@ async def test_who_waits_to_build_is_told(
     caplog: pytest.LogCaptureFixture, error: Exception, why: str
 ) -> None:
     """And so is who comes later."""
-    opening = WorkshopOpening()
+    opening = BuildServicesOpening()
     async with asyncio.TaskGroup() as group:
         waiting = [group.create_task(refused(opening)) for _ in range(2)]
         await asyncio.sleep(0)
@@ -43,7 +43,7 @@ async def test_who_waits_to_build_is_told(
     ]
 
 
-async def refused(opening: WorkshopOpening) -> str:
+async def refused(opening: BuildServicesOpening) -> str:
     with pytest.raises(Unavailable) as caught:
-        await opening.workshop()
+        await opening.build_services()
     return str(caught.value)

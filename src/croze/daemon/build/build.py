@@ -35,8 +35,8 @@ from croze.daemon.build.sources import (
     source_policies,
     source_verifier,
 )
+from croze.daemon.engine.build_services import BuildServices
 from croze.daemon.engine.cache_imports import wanted_mounts
-from croze.daemon.engine.workshop import Workshop
 from croze.dockerfile import LANGUAGE_VERSION
 from croze.errors import CrozeError, InvalidRequest
 from croze.export.contract import ExportSource, InlineCache
@@ -67,23 +67,23 @@ class BuildPlan(Struct, frozen=True):
     compatibility: int
 
     @classmethod
-    async def of(cls, workshop: Workshop, request: control_pb2.SolveRequest) -> Self:
+    async def of(cls, services: BuildServices, request: control_pb2.SolveRequest) -> Self:
         """Check a request, and read what it asks for. Raises `InvalidRequest`, and
         `PermissionDenied` for an entitlement that is not granted."""
         if not request.Ref:
             raise InvalidRequest("a solve needs a ref")
         compatibility = compatibility_version(request)
-        engine = workshop.engine
+        engine = services.engine
         granted = Entitlements.granted(
             request.Entitlements, engine.settings.entitlements, engine.worker.devices
         )
-        exports = wanted_exports(workshop, request)
+        exports = wanted_exports(services, request)
         cache_exports = caches.wanted_exports(request.Cache)
-        await caches.check_exports(workshop.cache_services, cache_exports)
+        await caches.check_exports(services.cache_services, cache_exports)
         for each in caches.wanted_imports(request.Cache):
             wanted_mounts(each)
         options = LoadOptions(
-            caps=workshop.bridges.llb_caps,
+            caps=services.bridges.llb_caps,
             check=granted.check,
             proxied=request.ProxyNetwork or engine.settings.config.proxy_network,
         )
@@ -94,18 +94,18 @@ class BuildPlan(Struct, frozen=True):
         return cls(exports, cache_exports, options, attests, facts, sessions, compatibility)
 
 
-async def run(workshop: Workshop, request: control_pb2.SolveRequest) -> dict[str, str]:
+async def run(services: BuildServices, request: control_pb2.SolveRequest) -> dict[str, str]:
     """Solve and export. Bad requests are refused before anything is built."""
     request = with_own_frontend(request)
-    plan = await BuildPlan.of(workshop, request)
+    plan = await BuildPlan.of(services, request)
     async with (
-        recording(workshop.engine.history, workshop.engine.telemetry, request) as record,
-        workshop.local_sources.prefetching() as prefetch,
-        workshop.solver.job(request.Ref, sessions=plan.sessions) as job,
+        recording(services.engine.history, services.engine.telemetry, request) as record,
+        services.local_sources.prefetching() as prefetch,
+        services.solver.job(request.Ref, sessions=plan.sessions) as job,
     ):
         record.begin(job)
-        with flushed(workshop.keys):
-            return await solve_and_export(workshop, request, plan, job, record, prefetch)
+        with flushed(services.keys):
+            return await solve_and_export(services, request, plan, job, record, prefetch)
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def flushed(keys: KeyStore) -> Iterator[None]:
 
 
 async def solve_and_export(
-    workshop: Workshop,
+    services: BuildServices,
     request: control_pb2.SolveRequest,
     plan: BuildPlan,
     job: Job,
@@ -130,15 +130,15 @@ async def solve_and_export(
     prefetch: Prefetch,
 ) -> dict[str, str]:
     """The work of the job; the answer to the client."""
-    others, sessions = plan.cache_exports.others, workshop.engine.sessions
+    others, sessions = plan.cache_exports.others, services.engine.sessions
     imports_caches = bool(caches.wanted_imports(request.Cache))
-    mounts = BuildMounts(workshop.mount_services, exported=any(each.mounts for each in others))
+    mounts = BuildMounts(services.mount_services, exported=any(each.mounts for each in others))
     job.set_value(CARRIED, mounts)
     job.set_value(BUILD_MOUNTS, mounts)
     async with (
         build_sources(job, plan.compatibility, prefetch, imports_caches=imports_caches),
         open_bridge(
-            workshop.bridges,
+            services.bridges,
             job,
             session=request.Session,
             load_options=plan.options,
@@ -146,23 +146,23 @@ async def solve_and_export(
             verifier=source_verifier(sessions, request),
             root=root_request(request),
         ) as bridge,
-        workshop.recorder.watching(job, lambda: build_info(sessions, request), bridge.definitions),
-        solved(workshop, bridge, request) as result,
+        services.recorder.watching(job, lambda: build_info(sessions, request), bridge.definitions),
+        solved(services, bridge, request) as result,
     ):
         await evaluate(result)
         build_caches = BuildCaches(
-            workshop.cache_services,
+            services.cache_services,
             plan.cache_exports,
             job,
             request.Session,
             mounts,
             bridge.definitions,
         )
-        return await deliver(workshop, request, plan, bridge, record, result, build_caches)
+        return await deliver(services, request, plan, bridge, record, result, build_caches)
 
 
 async def deliver(
-    workshop: Workshop,
+    services: BuildServices,
     request: control_pb2.SolveRequest,
     plan: BuildPlan,
     bridge: BuildBridge,
@@ -171,14 +171,14 @@ async def deliver(
     build_caches: BuildCaches,
 ) -> dict[str, str]:
     """Export an evaluated result, and its caches; the answer to the client."""
-    results = workshop.cache_services.results
+    results = services.cache_services.results
     provenance = BuildProvenance.of(results, bridge.job, result, plan.facts, record.usage)
     result = await plan.attests.scanned(bridge, result)
-    pool = workshop.export_services.pool
+    pool = services.export_services.pool
     exported = await export_source(result, plan.sessions, pool)
     exported = with_own_sboms(exported, pool, plan.sessions)
     source = provenance.attach(exported, plan.attests.provenance)
-    more = await session_exports(workshop, request, result, first_id=len(plan.exports))
+    more = await session_exports(services, request, result, first_id=len(plan.exports))
     exports, warnings = [*plan.exports, *more], warnings_of(request, source)
     for text in () if exports else warnings:
         bridge.warn(VertexWarning("", 1, text))
@@ -198,7 +198,7 @@ async def deliver(
     for answer in answers:
         response.update(answer)
     if request.EnableSessionExporter:
-        await finalize_export(await workshop.engine.sessions.get(request.Session), response)
+        await finalize_export(await services.engine.sessions.get(request.Session), response)
     return response
 
 
@@ -236,7 +236,7 @@ def warnings_of(request: control_pb2.SolveRequest, source: ExportSource) -> Sequ
 
 @asynccontextmanager
 async def solved(
-    workshop: Workshop, bridge: BuildBridge, request: control_pb2.SolveRequest
+    services: BuildServices, bridge: BuildBridge, request: control_pb2.SolveRequest
 ) -> AsyncIterator[BridgeResult]:
     """Run the frontend here, or let the client drive the bridge from its side, which it then may
     go on to do while inside."""
@@ -252,7 +252,7 @@ async def solved(
             )
         )
         return
-    async with workshop.forwarder.serving(request.Ref, bridge, frontend_inputs(request)) as served:
+    async with services.forwarder.serving(request.Ref, bridge, frontend_inputs(request)) as served:
         yield await served.result()
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from croze.api import control_pb2
 from croze.api.attrs import of_attrs
-from croze.daemon.engine.workshop import Workshop
+from croze.daemon.engine.build_services import BuildServices
 from croze.export.contract import ExportContext, Exporter, ExportSource, InlineCache
 from croze.export.open import open_exporter
 from croze.export.options import is_epoch
@@ -27,9 +27,11 @@ class WantedExport(Struct, frozen=True):
     exporter: Exporter
 
 
-def wanted_exports(workshop: Workshop, request: control_pb2.SolveRequest) -> list[WantedExport]:
+def wanted_exports(
+    services: BuildServices, request: control_pb2.SolveRequest
+) -> list[WantedExport]:
     """The request's exporters, opened."""
-    return opened(workshop, asked_exports(request), first_id=0)
+    return opened(services, asked_exports(request), first_id=0)
 
 
 def asked_exports(request: control_pb2.SolveRequest) -> list[tuple[str, dict[str, str]]]:
@@ -46,23 +48,27 @@ def asked_exports(request: control_pb2.SolveRequest) -> list[tuple[str, dict[str
 
 
 async def session_exports(
-    workshop: Workshop, request: control_pb2.SolveRequest, result: BridgeResult, *, first_id: int
+    services: BuildServices,
+    request: control_pb2.SolveRequest,
+    result: BridgeResult,
+    *,
+    first_id: int,
 ) -> list[WantedExport]:
     """What the client adds when it knows the result."""
     if not request.EnableSessionExporter:
         return []
-    session = await workshop.engine.sessions.get(request.Session)
+    session = await services.engine.sessions.get(request.Session)
     refs = [ref.id for ref in result.by_key().values() if ref is not None]
     exporters = await find_exporters(session, result.metadata, refs)
-    return opened(workshop, [(e.Type, of_attrs(e.Attrs)) for e in exporters], first_id=first_id)
+    return opened(services, [(e.Type, of_attrs(e.Attrs)) for e in exporters], first_id=first_id)
 
 
 def opened(
-    workshop: Workshop, exporters: Sequence[tuple[str, Mapping[str, str]]], *, first_id: int
+    services: BuildServices, exporters: Sequence[tuple[str, Mapping[str, str]]], *, first_id: int
 ) -> list[WantedExport]:
     """Exporters of these types and attributes, numbered."""
     return [
-        WantedExport(str(first_id + number), open_exporter(kind, attrs, workshop.export_services))
+        WantedExport(str(first_id + number), open_exporter(kind, attrs, services.export_services))
         for number, (kind, attrs) in enumerate(exporters)
     ]
 

@@ -20,7 +20,7 @@ from aiohttp import web
 from croze.daemon.debug import keys, profiles, texts
 from croze.daemon.debug.flight import FlightRecorder
 from croze.daemon.engine.engine import Engine
-from croze.daemon.engine.opening import WorkshopOpening
+from croze.daemon.engine.opening import BuildServicesOpening
 from croze.daemon.telemetry.calls import WatchedCall
 from croze.errors import InvalidRequest, as_own
 from croze.gotypes.strings import to_bytes
@@ -55,7 +55,7 @@ class LogEvents(logging.Handler):
 class DebugPages:
     """The pages of the debug address."""
 
-    def __init__(self, engine: Engine, opening: WorkshopOpening, events: LogEvents) -> None:
+    def __init__(self, engine: Engine, opening: BuildServicesOpening, events: LogEvents) -> None:
         self._engine = engine
         self._opening = opening
         self._events = events
@@ -79,7 +79,7 @@ class DebugPages:
 
     async def _vars(self, request: web.Request) -> web.Response:
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        solver = (await self._opening.workshop()).solver
+        solver = (await self._opening.build_services()).solver
         return _json(
             {
                 "cmdline": sys.orig_argv,
@@ -132,7 +132,7 @@ class DebugPages:
         return _text(texts.as_text(record))
 
     async def _cache_store(self, request: web.Request) -> web.Response:
-        store, graph = (await self._opening.workshop()).keys, keys.KeyGraph()
+        store, graph = (await self._opening.build_services()).keys, keys.KeyGraph()
         for id in store.key_ids():
             graph.record(id)
         for source, link, target in store.links():
@@ -185,7 +185,9 @@ async def _bad_requests(request: web.Request, handler: profiles.Handler) -> web.
 
 
 @asynccontextmanager
-async def debugging(engine: Engine, opening: WorkshopOpening, address: str) -> AsyncIterator[None]:
+async def debugging(
+    engine: Engine, opening: BuildServicesOpening, address: str
+) -> AsyncIterator[None]:
     """Serve inside. Raises `InvalidRequest` if the address can't be had."""
     events, flight = LogEvents(), FlightRecorder()
     app = web.Application(client_max_size=CACHE_CONFIG_LIMIT_BYTES, middlewares=[_bad_requests])

@@ -1,5 +1,5 @@
 """A running daemon, as far as it has to be there to answer: its state and its history. What builds
-are made with comes after it (`daemon.engine.workshop`).
+are made with comes after it (`daemon.engine.build_services`).
 
 Here and there everything is put together: the places that know which implementation stands for
 which contract. Read them from top to bottom to see what a running daemon consists of.

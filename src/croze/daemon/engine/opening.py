@@ -1,4 +1,4 @@
-"""How the workshop is opened (`daemon.engine.workshop`), once the daemon answers."""
+"""How what builds use (`daemon.engine.build_services`) is opened, once the daemon answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from croze.rpc.status import as_croze_error
 from croze.workers.memory import SpareMemory, pace_collector
 
 if TYPE_CHECKING:
-    from croze.daemon.engine.workshop import Workshop
+    from croze.daemon.engine.build_services import BuildServices
     from croze.store.settled import Eras
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ PARTS: Final = (
     "croze.why.plan",
     "croze.daemon.engine.frontends",
     "croze.remotecache.mounts.services",
-    "croze.daemon.engine.workshop",
+    "croze.daemon.engine.build_services",
     "croze.daemon.build.provenance",
     "croze.daemon.build.sboms",
     "croze.daemon.build.build",
@@ -67,27 +67,29 @@ PARTS: Final = (
 """What is loaded one after the other, so that the event loop has its turns in between."""
 
 
-class WorkshopOpening:
+class BuildServicesOpening:
     """Waited for by those who want to build."""
 
     def __init__(self) -> None:
         self._wanted = asyncio.Event()
-        self._workshop: asyncio.Future[Workshop] = asyncio.get_running_loop().create_future()
+        self._build_services: asyncio.Future[BuildServices] = (
+            asyncio.get_running_loop().create_future()
+        )
         self.failure: Exception | None = None
         """What has prevented it: the daemon can only end."""
 
-    async def workshop(self) -> Workshop:
-        """The workshop, as soon as it is open. Raises `Unavailable` if it can't be opened."""
+    async def build_services(self) -> BuildServices:
+        """The services, as soon as they are open. Raises `Unavailable` if they can't be."""
         self._wanted.set()
-        return await asyncio.shield(self._workshop)
+        return await asyncio.shield(self._build_services)
 
     async def forget_lost(self) -> None:
         """See `Solver.forget_lost`."""
-        await (await self.workshop()).solver.forget_lost()
+        await (await self.build_services()).solver.forget_lost()
 
     async def keep(self, engine: Engine, on_failure: Callable[[], None]) -> None:
-        """Open it, and close it when this is cancelled. What prevents it is a failure (see `fail`),
-        and `on_failure` is called."""
+        """Open them, and close them when this is cancelled. What prevents it is a failure (see
+        `fail`), and `on_failure` is called."""
         try:
             await self._keep(engine)
         except Exception as error:
@@ -95,13 +97,13 @@ class WorkshopOpening:
             on_failure()
 
     def fail(self, error: Exception) -> None:
-        """Log why it can't be opened, and tell all who want to build, now or later."""
+        """Log why they can't be opened, and tell all who want to build, now or later."""
         why = noted(error) if isinstance(error, sqlite3.Error) else as_croze_error(error)
         log.error("can't build: %s", why)
         self.failure = error
-        if not self._workshop.done():
-            self._workshop.set_exception(Unavailable(f"this daemon can't build: {why}"))
-            self._workshop.exception()  # it is known, even if nobody asks
+        if not self._build_services.done():
+            self._build_services.set_exception(Unavailable(f"this daemon can't build: {why}"))
+            self._build_services.exception()  # it is known, even if nobody asks
 
     async def _keep(self, engine: Engine) -> None:
         with suppress(TimeoutError):
@@ -110,12 +112,12 @@ class WorkshopOpening:
         for name in PARTS:
             importlib.import_module(name)
             await asyncio.sleep(0)
-        from croze.daemon.engine.workshop import opened_workshop
+        from croze.daemon.engine.build_services import open_build_services
         from croze.fs.temporary import sweep_temporary
 
-        async with opened_workshop(engine) as workshop:
+        async with open_build_services(engine) as services:
             settle_memory()
-            self._workshop.set_result(workshop)
+            self._build_services.set_result(services)
             await in_thread(sweep_temporary)
             async with asyncio.TaskGroup() as group:
                 group.create_task(keep_settled(engine.store.eras, engine.builds))

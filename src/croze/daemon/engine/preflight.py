@@ -1,5 +1,5 @@
 """What would keep a daemon from building, told before it answers: it is opened only afterwards
-(`daemon.engine.workshop`)."""
+(`daemon.engine.build_services`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from croze.runtime.binary import find_runtime
 
 def check(worker: OciWorker, socket_path: str = "") -> None:
     """See that steps can run by these settings; `socket_path` is `otel`'s. Raises what
-    `opened_workshop` would raise."""
+    `open_build_services` would raise."""
     find_runtime(worker.binary)
     if worker.default_cgroup_parent:
         from croze.runtime.cgroup_parent import CgroupParent

@@ -9,7 +9,7 @@ from croze.api import cachemounts_pb2 as wire
 from croze.api import cachemounts_pb2_grpc
 from croze.api.attrs import of_attrs
 from croze.daemon.build.status import timestamp
-from croze.daemon.engine.workshop import Workshop
+from croze.daemon.engine.build_services import BuildServices
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.tree.usage import usage
 from croze.remotecache.exporter import RESPONSE_KEY, CacheExporter
@@ -30,9 +30,9 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
     """The `CacheMounts` service: lists, writes, merges and removes cache mounts for `croze
     cache-mount`."""
 
-    def __init__(self, workshop: Workshop) -> None:
-        self._workshop = workshop
-        self._services = workshop.mount_services
+    def __init__(self, build_services: BuildServices) -> None:
+        self._build_services = build_services
+        self._services = build_services.mount_services
 
     @unary
     async def List(
@@ -65,7 +65,7 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
     async def _tell(self, context: Context, work: Work) -> None:
         async with aborting(context):
             telling = CallProgress()
-            with self._workshop.engine.activity.one():
+            with self._build_services.engine.activity.one():
                 async with asyncio.TaskGroup() as group:
                     group.create_task(telling.during(work))
                     async for message in telling:
@@ -112,7 +112,7 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
             sessions,
         )
         exporter = CacheExporter(
-            self._workshop.cache_services, options, request.session, sessions, export
+            self._build_services.cache_services, options, request.session, sessions, export
         )
         response = await exporter.export([], telling)
         telling.put(wire.Said(manifest=response.get(RESPONSE_KEY, "").encode()))
@@ -122,7 +122,7 @@ class CacheMountsService(cachemounts_pb2_grpc.CacheMountsServicer):
         options, sessions = mount_options(attrs), (request.session,)
         assert options is not None
         carried = BuildMounts(self._services)
-        for cache in await self._workshop.importer.open(
+        for cache in await self._build_services.importer.open(
             request.type, attrs, session=request.session, sessions=sessions, progress=telling
         ):
             await carried.look_into(cache, options, sessions)

@@ -11,7 +11,7 @@ from croze.api import control_pb2, control_pb2_grpc
 from croze.api.detached import DETACHED
 from croze.daemon.build.status import responses, timestamp
 from croze.daemon.engine.engine import Engine
-from croze.daemon.engine.opening import WorkshopOpening
+from croze.daemon.engine.opening import BuildServicesOpening
 from croze.daemon.worker.record import buildkit_version, fields
 from croze.errors import InvalidRequest, UnknownJob
 from croze.rpc.call import Requests, ServerCall
@@ -31,7 +31,7 @@ STATUS_PAUSE_S = 0.005
 class ControlService(control_pb2_grpc.ControlServicer):
     """The `Control` service; everything it needs is in the engine."""
 
-    def __init__(self, engine: Engine, opening: WorkshopOpening) -> None:
+    def __init__(self, engine: Engine, opening: BuildServicesOpening) -> None:
         self._engine = engine
         self._opening = opening
 
@@ -48,18 +48,18 @@ class ControlService(control_pb2_grpc.ControlServicer):
                     detached=DETACHED in (context.invocation_metadata() or ()),
                 )
             except Exception:
-                workshop = await self._opening.workshop()
-                workshop.solver.refuse(request.Ref)  # where it came to no job
+                services = await self._opening.build_services()
+                services.solver.refuse(request.Ref)  # where it came to no job
                 raise
             return control_pb2.SolveResponse(ExporterResponse=response)
         raise AssertionError("aborting always raises")
 
     async def _build(self, request: control_pb2.SolveRequest) -> dict[str, str]:
         with self._engine.activity.one(), self._engine.builds.one(), sharing(request.Ref):
-            workshop = await self._opening.workshop()
+            services = await self._opening.build_services()
             from croze.daemon.build import build
 
-            response = await build.run(workshop, request)
+            response = await build.run(services, request)
         self._engine.gc.nudge()
         return response
 
@@ -74,7 +74,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def _status(self, ref: str) -> AsyncIterator[control_pb2.StatusResponse]:
         """The status of a build that runs, is about to, or is on record."""
-        solver, history = (await self._opening.workshop()).solver, self._engine.history
+        solver, history = (await self._opening.build_services()).solver, self._engine.history
         record = await history.find(ref) if not solver.has_job(ref) else None
         if record is not None:
             async with aclosing(history.log_of(record)) as log:

@@ -19,7 +19,7 @@ import msgspec
 from croze.aio.parallel import meanwhile
 from croze.aio.threads import in_thread
 from croze.daemon.engine.engine import Engine
-from croze.daemon.engine.opening import WorkshopOpening
+from croze.daemon.engine.opening import BuildServicesOpening
 from croze.daemon.host.listen import own_socket
 from croze.daemon.host.sockets import bind_tcp, passed_sockets, tls_context
 from croze.errors import CrozeError, InvalidRequest, os_message
@@ -30,14 +30,14 @@ log = logging.getLogger(__name__)
 CONTAINERS = "containers"
 
 if TYPE_CHECKING:
-    from croze.daemon.engine.workshop import Workshop
+    from croze.daemon.engine.build_services import BuildServices
     from croze.engineapi.contract import Services
     from croze.rpc.channel import Channel
 
 
 @asynccontextmanager
 async def docker_api(
-    engine: Engine, opening: WorkshopOpening, server: Server
+    engine: Engine, opening: BuildServicesOpening, server: Server
 ) -> AsyncIterator[None]:
     """Serve inside. Raises `InvalidRequest` if the address can't be had."""
     with _bound(engine) as (sock, context):
@@ -89,7 +89,7 @@ def _passed(address: str) -> Iterator[socket.socket]:
 
 async def _serve(
     engine: Engine,
-    opening: WorkshopOpening,
+    opening: BuildServicesOpening,
     server: Server,
     sock: socket.socket,
     context: ssl.SSLContext | None,
@@ -101,7 +101,7 @@ async def _serve(
     try:
         async with AsyncExitStack() as stack:
             with engine.activity.one():  # somebody waits for it
-                await _enter(stack, await opening.workshop(), server, sock, context)
+                await _enter(stack, await opening.build_services(), server, sock, context)
             await asyncio.Event().wait()
     except CrozeError as error:
         log.error("Docker's API is no longer served: %s", error)
@@ -111,7 +111,7 @@ async def _serve(
 
 async def _enter(
     stack: AsyncExitStack,
-    workshop: Workshop,
+    build_services: BuildServices,
     server: Server,
     sock: socket.socket,
     context: ssl.SSLContext | None,
@@ -120,9 +120,9 @@ async def _enter(
     from croze.daemon.services.own_channel import own_channel
     from croze.engineapi.app import serving
 
-    folder = workshop.engine.settings.root / "inner"
+    folder = build_services.engine.settings.root / "inner"
     channel = await stack.enter_async_context(own_channel(server, folder))
-    services = _services(workshop, server, channel)
+    services = _services(build_services, server, channel)
     await stack.enter_async_context(services.containers.running())
     await stack.enter_async_context(serving(sock, services, context))
 
@@ -144,7 +144,7 @@ async def _somebody(sock: socket.socket) -> None:
         loop.remove_reader(sock)
 
 
-def _services(workshop: Workshop, server: Server, channel: Channel) -> Services:
+def _services(build_services: BuildServices, server: Server, channel: Channel) -> Services:
     from croze.daemon.services.run_image import open_image
     from croze.engineapi.containers.manager import Containers
     from croze.engineapi.contract import DaemonInfo, Services
@@ -152,7 +152,7 @@ def _services(workshop: Workshop, server: Server, channel: Channel) -> Services:
     from croze.engineapi.running import NamedBuilds
     from croze.engineapi.uploads import Uploads
 
-    engine = workshop.engine
+    engine = build_services.engine
     settings, store = engine.settings, engine.store
     events = EventLog(store.images)
     return Services(
@@ -168,7 +168,7 @@ def _services(workshop: Workshop, server: Server, channel: Channel) -> Services:
         images=store.images,
         refs=store.refs,
         sessions=engine.sessions,
-        access=workshop.images.access,
+        access=build_services.images.access,
         serve=server.serve,
         channel=channel,
         running=NamedBuilds(),
@@ -177,9 +177,9 @@ def _services(workshop: Workshop, server: Server, channel: Channel) -> Services:
         containers=Containers(
             settings.root / CONTAINERS,
             store.refs,
-            workshop.executor,
+            build_services.executor,
             events,
-            lambda name, platform: open_image(workshop, name, platform),
+            lambda name, platform: open_image(build_services, name, platform),
             engine.activity.one,
             engine.worker.host_gateway,
         ),

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from croze.api import engine_pb2, engine_pb2_grpc
 from croze.daemon.build.status import timestamp
 from croze.daemon.engine.engine import Engine
-from croze.daemon.engine.opening import WorkshopOpening
+from croze.daemon.engine.opening import BuildServicesOpening
 from croze.errors import NotFound
 from croze.image import platform as platforms
 from croze.image import reference
@@ -21,7 +21,7 @@ from croze.store.present import present_blobs, present_bytes, present_manifests
 class EngineService(engine_pb2_grpc.EngineServicer):
     """What `crozed` offers beyond BuildKit's services."""
 
-    def __init__(self, engine: Engine, opening: WorkshopOpening) -> None:
+    def __init__(self, engine: Engine, opening: BuildServicesOpening) -> None:
         self._engine = engine
         self._opening = opening
 
@@ -51,13 +51,13 @@ class EngineService(engine_pb2_grpc.EngineServicer):
         self, request_iterator: AsyncIterator[engine_pb2.RunRequest], context: Context
     ) -> None:
         async with aborting(context):
-            workshop = await self._opening.workshop()
+            services = await self._opening.build_services()
             from croze.daemon.services import run_image
 
             outgoing = run_image.RunOutput()
             with self._engine.activity.one():
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(run_image.run(workshop, request_iterator, outgoing))
+                    group.create_task(run_image.run(services, request_iterator, outgoing))
                     await outgoing.pump(context.write)
 
 

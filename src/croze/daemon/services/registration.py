@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from croze.daemon.engine.engine import Engine
-from croze.daemon.engine.opening import WorkshopOpening
+from croze.daemon.engine.opening import BuildServicesOpening
 from croze.rpc.server import Server
 from croze.session.health import health_methods
 
@@ -12,7 +12,7 @@ from croze.session.health import health_methods
 class _Loaders:
     """What loads each service, and adds it to the server."""
 
-    def __init__(self, server: Server, engine: Engine, opening: WorkshopOpening) -> None:
+    def __init__(self, server: Server, engine: Engine, opening: BuildServicesOpening) -> None:
         self._server = server
         self._engine = engine
         self._opening = opening
@@ -65,10 +65,10 @@ class _Loaders:
         from croze.rpc.lazy_service import add_lazily
 
         async def service() -> object:
-            workshop = await self._opening.workshop()
+            services = await self._opening.build_services()
             from croze.daemon.services.why import WhyService
 
-            return WhyService(workshop.recorder)
+            return WhyService(services.recorder)
 
         add_lazily(self._server, why_pb2.DESCRIPTOR.services_by_name["Why"], service)
 
@@ -77,10 +77,10 @@ class _Loaders:
         from croze.rpc.lazy_service import add_lazily
 
         async def service() -> object:
-            workshop = await self._opening.workshop()
+            services = await self._opening.build_services()
             from croze.daemon.services.cache_mounts import CacheMountsService
 
-            return CacheMountsService(workshop)
+            return CacheMountsService(services)
 
         add_lazily(
             self._server, cachemounts_pb2.DESCRIPTOR.services_by_name["CacheMounts"], service
@@ -91,12 +91,12 @@ class _Loaders:
         from croze.rpc.lazy_service import add_lazily
 
         async def service() -> object:
-            return (await self._opening.workshop()).forwarder.servicer()
+            return (await self._opening.build_services()).forwarder.servicer()
 
         add_lazily(self._server, gateway_pb2.DESCRIPTOR.services_by_name["LLBBridge"], service)
 
 
-def add_services(server: Server, engine: Engine, opening: WorkshopOpening) -> None:
+def add_services(server: Server, engine: Engine, opening: BuildServicesOpening) -> None:
     """All services."""
     loaders = _Loaders(server, engine, opening)
     server.add_unloaded("moby.buildkit.v1.Control", loaders.control)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import get_args
 
 from croze.api import engine_pb2
-from croze.daemon.engine.workshop import Workshop
+from croze.daemon.engine.build_services import BuildServices
 from croze.errors import InvalidRequest
 from croze.image import config as configs
 from croze.image import platform as platforms
@@ -60,14 +60,14 @@ def _size(response: engine_pb2.RunResponse) -> int:
     return len(response.stdout) + len(response.stderr)
 
 
-async def run(workshop: Workshop, incoming: Incoming, outgoing: RunOutput) -> None:
+async def run(services: BuildServices, incoming: Incoming, outgoing: RunOutput) -> None:
     """Serve one `Run` call: the last message carries the exit code. Raises `NotFound` for an
     unknown image and what `Executor.run` raises."""
     start = await _first(incoming)
-    config, ref = await open_image(workshop, reference.normalize(start.image), start.platform)
+    config, ref = await open_image(services, reference.normalize(start.image), start.platform)
     spec_network = network_mode(start.network)
     process = process_of(start, config)
-    async with _writable(workshop.engine.store.refs, ref) as root:
+    async with _writable(services.engine.store.refs, ref) as root:
         spec = ContainerSpec(
             root=await root.mounts(readonly=False),
             hostname=start.hostname or "croze",
@@ -84,7 +84,7 @@ async def run(workshop: Workshop, incoming: Incoming, outgoing: RunOutput) -> No
             backlog=outgoing.backlog,
         )
         async with (
-            workshop.executor.start(spec, process, stdio) as container,
+            services.executor.start(spec, process, stdio) as container,
             asyncio.TaskGroup() as group,
         ):
             feeding = group.create_task(_feed(incoming, stdin, resize, container.kill))
@@ -113,17 +113,17 @@ async def _first(incoming: Incoming) -> engine_pb2.RunStart:
 
 
 async def open_image(
-    workshop: Workshop, name: str, target: str
+    services: BuildServices, name: str, target: str
 ) -> tuple[RunConfig, ImmutableRef | None]:
     """An image's settings and its (lazy) filesystem, by its full name and a platform or none."""
     platform = platforms.normalize(
         platforms.parse(target) if target else platforms.default_platform()
     )
-    resolved = await workshop.images.resolve_config(name, platform, "local", ())
+    resolved = await services.images.resolve_config(name, platform, "local", ())
     request = SourceRequest(
         f"docker-image://{name}", {"image.resolvemode": "local"}, platform=platform
     )
-    source = workshop.image_sources.open(request)
+    source = services.image_sources.open(request)
     context = SourceContext(sessions=(), progress=Silent())
     await source.key(context, 0)
     return configs.parse(resolved.config).config, await source.snapshot(context)

@@ -41,7 +41,7 @@ from croze.why.recorder import Recorder
 from croze.workers.memory import collector_paced
 
 
-class Workshop(Struct, frozen=True):
+class BuildServices(Struct, frozen=True):
     """What builds are made with: the parts of a daemon that `Engine` has not."""
 
     engine: Engine
@@ -61,7 +61,7 @@ class Workshop(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def opened_workshop(engine: Engine) -> AsyncIterator[Workshop]:
+async def open_build_services(engine: Engine) -> AsyncIterator[BuildServices]:
     """Open what builds are made with, while inside. To be left by the task that has entered it."""
     settings, content = engine.settings, engine.content
     remote, refs = content.remote, content.store.refs
@@ -83,7 +83,7 @@ async def opened_workshop(engine: Engine) -> AsyncIterator[Workshop]:
         readers = Readers(engine.pools.readers, cpu_limit_s(settings.config))
         forwarder = GatewayForwarder()
         stack.push_async_callback(forwarder.wait_idle)
-        yield Workshop(
+        yield BuildServices(
             engine=engine,
             executor=executor,
             keys=keys,

@@ -72,7 +72,7 @@ class Recorder:
 
 
 @dataclass
-class Workshop:
+class Rig:
     """What sources and exporters need."""
 
     store: Store
@@ -85,7 +85,7 @@ class Workshop:
     builds: list[BuildSources] = field(default_factory=list)
 
     def source_context(self, *sessions: str, compatibility: int = 0) -> SourceContext:
-        """Of a new build, which ends with the workshop."""
+        """Of a new build, which ends with the rig."""
         self.builds.append(BuildSources(compatibility))
         return SourceContext(sessions, self.progress, self.builds[-1])
 
@@ -100,9 +100,9 @@ class Workshop:
 
 
 @asynccontextmanager
-async def open_workshop(
+async def open_rig(
     root: Path, daemon: Daemon, lend: Lend, snapshotter: SnapshotterName = "auto"
-) -> AsyncIterator[Workshop]:
+) -> AsyncIterator[Rig]:
     """Everything is left clean, or the test fails."""
     pool = ThreadPool()
     registry = Registry(retry=Retry(first_s=0.001, limit_s=0.008))
@@ -112,9 +112,9 @@ async def open_workshop(
     )
     try:
         images = Images(access, store.blobs, store.images, store.names)
-        shop = Workshop(store, registry, daemon, lend, images, pool)
-        yield shop
-        await shop.end_builds()
+        rig = Rig(store, registry, daemon, lend, images, pool)
+        yield rig
+        await rig.end_builds()
         assert await store.verify() == []
     finally:
         await registry.close()
@@ -160,4 +160,4 @@ def add_image(folder: Folder, *layers: Mapping[str, bytes], arch: str = "amd64")
     return folder.image(*zipped, config=configs.marshal(config))
 
 
-__all__ = ["Recorder", "Workshop", "add_image", "files", "open_workshop", "tar_of"]
+__all__ = ["Recorder", "Rig", "add_image", "files", "open_rig", "tar_of"]
