@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
+import stat
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.sandbox import Sandbox, execute
+from tests.e2e.sandbox import CommandFailed, Sandbox, execute
 from tests.support.waiting import eventually
 
 
@@ -15,7 +19,8 @@ from tests.support.waiting import eventually
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     made = Sandbox(tmp_path_factory.mktemp("debug"))
     address = f"unix://{made.path}/debug.sock"
-    with made.running("--debugaddr", address, "--save-cache-debug"):
+    docker = f"--docker-api=unix://{made.path}/docker.sock"
+    with made.running("--debugaddr", address, "--save-cache-debug", docker):
         empty = made.context("empty", {"Dockerfile": "FROM scratch\nCOPY d /\n", "d/f": "text"})
         made.croze("build", empty)
         made.croze("build", "--target", "nothing", empty, check=False)
@@ -78,6 +83,43 @@ def test_pages_that_are_asked_wrongly_refuse(daemon: Sandbox) -> None:
     assert ask(daemon, "/debug/cache/load")[0] == 405
     assert ask(daemon, "/debug/cache/load", "-d", "x")[0] == 400
     assert ask(daemon, "/debug/cache/lookup")[0] == 400
+
+
+def test_lines_of_the_log_that_are_no_text(daemon: Sandbox) -> None:
+    name = b"\xff" * 3
+    head = b"POST /session HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"{daemon.path}/docker.sock")
+        client.sendall(
+            head + b"X-Docker-Expose-Session-Uuid: " + name + b"\r\n\r\n" + b"garbage\n" * 100
+        )
+        while client.recv(1 << 16):
+            pass
+    words = ["curl", "-s", "--unix-socket", f"{daemon.path}/debug.sock", "http://d/debug/events"]
+    told = subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout
+    assert b"session " + name + b": " in told
+
+
+def test_a_profile_under_way_keeps_no_daemon(tmp_path: Path) -> None:
+    made = Sandbox(tmp_path)
+    place = tmp_path / "debug.sock"
+    with made.running("--debugaddr", f"unix://{place}"):
+        assert stat.S_IMODE(place.stat().st_mode) == 0o660
+        url = "http://d/debug/pprof/profile?seconds=600"
+        with subprocess.Popen(["curl", "-s", "--unix-socket", place, url]) as profile:
+            eventually(lambda: "croze-sampler" in ask(made, "/debug/pprof/goroutine")[1])
+            assert made.stop() == 0
+            profile.wait()
+    assert not place.exists()
+
+
+def test_the_debug_address_removes_no_file(tmp_path: Path) -> None:
+    made = Sandbox(tmp_path)
+    file = tmp_path / "kept"
+    file.write_text("mine")
+    with made.killing(), pytest.raises(CommandFailed, match="exists and is not a socket"):
+        made.start("--debugaddr", f"unix://{file}")
+    assert file.read_text() == "mine"
 
 
 def test_the_stores_keys(daemon: Sandbox) -> None:

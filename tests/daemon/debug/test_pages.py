@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import marshal
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,8 +12,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from croze.daemon.debug import profiles
+from croze.daemon.debug.answers import PIECE_BYTES, lines_sent, list_sent
 from croze.daemon.debug.flight import FlightRecorder
 from croze.errors import InvalidRequest
+from croze.gotypes import gojson
 
 Browser = TestClient[web.Request, web.Application]
 FLIGHT = "/debug/flight/trace"
@@ -68,6 +71,60 @@ async def test_where_time_goes(browser: Browser) -> None:
 async def test_what_the_daemon_was_called_with(browser: Browser) -> None:
     assert "pytest" in await page(browser, "/debug/pprof/cmdline")
     assert await page(browser, "/debug/pprof/symbol") == "num_symbols: 0\n"
+
+
+async def test_arguments_that_are_no_text(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["crozed", "--root=\udcff"])
+    async with browser.get("/debug/pprof/cmdline") as response:
+        assert await response.read() == b"crozed\0--root=\xff"
+
+
+async def test_one_trace_at_a_time(browser: Browser) -> None:
+    statuses = await asyncio.gather(_trace_status(browser), _trace_status(browser))
+    assert sorted(statuses) == [200, 409]
+
+
+async def _trace_status(browser: Browser) -> int:
+    async with browser.get("/debug/pprof/trace?seconds=0.2") as response:
+        return response.status
+
+
+async def test_who_waits_has_turns_while_much_is_sent() -> None:
+    turns = 0
+
+    async def much(request: web.Request) -> web.StreamResponse:
+        return await lines_sent(request, ("x" * PIECE_BYTES for _ in range(100)))
+
+    async def patient() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    app = web.Application()
+    app.router.add_get("/", much)
+    async with TestClient(TestServer(app)) as client:
+        waiting = asyncio.get_running_loop().create_task(patient())
+        async with client.get("/") as response:
+            assert len(await response.read()) == 100 * PIECE_BYTES
+        waiting.cancel()
+    assert turns >= 100
+
+
+async def test_lists_are_as_one_value_would_be() -> None:
+    values: list[object] = [{"a": [1, {"b": "\udcff\n"}]}, {}, 3]
+
+    async def served(request: web.Request) -> web.StreamResponse:
+        return await list_sent(request, values[: int(request.query["n"])])
+
+    app = web.Application()
+    app.router.add_get("/", served)
+    async with TestClient(TestServer(app)) as client:
+        for n in range(len(values) + 1):
+            async with client.get(f"/?n={n}") as response:
+                assert await response.read() == gojson.marshal_indent(values[:n]) + b"\n"
 
 
 @pytest.mark.parametrize("seconds", ["x", "-1", "0", "601", "nan", "inf"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 
-from croze.daemon.debug.sampler import StackSampler, sampling
+from croze.daemon.debug.sampler import LONGEST_S, RATE_HZ, StackSampler, sampling
 
 
 def busy(started: threading.Event, stop: threading.Event) -> None:
@@ -34,3 +35,13 @@ def test_old_samples_go() -> None:
     sampler.start()
     sampler.stop()
     assert sampler.folded() == ""
+
+
+def test_memory_is_for_stacks_that_differ() -> None:
+    """Ten minutes of a daemon with many threads are not a gigabyte."""
+    with sampling(60) as sampler:
+        while len(sampler._samples) < 20:
+            time.sleep(0.01)
+    stacks = [stack for _, each in sampler._samples for stack in each]
+    assert len({id(stack) for stack in stacks}) == len(set(stacks)) < len(stacks)
+    assert sampler._samples.maxlen == LONGEST_S * RATE_HZ

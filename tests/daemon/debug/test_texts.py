@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from croze.cachekeys.texts import DigestText, note, noted_digest, wanted
-from croze.daemon.debug.texts import as_json, as_text, find
+from croze.daemon.debug.texts import MOST, TextRecord, as_json, as_text, find
 from croze.store.digest_texts import keeping_texts
 
 ROOT = "sha256:8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1"
@@ -67,3 +67,18 @@ def test_however_deep_directories_are(tmp_path: Path) -> None:
         found = find(texts, digest)
         assert found is not None
         assert len(list(as_text(found))) < 500
+
+
+def test_texts_that_each_name_another_twice(tmp_path: Path) -> None:
+    """A build chooses its texts: 2**60 ways lead through these."""
+
+    def count(record: TextRecord) -> int:
+        return 1 + sum(map(count, record.below))
+
+    with keeping_texts(tmp_path) as texts:
+        last = noted_digest(b"first", "string")
+        for _ in range(60):
+            last = noted_digest(f"{last} {last}".encode(), "string")
+        found = find(texts, last)
+        assert found is not None
+        assert 60 < count(found) <= MOST + 1

@@ -68,9 +68,9 @@ def _nothing(digests: Iterable[str]) -> list[TextRecord]:
     return []
 
 
-def as_json(records: Iterable[KeyRecord], texts_of: Known = _nothing) -> list[Json]:
+def as_json(records: Iterable[KeyRecord], texts_of: Known = _nothing) -> Iterator[Json]:
     """The records as JSON, for `Accept: application/json`."""
-    return [_object(record, texts_of) for record in records]
+    return (_object(record, texts_of) for record in records)
 
 
 def _digests(record: KeyRecord) -> Iterable[str]:

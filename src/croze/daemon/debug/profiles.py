@@ -17,14 +17,16 @@ from types import FrameType
 from aiohttp import web
 
 from croze.aio.threads import in_thread
-from croze.daemon.debug.sampler import sampling
+from croze.daemon.debug.answers import text_answer
+from croze.daemon.debug.sampler import LONGEST_S, sampling
 from croze.errors import InvalidRequest
 
 PROFILE_S = 30.0
 _TRACE_S = 1.0
 _HEAP_S = 5.0
 _HEAP_LINES = 100
-_LONGEST_S = 600.0
+_tracing = asyncio.Lock()
+"""Held by the one trace that Python can take at a time."""
 
 
 def seconds_of(request: web.Request, default: float) -> float:
@@ -34,7 +36,7 @@ def seconds_of(request: web.Request, default: float) -> float:
         seconds = float(text) if text else default
     except ValueError:
         seconds = -1
-    if not 0 < seconds <= _LONGEST_S:
+    if not 0 < seconds <= LONGEST_S:
         raise InvalidRequest(f"invalid value for seconds: {text}")
     return seconds
 
@@ -52,7 +54,7 @@ async def index(request: web.Request) -> web.Response:
 
 async def cmdline(request: web.Request) -> web.Response:
     """The command line; arguments are separated by NUL bytes."""
-    return web.Response(text="\0".join(sys.orig_argv))
+    return text_answer("\0".join(sys.orig_argv))
 
 
 async def stacks(request: web.Request) -> web.Response:
@@ -67,7 +69,7 @@ async def stacks(request: web.Request) -> web.Response:
         out.write(f"task {task.get_name()}:\n")
         out.writelines(_line(frame, frame.f_lineno) for frame in task.get_stack())
         out.write("\n")
-    return web.Response(text=out.getvalue())
+    return text_answer(out.getvalue())
 
 
 def _line(frame: FrameType, number: int) -> str:
@@ -81,18 +83,21 @@ async def profile(request: web.Request) -> web.Response:
     seconds = seconds_of(request, PROFILE_S)
     with sampling(seconds) as sampler:
         await asyncio.sleep(seconds)
-    return web.Response(text=sampler.folded())
+    return text_answer(sampler.folded())
 
 
 async def trace(request: web.Request) -> web.Response:
     """All calls of the event loop for ?seconds=1: a file for Python's pstats."""
+    if _tracing.locked():
+        raise web.HTTPConflict(text="a trace is being taken\n")
     profiler = cProfile.Profile()
     seconds = seconds_of(request, _TRACE_S)
-    profiler.enable()
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        profiler.disable()
+    async with _tracing:
+        profiler.enable()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            profiler.disable()
     profiler.create_stats()
     return web.Response(
         body=marshal.dumps(profiler.stats),
@@ -114,7 +119,7 @@ async def heap(request: web.Request) -> web.Response:
         tracemalloc.stop()
     statistics = await in_thread(snapshot.statistics, "lineno")
     lines = [f"{current} bytes in use, {peak} at most", *map(str, statistics[:_HEAP_LINES])]
-    return web.Response(text="\n".join(lines) + "\n")
+    return text_answer("\n".join(lines) + "\n")
 
 
 async def objects(request: web.Request) -> web.Response:
@@ -124,12 +129,12 @@ async def objects(request: web.Request) -> web.Response:
         name = f"{type(each).__module__}.{type(each).__qualname__}"
         counts[name] = counts.get(name, 0) + 1
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return web.Response(text="".join(f"{count}\t{name}\n" for name, count in ordered))
+    return text_answer("".join(f"{count}\t{name}\n" for name, count in ordered))
 
 
 async def symbol(request: web.Request) -> web.Response:
     """`/debug/pprof/symbol`: there are no symbols, as all names are in the profiles."""
-    return web.Response(text="num_symbols: 0\n")
+    return text_answer("num_symbols: 0\n")
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

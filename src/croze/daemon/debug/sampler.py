@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 RATE_HZ = 100
+LONGEST_S = 600.0
+"""The most that is kept, whatever the period."""
 _DEEPEST = 200
+_SHARED_MOST = 10_000
 
-Sample = tuple[float, str]
-"""When, by the monotonic clock, and the stack of one thread."""
+Sample = tuple[float, tuple[str, ...]]
+"""When, by the monotonic clock, and the stacks of all threads."""
 
 
 class StackSampler:
@@ -23,7 +26,9 @@ class StackSampler:
 
     def __init__(self, period_s: float) -> None:
         self.period_s = period_s
-        self._samples: deque[Sample] = deque()
+        self._samples: deque[Sample] = deque(maxlen=int(LONGEST_S * RATE_HZ))
+        self._shared: dict[str, str] = {}
+        """Stacks by themselves: most are met again and again, and kept once."""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -47,7 +52,7 @@ class StackSampler:
 
     def folded(self) -> str:
         """The samples as text: a line for each stack, with how often it was met."""
-        counts = Counter(stack for _, stack in tuple(self._samples))
+        counts = Counter(stack for _, stacks in tuple(self._samples) for stack in stacks)
         return "".join(f"{stack} {count}\n" for stack, count in sorted(counts.items()))
 
     def _run(self) -> None:
@@ -55,12 +60,20 @@ class StackSampler:
         while not self._stop.wait(1 / RATE_HZ):
             now = time.monotonic()
             names = {thread.ident: thread.name for thread in threading.enumerate()}
-            for ident, frame in sys._current_frames().items():
-                if ident != own:
-                    stack = ";".join((names.get(ident, str(ident)), *_calls(frame)))
-                    self._samples.append((now, stack))
+            frames = sys._current_frames().items()
+            stacks = (
+                ";".join((names.get(ident, str(ident)), *_calls(frame)))
+                for ident, frame in frames
+                if ident != own
+            )
+            self._samples.append((now, tuple(map(self._kept_once, stacks))))
             while self._samples and self._samples[0][0] < now - self.period_s:
                 self._samples.popleft()
+
+    def _kept_once(self, stack: str) -> str:
+        if len(self._shared) >= _SHARED_MOST:
+            self._shared.clear()
+        return self._shared.setdefault(stack, stack)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import resource
+import socket
 import sys
 import time
 from collections import deque
@@ -14,21 +15,26 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 from aiohttp import web
 
+from croze.aio.threads import in_thread
+from croze.daemon.config.toml import Grpc
 from croze.daemon.debug import keys, profiles, texts
+from croze.daemon.debug.answers import json_answer, lines_sent, list_sent, text_answer
 from croze.daemon.debug.flight import FlightRecorder
 from croze.daemon.engine.engine import Engine
 from croze.daemon.engine.opening import BuildServicesOpening
+from croze.daemon.host.listen import own_socket
+from croze.daemon.host.sockets import bind_tcp
 from croze.daemon.telemetry.calls import WatchedCall
-from croze.errors import InvalidRequest, as_own
-from croze.gotypes.strings import to_bytes
+from croze.errors import InvalidRequest, os_message
+from croze.gotypes import gojson
 from croze.telemetry import prometheus
 
 log = logging.getLogger(__name__)
 
 CACHE_CONFIG_LIMIT_BYTES = 64 << 20
+SHUTDOWN_S = 1.0
 _EVENTS = 1000
 
 
@@ -80,7 +86,7 @@ class DebugPages:
     async def _vars(self, request: web.Request) -> web.Response:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         solver = (await self._opening.build_services()).solver
-        return _json(
+        return json_answer(
             {
                 "cmdline": sys.orig_argv,
                 "memstats": {
@@ -96,27 +102,27 @@ class DebugPages:
     async def _requests(self, request: web.Request) -> web.Response:
         calls = self._engine.telemetry.calls
         lines = ["Running:", *map(_running, calls.active), "", "Finished:"]
-        return web.Response(
-            text="\n".join([*lines, *map(_finished, reversed(calls.recent))]) + "\n"
-        )
+        return text_answer("\n".join([*lines, *map(_finished, reversed(calls.recent))]) + "\n")
 
     async def _log(self, request: web.Request) -> web.Response:
-        return web.Response(text="".join(f"{line}\n" for line in self._events.lines))
+        return text_answer("".join(f"{line}\n" for line in self._events.lines))
 
     async def _gc(self, request: web.Request) -> web.Response:
         gc.collect()
         log.debug("triggered GC from debug endpoint")
         return web.Response()
 
-    async def _cache_all(self, request: web.Request) -> web.Response:
+    async def _cache_all(self, request: web.Request) -> web.StreamResponse:
         """Nothing without `--save-cache-debug`."""
         noted = self._engine.texts
-        records = texts.find_all(noted, noted.digests() if noted is not None else ())
+        digests = noted.digests() if noted is not None else ()
+        records = (each for digest in digests if (each := texts.find(noted, digest)) is not None)
         if _wants_json(request):
-            return _json([texts.as_json(record) for record in records])
-        return _text(line for record in records for line in (*texts.as_text(record), "\n"))
+            return await list_sent(request, map(texts.as_json, records))
+        lines = (line for record in records for line in (*texts.as_text(record), "\n"))
+        return await lines_sent(request, lines)
 
-    async def _cache_lookup(self, request: web.Request) -> web.Response:
+    async def _cache_lookup(self, request: web.Request) -> web.StreamResponse:
         digest = request.query.get("digest", "")
         if not digest:
             raise web.HTTPBadRequest(text="digest query parameter is required\n")
@@ -127,28 +133,29 @@ class DebugPages:
             text = f"failed to get digest {digest} from cache: not found\n"
             raise web.HTTPInternalServerError(text=text)
         if _wants_json(request):
-            body = msgspec.json.encode(texts.as_json(record)) + b"\n"
+            body = gojson.marshal(texts.as_json(record)) + b"\n"
             return web.Response(body=body, content_type="application/json")
-        return _text(texts.as_text(record))
+        return await lines_sent(request, texts.as_text(record))
 
-    async def _cache_store(self, request: web.Request) -> web.Response:
+    async def _cache_store(self, request: web.Request) -> web.StreamResponse:
         store, graph = (await self._opening.build_services()).keys, keys.KeyGraph()
         for id in store.key_ids():
             graph.record(id)
         for source, link, target in store.links():
             graph.link(source, link, target)
-        return self._keys(request, graph)
+        return await self._keys(request, graph)
 
-    async def _cache_load(self, request: web.Request) -> web.Response:
-        return self._keys(request, keys.from_cache_config(await request.read()))
+    async def _cache_load(self, request: web.Request) -> web.StreamResponse:
+        graph = await in_thread(keys.from_cache_config, await request.read())
+        return await self._keys(request, graph)
 
-    def _keys(self, request: web.Request, graph: keys.KeyGraph) -> web.Response:
+    async def _keys(self, request: web.Request, graph: keys.KeyGraph) -> web.StreamResponse:
         def known(digests: Iterable[str]) -> list[texts.TextRecord]:
             return texts.find_all(self._engine.texts, digests)
 
         if _wants_json(request):
-            return _json(keys.as_json(graph.records(), known))
-        return _text(keys.as_text(graph.records(), known))
+            return await list_sent(request, keys.as_json(graph.records(), known))
+        return await lines_sent(request, keys.as_text(graph.records(), known))
 
 
 def _running(call: WatchedCall) -> str:
@@ -167,15 +174,6 @@ def _wants_json(request: web.Request) -> bool:
     return request.headers.get("Accept") == "application/json"
 
 
-def _text(lines: Iterable[str]) -> web.Response:
-    return web.Response(body=to_bytes("".join(lines)), content_type="text/plain")
-
-
-def _json(value: object) -> web.Response:
-    body = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
-    return web.Response(body=body, content_type="application/json")
-
-
 @web.middleware
 async def _bad_requests(request: web.Request, handler: profiles.Handler) -> web.StreamResponse:
     try:
@@ -188,36 +186,47 @@ async def _bad_requests(request: web.Request, handler: profiles.Handler) -> web.
 async def debugging(
     engine: Engine, opening: BuildServicesOpening, address: str
 ) -> AsyncIterator[None]:
-    """Serve inside. Raises `InvalidRequest` if the address can't be had."""
+    """Serve inside; profiles under way keep nobody from the end. Raises `InvalidRequest` if the
+    address can't be had."""
     events, flight = LogEvents(), FlightRecorder()
     app = web.Application(client_max_size=CACHE_CONFIG_LIMIT_BYTES, middlewares=[_bad_requests])
     DebugPages(engine, opening, events).add_routes(app)
     profiles.add_routes(app)
     flight.add_routes(app)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await _listen(runner, address)
-        log.debug("debug handlers listening at %s", address)
-        with events.listening():
-            yield
-    finally:
-        flight.close()
-        await runner.cleanup()
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True
+    )
+    with _bound(address, engine.settings.config.grpc) as sock:
+        await runner.setup()
+        try:
+            await web.SockSite(runner, sock).start()
+            log.debug("debug handlers listening at %s", address)
+            with events.listening():
+                yield
+        finally:
+            flight.close()
+            await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, address: str) -> None:
+@contextmanager
+def _bound(address: str, config: Grpc) -> Iterator[socket.socket]:
+    """A listening socket; the file of one is for the daemon's user and group."""
     scheme, separator, rest = address.rpartition("://")
-    try:
-        if scheme == "unix":
-            Path(rest).unlink(missing_ok=True)
-            await web.UnixSite(runner, rest).start()
-        elif separator and scheme != "tcp":
-            raise InvalidRequest(f"invalid debug address {address}: use tcp:// or unix://")
-        else:
-            host, _, port = rest.rpartition(":")
-            await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
-    except (OSError, ValueError) as error:
-        raise InvalidRequest(
-            f"cannot listen on debug address {address}: {as_own(error)}"
-        ) from error
+    if separator and scheme not in ("tcp", "unix"):
+        raise InvalidRequest(f"invalid debug address {address}: use tcp:// or unix://")
+    if scheme != "unix":
+        with bind_tcp(rest) as sock:
+            yield sock
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+
+        def bind() -> None:
+            try:
+                sock.bind(rest)
+                sock.listen()
+            except OSError as error:
+                why = os_message(error)
+                raise InvalidRequest(f"cannot listen on {address}: {why}") from error
+
+        with own_socket(Path(rest), config, bind, "--debugaddr"):
+            yield sock

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from msgspec import Struct
 
@@ -13,6 +15,9 @@ from croze.store.digest_texts import DigestTexts
 
 DEEPEST = 100
 """How far down directories are followed."""
+MOST = 10_000
+"""How much is shown below one digest."""
+_FULL: Final = object()
 _ROOT = "sha256:8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1"
 _ALWAYS = {_ROOT: DigestText("string", (b"/",))}
 """A selector that is known anyway."""
@@ -30,19 +35,29 @@ class TextRecord(Struct):
 
 def find(texts: DigestTexts | None, digest: str, levels: int = DEEPEST) -> TextRecord | None:
     """The record of a digest; None if nothing is known of it. What is in a text and not known is
-    left out, as is what lies so many levels below."""
+    left out, as is what lies so many levels below, or would be more than `MOST` records: a text may
+    name another many times, which names a third."""
+    return _found(texts, digest, levels, itertools.repeat(None, MOST))
+
+
+def _found(
+    texts: DigestTexts | None, digest: str, levels: int, room: Iterator[None]
+) -> TextRecord | None:
     text = _ALWAYS.get(digest) or (texts.get(digest) if texts is not None else None)
     if text is None:
         return None
-    below = find_all(texts, digests_in(text), levels - 1) if levels else []
+    below: list[TextRecord] = []
+    for each in digests_in(text) if levels else ():
+        if next(room, _FULL) is _FULL:
+            break
+        if (record := _found(texts, each, levels - 1, room)) is not None:
+            below.append(record)
     return TextRecord(digest, text, below)
 
 
-def find_all(
-    texts: DigestTexts | None, digests: Iterable[str], levels: int = DEEPEST
-) -> list[TextRecord]:
+def find_all(texts: DigestTexts | None, digests: Iterable[str]) -> list[TextRecord]:
     """The records of those of which something is known."""
-    records = (find(texts, digest, levels) for digest in digests)
+    records = (find(texts, digest) for digest in digests)
     return [record for record in records if record is not None]
 
 
