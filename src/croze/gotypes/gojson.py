@@ -43,24 +43,25 @@ def _encode(value: object, order: Literal["deterministic"] | None = "determinist
         return ESCAPED.sub(r"\\ufffd", text).encode()
 
 
-def _escape(data: bytes) -> bytes:
+def escape(data: bytes) -> bytes:
+    """JSON with `<`, `>`, `&` and the Unicode line separators as Go's `encoding/json` has them."""
     return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], data)
 
 
 def marshal(value: object) -> bytes:
     """Compact JSON. Structs, dicts, lists, strings, numbers, booleans and None."""
-    return _escape(_encode(value))
+    return escape(_encode(value))
 
 
 def marshal_indent(value: object) -> bytes:
     """JSON indented by two spaces, without a newline at the end."""
-    return _escape(msgspec.json.format(_encode(value), indent=2))
+    return escape(msgspec.json.format(_encode(value), indent=2))
 
 
 def marshal_indent_as_is(value: object) -> bytes:
     """Like `marshal_indent`, with the members of dicts in the order they stand in: for a struct
     that has no class here."""
-    return _escape(msgspec.json.format(_encode(value, order=None), indent=2))
+    return escape(msgspec.json.format(_encode(value, order=None), indent=2))
 
 
 def marshal_unescaped(value: object) -> bytes:
@@ -74,7 +75,7 @@ def marshal_raw(members: Mapping[str, bytes]) -> bytes:
         _encode(key) + b":" + msgspec.json.format(members[key], indent=-1)
         for key in sorted(members)
     )
-    return _escape(b"{" + b",".join(inner) + b"}")
+    return escape(b"{" + b",".join(inner) + b"}")
 
 
 @overload

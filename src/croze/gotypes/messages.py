@@ -8,54 +8,58 @@ a capital.
 
 from __future__ import annotations
 
-import base64
-import json
+import functools
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-_ESCAPES = str.maketrans(
-    {
-        c: f"\\u{ord(c):04x}"
-        for c in ("<", ">", "&", "\N{LINE SEPARATOR}", "\N{PARAGRAPH SEPARATOR}")
-    }
-)
+from croze.gotypes import gojson
 
+_PLAIN = (str, int, bytes)
 _JSON_NAMES = {"byID": "byId"}
 """Members of a `oneof` that Go's side spells differently."""
 
 
 def encode(value: object) -> bytes:
-    """JSON text of plain values: dicts (in their order), lists, strings, numbers, bytes."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_default)
-    return text.translate(_ESCAPES).encode("utf-8", "surrogatepass")
+    """JSON text of plain values: dicts (in their order), lists, strings, numbers, bytes, messages.
+    Strings are such as a message can hold: valid Unicode."""
+    return gojson.escape(_ENCODER.encode(value))
 
 
-def _default(value: object) -> object:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
+def _plain(value: object) -> object:
+    """What a message says, for an encoder that doesn't know messages."""
     if isinstance(value, Message):
         return message(value)
     raise TypeError(f"not JSON: {type(value).__name__}")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 
 
 def message(msg: Message) -> dict[str, Any]:
     """The message as an ordered dict of what its JSON has."""
     out: dict[str, Any] = {}
     for field, value in sorted(msg.ListFields(), key=_declared):
-        oneof = field.containing_oneof
-        if oneof is not None:
-            out[oneof.name.capitalize()] = _choice(field.name, value)
-        else:
-            out[field.name] = _value(value)
+        _, name, member = _place(field)
+        out[name] = _choice(member, value) if member else _value(value)
     return out
 
 
 def _declared(item: tuple[FieldDescriptor, Any]) -> int:
-    """The place of a field in the declaration, which need not be that of its number."""
-    return item[0].index
+    return _place(item[0])[0]
+
+
+@functools.cache
+def _place(field: FieldDescriptor) -> tuple[int, str, str]:
+    """Its place in the declaration, which need not be that of its number; the name in JSON; and its
+    own, if it is a member of the `oneof` that is named there."""
+    oneof = field.containing_oneof
+    if oneof is None:
+        return field.index, field.name, ""
+    return field.index, oneof.name.capitalize(), field.name
 
 
 def _choice(chosen: str, value: object) -> dict[str, Any]:
@@ -67,7 +71,7 @@ def _choice(chosen: str, value: object) -> dict[str, Any]:
 
 def _value(value: Any) -> Any:
     """The value of a field that says something: what says nothing is not listed."""
-    if isinstance(value, str | bytes | bool | int):
+    if isinstance(value, _PLAIN):
         return value
     if isinstance(value, Message):
         return message(value)

@@ -19,6 +19,8 @@ from croze.solver.contract import CacheMap, InputKeying
 
 CACHE_TYPE = "buildkit.file.v0"
 NO_INPUT = -1
+_OWNED = ("copy", "mkdir", "mkfile")
+"""Actions that say whose the files are."""
 
 Actions = Sequence[ops_pb2.FileAction]
 
@@ -94,10 +96,12 @@ def _queries(actions: Actions, input_count: int) -> dict[int, list[Query]]:
     """What is read of each input."""
     queries: dict[int, list[Query]] = {}
     for action in actions:
-        for kind in ("copy", "mkdir", "mkfile"):
-            if action.WhichOneof("action") == kind:
-                _add_owner(queries, getattr(action, kind).owner)
-        if action.WhichOneof("action") == "copy" and _copies_an_input(action, input_count):
+        kind = action.WhichOneof("action")
+        if kind in _OWNED:
+            body = getattr(action, kind)
+            if body.HasField("owner"):
+                _add_owner(queries, body.owner)
+        if kind == "copy" and _copies_an_input(action, input_count):
             queries.setdefault(action.secondaryInput, []).append(_copy_query(action.copy))
     return queries
 
