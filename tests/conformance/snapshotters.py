@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from croze.errors import AlreadyExists, InvalidRequest, NotFound
-from croze.store.contract import Snapshotter
 from croze.store.mount import mounted
+from croze.store.snapshot_contract import Snapshotter
 
 
 @contextmanager

@@ -39,6 +39,7 @@ from croze.image.purl import digest_set, package_url
 from croze.status import step
 from croze.store.contract import ImmutableRef, LayerBlob, Lease
 from croze.store.layer_blobs import compression_of
+from croze.store.watch_contract import LayerWatch
 
 BASE_CONFIG_KEY = "containerimage.base.config"
 
@@ -68,6 +69,8 @@ class Writer(Struct, frozen=True):
     options: CommitOptions
     ctx: ExportContext
     lease: Lease
+    watch: LayerWatch | None = None
+    """Told of the layers that are made for it."""
 
     async def commit(self, source: ExportSource) -> Committed:
         """Write config, manifest and index of what was built. Raises `InvalidRequest` for what
@@ -132,7 +135,9 @@ class Writer(Struct, frozen=True):
     async def _layers(self, ref: ImmutableRef | None) -> Sequence[LayerBlob]:
         if ref is None:
             return ()
-        layers = await ref.layers(self.options.compression, sessions=self.ctx.sessions)
+        layers = await ref.layers(
+            self.options.compression, sessions=self.ctx.sessions, watch=self.watch
+        )
         for layer in layers:
             self.lease.hold(layer.descriptor.digest)
         return layers

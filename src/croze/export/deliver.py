@@ -11,6 +11,7 @@ from croze.aio.parallel import all_of
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.export.commit import Committed
 from croze.export.contract import ExportContext, ExportServices
+from croze.export.early import EarlyPush
 from croze.export.layers import source_repository
 from croze.image import reference
 from croze.image.descriptor import Descriptor
@@ -21,18 +22,39 @@ from croze.registry.session_auth import SessionCredentials
 from croze.status import step
 
 
+class Destination(Struct, frozen=True):
+    """Where an image is pushed to. With `by_digest` it gets no tag."""
+
+    name: str
+    by_digest: bool = False
+    insecure: bool = False
+
+    def repository(self, services: ExportServices, ctx: ExportContext) -> Repository:
+        """The repository, with the tag. Raises `InvalidRequest`."""
+        ref = _target(self.name, by_digest=self.by_digest)
+        credentials = SessionCredentials(services.sessions, lenders(ctx))
+        return services.registry.repository(ref, credentials, insecure=self.insecure)
+
+
+def lenders(ctx: ExportContext) -> Sequence[str]:
+    """Who may lend registry credentials: the build's own session first."""
+    own = (ctx.session,) if ctx.session else ()
+    return (*own, *(each for each in ctx.sessions if each not in own))
+
+
 class ImageDelivery(Struct, frozen=True):
     """One committed image and the build that it is for."""
 
     services: ExportServices
     ctx: ExportContext
     committed: Committed
+    early: EarlyPush | None = None
+    """What has been pushed already."""
 
     @property
     def sessions(self) -> Sequence[str]:
-        """Who may lend registry credentials: the build's own session first."""
-        own = (self.ctx.session,) if self.ctx.session else ()
-        return (*own, *(each for each in self.ctx.sessions if each not in own))
+        """Who may lend registry credentials."""
+        return lenders(self.ctx)
 
     async def bring(self, digest: str) -> Path:
         """The blob's file, fetched if it was lazy."""
@@ -52,22 +74,23 @@ class ImageDelivery(Struct, frozen=True):
         digests = {layer.digest for image in self.committed.images for layer in image.layers}
         await all_of(self.bring(digest) for digest in sorted(digests.difference(but)))
 
-    async def push(self, name: str, *, by_digest: bool, insecure: bool) -> None:
+    async def push(self, to: Destination) -> None:
         """Push the image under a name: blobs first, then manifests, the root last under its tag."""
         try:
-            ref = _target(name, by_digest=by_digest)
-            credentials = SessionCredentials(self.services.sessions, self.sessions)
-            repo = self.services.registry.repository(ref, credentials, insecure=insecure)
+            repo = to.repository(self.services, self.ctx)
+            ref = repo.ref
             manifests, blobs = push.closure(self.committed.root, self.services.blobs)
-            shown = ref.name if by_digest else str(ref.with_digest(self.committed.root.digest))
+            shown = ref.name if to.by_digest else str(ref.with_digest(self.committed.root.digest))
             async with step(self.ctx.progress, "pushing layers"):
                 await all_of(self._push_blob(repo, blob) for blob in blobs)
             async with step(self.ctx.progress, f"pushing manifest for {shown}"):
                 await self._push_manifests(repo, manifests)
         except CrozeError as err:
-            raise err.wrap(f"failed to push {name}") from err
+            raise err.wrap(f"failed to push {to.name}") from err
 
     async def _push_blob(self, repo: Repository, blob: Descriptor) -> None:
+        if self.early is not None and await self.early.has_pushed(repo, blob.digest):
+            return
         source = next(
             (
                 source_repository(layer, repo.ref.domain)

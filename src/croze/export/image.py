@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from msgspec import Struct, field
@@ -11,7 +13,8 @@ from croze.aio.parallel import all_of
 from croze.errors import CrozeError, InvalidRequest
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
-from croze.export.deliver import ImageDelivery
+from croze.export.deliver import Destination, ImageDelivery
+from croze.export.early import EarlyPush, early_push
 from croze.export.options import CommitOptions, parse_commit
 from croze.export.result_metadata import described
 from croze.image import reference
@@ -113,28 +116,45 @@ class ImageExporter:
         """See `Exporter.export`."""
         options = self._options
         source = described(source, options.metadata)
-        async with self._services.refs.lease() as lease:
-            writer = Writer(self._services, options.commit, ctx, lease)
+        async with self._services.refs.lease() as lease, self._early(source, ctx) as early:
+            writer = Writer(self._services, options.commit, ctx, lease, early)
             committed = await writer.commit(source)
-            delivery = ImageDelivery(self._services, ctx, committed)
-            names, canonical = self._names(source, committed)
+            delivery = ImageDelivery(self._services, ctx, committed, early)
+            names, canonical = self._all_names(source, committed)
             if options.stores:
                 await self._store(delivery, names, canonical)
             if options.unpacks:
                 await self._unpack(delivery)
             for name in names if options.push else ():
-                await delivery.push(
-                    name, by_digest=options.push_by_digest, insecure=options.insecure
-                )
+                await delivery.push(self._destination(name))
             return response(committed, ",".join(names))
 
-    def _names(self, source: ExportSource, committed: Committed) -> tuple[list[str], bool]:
-        """The names, and whether each also gets its `@digest` form."""
-        options = self._options
-        text = options.commit.name
+    def _destination(self, name: str) -> Destination:
+        return Destination(name, self._options.push_by_digest, self._options.insecure)
+
+    def _early(
+        self, source: ExportSource, ctx: ExportContext
+    ) -> AbstractAsyncContextManager[EarlyPush | None]:
+        """Layers are brought to the first name's repository while they are made; not such as are
+        made once more before they are pushed."""
+        names = self._names(source)
+        if not self._options.push or not names or self._options.commit.rewrite_timestamp:
+            return contextlib.nullcontext()
+        try:
+            return early_push(self._destination(names[0]).repository(self._services, ctx))
+        except CrozeError:  # the push will tell
+            return contextlib.nullcontext()
+
+    def _names(self, source: ExportSource) -> list[str]:
+        text = self._options.commit.name
         if text == FROM_FRONTEND:
             text = source.metadata.get("image.name", text.encode()).decode() or text
-        names = [name for name in text.split(",") if name]
+        return [name for name in text.split(",") if name]
+
+    def _all_names(self, source: ExportSource, committed: Committed) -> tuple[list[str], bool]:
+        """The names, and whether each also gets its `@digest` form."""
+        options = self._options
+        names = self._names(source)
         canonical = options.name_canonical
         if options.dangling_prefix and not (options.dangling_empty_only and names):
             canonical = canonical and bool(names)

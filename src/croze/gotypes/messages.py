@@ -54,8 +54,8 @@ def _declared(item: tuple[FieldDescriptor, Any]) -> int:
 
 @functools.cache
 def _place(field: FieldDescriptor) -> tuple[int, str, str]:
-    """Its place in the declaration, which need not be that of its number; the name in JSON; and its
-    own, if it is a member of the `oneof` that is named there."""
+    """Place in the declaration, which need not be that of its number; name in JSON; and its own
+    name, if it is a member of the `oneof` that is named there."""
     oneof = field.containing_oneof
     if oneof is None:
         return field.index, field.name, ""

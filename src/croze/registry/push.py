@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlencode, urljoin
@@ -23,6 +24,7 @@ from croze.registry.client import Repository
 from croze.registry.credentials import Anonymous
 from croze.registry.hosts import Endpoint
 from croze.registry.pull import ACCEPT, refused
+from croze.registry.transport import RetryOn
 
 _CHUNK_BYTES = 1 << 20
 _DENIED = "push access denied, repository does not exist or may require authorization"
@@ -53,9 +55,9 @@ async def push_blob(
     endpoint = repo.endpoints(push=True)[0]
 
     async def attempt() -> None:
-        if await _exists(repo, endpoint, f"blobs/{descriptor.digest}"):
+        if await exists(repo, endpoint, f"blobs/{descriptor.digest}"):
             return
-        location = await _start(repo, endpoint, descriptor, mount_from)
+        location = await _begin(repo, endpoint, descriptor, mount_from)
         if location is not None:
             file = path if isinstance(path, Path) else await path()
             # Not before: the bytes may come from this registry, and need a slot themselves.
@@ -75,7 +77,7 @@ async def has_blob(repo: Repository, descriptor: Descriptor) -> bool:
     endpoint = repo.endpoints(push=True)[0]
 
     async def attempt() -> bool:
-        return await _exists(repo, endpoint, f"blobs/{descriptor.digest}")
+        return await exists(repo, endpoint, f"blobs/{descriptor.digest}")
 
     try:
         return await repo.registry.transport.with_retries(attempt)
@@ -100,7 +102,7 @@ async def push_manifest(
             _check_digest(response, digest_of(data))
 
     try:
-        if tag or force or not await _exists(repo, endpoint, f"manifests/{url.rpartition('/')[2]}"):
+        if tag or force or not await exists(repo, endpoint, f"manifests/{url.rpartition('/')[2]}"):
             await repo.registry.transport.with_retries(attempt)
     except failures.AccessRefused as err:
         raise _denied(err) from err
@@ -117,7 +119,8 @@ def _check_digest(response: aiohttp.ClientResponse, expected: str) -> None:
         raise CrozeError(f"got digest {digest_there}, expected {expected}")
 
 
-async def _exists(repo: Repository, endpoint: Endpoint, path: str) -> bool:
+async def exists(repo: Repository, endpoint: Endpoint, path: str) -> bool:
+    """Whether the registry has such as `blobs/sha256:…`."""
     url = repo.url(endpoint, path)
     # Registries deny that they have a manifest whose type the client doesn't accept.
     headers = {"Accept": ACCEPT}
@@ -139,22 +142,23 @@ class UploadLocation(Struct, frozen=True):
     """As the registry that said so, whose credentials go along."""
 
 
-async def _start(
+async def _begin(
     repo: Repository, endpoint: Endpoint, descriptor: Descriptor, mount_from: str
 ) -> UploadLocation | None:
     """Where to upload to; None when the registry could link the blob."""
     if mount_from and mount_from != repo.ref.path:
         query = urlencode({"mount": descriptor.digest, "from": mount_from})
         try:
-            return await _post(repo, endpoint, f"?{query}", mount_from)
+            return await start(repo, endpoint, f"?{query}", mount_from)
         except (failures.AccessRefused, failures.UnexpectedStatus):
             pass  # a private repository, or no mounting: send the bytes
-    return await _post(repo, endpoint, "", "")
+    return await start(repo, endpoint)
 
 
-async def _post(
-    repo: Repository, endpoint: Endpoint, query: str, also_pull_from: str
+async def start(
+    repo: Repository, endpoint: Endpoint, query: str = "", also_pull_from: str = ""
 ) -> UploadLocation | None:
+    """Where to upload to; None when the registry could link what the query says."""
     url = repo.url(endpoint, f"blobs/uploads/{query}")
     async with repo.send(
         endpoint, "POST", url, push=True, also_pull_from=also_pull_from
@@ -163,9 +167,14 @@ async def _post(
             return None
         if response.status not in (200, 202, 204):
             raise await failures.unexpected(response)
-        url = str(response.url)
-        location = urljoin(url, response.headers.get("Location", ""))
-        return UploadLocation(location, same_origin(url, location))
+        return told(response)
+
+
+def told(response: aiohttp.ClientResponse) -> UploadLocation:
+    """Where an answer says that the upload goes on."""
+    url = str(response.url)
+    location = urljoin(url, response.headers.get("Location", ""))
+    return UploadLocation(location, same_origin(url, location))
 
 
 async def _upload(
@@ -176,34 +185,52 @@ async def _upload(
     path: Path,
     counter: Callable[[int], None] | None,
 ) -> None:
-    """One PUT with the whole body. Another origin gets no credentials of ours. Raises `Corrupted`
-    for a file of another size than is said of it."""
+    """One PUT with the whole body. Raises `Corrupted` for a file of another size than is said of
+    it."""
     if (size := path.stat().st_size) != descriptor.size:
         raise Corrupted(
             f"content {descriptor.digest} has {size} bytes, not {descriptor.size} as is said of it"
         )
-    parts = parse_url(location.url)
-    joint = "&" if parts.query else "?"
+    await put(repo, endpoint, location, descriptor, lambda: _chunks(path, counter))
+
+
+async def put(
+    repo: Repository,
+    endpoint: Endpoint,
+    location: UploadLocation,
+    descriptor: Descriptor,
+    rest: Callable[[], AsyncIterator[bytes]] | None = None,
+) -> None:
+    """End an upload with the digest, and with all bytes if none have been sent before."""
+    joint = "&" if parse_url(location.url).query else "?"
     url = f"{location.url}{joint}{urlencode({'digest': descriptor.digest})}"
-    target = repo
-    if not location.same_origin:
-        target = Repository(repo.registry, repo.ref, Anonymous(), repo.insecure)
-        endpoint = Endpoint(parts.scheme, parts.netloc)
-    headers = {
-        "Content-Type": "application/octet-stream",
-        "Content-Length": str(descriptor.size),
-    }
-    async with target.send(
-        endpoint,
-        "PUT",
-        url,
-        headers=headers,
-        body=lambda: _chunks(path, counter),
-        push=True,
-    ) as response:
+    headers = {"Content-Length": str(descriptor.size if rest is not None else 0)}
+    async with send(repo, endpoint, location, "PUT", url, headers, rest) as response:
         if response.status not in (200, 201, 204):
             raise await failures.unexpected(response)
         _check_digest(response, descriptor.digest)
+
+
+def send(
+    repo: Repository,
+    endpoint: Endpoint,
+    location: UploadLocation,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: Callable[[], AsyncIterator[bytes]] | None,
+    retry_on: RetryOn = RetryOn.BUSY_OR_BROKEN,
+) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    """A request of an upload. Another origin gets no credentials of ours."""
+    if not location.same_origin:
+        parts = parse_url(location.url)
+        repo = Repository(repo.registry, repo.ref, Anonymous(), repo.insecure)
+        endpoint = Endpoint(parts.scheme, parts.netloc)
+    if body is not None:
+        headers = {"Content-Type": "application/octet-stream", **headers}
+    return repo.send(
+        endpoint, method, url, headers=headers, body=body, push=True, retry_on=retry_on
+    )
 
 
 async def _chunks(path: Path, counter: Callable[[int], None] | None) -> AsyncIterator[bytes]:

@@ -16,7 +16,7 @@ SOON_S: Final = 1.0
 
 
 class Arrival:
-    """A blob on its way, of which its fetcher tells (`store.blobs.BlobWatch`) and which is read
+    """A blob on its way, of which its fetcher tells (`BlobWatch`) and which is read
     meanwhile. Close it when neither who writes nor who reads is at work any more."""
 
     def __init__(self, size_bytes: int) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from msgspec import Struct
 
@@ -21,6 +21,9 @@ from croze.errors import Corrupted, InvalidRequest, NotFound, ResourceExhausted
 from croze.patterns import lazy_pattern
 from croze.store.disk import disk_errors, own_disk_errors, sync_dir
 from croze.store.trash import Trash
+
+if TYPE_CHECKING:
+    from croze.store.watch_contract import BlobWatch
 
 _DIGEST = lazy_pattern(r"sha256:[0-9a-f]{64}")
 _CHUNK_BYTES = 1 << 20
@@ -38,19 +41,6 @@ def _sync_file(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-class BlobWatch(Protocol):
-    """An observer of a blob while it is written."""
-
-    def on_begun(self, path: Path) -> None:
-        """A file has been made for them. Whoever writes may begin once more, with another."""
-
-    def on_written(self, total_bytes: int) -> None:
-        """The file has this many bytes now. Called on any thread."""
-
-    def on_complete(self) -> None:
-        """All bytes have been written; they are not verified yet."""
 
 
 class DiskBlobWriter:

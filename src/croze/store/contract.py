@@ -30,11 +30,14 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Protocol, Self
 
 from msgspec import Struct
 
 from croze.image.descriptor import Descriptor
+
+if TYPE_CHECKING:
+    from croze.store.watch_contract import LayerWatch
 
 RecordType = Literal[
     "regular", "internal", "frontend", "source.local", "source.git.checkout", "exec.cachemount"
@@ -140,34 +143,6 @@ class BlobStore(Protocol):
         """The digests of all blobs."""
 
 
-class Snapshotter(Protocol):
-    """Filesystem layers on disk. Keys are opaque; parents must be committed."""
-
-    name: str
-
-    async def prepare(self, key: str, parent: str | None) -> None:
-        """Make a writable snapshot over `parent`."""
-
-    def commit(self, key: str) -> None:
-        """Make it immutable under the same key. Until then nobody finds it after a restart."""
-
-    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]:
-        """What to mount to see the snapshot. A committed one is read-only in any case. Raises
-        `NotFound`."""
-
-    def upper(self, key: str) -> Path | None:
-        """The directory with only this layer's changes (overlay format), if there is one."""
-
-    async def usage(self, key: str) -> int:
-        """Bytes on disk of this layer alone."""
-
-    async def remove(self, key: str) -> None:
-        """Delete a snapshot, whose children must be gone. Idempotent."""
-
-    def keys(self) -> Sequence[str]:
-        """The keys of all snapshots, committed or not."""
-
-
 class CommonRef(Protocol):
     """What mutable and immutable refs share."""
 
@@ -233,12 +208,17 @@ class ImmutableRef(CommonRef, Protocol):
         """Have all files there: `mounted` has nothing to wait for then."""
 
     async def layers(
-        self, compression: Compression, *, sessions: Sequence[str] = (), fetch: bool = False
+        self,
+        compression: Compression,
+        *,
+        sessions: Sequence[str] = (),
+        fetch: bool = False,
+        watch: LayerWatch | None = None,
     ) -> Sequence[LayerBlob]:
         """The chain of layer blobs, base first, made where missing (diff, tar, compress in one
-        pass, in a worker process). Lazy blobs stay lazy unless `fetch` or `compression.force`
-        needs their bytes. A step without changes still makes a layer. Idempotent, and concurrent
-        calls share the work."""
+        pass, in a worker process; `watch` is told of each). Lazy blobs stay lazy unless `fetch` or
+        `compression.force` needs their bytes. A step without changes still makes a layer.
+        Idempotent, and concurrent calls share the work."""
 
     def known_layers(self) -> Sequence[LayerBlob] | None:
         """The chain if every blob of it is known already; makes nothing."""

@@ -5,21 +5,24 @@ from __future__ import annotations
 import itertools
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 
 from croze.aio.locks import KeyedLocks
 from croze.errors import NotFound
 from croze.store.blobs import DiskBlobStore
-from croze.store.contract import BlobFetcher, MountSpec, Snapshotter
+from croze.store.contract import BlobFetcher
 from croze.store.delayed_write import DelayedWrite
 from croze.store.records import RefRecord
 from croze.store.table import RecordTable
 from croze.store.trash import Trash
 from croze.workers.pool import Pool
+
+if TYPE_CHECKING:
+    from croze.store.snapshot_contract import LayerSnapshotter
 
 STACKABLE = "-stackable"
 """Suffix of the key of a snapshot that stands in for another in stacks."""
@@ -29,53 +32,6 @@ _CLAIMS: Final = 100
 
 Fetchers = Callable[[Mapping[str, str]], BlobFetcher]
 """Makes the fetcher of a lazy layer anew from its origin. Raises `NotFound` if it can't."""
-
-
-class LayerSnapshotter(Snapshotter, Protocol):
-    """A `Snapshotter` with what the ref store needs beyond that contract."""
-
-    layered: bool
-    """Whether a snapshot's own changes are a directory of their own, in overlay form."""
-
-    @property
-    def empty(self) -> str | None:
-        """What to make a layer on that may hide names but lies on nothing."""
-
-    def exists(self, key: str) -> bool:
-        """Whether there is a snapshot of that key."""
-
-    def committed(self, key: str) -> bool:
-        """Whether the snapshot can't change any more. Raises `NotFound`."""
-
-    def has_children(self, key: str) -> bool:
-        """Whether another snapshot lies on this one."""
-
-    def directories(self) -> Set[str]:
-        """Names of all directories in `snapshots/` that are in use."""
-
-    def commit(self, key: str, *, rebase: str | None = None) -> None:
-        """See `Snapshotter.commit`. With `rebase` the layer is put onto that snapshot. Raises
-        `Unsupported` if it can't be."""
-
-    def save(self, key: str) -> None:
-        """Keep an uncommitted snapshot across restarts, as it is now."""
-
-    def rewrite(self, key: str) -> None:
-        """Allow a saved snapshot to be written to again. Raises `NotFound`."""
-
-    def is_lost(self, key: str) -> bool:
-        """Whether the machine has failed before the disk had all of its files
-        (`store.settled`). Raises `NotFound`."""
-
-    async def stack(self, key: str, layers: Sequence[str]) -> None:
-        """Make a committed snapshot of layers that exist, base first. Raises `Unsupported` where
-        layers are no directories of their own."""
-
-    def lowers(self, key: str) -> Sequence[Path]:
-        """The directories below the snapshot's own, base first; none where states are whole."""
-
-    def mounts(self, key: str, *, readonly: bool = False) -> Sequence[MountSpec]:
-        """See `Snapshotter.mounts`."""
 
 
 class Claims:

@@ -10,12 +10,13 @@ from typing import Self
 from croze.errors import InvalidRequest
 from croze.store.contract import Compression, LayerBlob, MountSpec, WriteRest
 from croze.store.core import Core
-from croze.store.layer_blobs import fetch_by_digest, known_layers, layer_blobs
+from croze.store.layer_blobs import LayerRequest, fetch_by_digest, known_layers, layer_blobs
 from croze.store.records import RefRecord
 from croze.store.ref_mounts import mounted, mounts_of
 from croze.store.sizes import record_size
 from croze.store.twins import finalize, retain
 from croze.store.unpack import unlazy
+from croze.store.watch_contract import LayerWatch
 
 
 class Handle:
@@ -138,11 +139,17 @@ class ImmutableHandle(Handle):
         await unlazy(self._core, self.record, sessions)
 
     async def layers(
-        self, compression: Compression, *, sessions: Sequence[str] = (), fetch: bool = False
+        self,
+        compression: Compression,
+        *,
+        sessions: Sequence[str] = (),
+        fetch: bool = False,
+        watch: LayerWatch | None = None,
     ) -> Sequence[LayerBlob]:
         """See `ImmutableRef.layers`."""
         await finalize(self._core, self.record)
-        return await layer_blobs(self._core, self.record, compression, sessions, fetch)
+        request = LayerRequest(compression, sessions, fetch, watch)
+        return await layer_blobs(self._core, self.record, request)
 
     def known_layers(self) -> Sequence[LayerBlob] | None:
         """See `ImmutableRef.known_layers`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -33,6 +33,7 @@ from croze.store.disk import disk_errors
 from croze.store.records import Blob, RefRecord
 from croze.store.stacks import write_changes
 from croze.store.unpack import FETCHED_AT_ONCE, fetch_blob, unlazy
+from croze.store.watch_contract import LayerWatch
 
 DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 _OCI_TYPES: dict[CompressionType, str] = {
@@ -106,27 +107,34 @@ class LayerChain(Struct, frozen=True):
         )
 
 
-async def layer_blobs(
-    core: Core, record: RefRecord, compression: Compression, sessions: Sequence[str], fetch: bool
-) -> Sequence[LayerBlob]:
+class LayerRequest(Struct, frozen=True):
+    """What is asked of `ImmutableRef.layers`."""
+
+    compression: Compression
+    sessions: Sequence[str] = ()
+    fetch: bool = False
+    watch: LayerWatch | None = None
+
+
+async def layer_blobs(core: Core, record: RefRecord, request: LayerRequest) -> Sequence[LayerBlob]:
     """See `ImmutableRef.layers`."""
     chain = core.layers(record)
     blobs = {r.id: r.data.blob for r in chain if r.data.blob is not None}
     # A task each, but not for what is there: all steps in a row may be asked, one after the other.
-    is_all = fetch or compression.force
+    is_all = request.fetch or request.compression.force
     unready = [r for r in dict.fromkeys(chain) if is_all or r.id not in blobs]
     slots = asyncio.Semaphore(FETCHED_AT_ONCE)
 
     async def ensured(layer: RefRecord) -> Blob:
         async with slots:
-            return await _ensure(core, layer, compression, sessions, fetch)
+            return await _ensure(core, layer, request)
 
     new_blobs = await all_of(ensured(layer) for layer in unready)
     blobs |= {r.id: blob for r, blob in zip(unready, new_blobs, strict=True)}
     for layer in chain:
         identify(core, layer)
     identify(core, record)
-    return [_described(r, blobs[r.id], compression.oci_types) for r in chain]
+    return [_described(r, blobs[r.id], request.compression.oci_types) for r in chain]
 
 
 def known_layers(core: Core, record: RefRecord) -> Sequence[LayerBlob] | None:
@@ -166,34 +174,48 @@ def _described(record: RefRecord, blob: Blob, oci_types: bool | None) -> LayerBl
     return LayerBlob(changed, blob.diff_id)
 
 
-async def _ensure(
-    core: Core, record: RefRecord, compression: Compression, sessions: Sequence[str], fetch: bool
-) -> Blob:
+async def _ensure(core: Core, record: RefRecord, request: LayerRequest) -> Blob:
     """The record's own layer as a blob of the wanted kind."""
+    compression = request.compression
     if record.data.blob is None:
-        await unlazy(core, record, sessions)
+        await unlazy(core, record, request.sessions)
     async with record.lock:
         blob = record.data.blob
         if blob is None:
-            blob = await _make(core, record, compression)
+            blob = await _make(core, record, request)
             core.table.change(record, blob=blob)
         if compression.force and await _compression(core, blob) != compression.type:
-            blob = await _variant(core, record, blob, compression, sessions)
-        elif fetch:
-            await fetch_blob(core, record, blob, sessions)
+            blob = await _variant(core, record, blob, request)
+        elif request.fetch:
+            await fetch_blob(core, record, blob, request.sessions)
         return blob
 
 
-async def _make(core: Core, record: RefRecord, compression: Compression) -> Blob:
+async def _make(core: Core, record: RefRecord, request: LayerRequest) -> Blob:
     if (uncompressed := record.data.variants.get("uncompressed")) is not None:
         # A computed difference was written down when it was made.
-        return await _convert(core, uncompressed, compression)
-    async with core.blobs.writer() as writer:
+        return await _convert(core, uncompressed, request)
+    kind, level = request.compression.type, request.compression.level
+
+    async def write(path: str) -> BlobSums:
         with disk_errors("failed to write layer"):
-            path = os.fspath(writer.path)
-            sums = await write_changes(core, record, path, compression.type, compression.level)
+            return await write_changes(core, record, path, kind, level)
+
+    return _blob(await _written(core, write, request.watch), kind)
+
+
+async def _written(
+    core: Core, write: Callable[[str], Awaitable[BlobSums]], watch: LayerWatch | None
+) -> BlobSums:
+    """A blob that is in the store once `write` has written it to that path."""
+    async with core.blobs.writer() as writer:
+        if watch is not None:
+            watch.on_begun(writer.path)
+        sums = await write(os.fspath(writer.path))
+        if watch is not None:
+            watch.on_made(writer.path, sums.digest, sums.size)
         await writer.commit(digest=sums.digest, size=sums.size)
-    return _blob(sums, compression.type)
+    return sums
 
 
 def _blob(sums: BlobSums, kind: CompressionType) -> Blob:
@@ -211,34 +233,33 @@ async def _compression(core: Core, blob: Blob) -> CompressionType:
     return kind
 
 
-async def _variant(
-    core: Core, record: RefRecord, blob: Blob, compression: Compression, sessions: Sequence[str]
-) -> Blob:
+async def _variant(core: Core, record: RefRecord, blob: Blob, request: LayerRequest) -> Blob:
     """A layer's tar in another compression, remembered with the record."""
-    earlier = record.data.variants.get(compression.type)
+    kind = request.compression.type
+    earlier = record.data.variants.get(kind)
     if earlier is not None and core.blobs.has(earlier.descriptor.digest):
         return earlier
-    await fetch_blob(core, record, blob, sessions)
-    variant = await _convert(core, blob, compression)
-    variants = record.data.variants | {compression.type: variant}
+    await fetch_blob(core, record, blob, request.sessions)
+    variant = await _convert(core, blob, request)
+    variants = record.data.variants | {kind: variant}
     core.table.change(record, variants=variants)
     return variant
 
 
-async def _convert(core: Core, blob: Blob, compression: Compression) -> Blob:
+async def _convert(core: Core, blob: Blob, request: LayerRequest) -> Blob:
     kind = await _compression(core, blob)
+    compression = request.compression
     if compression.type == kind:
         return blob
-    async with core.blobs.writer() as writer:
+    source = os.fspath(core.blobs.path(blob.descriptor.digest))
+
+    async def write(path: str) -> BlobSums:
         with disk_errors("failed to convert layer"):
-            sums = await core.pool.run(
-                convert_layer,
-                os.fspath(core.blobs.path(blob.descriptor.digest)),
-                os.fspath(writer.path),
-                compression.type,
-                compression.level,
+            return await core.pool.run(
+                convert_layer, source, path, compression.type, compression.level
             )
-        await writer.commit(digest=sums.digest, size=sums.size)
+
+    sums = await _written(core, write, request.watch)
     # A table of contents belongs to the tar that the diff ID is of.
     if sums.diff_id != blob.diff_id and "estargz" not in (kind, compression.type):
         raise Corrupted(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from croze.errors import InvalidRequest, NotFound, Unsupported
 from croze.store.blobs import DiskBlobStore
 from croze.store.contract import BlobFetcher, SnapshotterName
-from croze.store.core import Core, Fetchers, LayerSnapshotter
+from croze.store.core import Core, Fetchers
 from croze.store.db import Database
 from croze.store.disk import Ballast, RootLock, disk_errors
 from croze.store.settled import Eras
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from croze.store.names import ResolvedNames
     from croze.store.prune import IsShared
     from croze.store.refs import DiskRefStore
+    from croze.store.snapshot_contract import LayerSnapshotter
 
 log = logging.getLogger(__name__)
 

@@ -207,8 +207,8 @@ class SnapshotTable:
 
 
 class TableSnapshotter:
-    """What every snapshotter does by the table alone (see `contract.Snapshotter` and
-    `core.LayerSnapshotter`)."""
+    """What every snapshotter does by the table alone (see `Snapshotter` and
+    `LayerSnapshotter`)."""
 
     def __init__(self, table: SnapshotTable, pool: Pool) -> None:
         self._table = table

@@ -14,11 +14,11 @@ from croze.fs.tar.apply import apply_layer, diff_id_of
 from croze.fs.tar.arriving import ArrivesTooSlowly
 from croze.identity import new_id
 from croze.store.arrival import Arrival
-from croze.store.blobs import BlobWatch
 from croze.store.core import Core
 from croze.store.disk import disk_errors
 from croze.store.records import Blob, RefRecord
 from croze.store.stacks import assemble
+from croze.store.watch_contract import BlobWatch
 
 FETCHED_AT_ONCE: Final = 16
 """Blobs of one state that are fetched, or made: each has files open, and an image may have any
