@@ -202,7 +202,9 @@ def _stock(address: str, env: Mapping[str, str]) -> Client:
 @contextlib.contextmanager
 def _warm(env: Mapping[str, str]) -> Iterator[None]:
     """The user's warm process, which his first build would have left behind."""
-    warm = subprocess.Popen([sys.executable, "-m", "croze.cli.warm"], env=dict(env), cwd="/")
+    warm = subprocess.Popen(
+        [sys.executable, "-m", "croze.cli.warm.process"], env=dict(env), cwd="/"
+    )
     try:
         deadline = time.monotonic() + 30
         while not list(Path(env["CROZE_RUNTIME_DIR"]).glob("warm-*.sock")):

@@ -13,7 +13,7 @@ from croze import errors
 from croze.api import secrets_pb2, upload_pb2
 from croze.rpc.channel import Channel
 from croze.rpc.servers import Context
-from croze.session import provider
+from croze.session import lent_service
 from croze.session.contract import Session
 from croze.session.serve import lend
 from tests.session.conftest import Daemon, Lend
@@ -24,10 +24,10 @@ class Echo:
 
     service = "test.Echo"
 
-    def methods(self) -> Mapping[str, provider.Handler]:
+    def methods(self) -> Mapping[str, lent_service.Handler]:
         return {
-            "One": provider.unary(self.one, secrets_pb2.GetSecretRequest),
-            "All": provider.stream(self.all, upload_pb2.BytesMessage),
+            "One": lent_service.unary(self.one, secrets_pb2.GetSecretRequest),
+            "All": lent_service.stream(self.all, upload_pb2.BytesMessage),
         }
 
     async def one(

@@ -63,7 +63,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         await send_tree(sender, read, counted)
 
-    monkeypatch.setattr("croze.session.provide_files.send_tree", counting)
+    monkeypatch.setattr("croze.session.providers.files.send_tree", counting)
     monkeypatch.setattr("croze.client.connect.has_our_root", lambda _: False)
     return found
 

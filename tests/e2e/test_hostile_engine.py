@@ -16,7 +16,7 @@ import pytest
 
 from croze.digests import digest_of
 from croze.engineapi.connections import room
-from croze.engineapi.load import MEMBERS_MOST
+from croze.engineapi.images.load import MEMBERS_MOST
 from croze.image.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from tests.e2e.disks import leave
 from tests.e2e.docker_engine import Engine, call, make_busybox, running_engine, tar_of

@@ -170,7 +170,7 @@ def test_what_the_client_keeps_is_its_users_alone(own: Sandbox, victim: pwd.stru
             return fd
         os.open = watched
         from croze.client.planning.make import node_id
-        from croze.session.provide_auth import host_secret
+        from croze.session.providers.auth import host_secret
         host_secret("h"), node_id()
         print(sorted(f"{name[:14]} {mode:o}" for name, mode in made.items() if "." in name[:1]))
     """

@@ -17,9 +17,9 @@ from croze.api.control_pb2_grpc import ControlStub
 from croze.identity import new_id
 from croze.rpc.channel import Channel
 from croze.rpc.stand_ins import AioRpcError, StatusCode
-from croze.session.provide_files import FilesProvider, LentDir
-from croze.session.provide_secrets import SecretSource, SecretsProvider
-from croze.session.provider import LentService
+from croze.session.lent_service import LentService
+from croze.session.providers.files import FilesProvider, LentDir
+from croze.session.providers.secrets import SecretSource, SecretsProvider
 from croze.session.serve import lend
 from tests.e2e.app import base
 from tests.e2e.images import busybox as busybox_binary

@@ -129,7 +129,8 @@ def test_a_build_imports_nothing(sandbox: Sandbox) -> None:
     sandbox.is_measured = False
     code = """if True:
         import sys
-        from croze.cli import main, warm
+        from croze.cli import main
+        from croze.cli.warm import process as warm
         warm.preload_all()
         before = set(sys.modules)
         assert main.run(["build", "-q", "-t", "x", sys.argv[1]]) == 0

@@ -28,7 +28,7 @@ def answers(sandbox: Sandbox) -> bool:
 @pytest.fixture
 def warm(sandbox: Sandbox) -> Iterator[subprocess.Popen[bytes]]:
     """A warm process that answers."""
-    command = [sys.executable, "-m", "croze.cli.warm"]
+    command = [sys.executable, "-m", "croze.cli.warm.process"]
     with subprocess.Popen(command, env=sandbox.env, cwd="/") as process:
         eventually(lambda: answers(sandbox), process=process)
         yield process

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from croze.session.hostdir import HostDirProvider, LocalTarget
-from croze.session.provide_content import ContentProvider
-from croze.session.provide_targets import DirTarget, FileOutput, FileTarget, TargetsProvider
-from croze.session.provider import LentService
+from croze.session.lent_service import LentService
+from croze.session.providers.content import ContentProvider
+from croze.session.providers.targets import DirTarget, FileOutput, FileTarget, TargetsProvider
 from croze.store.contract import SnapshotterName
 from tests.conformance.exporters import Delivery, ExporterSuite
 from tests.sources.rig import Rig

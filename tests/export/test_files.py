@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from croze.errors import CrozeError, InvalidRequest
 from croze.export.contract import Attestation
 from croze.session.hostdir import HostDirProvider, LocalTarget
-from croze.session.provide_content import ContentProvider
-from croze.session.provide_targets import DirTarget, FileOutput, FileTarget, TargetsProvider
-from croze.session.provider import LentService
+from croze.session.lent_service import LentService
+from croze.session.providers.content import ContentProvider
+from croze.session.providers.targets import DirTarget, FileOutput, FileTarget, TargetsProvider
 from tests.export.results import AMD, ARM, export, make_ref, several, single, tar_files
 from tests.sources.rig import Rig
 

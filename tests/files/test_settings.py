@@ -19,7 +19,7 @@ from croze.files.settings import LIMIT_BYTES, parse_settings, read_settings
 from croze.gotypes.template import TemplateError, check
 from croze.image.manifest import detect_media_type, parse_manifest
 from croze.session.dockerconfig import DockerConfig
-from croze.session.provide_auth import _host_secret
+from croze.session.providers.auth import _host_secret
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from croze.job_values import JobKey
 from croze.ops.content import ContentDigests
 from croze.rpc.channel import Channel
 from croze.session.manager import Sessions
-from croze.session.provide_secrets import SecretSource, SecretsProvider
+from croze.session.providers.secrets import SecretSource, SecretsProvider
 from croze.session.serve import lend
 from croze.solver.contract import Vertex
 from croze.status import Progress

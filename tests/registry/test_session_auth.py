@@ -18,7 +18,7 @@ from croze.registry.session_auth import SessionCredentials, _lifetime_s
 from croze.registry.transport import Retry
 from croze.session.auth import SessionToken
 from croze.session.dockerconfig import DockerConfig
-from croze.session.provide_auth import AuthProvider
+from croze.session.providers.auth import AuthProvider
 from tests.registry.blobs import Folder
 from tests.registry.pushing import push_all, repository
 from tests.registry.servers import HTPASSWD, docker_registry, token_server

@@ -16,8 +16,8 @@ from croze.rpc.channel import Channel
 from croze.rpc.server import Server
 from croze.rpc.servers import aborting
 from croze.session.contract import Session
+from croze.session.lent_service import LentService
 from croze.session.manager import Sessions
-from croze.session.provider import LentService
 from croze.session.serve import lend
 from tests.rpc.served import served
 

@@ -21,7 +21,7 @@ from croze.client.solving.auth_log import AuthLog
 from croze.http.urls import parse_url
 from croze.session import auth, ed25519
 from croze.session.dockerconfig import AuthConfig, DockerConfig
-from croze.session.provide_auth import AuthProvider, host_secret
+from croze.session.providers.auth import AuthProvider, host_secret
 from croze.session.token_tls import TokenTls
 from tests.session.conftest import Lend
 from tests.support.certificates import make_certificate

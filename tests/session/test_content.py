@@ -11,7 +11,7 @@ import pytest
 from croze import errors
 from croze.digests import digest_of
 from croze.session import content
-from croze.session.provide_content import ContentProvider
+from croze.session.providers.content import ContentProvider
 from tests.session.conftest import Lend
 
 

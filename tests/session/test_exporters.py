@@ -11,8 +11,8 @@ from croze.api import exporter_pb2 as pb
 from croze.api.attrs import of_attrs, to_attrs
 from croze.rpc.servers import Context
 from croze.session.exporters import finalize_export, find_exporters
-from croze.session.provide_upload import UploadProvider
-from croze.session.provider import Handler, unary
+from croze.session.lent_service import Handler, unary
+from croze.session.providers.upload import UploadProvider
 from tests.session.conftest import Lend
 
 

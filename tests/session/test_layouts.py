@@ -15,7 +15,7 @@ from croze.client.layouts.cache_reset import reset
 from croze.digests import digest_of
 from croze.session import content
 from croze.session.layouts import layout_folder, names_in, new_blob
-from croze.session.provide_content import ContentProvider
+from croze.session.providers.content import ContentProvider
 from tests.session.conftest import Lend
 
 OTHER = 12345

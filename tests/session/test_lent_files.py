@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from croze.session.hostdir import HostDirProvider, open_file
-from croze.session.provide_targets import FileOutput
+from croze.session.providers.targets import FileOutput
 from tests.session.conftest import Lend
 
 

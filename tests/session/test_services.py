@@ -19,16 +19,16 @@ from croze.fs.sync.send import Sender
 from croze.rpc.status import to_status
 from croze.session import filesend, filesync, hostdir, secrets, upload, visit
 from croze.session.filesync import DirRequest
-from croze.session.provide_files import FilesProvider, LentDir
-from croze.session.provide_secrets import SecretSource, SecretsProvider
-from croze.session.provide_targets import (
+from croze.session.providers.files import FilesProvider, LentDir
+from croze.session.providers.secrets import SecretSource, SecretsProvider
+from croze.session.providers.targets import (
     DirTarget,
     FileOutput,
     FileTarget,
     TargetFile,
     TargetsProvider,
 )
-from croze.session.provide_upload import UploadProvider
+from croze.session.providers.upload import UploadProvider
 from tests.session.conftest import Lend
 from tests.support.waiting import PATIENCE_S
 

@@ -12,7 +12,7 @@ import pytest
 
 from croze import errors
 from croze.session import ssh
-from croze.session.provide_ssh import AgentSource, SshProvider
+from croze.session.providers.ssh import AgentSource, SshProvider
 from tests.session.conftest import Lend
 
 

@@ -19,7 +19,7 @@ from croze.rpc.http2 import frames
 from croze.rpc.http2.blocks import header_block, header_frames
 from croze.rpc.http2.messages import prefixed
 from croze.rpc.servers import Context
-from croze.session import manager, provider
+from croze.session import lent_service, manager
 from croze.session.contract import Session
 from croze.session.serve import SESSION_METHOD
 from croze.session.tunnel import SessionTunnel
@@ -40,13 +40,13 @@ class Odd:
         self.cancelled = asyncio.Event()
         self.go_on = asyncio.Event()
 
-    def methods(self) -> Mapping[str, provider.Handler]:
+    def methods(self) -> Mapping[str, lent_service.Handler]:
         return {
-            "Wait": provider.unary(self.wait, secrets_pb2.GetSecretRequest),
-            "Idle": provider.raw_stream(self.idle),
-            "Refuse": provider.raw_stream(self.refuse),
-            "Flood": provider.raw_stream(self.flood),
-            "Headers": provider.raw_stream(self.headers),
+            "Wait": lent_service.unary(self.wait, secrets_pb2.GetSecretRequest),
+            "Idle": lent_service.raw_stream(self.idle),
+            "Refuse": lent_service.raw_stream(self.refuse),
+            "Flood": lent_service.raw_stream(self.flood),
+            "Headers": lent_service.raw_stream(self.headers),
         }
 
     async def wait(
@@ -74,7 +74,7 @@ class Odd:
             self.read += 1
 
     async def headers(self, messages: Requests[bytes], context: ServerCall) -> None:
-        found = provider.metadata_of(context)
+        found = lent_service.metadata_of(context)
         for value in (*found["one"], found["two"][0]):
             await context.write(value.encode())
 

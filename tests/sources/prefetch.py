@@ -11,7 +11,7 @@ from pathlib import Path
 from croze.rpc.call import Requests, ServerCall
 from croze.session.contract import Session
 from croze.session.hostdir import HostDirProvider
-from croze.session.provide_files import FilesProvider, LentDir
+from croze.session.providers.files import FilesProvider, LentDir
 from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.local import LocalSources
 from croze.sources.local_prefetch import _Prefetched

@@ -21,7 +21,7 @@ from croze.image.descriptor import Descriptor
 from croze.registry.client import Registry
 from croze.registry.transport import Retry
 from croze.session.contract import Session
-from croze.session.provider import LentService
+from croze.session.lent_service import LentService
 from croze.sources.content import Access, fetcher_of
 from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.images import Images

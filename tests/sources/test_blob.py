@@ -17,7 +17,7 @@ from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.registry import push
 from croze.registry.credentials import Anonymous
-from croze.session.provide_content import ContentProvider
+from croze.session.providers.content import ContentProvider
 from croze.sources.blob import BlobSources, blob_key, parse_options
 from croze.sources.content import LentFetcher, RegistryFetcher
 from croze.sources.contract import Source

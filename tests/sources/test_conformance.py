@@ -12,9 +12,9 @@ from aiohttp import web
 from croze.digests import digest_of
 from croze.registry.transport import Retry
 from croze.session.hostdir import HostDirProvider
-from croze.session.provide_content import ContentProvider
-from croze.session.provide_files import FilesProvider, LentDir
-from croze.session.provider import LentService
+from croze.session.lent_service import LentService
+from croze.session.providers.content import ContentProvider
+from croze.session.providers.files import FilesProvider, LentDir
 from croze.sources.blob import BlobSources
 from croze.sources.git import GitSources
 from croze.sources.http import HttpSources

@@ -12,7 +12,7 @@ from croze.errors import CrozeError, InvalidRequest
 from croze.image import reference
 from croze.registry import push
 from croze.registry.credentials import Anonymous
-from croze.session.provide_content import ContentProvider
+from croze.session.providers.content import ContentProvider
 from croze.sources.git import GitSources
 from tests.registry.blobs import Folder
 from tests.sources.git_servers import Remote, files, remote, server, source, sources

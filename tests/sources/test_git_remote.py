@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from croze.errors import CrozeError
-from croze.session.provide_secrets import SecretSource, SecretsProvider
-from croze.session.provide_ssh import AgentSource, SshProvider
+from croze.session.providers.secrets import SecretSource, SecretsProvider
+from croze.session.providers.ssh import AgentSource, SshProvider
 from croze.sources.git import GitSources
 from tests.registry.servers import serve
 from tests.signatures.gnupg import ssh_key

@@ -17,8 +17,8 @@ from aiohttp import web
 from croze.digests import digest_of
 from croze.errors import CrozeError, InvalidRequest, Unavailable, Unsupported
 from croze.registry.transport import Retry
-from croze.session.provide_secrets import SecretSource, SecretsProvider
-from croze.session.provide_upload import UploadProvider
+from croze.session.providers.secrets import SecretSource, SecretsProvider
+from croze.session.providers.upload import UploadProvider
 from croze.sources import http_body
 from croze.sources.facts import SourceFacts, ask
 from croze.sources.git import GitSources

@@ -17,7 +17,7 @@ from croze.image.platform import Platform
 from croze.registry import push
 from croze.registry.hosts import Endpoint
 from croze.registry.transport import RegistryRequest, Transport
-from croze.session.provide_content import ContentProvider
+from croze.session.providers.content import ContentProvider
 from croze.sources.content import fetcher_of
 from croze.sources.image import ImageSource, ImageSources, manifest_key
 from croze.sources.request import SourceRequest

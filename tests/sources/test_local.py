@@ -13,8 +13,8 @@ from croze.digests import digest_of
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.content.checksum import Query, checksum
 from croze.session.hostdir import HostDirProvider
-from croze.session.provide_files import FilesProvider, LentDir
-from croze.session.provider import LentService
+from croze.session.lent_service import LentService
+from croze.session.providers.files import FilesProvider, LentDir
 from croze.sources import local_transfer
 from croze.sources.contract import BuildSources, SourceContext
 from croze.sources.local import LocalSources

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 # Command -> (module below croze.cli, one-line help): the help must not import the command.
 COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("build", "Start a build"),
-    "bake": ("bake", "Build from a file"),
+    "bake": ("bake.command", "Build from a file"),
     "attach": ("attach", "Show the rest of a build, and take its exit code"),
     "cancel": ("cancel", "End running builds"),
     "run": ("run", "Run an image of the local store in a container"),

@@ -226,7 +226,7 @@ def _builders() -> Candidates:
 
 def _targets(words: Sequence[str]) -> tuple[Candidates, CompletionDirective]:
     """The targets of the definition that the command line names, or of the usual files."""
-    from croze.cli.bake_list import target_names
+    from croze.cli.bake.list import target_names
     from croze.errors import CrozeError
 
     pairs = itertools.pairwise(words)

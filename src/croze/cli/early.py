@@ -2,7 +2,7 @@
 
 When a build is done and all is printed, connections are still to be closed, which takes as long as
 a part of a cached build. Nobody need wait for that where the caller is another process than the one
-that runs the command (`croze.cli.warm_child`).
+that runs the command (`croze.cli.warm.child`).
 """
 
 from __future__ import annotations

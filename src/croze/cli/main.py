@@ -41,7 +41,7 @@ def preload_commands() -> None:
     """Import everything that commands use, for the warm process."""
     for module, _ in COMMANDS.values():
         importlib.import_module(f"croze.cli.{module}")
-    from croze.cli import preload
+    from croze.cli.warm import preload
 
     preload.everything()
 

@@ -267,7 +267,7 @@ def start_warm(environ: "dict[str, str]") -> None:
     from croze.files.interpreter import own_program
 
     subprocess.Popen(
-        own_program("croze.cli.warm"),
+        own_program("croze.cli.warm.process"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

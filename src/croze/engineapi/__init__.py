@@ -2,7 +2,7 @@
 build and to handle images. Names, ids and sizes are views of the store; nothing is kept here. The
 daemon opens the socket and says what the API stands on (`contract`). Source: Docker Engine API.
 
-`app` has the table of routes; a module serves one resource or one verb on it, as `images`, `pull`
-and `prune` do, and `containers` is a folder of its own. `connections`, `tls` and `hijack` are below
-HTTP, `answers`, `lines`, `query`, `filters` and `jsontext` what requests and answers are made of.
+`app` has the table of routes; `build`, `images` and `containers` are folders, other resources
+modules. `connections`, `tls` and `hijack` are below HTTP, `answers`, `lines`, `query`, `filters`
+and `jsontext` what requests and answers are made of.
 """

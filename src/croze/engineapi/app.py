@@ -11,27 +11,17 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from croze.engineapi import (
-    absent,
-    build,
-    buildcache,
-    event_stream,
-    hijack,
-    images,
-    load,
-    networks,
-    prune,
-    pull,
-    push,
-    registries,
-    removal,
-    save,
-    system,
-)
+from croze.engineapi import absent, event_stream, hijack, networks, registries, system
 from croze.engineapi.answers import Handler, check_version, error, of_error
+from croze.engineapi.build import cache as build_cache
+from croze.engineapi.build import routes as build_routes
 from croze.engineapi.connections import Connections, accepting, room
 from croze.engineapi.containers import archive, exec_routes, routes, streams, usage
+from croze.engineapi.containers.prune import prune_containers
 from croze.engineapi.contract import Services
+from croze.engineapi.images import load, pull, push, removal, save
+from croze.engineapi.images import routes as image_routes
+from croze.engineapi.images.prune import prune_images
 from croze.errors import CrozeError
 
 log = logging.getLogger(__name__)
@@ -48,27 +38,27 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("POST", "/auth", registries.auth),
     ("POST", "/grpc", hijack.grpc),
     ("POST", "/session", hijack.session),
-    ("POST", "/build", build.build),
-    ("GET", "/build/cancel", build.cancel),
-    ("POST", "/build/cancel", build.cancel),
-    ("POST", "/build/prune", buildcache.prune),
+    ("POST", "/build", build_routes.build),
+    ("GET", "/build/cancel", build_routes.cancel),
+    ("POST", "/build/cancel", build_routes.cancel),
+    ("POST", "/build/prune", build_cache.prune),
     ("POST", "/commit", registries.commit),
     ("GET", "/distribution/{name:.+}/json", registries.distribution),
-    ("GET", "/images/json", images.list_images),
+    ("GET", "/images/json", image_routes.list_images),
     ("GET", "/images/search", registries.search),
     ("POST", "/images/create", pull.create),
-    ("POST", "/images/prune", prune.images),
+    ("POST", "/images/prune", prune_images),
     ("POST", "/images/load", load.load),
     ("GET", "/images/get", save.save_many),
     ("GET", "/images/{name:.+}/get", save.save_one),
-    ("GET", "/images/{name:.+}/json", images.inspect),
-    ("GET", "/images/{name:.+}/history", images.history),
-    ("POST", "/images/{name:.+}/tag", images.tag),
+    ("GET", "/images/{name:.+}/json", image_routes.inspect),
+    ("GET", "/images/{name:.+}/history", image_routes.history),
+    ("POST", "/images/{name:.+}/tag", image_routes.tag),
     ("POST", "/images/{name:.+}/push", push.push),
     ("DELETE", "/images/{name:.+}", removal.remove),
     ("GET", "/containers/json", routes.list_containers),
     ("POST", "/containers/create", routes.create),
-    ("POST", "/containers/prune", prune.containers),
+    ("POST", "/containers/prune", prune_containers),
     ("GET", "/containers/{name:.+}/json", routes.inspect),
     ("GET", "/containers/{name:.+}/logs", streams.logs),
     ("GET", "/containers/{name:.+}/stats", usage.stats),

@@ -20,7 +20,7 @@ from croze.image.reference import DEFAULT_DOMAIN
 from croze.registry.credentials import BearerToken, Login
 from croze.rpc.servers import Context
 from croze.session.dockerconfig import HUB_HOST, DockerConfig
-from croze.session.provider import Handler, unary
+from croze.session.lent_service import Handler, unary
 
 T = TypeVar("T")
 

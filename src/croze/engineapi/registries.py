@@ -7,8 +7,8 @@ from aiohttp import web
 
 from croze.engineapi.answers import error, json
 from croze.engineapi.contract import Services
+from croze.engineapi.images.pull import repository_of
 from croze.engineapi.logins import OneHost, RegistryLogin, login
-from croze.engineapi.pull import repository_of
 from croze.errors import CrozeError, InvalidRequest, NotFound, PermissionDenied, Unsupported
 from croze.gotypes import gojson
 from croze.image import config as configs

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from croze.api import policy_pb2, policysession_pb2
 from croze.policy.evaluator import Policy, check_all
 from croze.rpc.servers import Context
-from croze.session.provider import Handler, unary
+from croze.session.lent_service import Handler, unary
 
 
 class PolicyProvider:

@@ -1,6 +1,6 @@
 """A session: services that one client lends to the daemon, both ends of each.
 
 The daemon's end is named for the service (`filesync`, `auth`, `secrets`, …), `manager` accepts
-the connections, and calls go through a `tunnel` in each; the client's end is `serve` and the
-`provide_*` modules.
+the connections, and calls go through a `tunnel` in each; the client's end is `serve`, and what it
+serves is in `providers`.
 """

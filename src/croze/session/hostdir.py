@@ -40,8 +40,8 @@ from croze.aio.threads import in_thread
 from croze.files.peers import sees_our_files
 from croze.session.contract import Session
 from croze.session.directories import make_directory
+from croze.session.lent_service import Handler
 from croze.session.packets import fresh_name
-from croze.session.provider import Handler
 from croze.session.visit import HEADER, Answer
 
 TOKEN_BYTES = 16
@@ -154,7 +154,7 @@ class LocalTarget(Struct, frozen=True):
 
 
 class OpenFiles(Protocol):
-    """The files that exporters write, as `provide_targets.TargetsProvider` knows them."""
+    """The files that exporters write, as `providers.targets.TargetsProvider` knows them."""
 
     def opened(self, id: int) -> asyncio.Future[int]:
         """The descriptor of the exporter's file, which is open until its call has ended; -1 for

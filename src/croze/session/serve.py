@@ -24,8 +24,8 @@ from croze.rpc.server import Server
 from croze.rpc.status import from_rpc_error
 from croze.session import manager
 from croze.session.health import health_methods
+from croze.session.lent_service import Announcing, LentService
 from croze.session.messages import all_carried, bytes_head
-from croze.session.provider import Announcing, LentService
 
 if TYPE_CHECKING:
     from croze.rpc.channel import Channel

@@ -12,7 +12,7 @@ from croze.client.planning.make import make_plan
 from croze.client.planning.options import BuildOptions
 from croze.client.planning.plan import ToFile
 from croze.errors import InvalidRequest
-from croze.session.provide_targets import FileOutput
+from croze.session.providers.targets import FileOutput
 
 
 @pytest.mark.parametrize(

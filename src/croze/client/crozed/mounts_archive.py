@@ -20,7 +20,7 @@ from croze.files.atomic import replaced
 from croze.files.own import unmoved_place
 from croze.fs.temporary import temporary_directory
 from croze.rpc.channel import Channel
-from croze.session.provide_targets import FdOutput, FileOutput, TargetFile
+from croze.session.providers.targets import FdOutput, FileOutput, TargetFile
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -80,7 +80,7 @@ def connection_to(engine: DockerContext) -> http.client.HTTPConnection:
 
 
 class ImageLoad:
-    """An archive being loaded: what `provide_targets.TargetFile` promises.
+    """An archive being loaded: what `session.providers.targets.TargetFile` promises.
 
     The engine is called with the first bytes: it may be a host that does not answer, and who
     interrupts the command shall not wait for it.

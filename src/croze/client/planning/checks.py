@@ -52,7 +52,7 @@ def check_texts(options: BuildOptions) -> None:
 def _check_secrets(options: BuildOptions) -> None:
     secrets = parse_secrets(options.secret_flags)
     if secrets:
-        from croze.session.provide_secrets import SecretSource, SecretsProvider
+        from croze.session.providers.secrets import SecretSource, SecretsProvider
 
         SecretsProvider([SecretSource(s.id, s.path, s.env) for s in secrets])
 
@@ -61,6 +61,6 @@ def _check_ssh(options: BuildOptions) -> None:
     agents = parse_ssh(options.ssh)
     if not agents:
         return
-    from croze.session.provide_ssh import AgentSource, SshProvider
+    from croze.session.providers.ssh import AgentSource, SshProvider
 
     SshProvider([AgentSource(agent.id, agent.paths, agent.raw) for agent in agents]).close()

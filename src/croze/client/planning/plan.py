@@ -15,7 +15,7 @@ from croze.policy.options import PolicyPlace, PolicyPlan
 from croze.session.token_tls import TokenTls
 
 if TYPE_CHECKING:
-    from croze.session.provide_auth import LendingLog
+    from croze.session.providers.auth import LendingLog
 
 
 class ToFile(Struct, frozen=True):

@@ -21,13 +21,13 @@ class AuthLog:
         self._shared: set[str] = set()
 
     def shares(self, host: str) -> None:
-        """See `session.provide_auth.LendingLog`; told once for each host."""
+        """See `session.providers.auth.LendingLog`; told once for each host."""
         if host not in self._shared:
             self._shared.add(host)
             self._tell(f"[auth] sharing credentials for {host}")
 
     def fetches(self, scopes: Sequence[str], host: str) -> None:
-        """See `session.provide_auth.LendingLog`."""
+        """See `session.providers.auth.LendingLog`."""
         of = " ".join(scope.removeprefix(_REPOSITORY) for scope in scopes)
         self._tell(f"[auth] {of} token for {host}")
 

@@ -10,12 +10,13 @@ from croze.client.planning import plan as plans
 from croze.errors import InvalidRequest
 from croze.session.directories import make_directory
 from croze.session.hostdir import HostDirProvider, LocalTarget
-from croze.session.provide_auth import AuthProvider
-from croze.session.provide_content import ContentProvider
-from croze.session.provide_files import FilesProvider, LentDir
-from croze.session.provide_secrets import SecretSource, SecretsProvider
-from croze.session.provide_ssh import AgentSource, SshProvider
-from croze.session.provide_targets import (
+from croze.session.lent_service import LentService
+from croze.session.providers.auth import AuthProvider
+from croze.session.providers.content import ContentProvider
+from croze.session.providers.files import FilesProvider, LentDir
+from croze.session.providers.secrets import SecretSource, SecretsProvider
+from croze.session.providers.ssh import AgentSource, SshProvider
+from croze.session.providers.targets import (
     DirTarget,
     FdOutput,
     FileOutput,
@@ -24,8 +25,7 @@ from croze.session.provide_targets import (
     TargetFile,
     TargetsProvider,
 )
-from croze.session.provide_upload import UploadProvider
-from croze.session.provider import LentService
+from croze.session.providers.upload import UploadProvider
 
 EXPORT_STORE = "export"
 

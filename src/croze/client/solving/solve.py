@@ -32,7 +32,7 @@ from croze.rpc.held import Work, ask_frontend, is_call, solve_held
 from croze.rpc.http2.client import DRAINING
 from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error
-from croze.session.provider import LentService
+from croze.session.lent_service import LentService
 from croze.session.serve import LentSession, lend
 
 log = logging.getLogger(__name__)

@@ -146,11 +146,11 @@ async def _somebody(sock: socket.socket) -> None:
 
 def _services(build_services: BuildServices, server: Server, channel: Channel) -> Services:
     from croze.daemon.services.run_image import open_image
+    from croze.engineapi.build.running import NamedBuilds
+    from croze.engineapi.build.uploads import Uploads
     from croze.engineapi.containers.manager import Containers
     from croze.engineapi.contract import DaemonInfo, Services
     from croze.engineapi.events import EventLog
-    from croze.engineapi.running import NamedBuilds
-    from croze.engineapi.uploads import Uploads
 
     engine = build_services.engine
     settings, store = engine.settings, engine.store

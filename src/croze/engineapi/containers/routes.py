@@ -13,9 +13,9 @@ from croze.engineapi.containers import spec as specs
 from croze.engineapi.containers.bodies import read_body, read_size
 from croze.engineapi.containers.container import OneContainer
 from croze.engineapi.contract import Services
-from croze.engineapi.names import find, record_of
+from croze.engineapi.images.names import find, record_of
+from croze.engineapi.images.views import view
 from croze.engineapi.query import UrlQuery, flag, refuse
-from croze.engineapi.views import view
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.gotypes.numbers import parse_int
 from croze.runtime.contract import ContainerMount
