@@ -56,6 +56,21 @@ async def test_a_token_without_end(client: Registry, blob: Descriptor) -> None:
             await pull.fetch_manifest(repository(client, f"{host}/x"), blob)
 
 
+async def test_large_tokens_for_ever(client: Registry, blob: Descriptor) -> None:
+    """The oldest are asked for again, rather than all kept."""
+    asked: list[str] = []
+
+    async def token(request: web.Request) -> web.Response:
+        asked.append(request.query["scope"])
+        return web.json_response({"token": "a" * 1_000_000, "expires_in": (1 << 63) - 1})
+
+    async with guarded(token) as host:
+        for number in (*range(20), 19, 0):
+            with contextlib.suppress(CrozeError):  # no server takes a head with one in it
+                await pull.resolve(repository(client, f"{host}/x{number}"))
+    assert [scope.split(":")[1] for scope in asked[-3:]] == ["x18", "x19", "x0"]
+
+
 TOKEN = b'{"token": "abc"}'
 ENCODED = {
     "gzip": (gzip.compress(TOKEN), ""),

@@ -33,6 +33,9 @@ _CLIENT_ID = "buildkit-client"
 _DEFAULT_LIFETIME_S = 60
 _ANSWER_BYTES = 1 << 20
 _CHALLENGES_MOST = 10_000
+_TOKENS_BYTES = 16 << 20
+"""The most of all tokens that are kept, with what they are for: any registry may have them last for
+ever."""
 _CHALLENGE = lazy_pattern(r'([A-Za-z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
@@ -146,6 +149,10 @@ class Authorizer:
     def _keep(self, key: tuple[str, ...], token: BearerToken) -> str:
         now = time.monotonic()
         self._tokens = {k: cached for k, cached in self._tokens.items() if cached[1] > now}
+        size = sum(map(_size, self._tokens.items()))
+        while self._tokens and size > _TOKENS_BYTES:
+            oldest = next(iter(self._tokens))
+            size -= _size((oldest, self._tokens.pop(oldest)))
         self._tokens[key] = (token.value, now + 0.9 * token.lifetime_s)
         return token.value
 
@@ -218,6 +225,12 @@ async def _read_token(
     if not (value.isascii() and value.isprintable()):
         raise CrozeError("authorization server sent a token that no request can have")
     return BearerToken(value, max(answer.expires_in, 0) or _DEFAULT_LIFETIME_S)
+
+
+def _size(token: tuple[tuple[str, ...], tuple[str, float]]) -> int:
+    """How many bytes a token takes, with what it is for."""
+    key, (value, _) = token
+    return len(value) + sum(map(len, key))
 
 
 def _place(endpoint: Endpoint, scopes: Sequence[str]) -> tuple[str, str]:
