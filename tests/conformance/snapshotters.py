@@ -10,7 +10,7 @@ import pytest
 
 from croze.errors import AlreadyExists, InvalidRequest, NotFound
 from croze.store.mount import mounted
-from croze.store.snapshot_contract import Snapshotter
+from croze.store.snapshots.contract import Snapshotter
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from croze.store.trash import Trash
 from croze.workers.pool import Pool
 
 if TYPE_CHECKING:
-    from croze.store.snapshot_contract import LayerSnapshotter
+    from croze.store.snapshots.contract import LayerSnapshotter
 
 STACKABLE = "-stackable"
 """Suffix of the key of a snapshot that stands in for another in stacks."""

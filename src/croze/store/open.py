@@ -16,8 +16,8 @@ from croze.store.contract import BlobFetcher, SnapshotterName
 from croze.store.core import Core, Fetchers
 from croze.store.db import Database
 from croze.store.disk import Ballast, RootLock, disk_errors
-from croze.store.settled import Eras
-from croze.store.snapshots import SnapshotTable
+from croze.store.snapshots.settled import Eras
+from croze.store.snapshots.table import SnapshotTable
 from croze.store.sweep import sweep, sweep_mounts
 from croze.store.table import RecordTable
 from croze.store.trash import Trash
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from croze.store.names import ResolvedNames
     from croze.store.prune import IsShared
     from croze.store.refs import DiskRefStore
-    from croze.store.snapshot_contract import LayerSnapshotter
+    from croze.store.snapshots.contract import LayerSnapshotter
 
 log = logging.getLogger(__name__)
 
@@ -191,15 +191,15 @@ def _snapshotter(
     if not stored_name:
         db.write("INSERT INTO settings VALUES ('snapshotter', ?)", chosen)
     if chosen == "native" or options is None:
-        from croze.store.native import NativeSnapshotter
+        from croze.store.snapshots.native import NativeSnapshotter
 
         return NativeSnapshotter(table, pool)
-    from croze.store.overlay import OverlaySnapshotter
+    from croze.store.snapshots.overlay import OverlaySnapshotter
 
     return OverlaySnapshotter(table, pool, options)
 
 
 def _overlay_options(table: SnapshotTable) -> Sequence[str] | None:
-    from croze.store.overlay import probe
+    from croze.store.snapshots.overlay import probe
 
     return probe(table.dir)

@@ -20,7 +20,7 @@ from croze.store.contract import CompressionType
 from croze.store.core import STACKABLE, Core
 from croze.store.disk import disk_errors
 from croze.store.records import RefRecord
-from croze.store.trees import mark_whiteouts, ready_to_stack
+from croze.store.snapshots.trees import mark_whiteouts, ready_to_stack
 
 
 async def assemble(core: Core, record: RefRecord) -> None:

@@ -20,7 +20,7 @@ from croze.workers.memory import SpareMemory, pace_collector
 
 if TYPE_CHECKING:
     from croze.daemon.engine.build_services import BuildServices
-    from croze.store.settled import Eras
+    from croze.store.snapshots.settled import Eras
 
 log = logging.getLogger(__name__)
 

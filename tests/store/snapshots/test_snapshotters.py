@@ -10,10 +10,10 @@ import pytest
 
 from croze.store.db import Database
 from croze.store.disk import Ballast
-from croze.store.native import NativeSnapshotter
-from croze.store.overlay import OverlaySnapshotter, probe
-from croze.store.settled import Eras
-from croze.store.snapshots import SnapshotTable
+from croze.store.snapshots.native import NativeSnapshotter
+from croze.store.snapshots.overlay import OverlaySnapshotter, probe
+from croze.store.snapshots.settled import Eras
+from croze.store.snapshots.table import SnapshotTable
 from croze.store.trash import Trash
 from tests.conformance.snapshotters import SnapshotterSuite, at
 from tests.store.conftest import root_only

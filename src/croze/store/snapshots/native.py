@@ -10,8 +10,8 @@ from croze.errors import Unsupported
 from croze.fs.tree.usage import usage
 from croze.store.contract import MountSpec
 from croze.store.disk import disk_errors
-from croze.store.snapshots import TableSnapshotter, make_root
-from croze.store.trees import copy_tree
+from croze.store.snapshots.table import TableSnapshotter, make_root
+from croze.store.snapshots.trees import copy_tree
 
 
 class NativeSnapshotter(TableSnapshotter):

@@ -21,7 +21,7 @@ from croze.store.contract import MountSpec
 from croze.store.disk import disk_errors
 from croze.store.mount import mount
 from croze.store.overlay_mount import join_lowers
-from croze.store.snapshots import Snapshot, SnapshotTable, TableSnapshotter, make_root
+from croze.store.snapshots.table import Snapshot, SnapshotTable, TableSnapshotter, make_root
 from croze.workers.pool import Pool
 
 _BASE_OPTIONS = ("index=off", "redirect_dir=off", "metacopy=off")

@@ -15,7 +15,7 @@ from msgspec import Struct
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.store.db import Database
 from croze.store.disk import spread_out
-from croze.store.settled import Eras
+from croze.store.snapshots.settled import Eras
 from croze.store.trash import Trash
 from croze.workers.pool import Pool
 
@@ -29,7 +29,7 @@ class Snapshot(Struct, frozen=True):
     lowers: tuple[str, ...]
     committed: bool
     era: int = 0
-    """When it was written (`store.settled`)."""
+    """When it was written (`store.snapshots.settled`)."""
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class LayerSnapshotter(Snapshotter, Protocol):
 
     def is_lost(self, key: str) -> bool:
         """Whether the machine has failed before the disk had all of its files
-        (`store.settled`). Raises `NotFound`."""
+        (`store.snapshots.settled`). Raises `NotFound`."""
 
     async def stack(self, key: str, layers: Sequence[str]) -> None:
         """Make a committed snapshot of layers that exist, base first. Raises `Unsupported` where

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from croze.errors import CrozeError
-from croze.store import settled
 from croze.store.contract import MutableRef, Sharing
 from croze.store.open import Store
+from croze.store.snapshots import settled
 from tests.store.conftest import Opener
 from tests.store.trees import make_ref, tree_of, write_tree
 from tests.support.waiting import PATIENCE_S
