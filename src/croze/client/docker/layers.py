@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from croze.builders.contexts import Contexts
-from croze.client.docker.load import connection_to
+from croze.client.docker.connection import connection_to
 from croze.client.planning.plan import Export, SolvePlan, ToDocker
 from croze.errors import CrozeError
 from croze.files.docker_config import config_dir

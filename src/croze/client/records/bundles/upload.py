@@ -14,7 +14,7 @@ import msgspec
 from croze.aio.threads import abandonable, in_thread
 from croze.api import history_pb2
 from croze.api.history_pb2_grpc import HistoryStub
-from croze.client.docker.load import UnixConnection
+from croze.client.docker.connection import UnixConnection
 from croze.client.records.bundles.read import ImportedRecord, RecordBundle
 from croze.errors import CrozeError, Unsupported, os_message
 from croze.fs.temporary import temporary_directory
