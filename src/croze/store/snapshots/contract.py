@@ -1,4 +1,11 @@
-"""What snapshotters promise. Below refs: nothing here is for other rooms."""
+"""What snapshotters promise. Below refs: nothing here is for other rooms.
+
+For example, a layer on another, which is written where it is mounted:
+
+    await snapshotter.prepare("layer", "base")
+    mounts = snapshotter.mounts("layer")
+    snapshotter.commit("layer")
+"""
 
 from __future__ import annotations
 
