@@ -118,7 +118,7 @@ def _read(argv: Sequence[str], common: Common) -> argparse.Namespace:
 
 def run(argv: Sequence[str], common: Common) -> int:
     """Build; the exit code is 0, or what a subrequest's result says."""
-    from croze.aio import interrupts
+    from croze.cli.interrupted import Interruptible
     from croze.client.builds.metadata import NotWritten
     from croze.client.planning.checks import check_texts
     from croze.errors import CrozeError
@@ -137,17 +137,20 @@ def run(argv: Sequence[str], common: Common) -> int:
     there = reaches(common, mode, os.path.abspath(args.context))
     explain = resolved(mode) in ("plain", "tty") and not call.name
     is_drawn = mode not in ("quiet", "rawjson")
+    building = Interruptible()
     ending = _Told(args.quiet or args.progress == "quiet", is_drawn)
     try:
         text, tty = descriptions(there[0])
         display = make_display(mode, sys.stderr.buffer, text_desc=text, tty_desc=tty)
         warn = functools.partial(_warn, display if is_drawn else None, common)
         if len(there) > 1:
-            work = _over_nodes(there, build_options, display, common, warn)
+            work = _over_nodes(there, build_options, display, common, warn, building.solving)
         else:
             tell = None if call.name else ending.tell
-            work = _on_one(there[0], build_options, display, warn, tell, explain=explain)
-        result = interrupts.run(work)
+            work = _on_one(
+                there[0], build_options, display, warn, tell, building.solving, explain=explain
+            )
+        result = building.run(work)
     except NotWritten:
         raise
     except CrozeError as error:
@@ -213,6 +216,7 @@ async def _on_one(
     display: Display,
     warn: Callable[[], None],
     tell: Callable[[BuildResult], None] | None,
+    solving: Callable[[], None],
     *,
     explain: bool,
 ) -> BuildResult:
@@ -222,6 +226,7 @@ async def _on_one(
 
     with remembering(build_options, there) as remembered:
         async with there.dial() as client:
+            solving()
             try:
                 result = await run_build(
                     client,
@@ -245,11 +250,12 @@ async def _over_nodes(
     display: Display,
     common: Common,
     warn: Callable[[], None],
+    solving: Callable[[], None],
 ) -> BuildResult:
     from croze.sdk.multinode import build_on_nodes
 
     try:
-        return await build_on_nodes(there, build_options, display, common.builder)
+        return await build_on_nodes(there, build_options, display, common.builder, solving=solving)
     finally:
         warn()
 

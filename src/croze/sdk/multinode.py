@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -39,13 +39,17 @@ async def build_on_nodes(
     options: BuildOptions,
     display: Display,
     builder_name: str,
+    *,
+    solving: Callable[[], None] | None = None,
 ) -> BuildResult:
     """Do one build on the nodes that its platforms ask for, and write its files. `builder_name` is
-    as the user gave it."""
+    as the user gave it; `solving` is called when the nodes are there."""
     async with _opened(there, display) as nodes:
         platforms = parse_platforms(tuple(options.platforms))
         shares = (await nodes.shares({ONLY: platforms}))[ONLY]
         clients = await nodes.clients([share.node for share in shares])
+        if solving is not None:
+            solving()
         if len(shares) == 1:
             (share,) = shares
             options = remembered(options, there[share.node])
@@ -80,15 +84,18 @@ async def build_all(
     *,
     names: Sequence[str] = (),
     provenance: bool,
+    solving: Callable[[], None] | None = None,
 ) -> dict[str, TargetResult]:
     """Build targets on the nodes of a builder, of which there may be but one; `names` is what was
-    asked for."""
+    asked for. `solving` is called when the nodes are there."""
     group, sent = new_id(), list[BuildOptions]()
     platforms_of = {name: parse_platforms(tuple(each.platforms)) for name, each in builds.items()}
     async with _opened(there, display) as nodes:
         shares = await nodes.shares(platforms_of, linked(builds))
         chosen = sorted({share.node for its in shares.values() for share in its})
         clients = await nodes.clients(chosen)
+        if solving is not None:
+            solving()
         build_nodes = {node: await _known(node, clients, there, builds) for node in chosen}
         parts: dict[str, Sequence[NodePart]] = {}
         for name, options in builds.items():

@@ -6,20 +6,19 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from croze.aio import interrupts
 from croze.bake.printing import as_json, plain_selection
 from croze.bake.requests import BuildRequest
 from croze.cli.call import CallMode, Findings, answer, parse_call
 from croze.cli.daemon import reaches
 from croze.cli.history.desktop import print_details
+from croze.cli.interrupted import Interruptible
 from croze.cli.plugin import tool
 from croze.client.builds.metadata import wants_warnings, write_metadata
-from croze.errors import Canceled
 from croze.files.settings import parse_json
 from croze.policy.contract import DEBUG
 from croze.progress.rawjson import metadata_warnings
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from croze.client.planning.options import BuildOptions
     from croze.progress.display import Display
 
-T = TypeVar("T")
-
 
 def build(
     plan: BakeTargets, args: argparse.Namespace, common: Common, progress: BakeProgress
@@ -43,6 +40,7 @@ def build(
     from croze.sdk.multinode import build_all
 
     display, is_drawn = progress.display, progress.mode not in ("quiet", "rawjson")
+    interruptible = Interruptible(min(plan.builds) if len(plan.builds) > 1 else "")
     building = build_all(
         reaches(common, key=os.getcwd()),
         _logged(plan.builds, debug=common.debug),
@@ -50,9 +48,10 @@ def build(
         common.builder,
         names=plan.names,
         provenance=bool(args.metadata_file),
+        solving=interruptible.solving,
     )
     try:
-        results = _run(building, min(plan.builds) if len(plan.builds) > 1 else "")
+        results = interruptible.run(building)
     finally:
         progress.close()
         if is_drawn:
@@ -71,16 +70,6 @@ def _logged(builds: Mapping[str, BuildOptions], *, debug: bool) -> Mapping[str, 
     if not debug:
         return builds
     return {name: replace(each, policy_log_level=DEBUG) for name, each in builds.items()}
-
-
-def _run(building: Coroutine[None, None, T], first: str) -> T:
-    """Interrupted, all targets end; it is told of the first."""
-    try:
-        return interrupts.run(building)
-    except KeyboardInterrupt:
-        target = f"target {first}: " if first else ""
-        message = f"{target}failed to solve: Canceled: context canceled"
-        raise Canceled(message) from None
 
 
 def _write_metadata(

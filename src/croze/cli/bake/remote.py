@@ -43,15 +43,18 @@ def read_remote(
     url: str, names: Sequence[str], there: Reach, progress: BakeProgress
 ) -> RemoteFiles:
     """The files of these names there, or those of the usual names that there are."""
-    from croze.aio import interrupts
+    from croze.cli.interrupted import Interruptible
     from croze.client.builds.remote_files import read_remote_files
     from croze.progress.display import refreshing
 
+    reading = Interruptible(work="failed to run Build function")
+
     async def read() -> RemoteFiles:
         async with there.dial() as client, refreshing(progress.display):
+            reading.solving()
             return await read_remote_files(client, url, names, DEFAULT_NAMES, progress.show)
 
-    return interrupts.run(read())
+    return reading.run(read())
 
 
 def with_git_access(request: BuildRequest, url: str) -> BuildRequest:

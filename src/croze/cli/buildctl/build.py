@@ -11,13 +11,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from croze.aio import interrupts
 from croze.cli.buildctl.cache_metrics import CacheMetrics
 from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.common import UsageError
 from croze.cli.definition import definition_build
 from croze.cli.guard import interrupt_on_sigterm
+from croze.cli.interrupted import Interruptible
 from croze.client.builds import llb
 from croze.client.builds.metadata import written
 from croze.client.builds.result import decoded_metadata
@@ -77,7 +77,7 @@ def run(name: str, argv: Sequence[str], connection: ConnectionSettings) -> int:
     interrupt_on_sigterm()
     try:
         with closing(CacheMetrics(read.debug_json_cache_metrics)) as metrics:
-            response = interrupts.run(_build(plan, read, connection, metrics))
+            response = Interruptible(is_solving=True).run(_build(plan, read, connection, metrics))
             if "requestid" in plan.frontend_attrs:
                 _print_answer(response)
     finally:
