@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from croze.registry.transport import Retry
-from croze.sources.git import GitSource, GitSources
+from croze.sources.git.source import GitSource, GitSources
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
 from tests.sources.rig import Rig

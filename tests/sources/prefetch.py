@@ -13,8 +13,8 @@ from croze.session.contract import Session
 from croze.session.hostdir import HostDirProvider
 from croze.session.providers.files import FilesProvider, LentDir
 from croze.sources.contract import BuildSources, SourceContext
-from croze.sources.local import LocalSources
-from croze.sources.local_prefetch import _Prefetched
+from croze.sources.local.prefetch import _Prefetched
+from croze.sources.local.source import LocalSources
 from croze.sources.request import SourceRequest
 from croze.store.contract import ImmutableRef
 from tests.sources.rig import Rig, files

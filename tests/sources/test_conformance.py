@@ -16,10 +16,10 @@ from croze.session.lent_service import LentService
 from croze.session.providers.content import ContentProvider
 from croze.session.providers.files import FilesProvider, LentDir
 from croze.sources.blob import BlobSources
-from croze.sources.git import GitSources
+from croze.sources.git.source import GitSources
 from croze.sources.http import HttpSources
 from croze.sources.image import ImageSources
-from croze.sources.local import LocalSources
+from croze.sources.local.source import LocalSources
 from croze.sources.request import SourceRequest
 from croze.store.contract import SnapshotterName
 from tests.conformance.sources import Place, SourceSuite

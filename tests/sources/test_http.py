@@ -21,7 +21,7 @@ from croze.session.providers.secrets import SecretSource, SecretsProvider
 from croze.session.providers.upload import UploadProvider
 from croze.sources import http_body
 from croze.sources.facts import SourceFacts, ask
-from croze.sources.git import GitSources
+from croze.sources.git.source import GitSources
 from croze.sources.http import HttpSource, HttpSources
 from croze.sources.http_options import HttpFile, file_name, http_key, parse_options
 from croze.sources.request import SourceRequest

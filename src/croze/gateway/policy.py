@@ -16,7 +16,7 @@ from croze.gotypes.regexp import BadExpression, Match, Regexp
 from croze.http.urls import parse_url
 from croze.image import reference
 from croze.patterns import lazy_pattern
-from croze.sources import git_options
+from croze.sources.git import options as git_options
 from croze.sources.request import SourceRequest
 
 MAX_CHANGES = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from croze.ops.load import LoadedOp
 from croze.solver.contract import Vertex
-from croze.sources.local_options import SCHEME
+from croze.sources.local.options import SCHEME
 
 
 def is_local_source(vertex: Vertex) -> bool:

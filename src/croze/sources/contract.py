@@ -15,7 +15,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from croze.sources.git_options import GitCommit
+from croze.sources.git.options import GitCommit
 from croze.sources.http_options import HttpFile
 from croze.sources.materials import UsedMaterial
 from croze.sources.request import SourceRequest

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from croze.errors import InvalidRequest, Unsupported
 from croze.sources.contract import SourceContext
-from croze.sources.git import SCHEME, GitSource, GitSources
+from croze.sources.git.source import SCHEME, GitSource, GitSources
 from croze.sources.http import SCHEMES, HttpSource, HttpSources
 from croze.sources.request import SourceRequest
 

@@ -35,7 +35,7 @@ from croze.runtime.oci import OciExecutor
 from croze.solver.solver import Solver
 from croze.sources.image import ImageSources
 from croze.sources.images import Images
-from croze.sources.local import LocalSources
+from croze.sources.local.source import LocalSources
 from croze.store.keys import SqliteKeys
 from croze.why.recorder import Recorder
 from croze.workers.memory import collector_paced

@@ -23,11 +23,11 @@ from croze.runtime.oci import OciExecutor
 from croze.solver.contract import OpContext, Result
 from croze.solver.solver import build_within
 from croze.sources.blob import BlobSources
-from croze.sources.git import GitSources
+from croze.sources.git.source import GitSources
 from croze.sources.http import HttpSources
 from croze.sources.image import ImageSources
 from croze.sources.images import Images
-from croze.sources.local import LocalSources
+from croze.sources.local.source import LocalSources
 from croze.workers.pool import WorkerPool
 from croze.workers.shares import Shares
 

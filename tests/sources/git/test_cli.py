@@ -8,8 +8,8 @@ import pytest
 
 from croze.errors import InvalidRequest, ResourceExhausted
 from croze.registry.transport import Retry
-from croze.sources import git_cli
-from croze.sources.git_cli import Git, GitFailed, commit_time
+from croze.sources.git import cli as git_cli
+from croze.sources.git.cli import Git, GitFailed, commit_time
 from croze.workers.memory import memory_bytes
 
 

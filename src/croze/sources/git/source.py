@@ -24,14 +24,14 @@ from croze.registry.transport import Retry
 from croze.session import ssh
 from croze.session.contract import Session, SessionManager
 from croze.session.secrets import get_secret
-from croze.sources import git_bundle
 from croze.sources.blob import bring_blob
 from croze.sources.contract import Source, SourceContext, SourceKey
-from croze.sources.git_checkout import check_out
-from croze.sources.git_cli import Git, GitFailed, commit_time, is_commit
-from croze.sources.git_fetch import fetch, prepare
-from croze.sources.git_objects import GitObjects, check_signature, read_objects
-from croze.sources.git_options import (
+from croze.sources.git import bundle as git_bundle
+from croze.sources.git.checkout import check_out
+from croze.sources.git.cli import Git, GitFailed, commit_time, is_commit
+from croze.sources.git.fetch import fetch, prepare
+from croze.sources.git.objects import GitObjects, check_signature, read_objects
+from croze.sources.git.options import (
     GitCommit,
     GitOptions,
     check_pinned,

@@ -13,7 +13,7 @@ from croze.image import reference
 from croze.registry import push
 from croze.registry.credentials import Anonymous
 from croze.session.providers.content import ContentProvider
-from croze.sources.git import GitSources
+from croze.sources.git.source import GitSources
 from tests.registry.blobs import Folder
 from tests.sources.git_servers import Remote, files, remote, server, source, sources
 from tests.sources.rig import Rig

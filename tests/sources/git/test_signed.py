@@ -9,7 +9,7 @@ import pytest
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.signatures.gitobject import parse
-from croze.sources.git import GitSources
+from croze.sources.git.source import GitSources
 from tests.signatures.gnupg import GnuPG, ssh_key
 from tests.sources.git_servers import Remote, files, remote, server, source, sources
 from tests.sources.rig import Rig

@@ -12,8 +12,8 @@ from pathlib import Path
 from croze.aio.threads import in_thread
 from croze.errors import CrozeError
 from croze.fs.temporary import temporary_directory
-from croze.sources.git_cli import Git, GitFailed, is_commit
-from croze.sources.git_options import GitOptions
+from croze.sources.git.cli import Git, GitFailed, is_commit
+from croze.sources.git.options import GitOptions
 
 _FILE = "bundle"
 _FALLBACK = "refs/heads/main"

@@ -15,7 +15,7 @@ from croze.http.urls import parse_url
 from croze.image import reference
 from croze.image.reference import Reference
 from croze.patterns import lazy_pattern
-from croze.sources.git_cli import is_commit
+from croze.sources.git.cli import is_commit
 from croze.sources.request import SourceRequest
 
 _TRANSPORT = lazy_pattern(r"(?:https?|ssh|git)://|[^/:@]+@[^/:]+:")

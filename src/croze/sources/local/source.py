@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager
 from croze.errors import CrozeError, NotFound
 from croze.session.contract import Session, SessionManager
 from croze.sources.contract import Prefetch, Source, SourceContext, SourceKey
-from croze.sources.local_options import SCHEME, LocalOptions, local_key, parse_options
-from croze.sources.local_prefetch import LocalPrefetches
-from croze.sources.local_transfer import DirectoryTransfer
+from croze.sources.local.options import SCHEME, LocalOptions, local_key, parse_options
+from croze.sources.local.prefetch import LocalPrefetches
+from croze.sources.local.transfer import DirectoryTransfer
 from croze.sources.materials import LocalMaterial, UsedMaterial
 from croze.sources.request import SourceRequest
 from croze.status import Progress

@@ -9,11 +9,11 @@ import pytest
 from croze.compatibility import BUILDKIT_0_13
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.fs.remove import remove_tree
-from croze.sources import git_checkout
-from croze.sources.git import GitSources
-from croze.sources.git_cli import Git
-from croze.sources.git_fetch import prepare
-from croze.sources.git_options import GitCommit, GitOptions, git_key, parse_options
+from croze.sources.git import checkout as git_checkout
+from croze.sources.git.cli import Git
+from croze.sources.git.fetch import prepare
+from croze.sources.git.options import GitCommit, GitOptions, git_key, parse_options
+from croze.sources.git.source import GitSources
 from croze.sources.request import SourceRequest
 from tests.sources.git_servers import Remote, files, remote, server, source, sources
 from tests.sources.rig import Rig

@@ -20,8 +20,8 @@ from croze.aio.threads import finish
 from croze.errors import CrozeError
 from croze.session.contract import Session, SessionManager
 from croze.sources.contract import Prefetch
-from croze.sources.local_options import SCHEME, LocalOptions, parse_options
-from croze.sources.local_transfer import DirectoryTransfer
+from croze.sources.local.options import SCHEME, LocalOptions, parse_options
+from croze.sources.local.transfer import DirectoryTransfer
 from croze.sources.request import SourceRequest
 from croze.status import Progress
 from croze.store.contract import ImmutableRef, RefStore

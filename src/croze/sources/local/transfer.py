@@ -1,7 +1,7 @@
 """One directory of a client on its way here: by handle where the client is on this machine, else
 over its session.
 
-A transfer may begin before anybody wants the directory (`local_prefetch`). Until `wanted` is set it
+A transfer may begin before anybody wants the directory (`prefetch`). Until `wanted` is set it
 only compares: it asks for what is there, and for no contents, and writes nothing.
 """
 
@@ -22,9 +22,9 @@ from croze.session.contract import Session
 from croze.session.filesync import DirRequest, receive_dir, receive_expected_dir
 from croze.session.hostdir import HostDir, open_dir
 from croze.session.metadata_only import MetadataSink
-from croze.sources.local_compare import AsBefore, ReadAgain
-from croze.sources.local_kept import KeptCandidate, KeptDir
-from croze.sources.local_options import LocalOptions
+from croze.sources.local.compare import AsBefore, ReadAgain
+from croze.sources.local.kept import KeptCandidate, KeptDir
+from croze.sources.local.options import LocalOptions
 from croze.status import Progress
 from croze.store.contract import ImmutableRef, RefStore, WriteRest
 from croze.workers.pool import Pool

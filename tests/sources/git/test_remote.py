@@ -10,7 +10,7 @@ import pytest
 from croze.errors import CrozeError
 from croze.session.providers.secrets import SecretSource, SecretsProvider
 from croze.session.providers.ssh import AgentSource, SshProvider
-from croze.sources.git import GitSources
+from croze.sources.git.source import GitSources
 from tests.registry.servers import serve
 from tests.signatures.gnupg import ssh_key
 from tests.sources.git_servers import HttpBackend, Remote, files, source, sources, ssh_server

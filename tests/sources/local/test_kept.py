@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from croze.fs.sync.replay import Replay
-from croze.sources import local_compare
-from croze.sources.local_kept import MOST, KeptCandidate, KeptDir
+from croze.sources.local import compare as local_compare
+from croze.sources.local.kept import MOST, KeptCandidate, KeptDir
 from croze.store.contract import ImmutableRef, RefStore
 from tests.sources.prefetch import Bench
 from tests.sources.rig import Rig

@@ -20,7 +20,7 @@ from croze.fs.sync.receive import Receiver
 from croze.fs.sync.replay import FEW_BYTES, Replay, fingerprint
 from croze.session.messages import decode
 from croze.session.transfer import Sink
-from croze.sources.local_kept import KeptCandidate, KeptDir, KeptTarget
+from croze.sources.local.kept import KeptCandidate, KeptDir, KeptTarget
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -10,9 +10,9 @@ import pytest
 
 from croze.fs.sync.mirror import save_state
 from croze.fs.sync.replay import Replay, fingerprint
-from croze.sources import local_compare
-from croze.sources.local_compare import AsBefore
-from croze.sources.local_kept import MOST, KeptCandidate, KeptDir, KeptTarget
+from croze.sources.local import compare as local_compare
+from croze.sources.local.compare import AsBefore
+from croze.sources.local.kept import MOST, KeptCandidate, KeptDir, KeptTarget
 
 FAILED = b"\x08\x04failed"
 """The sender's error."""

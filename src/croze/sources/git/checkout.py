@@ -13,8 +13,8 @@ from croze.aio.threads import in_thread
 from croze.errors import InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
 from croze.fs.remove import remove_tree
-from croze.sources.git_cli import Git, GitFailed, commit_time, is_commit
-from croze.sources.git_options import GitCommit, GitOptions
+from croze.sources.git.cli import Git, GitFailed, commit_time, is_commit
+from croze.sources.git.options import GitCommit, GitOptions
 
 
 async def check_out(

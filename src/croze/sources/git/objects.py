@@ -9,8 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from croze.errors import CrozeError, InvalidRequest
-from croze.sources.git_cli import Git
-from croze.sources.git_options import GitCommit, SignaturePolicy
+from croze.sources.git.cli import Git
+from croze.sources.git.options import GitCommit, SignaturePolicy
 
 
 class GitObjects(Struct, frozen=True):

@@ -11,7 +11,7 @@ import pytest
 
 from croze.errors import CrozeError
 from croze.fs.remove import remove_tree
-from croze.sources.local_compare import HELD_BYTES
+from croze.sources.local.compare import HELD_BYTES
 from croze.sources.request import SourceRequest
 from tests.sources.prefetch import KINDS, WHOLE, Bench, quiet, rewrite
 from tests.sources.rig import Rig, files
@@ -131,7 +131,7 @@ async def test_what_was_begun_long_ago_is_begun_again(
     """The client may have saved something since, while a registry was slow to answer."""
     await bench.brought(bench.request())
     for fresh_s, found in ((1000.0, b"one"), (0.0, b"changed")):
-        monkeypatch.setattr("croze.sources.local_prefetch.FRESH_S", fresh_s)
+        monkeypatch.setattr("croze.sources.local.prefetch.FRESH_S", fresh_s)
         async with bench.sources.prefetching() as prefetch:
             prefetch(bench.request())
             await quiet(bench)
@@ -146,7 +146,7 @@ async def test_what_nobody_takes_soon_is_given_up(
 ) -> None:
     """However long the build goes on, others may write to the directory that was found."""
     await bench.brought(bench.request())
-    monkeypatch.setattr("croze.sources.local_prefetch.FRESH_S", 0.01)
+    monkeypatch.setattr("croze.sources.local.prefetch.FRESH_S", 0.01)
     for content in (b"one", b"changed"):
         (bench.context / "a").write_bytes(content)
         async with bench.sources.prefetching() as prefetch:

@@ -15,11 +15,11 @@ from croze.fs.content.checksum import Query, checksum
 from croze.session.hostdir import HostDirProvider
 from croze.session.lent_service import LentService
 from croze.session.providers.files import FilesProvider, LentDir
-from croze.sources import local_transfer
 from croze.sources.contract import BuildSources, SourceContext
-from croze.sources.local import LocalSources
-from croze.sources.local_kept import CHECKSUMS
-from croze.sources.local_options import LocalOptions, local_key, parse_options
+from croze.sources.local import transfer as local_transfer
+from croze.sources.local.kept import CHECKSUMS
+from croze.sources.local.options import LocalOptions, local_key, parse_options
+from croze.sources.local.source import LocalSources
 from croze.sources.request import SourceRequest
 from croze.store import delayed_write
 from croze.store.contract import ImmutableRef
