@@ -7,10 +7,9 @@ import os
 
 import pytest
 
-from croze.export import early
 from croze.image import reference
 from croze.image.descriptor import Descriptor
-from croze.registry import push
+from croze.registry import early, push
 from croze.registry.client import Repository
 from croze.registry.credentials import Anonymous
 from croze.registry.growing import SMALLEST_BYTES, GrowingBlob, push_growing

@@ -11,13 +11,13 @@ from croze.aio.parallel import all_of
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.export.commit import Committed
 from croze.export.contract import ExportContext, ExportServices
-from croze.export.early import EarlyPush
 from croze.export.layers import source_repository
 from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.image.reference import Reference
 from croze.registry import push
 from croze.registry.client import Repository
+from croze.registry.early import EarlyPush
 from croze.registry.session_auth import SessionCredentials
 from croze.status import step
 

@@ -14,10 +14,10 @@ from croze.errors import CrozeError, InvalidRequest
 from croze.export.commit import Committed, Writer, response
 from croze.export.contract import ExportContext, ExportServices, ExportSource
 from croze.export.deliver import Destination, ImageDelivery
-from croze.export.early import EarlyPush, early_push
 from croze.export.options import CommitOptions, parse_commit
 from croze.export.result_metadata import described
 from croze.image import reference
+from croze.registry.early import EarlyPush, early_push
 from croze.status import step
 from croze.store.attributes import parse_bool
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -13,7 +14,7 @@ from croze.aio.parallel import first_error
 from croze.errors import CrozeError, NotFound
 from croze.gotypes import gojson
 from croze.image.descriptor import Descriptor
-from croze.registry.client import Registry
+from croze.registry.client import Registry, Repository
 from croze.registry.session_auth import SessionCredentials
 from croze.remotecache import config as configs
 from croze.remotecache import inline, manifests
@@ -36,6 +37,9 @@ from croze.solver.chain import Chain
 from croze.solver.contract import ResultStore
 from croze.status import Progress, step
 from croze.store.contract import BlobStore, Compression, ImmutableRef, Lease, RefStore
+
+if TYPE_CHECKING:
+    from croze.registry.early import EarlyPush
 
 RESPONSE_KEY = "cache.manifest"
 
@@ -65,6 +69,11 @@ class CacheExporter(Struct, frozen=True):
         """Write the cache of `chains`; what goes into the exporter response."""
         services = self.services
         async with services.refs.lease() as lease, AsyncExitStack() as stack:
+            early = None
+            if (repo := self._repository()) is not None:
+                from croze.registry.early import early_push  # most builds export no cache
+
+                early = await stack.enter_async_context(early_push(repo))
             async with step(progress, "preparing build cache for export"):
                 gatherer = Gatherer(
                     services.results,
@@ -72,6 +81,7 @@ class CacheExporter(Struct, frozen=True):
                     self.options.compression,
                     self.sessions,
                     stack,
+                    early,
                 )
                 for chain in chains:
                     await gatherer.add(chain, self.options.mode)
@@ -79,13 +89,17 @@ class CacheExporter(Struct, frozen=True):
             async with step(progress, "sending cache export"):
                 options = self.options
                 manifests.check_types(image_manifest=options.image_manifest, oci=options.oci)
-                return await self._send(gathered, lease, progress)
+                target = await self._target(progress, early)
+                return await self._send(target, gathered, lease, progress)
 
     async def _send(
-        self, gathered: GatheredCache, lease: Lease, progress: Progress
+        self,
+        target: ManifestTarget | ObjectTarget,
+        gathered: GatheredCache,
+        lease: Lease,
+        progress: Progress,
     ) -> Mapping[str, str]:
         config = gathered.config
-        target = await self._target(progress)
         named = isinstance(target, ObjectTarget)
         beside = await self.beside.send(target, progress) if self.beside is not None else ()
         if not (config.layers or beside or named):
@@ -194,16 +208,24 @@ class CacheExporter(Struct, frozen=True):
                 raise err.wrap("error writing manifest blob") from err
         return {RESPONSE_KEY: gojson.marshal(descriptor).decode()}
 
-    async def _target(self, progress: Progress) -> ManifestTarget | ObjectTarget:
+    async def _target(
+        self, progress: Progress, early: EarlyPush | None
+    ) -> ManifestTarget | ObjectTarget:
         options, services = self.options, self.services
         if options.place is not None:
             return ObjectTarget(await services.objects.open(options.place), progress)
-        if options.ref is None:
-            session = await services.sessions.get(self.session)
-            return LentTarget(LentStore(session, f"local:{options.dest}"))
+        if (repo := self._repository()) is not None:
+            return RegistryTarget(repo, early)
+        session = await services.sessions.get(self.session)
+        return LentTarget(LentStore(session, f"local:{options.dest}"))
+
+    def _repository(self) -> Repository | None:
+        """Where the cache goes, if that is a registry."""
+        options, services = self.options, self.services
+        if options.place is not None or options.ref is None:
+            return None
         credentials = SessionCredentials(services.sessions, self.sessions)
-        repo = services.registry.repository(options.ref, credentials, insecure=options.insecure)
-        return RegistryTarget(repo)
+        return services.registry.repository(options.ref, credentials, insecure=options.insecure)
 
 
 async def inline_cache(

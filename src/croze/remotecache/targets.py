@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -16,6 +16,9 @@ from croze.registry.client import Repository
 from croze.remotecache.objects.contract import Bring, ObjectCache
 from croze.session.content import CHUNK_BYTES, LentStore
 from croze.status import Progress
+
+if TYPE_CHECKING:
+    from croze.registry.early import EarlyPush
 
 
 class BlobTarget(Protocol):
@@ -55,6 +58,8 @@ class RegistryTarget(Struct, frozen=True):
     """A repository; the manifest gets the reference's tag."""
 
     repo: Repository
+    early: EarlyPush | None = None
+    """What has been pushed already."""
 
     async def has_blob(self, blob: Descriptor) -> bool:
         """See `BlobTarget`."""
@@ -62,6 +67,8 @@ class RegistryTarget(Struct, frozen=True):
 
     async def write_blob(self, blob: Descriptor, bring: Bring) -> None:
         """See `BlobTarget`."""
+        if self.early is not None and await self.early.has_pushed(self.repo, blob.digest):
+            return
         key = f"containerd.io/distribution.source.{self.repo.ref.domain}"
         origin = blob.annotations.get(key, "").split(",")[0]
         await push.push_blob(self.repo, blob, bring, mount_from=origin)
