@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from croze.runtime.netns import has_interface
+from croze.runtime.networks.netns import has_interface
 from tests.e2e.app import base
 from tests.e2e.sandbox import Sandbox
 from tests.e2e.web import handler, web

@@ -17,14 +17,9 @@ from croze.runtime import config_file, oci_spec, seccomp
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.contract import ContainerSpec, Process, Resources, Rlimit
 from croze.runtime.errors import StartError
+from croze.runtime.etc_files import PUBLIC_NAMESERVERS, DnsConfig, hosts_file, resolv_conf
 from croze.runtime.host import Host
-from croze.runtime.network import (
-    PUBLIC_NAMESERVERS,
-    DnsConfig,
-    default_networks,
-    hosts_file,
-    resolv_conf,
-)
+from croze.runtime.networks.provider import default_networks
 from croze.runtime.oci_spec import Namespace, OciMount, Placement
 
 V2 = Host(cgroup="v2", capabilities=frozenset({"CAP_SYS_RESOURCE", "CAP_SYS_ADMIN"}))

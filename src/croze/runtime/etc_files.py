@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from croze.runtime.network import DnsConfig, hosts_file, resolv_conf
+from msgspec import Struct
 
 DEFAULT_HOSTNAME = "buildkitsandbox"
 RESOLV_CONF = Path("/etc/resolv.conf")
+PUBLIC_NAMESERVERS = ("8.8.8.8", "8.8.4.4", "2001:4860:4860::8888", "2001:4860:4860::8844")
+"""For a container that can't reach the host's own resolver, as Docker does it."""
+
+
+class DnsConfig(Struct, frozen=True):
+    """What a container's resolv.conf has in place of the host's."""
+
+    nameservers: Sequence[str] = ()
+    options: Sequence[str] = ()
+    search: Sequence[str] = ()
 
 
 class EtcFiles:
@@ -53,3 +64,49 @@ def _publish(path: Path, text: str) -> None:
     temporary.write_text(text, "utf-8")
     temporary.chmod(0o644)
     temporary.replace(path)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _reachable(nameservers: Iterable[str]) -> list[str]:
+    return [ns for ns in nameservers if not _is_loopback(ns)] or list(PUBLIC_NAMESERVERS)
+
+
+def resolv_conf(text: str, dns: DnsConfig, *, shares_host: bool) -> str:
+    """A container's resolv.conf (resolv.conf(5)) from the host's `text`: overridden by `dns`, and
+    without loopback nameservers unless the container shares the host's network."""
+    by_keyword: dict[str, list[str]] = {"nameserver": [], "search": [], "options": []}
+    others = []
+    for line in text.splitlines():
+        key, *values = line.split() or [""]
+        if key == "nameserver":
+            by_keyword[key] += values[:1]
+        elif key in ("search", "domain"):
+            by_keyword["search"] = values
+        elif key == "options":
+            by_keyword[key] += values
+        elif key and not key.startswith(("#", ";")):
+            others.append(line)
+    nameservers = list(dns.nameservers) or by_keyword["nameserver"]
+    if not dns.nameservers and (not shares_host or not nameservers):
+        nameservers = _reachable(nameservers)
+    lines = [f"nameserver {ns}" for ns in nameservers]
+    for key, values in (
+        ("search", list(dns.search) or by_keyword["search"]),
+        ("options", list(dns.options) or by_keyword["options"]),
+    ):
+        if values:
+            lines.append(f"{key} {' '.join(values)}")
+    return "\n".join(lines + others) + "\n"
+
+
+def hosts_file(hostname: str, extra: Sequence[tuple[str, str]]) -> str:
+    """A container's `/etc/hosts` (hosts(5)); `extra` are (name, address)."""
+    lines = [f"127.0.0.1\tlocalhost {hostname}", "::1\tlocalhost ip6-localhost ip6-loopback"]
+    lines += [f"{address}\t{name}" for name, address in extra]
+    return "\n".join(lines) + "\n"

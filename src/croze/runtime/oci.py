@@ -33,13 +33,9 @@ from croze.runtime.cgroups import stir
 from croze.runtime.container import OciContainer
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.errors import StartError
-from croze.runtime.etc_files import EtcFiles
+from croze.runtime.etc_files import DnsConfig, EtcFiles
 from croze.runtime.mounts import OciBundle, Stubs, mount_tmpfs
-from croze.runtime.network import (
-    DnsConfig,
-    NetworkProvider,
-    default_networks,
-)
+from croze.runtime.networks.provider import NetworkProvider, default_networks
 from croze.runtime.oci_spec import Namespace, Placement
 from croze.runtime.program import RuntimeProgram
 from croze.runtime.proxy.contract import Proxied

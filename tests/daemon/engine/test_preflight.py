@@ -10,7 +10,7 @@ import pytest
 from croze.daemon.config.toml import OciWorker
 from croze.daemon.engine.preflight import check
 from croze.errors import CrozeError
-from croze.runtime import slirp
+from croze.runtime.networks import slirp
 
 
 @pytest.mark.parametrize(

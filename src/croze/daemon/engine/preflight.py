@@ -27,7 +27,7 @@ def check(worker: OciWorker, socket_path: str = "") -> None:
 
         network_config(worker, mode)
     elif mode == "slirp4netns":
-        from croze.runtime.slirp import find_program
+        from croze.runtime.networks.slirp import find_program
 
         find_program()
     if socket_path:

@@ -12,7 +12,7 @@ from croze.daemon.host.helper import HostHelper
 from croze.daemon.worker.networks import networks
 from croze.runtime import cgroup_root
 from croze.runtime.cgroup_parent import CgroupParent
-from croze.runtime.network import DnsConfig
+from croze.runtime.etc_files import DnsConfig
 from croze.runtime.oci import OciConfig, OciExecutor
 
 

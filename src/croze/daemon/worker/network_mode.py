@@ -33,7 +33,7 @@ def host_gateway(worker: OciWorker) -> str:
     empty where nobody knows. Raises `InvalidRequest`."""
     mode = network_mode(worker)
     if mode == "bridge":
-        from croze.runtime.cni_config import gateway_of
+        from croze.runtime.networks.cni_config import gateway_of
 
         return gateway_of(worker.bridge_subnet)
     return "127.0.0.1" if mode == "host" else ""

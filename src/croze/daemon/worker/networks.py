@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 from croze.daemon.config.toml import OciWorker
 from croze.daemon.worker.network_mode import CNI_CONFIG, network_mode
-from croze.runtime.cni_config import (
+from croze.runtime.contract import NetworkMode
+from croze.runtime.networks.cni_config import (
     DEBIAN_PLUGINS,
     DEFAULT_PLUGINS,
     NetworkConfig,
     bridge_config,
     read_config,
 )
-from croze.runtime.contract import NetworkMode
-from croze.runtime.network import NetworkProvider, NoNetwork, default_networks
+from croze.runtime.networks.provider import NetworkProvider, NoNetwork, default_networks
 
 if TYPE_CHECKING:
-    from croze.runtime.cni import CniNetwork
+    from croze.runtime.networks.cni import CniNetwork
 
 
 async def networks(
@@ -37,7 +37,7 @@ async def networks(
         case "none":
             return {**providers, "sandbox": NoNetwork()}
         case "slirp4netns":
-            from croze.runtime.slirp import SlirpNetwork
+            from croze.runtime.networks.slirp import SlirpNetwork
 
             slirp = SlirpNetwork(folder)
             stack.push_async_callback(slirp.close)
@@ -64,7 +64,7 @@ def network_config(worker: OciWorker, mode: str) -> NetworkConfig:
 async def _cni(
     config: NetworkConfig, worker: OciWorker, folder: Path, stack: AsyncExitStack
 ) -> CniNetwork:
-    from croze.runtime.cni import CniNetwork
+    from croze.runtime.networks.cni import CniNetwork
 
     attached = folder / "networks"
     attached.mkdir(mode=0o700, exist_ok=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from croze.aio.threads import in_thread
-from croze.runtime.netns import in_namespace, make_namespace, remove_namespace
+from croze.runtime.networks.netns import in_namespace, make_namespace, remove_namespace
 from croze.runtime.oci_spec import Namespace
 from croze.runtime.proxy.contract import Proxied
 

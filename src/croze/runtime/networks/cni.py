@@ -24,8 +24,13 @@ from msgspec import Struct
 
 from croze.aio.threads import finish, in_thread
 from croze.errors import CrozeError, Unavailable
-from croze.runtime.cni_config import NetworkConfig
-from croze.runtime.netns import has_interface, make_namespace, remove_bridge, remove_namespace
+from croze.runtime.networks.cni_config import NetworkConfig
+from croze.runtime.networks.netns import (
+    has_interface,
+    make_namespace,
+    remove_bridge,
+    remove_namespace,
+)
 from croze.runtime.oci_spec import Namespace
 
 log = logging.getLogger(__name__)

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from croze.errors import CrozeError, InvalidRequest, Unavailable
-from croze.runtime.cni import CniNetwork
-from croze.runtime.cni_config import NetworkConfig, bridge_config, read_config
 from croze.runtime.contract import ContainerSpec, Process
-from croze.runtime.netns import has_interface, in_namespace
-from croze.runtime.network import HostNetwork, NetworkProvider, NoNetwork
+from croze.runtime.networks.cni import CniNetwork
+from croze.runtime.networks.cni_config import NetworkConfig, bridge_config, read_config
+from croze.runtime.networks.netns import has_interface, in_namespace
+from croze.runtime.networks.provider import HostNetwork, NetworkProvider, NoNetwork
 from croze.runtime.oci import OciConfig, OciExecutor
 from croze.telemetry.interface import Counters
 from tests.runtime.conftest import Output

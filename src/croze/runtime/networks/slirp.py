@@ -18,7 +18,7 @@ from pathlib import Path
 
 from croze.aio.threads import in_thread
 from croze.errors import Unavailable, Unsupported, os_reason
-from croze.runtime.netns import make_namespace, remove_namespace
+from croze.runtime.networks.netns import make_namespace, remove_namespace
 from croze.runtime.oci_spec import Namespace
 
 MTU_BYTES = 65520
