@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -205,6 +206,35 @@ def test_devices_stay_on_the_machine(desk: Sandbox, tmp_path: Path, flag: str, w
         desk.croze(*words, context, stdin=text.encode(), check=False)
     assert (tmp_path / "null").is_char_device()
     assert (tmp_path / "stdout").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["build", "-q", "--iidfile=new/", "files"], "writing image ID file: open new/: is a "),
+        (
+            ["build", "-q", "--iidfile=files/Dockerfile/", "files"],
+            "removing image ID file: remove files/Dockerfile/: not a ",
+        ),
+        (
+            ["build", "-q", "--output=type=tar,dest=new/", "files"],
+            "failed to build: invalid destination file: open new/: is a ",
+        ),
+        (
+            ["history", "export", "-o", "new/"],
+            'failed to create output file "new/": open new/: is a ',
+        ),
+    ],
+)
+def test_what_ends_with_a_slash_is_no_file(
+    desk: Sandbox, tmp_path: Path, words: list[str], message: str
+) -> None:
+    context = desk.context("files", FILES)
+    desk.croze("build", "-q", context)
+    shutil.copytree(context, tmp_path / "files")
+    done = desk.croze(*words, cwd=tmp_path, check=False)
+    assert (done.code, done.stderr) == (1, f"ERROR: {message}directory\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
 
 
 def test_other_files_that_are_not_as_wanted(desk: Sandbox, tmp_path: Path) -> None:

@@ -72,12 +72,15 @@ def test_install_is_an_alias_and_keeps_the_rest(sandbox: Sandbox) -> None:
     config = sandbox.path / ".docker/config.json"
     config.parent.mkdir(exist_ok=True)
     config.write_text('{"auths": {"h": {}}, "aliases": {"x": "y"}}')
-    sandbox.croze("install")
+    note = (
+        "is deprecated, use 'docker buildx' directly, without relying on the 'docker builder' alias"
+    )
+    assert sandbox.croze("install").stderr == f'Command "install" {note}\n'
     assert json.loads(config.read_text()) == {
         "auths": {"h": {}},
         "aliases": {"x": "y", "builder": "buildx"},
     }
-    sandbox.croze("uninstall")
+    assert sandbox.croze("uninstall").stderr == f'Command "uninstall" {note}\n'
     assert json.loads(config.read_text()) == {"auths": {"h": {}}, "aliases": {"x": "y"}}
     config.write_text("{")
     failed = sandbox.croze("install", check=False)

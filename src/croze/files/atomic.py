@@ -37,6 +37,15 @@ def replaced(path: Path) -> Path | None:
     return target if os.access(target.parent, os.W_OK) or not target.exists() else None
 
 
+def file_named(text: str) -> Path:
+    """Where a file is to be written, as somebody gives it. Raises `OSError`, which names it so, for
+    what ends with a slash, as only directories may: a `Path` does not tell."""
+    if text.endswith("/"):
+        # The system refuses, and knows whether what is above is there (open(2)).
+        os.close(os.open(text, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+    return Path(text)
+
+
 def is_others(link: os.stat_result) -> bool:
     """Whether a link is of somebody who is neither this user nor root. In a directory of theirs it
     may lead to what is ours (compare `protected_symlinks`, proc_sys_fs(5))."""

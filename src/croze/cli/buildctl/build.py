@@ -8,7 +8,6 @@ import stat
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croze.cli.buildctl.cache_metrics import CacheMetrics
@@ -25,7 +24,7 @@ from croze.client.flags.cache import parse_caches
 from croze.client.flags.output import OutputFlag, parse_output
 from croze.client.flags.tls import parse_tls_contexts
 from croze.errors import InvalidRequest
-from croze.files.atomic import write_atomically
+from croze.files.atomic import file_named, write_atomically
 from croze.gotypes import gojson
 from croze.gotypes.quote import quote
 from croze.identity import new_id
@@ -83,7 +82,7 @@ def run(name: str, argv: Sequence[str], connection: ConnectionSettings) -> int:
     finally:
         plan.close()
         if read.ref_file:
-            write_atomically(Path(read.ref_file), plan.ref.encode())
+            write_atomically(file_named(read.ref_file), plan.ref.encode())
     return 0
 
 
@@ -165,7 +164,7 @@ async def _build(
     if args.metadata_file:
         data = gojson.marshal_indent_as_is(decoded_metadata(response))
         with written(args.metadata_file, "metadata file"):
-            write_atomically(Path(args.metadata_file), data)
+            write_atomically(file_named(args.metadata_file), data)
     return response
 
 

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from croze.builders.localstate import LocalState, read_group
@@ -17,8 +16,8 @@ from croze.client.planning.platforms import worker_platforms
 from croze.client.records import history
 from croze.client.records.bundles.record import BundledGroup, BundledState, Remembered
 from croze.client.records.bundles.write import ExportedRecord, write
-from croze.errors import CrozeError, InvalidRequest, NotFound, os_message
-from croze.files.atomic import appearing
+from croze.errors import CrozeError, InvalidRequest, NotFound, os_message, os_reason
+from croze.files.atomic import appearing, file_named
 from croze.files.docker_config import buildx_dir
 from croze.gotypes.quote import quote
 from croze.image import platform as platforms
@@ -55,9 +54,8 @@ async def _export(
             with _opened(output) as out:
                 await write(exported, out)
         except OSError as error:
-            raise CrozeError(
-                f"failed to create output file {quote(output)}: {os_message(error)}"
-            ) from None
+            reason = f"open {output}: {os_reason(error)}"
+            raise CrozeError(f"failed to create output file {quote(output)}: {reason}") from None
 
 
 async def _wanted(nodes: Sequence[ConnectedNode], ref: str, everything: bool) -> list[FoundRecord]:
@@ -122,7 +120,7 @@ def _group(ref: str) -> BundledGroup | None:
 @contextmanager
 def _opened(output: str) -> Iterator[BinaryIO]:
     if output:
-        with appearing(Path(output)) as file:
+        with appearing(file_named(output)) as file:
             yield file
         return
     if sys.stdout.isatty():

@@ -21,7 +21,7 @@ from croze.client.planning.plan import LocalDir, SolvePlan
 from croze.client.policies import source_policy
 from croze.digests import digest_of
 from croze.errors import InvalidRequest
-from croze.files.atomic import write_atomically
+from croze.files.atomic import file_named, write_atomically
 from croze.llb.marshal import op_blobs
 
 NO_LOCAL = "invalid local: invalid value "
@@ -97,7 +97,7 @@ async def build(request: DefinitionBuild, *, dial: Dial, progress: str) -> dict[
         if request.metadata_file:
             text = json.dumps(decoded_metadata(response), indent=2)
             with written(request.metadata_file, "metadata file"):
-                write_atomically(Path(request.metadata_file), text.encode())
+                write_atomically(file_named(request.metadata_file), text.encode())
         return response
     finally:
         plan.close()

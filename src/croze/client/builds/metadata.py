@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from croze.client.builds.result import BuildResult
 from croze.client.planning.options import BuildOptions, call_name
 from croze.errors import CrozeError, os_reason
-from croze.files.atomic import replaced, umasked, write_atomically
+from croze.files.atomic import file_named, replaced, umasked, write_atomically
 from croze.gotypes import gojson
 from croze.gotypes.booleans import parse_bool
 
@@ -28,10 +28,17 @@ class NotWritten(CrozeError):
 
 def clear_files(options: BuildOptions) -> None:
     """Remove a file that would tell of an earlier build, in case that this one fails."""
-    path = Path(options.iidfile)
-    if options.iidfile and (path.is_dir() or replaced(path) is not None):
-        with written(options.iidfile, "image ID file"):
-            path.unlink(missing_ok=True)
+    name, path = options.iidfile, Path(options.iidfile)
+    if not name or not (path.is_dir() or replaced(path) is not None):
+        return
+    with written(name, "image ID file"):
+        try:
+            os.unlink(name)
+        except FileNotFoundError:
+            pass
+        except NotADirectoryError as error:
+            reason = os_reason(error)
+            raise NotWritten(f"removing image ID file: remove {name}: {reason}") from error
 
 
 def write_files(options: BuildOptions, result: BuildResult, provenance: dict[str, object]) -> None:
@@ -39,7 +46,8 @@ def write_files(options: BuildOptions, result: BuildResult, provenance: dict[str
     other. Raises `NotWritten`."""
     if options.iidfile:
         with written(options.iidfile, "image ID file"):
-            write_atomically(Path(options.iidfile), result.image_id.encode(), umasked(0o644))
+            path = file_named(options.iidfile)
+            write_atomically(path, result.image_id.encode(), umasked(0o644))
     if options.metadata_file:
         values = result.metadata | provenance
         if result.warnings and wants_warnings() and not call_name(options.call):
@@ -56,7 +64,7 @@ def write_metadata(path: str, values: Mapping[str, object]) -> None:
         raise NotWritten("cannot write to a directory")
     with written(path, "metadata file"):
         data = gojson.marshal_indent_as_is(dict(sorted(values.items())))
-        write_atomically(Path(path), data)
+        write_atomically(file_named(path), data)
 
 
 def _check_folder(folder: str) -> None:

@@ -14,7 +14,8 @@ from croze.client.flags.output import OutputFlag
 from croze.client.flags.pairs import is_true
 from croze.client.flags.session import LOCAL_DELETE
 from croze.client.planning.plan import Destination, Export, ToDir, ToDocker, ToFd, ToFile, ToLayout
-from croze.errors import InvalidRequest
+from croze.errors import InvalidRequest, os_reason
+from croze.files.atomic import file_named
 from croze.gotypes.booleans import parse_bool
 from croze.gotypes.quote import quote
 
@@ -116,7 +117,11 @@ def _file(output: OutputFlag) -> Destination:
     status = _at_destination(output, "file")
     if status is not None and stat.S_ISDIR(status.st_mode):
         raise InvalidRequest(f"destination file {output.dest} is a directory")
-    return ToFile(Path(output.dest))
+    try:
+        return ToFile(file_named(output.dest))
+    except OSError as error:
+        why = f"open {output.dest}: {os_reason(error)}"
+        raise InvalidRequest(f"invalid destination file: {why}") from None
 
 
 def check_delete(exports: Sequence[Export], allowed: bool) -> None:
