@@ -11,6 +11,7 @@ import socket
 import pytest
 
 from croze.errors import CrozeError
+from croze.workers import forkserver
 from croze.workers.crew import CallUnread, CrewMember
 from croze.workers.messages import Message
 from croze.workers.pool import WorkerDied, WorkerPool
@@ -117,6 +118,18 @@ async def test_a_fork_server_that_dies_as_it_is_asked(monkeypatch: pytest.Monkey
         with monkeypatch.context() as patch:
             patch.setattr("croze.workers.forkserver._Process.is_alive", True)
             assert await pool.run(os.getpid) != first
+
+
+async def test_a_fork_server_that_hears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody has stopped it; it is killed, rather than waited for by all."""
+    monkeypatch.setattr(forkserver, "PATIENCE_S", 0.2)
+    async with WorkerPool(1) as pool:
+        pid = await pool.run(os.getpid)
+        fork_server = parent(pid)
+        await stopped(fork_server)
+        with pytest.raises(WorkerDied, match="while it ran"):
+            await pool.run(calls.kill_self)
+        assert parent(await pool.run(os.getpid)) != fork_server
 
 
 async def test_what_ends_the_daemon_ends_no_work() -> None:

@@ -30,6 +30,9 @@ _ORDER: Final = struct.Struct(">cQ")
 """What to do, and with which of the workers, counted from 0."""
 DYING_S: Final = 1.0
 """How long the end of a killed process is waited for; it takes milliseconds."""
+PATIENCE_S: Final = 20.0
+"""How long a fork server may take for an answer, which takes milliseconds once it has loaded its
+modules. Somebody may have stopped it, and the whole daemon waits."""
 _ANSWER: Final = struct.Struct(">q")
 """What it weighs in bytes, or what it ended with, as `subprocess` has it."""
 
@@ -52,7 +55,7 @@ class ForkServer:
 
     def _forked(self) -> WorkerHandle:
         if self._process is not None and self._process.is_alive:
-            with suppress(ConnectionError):  # it has just died
+            with suppress(ConnectionError, TimeoutError):  # it has just died, or hears nothing
                 return self._process.fork()
         self.close()
         self._process = _Process(self._modules)
@@ -93,6 +96,7 @@ class _Process:
 
         check_installation()
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._orders.settimeout(PATIENCE_S)
         with theirs, ending_signals_blocked(), _closed_if_it_fails(self._orders):
             program = [sys.executable, "-SP" if sys.flags.no_site else "-P"]
             program += ["-m", "croze.workers.inside", str(theirs.fileno())]
@@ -110,8 +114,8 @@ class _Process:
         return self._process.poll() is None
 
     def fork(self) -> WorkerHandle:
-        """A worker. Raises `ConnectionError` if this process has died, and `OSError` if it lives
-        and can have no more."""
+        """A worker. Raises `ConnectionError` if this process has died, `TimeoutError` if it takes
+        no orders, and `OSError` if it lives and can have no more."""
         ours, theirs = socket.socketpair()
         with theirs, _closed_if_it_fails(ours):
             order = _ORDER.pack(_FORK, self._count)
@@ -120,11 +124,17 @@ class _Process:
         return WorkerHandle(self, self._count - 1, ours)
 
     def ask(self, order: bytes, number: int) -> int | None:
-        """The answer; None of one that has died, and its workers with it."""
-        with suppress(OSError):
+        """The answer; None of one that has died, and its workers with it. One that does not answer
+        in time is killed: what it says later would be taken for another answer."""
+        try:
             self._orders.send(_ORDER.pack(order, number))
             if answer := self._orders.recv(_ANSWER.size):
                 return int(_ANSWER.unpack(answer)[0])
+        except TimeoutError:
+            self._process.kill()
+            self._process.wait()
+        except OSError:
+            pass
         return None
 
     def close(self) -> None:
