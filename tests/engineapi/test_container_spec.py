@@ -186,3 +186,31 @@ def test_small_wishes_are_refused(members: dict[str, object], words: str) -> Non
 def test_settings_that_say_nothing_are_taken() -> None:
     empty = {"IPAMConfig": None, "Aliases": None, "MacAddress": "", "GwPriority": 0}
     read(NetworkingConfig={"EndpointsConfig": {"default": empty}})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        {"Binds": ["/a\0:/b"]},
+        {"Binds": ["/a:/b\0"]},
+        {"Mounts": [{"Type": "bind", "Source": "/\0", "Target": "/b"}]},
+        {"Mounts": [{"Type": "tmpfs", "Target": "/b\0"}]},
+        {"Tmpfs": {"/b\0": ""}},
+    ],
+)
+def test_paths_with_a_zero_byte(host: dict[str, object]) -> None:
+    with pytest.raises(InvalidRequest, match="a path with a zero byte"):
+        read(HostConfig=host)
+
+
+@pytest.mark.parametrize("number", [1 << 63, -(1 << 63) - 1, 10**30])
+def test_numbers_that_go_has_no_room_for(number: int) -> None:
+    ulimit = {"Name": "nofile", "Soft": number, "Hard": 1}
+    wishes: list[dict[str, object]] = [
+        {"StopTimeout": number},
+        {"HostConfig": {"Memory": number}},
+        {"HostConfig": {"Ulimits": [ulimit]}},
+    ]
+    for members in wishes:
+        with pytest.raises(InvalidRequest, match="does not fit in 64 bits"):
+            read(**members)

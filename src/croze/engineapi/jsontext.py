@@ -13,6 +13,8 @@ from croze.gotypes import gojson
 
 T = TypeVar("T")
 
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+
 
 def read_json(data: bytes, kind: type[T]) -> T:
     """JSON as a value of that type. Raises `InvalidRequest`."""
@@ -44,7 +46,10 @@ def named(value: Mapping[str, object], names: Iterable[str]) -> dict[str, object
 
 
 def _as_go_reads(value: object, kind: object) -> object:
-    """Names as the structs have them, and nothing in place of null."""
+    """Names as the structs have them, and nothing in place of null. Raises `InvalidRequest` for a
+    number that no field has room for."""
+    if isinstance(value, int) and not _LEAST <= value <= _MOST:
+        raise InvalidRequest("invalid JSON: a number that does not fit in 64 bits")
     if isinstance(value, list):
         inner = next((arg for arg in _parts(kind) if arg is not list), None)
         return [_as_go_reads(each, inner) for each in value]

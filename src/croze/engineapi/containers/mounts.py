@@ -97,6 +97,8 @@ def of_request(mount: MountRequest) -> ContainerMount:
 def _bind(source: str, target: str, *, readonly: bool) -> ContainerMount:
     if not source.startswith("/"):
         raise Unsupported(f"volume {source} is not served here: use a directory of the host")
+    if "\0" in source:
+        raise InvalidRequest('invalid mount config for type "bind": a path with a zero byte')
     return ContainerMount(
         dest=_target(target),
         mounts=[MountSpec("bind", posixpath.normpath(source), ("rbind",))],
@@ -132,4 +134,6 @@ def _tmpfs_words(mount: MountRequest) -> list[str]:
 def _target(target: str) -> str:
     if not target.startswith("/") or posixpath.normpath(target) == "/":
         raise InvalidRequest(f"invalid mount path: '{target}' mount path must be absolute")
+    if "\0" in target:
+        raise InvalidRequest("invalid mount path: a path with a zero byte")
     return posixpath.normpath(target)
