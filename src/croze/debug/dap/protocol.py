@@ -19,6 +19,9 @@ Message = dict[str, object]
 
 LIMIT_BYTES = 64 << 20
 """The largest message."""
+_HEADER_BYTES = 8 << 10
+"""The largest header: it has a line or two."""
+_DIGITS = len(str(LIMIT_BYTES))
 
 
 class RequestRefused(CrozeError):
@@ -31,7 +34,7 @@ class DapConnection:
     def __init__(self, keyboard: Keyboard, write: Callable[[bytes], None]) -> None:
         self._keyboard = keyboard
         self._write = write
-        self._unread = b""
+        self._unread = bytearray()
         self._seq = itertools.count(1)
         self._asked: dict[int, asyncio.Future[Message]] = {}
 
@@ -83,17 +86,21 @@ class DapConnection:
         self._write(b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
 
     async def _until(self, mark: bytes) -> bytes | None:
-        while mark not in self._unread:
-            if len(self._unread) > LIMIT_BYTES or not await self._more():
+        while (at := self._unread.find(mark)) < 0 and len(self._unread) <= _HEADER_BYTES:
+            if not await self._more():
                 return None
-        line, _, self._unread = self._unread.partition(mark)
+        if at < 0:
+            raise InvalidRequest("not a message of the Debug Adapter Protocol: it has no end")
+        line = bytes(self._unread[:at])
+        del self._unread[: at + len(mark)]
         return line
 
     async def _exactly(self, length: int) -> bytes | None:
         while len(self._unread) < length:
             if not await self._more():
                 return None
-        body, self._unread = self._unread[:length], self._unread[length:]
+        body = bytes(self._unread[:length])
+        del self._unread[:length]
         return body
 
     async def _more(self) -> bool:
@@ -105,10 +112,11 @@ class DapConnection:
 def _length(header: bytes) -> int:
     for line in header.split(b"\r\n"):
         name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length" and value.strip().isdigit():
-            length = int(value)
-            if length <= LIMIT_BYTES:
-                return length
+        if name.strip().lower() != b"content-length" or not value.strip().isdigit():
+            continue
+        digits = value.strip().lstrip(b"0") or b"0"
+        if len(digits) <= _DIGITS and int(digits) <= LIMIT_BYTES:
+            return int(digits)
     raise InvalidRequest(f"not a message of the Debug Adapter Protocol: {header!r}")
 
 
