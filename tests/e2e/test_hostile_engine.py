@@ -16,7 +16,7 @@ import pytest
 
 from croze.digests import digest_of
 from croze.engineapi.connections import room
-from croze.engineapi.images.load import MEMBERS_MOST
+from croze.engineapi.images.load import MEMBERS_MOST, NAMES_MOST
 from croze.image.descriptor import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from tests.e2e.disks import leave
 from tests.e2e.docker_engine import Engine, call, make_busybox, running_engine, tar_of
@@ -83,6 +83,38 @@ def test_more_members_than_any_image_has(engine: Engine) -> None:
     named = b"".join(_named(header, number) for number in range(MEMBERS_MOST + 1))
     [told] = call(engine.path, "POST", "/images/load", named)[1]
     assert told["error"] == f"the archive has more than {MEMBERS_MOST} members"
+
+
+def listed(*entries: dict[str, Any], config: bytes = b"") -> bytes:
+    """An archive of Docker's own form; each image has this configuration and any layers."""
+    base = b'{"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers"}}'
+    files: dict[str, str | bytes] = {"c": config or base, "l": "layer"}
+    images = [{"Config": "c", "Layers": [], **entry} for entry in entries]
+    return tar_of({**files, "manifest.json": json.dumps(images)})
+
+
+def test_more_images_than_anyone_names(engine: Engine) -> None:
+    """Each name is written to disk, and each image looked at."""
+    told = f"the archive names more than {NAMES_MOST} images"
+    tags = [f"x:{number}" for number in range(NAMES_MOST + 1)]
+    root, files = odd_image("again", {})
+    index = json.dumps({"schemaVersion": 2, "manifests": [root] * (NAMES_MOST + 1)})
+    for archive in (
+        listed({"RepoTags": tags}),
+        listed(*[{} for _ in tags]),
+        tar_of({**layout(root, files), "index.json": index}),
+    ):
+        assert call(engine.path, "POST", "/images/load", archive)[1][0]["error"] == told
+    assert engine.docker("images", "--quiet", "again").stdout == ""
+
+
+def test_images_whose_configuration_is_of_other_layers(engine: Engine) -> None:
+    other = listed({"RepoTags": ["none:1"], "Layers": ["l"] * 1000})
+    told = call(engine.path, "POST", "/images/load", other)[1][0]["error"]
+    assert told == "invalid manifest, layers length mismatch: expected 1000, got 0"
+    none = listed({"RepoTags": ["none:1"]}, config=b"\xff no JSON")
+    assert "invalid image config" in call(engine.path, "POST", "/images/load", none)[1][0]["error"]
+    assert engine.docker("images", "--quiet", "none").stdout == ""
 
 
 @pytest.mark.parametrize("depth", [400, 700, 100_000])

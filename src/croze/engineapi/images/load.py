@@ -1,7 +1,8 @@
 """`POST /images/load`: the images of an archive, an OCI layout or one of Docker's own form.
 
 Every file of the archive becomes a blob as it arrives, whatever it is: what no image names goes
-with the next garbage collection. Names come last, so what is aborted leaves none.
+with the next garbage collection. Names come last: what is aborted before leaves none. Others have
+their turns between any two images, of which there may be many.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from croze.engineapi.images.tarmembers import ArrivedMember, members
 from croze.engineapi.lines import Lines
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import gojson
+from croze.image import config as configs
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image import reference
@@ -32,6 +34,8 @@ from croze.store.present import check_sizes, present_blobs, present_manifests
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 MEMBERS_MOST = 100_000
 """The most members of an archive; an image has some for each of its layers."""
+NAMES_MOST = 10_000
+"""The most names that an archive gives, and images without one that it has."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -72,11 +76,12 @@ async def _loaded(
         named = await archive.images()
         if not named:
             raise InvalidRequest("the archive has neither index.json nor manifest.json")
-        with services.events.named_by("load"):
-            stored = {record.target.digest for record in services.images.list()}
-            for name, target in named:
-                # Who has a name need not be called nameless.
-                if not (reference.parse(name).digest and target.digest in stored):
+        stored = {record.target.digest for record in services.images.list()}
+        for name, target in named:
+            await asyncio.sleep(0)
+            # Who has a name need not be called nameless.
+            if not (reference.parse(name).digest and target.digest in stored):
+                with services.events.named_by("load"):
                     services.images.set(name, target)
         return named
 
@@ -109,6 +114,11 @@ async def _stored(member: ArrivedMember, services: Services, lease: Lease) -> De
     return Descriptor(media_type=_layer_type(start), digest=digest, size=member.size)
 
 
+def _check_count(count: int) -> None:
+    if count > NAMES_MOST:
+        raise InvalidRequest(f"the archive names more than {NAMES_MOST} images")
+
+
 def _layer_type(start: bytes) -> str:
     if start.startswith(_GZIP):
         return media.OCI_LAYER_GZIP
@@ -137,13 +147,15 @@ class _Archive:
         """Full names and what they are for. Raises `InvalidRequest` if something is not there."""
         if "index.json" in self._files:
             index = manifests.parse_index(self._read("index.json"))
-            return [self._named(root) for root in index.manifests]
+            _check_count(len(index.manifests))
+            return [await self._named(root) for root in index.manifests]
         if "manifest.json" not in self._files:
             return []
         try:
             listed = gojson.unmarshal(self._read("manifest.json"), type=list[_Listed])
         except (msgspec.MsgspecError, RecursionError) as error:
             raise InvalidRequest(f"invalid manifest.json: {error}") from error
+        _check_count(sum(max(1, len(entry.repo_tags or ())) for entry in listed))
         images: list[tuple[str, Descriptor]] = []
         for entry in listed:
             target = self._part(await self._made(entry))
@@ -169,7 +181,8 @@ class _Archive:
                 return str(reference.parse(name).tagged())
         return reference.normalize(f"{reference.DANGLING}@{root.digest}")
 
-    def _named(self, root: Descriptor) -> tuple[str, Descriptor]:
+    async def _named(self, root: Descriptor) -> tuple[str, Descriptor]:
+        await asyncio.sleep(0)
         part = self._whole(self._part(root))
         return self._name(msgspec.structs.replace(root, digest=part.digest)), part
 
@@ -196,8 +209,13 @@ class _Archive:
         return msgspec.structs.replace(root, annotations={})
 
     async def _made(self, entry: _Listed) -> Descriptor:
-        """A manifest for what Docker's form describes."""
+        """A manifest for what Docker's form describes. Raises `InvalidRequest`, in Docker's words
+        if the configuration tells of other layers."""
         config = self._file(entry.config)
+        diff_ids = configs.parse(self._services.blobs.read(config.digest)).diff_ids
+        if len(entry.layers) != len(diff_ids):
+            counts = f"expected {len(entry.layers)}, got {len(diff_ids)}"
+            raise InvalidRequest(f"invalid manifest, layers length mismatch: {counts}")
         manifest = Manifest(
             media_type=media.OCI_MANIFEST,
             config=Descriptor(media.OCI_CONFIG, config.digest, config.size),
