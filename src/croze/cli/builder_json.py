@@ -1,4 +1,4 @@
-"""A builder and its nodes as `ls --format json` prints them: JSON, keys sorted.
+"""A builder and its nodes as `ls --format json` prints them: JSON, keys in Go's order.
 
 Source: docker/buildx `builder/node.go`, `commands/ls.go`.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from croze.builders.model import BuilderInstance
 from croze.drivers.nodes import NodeState, builder_error, is_dynamic
+from croze.gotypes.template import Fields
 from croze.image import platform as platforms
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ NEVER = "0001-01-01T00:00:00Z"
 def members(
     builder: BuilderInstance,
     states: Sequence[NodeState],
-    current: bool,
     last_activity: datetime | None,
     proxies: Mapping[str, str],
 ) -> dict[str, object]:
@@ -34,11 +34,10 @@ def members(
         "Driver": shown_driver(builder, states),
         "LastActivity": at,
         "Dynamic": builder.dynamic or is_dynamic(states),
-        "Nodes": [_node(state, proxies) for state in states],
-        "Current": current,
+        "Nodes": [node_json(state, proxies) for state in states],
     }
     if error := builder_error(builder, states):
-        value |= {"Err": error, "Nodes": [{"Name": "", "Endpoint": ""} for _ in states]}
+        value |= {"Err": error, "Nodes": [Fields({"Name": "", "Endpoint": ""}) for _ in states]}
     return value
 
 
@@ -48,8 +47,8 @@ def shown_driver(builder: BuilderInstance, states: Sequence[NodeState]) -> str:
     return "" if is_silent else builder.driver
 
 
-def _node(state: NodeState, proxies: Mapping[str, str]) -> dict[str, object]:
-    """Members that say nothing are left out, but for the two that name the node."""
+def node_json(state: NodeState, proxies: Mapping[str, str]) -> Fields:
+    """A node's members. Those that say nothing are left out, but for the two that name it."""
     node, first = state.node, state.workers[0] if state.workers else None
     detected = (platforms.format(p) for p in state.detected_platforms)
     fixed = (platforms.format(p) for p in state.fixed_platforms)
@@ -69,15 +68,15 @@ def _node(state: NodeState, proxies: Mapping[str, str]) -> dict[str, object]:
         "Labels": {} if first is None else _labels(first.Labels),
     }
     filled = {key: value for key, value in members.items() if value}
-    return {"Name": node.name, "Endpoint": node.endpoint, **filled}
+    return Fields({"Name": node.name, "Endpoint": node.endpoint, **filled})
 
 
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:
     return dict(labels)
 
 
-def _rule(rule: worker_pb2.GCPolicy) -> dict[str, object]:
-    return {
+def _rule(rule: worker_pb2.GCPolicy) -> Fields:
+    values = {
         "all": rule.all,
         "filter": list(rule.filters) or None,
         "keepDuration": rule.keepDuration,
@@ -85,3 +84,4 @@ def _rule(rule: worker_pb2.GCPolicy) -> dict[str, object]:
         "maxUsedSpace": rule.maxUsedSpace,
         "minFreeSpace": rule.minFreeSpace,
     }
+    return Fields(values)

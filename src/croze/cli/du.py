@@ -18,6 +18,8 @@ from croze.gotypes.moments import utc_text
 from croze.gotypes.sizes import human_size as size
 from croze.gotypes.tabwriter import align
 from croze.gotypes.template import Fields
+from croze.gotypes.template.functions import in_order
+from croze.gotypes.template.values import NilTexts, Texts
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -91,7 +93,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     items = [fields(record, marked=is_table(format)) for record in records]
     if is_json(format):
         for item in items:
-            print(gojson.marshal({**item, "Parents": item["Parents"] or None}).decode())
+            print(gojson.marshal(in_order(item)).decode())
     else:
         print_formatted(format, items, HEADERS)
     if format in (TABLE, PRETTY) and not args.filter:
@@ -115,7 +117,7 @@ def fields(record: UsageRecord, *, marked: bool) -> Fields:
     return Fields(
         {
             "ID": record.ID + ("*" if marked and record.Mutable else ""),
-            "Parents": list(record.Parents),
+            "Parents": Texts(record.Parents) if record.Parents else NilTexts(),
             "CreatedAt": created(record),
             "Mutable": record.Mutable,
             "Reclaimable": not record.InUse,

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
-
-from msgspec import Struct
 
 from croze.builders import choose
 from croze.builders.known import known
-from croze.builders.model import BuilderInstance, BuilderNode, format_in_groups
+from croze.builders.model import BuilderInstance, format_in_groups
 from croze.builders.platforms import shortened
 from croze.cli.builder import add_timeout, timeout_s
+from croze.cli.builder_fields import ListedBuilder, builder_fields
 from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_json, is_table
 from croze.client.docker.cli_config import configured_proxies
 from croze.drivers.local import address_from_environment
-from croze.drivers.nodes import NodeState, builder_error, load
+from croze.drivers.nodes import NodeState, load
 from croze.files.standard import keep_order
 from croze.gotypes import gojson
 from croze.gotypes.template import Fields
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from croze.builders.contexts import Contexts
     from croze.cli.common import Common
 
@@ -41,29 +38,6 @@ HEADERS = {
 }
 INDENT = r" \_ "
 MOST_PLATFORMS = 4
-
-
-class ListedBuilder(Struct, frozen=True):
-    """A builder with what its nodes said."""
-
-    builder: BuilderInstance
-    states: Sequence[NodeState]
-    current: bool
-    last_activity: datetime | None
-    proxies: Mapping[str, str]
-    """What builds are told of proxies, by the Docker CLI's configuration."""
-
-    @property
-    def error(self) -> str:
-        """Why its nodes are not looked at."""
-        return builder_error(self.builder, self.states)
-
-    def json(self) -> dict[str, object]:
-        """The members of its JSON, in order."""
-        from croze.cli.builder_json import members
-
-        value = members(self.builder, self.states, self.current, self.last_activity, self.proxies)
-        return dict(sorted(value.items()))
 
 
 def run(argv: Sequence[str], common: Common) -> int:
@@ -153,33 +127,9 @@ def rows(one: ListedBuilder, *, table: bool, trunc: bool) -> Iterator[Fields]:
 
 
 def _fields(one: ListedBuilder, **values: str) -> Fields:
-    members = one.json()
-    at = one.last_activity
-    if one.error:  # nobody has looked at its nodes
-        nodes = [_node_fields(NodeState(BuilderNode("", "")), {}) for _ in one.states]
-    else:
-        nodes = [_node_fields(state, one.proxies) for state in one.states]
-    activity = "0001-01-01 00:00:00" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
-    of_builder = {**members, "LastActivity": f"{activity} +0000 UTC", "Nodes": nodes}
-    builder = Fields({"Err": None, **of_builder}, "*commands.lsBuilder", members)
     empty = dict.fromkeys((*HEADERS, "Error"), "")
-    return Fields({**empty, **values, "Builder": builder}, "*commands.lsContext", members)
-
-
-def _node_fields(state: NodeState, proxies: Mapping[str, str]) -> Fields:
-    node = state.node
-    values = {
-        "Name": node.name,
-        "Endpoint": node.endpoint,
-        "BuildkitdFlags": list(node.flags or ()),
-        "DriverOpts": node.driver_opts or {},
-        "ProxyConfig": proxies,
-        "Version": state.version,
-        "Err": state.error or None,
-        "IDs": sorted(worker.ID for worker in state.workers),
-        "Labels": dict(state.workers[0].Labels) if state.workers else {},
-    }
-    return Fields(values, "builder.Node")
+    fields = {**empty, **values, "Builder": builder_fields(one)}
+    return Fields(fields, "*commands.lsContext", one.json())
 
 
 def _complain(listed: Sequence[ListedBuilder]) -> None:

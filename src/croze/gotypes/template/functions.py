@@ -22,6 +22,7 @@ from croze.gotypes.template.values import (
     Fields,
     HasMethods,
     Nil,
+    NilTexts,
     Texts,
     TypedMap,
     equal,
@@ -170,6 +171,8 @@ def in_order(value: object) -> object:
     if isinstance(value, Mapping):
         keys = value if isinstance(value, Fields) else sorted(value)
         return {key: in_order(value[key]) for key in keys}
+    if isinstance(value, NilTexts):
+        return None
     if isinstance(value, list | tuple):
         return [in_order(one) for one in value]
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:

@@ -75,6 +75,10 @@ class Texts(list[str]):
     type_name = "[]string"
 
 
+class NilTexts(Texts):
+    """Such a list that nobody has made: empty, and in JSON `null`."""
+
+
 class TemplateMethod(Struct, frozen=True):
     """What a value can be asked for, and the Go types of what that takes."""
 
