@@ -21,7 +21,8 @@ from croze.gateway.execs import (
     ProcessStreams,
     signal_number,
 )
-from croze.rpc.status import from_status
+from croze.rpc.stand_ins import StatusCode
+from croze.rpc.status import from_status, to_status
 from croze.runtime.contract import Stdio
 from croze.runtime.errors import StartError
 from tests.support.waiting import PATIENCE_S
@@ -181,7 +182,7 @@ async def test_sizes_and_signals_reach_the_process() -> None:
         return await anext(stdio.signals)
 
     size = pb.ExecMessage(ProcessID="p", Resize=pb.ResizeMessage(Rows=3, Cols=9))
-    number = pb.ExecMessage(ProcessID="p", Signal=pb.SignalMessage(Name="SIGINT"))
+    number = pb.ExecMessage(ProcessID="p", Signal=pb.SignalMessage(Name="INT"))
     said = await talk(watch, init(tty=True), size, number)
     assert said[1].File.Data == b"3x9"
     assert said[2].Exit.Code == signal.SIGINT
@@ -191,7 +192,7 @@ async def test_what_nobody_takes_does_not_add_up() -> None:
     """A frontend that sends sizes and signals without end keeps no more of them here."""
     begun = init(tty=True).Init
     streams = ProcessStreams("p", begun, ExecMessages())
-    ours = pb.ExecMessage(ProcessID="p", Signal=pb.SignalMessage(Name="SIGINT"))
+    ours = pb.ExecMessage(ProcessID="p", Signal=pb.SignalMessage(Name="INT"))
     for number in range(3 * SIGNALS_MOST):
         size = pb.ResizeMessage(Rows=number, Cols=9)
         await streams.take(pb.ExecMessage(ProcessID="p", Resize=size))
@@ -228,9 +229,27 @@ async def test_nonsense(messages: list[pb.ExecMessage], error: type[CrozeError])
 
 
 def test_names_of_signals() -> None:
-    assert signal_number("SIGTERM") == signal_number("TERM") == 15
-    with pytest.raises(InvalidRequest, match="Unknown signal SIGNAL"):
-        signal_number("SIGNAL")
+    assert signal_number("TERM") == 15
+    for name in ("SIGTERM", "term", "15", ""):
+        with pytest.raises(CrozeError, match=f"desc = Unknown signal {name}$"):
+            signal_number(name)
+
+
+async def test_what_is_written_after_the_end_is_refused() -> None:
+    streams = ProcessStreams("p", init().Init, ExecMessages())
+    await streams.take(file(b"all", eof=True))
+    await streams.take(file(eof=True))
+    with pytest.raises(InvalidRequest, match=r"^fd 0 unavailable to write$"):
+        await streams.take(file(b"more"))
+
+
+def test_clients_are_told_the_code_of_nonsense() -> None:
+    """BuildKit makes these errors of a code, and their words say so."""
+    with pytest.raises(InvalidRequest) as caught:
+        signal_number("zz")
+    status = to_status(caught.value, plain=True)
+    assert status.code == StatusCode.INVALID_ARGUMENT.value[0]
+    assert status.message == "rpc error: code = InvalidArgument desc = Unknown signal zz"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from croze.rpc.channel import Channel
 from croze.rpc.clients import translated
 from croze.rpc.server import Server
 from croze.rpc.stand_ins import AioRpcError, RpcError, StatusCode
-from croze.rpc.status import to_status
+from croze.rpc.status import status, to_status
 from croze.solver.solver import Job
 from croze.status import VertexWarning
 from croze.workers.shares import sharing
@@ -132,7 +132,7 @@ async def test_errors_have_no_code_that_clients_would_print(tmp_path: Path) -> N
             assert failed.value.code() is StatusCode.UNKNOWN, failed.value.details()
         with pytest.raises(NotFound, match=r"^open nope: no such file"), translated():
             await c.stub.ReadFile(read, metadata=METADATA)
-        await c.stub.Return(pb.ReturnRequest(), metadata=METADATA)
+        await c.stub.Return(pb.ReturnRequest(result=pb.Result()), metadata=METADATA)
         await c.served.result()
 
 
@@ -203,6 +203,38 @@ async def test_errors_come_back_and_forth(tmp_path: Path) -> None:
         await c.stub.Return(pb.ReturnRequest(error=error), metadata=METADATA)
         with pytest.raises(CrozeError, match="the client gave up"):
             await c.served.result()
+
+
+@pytest.mark.parametrize(
+    ("code", "answer"),
+    [
+        (StatusCode.NOT_FOUND, (StatusCode.NOT_FOUND, "gone")),
+        (StatusCode.UNKNOWN, (StatusCode.UNKNOWN, "gone")),
+        (StatusCode.INTERNAL, (StatusCode.UNKNOWN, "Internal: gone")),
+    ],
+)
+async def test_the_code_of_a_returned_error_is_the_build_s(
+    tmp_path: Path, code: StatusCode, answer: tuple[StatusCode, str]
+) -> None:
+    async with client(World(), tmp_path) as c:
+        error = status(code.value[0], "gone")
+        await c.stub.Return(pb.ReturnRequest(error=error), metadata=METADATA)
+        with pytest.raises(CrozeError) as caught:
+            await c.served.result()
+    told = to_status(caught.value, plain=True)
+    assert (told.code, told.message) == (answer[0].value[0], answer[1])
+
+
+async def test_what_returns_nothing_is_refused(tmp_path: Path) -> None:
+    async with client(World(), tmp_path) as c:
+        for nothing in (pb.ReturnRequest(), pb.ReturnRequest(error=status(0, "fine"))):
+            with pytest.raises(InvalidRequest, match="must be either result or err"), translated():
+                await c.stub.Return(nothing, metadata=METADATA)
+        unknown = pb.ReturnRequest(result=pb.Result(ref=pb.Ref(id="zz")))
+        with pytest.raises(NotFound, match=r"^return reference zz not found$"), translated():
+            await c.stub.Return(unknown, metadata=METADATA)
+        with pytest.raises(NotFound, match=r"^no such ref: , all \[\]$"), translated():
+            await c.stub.Evaluate(pb.EvaluateRequest(), metadata=METADATA)
 
 
 BUSYBOX = "docker.io/library/busybox:latest"

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from croze.digests import digest_of
-from croze.errors import CrozeError, InvalidRequest, Unavailable, Unsupported
+from croze.errors import CrozeError, InvalidRequest, Unavailable
 from croze.registry.transport import Retry
 from croze.session.providers.secrets import SecretSource, SecretsProvider
 from croze.session.providers.upload import UploadProvider
@@ -276,8 +276,10 @@ async def test_what_a_frontend_asks(rig: Rig, sources: HttpSources, site: Site) 
         facts = await ask(sources, git, SourceRequest(f"http://{host}/x", {}), ctx)
     assert facts == SourceFacts(None, 1577874030, "x", SUM)
     assert await ask(sources, git, SourceRequest("local://x", {}), ctx) == SourceFacts()
-    with pytest.raises(Unsupported, match="no metadata for sources of type nonsense"):
+    with pytest.raises(InvalidRequest, match=r"^unknown scheme nonsense: not found$"):
         await ask(sources, git, SourceRequest("nonsense://x", {}), ctx)
+    with pytest.raises(InvalidRequest, match=r"^failed to parse nonsense: invalid$"):
+        await ask(sources, git, SourceRequest("nonsense", {}), ctx)
 
 
 def test_names() -> None:

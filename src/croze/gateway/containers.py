@@ -28,6 +28,7 @@ from croze.ops.exec import DEFAULT_HOSTNAME, extra_host, is_insecure, network_mo
 from croze.ops.exec_mounts import MountPreparer, PreparedMount
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY, ROOT
+from croze.rpc.status import in_go_words
 from croze.runtime.contract import Container, ContainerSpec, Process, Stdio
 from croze.runtime.proxy.contract import Proxied
 from croze.store import mount as store_mount
@@ -65,7 +66,7 @@ class GatewayContainers:
         container = await open_container(self._ops, request, find, self._sessions(), self._proxied)
         if id in self._open:
             await finish(container.release())
-            raise AlreadyExists(f"Container {id} already exists")
+            raise in_go_words(AlreadyExists(f"Container {id} already exists"))
         self._open[id] = container
 
     def get(self, id: str) -> GatewayContainer:
@@ -139,6 +140,7 @@ class GatewayContainer:
         self._lock = asyncio.Lock()
         self._running: Container | None = None
         self._processes = 0
+        self._ended = False
         self._released = False
 
     async def start(
@@ -158,8 +160,17 @@ class GatewayContainer:
                 self._running = await self._stack.enter_async_context(
                     self._ops.executor.start(spec, process, stdio)
                 )
-                return partial(self._unless_released, self._running.wait)
+                return partial(self._unless_released, partial(self._main, self._running))
+            if self._ended:
+                raise NotFound(f"container {init.ContainerID} not found")
         return partial(self._unless_released, partial(running.exec, process, stdio))
+
+    async def _main(self, running: Container) -> int:
+        """The exit code of the main process, whose end is the container's."""
+        try:
+            return await running.wait()
+        finally:
+            self._ended = True
 
     async def _unless_released(self, wait: Wait) -> int:
         """The exit code. Raises `Canceled` for a process that the release has killed."""

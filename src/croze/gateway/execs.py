@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from croze.api import gateway_pb2
 from croze.errors import AlreadyExists, CrozeError, ExitError, InvalidRequest, NotFound
 from croze.gateway.containers import Wait
-from croze.rpc.status import to_status
+from croze.rpc.status import in_go_words, to_status
 from croze.runtime.backlog import Backlog
 from croze.runtime.contract import Stdio
 from croze.runtime.errors import StartError
@@ -92,7 +92,8 @@ class ProcessStreams:
             self._out.file(self._id, gateway_pb2.FdMessage(Fd=fd, EOF=True))
 
     def _write(self, message: gateway_pb2.FdMessage) -> None:
-        if message.Fd != 0 or 0 not in self._fds:
+        is_open = message.Fd == 0 and 0 in self._fds
+        if not is_open or (self._input_ended and message.Data):
             raise InvalidRequest(f"fd {message.Fd} unavailable to write")
         if message.Data:
             self._unread.grew(len(message.Data))
@@ -165,15 +166,15 @@ class ExecCall:
     async def _take(self, message: gateway_pb2.ExecMessage, processes: asyncio.TaskGroup) -> None:
         id = message.ProcessID
         if not id:
-            raise InvalidRequest("ProcessID required")
+            raise in_go_words(InvalidRequest("ProcessID required"))
         streams = self._streams.get(id)
         if message.WhichOneof("Input") != "Init":
             if streams is None:
-                raise NotFound(f'IO for process "{id}" not found')
+                raise in_go_words(NotFound(f'IO for process "{id}" not found'))
             await streams.take(message)
             return
         if streams is not None:
-            raise AlreadyExists(f"Process {id} already exists")
+            raise in_go_words(AlreadyExists(f"Process {id} already exists"))
         self._containers.check(message.Init.ContainerID)
         streams = self._streams[id] = ProcessStreams(id, message.Init, self._out)
         processes.create_task(self._run(id, message.Init, streams))
@@ -210,12 +211,11 @@ def failure(error: CrozeError) -> gateway_pb2.ExitMessage:
 
 
 def signal_number(name: str) -> int:
-    """`SIGINT`, or `INT`."""
-    full_name = name if name.startswith("SIG") else f"SIG{name}"
+    """The number of `INT` and the like: names as the protocol has them, without `SIG`."""
     try:
-        return signal.Signals[full_name]
+        return signal.Signals[f"SIG{name}"]
     except KeyError:
-        raise InvalidRequest(f"Unknown signal {name}") from None
+        raise in_go_words(InvalidRequest(f"Unknown signal {name}")) from None
 
 
 async def _forever(queue: asyncio.Queue[T]) -> AsyncIterator[T]:

@@ -16,7 +16,7 @@ from croze.aio.threads import finish
 from croze.api import gateway_pb2, ops_pb2
 from croze.api.attrs import of_attrs
 from croze.dockerfile.resolver import ImageQuestion, OciStore
-from croze.errors import CrozeError, InvalidRequest, NotFound
+from croze.errors import InvalidRequest, NotFound
 from croze.gateway import caps, files, source_meta
 from croze.gateway.containers import GatewayContainers
 from croze.gateway.contract import Bridge
@@ -28,7 +28,7 @@ from croze.gateway.source_resolution import resolving
 from croze.gotypes import gojson
 from croze.gotypes.strings import from_bytes
 from croze.rpc.details import own_range, source_detail
-from croze.rpc.status import from_status
+from croze.rpc.status import from_returned_status, in_go_words
 from croze.status import VertexWarning
 from croze.store.contract import ImmutableRef
 from croze.workers.shares import current_share
@@ -124,10 +124,12 @@ class ServedBuild:
         """Take the frontend's result, or its error: it is done."""
         if self._result.done():
             raise InvalidRequest("gateway result is already set")
-        if request.HasField("error"):
-            self._result.set_exception(from_status(request.error))
+        if request.HasField("error") and request.error.code:
+            self._result.set_exception(from_returned_status(request.error))
+        elif request.HasField("result"):
+            self._result.set_result(result_of(request.result, self._returned))
         else:
-            self._result.set_result(result_of(request.result, self._find))
+            raise InvalidRequest("gateway return must be either result or err")
         return gateway_pb2.ReturnResponse()
 
     async def read_file(self, request: gateway_pb2.ReadFileRequest) -> gateway_pb2.ReadFileResponse:
@@ -178,7 +180,7 @@ class ServedBuild:
     ) -> gateway_pb2.ResolveSourceMetaResponse:
         """What a source's name stands for, after policies have had their say."""
         if not request.HasField("Source"):
-            raise InvalidRequest("source is required")
+            raise in_go_words(InvalidRequest("source is required"))
         decided = await self._bridge.sources.decide(
             request.Source,
             list(request.SourcePolicies),
@@ -221,17 +223,18 @@ class ServedBuild:
         ref = self._refs.get(id)
         return await ref.ref() if ref else self._bridge.failed_state(id)
 
-    def _find(self, id: str) -> BridgeRef | None:
+    def _returned(self, id: str) -> BridgeRef | None:
+        """A ref of the frontend's result; an empty filesystem has no id."""
         if not id:
             return None
         ref = self._refs.get(id)
         if ref is None:
-            ids = " ".join(sorted(self._refs))
-            raise NotFound(f"no such ref: {id}, all [{ids}]")
+            raise NotFound(f"return reference {id} not found")
         return ref
 
     def _need(self, id: str) -> BridgeRef:
-        ref = self._find(id)
+        ref = self._refs.get(id)
         if ref is None:
-            raise CrozeError(f"empty ref: {id}")
+            ids = " ".join(sorted(self._refs))
+            raise NotFound(f"no such ref: {id}, all [{ids}]")
         return ref

@@ -7,7 +7,6 @@ from typing import Final
 
 from croze.api import ops_pb2
 from croze.cachekeys.texts import noted_digest
-from croze.errors import InvalidRequest
 from croze.image.platform import Platform
 from croze.job_values import JobKey
 from croze.ops.results import RefResult
@@ -15,7 +14,7 @@ from croze.ops.services import OpServices
 from croze.solver.contract import CacheMap, OpContext, Result
 from croze.sources.contract import BuildSources, Source, SourceContext
 from croze.sources.materials import UsedMaterial
-from croze.sources.request import SourceRequest
+from croze.sources.request import SourceRequest, unknown_source
 
 CACHE_TYPE = "buildkit.source.v0"
 PRIVATE_PREFIX = "session:"
@@ -49,11 +48,9 @@ class SourceOp:
     def _open(self) -> Source:
         if self._source is None:
             scheme, separator, _ = self._request.identifier.partition("://")
-            if not separator:
-                raise InvalidRequest(f"failed to parse {self._request.identifier}: invalid")
-            factory = self._services.sources.get(scheme)
+            factory = self._services.sources.get(scheme) if separator else None
             if factory is None:
-                raise InvalidRequest(f"unknown scheme {scheme}: not found")
+                raise unknown_source(self._request.identifier)
             self._source = factory.open(self._request)
         return self._source
 

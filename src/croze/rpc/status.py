@@ -164,14 +164,33 @@ def from_status(status: RpcStatus) -> errors.CrozeError:
     return _read(status, code, f"{prefix}: {status.message}" if prefix else status.message)
 
 
+def from_returned_status(status: RpcStatus) -> errors.CrozeError:
+    """The error that a frontend has returned. Its code is kept beside its message, as that is what
+    the frontend's client is told; a code that there is no class for goes in front."""
+    code = _code(status)
+    error = _read(status, code, status.message)
+    if code == grpc.StatusCode.UNKNOWN.name:
+        return error
+    return error.with_code() if error.code == code else from_status(status)
+
+
+def in_go_words(error: errors.CrozeError) -> errors.CrozeError:
+    """The error as Go's gRPC makes one of a code: clients are told it, and the message says it.
+    For errors that BuildKit makes so."""
+    return error.with_message(_go_words(error.code, str(error))).with_code()
+
+
+def _go_words(code: str, message: str) -> str:
+    return f"rpc error: code = {_GO_NAMES.get(code, 'Unknown')} desc = {message}"
+
+
 def from_stream_status(status: RpcStatus) -> errors.CrozeError:
     """The error that a client has ended a stream with, in the words in which BuildKit passes it on:
     those that Go has for a status. A stream that broke, or was given up, has ended with none."""
     code = _code(status)
     if code in ("CANCELLED", "UNAVAILABLE"):
         return from_status(status)
-    name = _GO_NAMES.get(code, "Unknown")
-    return _read(status, code, f"rpc error: code = {name} desc = {status.message}").with_code()
+    return _read(status, code, _go_words(code, status.message)).with_code()
 
 
 def _code(status: RpcStatus) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from croze.errors import InvalidRequest, Unsupported
+from croze.errors import InvalidRequest
 from croze.sources.contract import SourceContext
 from croze.sources.git.source import SCHEME, GitSource, GitSources
 from croze.sources.http import SCHEMES, HttpSource, HttpSources
-from croze.sources.request import SourceRequest
+from croze.sources.request import SourceRequest, unknown_source
 
 MAX_SUFFIX_BYTES = 4096
 
@@ -62,7 +62,7 @@ async def ask(
     ctx: SourceContext,
     facts: FactsWanted = NOTHING_MORE,
 ) -> SourceFacts:
-    """What a source says of itself, fetching as little as it takes. Raises `Unsupported` for a
+    """What a source says of itself, fetching as little as it takes. Raises `InvalidRequest` for a
     scheme that nobody knows."""
     scheme = request.identifier.partition("://")[0]
     if scheme in SCHEMES:
@@ -71,7 +71,7 @@ async def ask(
         return await _ask_git(git.open_git(request), ctx, facts)
     if scheme in _SILENT:
         return SourceFacts()
-    raise Unsupported(f"no metadata for sources of type {scheme}")
+    raise unknown_source(request.identifier)
 
 
 async def _ask_http(source: HttpSource, ctx: SourceContext, facts: FactsWanted) -> SourceFacts:

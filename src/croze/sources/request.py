@@ -33,3 +33,11 @@ def record_type(attrs: Mapping[str, str]) -> RecordType:
     if text not in _RECORD_TYPES:
         raise InvalidRequest(f"invalid record type {text}")
     return _RECORD_TYPES[text]
+
+
+def unknown_source(identifier: str) -> InvalidRequest:
+    """Why an identifier names no source, in BuildKit's words."""
+    scheme, separator, _ = identifier.partition("://")
+    if not separator:
+        return InvalidRequest(f"failed to parse {identifier}: invalid")
+    return InvalidRequest(f"unknown scheme {scheme}: not found")

@@ -50,8 +50,8 @@ def result_platforms(result: BridgeResult) -> Mapping[str, Platform]:
     if entries is not None:
         return entries
     refs = result.by_key()
-    if len(refs) > 1:
-        raise InvalidRequest("unable to export multiple refs, missing platforms mapping")
+    if result.refs:
+        raise InvalidRequest("build result contains multiple refs without platforms mapping")
     return dict.fromkeys(refs, config_platform(result.metadata))
 
 
