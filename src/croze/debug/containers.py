@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from croze import errors
 from croze.api import gateway_pb2, stat_pb2
@@ -20,8 +20,8 @@ from croze.rpc.held import HeldBuild
 from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error, from_status
 
-Written = Callable[[int, bytes], None]
-"""What a process writes: to which of its descriptors, and what."""
+Written = Callable[[int, bytes], Awaitable[None]]
+"""What a process writes: to which of its descriptors, and what. It waits for who takes that."""
 
 
 class DebugContainer:
@@ -126,7 +126,7 @@ class DebugProcess:
             async for message in call:
                 match message.WhichOneof("Input"):
                     case "File" if message.File.Data:
-                        self._written(message.File.Fd, message.File.Data)
+                        await self._written(message.File.Fd, message.File.Data)
                     case "Exit":
                         failed = _exit(message.Exit)
                         self.end_input()  # BuildKit isn't done before

@@ -65,7 +65,11 @@ class DebugProcesses:
         """Start a process, in a container of its own if that is wanted, or if the one there is is
         of no use."""
         own_invocation = replace(invocation)
-        process = DebugProcess(lambda fd, data: written(process.id, fd, data))
+
+        async def shown(fd: int, data: bytes) -> None:
+            written(process.id, fd, data)
+
+        process = DebugProcess(shown)
         running = Running(process, own_invocation)
         running.task = self._group.create_task(self._carry(running, anew=anew))
         self._running[running.id] = running

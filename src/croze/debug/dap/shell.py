@@ -45,6 +45,12 @@ class _Terminal:
         if not self._writer.is_closing():
             self._writer.write(data)
 
+    async def pass_on(self, _fd: int, data: bytes) -> None:
+        """Show what a process has written, as soon as the terminal has room for it."""
+        self.show(data)
+        with contextlib.suppress(OSError):  # the terminal has gone
+            await self._writer.drain()
+
     async def serve(self) -> None:
         """What is typed goes to the process that there is."""
         with contextlib.suppress(OSError):
@@ -132,7 +138,7 @@ class TerminalShell:
                 return False
             terminal.say(f"Running {SHELL} in build container from line {line}.")
             terminal.say("Changes to the container will be reset after the next step is executed.")
-            process = terminal.process = DebugProcess(lambda _fd, data: terminal.show(data))
+            process = terminal.process = DebugProcess(terminal.pass_on)
             await container.run(invocation, process)
         except CrozeError:
             return False
