@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import subprocess
@@ -136,6 +137,17 @@ def test_trees_are_imported(engine: Engine, tmp_path: Path) -> None:
     tree.write_bytes(b"nonsense" * 300)
     refused = engine.docker("import", tree, check=False)
     assert "archive/tar: invalid tar header" in refused.stderr
+
+
+@pytest.mark.parametrize("archive", [b"", bytes(1024), bytes(10240)])
+def test_an_archive_of_nothing_is_imported(engine: Engine, tmp_path: Path, archive: bytes) -> None:
+    """As one empty layer; Docker takes no byte for an archive, too."""
+    tree = tmp_path / "nothing.tar"
+    tree.write_bytes(archive)
+    id = engine.docker("import", tree).stdout.strip()
+    shown = engine.docker("inspect", "-f", "{{json .RootFS.Layers}}", id)
+    empty = hashlib.sha256(bytes(1024)).hexdigest()
+    assert json.loads(shown.stdout) == [f"sha256:{empty}"]
 
 
 def test_what_is_pruned(engine: Engine) -> None:

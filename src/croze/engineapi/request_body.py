@@ -34,6 +34,10 @@ class RequestBody:
             self._head += data
         return self._head[:HEAD_BYTES]
 
+    def put_before(self, data: bytes) -> None:
+        """Have it begin with this."""
+        self._head = data + self._head
+
     async def pieces(self) -> AsyncIterator[bytes]:
         """The whole body, as it comes. Raises `Canceled` if the client breaks off."""
         piece = bytearray(self._head)

@@ -6,6 +6,7 @@ It is an ordinary build: the tar is unpacked by a copy, and the changes are a Do
 from __future__ import annotations
 
 import secrets
+import tarfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
@@ -85,8 +86,7 @@ async def _imported(
     async with AsyncExitStack() as stack:
         if (address := query.first("fromSrc")) == "-":
             body = RequestBody(request.content)
-            if not begins_archive(await body.peek()):
-                raise InvalidRequest("archive/tar: invalid tar header")
+            await _check(body)
             address = await stack.enter_async_context(context_of(body, services))
         elif not address.startswith(("http://", "https://")):
             raise InvalidRequest(f"fromSrc={address}: use - or an address of http")
@@ -103,6 +103,19 @@ async def _imported(
 
         response = await solve(services.channel, message, _nobody, work)
         return response.get("containerimage.digest", "")
+
+
+async def _check(body: RequestBody) -> None:
+    """An archive of nothing, which may be without a byte, is one, too: a build is given one that it
+    can tell from a file. Raises `InvalidRequest` for what is none."""
+    head = await body.peek()
+    if begins_archive(head):
+        return
+    if head.strip(b"\0"):
+        raise InvalidRequest("archive/tar: invalid tar header")
+    root = tarfile.TarInfo("./")
+    root.type, root.mode = tarfile.DIRTYPE, 0o755
+    body.put_before(root.tobuf() + bytes(2 * tarfile.BLOCKSIZE))
 
 
 def _solve_request(query: UrlQuery, name: str) -> control_pb2.SolveRequest:
