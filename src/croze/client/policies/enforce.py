@@ -13,6 +13,7 @@ from croze.client.policies.files import PolicyFiles
 from croze.client.policies.log import PolicyLog
 from croze.client.policies.signatures import verifier
 from croze.client.policies.source_resolver import SourceResolver, source_resolver
+from croze.client.solving.lending import check_lendable
 from croze.client.solving.solve import OnStatus, PolicySession, solve
 from croze.errors import CrozeError, NotFound, PolicyDetail, Unsupported
 from croze.image import platform as platforms
@@ -40,10 +41,11 @@ async def in_force(
     policy = plan.policy
     assert policy is not None
     show = on_status or (lambda _: None)
+    own = SolvePlan(internal=True, secrets=plan.secrets, ssh=plan.ssh)
+    check_lendable(own)  # sooner than it is the policy's file that can't be read for it
+    own.docker_auth = plan.docker_auth
 
     async def begin(work: Work) -> object:
-        own = SolvePlan(internal=True, secrets=plan.secrets, ssh=plan.ssh)
-        own.docker_auth = plan.docker_auth
         return await solve(channel, own, show, work=work)
 
     async with source_resolver(begin) as sources:

@@ -66,6 +66,11 @@ class Lending:
         self._ssh.close()
 
 
+def check_lendable(plan: plans.SolvePlan) -> None:
+    """See that what a plan lends is there: secrets, agents and keys. Raises `InvalidRequest`."""
+    Lending(plan).close()
+
+
 def _resolved(local: plans.LocalDir) -> LentDir:
     return LentDir(Path(os.path.realpath(local.path)), local.exclude)
 
