@@ -117,6 +117,32 @@ HEADS = {
 }
 
 
+MALFORMED = (
+    b"HTTP/1.1 200 x\r\nContent-Length: -1\r\n\r\n",
+    b"HTTP/1.1 200 x\r\nContent-Length: %b\r\n\r\n" % (b"9" * 40),
+    b"HTTP/1.1 200 x\r\n" + b"A: b\r\n" * 200_000 + b"\r\n",
+    b"HTTP/1.1 200 x\r\nA: " + b"b" * 100_000 + b"\r\n\r\n",
+)
+
+
+@pytest.mark.parametrize("head", MALFORMED)
+async def test_heads_that_nobody_reads(client: Registry, head: bytes) -> None:
+    """What is told is one line, in words and not in Python."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    async with serving(listener, answer, most=9):
+        with pytest.raises(CrozeError) as caught:
+            await pull.resolve(repository(client, f"127.0.0.1:{port}/x"))
+    request, _, why = str(caught.value).partition("HTTP/1.x transport connection broken: ")
+    assert request.endswith('/v2/x/manifests/latest": net/http: ')
+    assert "\n" not in why
+
+
 @pytest.mark.parametrize("told", HEADS)
 async def test_heads_that_are_no_text(client: Registry, told: str) -> None:
     """Of an answer: what is told of it can be sent and kept, and the answer be told."""
