@@ -102,7 +102,14 @@ def test_logins_open_registries_to_who_has_them(engine: Engine, tmp_path: Path) 
     with registry(tmp_path / "closed", USER % users) as host:
         engine.docker("tag", "busybox", f"{host}/a")
         refused = engine.docker("push", f"{host}/a", check=False)
-        assert refused.code == 1
+        denied = (
+            "access denied, repository does not exist or may require authorization: "
+            "authorization failed: no basic auth credentials\n"
+        )
+        assert (refused.code, refused.stderr) == (1, f"push {denied}")
+        refused = engine.docker("pull", f"{host}/a", check=False)
+        where = f'Error response from daemon: failed to resolve reference "{host}/a:latest": '
+        assert (refused.code, refused.stderr) == (1, f"{where}pull {denied}")
         login = ("login", "-u", "u", "--password-stdin", host)
         words: list[str | Path] = ["/usr/bin/docker", *login]
         assert execute(words, engine.env, stdin=b"no", check=False).code == 1

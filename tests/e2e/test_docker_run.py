@@ -101,6 +101,8 @@ def test_users_that_nobody_is(engine: Engine) -> None:
     for user, words in (
         ("nobody-here", "unable to find user nobody-here: no matching entries in passwd file"),
         ("0:nothing", "unable to find group nothing: no matching entries in group file"),
+        ("2147483648", "uids and gids must be in range 0-2147483647"),
+        ("1:-1", "uids and gids must be in range 0-2147483647"),
     ):
         refused = engine.docker(*RUN, "-u", user, "busybox", "true", check=False)
         assert f"Error response from daemon: {words}\n" in refused.stderr, refused.output

@@ -47,10 +47,14 @@ class _Group(msgspec.Struct, frozen=True):
     members: tuple[str, ...]
 
 
+class NoSuchOwner(InvalidRequest):
+    """A user or a group that a file tree does not know, or a number that none can have."""
+
+
 def lookup(root: str, spec: str) -> ExecUser:
     """The user for `user[:group]` as `USER` has it: names or numbers; empty is root.
 
-    Raises InvalidRequest for unknown names ("unable to find user ...").
+    Raises NoSuchOwner for unknown names ("unable to find user ...").
     """
     user_arg, _, group_arg = spec.partition(":")
     if group_arg and (both := _plain_ids(user_arg, group_arg)):
@@ -58,7 +62,7 @@ def lookup(root: str, spec: str) -> ExecUser:
     uid = _numeric(user_arg)
     user = _find_user(root, user_arg, uid)
     if user is None and user_arg and uid is None:
-        raise InvalidRequest(f"unable to find user {user_arg}: no matching entries in passwd file")
+        raise NoSuchOwner(f"unable to find user {user_arg}: no matching entries in passwd file")
     entry = user or _User("", uid or 0, 0, "")
     if group_arg:
         return ExecUser(entry.uid, _find_group(root, group_arg), (), entry.home)
@@ -79,7 +83,7 @@ def _numeric(text: str, limit: int = _MAX_ID) -> int | None:
         return None
     value = int(text[:_DIGITS])  # Python converts only so many
     if not 0 <= value <= limit:
-        raise InvalidRequest(f"uids and gids must be in range 0-{_MAX_ID}")
+        raise NoSuchOwner(f"uids and gids must be in range 0-{_MAX_ID}")
     return value
 
 
@@ -97,7 +101,7 @@ def _find_group(root: str, name: str) -> int:
     for group in _groups(root):
         if group.name == name:
             return group.gid
-    raise InvalidRequest(f"unable to find group {name}: no matching entries in group file")
+    raise NoSuchOwner(f"unable to find group {name}: no matching entries in group file")
 
 
 def file_owner(

@@ -19,6 +19,7 @@ from croze.engineapi.containers.process_input import ProcessInput
 from croze.engineapi.containers.spec import Create
 from croze.errors import AlreadyExists, CrozeError, ResourceExhausted
 from croze.files.atomic import write_atomically
+from croze.fs.owner import NoSuchOwner
 from croze.image.config import RunConfig
 from croze.runtime.contract import Container as Running
 from croze.runtime.contract import ContainerSpec, Executor, Stdio
@@ -63,6 +64,8 @@ class OneContainer:
         self.output = ContainerOutput(folder / "log")
         self.pid = 0
         self.ended = asyncio.Event()
+        self.lacks_user = False
+        """Whether it could not be run as who it was to be."""
         self.next_end = asyncio.Event()
         """Set, and replaced, when it ends."""
         self.removed = asyncio.Event()
@@ -143,6 +146,7 @@ class OneContainer:
         self.state.status = "running"
         self.state.started_ns = time.time_ns()
         self.state.exit_code, self.state.error, self.state.oom = 0, "", False
+        self.lacks_user = False
         try:
             self.save()
             self.output.open()
@@ -179,6 +183,7 @@ class OneContainer:
             self.state.exit_code, self.state.oom, self.state.error = KILLED, True, str(error)
         except CrozeError as error:
             self.state.exit_code, self.state.error = 128, str(error)
+            self.lacks_user = isinstance(error, NoSuchOwner)
         except BaseException:
             self.state.exit_code = KILLED
             raise

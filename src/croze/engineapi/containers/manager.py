@@ -196,7 +196,7 @@ class Containers:
             one.task = self._group.create_task(self._alone(one, self._run(one)))
         await asyncio.shield(up)
         if one.state.error and not one.running:
-            if one.state.error.startswith("unable to find "):  # a user or a group
+            if one.lacks_user:
                 raise InvalidRequest(one.state.error)
             raise InvalidRequest(
                 "failed to create task for container: OCI runtime create failed: "

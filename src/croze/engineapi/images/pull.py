@@ -10,6 +10,7 @@ from aiohttp import web
 from croze.aio.parallel import all_of
 from croze.engineapi.contract import Services
 from croze.engineapi.images import importing
+from croze.engineapi.images.denied import pull_denied
 from croze.engineapi.images.transfers import LayerProgress, ProgressLines, progress_lines, stage
 from croze.engineapi.lines import Lines
 from croze.engineapi.logins import OneHost, login_of
@@ -48,7 +49,7 @@ async def create(request: web.Request, services: Services) -> web.StreamResponse
         for each in await _tags(access, ref) if every else (ref,):
             await _pull(each, platform, access, services, lines)
     except CrozeError as error:
-        return await lines.fail(error)
+        return await lines.fail(pull_denied(error, str(ref), login_of(request)))
     return await lines.end()
 
 

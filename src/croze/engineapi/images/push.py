@@ -8,10 +8,12 @@ from aiohttp import web
 
 from croze.aio.parallel import all_of
 from croze.engineapi.contract import Services
+from croze.engineapi.images.denied import push_denied
 from croze.engineapi.images.platforms import asked
 from croze.engineapi.images.pull import repository_of, wanted
 from croze.engineapi.images.transfers import ProgressLines, moving, progress_lines, stage
 from croze.engineapi.lines import Lines
+from croze.engineapi.logins import login_of
 from croze.engineapi.query import UrlQuery
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.image import manifest as manifests
@@ -38,7 +40,7 @@ async def push(request: web.Request, services: Services) -> web.StreamResponse:
             await _Push(repository_of(request, each, services), services, lines).run(only)
             services.events.emit("image", "push", each.familiar(), {"name": each.familiar_name})
     except CrozeError as error:
-        return await lines.fail(error)
+        return await lines.fail(push_denied(error, login_of(request)))
     return await lines.end()
 
 
