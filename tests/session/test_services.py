@@ -43,6 +43,7 @@ async def test_secrets(lending: Lend, tmp_path: Path, monkeypatch: pytest.Monkey
         SecretSource("env", env="TOKEN"),
         SecretSource("TOKEN"),
         SecretSource("value", value=b"v"),
+        SecretSource("folder", path=str(tmp_path)),
     ]
     async with lending([SecretsProvider(sources)]) as session:
         assert await secrets.get_secret(session, "file") == b"\0file"
@@ -51,6 +52,8 @@ async def test_secrets(lending: Lend, tmp_path: Path, monkeypatch: pytest.Monkey
         assert await secrets.get_secret(session, "value") == b"v"
         with pytest.raises(errors.NotFound, match=r"^secret nope: not found$"):
             await secrets.get_secret(session, "nope")
+        with pytest.raises(errors.CrozeError, match=f"^read {tmp_path}: is a directory$"):
+            await secrets.get_secret(session, "folder")
 
 
 async def test_who_lends_no_secrets_has_none(lending: Lend) -> None:

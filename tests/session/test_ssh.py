@@ -90,3 +90,20 @@ def test_what_is_no_key_is_said_before_the_build(tmp_path: Path, name: str, reas
         f"failed to convert agent config {{k [{path}] false}}: "
         f'failed to convert agent config for ID: "k": {reason}'
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["agent.sock", "none"], "only single socket allowed"),
+        (["agent.sock", "agent.sock"], "only single socket allowed"),
+        (["key", "agent.sock"], "invalid combination of keys and sockets"),
+        (["agent.sock", "key"], "only single socket allowed"),
+        (["none", "agent.sock"], "none: no such file or directory"),
+    ],
+)
+def test_paths_are_looked_at_in_turn(agent: Path, names: list[str], reason: str) -> None:
+    (agent.parent / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
+    paths = tuple(str(agent.parent / name) for name in names)
+    with pytest.raises(errors.InvalidRequest, match=f"{reason}$"):
+        SshProvider([AgentSource("k", paths)])

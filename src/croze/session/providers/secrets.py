@@ -80,4 +80,9 @@ def _value(source: SecretSource) -> bytes:
         return source.value
     if source.env:
         return os.environ.get(source.env, "").encode(errors="surrogateescape")
-    return Path(source.path).read_bytes()
+    try:
+        return Path(source.path).read_bytes()
+    except OSError as error:
+        # A directory can be opened, in Go; what fails is reading it.
+        call = "read" if isinstance(error, IsADirectoryError) else "open"
+        raise errors.CrozeError(f"{call} {source.path}: {errors.os_reason(error)}") from None

@@ -230,19 +230,27 @@ def _agent(source: AgentSource, id: str) -> _Agent:
 
 def _agent_at(paths: Sequence[str], *, raw: bool) -> _Agent:
     """What is not there, or is neither a socket nor a key, is said before the build begins."""
+    keys: dict[str, bytes] = {}
+    socket = ""
+    for path in paths:
+        if socket:
+            raise errors.InvalidRequest("only single socket allowed")
+        if _is_socket(path):
+            socket = path
+        else:
+            keys[path] = _read_key(path)
+    if socket and keys:
+        raise errors.InvalidRequest("invalid combination of keys and sockets")
+    if raw and not socket:
+        raise errors.InvalidRequest("raw mode only supported with socket paths")
+    return _Agent(socket, keys, raw)
+
+
+def _is_socket(path: str) -> bool:
     try:
-        sockets = [path for path in paths if stat.S_ISSOCK(os.stat(path).st_mode)]
+        return stat.S_ISSOCK(os.stat(path).st_mode)
     except OSError as error:
         raise errors.InvalidRequest(_go_words("stat", error)) from None
-    if len(sockets) > 1:
-        raise errors.InvalidRequest("only single socket allowed")
-    if sockets and len(paths) > 1:
-        raise errors.InvalidRequest("invalid combination of keys and sockets")
-    if sockets:
-        return _Agent(sockets[0], {}, raw)
-    if raw:
-        raise errors.InvalidRequest("raw mode only supported with socket paths")
-    return _Agent("", {path: _read_key(path) for path in paths}, raw)
 
 
 def _read_key(path: str) -> bytes:
