@@ -40,6 +40,7 @@ class Flags(argparse.ArgumentParser):
         self._warnings: dict[str, str] = {}
         self._optional: list[str] = []
         self._required: list[str] = []
+        self._deprecation = ""
         if grammar is PFLAG:
             self._add_common()
 
@@ -49,6 +50,12 @@ class Flags(argparse.ArgumentParser):
         )
         about_debug = "Say more, and show where errors come from"
         self.add_argument(*DEBUG, help=about_debug, action="store_true", default=argparse.SUPPRESS)
+
+    def deprecate(self, instead: str) -> None:
+        """Have it said of the command, before all else, that it is deprecated, and what to do
+        instead."""
+        name = self.prog.rpartition(" ")[2]
+        self._deprecation = f'Command "{name}" is deprecated, {instead}'
 
     def switch(self, *names: str, help: str, hidden: bool = False) -> None:
         """A flag without a value, or with `=true` or `=false`."""
@@ -148,6 +155,8 @@ class Flags(argparse.ArgumentParser):
     ) -> CommandLine:
         if _describing.get():
             raise _Described(self)
+        if self._deprecation:
+            print(self._deprecation, file=sys.stderr)
         flags = [FlagNames((*a.option_strings,), switch=a.nargs == 0) for a in self.actions()]
         try:
             return self._grammar.read(arguments, flags, until=until)

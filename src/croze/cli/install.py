@@ -6,7 +6,6 @@ Source: docker/buildx `commands/install.go`: the alias `builder` in the Docker C
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,20 +19,15 @@ if TYPE_CHECKING:
     from croze.cli.common import Common
 
 
+INSTEAD = "use 'docker buildx' directly, without relying on the 'docker builder' alias"
+
+
 def run(argv: Sequence[str], common: Common) -> int:
-    say_deprecated("install")
-    Flags("croze install", "Install buildx as a 'docker builder' alias", "").read(argv, common)
+    flags = Flags("croze install", "Install buildx as a 'docker builder' alias", "")
+    flags.deprecate(INSTEAD)
+    flags.read(argv, common)
     set_alias("buildx")
     return 0
-
-
-def say_deprecated(command: str) -> None:
-    """Buildx's note."""
-    print(
-        f'Command "{command}" is deprecated, '
-        "use 'docker buildx' directly, without relying on the 'docker builder' alias",
-        file=sys.stderr,
-    )
 
 
 def set_alias(plugin: str) -> None:
