@@ -183,7 +183,7 @@ def test_ids_that_the_user_has_not(
 
 
 SUITES = (
-    "store/test_snapshotters.py",
+    "store/snapshots/test_snapshotters.py",
     "store/test_layers.py",
     "store/test_refs.py",
     "runtime/test_conformance.py",
