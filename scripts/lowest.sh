@@ -18,4 +18,4 @@ mkdir "$work/sources"
 cp -r pyproject.toml README.md LICENSE bin src "$work/sources"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
   --force-reinstall "$work/sources"
-exec "$venv/bin/python" -m pytest -q -p no:cacheprovider "$@"
+"$venv/bin/python" -m pytest -q -p no:cacheprovider "$@"
