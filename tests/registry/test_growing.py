@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from croze.digests import digest_of
 from croze.image.descriptor import Descriptor
 from croze.registry import push
 from croze.registry.client import Registry
+from croze.registry.credentials import Anonymous, Login
 from croze.registry.growing import SMALLEST_BYTES, GrowingBlob, push_growing
 from tests.registry.pushing import repository
 from tests.registry.servers import serve
@@ -30,6 +32,7 @@ class Uploads:
         self.asked: list[str] = []
         self.under_way = asyncio.Event()
         """Much has come."""
+        self.logins: list[str | None] = []
         self.refused: dict[str, int] = {}
         self.has = False
         self.patience = asyncio.Event()
@@ -40,6 +43,7 @@ class Uploads:
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked.append(request.method)
+        self.logins.append(request.headers.get("Authorization"))
         if status := self.refused.get(request.method):
             return web.Response(status=status)
         if request.method == "HEAD":
@@ -182,6 +186,36 @@ async def test_it_can_be_cancelled(
     while len(os.listdir("/proc/self/fd")) > len(before):
         await asyncio.sleep(0.01)
     assert "PUT" not in server.asked
+
+
+class User(Anonymous):
+    async def login(self, host: str) -> Login:
+        return Login("user", "secret")
+
+
+async def test_another_host_is_told_no_credentials(
+    client: Registry, uploads: tuple[Uploads, str], file: Path
+) -> None:
+    """Neither when it is sent the bytes, nor when it says itself where they are to be ended."""
+    server, elsewhere = uploads
+    login = f"Basic {base64.b64encode(b'user:secret').decode()}"
+
+    async def send_elsewhere(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != login:
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+        if request.method == "HEAD":
+            return web.Response(status=404)
+        return web.Response(status=202, headers={"Location": f"http://{elsewhere}/up?state=1"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", send_elsewhere)
+    append(file, LARGE)
+    blob = GrowingBlob(file)
+    blob.complete(DIGEST, len(LARGE))
+    async with serve(app) as host:
+        assert await push_growing(repository(client, f"{host}/x", User()), blob)
+    assert server.asked == ["PATCH", "PUT"]
+    assert server.logins == [None, None]
 
 
 async def test_a_file_that_is_gone(

@@ -140,4 +140,7 @@ async def _send_all(
     ) as response:
         if response.status not in (200, 201, 202, 204):
             raise await failures.unexpected(response)
-        return push.told(response)
+        # Whoever has it from elsewhere may not say that what is near him is the registry's own.
+        next_location = push.told(response)
+        is_own = location.same_origin and next_location.same_origin
+        return UploadLocation(next_location.url, is_own)
