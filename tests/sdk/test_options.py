@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.client.planning.plan import SecretFrom
+from croze.client.plan import SecretFrom
 from croze.errors import InvalidRequest
 from croze.sdk.options import BuildArguments, build_options
 

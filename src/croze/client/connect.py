@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from croze import errors
 from croze.api import control_pb2, worker_pb2
 from croze.api.control_pb2_grpc import ControlStub
-from croze.client.planning.plan import SolvePlan
+from croze.client.plan import SolvePlan
 from croze.client.solving.solve import SolveResult, lent, solve
 from croze.client.unreachable import clearer
 from croze.files.peers import has_our_root

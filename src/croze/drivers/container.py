@@ -131,7 +131,7 @@ class ContainerDriver:
 
     async def _verified(self, engine: EngineApi, ref: Reference, step: OwnStep) -> str:
         """The image by the digest whose signature holds. The engine's builder asks the registry."""
-        from croze.client.policies.builder_images import platform_of, verified_digest
+        from croze.client.decisions.builder_images import platform_of, verified_digest
 
         here = await engine.image_digest(str(ref))
         ref = ref.with_digest(here) if here else ref

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO, TypedDict
 
+from croze.client.plan import SecretFrom
 from croze.client.planning.options import BuildOptions
-from croze.client.planning.plan import SecretFrom
 from croze.errors import InvalidRequest
 
 StrPath = str | os.PathLike[str]

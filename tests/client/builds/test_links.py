@@ -6,7 +6,7 @@ import pytest
 
 from croze.api import gateway_pb2
 from croze.client.builds.links import check_alone, link, links
-from croze.client.planning.plan import SolvePlan
+from croze.client.plan import SolvePlan
 from croze.errors import InvalidRequest, NotFound
 
 CONFIG = "containerimage.config"

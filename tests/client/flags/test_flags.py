@@ -14,7 +14,7 @@ from croze.client.flags.session import (
     parse_secrets,
     parse_ssh,
 )
-from croze.client.planning.plan import AgentFrom, CacheSpec, SecretFrom
+from croze.client.plan import AgentFrom, CacheSpec, SecretFrom
 from croze.errors import InvalidRequest
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from croze.client.layouts.local_caches import prepare_caches
-from croze.client.planning.plan import CacheSpec, SolvePlan
+from croze.client.plan import CacheSpec, SolvePlan
 from croze.errors import InvalidRequest
 
 A, B = (f"sha256:{letter * 64}" for letter in "ab")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from croze.client.plan import ToFile
 from croze.client.planning.checks import check_texts
 from croze.client.planning.make import make_plan
 from croze.client.planning.options import BuildOptions
-from croze.client.planning.plan import ToFile
 from croze.errors import InvalidRequest
 from croze.session.providers.targets import FileOutput
 

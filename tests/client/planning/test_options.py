@@ -11,11 +11,7 @@ from pathlib import Path
 import pytest
 
 from croze.client.layouts import ociindex
-from croze.client.planning import inputs
-from croze.client.planning.builder import BuilderTraits
-from croze.client.planning.make import make_plan
-from croze.client.planning.options import BuildOptions, call_name
-from croze.client.planning.plan import (
+from croze.client.plan import (
     AgentFrom,
     LocalDir,
     SecretFrom,
@@ -25,6 +21,10 @@ from croze.client.planning.plan import (
     ToFile,
     ToLayout,
 )
+from croze.client.planning import inputs
+from croze.client.planning.builder import BuilderTraits
+from croze.client.planning.make import make_plan
+from croze.client.planning.options import BuildOptions, call_name
 from croze.errors import CrozeError, InvalidRequest
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from croze.client.planning.plan import AgentFrom, SolvePlan
+from croze.client.plan import AgentFrom, SolvePlan
 from croze.client.policies.enforce import in_force
 from croze.errors import CrozeError
 from croze.policy.options import PolicyPlace, PolicyPlan, WantedFile, WantedPolicy

@@ -19,8 +19,8 @@ from croze.api.attrs import of_attrs
 from croze.client.builds.build import clearer, run_build
 from croze.client.builds.result import BuildResult
 from croze.client.connect import connect
+from croze.client.plan import CacheSpec, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
 from croze.client.planning.options import BuildOptions
-from croze.client.planning.plan import CacheSpec, Export, LocalDir, SecretFrom, SolvePlan, ToLayout
 from croze.progress.plain import PlainDisplay
 from croze.progress.quiet import QuietDisplay
 from croze.rpc.call import ServerCall
@@ -149,7 +149,7 @@ async def test_a_build_with_all_that_is_lent(daemon: Daemon, context_dir: Path) 
 
     daemon.work = work
     out = context_dir.parent / "out.tar"
-    from croze.client.planning.plan import ToFile
+    from croze.client.plan import ToFile
 
     plan = SolvePlan(
         frontend="dockerfile.v0",

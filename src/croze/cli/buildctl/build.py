@@ -31,7 +31,7 @@ from croze.identity import new_id
 
 if TYPE_CHECKING:
     from croze.api import control_pb2
-    from croze.client.planning.plan import SolvePlan
+    from croze.client.plan import SolvePlan
 
 COMMAND = "buildctl build"
 PROGRESS = ("auto", "plain", "tty", "rawjson", "quiet")

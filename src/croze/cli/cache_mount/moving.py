@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from croze.cli.flags import UsageError
 
 if TYPE_CHECKING:
-    from croze.client.planning.plan import CacheSpec
+    from croze.client.plan import CacheSpec
 
 
 def parse_cache(text: str, command: str) -> CacheSpec:

@@ -31,7 +31,7 @@ def flags() -> Flags:
 
 
 def run(argv: Sequence[str], common: Common) -> int:
-    from croze.client.policies.commands import evaluate, input_of, source_of
+    from croze.client.decisions.commands import evaluate, input_of, source_of
 
     args = flags().read(argv, common)
     if args.source is None:

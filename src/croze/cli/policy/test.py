@@ -24,7 +24,7 @@ def flags() -> Flags:
 
 def run(argv: Sequence[str], common: Common) -> int:
     """Run the tests; the exit code is 1 if one fails."""
-    from croze.client.policies.commands import test
+    from croze.client.decisions.commands import test
 
     args = flags().read(argv, common)
     if args.path is None:

@@ -21,7 +21,7 @@ from croze.errors import CrozeError, Unsupported
 if TYPE_CHECKING:
     from croze.api import control_pb2
     from croze.client.connect import Client
-    from croze.client.planning.plan import SolvePlan
+    from croze.client.plan import SolvePlan
     from croze.progress.display import Display
     from croze.rpc.held import Work
 
@@ -133,11 +133,11 @@ async def met_for(
     if builder is not None and builder.driver and not builder.default_load:
         warn_of_no_output(builds, builder.driver)
     if builder is not None and builder.moby:
-        from croze.client.docker import features
+        from croze.client.builds import docker_features
 
-        await features.check(client, builds)
-        gateway = await features.host_gateway(client, builds)
-        attestations = await features.has_image_store(client)
+        await docker_features.check(client, builds)
+        gateway = await docker_features.host_gateway(client, builds)
+        attestations = await docker_features.has_image_store(client)
         builder = structs.replace(builder, host_gateway=gateway, attestations=attestations)
     if builder is None or builder.sure:
         return builder

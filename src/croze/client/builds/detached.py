@@ -22,10 +22,10 @@ from croze.client.builds.metadata import clear_files, metadata_provenance, write
 from croze.client.builds.remote_dockerfile import with_remote_dockerfile
 from croze.client.builds.result import BuildResult
 from croze.client.layouts.local_caches import finish_caches
+from croze.client.plan import SolvePlan, ToFd
 from croze.client.planning.builder import BuilderTraits
 from croze.client.planning.make import planned
 from croze.client.planning.options import BuildOptions
-from croze.client.planning.plan import SolvePlan, ToFd
 from croze.client.solving.solve import SolveResult, lent
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable, Unsupported
 from croze.identity import new_id

@@ -7,7 +7,7 @@ import asyncio
 
 from croze import errors
 from croze.api import gateway_pb2
-from croze.client.planning.plan import SolvePlan
+from croze.client.plan import SolvePlan
 
 LINK = "target:"
 

@@ -13,12 +13,12 @@ from croze.client.builds.definitions import parse
 from croze.client.builds.metadata import written
 from croze.client.builds.result import decoded_metadata
 from croze.client.connect import Dial
+from croze.client.flags import source_policy
 from croze.client.flags.output import OutputFlag, parse_outputs
 from croze.client.flags.pairs import pairs
 from croze.client.flags.session import parse_allow, parse_secrets, parse_ssh
+from croze.client.plan import LocalDir, SolvePlan
 from croze.client.planning.outputs import check_delete, create_exports
-from croze.client.planning.plan import LocalDir, SolvePlan
-from croze.client.policies import source_policy
 from croze.digests import digest_of
 from croze.errors import InvalidRequest
 from croze.files.atomic import file_named, write_atomically

@@ -19,10 +19,10 @@ from msgspec.structs import replace
 
 from croze.aio.threads import abandonable
 from croze.client.flags.pairs import is_true
+from croze.client.plan import SolvePlan, ToDir
 from croze.client.planning import inputs, outputs
 from croze.client.planning.builder import BuilderTraits
 from croze.client.planning.options import BuildOptions
-from croze.client.planning.plan import SolvePlan, ToDir
 from croze.errors import InvalidRequest
 from croze.image import reference
 from croze.image.platform import Platform, format_all

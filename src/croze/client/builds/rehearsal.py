@@ -12,7 +12,7 @@ from google.protobuf.empty_pb2 import Empty
 from croze.aio.streams import on_sockets, serving
 from croze.api import control_pb2
 from croze.client.connect import connect
-from croze.client.planning.plan import SolvePlan
+from croze.client.plan import SolvePlan
 from croze.progress.display import make_display, running
 from croze.rpc.call import Requests, ServerCall
 from croze.rpc.library import grpc

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct
 
 from croze import llb
+from croze.client.plan import AgentFrom, SecretFrom, SolvePlan
 from croze.client.planning.inputs import is_git
-from croze.client.planning.plan import AgentFrom, SecretFrom, SolvePlan
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.redact import redact
 from croze.fs.tar.recognize import begins_archive

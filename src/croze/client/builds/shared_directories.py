@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from croze.client.planning.plan import LocalDir, SolvePlan
+from croze.client.plan import LocalDir, SolvePlan
 from croze.identity import new_id
 
 _Key = tuple[str, str, tuple[str, ...]]

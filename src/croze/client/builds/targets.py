@@ -23,8 +23,8 @@ from croze.client.builds.multinode import BuildNode, Merge, NodePart
 from croze.client.builds.remote_dockerfile import with_remote_dockerfile
 from croze.client.builds.result import BuildResult
 from croze.client.builds.shared_directories import share_directories
+from croze.client.plan import SolvePlan
 from croze.client.planning.make import planned
-from croze.client.planning.plan import SolvePlan
 from croze.client.solving.auth_log import AuthLog
 from croze.errors import CrozeError, InvalidRequest
 from croze.rpc.held import HeldBuild, Work

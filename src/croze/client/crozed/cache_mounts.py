@@ -10,7 +10,7 @@ from croze.api import cachemounts_pb2 as wire
 from croze.api.attrs import to_attrs
 from croze.api.cachemounts_pb2_grpc import CacheMountsStub
 from croze.client.layouts.local_caches import finish_caches, prepare_caches
-from croze.client.planning.plan import CacheSpec, SolvePlan
+from croze.client.plan import CacheSpec, SolvePlan
 from croze.client.solving.solve import lent
 from croze.errors import CrozeError, NotFound, Unsupported
 from croze.rpc.channel import Channel

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from croze.aio.threads import abandonable, in_thread
 from croze.client.crozed import cache_mounts
 from croze.client.crozed.cache_mounts import Say
-from croze.client.planning.plan import CacheSpec
+from croze.client.plan import CacheSpec
 from croze.errors import InvalidRequest, NotFound, as_own
 from croze.files.atomic import replaced
 from croze.files.own import unmoved_place

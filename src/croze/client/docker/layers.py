@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from croze.builders.contexts import Contexts
 from croze.client.docker.connection import connection_to
-from croze.client.planning.plan import Export, SolvePlan, ToDocker
+from croze.client.plan import Export, SolvePlan, ToDocker
 from croze.errors import CrozeError
 from croze.files.docker_config import config_dir
 from croze.gotypes import gojson

@@ -1,1 +1,3 @@
-"""Values of buildx's flags, parsed: one module a group of flags, as plain values of a plan."""
+"""Values of flags and of the files they name, parsed: a module for each group of buildx's flags,
+and the source policies of buildctl's.
+"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
-from croze.client.planning.plan import CacheSpec
+from croze.client.plan import CacheSpec
 from croze.clouds.aws import CredentialChain
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import csv_line

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from croze.client.planning.plan import AgentFrom, SecretFrom
+from croze.client.plan import AgentFrom, SecretFrom
 from croze.errors import InvalidRequest
 from croze.gotypes import csv_line
 from croze.gotypes.booleans import checked_bool

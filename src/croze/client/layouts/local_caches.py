@@ -16,7 +16,7 @@ from croze import errors
 from croze.aio.threads import in_thread
 from croze.client.layouts import ociindex
 from croze.client.layouts.cache_reset import reset, wants_reset
-from croze.client.planning.plan import CacheSpec, SolvePlan, ToLayout
+from croze.client.plan import CacheSpec, SolvePlan, ToLayout
 from croze.files.settings import parse_json
 from croze.session.directories import make_directory
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from croze.client.flags import source_policy
 from croze.client.flags.cache import parse_caches
 from croze.client.flags.image import check_annotations, parse_annotations, wanted_attests
 from croze.client.flags.output import OutputFlag, parse_outputs
@@ -12,7 +13,6 @@ from croze.client.flags.run import parse_resources, parse_ulimits
 from croze.client.flags.session import parse_contexts, parse_secrets, parse_ssh
 from croze.client.planning import outputs
 from croze.client.planning.options import BuildOptions
-from croze.client.policies import source_policy
 
 
 def check_options(options: BuildOptions) -> None:

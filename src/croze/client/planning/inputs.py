@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from msgspec import Struct, field
 
-from croze.client.planning.plan import LocalDir, SolvePlan
+from croze.client.plan import LocalDir, SolvePlan
 from croze.errors import InvalidRequest, NotFound, os_reason
 from croze.fs.tar.recognize import begins_archive
 from croze.gotypes.booleans import parse_bool

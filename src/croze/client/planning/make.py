@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 
+from croze.client.flags import source_policy
 from croze.client.flags.cache import complete, parse_caches
 from croze.client.flags.image import (
     DEFAULT_PROVENANCE,
@@ -20,11 +21,10 @@ from croze.client.flags.output import parse_outputs
 from croze.client.flags.pairs import pairs
 from croze.client.flags.run import check_network, parse_hosts, parse_resources, parse_ulimits
 from croze.client.flags.session import parse_allow, parse_contexts, parse_secrets, parse_ssh
+from croze.client.plan import AgentFrom, CacheSpec, Export, SecretFrom, SolvePlan, ToDocker
 from croze.client.planning import git_info, inputs, outputs
 from croze.client.planning.builder import BuilderTraits, no_default_load
 from croze.client.planning.options import BuildOptions, call_name
-from croze.client.planning.plan import AgentFrom, CacheSpec, Export, SecretFrom, SolvePlan, ToDocker
-from croze.client.policies import source_policy
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.gotypes.booleans import parse_bool

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from msgspec import Struct, field
 
 from croze.client.flags.output import OutputFlag
-from croze.client.planning.plan import SecretFrom
+from croze.client.plan import SecretFrom
 from croze.policy.contract import INFO
 from croze.policy.options import PolicyOption
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from croze.client.flags.output import OutputFlag
 from croze.client.flags.pairs import is_true
 from croze.client.flags.session import LOCAL_DELETE
-from croze.client.planning.plan import Destination, Export, ToDir, ToDocker, ToFd, ToFile, ToLayout
+from croze.client.plan import Destination, Export, ToDir, ToDocker, ToFd, ToFile, ToLayout
 from croze.errors import InvalidRequest, os_reason
 from croze.files.atomic import file_named
 from croze.gotypes.booleans import parse_bool

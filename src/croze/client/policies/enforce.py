@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from croze.client.planning.plan import SolvePlan
+from croze.client.plan import SolvePlan
 from croze.client.policies.files import PolicyFiles
 from croze.client.policies.log import PolicyLog
 from croze.client.policies.signatures import verifier

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from croze.client.planning import plan as plans
+from croze.client import plan as plans
 from croze.errors import InvalidRequest
 from croze.session.directories import make_directory
 from croze.session.hostdir import HostDirProvider, LocalTarget

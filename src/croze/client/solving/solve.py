@@ -23,7 +23,7 @@ from croze.api.attrs import to_attrs
 from croze.api.control_pb2_grpc import ControlStub
 from croze.api.detached import DETACHED
 from croze.client.layouts.local_caches import finish_caches, prepare_caches
-from croze.client.planning.plan import CacheSpec, SolvePlan, ToDocker
+from croze.client.plan import CacheSpec, SolvePlan, ToDocker
 from croze.client.solving.auth_log import AuthLog
 from croze.client.solving.lending import Lending
 from croze.identity import new_id

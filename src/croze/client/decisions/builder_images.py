@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from croze.api import gateway_pb2, ops_pb2, policy_pb2, policysession_pb2
 from croze.client.connect import Client
-from croze.client.policies.decide import decide, sources_of
+from croze.client.decisions.decide import decide, sources_of
 from croze.client.policies.signatures import verifier
 from croze.client.policies.source_resolver import SourceResolver
 from croze.errors import CrozeError, PermissionDenied

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from croze.api import worker_pb2
-from croze.client.docker import features
+from croze.client.builds import docker_features
 from croze.client.planning.options import BuildOptions
 from croze.errors import InvalidRequest, Unsupported
 
@@ -32,23 +32,23 @@ class Engine:
     ],
 )
 async def test_what_needs_the_containerd_store(options: BuildOptions, said: str) -> None:
-    await features.check(Engine(STORE), {"default": options})
+    await docker_features.check(Engine(STORE), {"default": options})
     with pytest.raises(Unsupported, match=f"^{said} is not supported for the docker driver.\n"):
-        await features.check(Engine({}), {"default": options})
+        await docker_features.check(Engine({}), {"default": options})
 
 
 async def test_the_rest_is_not_asked_about() -> None:
     options = BuildOptions(
         context=".", cache_to=["type=inline"], outputs=["type=docker"], provenance="false"
     )
-    await features.check(Engine({}), {"default": options})
+    await docker_features.check(Engine({}), {"default": options})
 
 
 async def test_the_hosts_own_address() -> None:
     engine = Engine({"org.mobyproject.buildkit.worker.moby.host-gateway-ip": "172.17.0.1"})
     wanted = {"default": BuildOptions(context=".", add_hosts=["up:host-gateway"])}
-    assert await features.host_gateway(engine, wanted) == "172.17.0.1"
+    assert await docker_features.host_gateway(engine, wanted) == "172.17.0.1"
     with pytest.raises(InvalidRequest, match=r"host-gateway: host-gateway IP not found$"):
-        await features.host_gateway(Engine({}), wanted)
+        await docker_features.host_gateway(Engine({}), wanted)
     others = {"default": BuildOptions(context=".", add_hosts=["host-gateway:1.2.3.4"])}
-    assert await features.host_gateway(Engine({}), others) == ""
+    assert await docker_features.host_gateway(Engine({}), others) == ""

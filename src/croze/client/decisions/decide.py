@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from croze.api import policysession_pb2
 from croze.client.connect import Client
-from croze.client.planning.plan import SolvePlan
+from croze.client.plan import SolvePlan
 from croze.client.policies.source_resolver import SourceResolver, source_resolver
 from croze.errors import CrozeError
 from croze.policy.contract import PolicySources

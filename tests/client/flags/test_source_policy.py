@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from croze.api import policy_pb2
-from croze.client.policies import source_policy
+from croze.client.flags import source_policy
 from croze.errors import InvalidRequest
 
 POLICY = policy_pb2.Policy(

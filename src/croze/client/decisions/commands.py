@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from croze.api import gateway_pb2, ops_pb2, policy_pb2, policysession_pb2
 from croze.client.connect import Client, Dial
+from croze.client.decisions.decide import MOST_ROUNDS, decide, sources_of
 from croze.client.planning.inputs import is_git, is_http
-from croze.client.policies.decide import MOST_ROUNDS, decide, sources_of
 from croze.client.policies.files import PolicyFiles
 from croze.client.policies.signatures import verifier
 from croze.client.policies.source_resolver import SourceResolver
