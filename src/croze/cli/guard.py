@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def guarded(name: str, words: Sequence[str], common: Common) -> int:
     """Run a command; errors become messages and exit codes."""
     from croze.errors import Canceled, CrozeError, os_message
+    from croze.progress.after import tell_logs
 
     if any(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr)):
         from croze.files.terminals import guard_standard_streams
@@ -38,6 +39,7 @@ def guarded(name: str, words: Sequence[str], common: Common) -> int:
             return command.run(words, common)
         finally:
             keep_order()
+            tell_logs()
     except UsageError as error:
         return usage(str(error), error.command)
     except SystemExit as leaving:
@@ -125,7 +127,9 @@ def _show_warnings() -> None:
     """What the library logs for its user goes to standard error, as buildx's warnings do."""
     import logging
 
-    logging.basicConfig(format="%(levelname)s: %(message)s")
+    from croze.progress.after import LogsAfter
+
+    logging.basicConfig(format="%(levelname)s: %(message)s", handlers=[LogsAfter()])
 
 
 def finished(code: int) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from croze.errors import InvalidRequest
 from croze.progress import limit
+from croze.progress.after import hold_logs, release_logs
 from croze.progress.warnings import Warnings
 
 if TYPE_CHECKING:
@@ -52,8 +53,12 @@ def make_display(mode: str, out: BinaryIO, *, text_desc: str = "", tty_desc: str
     """A display that writes to `out`, usually standard error.
 
     `text_desc` is such as `building with "default" instance using docker driver`, `tty_desc` such
-    as `docker:default`.
+    as `docker:default`. What `croze` logs until it is closed is told of then.
     """
+    return _Drawn(_display(mode, out, text_desc, tty_desc))
+
+
+def _display(mode: str, out: BinaryIO, text_desc: str, tty_desc: str) -> Display:
     match resolve_mode(mode, is_terminal=out.isatty()):
         case "tty":
             from croze.progress.terminal.tty import TtyDisplay
@@ -71,6 +76,25 @@ def make_display(mode: str, out: BinaryIO, *, text_desc: str = "", tty_desc: str
             from croze.progress.quiet import QuietDisplay
 
             return QuietDisplay()
+
+
+class _Drawn:
+    """A display in whose time logs wait."""
+
+    def __init__(self, display: Display) -> None:
+        self.warnings = display.warnings
+        self._display = display
+        hold_logs(self)
+
+    def update(self, status: control_pb2.StatusResponse) -> None:
+        self._display.update(status)
+
+    def refresh(self) -> None:
+        self._display.refresh()
+
+    def close(self) -> None:
+        self._display.close()
+        release_logs(self)
 
 
 @asynccontextmanager

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from croze.gotypes.booleans import parse_bool
+
+log = logging.getLogger(__name__)
 
 _NO_LOOKUP = "BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP"
 
@@ -39,7 +41,7 @@ class LocalWorld:
         return os.urandom(size)
 
     def warn(self, text: str) -> None:
-        print(f"WARNING: {text}", file=sys.stderr)
+        log.warning("%s", text)
 
     def read(self, path: str) -> bytes:
         return Path(path).read_bytes()

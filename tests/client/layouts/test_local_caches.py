@@ -82,3 +82,51 @@ def test_a_file_in_the_place_of_a_store(tmp_path: Path, below: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         prepare_caches(plan)
     assert str(caught.value) == f"mkdir {tmp_path}/file: not a directory"
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("file", "skipped due to err: could not lock file/index.json.lock: open "),
+        ("file/", 'not found due to err: failed to stat "file/": stat file/: not a directory'),
+        ("file/x", 'not found due to err: failed to stat "file/x": stat file/x: not a directory'),
+        ("none", "skipped due to err: could not read none/index.json: open none/index.json: no "),
+    ],
+)
+def test_where_no_cache_can_be(
+    place: str,
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    assert imported_from(place) == []
+    assert f"local cache import at {place} {why}" in caplog.text
+
+
+def imported_from(place: str) -> list[CacheSpec]:
+    plan = SolvePlan(cache_from=[CacheSpec("local", {"src": place})])
+    prepare_caches(plan)
+    return plan.cache_from
+
+
+@pytest.mark.parametrize(
+    ("dest", "why"),
+    [
+        ("file", "mkdir file: not a directory"),
+        ("file/", "mkdir file/: file exists"),
+        ("./file/x/y", "mkdir ./file: not a directory"),
+        ("/proc/none", "mkdir /proc/none: no such file or directory"),
+        ("x" * 300, f"mkdir {'x' * 300}: file name too long"),
+    ],
+)
+def test_where_none_can_be_written(
+    dest: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    with pytest.raises(InvalidRequest) as caught:
+        prepare_caches(SolvePlan(cache_to=[CacheSpec("local", {"dest": dest})]))
+    assert str(caught.value) == why

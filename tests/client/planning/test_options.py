@@ -241,6 +241,14 @@ def test_push_and_load(context: Path) -> None:
             },
             "docker exporter does not currently support exporting manifest lists",
         ),
+        (
+            {"outputs": ["type=docker,dest=x,tar=false"]},
+            "both file and store output is not supported by docker exporter",
+        ),
+        (
+            {"build_contexts": ["x=ctx/Dockerfile/x"]},
+            "failed to get build context x: stat ctx/Dockerfile/x: not a directory",
+        ),
     ],
 )
 def test_options_that_can_not_be_are_refused(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from croze.client.layouts import ociindex
 from croze.client.layouts.cache_reset import reset, wants_reset
 from croze.client.plan import CacheSpec, SolvePlan, ToLayout
 from croze.files.settings import parse_json
+from croze.gotypes.quote import quote
 from croze.session.directories import make_directory
 
 log = logging.getLogger(__name__)
@@ -44,14 +46,17 @@ def _need(entry: CacheSpec, type: str, key: str, role: str) -> None:
 
 def _make_store(dest: str) -> None:
     try:
-        make_directory(Path(dest), 0o755)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise errors.InvalidRequest(f"mkdir {error.filename}: not a directory") from None
+        make_directory(dest, 0o755)
+    except OSError as error:
+        reason = errors.os_reason(error)
+        raise errors.InvalidRequest(f"mkdir {error.filename}: {reason}") from None
 
 
 def _is_there(entry: CacheSpec) -> bool:
     if entry.type != "local":
         return True
+    if not _can_be_looked_at(entry.attrs["src"]):
+        return False
     if not (entry.attrs.get("digest") or _find(entry)):
         return False
     source, digest = entry.attrs["src"], entry.attrs["digest"]
@@ -64,6 +69,22 @@ def _is_there(entry: CacheSpec) -> bool:
         return True
     log.warning("local cache import at %s skipped: digest %s unavailable: %s", source, digest, why)
     return False
+
+
+def _can_be_looked_at(source: str) -> bool:
+    try:
+        is_file = not os.path.isdir(source) and bool(os.stat(source))
+    except FileNotFoundError:
+        is_file = False
+    except OSError as error:
+        why = f"failed to stat {quote(source)}: stat {source}: {errors.os_reason(error)}"
+        log.warning("local cache import at %s not found due to err: %s", source, why)
+        return False
+    if is_file:
+        lock = f"{source}/index.json.lock"
+        why = f"could not lock {lock}: open {lock}: not a directory"
+        log.warning("local cache import at %s skipped due to err: %s", source, why)
+    return not is_file
 
 
 def _find(entry: CacheSpec) -> bool:

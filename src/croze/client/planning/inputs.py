@@ -16,6 +16,7 @@ from typing import BinaryIO
 from msgspec import Struct, field
 
 from croze.client.plan import LocalDir, SolvePlan
+from croze.client.planning.folders import check_folder
 from croze.errors import InvalidRequest, NotFound, os_reason
 from croze.fs.tar.recognize import begins_archive
 from croze.gotypes.booleans import parse_bool
@@ -234,6 +235,7 @@ class _Loader:
             self.plan.frontend_attrs["dockerfilekey"] = "dockerfile"
         name = self.dockerfile_name or "Dockerfile"
         if self.dockerfile_dir:
+            check_folder(self.dockerfile_dir)
             self.plan.local_dirs["dockerfile"] = LocalDir(Path(self.dockerfile_dir))
             name = _spelled(self.dockerfile_dir, name)
         self.plan.frontend_attrs["filename"] = name
@@ -290,9 +292,12 @@ class _Loader:
         return f"oci-layout://{store}{':' + tag if tag else ''}@{digest}"
 
     def _named_dir(self, name: str, value: str) -> None:
-        if not os.path.exists(value):
-            reason = f"stat {value}: no such file or directory"
-            raise NotFound(f"failed to get build context {name}: {reason}")
+        try:
+            os.stat(value)
+        except (OSError, ValueError) as error:
+            why = os_reason(error) if isinstance(error, OSError) else "invalid argument"
+            message = f"failed to get build context {name}: stat {value}: {why}"
+            raise NotFound(message) from None
         if not os.path.isdir(value):
             raise InvalidRequest(f"failed to get build context path {value}: not a directory")
         local = f"_{name}" if name in ("context", "dockerfile") else name

@@ -87,6 +87,7 @@ def _fill(plan: SolvePlan, options: BuildOptions, builder: BuilderTraits) -> Non
     plan.exports = _exports(options, builder, args, allowed.local_delete)
     attested = any(attrs != DEFAULT_PROVENANCE for attrs in attests.values())
     outputs.check_lists(plan.exports, options.platforms, attested=attested)
+    outputs.check_layouts(plan.exports, moby=builder.moby)
     _set_caches(plan, options, args)
     for prefix, values in (
         ("build-arg", {**_missing(builder.proxy, args), **args}),

@@ -145,6 +145,15 @@ def check_lists(exports: Sequence[Export], platforms: Sequence[str], *, attested
             check_list(export)
 
 
+def check_layouts(exports: Sequence[Export], *, moby: bool) -> None:
+    """See that no layout is to be Docker's: as buildx has it, such an output is to be both a
+    directory and what a Docker engine loads. Raises `InvalidRequest`."""
+    if any(export.type == "docker" and isinstance(export.to, ToLayout) for export in exports):
+        if moby:
+            raise InvalidRequest("output directory is not supported by moby exporter")
+        raise InvalidRequest("both file and store output is not supported by docker exporter")
+
+
 def check_list(export: Export) -> None:
     """See that what is exported can be a list of manifests. Raises `InvalidRequest`."""
     if export.type != "docker":
