@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from croze.cli import interrupted
 from croze.drivers import reach as drivers
 
 if TYPE_CHECKING:
@@ -65,10 +66,14 @@ def with_client(
 
 
 def with_clients(
-    common: Common, use: Callable[[Client], Awaitable[T]], *, timeout_s: float = 0
+    common: Common,
+    use: Callable[[Client], Awaitable[T]],
+    *,
+    timeout_s: float = 0,
+    doing: str = "",
 ) -> list[T]:
-    """Like `with_client`, with every node of the builder, at once; the results in their order."""
-    import asyncio
+    """Like `with_client`, with every node of the builder, at once; the results in their order.
+    `doing` is what an interrupted command was at."""
     from contextlib import AsyncExitStack
 
     from croze.aio.parallel import all_of
@@ -85,7 +90,7 @@ def with_clients(
             clients = [await stack.enter_async_context(dial()) for dial in dials]
             return await all_of(one(client) for client in clients)
 
-    return asyncio.run(connected())
+    return interrupted.run(connected(), doing)
 
 
 async def _answer(client: Client, timeout_s: float) -> None:

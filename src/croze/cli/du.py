@@ -84,7 +84,8 @@ def run(argv: Sequence[str], common: Common) -> int:
     async def ask(client: Client) -> list[UsageRecord]:
         return await client.disk_usage(filters.filters)
 
-    nodes = with_clients(common, ask, timeout_s=timeout_s(args.timeout, COMMAND))
+    limit_s = timeout_s(args.timeout, COMMAND)
+    nodes = with_clients(common, ask, timeout_s=limit_s, doing="failed to call diskusage")
     records = [
         record
         for of_node in nodes

@@ -80,7 +80,7 @@ def run(argv: Sequence[str], common: Common) -> int:
             shown.add(record)
         return total
 
-    total = sum(with_clients(common, prune, timeout_s=limit_s))
+    total = sum(with_clients(common, prune, timeout_s=limit_s, doing="failed to call prune"))
     print(aligned_by_tabs(f"Total:\t{size(total)}"))
     return 0
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from croze.cli import interrupted
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.attachments import attachments
 from croze.cli.history.find import found
@@ -46,7 +46,7 @@ def run(argv: Sequence[str], common: Common) -> int:
             raise UsageError(f"invalid digest {quote(digest)}: {error}", COMMAND) from None
     if not (digest or args.platform or args.type):
         raise UsageError("at least one of --type, --platform or DIGEST must be specified", COMMAND)
-    asyncio.run(_show(common, ref, digest, args.platform, args.type))
+    interrupted.run(_show(common, ref, digest, args.platform, args.type))
     return 0
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from croze.builders.localstate import LocalState, read_group
+from croze.cli import interrupted
 from croze.cli.flags import Flags
 from croze.cli.history.find import FoundRecord, queried
 from croze.cli.nodes import ConnectedNode, connected
@@ -38,7 +38,9 @@ def run(argv: Sequence[str], common: Common) -> int:
     args = flags.read(argv, common)
     if args.all and args.refs:
         raise InvalidRequest("cannot specify refs when using --all")
-    asyncio.run(_export(common, args.refs, args.output, everything=args.all, whole=args.finalize))
+    interrupted.run(
+        _export(common, args.refs, args.output, everything=args.all, whole=args.finalize)
+    )
     return 0
 
 

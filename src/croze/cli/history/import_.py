@@ -3,7 +3,6 @@ else into the builder's daemon, if that is a `crozed`."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from croze.builders.files import BuilderFiles
 from croze.builders.localstate import LocalState, save, save_group
+from croze.cli import interrupted
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.desktop import build_url, open_url, socket_path
 from croze.cli.nodes import ConnectedNode, connected
@@ -40,7 +40,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     if desktop is not None:
         _to_desktop(desktop, names)
     else:
-        print("\n".join(asyncio.run(_to_daemon(common, names))))
+        print("\n".join(interrupted.run(_to_daemon(common, names))))
     return 0
 
 

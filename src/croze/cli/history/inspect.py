@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from croze.cli import interrupted
 from croze.cli.common import take_common
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history import attachment
@@ -33,7 +33,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     if len(args.ref) > 1:
         raise UsageError(f"accepts at most 1 arg(s), received {len(args.ref)}", COMMAND)
     ref = args.ref[0] if args.ref else ""
-    about = asyncio.run(_ask(common, ref))
+    about = interrupted.run(_ask(common, ref))
     print(_shown(about, args.format, with_ref=not ref, debug=common.shows_all()))
     return 0
 

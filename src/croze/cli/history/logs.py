@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from croze.cli import interrupted
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.find import found
 from croze.cli.nodes import connected
@@ -30,7 +30,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     if args.progress not in PROGRESS:
         raise UsageError(f"invalid progress mode {args.progress}", COMMAND)
     mode = "plain" if args.progress == "auto" else args.progress
-    asyncio.run(_show(common, args.ref[0] if args.ref else "", mode))
+    interrupted.run(_show(common, args.ref[0] if args.ref else "", mode))
     return 0
 
 

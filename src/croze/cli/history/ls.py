@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from msgspec import Struct
 
 from croze.api.attrs import of_attrs
 from croze.builders.localstate import build_name
+from croze.cli import interrupted
 from croze.cli.flags import Flags, UsageError
 from croze.cli.format import formatted, is_json, is_table
 from croze.cli.history.repository import remote_url
@@ -73,7 +73,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     if args.extra:
         raise UsageError(f"'{COMMAND}' accepts no arguments", COMMAND)
     filters = [f"repository={remote_url()}"] if args.local else []
-    rows = asyncio.run(_ask(common, [*filters, *args.filter]))
+    rows = interrupted.run(_ask(common, [*filters, *args.filter]))
     format = TABLE if args.format == "table" else args.format
     if is_json(format):
         text = "\n".join(gojson.marshal(_members(row)).decode() for row in rows)

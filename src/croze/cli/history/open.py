@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from croze.cli import interrupted
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.desktop import build_url, open_url
 from croze.cli.history.find import found
@@ -23,7 +23,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     args = flags.read(argv, common)
     if len(args.ref) > 1:
         raise UsageError(f"accepts at most 1 arg(s), received {len(args.ref)}", COMMAND)
-    open_url(build_url(asyncio.run(_full_ref(common, args.ref[0] if args.ref else ""))))
+    open_url(build_url(interrupted.run(_full_ref(common, args.ref[0] if args.ref else ""))))
     return 0
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from croze.cli import interrupted
 from croze.cli.flags import Flags, UsageError
 from croze.cli.nodes import connected
 from croze.client.records import history
@@ -26,7 +26,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         raise UsageError("rm requires either --all or at least one argument", COMMAND)
     if not args.all and not args.refs:
         raise UsageError("rm requires at least one argument", COMMAND)
-    asyncio.run(_all(common) if args.all else _remove(common, args.refs))
+    interrupted.run(_all(common) if args.all else _remove(common, args.refs))
     return 0
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from croze.cli import interrupted
 from croze.cli.flags import Flags, UsageError
 from croze.cli.history.find import found
 from croze.cli.nodes import ConnectedNode, connected
@@ -42,7 +43,7 @@ def run(argv: Sequence[str], common: Common) -> int:
     ref = args.ref[0] if args.ref else ""
     if sys.stdout.isatty() or args.compare:
         return _serve(common, ref, args.compare, args.addr)
-    trace = jaeger.trace(asyncio.run(_load(common, ref)))
+    trace = jaeger.trace(interrupted.run(_load(common, ref)))
     text = gojson.marshal_indent_as_is({"data": [trace]})
     for_terminals(sys.stdout.buffer).write(text + b"\n\n")
     return 0
