@@ -128,6 +128,12 @@ async def test_pods_that_never_get_ready(place: Place) -> None:
         await driver.boot()
 
 
+@pytest.mark.parametrize("timeout", ["-1s", "0s", "1ms"])
+async def test_no_time_to_look_at_pods(place: Place, timeout: str) -> None:
+    """buildx goes on then, and finds no pod when it dials one."""
+    await place.driver("kube0", replicas="3", timeout=timeout).boot()
+
+
 async def test_a_user_whom_the_server_does_not_know(place: Place) -> None:
     write_kubeconfig(place.kubeconfig, place.server.url, token="other")
     driver = place.driver("kube0")

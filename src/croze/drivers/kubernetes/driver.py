@@ -124,8 +124,8 @@ class KubernetesDriver:
 
     async def _wait(self, api: KubernetesApi) -> None:
         """Wait until as many pods are ready as there shall be; raises what kept them when it takes
-        too long."""
-        last: CrozeError = Unavailable(f"{self._made.name} has not been looked at")
+        too long. Where there is no time to look at them, who dials them will tell, as in buildx."""
+        last: CrozeError | None = None
         try:
             async with asyncio.timeout(self._options.timeout_s):
                 while True:
@@ -140,7 +140,8 @@ class KubernetesDriver:
                         return
                     last = Unavailable(f"expected {replicas} replicas to be ready, got {ready}")
         except TimeoutError:
-            raise last from None
+            if last is not None:
+                raise last from None
 
     async def stop(self) -> None:
         """Do nothing: pods have no other state than being there."""
