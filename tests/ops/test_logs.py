@@ -71,6 +71,19 @@ def test_sizes(size: int, text: str) -> None:
     assert human(size) == text
 
 
+def test_output_that_the_daemon_repeats(
+    clock: Clock, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    progress = RecordingProgress()
+    log = stream(progress, LogLimits.from_env({"BUILDKIT_DEBUG_EXEC_OUTPUT": "1"}), clock)
+    log.write(b"one\n")
+    assert progress.text(1) == "one\n"
+    assert capsysbinary.readouterr().out == b"one\n"
+    log = stream(progress, LogLimits.from_env({"BUILDKIT_DEBUG_EXEC_OUTPUT": "true"}), clock)
+    log.write(b"two\n")
+    assert capsysbinary.readouterr().out == b""
+
+
 def test_environment() -> None:
     env = {"BUILDKIT_STEP_LOG_MAX_SIZE": "5", "BUILDKIT_STEP_LOG_MAX_SPEED": "x"}
     assert LogLimits.from_env(env) == LogLimits(max_size=5)

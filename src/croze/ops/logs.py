@@ -7,6 +7,7 @@ and when the step fails the buffer is delivered, so that the reason is never los
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping
 
@@ -24,14 +25,18 @@ class LogLimits(Struct, frozen=True):
 
     max_size: int = 2 << 20
     max_speed: int = 200 << 10
+    echoes: bool = False
+    """Whether what passes is written to the daemon's own streams, too: for who debugs it."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> LogLimits:
-        """`BUILDKIT_STEP_LOG_MAX_SIZE` and `BUILDKIT_STEP_LOG_MAX_SPEED`; nonsense is ignored."""
+        """`BUILDKIT_STEP_LOG_MAX_SIZE`, `BUILDKIT_STEP_LOG_MAX_SPEED`, where nonsense is ignored,
+        and `BUILDKIT_DEBUG_EXEC_OUTPUT`."""
         default = cls()
         return cls(
             _number(env.get("BUILDKIT_STEP_LOG_MAX_SIZE", ""), default.max_size),
             _number(env.get("BUILDKIT_STEP_LOG_MAX_SPEED", ""), default.max_speed),
+            env.get("BUILDKIT_DEBUG_EXEC_OUTPUT") == "1",
         )
 
 
@@ -84,7 +89,14 @@ class StreamLog:
             passed += f"\n[output clipped, log limit {limit} reached]\n".encode()
         self._clipping = clipped
         if passed:
-            self._progress.log(self._stream, passed)
+            self._deliver(passed)
+
+    def _deliver(self, data: bytes) -> None:
+        self._progress.log(self._stream, data)
+        if self._limits.echoes:
+            own = sys.stdout if self._stream == STDOUT else sys.stderr
+            own.buffer.write(data)
+            own.buffer.flush()
 
     def _room(self) -> tuple[int | None, str]:
         """How many bytes may pass now (None: all), and the limit that says so."""
@@ -101,7 +113,7 @@ class StreamLog:
     def flush(self) -> None:
         """The step failed: deliver the end of its output."""
         if self._tail:
-            self._progress.log(self._stream, bytes(self._tail))
+            self._deliver(bytes(self._tail))
         self._tail = None
 
 
