@@ -32,13 +32,18 @@ def test_to_another_origin(location: str, status: int) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["file:///etc/shadow", "ftp://h.test/", "data:,x", "gopher://h/", "http://h:x/"],
+    ["file:///etc/shadow", "ftp://h.test/", "data:,x", "gopher://h/", "http://h:x/", "//["],
 )
 def test_to_what_is_not_the_web(location: str) -> None:
     with pytest.raises(RedirectRefused):
         next_step(START, 302, location, may_downgrade=True)
     with pytest.raises(RedirectRefused):
         check_url(location)
+
+
+def test_to_what_is_no_address() -> None:
+    with pytest.raises(RedirectRefused, match=r'Location header "http://xxxxx:xxxxx@\['):
+        next_step(START, 302, "http://u:hush@[")
 
 
 def test_out_of_https() -> None:

@@ -31,6 +31,7 @@ from croze.runtime.proxy.trust import BUNDLES, Trust
 from tests.support.web_server import answering
 
 BIG = bytes(range(256)) * 1024
+MOVED = {"/moved": "/big", "/astray": "http://["}
 
 
 class Web(BaseHTTPRequestHandler):
@@ -56,9 +57,9 @@ class Web(BaseHTTPRequestHandler):
         return body
 
     def _answer(self, status: int, body: bytes) -> None:
-        if self.path == "/moved":
+        if self.path in MOVED:
             self.send_response(302)
-            self.send_header("Location", "/big")
+            self.send_header("Location", MOVED[self.path])
             body = b""
         else:
             self.send_response(status)
@@ -166,9 +167,13 @@ async def test_what_is_asked_is_answered_and_noted(web: str, authority: ProxyAut
         await said(reader, writer, get(f"{web}/big", "GET", "Range: bytes=0-1"))
         _, headers, _ = await said(reader, writer, get(f"{web}/moved"))
         assert headers["location"] == "/big"
+        assert (await said(reader, writer, get(f"{web}/astray")))[1]["location"] == "http://["
     masked = web.replace("//", "//xxxxx:xxxxx@")
     assert capture.requests[0] == ProxiedRequest("GET", f"{masked}/big", 200)
-    assert capture.requests[-1] == ProxiedRequest("GET", f"{web}/moved", 302, f"{web}/big")
+    assert capture.requests[-2:] == [
+        ProxiedRequest("GET", f"{web}/moved", 302, f"{web}/big"),
+        ProxiedRequest("GET", f"{web}/astray", 302, "http://["),
+    ]
     assert capture.materials == [
         (f"{masked}/big", digest(BIG)),
         (f"{web}/x", digest(b"hi\n")),

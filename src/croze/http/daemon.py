@@ -10,6 +10,7 @@ import functools
 import os
 import socket
 import ssl as tls
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -117,6 +118,20 @@ OpenSocket = Callable[["AddrInfoType"], socket.socket]
 """A socket for an address, as `socket.getaddrinfo` tells of it. Raises `OSError`."""
 
 
+def _opening(open_socket: OpenSocket | None, taken_s: float | None) -> OpenSocket | None:
+    """How sockets are made: those of a server that has taken nothing for that long are broken by
+    the system, which knows of each byte (tcp(7), `TCP_USER_TIMEOUT`)."""
+    if taken_s is None or sys.platform != "linux":
+        return open_socket
+
+    def opened(address: AddrInfoType) -> socket.socket:
+        made = open_socket(address) if open_socket else socket.socket(*address[:3])
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(taken_s * 1000))
+        return made
+
+    return opened
+
+
 class HttpClient:
     """Close it at the end. Requests raise `aiohttp.ClientError`, `OSError`, and `RedirectRefused`
     for addresses that are not of the web."""
@@ -127,23 +142,28 @@ class HttpClient:
         accept_encoding: str = "identity",
         total_s: float | None = None,
         read_s: float = 120,
+        taken_s: float | None = None,
         per_host: int = 0,
         unix_socket: str = "",
         proxy: str | None = None,
         direct: bool = False,
         open_socket: OpenSocket | None = None,
     ) -> None:
-        """`read_s` is how long nothing may come. What comes encoded is decoded if that was asked
-        for. `per_host` limits connections; 0 is no limit. With a `unix_socket` that is where all
-        hosts are; `proxy` comes before the environment's, and with `direct` there is none.
-        `open_socket` makes the sockets, in a network other than the daemon's."""
+        """`read_s` is how long nothing may come, `taken_s` how long a server may take nothing of
+        what it is sent. What comes encoded is decoded if that was asked for. `per_host` limits
+        connections; 0 is no limit. With a `unix_socket` that is where all hosts are; `proxy` comes
+        before the environment's, and with `direct` there is none. `open_socket` makes the sockets,
+        in a network other than the daemon's."""
         self._proxy = proxy
         self._direct = direct or bool(unix_socket)
         self._session = aiohttp.ClientSession(  # noqa: TID251 - trusts nothing
             connector=aiohttp.UnixConnector(unix_socket, limit=0)
             if unix_socket
             else aiohttp.TCPConnector(
-                limit=0, limit_per_host=per_host, keepalive_timeout=60, socket_factory=open_socket
+                limit=0,
+                limit_per_host=per_host,
+                keepalive_timeout=60,
+                socket_factory=_opening(open_socket, taken_s),
             ),
             timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=_CONNECT_S, sock_read=read_s),
             headers={"User-Agent": _USER_AGENT, "Accept-Encoding": accept_encoding},

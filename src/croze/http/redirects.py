@@ -7,13 +7,14 @@ origin (scheme, host and port) that they were meant for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import SplitResult, urljoin
+from urllib.parse import SplitResult
 
 from msgspec import Struct
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.files.redact import redact
-from croze.http.urls import parse_url
+from croze.gotypes.quote import quote
+from croze.http.urls import join_urls, parse_url
 
 MOST_REDIRECTS = 10
 SCHEMES = ("http", "https")
@@ -66,7 +67,12 @@ def next_step(step: Hop, status: int, location: str, *, may_downgrade: bool = Fa
     Raises `RedirectRefused` for what is no web address, for a body that would go to another origin
     (it may hold a password), and, unless `may_downgrade`, for leaving https.
     """
-    url = urljoin(step.url, location)
+    try:
+        url = join_urls(step.url, location)
+    except InvalidRequest as error:
+        raise RedirectRefused(
+            f"failed to parse Location header {quote(redact(location))}: {error}"
+        ) from None
     before, after = check_url(step.url), check_url(url)
     if before.scheme == "https" and after.scheme == "http" and not may_downgrade:
         raise RedirectRefused(f"refused to be redirected from https to {redact(url)}")

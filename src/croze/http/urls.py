@@ -3,7 +3,7 @@ the port is looked at, and leaves out line ends without a word."""
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit  # noqa: TID251
+from urllib.parse import SplitResult, urljoin, urlsplit  # noqa: TID251
 
 from croze.errors import InvalidRequest
 from croze.files.redact import redact
@@ -28,6 +28,12 @@ def parse_url(url: str) -> SplitResult:
         port = parts.netloc.rpartition(":")[2]
         raise _wrong(url, f"invalid port {quote(f':{port}')} after host") from None
     return parts
+
+
+def join_urls(base: str, location: str) -> str:
+    """Where `location` leads, as told by `base`, which is a URL. Raises `InvalidRequest`."""
+    parse_url(location)
+    return urljoin(base, location)
 
 
 def _wrong(url: str, why: str) -> InvalidRequest:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from msgspec import Struct
 
 from croze.aio.threads import chunks
 from croze.digests import digest_of
 from croze.errors import Corrupted, CrozeError, InvalidRequest
+from croze.files.redact import redact
 from croze.http.lazy import aiohttp
 from croze.http.redirects import same_origin
-from croze.http.urls import parse_url
+from croze.http.urls import join_urls, parse_url
 from croze.image import descriptor as media
 from croze.image import manifest as manifests
 from croze.image.descriptor import Descriptor
@@ -172,8 +173,11 @@ async def start(
 
 def told(response: aiohttp.ClientResponse) -> UploadLocation:
     """Where an answer says that the upload goes on."""
-    url = str(response.url)
-    location = urljoin(url, response.headers.get("Location", ""))
+    url, header = str(response.url), response.headers.get("Location", "")
+    try:
+        location = join_urls(url, header).partition("#")[0]  # the digest is still to be added
+    except InvalidRequest as err:
+        raise err.wrap(f"unable to parse location {redact(header)}") from None
     return UploadLocation(location, same_origin(url, location))
 
 
@@ -235,11 +239,12 @@ def send(
 
 async def _chunks(path: Path, counter: Callable[[int], None] | None) -> AsyncIterator[bytes]:
     sent_bytes = 0
-    async for data in chunks(path, _CHUNK_BYTES):
-        yield data
-        sent_bytes += len(data)
-        if counter is not None:
-            counter(sent_bytes)
+    async with aclosing(chunks(path, _CHUNK_BYTES)) as pieces:
+        async for data in pieces:
+            yield data
+            sent_bytes += len(data)
+            if counter is not None:
+                counter(sent_bytes)
 
 
 def closure(root: Descriptor, content: BlobReader) -> tuple[list[Descriptor], list[Descriptor]]:

@@ -66,7 +66,9 @@ class Transport:
 
     def __init__(self, retry: Retry | None = None) -> None:
         self.retry = retry or Retry()
-        self._http = HttpClient(read_s=self.retry.stalled_s, per_host=16)
+        self._http = HttpClient(
+            read_s=self.retry.stalled_s, taken_s=self.retry.stalled_s, per_host=16
+        )
         self._auth = Authorizer(self._http)
         self._plain: set[str] = set()
 

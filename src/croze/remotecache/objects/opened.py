@@ -79,7 +79,7 @@ class ObjectCaches:
     async def open(self, options: Options) -> ObjectCache:
         """The cache, ready for use; it is remembered. Raises `CrozeError`."""
         if self._http is None:
-            self._http = HttpClient()
+            self._http = HttpClient(taken_s=120)
         cache = await self._opened(options, self._http)
         place = frozenset(cache.origin.items())
         self._latest[place] = cache

@@ -10,7 +10,6 @@ import socket
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from urllib.parse import urljoin
 
 from msgspec import Struct
 
@@ -20,6 +19,7 @@ from croze.errors import CrozeError, InvalidRequest, as_own
 from croze.gotypes.quote import quote
 from croze.http.daemon import HttpClient, OpenSocket
 from croze.http.lazy import aiohttp
+from croze.http.urls import join_urls
 from croze.runtime.proxy.authority import ProxyAuthority
 from croze.runtime.proxy.contract import Proxied, ProxiedRequest, Uncaptured, shown
 from croze.runtime.proxy.requests import HEAD_BYTES, RequestHead, body_of, is_hop_by_hop, read_head
@@ -140,8 +140,10 @@ class _Server:
             return await _Exchange(self, peer, head, url, response).relay()
 
     def _note(self, head: RequestHead, url: str, status: int, redirect: str = "") -> None:
-        led = shown(urljoin(url, redirect)) if redirect else ""
-        self._capture.note(ProxiedRequest(head.method, shown(url), status, led))
+        led = redirect
+        with contextlib.suppress(InvalidRequest):  # of a server that says what leads nowhere
+            led = join_urls(url, redirect) if redirect else ""
+        self._capture.note(ProxiedRequest(head.method, shown(url), status, shown(led)))
 
     def _uncaptured(self, head: RequestHead, url: str, reason: str) -> None:
         self._capture.uncaptured.append(Uncaptured(head.method, shown(url), reason))
