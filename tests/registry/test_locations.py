@@ -105,7 +105,7 @@ async def test_who_takes_nothing_is_given_up(deaf: str, file: Path) -> None:
     try:
         async with asyncio.timeout(20):
             assert not await push_early(repository(client, deaf), file)
-            with pytest.raises(Unavailable, match="timed out|i/o timeout"):
+            with pytest.raises(Unavailable, match=r"timed out|i/o timeout"):
                 await push_whole(repository(client, deaf), file)
     finally:
         await client.close()

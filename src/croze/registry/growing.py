@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from pathlib import Path
 from typing import Self
 
@@ -68,7 +68,7 @@ class GrowingBlob:
             await asyncio.sleep(_LOOK_EVERY_S)
         return True
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """All its bytes, as they come."""
         own = os.dup(self._fd)  # who reads here may end later than who closes us
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +25,7 @@ from croze.registry.client import Repository
 from croze.registry.credentials import Anonymous
 from croze.registry.hosts import Endpoint
 from croze.registry.pull import ACCEPT, refused
-from croze.registry.transport import RetryOn
+from croze.registry.transport import RetryOn, Stream
 
 _CHUNK_BYTES = 1 << 20
 _DENIED = "push access denied, repository does not exist or may require authorization"
@@ -203,7 +203,7 @@ async def put(
     endpoint: Endpoint,
     location: UploadLocation,
     descriptor: Descriptor,
-    rest: Callable[[], AsyncIterator[bytes]] | None = None,
+    rest: Stream | None = None,
 ) -> None:
     """End an upload with the digest, and with all bytes if none have been sent before."""
     joint = "&" if parse_url(location.url).query else "?"
@@ -222,7 +222,7 @@ def send(
     method: str,
     url: str,
     headers: Mapping[str, str],
-    body: Callable[[], AsyncIterator[bytes]] | None,
+    body: Stream | None,
     retry_on: RetryOn = RetryOn.BUSY_OR_BROKEN,
 ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
     """A request of an upload. Another origin gets no credentials of ours."""
@@ -237,7 +237,7 @@ def send(
     )
 
 
-async def _chunks(path: Path, counter: Callable[[int], None] | None) -> AsyncIterator[bytes]:
+async def _chunks(path: Path, counter: Callable[[int], None] | None) -> AsyncGenerator[bytes, None]:
     sent_bytes = 0
     async with aclosing(chunks(path, _CHUNK_BYTES)) as pieces:
         async for data in pieces:

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
 from enum import Enum
+from types import AsyncGeneratorType
 from typing import TypeVar
 
 from msgspec import Struct
@@ -21,10 +29,12 @@ from croze.registry.credentials import Credentials
 from croze.registry.hosts import Endpoint
 
 T = TypeVar("T")
-Body = Callable[[], AsyncIterator[bytes]] | bytes | None
+Stream = Callable[[], AsyncGenerator[bytes, None]]
+Body = Stream | bytes | None
 
 _ATTEMPTS = 5
 _SOON_S = 0.05
+_AT_ONCE_S = 0.001
 _BUSY = (408, 429)
 _BROKEN = (500, 503, 504)
 
@@ -81,11 +91,12 @@ class Transport:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer, whatever its status, once authorisation has been tried. Raises
         `failures.AccessRefused` and `failures.RequestFailed`."""
-        response = await self._answer(endpoint, request)
-        try:
+        async with contextlib.AsyncExitStack() as ends:
+            if callable(request.body):
+                request = replace(request, body=_ended_with(ends, request.body))
+            response = await self._answer(endpoint, request)
+            ends.callback(response.release)
             yield response
-        finally:
-            response.release()
 
     async def _answer(self, endpoint: Endpoint, request: RegistryRequest) -> aiohttp.ClientResponse:
         tokens = seen_broken = 0
@@ -167,6 +178,24 @@ class Transport:
     ) -> T:
         """See `with_retries`."""
         return await with_retries(self.retry, failures.retriable, attempt, log)
+
+
+def _ended_with(ends: contextlib.AsyncExitStack, body: Stream) -> Stream:
+    """A body that is closed when its request is over, however much of it has been sent."""
+
+    def begin() -> AsyncGenerator[bytes, None]:
+        pieces = body()
+        ends.push_async_callback(_close, pieces)
+        return pieces
+
+    return begin
+
+
+async def _close(pieces: AsyncGenerator[bytes, None]) -> None:
+    # Run by the task that sent it, which is cancelled, and not awaited.
+    while isinstance(pieces, AsyncGeneratorType) and pieces.ag_running:
+        await asyncio.sleep(_AT_ONCE_S)
+    await pieces.aclose()
 
 
 async def with_retries(
