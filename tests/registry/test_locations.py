@@ -21,6 +21,7 @@ from croze.registry.growing import SMALLEST_BYTES, GrowingBlob, push_growing
 from croze.registry.transport import Retry
 from tests.registry.pushing import repository
 from tests.registry.servers import serve
+from tests.support.waiting import PATIENCE_S
 
 DATA = os.urandom(SMALLEST_BYTES + 1)
 BLOB = Descriptor("", digest_of(DATA), len(DATA))
@@ -103,7 +104,7 @@ async def deaf() -> AsyncIterator[str]:
 async def test_who_takes_nothing_is_given_up(deaf: str, file: Path) -> None:
     client = Registry(retry=Retry(first_s=0.001, limit_s=0.002, stalled_s=0.2))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             assert not await push_early(repository(client, deaf), file)
             with pytest.raises(Unavailable, match=r"timed out|i/o timeout"):
                 await push_whole(repository(client, deaf), file)
