@@ -125,9 +125,9 @@ def _opening(open_socket: OpenSocket | None, taken_s: float | None) -> OpenSocke
         return open_socket
 
     def opened(address: AddrInfoType) -> socket.socket:
-        made = open_socket(address) if open_socket else socket.socket(*address[:3])
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(taken_s * 1000))
-        return made
+        sock = open_socket(address) if open_socket else socket.socket(*address[:3])
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(taken_s * 1000))
+        return sock
 
     return opened
 
