@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from croze import errors
+from croze.aio.backlog import Backlog
 from croze.api import gateway_pb2, stat_pb2
 from croze.debug.failure import BuildOutcome
 from croze.debug.invocation import Invocation
@@ -20,6 +21,7 @@ from croze.rpc.held import HeldBuild
 from croze.rpc.library import grpc
 from croze.rpc.status import from_rpc_error, from_status
 
+_MESSAGE_BYTES = 256
 Written = Callable[[int, bytes], Awaitable[None]]
 """What a process writes: to which of its descriptors, and what. It waits for who takes that."""
 
@@ -93,12 +95,22 @@ async def open_container(
 
 
 class DebugProcess:
-    """One process: what is written to it before it has started waits."""
+    """One process: what is written to it before it has started, or faster than it reads, waits.
+    Who writes much waits for `room`."""
 
     def __init__(self, written: Written) -> None:
         self.id = new_id()
         self._written = written
         self._outgoing: asyncio.Queue[gateway_pb2.ExecMessage] = asyncio.Queue()
+        self._unsent = Backlog()
+
+    async def room(self) -> None:
+        """Wait until what was written has been sent, but for a bounded part; or for `close`."""
+        await self._unsent.room()
+
+    def close(self) -> None:
+        """Note that the process has ended, or never starts: nobody is to wait for it."""
+        self._unsent.lift()
 
     def write(self, data: bytes) -> None:
         self._send(File=gateway_pb2.FdMessage(Fd=0, Data=data))
@@ -116,6 +128,7 @@ class DebugProcess:
         Resize: gateway_pb2.ResizeMessage | None = None,
     ) -> None:
         message = gateway_pb2.ExecMessage(ProcessID=self.id, File=File, Resize=Resize)
+        self._unsent.grew(_size(message))
         self._outgoing.put_nowait(message)
 
     async def run(self, bridge: HeldBuild, init: gateway_pb2.InitMessage) -> None:
@@ -144,7 +157,14 @@ class DebugProcess:
     ) -> AsyncIterator[gateway_pb2.ExecMessage]:
         yield first
         while True:
-            yield await self._outgoing.get()
+            message = await self._outgoing.get()
+            yield message
+            self._unsent.shrank(_size(message))
+
+
+def _size(message: gateway_pb2.ExecMessage) -> int:
+    """About how many bytes a message takes in memory: there may be one for each key."""
+    return message.ByteSize() + _MESSAGE_BYTES
 
 
 def _exit(message: gateway_pb2.ExitMessage) -> errors.CrozeError | None:

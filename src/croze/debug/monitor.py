@@ -84,6 +84,8 @@ class Monitor:
                 self._key(bytes([byte]))
                 if self._over:
                     return
+            if self._attached is not None:
+                await self._attached.process.room()
 
     async def _ended_input(self) -> None:
         """Let what runs see that no more input comes, and wait until it has ended."""

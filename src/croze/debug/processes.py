@@ -82,6 +82,8 @@ class DebugProcesses:
             await container.run(running.invocation, running.process)
         except CrozeError as error:
             failed = error
+        finally:
+            running.process.close()
         self._running.pop(running.id, None)
         self._ended(running, failed)
 

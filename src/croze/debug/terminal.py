@@ -12,6 +12,7 @@ from croze.errors import InvalidRequest
 from croze.fs.filecopy import write_all
 
 CHUNK_BYTES = 32 << 10
+_CHUNKS_MOST = 16
 
 
 class Keyboard:
@@ -20,6 +21,7 @@ class Keyboard:
 
     def __init__(self) -> None:
         self._heard: asyncio.Queue[bytes] = asyncio.Queue()
+        self._free = threading.Semaphore(_CHUNKS_MOST)
         self._started = False
 
     async def read(self) -> bytes:
@@ -31,6 +33,7 @@ class Keyboard:
             reading = threading.Thread(target=self._read_all, args=[loop], daemon=True)
             reading.start()
         heard = await self._heard.get()
+        self._free.release()
         if not heard:
             self._heard.put_nowait(b"")
         return heard
@@ -39,6 +42,7 @@ class Keyboard:
         data = b"-"
         with contextlib.suppress(RuntimeError):  # the loop has ended
             while data:
+                self._free.acquire()  # what nobody takes stays with who types it
                 try:
                     data = os.read(0, CHUNK_BYTES)
                 except OSError:

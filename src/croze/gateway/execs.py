@@ -11,11 +11,11 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
+from croze.aio.backlog import Backlog
 from croze.api import gateway_pb2
 from croze.errors import AlreadyExists, CrozeError, ExitError, InvalidRequest, NotFound
 from croze.gateway.containers import Wait
 from croze.rpc.status import in_go_words, to_status
-from croze.runtime.backlog import Backlog
 from croze.runtime.contract import Stdio
 from croze.runtime.errors import StartError
 from croze.runtime.sizes import Sizes

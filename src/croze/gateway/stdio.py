@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+from croze.aio.backlog import Backlog
 from croze.aio.parallel import first_error
 from croze.aio.share import TimeShare
 from croze.api import gateway_pb2_grpc
@@ -13,7 +14,6 @@ from croze.gateway.forward import BridgeService
 from croze.gateway.serve import ServedBuild
 from croze.rpc.server import Server
 from croze.rpc.servers import Context
-from croze.runtime.backlog import Backlog
 from croze.runtime.contract import ContainerSpec, Executor, Process, Stdio
 
 _WAITING_CHUNKS = 16

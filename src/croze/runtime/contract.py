@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct, field
 
-from croze.runtime.backlog import Backlog
+from croze.aio.backlog import Backlog
 from croze.runtime.cdi import ContainerEdits
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.proxy.contract import Proxied

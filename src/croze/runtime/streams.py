@@ -7,8 +7,8 @@ import os
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
+from croze.aio.backlog import Backlog
 from croze.aio.descriptors import write_all
-from croze.runtime.backlog import Backlog
 
 CHUNK_BYTES: Final = 64 << 10
 LEFT_BYTES: Final = 1 << 20

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import get_args
 
+from croze.aio.backlog import Backlog
 from croze.api import engine_pb2
 from croze.daemon.engine.build_services import BuildServices
 from croze.errors import InvalidRequest
@@ -14,7 +15,6 @@ from croze.image import config as configs
 from croze.image import platform as platforms
 from croze.image import reference
 from croze.image.config import RunConfig
-from croze.runtime.backlog import Backlog
 from croze.runtime.contract import ContainerSpec, NetworkMode, Process, Stdio
 from croze.runtime.errors import StartError
 from croze.sources.contract import SourceContext

@@ -55,8 +55,9 @@ class _Terminal:
         """What is typed goes to the process that there is."""
         with contextlib.suppress(OSError):
             while data := await self._reader.read(CHUNK_BYTES):
-                if self.process is not None:
-                    self.process.write(data)
+                if (process := self.process) is not None:
+                    process.write(data)
+                    await process.room()
         self.gone = True
         if self.process is not None:
             self.process.end_input()
@@ -144,6 +145,7 @@ class TerminalShell:
             return False
         finally:
             if terminal.process is not None:
+                terminal.process.close()
                 terminal.process = None
                 terminal.say("")
             await container.release()
@@ -211,6 +213,8 @@ async def attach(path: str) -> None:
     async def typed() -> None:
         while data := await keyboard.read():
             writer.write(data)
+            with contextlib.suppress(OSError):  # it has ended: what it has said is still shown
+                await writer.drain()
         writer.write_eof()
 
     with terminal.raw():

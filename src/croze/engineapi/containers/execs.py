@@ -13,11 +13,11 @@ from contextlib import contextmanager
 
 import msgspec
 
+from croze.aio.backlog import Backlog
 from croze.engineapi.containers.output import STDERR, STDOUT, Listener, entry_of
 from croze.engineapi.containers.process_input import ProcessInput
 from croze.engineapi.jsontext import read_struct
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, Unsupported, as_own
-from croze.runtime.backlog import Backlog
 from croze.runtime.contract import Container as Running
 from croze.runtime.contract import Process, Stdio
 from croze.runtime.errors import StartError

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import msgspec
 
+from croze.aio.backlog import Backlog
 from croze.aio.threads import in_thread
 from croze.engineapi.times import rfc3339
 from croze.gotypes import gojson
-from croze.runtime.backlog import Backlog
 from croze.store.disk import disk_errors
 
 STDOUT, STDERR = 1, 2

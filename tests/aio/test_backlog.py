@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 
-from croze.runtime.backlog import Backlog
+from croze.aio.backlog import Backlog
 from croze.runtime.contract import ContainerSpec, Stdio
 from croze.runtime.oci import OciExecutor
 from croze.runtime.process import ChildProcess
