@@ -105,6 +105,14 @@ def test_more_parts_than_anybody_means() -> None:
             read(data)
 
 
+def test_numbers_longer_than_anybody_means() -> None:
+    """Thousands of them take as long as many parts."""
+    data = b'{"layers": [{"size": %b}]}' % (b"9" * 1000)
+    for read in (manifest.parse_manifest, manifest.detect_media_type, config.parse):
+        with pytest.raises(InvalidRequest, match="a number of more than 1000 digits"):
+            read(data)
+
+
 def test_schema_1_is_refused() -> None:
     with pytest.raises(Unsupported, match="schema 1 has been removed"):
         manifest.check_supported("application/vnd.docker.distribution.manifest.v1+prettyjws")
