@@ -84,6 +84,14 @@ def test_nanoseconds_are_kept() -> None:
     assert configs.ns_of("1970-01-01T00:00:01.000000002Z") == 1_000_000_002
     assert configs.ns_of("2026-11-23T20:31:10.5Z") % 10**9 == 500_000_000
     assert configs.ns_of(configs.NO_TIME) == 0
+    assert configs.ns_of("9999-12-31T23:59:59Z") == (1 << 63) - 1
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+def test_times_that_no_calendar_has_in_utc(text: str) -> None:
+    """They can be kept, and read again."""
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert epoch + (configs.time_of(text) - epoch) == configs.time_of(configs.NO_TIME)
 
 
 def deep(depth: int) -> CacheConfig:

@@ -184,20 +184,22 @@ def marshal_records(records: Sequence[ConfigRecord]) -> bytes:
 
 
 def time_of(text: str) -> datetime:
-    """A time as Go writes it, to the microsecond. `NO_TIME` for what is no time."""
+    """A time as Go writes it, to the microsecond, in UTC. `NO_TIME` for what is no time, or in no
+    year of four digits there."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return datetime.min.replace(tzinfo=UTC)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def ns_of(text: str) -> int:
-    """A time as Go writes it in nanoseconds since 1970, to the last digit; 0 for what is before."""
+    """A time as Go writes it in nanoseconds since 1970, to the last digit; 0 for what is before,
+    and the most that 64 bits hold for what is long after."""
     fraction = re.search(r"\.(\d{1,9})", text)
     digits = fraction[1].ljust(9, "0") if fraction else "0"
     whole = time_of(text).replace(microsecond=0) - _EPOCH
-    return max(0, int(whole.total_seconds()) * 10**9 + int(digits))
+    return min(max(0, int(whole.total_seconds()) * 10**9 + int(digits)), (1 << 63) - 1)
 
 
 # Normal form

@@ -378,3 +378,19 @@ def test_a_git_query_may_be_sent_as_what_it_means(monkeypatch: pytest.MonkeyPatc
     assert sent.frontend_attrs["context:more"] == "input:git_state_context:more"
     assert sorted(sent.frontend_inputs) == ["context", "dockerfile", "git_state_context:more"]
     assert "gitquerystring" not in sent.frontend_attrs.get("frontend.caps", "")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        BuildOptions(dockerfile="a\0b"),
+        BuildOptions(secrets=["id=a,src=a\0b"]),
+        BuildOptions(ssh=["default=a\0b"]),
+        BuildOptions(cache_from=["type=local,src=a\0b"]),
+        BuildOptions(cache_to=["type=local,dest=a\0b"]),
+    ],
+)
+def test_paths_with_zero_bytes(options: BuildOptions) -> None:
+    """Files and editors can say so, which no command line can."""
+    with pytest.raises(InvalidRequest, match=r'"[a-z=,]*a\\x00b": no path has a zero byte'):
+        make_plan(options)

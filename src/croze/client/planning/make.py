@@ -28,6 +28,7 @@ from croze.client.planning.options import BuildOptions, call_name
 from croze.errors import InvalidRequest
 from croze.files.atomic import write_atomically
 from croze.gotypes.booleans import parse_bool
+from croze.gotypes.quote import quote
 from croze.gotypes.sizes import parse_bytes
 from croze.policy.contract import PolicyEnv
 from croze.policy.options import plan_policies
@@ -115,6 +116,16 @@ def _check(options: BuildOptions) -> None:
     if options.no_cache and options.no_cache_filter:
         raise InvalidRequest("--no-cache and --no-cache-filter cannot currently be used together")
     check_network(options.network)
+    for name, values in (
+        ("file", (options.dockerfile,)),
+        ("secret", options.secret_flags),
+        ("ssh", options.ssh),
+        ("cache-from", options.cache_from),
+        ("cache-to", options.cache_to),
+    ):
+        for value in values:  # of files that say so, or an editor; a command line has none
+            if "\0" in value:
+                raise InvalidRequest(f"invalid {name} {quote(value)}: no path has a zero byte")
 
 
 def _mapping(values: Sequence[str] | Mapping[str, str], *, from_env: bool) -> dict[str, str]:
