@@ -157,6 +157,27 @@ def test_imports_run_downwards(package: str) -> None:
     assert not wrong, "\n".join(sorted(wrong))
 
 
+@pytest.mark.parametrize("package", packages())
+def test_what_is_private_is_imported_nowhere(package: str) -> None:
+    wrong = [
+        f"{path.relative_to(SRC)} imports {name}"
+        for path in (SRC / package).rglob("*.py")
+        if "_pb2" not in path.name
+        for name in imported_modules(path)
+        if is_private(name)
+    ]
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+def is_private(name: str) -> bool:
+    return any(re.match(r"_(?!_)", part) for part in name.split("."))
+
+
+def test_a_private_name_is_seen() -> None:
+    assert is_private("fs.content.checksum._key_path")
+    assert not is_private("version.__version__")
+
+
 FOLDERS = {
     "fs": ("", "match", "tree", "tar", "content", "copy", "sync", "bundle"),
     "client": (

@@ -78,17 +78,17 @@ class Predicate(Struct, frozen=True):
 
     def _metadata_v1(self) -> object:
         return _ordered(
-            **_given(
+            **gojson.omit_empty(
                 invocationId=self.invocation_id,
                 startedOn=self.started,
                 finishedOn=self.finished,
             ),
             buildkit_metadata=in_order(dict(self.metadata)),
-            **_given(buildkit_hermetic=self.hermetic),
+            **gojson.omit_empty(buildkit_hermetic=self.hermetic),
             buildkit_completeness=_ordered(
                 request=self.request_complete, resolvedDependencies=self.materials_complete
             ),
-            **_given(buildkit_reproducible=self.reproducible),
+            **gojson.omit_empty(buildkit_reproducible=self.reproducible),
         )
 
     def v02(self) -> object:
@@ -99,22 +99,24 @@ class Predicate(Struct, frozen=True):
         return _ordered(
             builder={"id": self.builder_id},
             buildType=BUILD_TYPE_V02,
-            **_given(materials=self.materials),
+            **gojson.omit_empty(materials=self.materials),
             invocation=_ordered(
                 configSource=_ordered(
-                    **_given(uri=source.uri, digest=source.digest, entryPoint=source.path)
+                    **gojson.omit_empty(
+                        uri=source.uri, digest=source.digest, entryPoint=source.path
+                    )
                 ),
                 parameters=self.request,
                 environment=through_map(environment),
             ),
-            **_given(
+            **gojson.omit_empty(
                 buildConfig=in_order(self.build_config) if self.build_config is not None else None
             ),
             metadata=self._metadata_v02(),
         )
 
     def _metadata_v02(self) -> object:
-        members = _given(
+        members: dict[str, object] = gojson.omit_empty(
             buildInvocationID=self.invocation_id,
             buildStartedOn=self.started,
             buildFinishedOn=self.finished,
@@ -129,11 +131,6 @@ class Predicate(Struct, frozen=True):
         if self.hermetic:
             members[_HERMETIC_V02] = True
         return _ordered(**members)
-
-
-def _given(**members: object) -> dict[str, object]:
-    """The members that say something."""
-    return {key: value for key, value in members.items() if value}
 
 
 def _ordered(**members: object) -> msgspec.Raw:

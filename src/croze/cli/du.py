@@ -16,7 +16,7 @@ from croze.errors import InvalidRequest
 from croze.gotypes import gojson
 from croze.gotypes.moments import utc_text
 from croze.gotypes.sizes import human_size as size
-from croze.gotypes.tabwriter import align
+from croze.gotypes.tabwriter import align_by_tabs
 from croze.gotypes.template import Fields
 from croze.gotypes.template.functions import in_order
 from croze.gotypes.template.values import NilTexts, Texts
@@ -155,8 +155,4 @@ def totals(records: Sequence[UsageRecord]) -> str:
     total = sum(r.Size for r in records)
     rows = [("Shared", shared), ("Private", total - shared)] if shared else []
     rows += [("Reclaimable", reclaimable), ("Total", total)]
-    return aligned_by_tabs("\n".join(f"{key}:\t{size(value)}" for key, value in rows))
-
-
-def aligned_by_tabs(text: str) -> str:
-    return align(text, min_width=1, tab_width=8, padding=1, pad="\t")
+    return align_by_tabs("\n".join(f"{key}:\t{size(value)}" for key, value in rows))

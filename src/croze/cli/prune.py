@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from croze.cli.builder import add_timeout, timeout_s
 from croze.cli.cache_filters import parse_filters, with_configured
 from croze.cli.daemon import with_clients
-from croze.cli.du import aligned_by_tabs, created, last_used
+from croze.cli.du import created, last_used
 from croze.cli.flags import Flags, UsageError
 from croze.client.docker.cli_config import configured_filters
 from croze.errors import CrozeError
 from croze.gotypes.quote import quote
 from croze.gotypes.sizes import human_size as size
+from croze.gotypes.tabwriter import align_by_tabs
 
 if TYPE_CHECKING:
     from croze.cli.common import Common
@@ -81,7 +82,7 @@ def run(argv: Sequence[str], common: Common) -> int:
         return total
 
     total = sum(with_clients(common, prune, timeout_s=limit_s, doing="failed to call prune"))
-    print(aligned_by_tabs(f"Total:\t{size(total)}"))
+    print(align_by_tabs(f"Total:\t{size(total)}"))
     return 0
 
 
@@ -111,7 +112,7 @@ class _Shown:
             return
         lines = row(record) if self._begun else f"{_HEADER}\n{row(record)}"
         self._begun = True
-        print(aligned_by_tabs(lines), flush=True)
+        print(align_by_tabs(lines), flush=True)
 
 
 def row(record: UsageRecord) -> str:
@@ -137,7 +138,7 @@ def details(record: UsageRecord) -> str:
         ("Last used", last_used(record)),
         ("Type", record.RecordType),
     ]
-    return aligned_by_tabs("".join(f"{key}:\t{value}\n" for key, value in rows if value))
+    return align_by_tabs("".join(f"{key}:\t{value}\n" for key, value in rows if value))
 
 
 def confirmed(everything: bool) -> bool:

@@ -15,7 +15,7 @@ from croze.debug.invocation import Invocation
 from croze.debug.terminal import say
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gotypes.quote import quote
-from croze.gotypes.tabwriter import align
+from croze.gotypes.tabwriter import align, align_by_tabs
 
 if TYPE_CHECKING:
     from croze.debug.monitor import Monitor
@@ -103,7 +103,7 @@ def _ps(monitor: Monitor, _arguments: Sequence[str]) -> None:
     for each in monitor.processes:
         attached = "true" if monitor.is_attached(each) else "false"
         rows.append(f"{each.id:<20}\t{attached}\t[{' '.join(each.invocation.command)}]")
-    say(align("\n".join(rows), min_width=1, pad="\t") + "\n")
+    say(align_by_tabs("\n".join(rows)) + "\n")
 
 
 COMMANDS = {

@@ -146,8 +146,8 @@ def outline_reply(outline: Outline, data: bytes) -> Reply:
         "name": outline.name,
         "description": outline.description,
         "args": [
-            _given(name=arg.name)
-            | _optional(description=arg.description, value=arg.value)
+            {"name": arg.name}
+            | gojson.omit_empty(description=arg.description, value=arg.value)
             | _place(arg.location)
             for arg in outline.args
         ],
@@ -155,11 +155,11 @@ def outline_reply(outline: Outline, data: bytes) -> Reply:
         "ssh": [_use(use) for use in outline.ssh],
         "sources": [data],
     }
-    return _reply(_optional(**value), _outline_text(outline))
+    return _reply(gojson.omit_empty(**value), _outline_text(outline))
 
 
 def _use(use: OutlineUse) -> dict[str, object]:
-    return _given(name=use.name) | _optional(required=use.required) | _place(use.location)
+    return {"name": use.name} | gojson.omit_empty(required=use.required) | _place(use.location)
 
 
 def _outline_text(outline: Outline) -> str:
@@ -183,7 +183,7 @@ def targets_reply(targets: tuple[StageTarget, ...], data: bytes) -> Reply:
     """The answer to `frontend.targets`, as JSON and as text. `data`: the Dockerfile."""
     value: dict[str, object] = {
         "targets": [
-            _optional(
+            gojson.omit_empty(
                 name=target.name,
                 default=target.default,
                 description=target.description,
@@ -210,8 +210,10 @@ def lint_reply(report: LintReport, source: ops_pb2.SourceInfo) -> Reply:
     """The reply to `frontend.lint`; `source` is the Dockerfile, as in a source map."""
     value: dict[str, object] = {
         "warnings": [
-            _given(ruleName=warning.rule)
-            | _optional(description=warning.description, url=warning.url, detail=warning.message)
+            {"ruleName": warning.rule}
+            | gojson.omit_empty(
+                description=warning.description, url=warning.url, detail=warning.message
+            )
             | {"location": json_values.location(warning.location)}
             for warning in report.warnings
         ]
@@ -287,14 +289,6 @@ def _reply(value: object, text: str) -> Reply:
 
 def _table(rows: Sequence[Sequence[str]], *, padding: int) -> str:
     return align("".join("\t".join(row) + "\n" for row in rows), padding=padding)
-
-
-def _given(**values: object) -> dict[str, object]:
-    return values
-
-
-def _optional(**values: object) -> dict[str, object]:
-    return {key: value for key, value in values.items() if value}
 
 
 def _place(ranges: Ranges) -> dict[str, object]:

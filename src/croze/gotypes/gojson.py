@@ -51,6 +51,11 @@ def escape(data: bytes) -> bytes:
     return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], data)
 
 
+def omit_empty(**members: T) -> dict[str, T]:
+    """The members that are not empty, as of fields with `omitempty`."""
+    return {key: value for key, value in members.items() if value}
+
+
 def marshal(value: object) -> bytes:
     """Compact JSON. Structs, dicts, lists, strings, numbers, booleans and None."""
     return escape(_encode(value))

@@ -17,6 +17,11 @@ def align(
     return "\n".join("".join(line) for line in lines)
 
 
+def align_by_tabs(text: str) -> str:
+    """Align the columns as Docker's commands do that list sizes and records: by tabs."""
+    return align(text, min_width=1, pad="\t")
+
+
 class _Columns:
     def __init__(
         self, lines: list[list[str]], min_width: int, tab_width: int, padding: int, pad: str

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO
 
 from croze.gotypes import messages
+from croze.gotypes.gojson import omit_empty
 from croze.gotypes.moments import rfc3339
 from croze.progress import warnings
 
@@ -37,18 +38,13 @@ class RawJsonDisplay:
 
 
 def encode(status: control_pb2.StatusResponse) -> str:
-    value = _filled(
+    value = omit_empty(
         vertexes=[_vertex(v) for v in status.vertexes],
         statuses=[_status(s) for s in status.statuses],
         logs=[_log(log) for log in status.logs],
         warnings=[warning_value(w) for w in status.warnings],
     )
     return messages.encode(value).decode()
-
-
-def _filled(**values: object) -> Object:
-    """The members that are not empty, as `omitempty` leaves them."""
-    return {key: value for key, value in values.items() if value}
 
 
 def _base64(data: bytes) -> str:
@@ -67,7 +63,7 @@ def _optional(
 def _vertex(vertex: control_pb2.Vertex) -> Object:
     started, completed = _optional(vertex)
     group = vertex.progressGroup
-    return _filled(
+    return omit_empty(
         digest=vertex.digest,
         inputs=list(vertex.inputs),
         name=vertex.name,
@@ -76,7 +72,7 @@ def _vertex(vertex: control_pb2.Vertex) -> Object:
         cached=vertex.cached,
         error=vertex.error,
     ) | (
-        {"progressGroup": _filled(id=group.id, name=group.name, weak=group.weak)}
+        {"progressGroup": omit_empty(id=group.id, name=group.name, weak=group.weak)}
         if vertex.HasField("progressGroup")
         else {}
     )
@@ -86,14 +82,14 @@ def _status(status: control_pb2.VertexStatus) -> Object:
     started, completed = _optional(status)
     return (
         {"id": status.ID}
-        | _filled(vertex=status.vertex, name=status.name, total=status.total)
+        | omit_empty(vertex=status.vertex, name=status.name, total=status.total)
         | {"current": status.current, "timestamp": rfc3339(status.timestamp)}
-        | _filled(started=started, completed=completed)
+        | omit_empty(started=started, completed=completed)
     )
 
 
 def _log(log: control_pb2.VertexLog) -> Object:
-    return _filled(vertex=log.vertex, stream=log.stream) | {
+    return omit_empty(vertex=log.vertex, stream=log.stream) | {
         "data": _base64(log.msg),
         "timestamp": rfc3339(log.timestamp),
     }
@@ -109,7 +105,7 @@ def metadata_warnings(warnings: Iterable[control_pb2.VertexWarning]) -> list[Obj
 
 
 def warning_value(warning: control_pb2.VertexWarning) -> Object:
-    members = _filled(
+    members = omit_empty(
         vertex=warning.vertex,
         level=warning.level,
         short=_base64(warning.short),
@@ -118,4 +114,4 @@ def warning_value(warning: control_pb2.VertexWarning) -> Object:
     )
     if warning.HasField("info"):
         members["sourceInfo"] = messages.message(warning.info)
-    return members | _filled(range=[messages.message(where) for where in warning.ranges])
+    return members | omit_empty(range=[messages.message(where) for where in warning.ranges])

@@ -14,6 +14,7 @@ from msgspec.structs import asdict, fields
 
 from croze import errors
 from croze.files.settings import parse_json
+from croze.gotypes.gojson import omit_empty
 from croze.gotypes.strings import shown
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def encode(detail: errors.Detail) -> any_pb2.Any:
         case errors.CompatibilityDetail(version, feature):
             return _any("CompatibilityFeature", {"version": version, "feature": feature})
         case errors.MaterialsDetail(missing):
-            listed = [_told(asdict(each)) for each in missing]
+            listed = [omit_empty(**asdict(each)) for each in missing]
             return _any("ProvenanceMaterialsIncomplete", {"incomplete": listed} if listed else {})
         case errors.SourceDetail():
             return _any("Source", _source_json(detail))
@@ -145,10 +146,6 @@ def decode(detail: any_pb2.Any) -> errors.Detail | None:
         case "Solve":
             return _decode_solve(detail.value)
     return None
-
-
-def _told(values: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in values.items() if value}
 
 
 def _objects(listed: object) -> list[dict[str, object]]:

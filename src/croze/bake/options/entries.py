@@ -119,6 +119,7 @@ class OptionEntry(Protocol):
 
 
 E = TypeVar("E", bound=OptionEntry)
+N = TypeVar("N", SecretEntry, SshEntry)
 
 
 def _by_name(pairs: Mapping[str, object]) -> dict[str, object]:
@@ -336,19 +337,15 @@ def _unique_attests(entries: Sequence[Attest]) -> list[Attest]:
     return list({each.type: each for each in entries}.values())
 
 
-def _unique_secrets(entries: Sequence[SecretEntry]) -> list[SecretEntry]:
-    return list({each.id: each for each in entries}.values())
-
-
-def _unique_ssh(entries: Sequence[SshEntry]) -> list[SshEntry]:
+def _unique_ids(entries: Sequence[N]) -> list[N]:
     return list({each.id: each for each in entries}.values())
 
 
 CACHES = EntryKind(MAP_OF_STRING, _cache_from_text, _cache_from_object, _unique)
 OUTPUTS = EntryKind(MAP_OF_STRING, _output_from_text, _output_from_object, _unique)
 ATTESTS = EntryKind(MAP_OF_STRING, _attest_from_text, _attest_from_object, _unique_attests)
-SECRETS = EntryKind(_SECRET_TYPE, _secret_from_text, _secret_from_object, _unique_secrets)
-SSH = EntryKind(_SSH_TYPE, _ssh_from_text, _ssh_from_object, _unique_ssh)
+SECRETS = EntryKind(_SECRET_TYPE, _secret_from_text, _secret_from_object, _unique_ids)
+SSH = EntryKind(_SSH_TYPE, _ssh_from_text, _ssh_from_object, _unique_ids)
 
 
 def canonical_attest(kind: str, text: str) -> str:

@@ -20,7 +20,7 @@ from croze.bake.project import load_definition
 from croze.bake.world import BakeSettings
 from croze.cli.bake.progress import BakeProgress
 from croze.gotypes.quote import quote
-from croze.gotypes.tabwriter import align
+from croze.gotypes.tabwriter import align_by_tabs
 from croze.sdk.bake_files import names_from_environment, read_local_files
 from croze.sdk.bake_world import LocalWorld
 
@@ -84,4 +84,4 @@ def print_list(request: ListRequest, definition: Definition) -> None:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    return align("\n".join("\t".join(row) for row in rows), min_width=1, pad="\t")
+    return align_by_tabs("\n".join("\t".join(row) for row in rows))

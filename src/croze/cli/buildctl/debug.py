@@ -13,11 +13,11 @@ import msgspec
 from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, rendered, struct
-from croze.cli.buildctl.text import aligned, no_topic, size
+from croze.cli.buildctl.text import no_topic, size
 from croze.cli.common import UsageError
 from croze.client.planning.platforms import worker_platforms
 from croze.gotypes.duration import format_duration
-from croze.gotypes.tabwriter import align
+from croze.gotypes.tabwriter import align, align_by_tabs
 from croze.image import platform as platforms
 
 if TYPE_CHECKING:
@@ -99,10 +99,10 @@ async def _workers(
     if format:
         sys.stdout.write(rendered(format, [_value(worker) for worker in workers]))
     elif verbose:
-        sys.stdout.write(aligned("".join(map(_details, workers))))
+        sys.stdout.write(align_by_tabs("".join(map(_details, workers))))
     else:
         rows = [("ID", "PLATFORMS"), *((one.ID, _platforms(one)) for one in workers)]
-        sys.stdout.write(aligned("".join(f"{id}\t{text}\n" for id, text in rows)))
+        sys.stdout.write(align_by_tabs("".join(f"{id}\t{text}\n" for id, text in rows)))
 
 
 def _platforms(worker: worker_pb2.WorkerRecord) -> str:

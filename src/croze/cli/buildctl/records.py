@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, message_struct, rendered
-from croze.cli.buildctl.text import aligned
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gotypes.moments import local_rfc3339
+from croze.gotypes.tabwriter import align_by_tabs
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -55,7 +55,7 @@ async def _prune(connection: ConnectionSettings, format: str) -> None:
             else:
                 rows.append(_row(event))
     if not format:
-        sys.stdout.write(aligned("\n".join(rows) + "\n"))
+        sys.stdout.write(align_by_tabs("\n".join(rows) + "\n"))
     if failures:
         raise CrozeError("\n".join(failures))
 
@@ -126,7 +126,7 @@ async def _histories(connection: ConnectionSettings, args: argparse.Namespace) -
                 sys.stdout.write(rendered(args.format, message_struct(event)))
             rows.append(f"{_row(event)}\t{'*' if event.record.pinned else ''}")
     if not args.format:
-        sys.stdout.write(aligned("\n".join(rows) + "\n"))
+        sys.stdout.write(align_by_tabs("\n".join(rows) + "\n"))
 
 
 async def _monitor(connection: ConnectionSettings, args: argparse.Namespace) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from croze.gotypes.tabwriter import align
-
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -19,10 +17,6 @@ def size(value: int, digits: int | None = 2) -> str:
     return (
         f"{scaled:.{digits}f}{_UNITS[step]}" if digits is not None else f"{scaled:g}{_UNITS[step]}"
     )
-
-
-def aligned(text: str) -> str:
-    return align(text, min_width=1, tab_width=8, padding=1, pad="\t")
 
 
 def no_topic(word: str) -> int:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from croze.cli.buildctl.connection import ConnectionSettings
 from croze.cli.buildctl.flags import ConnectionFlags
 from croze.cli.buildctl.templates import FORMAT, check, rendered, struct
-from croze.cli.buildctl.text import aligned, size
+from croze.cli.buildctl.text import size
 from croze.cli.common import UsageError
 from croze.cli.du import go_time
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.gotypes.moments import rfc3339
 from croze.gotypes.numbers import parse_float
+from croze.gotypes.tabwriter import align_by_tabs
 from croze.gotypes.template import Fields, Nil
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ async def _du(connection: ConnectionSettings, args: argparse.Namespace) -> None:
         text = "".join(map(_details, records))
     else:
         text = "".join(f"{line}\n" for line in (_HEADER, *map(_row, records)))
-    sys.stdout.write(aligned(text))
+    sys.stdout.write(align_by_tabs(text))
     if not args.filter:
-        sys.stdout.write(aligned(_summary(records)))
+        sys.stdout.write(align_by_tabs(_summary(records)))
 
 
 async def _prune(connection: ConnectionSettings, args: argparse.Namespace) -> None:
@@ -78,14 +79,14 @@ async def _prune(connection: ConnectionSettings, args: argparse.Namespace) -> No
             if args.format:
                 text = rendered(args.format, _value(record))
             elif args.verbose:
-                text = aligned(_details(record))
+                text = align_by_tabs(_details(record))
             else:
-                text = aligned(("" if begun else f"{_HEADER}\n") + _row(record) + "\n")
+                text = align_by_tabs(("" if begun else f"{_HEADER}\n") + _row(record) + "\n")
             begun = True
             sys.stdout.write(text)
             sys.stdout.flush()
     if not args.format:
-        sys.stdout.write(aligned(f"Total:\t{size(total)}\n"))
+        sys.stdout.write(align_by_tabs(f"Total:\t{size(total)}\n"))
 
 
 def _seconds(text: str) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from croze.cli.du import aligned_by_tabs
 from croze.cli.history.about import About
 from croze.cli.history.words import go_seconds, shown_bytes
+from croze.gotypes.tabwriter import align_by_tabs
 from croze.progress.terminal.cells import printable
 
 LABELS = {
@@ -68,7 +68,7 @@ def pretty(about: About, *, with_ref: bool, debug: bool) -> str:
 
 
 def _section(rows: Iterable[tuple[str, object]]) -> str:
-    return aligned_by_tabs("".join(f"{label}:\t{_text(value)}\n" for label, value in rows if value))
+    return align_by_tabs("".join(f"{label}:\t{_text(value)}\n" for label, value in rows if value))
 
 
 def _text(value: object) -> str:
@@ -114,7 +114,7 @@ def _table(rows: object, header: tuple[str, str]) -> list[str]:
     if not isinstance(rows, list) or not rows:
         return []
     lines = ["\t".join(header), *(f"{row['Name']}\t{row.get('Value', '')}" for row in rows)]
-    return [aligned_by_tabs("\n".join(lines)) + "\n"]
+    return [align_by_tabs("\n".join(lines)) + "\n"]
 
 
 def _listed(title: str, rows: object, header: tuple[str, ...]) -> list[str]:
@@ -124,7 +124,7 @@ def _listed(title: str, rows: object, header: tuple[str, ...]) -> list[str]:
     for row in rows:
         materials = (row["URI"], ", ".join(row["Digests"])) if "URI" in row else ()
         lines.append("\t".join(materials or (row["Digest"], row.get("Platform", ""), row["Type"])))
-    return [title + aligned_by_tabs("\n".join(lines)) + "\n"]
+    return [title + align_by_tabs("\n".join(lines)) + "\n"]
 
 
 def _failure(about: About, *, debug: bool) -> Iterator[str]:

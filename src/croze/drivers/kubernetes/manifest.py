@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from croze.drivers.kubernetes.options import KubernetesOptions
 from croze.drivers.kubernetes.quantity import canonical
 from croze.errors import InvalidRequest
+from croze.gotypes.gojson import omit_empty
 from croze.image import platform as platforms
 from croze.image.platform import Platform
 
@@ -212,13 +213,13 @@ def _pod_spec(pod: _Pod, options: KubernetesOptions, resources: Object) -> Objec
     spec: Object = {
         "serviceAccountName": options.service_account,
         "schedulerName": options.scheduler,
-        "containers": [_said(container)],
+        "containers": [omit_empty(**container)],
         "volumes": pod.volumes,
         "nodeSelector": dict(options.node_selector),
         "tolerations": [dict(one) for one in options.tolerations],
         "initContainers": [_qemu(options)] if options.qemu else [],
     }
-    return _said(spec)
+    return omit_empty(**spec)
 
 
 def _qemu(options: KubernetesOptions) -> Object:
@@ -228,8 +229,3 @@ def _qemu(options: KubernetesOptions) -> Object:
         "args": ["--install", "all"],
         "securityContext": {"privileged": True},
     }
-
-
-def _said(members: Object) -> Object:
-    """The members that say something."""
-    return {key: value for key, value in members.items() if value}

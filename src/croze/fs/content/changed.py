@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from croze.fs.content.checksum import Query, _key_path, _Listing, _Lookup
+from croze.fs.content.checksum import NodeLookup, Query, SelectedNodes, key_path
 from croze.fs.content.index import DIR, ContentIndex, IndexNode, TreeScanner
 from croze.gotypes.strings import escaped
 
@@ -64,13 +64,12 @@ def changed_files(old: str, new: str, queries: Sequence[Query], limit: int) -> C
 
 def _selected(index: ContentIndex, query: Query) -> dict[str, IndexNode]:
     """All that a query selects, by path."""
-    lookup = _Lookup(index, "/nonexistent")
+    lookup = NodeLookup(index, "/nonexistent")
     lookup.scanner = _Known(index, "/nonexistent")
     if query.wildcard or query.include or query.exclude:
-        listing = _Listing(lookup, query)
-        listing._walk()
-        return {_shown(item.path): item.node for item in listing._listed}
-    path = os.fsencode(_key_path(query.path))
+        nodes = SelectedNodes(lookup, query).by_path()
+        return {_shown(path): node for path, node in nodes.items()}
+    path = os.fsencode(key_path(query.path))
     where, node = lookup.find(path, follow=query.follow_links, strict=False)
     return dict(_below(node, where)) if node is not None else {}
 

@@ -70,13 +70,14 @@ def checksum_listed(side_file: str, queries: Sequence[Query]) -> list[str] | Non
 
 def query_digest(index: ContentIndex, root: str, query: Query) -> str:
     """The digest for one query, filling `index` from `root` where it is needed."""
-    lookup = _Lookup(index, root)
+    lookup = NodeLookup(index, root)
     if query.wildcard or query.include or query.exclude:
-        return _Listing(lookup, query).digest()
-    return digest.text(lookup.total(_key_path(query.path), follow=query.follow_links))
+        return SelectedNodes(lookup, query).digest()
+    return digest.text(lookup.total(key_path(query.path), follow=query.follow_links))
 
 
-def _key_path(path: str) -> str:
+def key_path(path: str) -> str:
+    """A path of a query as indexes have it: rooted and clean, the root itself empty."""
     path = rooted(path)
     return "" if path == "/" else path
 
@@ -96,10 +97,10 @@ class DigestPart(msgspec.Struct, frozen=True):
 def parts(index: ContentIndex, root: str, query: Query) -> list[DigestPart]:
     """What the digest for a query is the digest of; one without a key, if it is that of an entry.
     `index` knows the answer already."""
-    lookup = _Lookup(index, root)
+    lookup = NodeLookup(index, root)
     if query.wildcard or query.include or query.exclude:
-        return _Listing(lookup, query).parts()
-    path = os.fsencode(_key_path(query.path))
+        return SelectedNodes(lookup, query).parts()
+    path = os.fsencode(key_path(query.path))
     where, node = lookup.find(path, follow=query.follow_links, strict=False)
     return (
         [DigestPart(b"", lookup.scanner.total(node, where), where, node)]
@@ -108,7 +109,7 @@ def parts(index: ContentIndex, root: str, query: Query) -> list[DigestPart]:
     )
 
 
-class _Lookup:
+class NodeLookup:
     """Finds nodes by path, links resolved inside the tree."""
 
     def __init__(self, index: ContentIndex, root: str) -> None:
@@ -186,13 +187,13 @@ def _key(item: _Item, prefix: str) -> bytes:
     return os.fsencode(item.path.removeprefix(prefix)).replace(b"/", b"\0") or b"\0"
 
 
-class _Listing:
+class SelectedNodes:
     """The flat list that wildcards and patterns select."""
 
-    def __init__(self, lookup: _Lookup, query: Query) -> None:
+    def __init__(self, lookup: NodeLookup, query: Query) -> None:
         self._lookup = lookup
         self._query = query
-        self._path = _key_path(query.path)
+        self._path = key_path(query.path)
         self._skip_header = query.path.endswith("/")
         self._include = matcher_of(query.include, "include")
         self._exclude = matcher_of(query.exclude, "exclude")
@@ -206,6 +207,11 @@ class _Listing:
         if not self._query.wildcard or "[" in self._path or not self._path:
             return None
         return self._path.count("/")
+
+    def by_path(self) -> dict[str, IndexNode]:
+        """The list itself."""
+        self._walk()
+        return {item.path: item.node for item in self._listed}
 
     def digest(self) -> str:
         prefix = self._walk()
