@@ -24,10 +24,9 @@ def record(
     parents: tuple[str, ...] = (),
     held: bool = False,
     type: RecordType = "regular",
-    shared: bool = False,
 ) -> PruneCandidate:
     at = datetime.fromtimestamp(NOW - age_s, UTC)
-    usage = UsageRecord(id, False, held, size, parents, at, at, uses, f"made {id}", type, shared)
+    usage = UsageRecord(id, False, held, size, parents, at, at, uses, f"made {id}", type)
     return PruneCandidate(usage, held)
 
 
@@ -49,15 +48,14 @@ def test_what_is_held_keeps_what_it_lies_on() -> None:
     assert chosen(records, PrunePolicy(all=True)) == ["c"]
 
 
-def test_internal_frontend_and_shared_records_go_only_with_all() -> None:
+def test_internal_and_frontend_records_go_only_with_all() -> None:
     records = [
         record("i", type="internal"),
         record("f", type="frontend"),
-        record("s", shared=True),
         record("r"),
     ]
     assert chosen(records, PrunePolicy()) == ["r"]
-    assert sorted(chosen(records, PrunePolicy(all=True))) == ["f", "i", "r", "s"]
+    assert sorted(chosen(records, PrunePolicy(all=True))) == ["f", "i", "r"]
 
 
 def test_keep_duration_spares_the_recently_used() -> None:

@@ -257,7 +257,6 @@ class UsageRecord(Struct, frozen=True):
     usage_count: int
     description: str
     record_type: RecordType
-    shared: bool
 
 
 class PrunePolicy(Struct, frozen=True):

@@ -61,8 +61,8 @@ def fields(record: UsageRecord) -> Fields:
         "mutable": flag(record.mutable),
         "immutable": flag(not record.mutable),
         "type": record.record_type,
-        "shared": flag(record.shared),
-        "private": flag(not record.shared),
+        "shared": None,  # with another image store: here there is one
+        "private": "",
     }
 
 
@@ -71,7 +71,7 @@ def choose(
 ) -> Iterator[str]:
     """Ids to delete, in order: children before parents, least used and longest unused first,
     until the policy's sizes are met. `now` in seconds since the epoch."""
-    total = sum(r.usage.size for r in records if not r.usage.shared)
+    total = sum(r.usage.size for r in records)
     keep = keep_bytes(policy, total, stat)
     allowed = _allowed(policy, now)
     eligible = {r.usage.id: r for r in records if allowed(r)}
@@ -97,7 +97,7 @@ def _allowed(policy: PrunePolicy, now: float) -> Callable[[PruneCandidate], bool
         usage = record.usage
         if record.in_use:
             return False
-        if not policy.all and (usage.record_type in _KEPT_TYPES or usage.shared):
+        if not policy.all and usage.record_type in _KEPT_TYPES:
             return False
         if policy.keep_duration_s and record.last_used > cutoff:
             return False

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from croze.store.images import DiskImageStore
     from croze.store.leases import Leases
     from croze.store.names import ResolvedNames
-    from croze.store.prune import IsShared
     from croze.store.refs import DiskRefStore
     from croze.store.snapshots.contract import LayerSnapshotter
 
@@ -39,9 +38,7 @@ class Store:
     """Everything kept under one root. `close` it; a store that was killed needs nothing. What it
     is made of is loaded when it is first used: a daemon answers before it has to."""
 
-    def __init__(
-        self, core: Core, db: Database, eras: Eras, lock: RootLock, shared: IsShared | None
-    ) -> None:
+    def __init__(self, core: Core, db: Database, eras: Eras, lock: RootLock) -> None:
         self.root = core.root
         self.eras = eras
         self.blobs = core.blobs
@@ -51,7 +48,6 @@ class Store:
         """The name of the one in use, e.g. `overlayfs`."""
         self._core = core
         self._lock = lock
-        self._shared = shared
 
     @cached_property
     def images(self) -> DiskImageStore:
@@ -75,7 +71,7 @@ class Store:
     def refs(self) -> DiskRefStore:
         from croze.store.refs import DiskRefStore
 
-        return DiskRefStore(self._core, self.images, self.leases, self._shared)
+        return DiskRefStore(self._core, self.images, self.leases)
 
     async def verify(self) -> list[str]:
         """Read everything; problems as sentences, empty if all is well."""
@@ -121,7 +117,6 @@ async def open_store(
     *,
     snapshotter: SnapshotterName = "auto",
     fetchers: Fetchers = no_fetchers,
-    shared: IsShared | None = None,
 ) -> Store:
     """Open (or make) the store at `root`, sweeping what a killed daemon left.
 
@@ -154,7 +149,7 @@ async def open_store(
             )
             await sweep(core)
             undo.pop_all()
-    return Store(core, db, eras, lock, shared)
+    return Store(core, db, eras, lock)
 
 
 def _make_room(root: Path, ballast: Ballast) -> None:

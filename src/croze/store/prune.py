@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from croze.aio.parallel import first_error
 from croze.store.contract import PrunePolicy, UsageRecord
@@ -26,9 +26,6 @@ before that: it may have been fetched for what is about to hold it."""
 
 _MEASURED_AT_ONCE = 4
 
-IsShared = Callable[[str, Sequence[str]], bool]
-"""Whether something outside (a Docker image store) also has a record's layers: id, diff IDs."""
-
 
 def disk_stat(core: Core) -> DiskStat:
     """The filesystem that the store is on."""
@@ -37,7 +34,7 @@ def disk_stat(core: Core) -> DiskStat:
     return DiskStat(stat.f_blocks * unit, stat.f_bfree * unit)
 
 
-async def usage_records(core: Core, shared: IsShared | None) -> Sequence[PruneCandidate]:
+async def usage_records(core: Core) -> Sequence[PruneCandidate]:
     """All records, one of each pair of twins, with their sizes."""
     records = [r for r in core.table.all() if _shown(core, r)]
     sizes: dict[str, int] = {}
@@ -57,7 +54,7 @@ async def usage_records(core: Core, shared: IsShared | None) -> Sequence[PruneCa
         for _ in range(_MEASURED_AT_ONCE):
             group.create_task(measure(rest))
     held = _held_by_handles(core)
-    return [_candidate(core, r, sizes[r.id], held, shared) for r in records if not r.gone]
+    return [_candidate(r, sizes[r.id], held) for r in records if not r.gone]
 
 
 def _shown(core: Core, record: RefRecord) -> bool:
@@ -79,9 +76,7 @@ def _held_by_handles(core: Core) -> set[str]:
     return held
 
 
-def _candidate(
-    core: Core, record: RefRecord, size: int, held: set[str], shared: IsShared | None
-) -> PruneCandidate:
+def _candidate(record: RefRecord, size: int, held: set[str]) -> PruneCandidate:
     data = record.data
     in_use = record.id in held
     usage = UsageRecord(
@@ -95,22 +90,14 @@ def _candidate(
         usage_count=record.usage_count,
         description=data.description,
         record_type=data.record_type,
-        shared=shared is not None and shared(record.id, _diff_ids(core, record)),
     )
     return PruneCandidate(usage, in_use)
 
 
-def _diff_ids(core: Core, record: RefRecord) -> Sequence[str]:
-    blobs = [r.data.blob for r in core.layers(record)]
-    return [b.diff_id for b in blobs if b is not None]
-
-
-async def disk_usage(
-    core: Core, filters: Sequence[str], unused_s: float, shared: IsShared | None
-) -> Sequence[UsageRecord]:
+async def disk_usage(core: Core, filters: Sequence[str], unused_s: float) -> Sequence[UsageRecord]:
     """See `RefStore.disk_usage`."""
     matches, cutoff = parse(filters), time.time() - unused_s
-    records = await usage_records(core, shared)
+    records = await usage_records(core)
     return [
         c.usage
         for c in records
@@ -118,14 +105,12 @@ async def disk_usage(
     ]
 
 
-async def prune(
-    core: Core, policies: Sequence[PrunePolicy], shared: IsShared | None
-) -> AsyncIterator[UsageRecord]:
+async def prune(core: Core, policies: Sequence[PrunePolicy]) -> AsyncIterator[UsageRecord]:
     """See `RefStore.prune`, but for the blobs."""
     for policy in policies:
         parse(policy.filters)
     for policy in policies:
-        records = await usage_records(core, shared)
+        records = await usage_records(core)
         by_id = {c.usage.id: c.usage for c in records}
         for id in choose(records, policy, disk_stat(core), time.time()):
             if await _delete(core, id):

@@ -25,7 +25,7 @@ from croze.store.images import DiskImageStore
 from croze.store.lazy import chain_records, refresh
 from croze.store.leases import Leases
 from croze.store.merge import computed_diff, layers_between, merge, stack
-from croze.store.prune import IsShared, collect_blobs, disk_usage, prune
+from croze.store.prune import collect_blobs, disk_usage, prune
 from croze.store.records import RecordData, RefRecord
 from croze.store.twins import finalize, take
 from croze.store.unpack import unlazy
@@ -35,14 +35,11 @@ from croze.store.write_behind import all_written
 class DiskRefStore:
     """See `RefStore`."""
 
-    def __init__(
-        self, core: Core, images: DiskImageStore, leases: Leases, shared: IsShared | None
-    ) -> None:
+    def __init__(self, core: Core, images: DiskImageStore, leases: Leases) -> None:
         self.blobs: BlobStore = core.blobs
         self._core = core
         self._images = images
         self._leases = leases
-        self._shared = shared
         self.cache_mounts = CacheMounts(core, self._make)
 
     async def new(
@@ -187,11 +184,11 @@ class DiskRefStore:
         self, filters: Sequence[str] = (), *, unused_s: float = 0
     ) -> Sequence[UsageRecord]:
         """See `RefStore.disk_usage`."""
-        return await disk_usage(self._core, filters, unused_s, self._shared)
+        return await disk_usage(self._core, filters, unused_s)
 
     async def prune(self, policies: Sequence[PrunePolicy]) -> AsyncIterator[UsageRecord]:
         """See `RefStore.prune`. Blobs that nothing holds any more go at the end."""
-        async for gone in prune(self._core, policies, self._shared):
+        async for gone in prune(self._core, policies):
             yield gone
         collect_blobs(self._core, self._images, self._leases)
         await self._core.trash.empty()

@@ -204,5 +204,4 @@ def usage(record: UsageRecord) -> control_pb2.UsageRecord:
         UsageCount=record.usage_count,
         Description=record.description,
         RecordType=record.record_type,
-        Shared=record.shared,
     )
