@@ -47,6 +47,16 @@ def test_what_git_knows_is_told_apart_from_the_arguments() -> None:
         assert metadata["finishedOn"] == "2024-01-02T00:00:00Z"
 
 
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_steps_are_told_of_by_the_longer_provenance(mode: str) -> None:
+    account = Account(SortedCapture(), DEFINITION)
+    new = predicate(account, {"mode": mode})["buildDefinition"]["internalParameters"]
+    old = predicate(account, {"mode": mode, "version": "v0.2"})
+    steps = [found["buildConfig"]["llbDefinition"] for found in (new, old) if mode == "max"]
+    assert [len(each) for each in steps] == ([2, 2] if mode == "max" else [])
+    assert ("buildConfig" in new, "buildConfig" in old) == (mode == "max", mode == "max")
+
+
 def test_nobody_asked_a_frontend() -> None:
     found = predicate(Account(SortedCapture(), DEFINITION), {"version": "v0.2"})
     assert found["invocation"]["parameters"] == {"compatibilityVersion": 30}

@@ -299,6 +299,20 @@ async def test_hanging_up_ends_the_listening(opened: Open) -> None:
         assert await following == ["a"]
 
 
+async def test_hanging_up_completes_records(opened: Open) -> None:
+    async with opened() as history:
+        await build(history, "a")
+        completed: list[str] = []
+
+        async def add(finalizer: Finalizer) -> None:
+            await finalizer.wanted.wait()
+            completed.append("a")
+
+        history.finalize_later("a", add)
+        await history.hang_up()
+        assert completed == ["a"]
+
+
 async def test_a_build_that_cannot_be_recorded_is_not_listed(opened: Open) -> None:
     async with opened() as history:
         history.start(record("a"))

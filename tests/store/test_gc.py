@@ -9,7 +9,7 @@ import pytest
 from croze.errors import InvalidRequest
 from croze.store.contract import PrunePolicy, RecordType, UsageRecord
 from croze.store.filters import parse
-from croze.store.gc import DiskStat, PruneCandidate, choose, keep_bytes
+from croze.store.gc import DiskStat, PruneCandidate, choose, fields, keep_bytes
 
 NOW = 1_000_000.0
 DISK = DiskStat(total=100 << 30, free=50 << 30)
@@ -90,6 +90,20 @@ def test_free_space_is_made_down_to_what_is_reserved() -> None:
     assert keep_bytes(PrunePolicy(min_free_space=30, max_used_space=35), 50, free) == 35
     assert keep_bytes(PrunePolicy(min_free_space=10), 50, free) == 50
     assert keep_bytes(PrunePolicy(min_free_space=10, max_used_space=35), 50, free) == 35
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('id==b,parents~=^a;,description=="made b",type==internal', True),
+        ("immutable,inuse,private", True),
+        ("mutable", False),
+        ("shared", False),
+    ],
+)
+def test_filters_see_all_of_a_record(text: str, expected: bool) -> None:
+    usage = record("b", parents=("a", "c"), held=True, type="internal").usage
+    assert parse([text])(fields(usage)) is expected
 
 
 FIELDS = {"id": "abc", "type": "regular", "mutable": "", "description": "local a b", "no": None}

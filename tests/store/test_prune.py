@@ -65,7 +65,11 @@ async def test_blobs_go_with_their_records(store: Store) -> None:
     await pruned(store)
     assert store.blobs.has(layer.descriptor.digest)
     assert store.blobs.has(loose)  # just written, while work is under way
+    await ref.layers(Compression("zstd", force=True))
     await ref.release()
+    assert await pruned(store, [PrunePolicy(filters=("id==another",))]) == []
+    assert len(store.blobs.digests()) == 2  # as gzip and as zstd: no use of them is fresh enough
+    assert not store.blobs.has(loose)
     await pruned(store)
     assert not store.blobs.has(layer.descriptor.digest)
     assert store.blobs.digests() == ()
