@@ -19,6 +19,7 @@ from croze.solver.events import (
     Changed,
     Wants,
 )
+from croze.solver.inputs import all_keys
 from croze.solver.levels import (
     ALL_KEYS,
     DEFINITION_KEYS,
@@ -199,3 +200,10 @@ def test_content_that_leads_to_a_key_connects_the_definition() -> None:
     assert said(done[:1]) == said([Connect(KeyLink(0, 0, "sha256:op"), ["a"], ["k"])])
     assert edge.keys == ["k", "imported:y"]
     assert isinstance(done[-2], Load) or isinstance(done[-1], Load)
+
+
+def test_keys_of_a_result_come_first_and_once() -> None:
+    """Those that lead to it alone are not enough: others may have been found beside them."""
+    assert all_keys(source(NOTHING, "a", "b")) == ("a", "b")
+    assert all_keys(source(RESULT, "a", result_keys=("b", "a"))) == ("b", "a")
+    assert all_keys(source(RESULT, "a", "c", result_keys=("b", "a"))) == ("b", "a", "c")
