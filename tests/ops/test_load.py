@@ -205,9 +205,13 @@ async def test_a_policy_replaces_sources() -> None:
     def state(name: str) -> llb.State:
         return llb.source(name, {}).file(llb.mkdir("/a"))
 
+    before = await vertex(state("tree://x").marshal())
     changed = await vertex(state("tree://x").marshal(), LoadOptions(policy=policy))
     assert changed == await vertex(state("tree://y").marshal())
     assert changed.inputs[0].vertex.name == "tree://y"
+    after = await vertex(state("tree://x").marshal())
+    assert after == before
+    assert after.inputs[0].vertex.name == before.inputs[0].vertex.name == "tree://x"
 
 
 async def test_a_policy_is_asked_about_all_sources_at_once() -> None:

@@ -30,16 +30,16 @@ class FileOp:
     ) -> None:
         """`data` is the marshalled `pb.Op`, which errors carry to the client."""
         self._services = services
-        self._actions = list(op.actions)
+        self._op = op
         self._input_count = input_count
         self._data = data
 
     def cache_map(self, ctx: OpContext, index: int) -> CacheMap:
-        map = file_keys.cache_map(self._actions, self._input_count, self._services.contents)
+        map = file_keys.cache_map(self._op, self._input_count, self._services.contents)
         return naming_op_in_errors(map, self._data)
 
     async def execute(self, ctx: OpContext, inputs: Sequence[Result]) -> Sequence[Result]:
-        plan = make_plan(self._actions, len(inputs))
+        plan = make_plan(self._op.actions, len(inputs))
         try:
             async with self._services.turn():
                 return await self._run(plan, ctx, inputs)
@@ -74,7 +74,7 @@ class FileOp:
     ) -> SolveDetail:
         """What to look at after a failure of the chain that was made last: the inputs, and for
         each action what it made."""
-        shown: list[str] = [""] * len(self._actions)
+        shown: list[str] = [""] * len(self._op.actions)
         for chain, ref in refs.items():
             keep(ctx, [RefResult(ref)])
             for number in chain.actions:
@@ -103,7 +103,7 @@ class FileOp:
             async with self._services.mounting.slot(), AsyncExitStack() as stack:
                 target = await stack.enter_async_context(mutable.mounted(readonly=False))
                 roots = await self._mount_all(stack, chain, ctx, states, str(target))
-                steps = [self._step(self._actions[i], roots, states) for i in chain.actions]
+                steps = [self._step(self._op.actions[i], roots, states) for i in chain.actions]
                 failed = await self._services.workers.run(apply, str(target), steps)
             return await mutable.commit(), failed
         except BaseException:
@@ -121,7 +121,7 @@ class FileOp:
         """The states that the chain's actions read, but for what it makes itself."""
         read: dict[int, None] = {}
         for number in chain.actions:
-            action = self._actions[number]
+            action = self._op.actions[number]
             named = set(owner_states(action))
             if number == chain.actions[0]:
                 named.discard(chain.base)  # what it works on is not changed yet

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.message import Message
+from msgspec import Struct
 
 from croze.api import ops_pb2
+from croze.cachekeys import texts
 from croze.cachekeys.texts import noted_digest, noted_list_digest
 from croze.errors import InvalidRequest
 from croze.fs.content.checksum import Query
@@ -22,24 +25,58 @@ NO_INPUT = -1
 _OWNED = ("copy", "mkdir", "mkfile")
 """Actions that say whose the files are."""
 
+LARGEST_KNOWN_BYTES = 2048
+
 Actions = Sequence[ops_pb2.FileAction]
 
 
-def cache_map(actions: Actions, input_count: int, contents: ContentDigests) -> CacheMap:
+class InputKey(Struct, frozen=True):
+    """How an input's content enters the key: what is read of it, and the digest that tells this."""
+
+    selector: str
+    queries: tuple[Query, ...]
+
+
+class FileKey(Struct, frozen=True):
+    """What a file op is cached by. An input that does not count by its content has None."""
+
+    digest: str
+    inputs: tuple[InputKey | None, ...]
+
+
+def cache_map(op: ops_pb2.FileOp, input_count: int, contents: ContentDigests) -> CacheMap:
     """The cache map of a file op with so many inputs."""
+    data = op.SerializeToString()
+    # Who notes texts wants those of every digest.
+    is_small = len(data) <= LARGEST_KNOWN_BYTES and not texts.wanted()
+    key = (_known if is_small else file_key)(data, input_count)
+    inputs = [
+        InputKeying(prepare=unlazy)
+        if each is None
+        else InputKeying(each.selector, ContentKey(contents, each.queries), unlazy)
+        for each in key.inputs
+    ]
+    return CacheMap(digest=key.digest, inputs=tuple(inputs))
+
+
+def file_key(data: bytes, input_count: int) -> FileKey:
+    """What a file op, marshalled, is cached by; it follows from these alone."""
+    actions = ops_pb2.FileOp.FromString(data).actions
     queries = _queries(actions, input_count)
     changed = {a.input for a in actions}
     inputs = []
     for index in range(input_count):
         own_queries = queries.pop(index, [])
         by_content = own_queries and index not in changed
-        inputs.append(_keying(own_queries, contents) if by_content else InputKeying(prepare=unlazy))
+        inputs.append(_input_key(own_queries) if by_content else None)
     if queries:
         bad = next(iter(queries))
         raise InvalidRequest(f"invalid input index {bad} in file op with {input_count} inputs")
-    return CacheMap(
-        digest=noted_digest(key_json(actions, input_count), "json"), inputs=tuple(inputs)
-    )
+    return FileKey(noted_digest(key_json(actions, input_count), "json"), tuple(inputs))
+
+
+_known = lru_cache(4096)(file_key)
+"""Most steps were there in the build before."""
 
 
 def key_json(actions: Actions, input_count: int) -> bytes:
@@ -126,12 +163,10 @@ def _copy_query(copy: ops_pb2.FileActionCopy) -> Query:
     )
 
 
-def _keying(queries: Sequence[Query], contents: ContentDigests) -> InputKeying:
+def _input_key(queries: Sequence[Query]) -> InputKey:
     paths = sorted((q.path for q in queries), key=lambda p: p.encode(), reverse=True)
-    content = ContentKey(contents, [_rooted(q) for q in _dedupe(queries)])
-    return InputKeying(
-        selector=noted_list_digest(paths, "string-list"), content=content, prepare=unlazy
-    )
+    selector = noted_list_digest(paths, "string-list")
+    return InputKey(selector, tuple([_rooted(q) for q in _dedupe(queries)]))
 
 
 def _is_pattern(query: Query) -> bool:

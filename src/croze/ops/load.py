@@ -16,7 +16,8 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Final, TypeVar
+from functools import lru_cache
+from typing import Final, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError
 from msgspec import Struct, field
@@ -38,12 +39,16 @@ from croze.store.contract import Sharing
 
 T = TypeVar("T")
 
+_ParsedOp: TypeAlias = tuple[ops_pb2.Op, str]
+"""With its digest."""
+
 SourcePolicy = Callable[[ops_pb2.Op], Awaitable[ops_pb2.SourceOp | None]]
 """What the source of an op is replaced with, None to leave it. Raises when it is refused."""
 
 
 _TURN: Final = 500
 """Ops that are looked at before others get a turn."""
+_LARGEST_KNOWN_BYTES: Final = 2048
 _PROXIED = b"\0buildkit.proxy-network.v0"
 """What makes another step of one that is proxied: no two builds share it unless both want that."""
 _STRICTNESS = (Sharing.SHARED, Sharing.PRIVATE, Sharing.LOCKED)
@@ -100,12 +105,13 @@ async def load(definition: ops_pb2.Definition, options: LoadOptions | None = Non
 
 
 async def _load(definition: ops_pb2.Definition, options: LoadOptions) -> Edge:
-    nodes, last = await _parse(definition)
+    is_changed = options.policy is not None or options.proxied
+    nodes, last = await _parse(definition, _parsed if is_changed else _known)
     order = await _sort(nodes, last)
     if options.proxied:
         for node in order:
             node.proxied = _uses_network(node.op)
-    if options.policy is not None or options.proxied:
+    if is_changed:
         await _apply_policy(order, options.policy)
     vertices = await _build(order, last, options)
     return Edge(vertices[last.inputs[0]], last.op.inputs[0].index)
@@ -119,14 +125,15 @@ async def _some(items: Iterable[T]) -> AsyncIterator[T]:
             await asyncio.sleep(0)
 
 
-async def _parse(definition: ops_pb2.Definition) -> tuple[dict[str, _Node], _Node]:
+async def _parse(
+    definition: ops_pb2.Definition, parsed: Callable[[bytes], _ParsedOp]
+) -> tuple[dict[str, _Node], _Node]:
     """All ops by digest, and the last one, which only points at the result."""
     if not getattr(definition, "def"):
         raise InvalidRequest("invalid empty definition")
     nodes: dict[str, _Node] = {}
     async for data in _some(getattr(definition, "def")):
-        op = _parse_op(data)
-        name = digest_of(data)
+        op, name = parsed(data) if len(data) <= _LARGEST_KNOWN_BYTES else _parsed(data)
         metadata = definition.metadata.get(name) or ops_pb2.OpMetadata()
         nodes[name] = last = _Node(op, data, name, metadata)
     async for node in _some(nodes.values()):
@@ -153,6 +160,14 @@ def _parse_op(data: bytes) -> ops_pb2.Op:
         if source.index < 0:
             raise InvalidRequest(f"invalid input {i} output index {source.index}")
     return op
+
+
+def _parsed(data: bytes) -> _ParsedOp:
+    return _parse_op(data), digest_of(data)
+
+
+_known = lru_cache(4096)(_parsed)
+"""The last ones, most of which come again. Their ops are shared, and not to be changed."""
 
 
 async def _sort(nodes: Mapping[str, _Node], last: _Node) -> list[_Node]:
