@@ -83,6 +83,8 @@ def naming_op_in_errors(map: CacheMap, op: bytes) -> CacheMap:
             return keying
         return replace(keying, content=_OpNamingKey(keying.content, op, index))
 
+    if not any(keying.content for keying in map.inputs):
+        return map  # as most are, of thousands
     return replace(map, inputs=tuple(named(i, keying) for i, keying in enumerate(map.inputs)))
 
 
