@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -35,3 +38,16 @@ def test_who_is_caught_in_the_kernel_is_not_waited_for(monkeypatch: pytest.Monke
         os.sched_yield()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_nothing_is_said_to_who_is_gone_before_its_answer() -> None:
+    """As when a daemon is killed: a traceback would be the last that one reads of it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        with ours:
+            ours.send(forkserver._ORDER.pack(forkserver._WEIGH, 0))
+        program = [sys.executable, "-P", "-m", "croze.workers.inside", str(theirs.fileno())]
+        done = subprocess.run(
+            program, pass_fds=[theirs.fileno()], capture_output=True, check=False, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (0, b"")

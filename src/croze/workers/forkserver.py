@@ -166,7 +166,7 @@ def _libc() -> ctypes.CDLL:
 
 def forked(orders: socket.socket) -> socket.socket | None:
     """Fork as told, in the fork server's own process. Returns in each worker, with its connection,
-    and in the end, with None."""
+    and in the end, with None. Raises ConnectionError if who told is gone before an answer."""
     server_pid = os.getpid()
     workers: dict[int, ForkedWorker] = {}
     dying: list[ForkedWorker] = []
@@ -192,10 +192,7 @@ def forked(orders: socket.socket) -> socket.socket | None:
 
 
 def _received(orders: socket.socket) -> tuple[bytes, list[int]] | None:
-    try:
-        message, fds, _, _ = socket.recv_fds(orders, 64, 1, socket.MSG_CMSG_CLOEXEC)
-    except ConnectionError:
-        return None
+    message, fds, _, _ = socket.recv_fds(orders, 64, 1, socket.MSG_CMSG_CLOEXEC)
     return (message, fds) if message else None
 
 

@@ -58,7 +58,8 @@ def main() -> None:
     for name in sys.argv[2:]:
         importlib.import_module(name)
     gc.freeze()  # nothing of what is loaded is garbage, and a look at it would copy its pages
-    with socket.socket(fileno=int(sys.argv[1])) as orders:
+    connection = None
+    with contextlib.suppress(ConnectionError), socket.socket(fileno=int(sys.argv[1])) as orders:
         connection = forked(orders)
     if connection is not None:
         gc.enable()
