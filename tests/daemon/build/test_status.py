@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -34,3 +34,18 @@ def test_messages_are_no_larger_than_meant(event: StatusEvent) -> None:
     sizes = [response.ByteSize() for response in responses([event] * 1000)]
     assert max(sizes) <= LARGEST_MESSAGE_BYTES
     assert len(sizes) <= 2 * sum(sizes) / LARGEST_MESSAGE_BYTES
+
+
+def test_a_log_comes_before_the_next_start_of_its_vertex() -> None:
+    """Else clients show it at a negative time."""
+    at = [NOW + timedelta(seconds=second) for second in range(6)]
+    events: list[StatusEvent] = [
+        VertexState(DIGEST, (), "step", at[0]),
+        VertexLog(DIGEST, 1, b"x", at[1]),
+        VertexState(DIGEST, (), "step", at[0], at[2]),
+        VertexState(DIGEST, (), "step", at[3], at[3], cached=True),
+        VertexLog(DIGEST, 1, b"y", at[4]),
+    ]
+    first, second = responses(events)
+    assert [len(first.vertexes), len(first.logs)] == [2, 1]
+    assert [len(second.vertexes), len(second.logs)] == [1, 1]

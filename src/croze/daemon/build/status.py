@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -36,17 +36,31 @@ def timestamp(moment: datetime | None) -> Timestamp | None:
 
 
 def responses(events: Iterable[StatusEvent]) -> Iterator[control_pb2.StatusResponse]:
-    """Pack events, in order, into as few messages as the size limit allows."""
+    """Pack events, in order, into as few messages as the size limit allows. What a vertex said
+    comes in one before that in which it begins anew: clients count its times from the last start
+    that a message has."""
     response, size = control_pb2.StatusResponse(), 0
+    said: dict[str, datetime] = {}
     for event in events:
         more = _size_bytes(event)
-        if size and size + more > LARGEST_MESSAGE_BYTES:
+        if size and (size + more > LARGEST_MESSAGE_BYTES or _begins_anew(event, said)):
             yield response
             response, size = control_pb2.StatusResponse(), 0
+            said.clear()
+        if isinstance(event, VertexLog):
+            said[event.vertex] = event.timestamp
         add(response, event)
         size += more
     if size:
         yield response
+
+
+def _begins_anew(event: StatusEvent, said: Mapping[str, datetime]) -> bool:
+    """Whether a vertex starts after it has said something, which another run of it did."""
+    if not isinstance(event, VertexState) or event.started is None:
+        return False
+    last = said.get(event.digest)
+    return last is not None and event.started > last
 
 
 def _size_bytes(event: StatusEvent) -> int:
