@@ -123,8 +123,26 @@ class MaterialsDetail(Struct, frozen=True):
     missing: tuple[MissingMaterial, ...]
 
 
+class StackFrame(Struct, frozen=True):
+    """A place in a program."""
+
+    name: str
+    file: str
+    line: int
+
+
+class StackDetail(Struct, frozen=True):
+    """Where in a program an error arose, the innermost place first; and which program that is."""
+
+    frames: tuple[StackFrame, ...]
+    command: tuple[str, ...] = ()
+    pid: int = 0
+    version: str = ""
+
+
 Detail = (
     MaterialsDetail
+    | StackDetail
     | CompatibilityDetail
     | PolicyDetail
     | SourceDetail

@@ -82,7 +82,7 @@ async def test_calls_of_every_shape(serve: Serve, tmp_path: Path) -> None:
             assert await made.stream_unary("/test.S/early", bytes, bytes)(three()) == b"enough"
             with pytest.raises(errors.NotFound, match="nö such thing") as caught, translated():
                 await made.unary_unary("/test.S/fail", bytes, bytes)(b"")
-            (detail,) = caught.value.details
+            detail, _stack = caught.value.details
             assert isinstance(detail, errors.VertexDetail)
             assert len(detail.digest) > 300_000
         with pytest.raises(errors.Unsupported), translated():

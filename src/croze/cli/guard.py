@@ -155,6 +155,16 @@ def usage(message: str, command: str) -> int:
     return say(f"{message}\nSee '{command} --help'.", 1)
 
 
+def _print_stacks(error: CrozeError) -> None:
+    """Print where in the daemon an error arose."""
+    from croze.errors import StackDetail
+    from croze.rpc.stacks import stack_lines
+
+    for detail in error.details:
+        if isinstance(detail, StackDetail):
+            print(*stack_lines(detail), sep="\n", file=sys.stderr)
+
+
 def failed(error: CrozeError, common: Common) -> int:
     """Print why a build or a request failed: the excerpt of the user's file, and the one clear
     message. The exit code."""
@@ -170,4 +180,5 @@ def failed(error: CrozeError, common: Common) -> int:
         import traceback
 
         traceback.print_exception(error)
+        _print_stacks(error)
     return 102 if isinstance(error, ResourceExhausted) else 1

@@ -26,6 +26,8 @@ _BUILDKIT = "github.com/moby/buildkit/errdefs."
 
 _DECISION = "github.com/moby/buildkit/policysession.DecisionResponse+json"
 
+_STACK = "github.com/moby/buildkit/stack.Stack+json"
+
 _DENY = 1
 
 
@@ -47,9 +49,17 @@ def encode(detail: errors.Detail) -> any_pb2.Any:
             return _any("Source", _source_json(detail))
         case errors.SolveDetail():
             return _any("Solve", _solve_json(detail))
+        case errors.StackDetail():
+            return _packed(_STACK, _stack_json(detail))
         case errors.PolicyDetail():
             messages = [{"message": message} for message in detail.messages]
             return _packed(_DECISION, {"action": _DENY, "denyMessages": messages})
+
+
+def _stack_json(detail: errors.StackDetail) -> dict[str, object]:
+    frames = [{"Name": each.name, "File": each.file, "Line": each.line} for each in detail.frames]
+    about = {"cmdline": list(detail.command), "pid": detail.pid, "version": detail.version}
+    return {"frames": frames, **about}
 
 
 def _any(name: str, value: dict[str, object]) -> any_pb2.Any:
@@ -128,6 +138,8 @@ def decode(detail: any_pb2.Any) -> errors.Detail | None:
     if detail.type_url == _DECISION:
         denials = _objects(value.get("denyMessages"))
         return errors.PolicyDetail(tuple(str(each.get("message", "")) for each in denials))
+    if detail.type_url == _STACK:
+        return _decode_stack(value)
     match name:
         case "Vertex":
             return errors.VertexDetail(str(value.get("digest", "")))
@@ -150,6 +162,27 @@ def decode(detail: any_pb2.Any) -> errors.Detail | None:
 
 def _objects(listed: object) -> list[dict[str, object]]:
     return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
+def _decode_stack(value: dict[str, object]) -> errors.StackDetail | None:
+    words, pid = value.get("cmdline"), value.get("pid", 0)
+    frames = [
+        errors.StackFrame(
+            str(each.get("Name", "")),
+            str(each.get("File", "")),
+            line if isinstance(line, int) else 0,
+        )
+        for each in _objects(value.get("frames"))
+        for line in (each.get("Line", 0),)
+    ]
+    if not frames:
+        return None
+    return errors.StackDetail(
+        tuple(frames),
+        tuple(str(word) for word in words) if isinstance(words, list) else (),
+        pid if isinstance(pid, int) else 0,
+        str(value.get("version", "")),
+    )
 
 
 def _decode_materials(listed: object) -> errors.MaterialsDetail:

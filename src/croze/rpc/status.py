@@ -23,6 +23,7 @@ from croze.gotypes.strings import shown
 from croze.rpc.details import decode, encode, load
 from croze.rpc.library import grpc
 from croze.rpc.limits import HEADERS_LIMIT_BYTES
+from croze.rpc.stacks import stacks
 
 if TYPE_CHECKING:
     from google.protobuf import any_pb2
@@ -133,6 +134,7 @@ def to_status(error: BaseException, *, plain: bool = False) -> RpcStatus:
     if plain or isinstance(own, errors.ExitError):
         details.append(_encode_own_code(own))
         code = grpc.StatusCode.UNKNOWN if plain else code
+    details += [encode(each) for each in stacks(root_cause(error))]
     message = redact_text(shown(str(own)))
     return _fitting(status(code.value[0], message, details))
 

@@ -36,30 +36,30 @@ def timestamp(moment: datetime | None) -> Timestamp | None:
 
 
 def responses(events: Iterable[StatusEvent]) -> Iterator[control_pb2.StatusResponse]:
-    """Pack events, in order, into as few messages as the size limit allows. What a vertex said
-    comes in one before that in which it begins anew: clients count its times from the last start
-    that a message has."""
+    """Pack events, in order, into as few messages as the size limit allows. What a vertex
+    has logged comes in one before that in which it begins anew: clients count its times from the
+    last start that a message has."""
     response, size = control_pb2.StatusResponse(), 0
-    said: dict[str, datetime] = {}
+    logged_at: dict[str, datetime] = {}
     for event in events:
         more = _size_bytes(event)
-        if size and (size + more > LARGEST_MESSAGE_BYTES or _begins_anew(event, said)):
+        if size and (size + more > LARGEST_MESSAGE_BYTES or _begins_anew(event, logged_at)):
             yield response
             response, size = control_pb2.StatusResponse(), 0
-            said.clear()
+            logged_at.clear()
         if isinstance(event, VertexLog):
-            said[event.vertex] = event.timestamp
+            logged_at[event.vertex] = event.timestamp
         add(response, event)
         size += more
     if size:
         yield response
 
 
-def _begins_anew(event: StatusEvent, said: Mapping[str, datetime]) -> bool:
-    """Whether a vertex starts after it has said something, which another run of it did."""
+def _begins_anew(event: StatusEvent, logged_at: Mapping[str, datetime]) -> bool:
+    """Whether a vertex starts after it has logged something, which another run of it did."""
     if not isinstance(event, VertexState) or event.started is None:
         return False
-    last = said.get(event.digest)
+    last = logged_at.get(event.digest)
     return last is not None and event.started > last
 
 

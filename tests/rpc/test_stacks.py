@@ -1,0 +1,76 @@
+"""Where an error arose travels with it, as from BuildKit."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from croze.cli.common import Common
+from croze.cli.guard import failed
+from croze.errors import CrozeError, NotFound, VertexDetail
+from croze.rpc.stacks import stack_lines, stacks
+from croze.rpc.status import from_status, to_status
+
+
+def missing() -> None:
+    raise NotFound("no such thing", VertexDetail("sha256:1"))
+
+
+def wrapped() -> None:
+    try:
+        missing()
+    except NotFound as error:
+        raise error.wrap("looked for it") from None
+
+
+def error() -> CrozeError:
+    try:
+        wrapped()
+    except CrozeError as raised:
+        return raised
+    raise AssertionError
+
+
+def test_the_places_of_an_error_and_of_what_it_was_made_of() -> None:
+    (stack,) = stacks(error())
+    names = [frame.name.removeprefix(f"{__name__}.") for frame in stack.frames]
+    assert names == ["missing", "wrapped", "wrapped", "error"]
+    assert (stack.pid, stack.frames[0].file) == (os.getpid(), __file__)
+    lines = list(stack_lines(stack))
+    assert lines[0].startswith(f"{os.getpid()} v")
+    assert lines[1] == f"{__name__}.missing\n\t{__file__}:{stack.frames[0].line}"
+
+
+def test_another_error_on_the_way_has_its_own() -> None:
+    try:
+        try:
+            missing()
+        except NotFound:
+            raise ValueError from None
+    except ValueError as raised:
+        first, second = stacks(raised)
+    assert first.frames[0].name == f"{__name__}.missing"
+    assert second.frames[0].name == f"{__name__}.test_another_error_on_the_way_has_its_own"
+
+
+def test_an_error_that_was_never_raised_has_none() -> None:
+    assert list(stacks(NotFound("x"))) == []
+
+
+def test_they_travel_as_buildkit_s() -> None:
+    sent = to_status(error())
+    (_vertex, *others) = sent.details
+    assert {other.type_url for other in others} == {"github.com/moby/buildkit/stack.Stack+json"}
+    frame = json.loads(others[0].value)["frames"][0]
+    assert frame["Name"] == f"{__name__}.missing"
+    assert sorted(frame) == ["File", "Line", "Name"]
+    assert from_status(sent).details == (VertexDetail("sha256:1"), *stacks(error()))
+
+
+def test_who_debugs_sees_them(capsys: pytest.CaptureFixture[str]) -> None:
+    failed(from_status(to_status(error())), Common(debug=False))
+    assert "test_stacks.missing" not in capsys.readouterr().err
+    failed(from_status(to_status(error())), Common(debug=True))
+    assert f"{__name__}.missing\n\t{__file__}:" in capsys.readouterr().err
