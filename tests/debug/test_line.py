@@ -56,3 +56,11 @@ def test_what_is_shown() -> None:
     for key in (b"a", b"b", b"\x1b", b"[", b"D", b"c"):
         editor.typed(key)
     assert shown == ["> ", "a", "b", "\r> ab\x1b[K\x1b[1D", "\r> acb\x1b[K\x1b[1D"]
+
+
+def test_a_sequence_without_end_is_no_key() -> None:
+    editor = LineEditor("", lambda _text: None)
+    editor.begin()
+    for byte in b"\x1b[" + b"1;" * 1000:
+        assert editor.typed(bytes([byte])) is None
+    assert len(editor._pending) <= 32

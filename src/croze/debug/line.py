@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 _SEQUENCE = re.compile(r"\x1b(\[[0-9;]*[A-Za-z~]|O[A-Za-z]|[^\[O])")
+_LONGEST_SEQUENCE = 32
 _UP, _DOWN, _RIGHT, _LEFT = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D"
 _HOME = ("\x1b[H", "\x1bOH", "\x1b[1~", "\x01")
 _END = ("\x1b[F", "\x1bOF", "\x1b[4~", "\x05")
@@ -41,6 +42,9 @@ class LineEditor:
         Ctrl-D on an empty line."""
         self._pending += self._decoder.decode(data)
         if not self._pending:
+            return None
+        if len(self._pending) > _LONGEST_SEQUENCE:
+            self._pending = ""  # no key of any terminal, however it goes on
             return None
         if self._pending[0] == "\x1b" and not _SEQUENCE.fullmatch(self._pending):
             return None

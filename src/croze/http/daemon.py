@@ -33,6 +33,8 @@ _PART = lazy_pattern(r"bytes [0-9]{1,19}-([0-9]{1,19})/([0-9]{1,19})")
 _USER_AGENT = "buildkit/v0.31 croze"
 """Servers know BuildKit's name, and some treat it specially."""
 _CONNECT_S = 30
+_PROXY_S = 120
+"""As Go, whose minute has no wait for a free connection in it."""
 PING_EVERY_S = 50.0
 """On a WebSocket: what is between forgets connections that say nothing for a minute."""
 
@@ -143,6 +145,7 @@ class HttpClient:
         total_s: float | None = None,
         read_s: float = 120,
         taken_s: float | None = None,
+        proxied_s: float = _PROXY_S,
         per_host: int = 0,
         unix_socket: str = "",
         proxy: str | None = None,
@@ -150,12 +153,20 @@ class HttpClient:
         open_socket: OpenSocket | None = None,
     ) -> None:
         """`read_s` is how long nothing may come, `taken_s` how long a server may take nothing of
-        what it is sent. What comes encoded is decoded if that was asked for. `per_host` limits
-        connections; 0 is no limit. With a `unix_socket` that is where all hosts are; `proxy` comes
-        before the environment's, and with `direct` there is none. `open_socket` makes the sockets,
-        in a network other than the daemon's."""
+        what it is sent, `proxied_s` how long a proxy may take to open a way. What comes encoded is
+        decoded if that was asked for. `per_host` limits connections; 0 is no limit. With a
+        `unix_socket` that is where all hosts are; `proxy` comes before the environment's, and with
+        `direct` there is none. `open_socket` makes the sockets, in a network other than the
+        daemon's."""
         self._proxy = proxy
         self._direct = direct or bool(unix_socket)
+        self._directly = aiohttp.ClientTimeout(
+            total=total_s, sock_connect=_CONNECT_S, sock_read=read_s
+        )
+        # A proxy that is asked for a way through is nobody who is read from.
+        self._by_proxy = aiohttp.ClientTimeout(
+            total=total_s, connect=proxied_s, sock_connect=_CONNECT_S, sock_read=read_s
+        )
         self._session = aiohttp.ClientSession(  # noqa: TID251 - trusts nothing
             connector=aiohttp.UnixConnector(unix_socket, limit=0)
             if unix_socket
@@ -165,7 +176,7 @@ class HttpClient:
                 keepalive_timeout=60,
                 socket_factory=_opening(open_socket, taken_s),
             ),
-            timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=_CONNECT_S, sock_read=read_s),
+            timeout=self._directly,
             headers={"User-Agent": _USER_AGENT, "Accept-Encoding": accept_encoding},
             auto_decompress=accept_encoding != "identity",
             # Nothing of the machine's own goes along with what is asked for a client: aiohttp's
@@ -218,6 +229,7 @@ class HttpClient:
             raise RedirectRefused(f'parse "{redact(step.url)}": {error}') from None
         if any(name.lower() == "authorization" for name in step.headers):
             url = url.with_user(None)
+        proxy = self._proxy_for(step.url)
         return await self._session.request(
             step.method,
             url,
@@ -225,7 +237,8 @@ class HttpClient:
             data=body,
             ssl=ssl,
             server_hostname=server_name or None,
-            proxy=self._proxy_for(step.url),
+            proxy=proxy,
+            timeout=self._by_proxy if proxy else self._directly,
             allow_redirects=False,
         )
 

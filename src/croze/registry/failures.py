@@ -223,6 +223,8 @@ def reason(err: Exception) -> str:
         return "i/o timeout"
     if isinstance(err, OSError):
         return _errno_text(err)
+    if isinstance(err, aiohttp.ClientHttpProxyError):
+        return err.message or str(err.status)
     if isinstance(err, aiohttp.ClientResponseError):  # what follows shows the place, on more lines
         why = err.message.partition("\n")[0].removesuffix(":")
         return f"net/http: HTTP/1.x transport connection broken: {why}"

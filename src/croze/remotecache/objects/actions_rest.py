@@ -15,6 +15,10 @@ from croze.remotecache.objects.transfer import ObjectRequest, ObjectSender, refu
 
 _PAGE = 100
 _MOST_PAGES = 1000
+_MOST_BYTES = 64 << 20
+"""The most that all keys may take in memory."""
+_KEY_BYTES = 64
+"""What a key takes besides its text."""
 _ANSWER_BYTES = 4 << 20
 
 
@@ -38,9 +42,13 @@ async def all_keys(options: GhaOptions, sender: ObjectSender) -> frozenset[str]:
 
 async def _keys(options: GhaOptions, sender: ObjectSender, ref: str) -> list[str]:
     keys: list[str] = []
+    size = 0
     for number in range(1, _MOST_PAGES):
         page = await _page(options, sender, ref, number)
-        keys += [each.key for each in page.actions_caches]
+        keys += (each.key for each in page.actions_caches)
+        size += sum(len(each.key) + _KEY_BYTES for each in page.actions_caches)
+        if size > _MOST_BYTES:
+            raise CrozeError(f"GitHub lists more than {_MOST_BYTES} bytes of caches")
         if page.total_count <= number * _PAGE:
             break
     return keys

@@ -32,6 +32,7 @@ from croze.status import Progress, step
 log = logging.getLogger(__name__)
 
 _UPLOADS = 4
+_PASSED_MOST = 100
 
 
 class IndexPatience(Struct, frozen=True):
@@ -174,14 +175,18 @@ class GhaCache(Struct, eq=False):
         is a newer one; if that never happens, it is passed over."""
         waited_s = 0.0
         number: int | None = None
+        passed = 0
         while True:
             if number is None:
                 number = await self._newest(key) + 1
             try:
                 return await self.api.reserve(f"{key}#{number}")
             except AlreadyExists:
+                if passed == _PASSED_MOST:  # nobody's writers crash so often: the service is wrong
+                    raise
                 if waited_s > self.patience.most_s:
                     number += 1
+                    passed += 1
                     continue
             waited_s += self.patience.pause_s
             await asyncio.sleep(self.patience.pause_s)
