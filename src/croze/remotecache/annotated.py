@@ -38,7 +38,8 @@ def annotated(
 def _notes(layer: GatheredLayer) -> LayerNotes:
     descriptor = layer.descriptor
     created = descriptor.annotations.get(media.CREATED_ANNOTATION, NO_TIME)
-    return LayerNotes(descriptor.media_type, layer.diff_id, descriptor.size, created)
+    kind = media.layer_type(descriptor.media_type, oci=True)  # of a base image it may be Docker's
+    return LayerNotes(kind, layer.diff_id, descriptor.size, created)
 
 
 def parse(data: bytes) -> FoundCache:
