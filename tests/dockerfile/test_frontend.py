@@ -240,6 +240,12 @@ async def test_a_named_local_context_has_its_own_ignore_file() -> None:
     assert docs.attrs["local.session"] == "other"
 
 
+async def test_an_image_as_a_named_context_may_be_scratch() -> None:
+    text = "FROM base\nCOPY --from=base /x /y\n"
+    result = await build({"context:base": "docker-image://scratch"}, world(text))
+    assert llb.source_ops(result.definitions[""]) == []
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

@@ -19,6 +19,13 @@ def test_a_worker_decides_where_the_build_runs() -> None:
     assert found.multi_platform
 
 
+def test_steps_are_told_their_host_by_an_argument_or_an_attribute() -> None:
+    argument = {"build-arg:BUILDKIT_SANDBOX_HOSTNAME": "argument"}
+    assert parse_options({}).hostname == ""
+    assert parse_options({"hostname": "attribute"}).hostname == "attribute"
+    assert parse_options({"hostname": "attribute", **argument}).hostname == "argument"
+
+
 @pytest.mark.parametrize(
     ("value", "stage", "ignored"),
     [(None, "a", False), ("", "a", True), ("", "", True), ("b,A", "a", True), ("b", "", False)],
