@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 
 import pytest
 
+from croze.debug.dap.adapter import EXPRESSION_CHARS, Adapter
 from croze.debug.dap.protocol import DapConnection
 from croze.debug.terminal import Keyboard
-from croze.errors import InvalidRequest
+from croze.errors import Canceled, InvalidRequest
 
 
 class Typed(Keyboard):
@@ -55,3 +57,20 @@ async def test_a_header_without_end() -> None:
     pieces = (b"x" * 1000 for _ in range(20))
     with pytest.raises(InvalidRequest, match="it has no end"):
         await connection(*pieces).receive()
+
+
+async def test_expressions_that_take_long_to_take_apart() -> None:
+    request = {
+        "type": "request",
+        "seq": 1,
+        "command": "evaluate",
+        "arguments": {"context": "repl", "expression": "x" * (EXPRESSION_CHARS + 1)},
+    }
+    data, answers = json.dumps(request).encode(), list[bytes]()
+    keys = Typed([b"Content-Length: %d\r\n\r\n%s" % (len(data), data)])
+    async with asyncio.TaskGroup() as group:
+        adapter = Adapter(DapConnection(keys, answers.append), group)
+        await adapter.serve()
+    assert b"expression has more than 65536 characters" in answers[0]
+    with pytest.raises(Canceled):
+        await adapter.launched()

@@ -36,6 +36,9 @@ from croze.errors import Canceled, CrozeError, InvalidRequest
 from croze.gotypes.quote import quote
 from croze.rpc.held import HeldBuild
 
+EXPRESSION_CHARS = 64 << 10
+"""Words are taken apart in a time that grows with the square of their length."""
+
 
 class Launch(Struct, frozen=True):
     """The editor's words on what to build; what it leaves out, the command line says."""
@@ -258,8 +261,11 @@ class Adapter:
         context = text(arguments, "context")
         if context != "repl":
             raise RequestRefused(f"unsupported evaluate context: {context}")
+        expression = text(arguments, "expression")
+        if len(expression) > EXPRESSION_CHARS:
+            raise RequestRefused(f"expression has more than {EXPRESSION_CHARS} characters")
         try:
-            words = shlex.split(text(arguments, "expression"), comments=True)
+            words = shlex.split(expression, comments=True)
         except ValueError:
             raise RequestRefused(
                 "cannot parse expression: EOF found when expecting closing quote"
