@@ -12,6 +12,9 @@ Some tests are left out unless one asks for them: with `--network` the suite has
 place of the host's (name the tests with `--run`), with `--engine` buildx's runs on builders in
 containers of dockerd, which are BUILDKITD, with `--frontend` the Dockerfile suite on BuildKit's
 own frontend, PROGRAM, in a container. DIR within BuildKit's sources brings keys to sign with.
+
+buildx's TestBuildProgress looks for lines of buildx's own display on a terminal, and fails. A test
+that says `failed dialing socket` has had no processor: a daemon must answer within 15 s.
 """
 
 from __future__ import annotations
