@@ -330,3 +330,20 @@ async def test_a_manifest_without_end(
             await pull.fetch_root(repo)
         with pytest.raises(Corrupted, match="rejecting manifest over 1000 bytes: http"):
             await pull.fetch_manifest(repo, Descriptor(media_type, f"sha256:{'0' * 64}", 2000))
+
+
+@pytest.mark.parametrize(("wait", "methods"), [("0", "GET" + 5 * " HEAD"), ("31", "GET HEAD")])
+async def test_a_registry_that_is_to_be_asked_much_later(
+    client: Registry, wait: str, methods: str
+) -> None:
+    """It is not waited for: BuildKit asks it again at once, and gives up as soon."""
+    seen: list[str] = []
+
+    def answer(request: web.Request) -> web.Response:
+        seen.append(request.method)
+        return web.Response(status=429, headers={"Retry-After": wait})
+
+    async with serve(answering(answer)) as host:
+        with pytest.raises(CrozeError, match="429 Too Many Requests"):
+            await pull.fetch_root(repository(client, f"{host}/x"))
+    assert " ".join(seen) == methods

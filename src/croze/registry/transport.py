@@ -36,6 +36,8 @@ _ATTEMPTS = 5
 _SOON_S = 0.05
 _AT_ONCE_S = 0.001
 _BUSY = (408, 429)
+_MOST_WAIT_S = 30.0
+"""A registry that is to be asked later than this is not waited for."""
 _BROKEN = (500, 503, 504)
 
 
@@ -117,7 +119,10 @@ class Transport:
                     return response
                 tokens += header is not None
             elif response.status in _BUSY and retries_busy and attempt + 1 < _ATTEMPTS:
-                await asyncio.sleep(_retry_after(response, self.retry.first_s))
+                wait_s = _retry_after(response, self.retry.first_s)
+                if wait_s > _MOST_WAIT_S:
+                    return response
+                await asyncio.sleep(wait_s)
             elif response.status in _BROKEN and retries_broken and not seen_broken:
                 seen_broken = 1
             else:
@@ -230,4 +235,4 @@ def _try_plain(failure: failures.RequestFailed, endpoint: Endpoint) -> bool:
 
 def _retry_after(response: aiohttp.ClientResponse, default_s: float) -> float:
     text = response.headers.get("Retry-After", "")
-    return min(float(text), 30.0) if text.isdecimal() else default_s
+    return float(text) if text.isdecimal() else default_s
