@@ -56,6 +56,14 @@ class _Lexer:
             self._line_row = self._row
         return Location(self.file, self._row, pos - start + 1, self._line)
 
+    def _end(self) -> Location:
+        """Where OPA sees the end: in the row after the last, with the last line that isn't empty,
+        below its last character."""
+        text = self.text.rstrip()
+        start = text.rfind("\n") + 1
+        line = self.text[start:].partition("\n")[0]
+        return Location(self.file, self.text.count("\n") + 1, len(text) - start, line)
+
     def fail(self, message: str, pos: int | None = None) -> Problem:
         at = self.at(self.pos if pos is None else pos)
         return Problem(PARSE, message, at, excerpt=True)
@@ -71,7 +79,7 @@ class _Lexer:
             self.pos = space.end()
         begin = self.pos
         if begin >= len(self.text):
-            return RegoToken("end", "", self.at(max(0, begin - 1)), begin, begin)
+            return RegoToken("end", "", self._end(), begin, begin)
         char = self.text[begin]
         if self.text.startswith(('$"', "$`"), begin):
             return self._template()

@@ -40,6 +40,8 @@ class _ModuleReader:
 
     def module(self) -> Module:
         parser = self.parser
+        if parser.token.kind == "end":
+            raise parser.fail("empty module", Location(self.file, 0, 0))
         if not parser.take_keyword("package"):
             raise parser.fail("package expected")
         module = Module(self.file, self._package())
@@ -69,10 +71,10 @@ class _ModuleReader:
         if self.parser.take_keyword("as"):
             alias = self.parser.need("name", "expected var").text
         if not path or path[0] not in ("data", "input", "rego", "future"):
-            allowed = "{data future.keywords input rego.v1}"
+            allowed = "{data, future, input, rego}"
             raise self.parser.fail(
                 f"unexpected import path, must begin with one of: {allowed}, "
-                f"got: {path[0] if path else ''}",
+                f"got: {path[0] if path else ''} (hint: if this is unexpected, try updating OPA)",
                 term.at,
                 excerpt=True,
             )
