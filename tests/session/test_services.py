@@ -262,6 +262,17 @@ async def test_a_file_on_this_host_is_written_in_place(lending: Lend, tmp_path: 
                         assert writer.lent is None
 
 
+async def test_a_small_file_is_sent(lending: Lend, tmp_path: Path) -> None:
+    targets = TargetsProvider({0: FileTarget(lambda _: FileOutput(tmp_path / "out"))})
+    async with (
+        lending([hostdir.HostDirProvider({}, None, targets), targets]) as session,
+        filesend.file_writer(session, 0, is_small=True) as writer,
+    ):
+        assert writer.lent is None
+        await writer.write(b"sent")
+    assert (tmp_path / "out").read_bytes() == b"sent"
+
+
 async def test_a_file_in_place_is_all_or_nothing(lending: Lend, tmp_path: Path) -> None:
     targets = TargetsProvider({0: FileTarget(lambda _: FileOutput(tmp_path / "out"))})
     async with lending([hostdir.HostDirProvider({}, None, targets), targets]) as session:

@@ -165,7 +165,8 @@ class ArchiveExporter:
         listed = names[:1] if options.reader.one_entry else names
         members = layout_members(self._services.blobs, entries, [(committed.root, listed)], docker)
         try:
-            async with file_writer(session, int(delivery.ctx.id or 0), answer) as file:
+            exporter, is_small = int(delivery.ctx.id or 0), tarstream.is_small(members)
+            async with file_writer(session, exporter, answer, is_small=is_small) as file:
                 await tarstream.send(members, file, self._services.pool)
         except AlreadyExists:
             pass  # the client has this very image

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from croze.aio.threads import chunks
+from croze.aio.threads import chunks, in_thread
+from croze.errors import CrozeError
 from croze.fs.filecopy import WholeFile, put_together
-from croze.fs.tar.header import DIRECTORY, END_OF_ARCHIVE, REGULAR, encode, padding
-from croze.session.filesend import FileWriter
+from croze.fs.tar.header import BLOCK, DIRECTORY, END_OF_ARCHIVE, REGULAR, encode, padding
+from croze.session.filesend import SMALL_BYTES, FileWriter
 from croze.workers.pool import Pool
 
 _CHUNK_BYTES = 1 << 20
@@ -60,10 +61,32 @@ async def stream(members: Sequence[ArchiveMember]) -> AsyncGenerator[bytes, None
                     yield data
 
 
+def is_small(members: Sequence[ArchiveMember]) -> bool:
+    """Whether the archive is small enough to be made and sent in one piece."""
+    heads = (len(members) + 1) * 2 * BLOCK
+    return heads + sum(len(each.data or b"") + each.size for each in members) <= SMALL_BYTES
+
+
+def whole(members: Sequence[ArchiveMember]) -> bytes:
+    """The bytes of a small archive. Raises `CrozeError` for a file of another size."""
+    return b"".join(part if isinstance(part, bytes) else _read(part) for part in _parts(members))
+
+
+def _read(file: WholeFile) -> bytes:
+    with open(file.path, "rb") as opened:
+        data = opened.read(file.size + 1)
+    if len(data) != file.size:
+        raise CrozeError(f"{file.path} is not of {file.size} bytes")
+    return data
+
+
 async def send(members: Sequence[ArchiveMember], file: FileWriter, pool: Pool) -> None:
     """Send the archive to the client: written into its file where that is lent, else as bytes."""
     if file.lent is not None:
         await pool.run(put_together, file.lent.path, list(_parts(members)))
+        return
+    if is_small(members):
+        await file.write(await in_thread(whole, members))
         return
     async with aclosing(stream(members)) as pieces:
         async for data in pieces:

@@ -8,7 +8,7 @@ file-transfer protocol.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from croze import errors
 from croze.session.contract import MessageStream, Session
@@ -24,6 +24,8 @@ MULTI_PLATFORM = "buildkit-exporter-multi-platform"
 METADATA_PREFIX = "exporter-md-"
 
 CHUNK_BYTES = 1 << 20
+SMALL_BYTES = 1 << 20
+"""What is sent sooner than the client's file is asked for."""
 
 
 class FileWriter:
@@ -49,18 +51,24 @@ class FileWriter:
 
 @asynccontextmanager
 async def file_writer(
-    session: Session, exporter_id: int, metadata: Mapping[str, str] | None = None
+    session: Session,
+    exporter_id: int,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    is_small: bool = False,
 ) -> AsyncIterator[FileWriter]:
     """Write the one file of an exporter; leaving the block waits for the client to have it.
 
-    `metadata` is the exporter's response so far. Raises `errors.AlreadyExists` when the client
-    wants nothing written because it has the result already.
+    `metadata` is the exporter's response so far; `is_small` says that no more than `SMALL_BYTES`
+    will be written. Raises `errors.AlreadyExists` when the client wants nothing written because it
+    has the result already.
     """
     headers = tuple((METADATA_PREFIX + k, v) for k, v in (metadata or {}).items())
-    async with (
-        _call(session, exporter_id, headers) as call,
-        open_file(session, exporter_id) as lent,
-    ):
+    async with AsyncExitStack() as stack:
+        call = await stack.enter_async_context(_call(session, exporter_id, headers))
+        lent = None
+        if not is_small:
+            lent = await stack.enter_async_context(open_file(session, exporter_id))
         writer = FileWriter(call, lent)
         yield writer
         await writer.wait_written()
