@@ -9,7 +9,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from croze.cli.commands import load
@@ -23,23 +24,18 @@ if TYPE_CHECKING:
 def guarded(name: str, words: Sequence[str], common: Common) -> int:
     """Run a command; errors become messages and exit codes."""
     from croze.errors import Canceled, CrozeError, os_message
-    from croze.progress.after import tell_logs
 
     if any(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr)):
         from croze.files.terminals import guard_standard_streams
 
         guard_standard_streams()
-    _show_warnings()
     try:
         command = load(name)
         gc.freeze()
         gc.enable()
         take_interrupts()
-        try:
+        with _warnings_shown():
             return command.run(words, common)
-        finally:
-            keep_order()
-            tell_logs()
     except UsageError as error:
         return usage(str(error), error.command)
     except SystemExit as leaving:
@@ -123,13 +119,23 @@ def _leave() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _show_warnings() -> None:
-    """What the library logs for its user goes to standard error, as buildx's warnings do."""
+@contextmanager
+def _warnings_shown() -> Iterator[None]:
+    """Have what the library logs for its user while inside on standard error, as buildx's warnings
+    are."""
     import logging
 
-    from croze.progress.after import LogsAfter
+    from croze.progress.after import LogsAfter, tell_logs
 
-    logging.basicConfig(format="%(levelname)s: %(message)s", handlers=[LogsAfter()])
+    shown = LogsAfter()
+    shown.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logging.getLogger().addHandler(shown)
+    try:
+        yield
+    finally:
+        keep_order()
+        tell_logs()
+        logging.getLogger().removeHandler(shown)
 
 
 def finished(code: int) -> int:
