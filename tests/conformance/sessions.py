@@ -65,7 +65,7 @@ class SessionSuite:
         async with lending([Echo()]) as session:
             with pytest.raises(errors.NotFound, match="no such thing") as caught:
                 await ask(session, "missing")
-        assert caught.value.details == (errors.VertexDetail("sha256:1"),)
+        assert caught.value.details[0] == errors.VertexDetail("sha256:1")
 
     async def test_large_messages_and_streams(self, lending: Lend) -> None:
         piece = bytes(range(256)) * 8192  # 2 MiB

@@ -9,7 +9,7 @@ import pytest
 
 from croze.cli.common import Common
 from croze.cli.guard import failed
-from croze.errors import CrozeError, NotFound, VertexDetail
+from croze.errors import AlreadyExists, CrozeError, NotFound, VertexDetail
 from croze.rpc.stacks import stack_lines, stacks
 from croze.rpc.status import from_status, to_status
 
@@ -57,6 +57,15 @@ def test_another_error_on_the_way_has_its_own() -> None:
 
 def test_an_error_that_was_never_raised_has_none() -> None:
     assert list(stacks(NotFound("x"))) == []
+
+
+def test_what_is_there_already_is_no_failure() -> None:
+    def there() -> None:
+        raise AlreadyExists("x")
+
+    with pytest.raises(AlreadyExists) as caught:
+        there()
+    assert list(stacks(caught.value)) == []
 
 
 def test_they_travel_as_buildkit_s() -> None:

@@ -19,7 +19,10 @@ _MOST_STACKS = 8
 
 def stacks(error: BaseException) -> Iterator[errors.StackDetail]:
     """The stacks of an error and of those that it was made of, the first of them first, without
-    those that another begins with."""
+    those that another begins with. `AlreadyExists` is an answer, of which a cached build has many:
+    it has none."""
+    if isinstance(error, errors.AlreadyExists):
+        return
     chain: list[BaseException] = []
     following: BaseException | None = error
     while following is not None and following not in chain and len(chain) < _MOST_STACKS:
