@@ -15,7 +15,7 @@ from croze.export.layers import source_repository
 from croze.image import reference
 from croze.image.descriptor import Descriptor
 from croze.image.reference import Reference
-from croze.registry import push
+from croze.registry import failures, push
 from croze.registry.client import Repository
 from croze.registry.early import EarlyPush
 from croze.registry.session_auth import SessionCredentials
@@ -86,7 +86,7 @@ class ImageDelivery(Struct, frozen=True):
             async with step(self.ctx.progress, f"pushing manifest for {shown}"):
                 await self._push_manifests(repo, manifests)
         except CrozeError as err:
-            raise err.wrap(f"failed to push {to.name}") from err
+            raise failures.detailed(err).wrap(f"failed to push {to.name}") from err
 
     async def _push_blob(self, repo: Repository, blob: Descriptor) -> None:
         if self.early is not None and await self.early.has_pushed(repo, blob.digest):

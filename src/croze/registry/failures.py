@@ -46,16 +46,23 @@ _X509 = {
 
 class UnexpectedStatus(CrozeError):
     """The registry answered with a status that nobody asked for; `codes` are those of the errors in
-    its body."""
+    its body, `detail` what is told of it in detail."""
 
-    def __init__(self, message: str, status: int, codes: Collection[str] = ()) -> None:
+    def __init__(
+        self, message: str, status: int, codes: Collection[str] = (), detail: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.codes = codes
+        self.detail = detail
 
 
 class AccessRefused(PermissionDenied):
-    """The credentials (or none) are not enough."""
+    """The credentials (or none) are not enough. `detail` is what is told of that in detail."""
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class TokenRefused(AccessRefused):
@@ -87,26 +94,40 @@ async def unexpected(response: aiohttp.ClientResponse, body: bytes | None = None
     """The error for an answer, with what the registry says about it: in its body, or in that of
     another answer."""
     text = status_line(response, _shown_url(response))
-    errors = _registry_errors(await body_of(response) if body is None else body)
+    data = await body_of(response) if body is None else body
+    errors = _registry_errors(data)
     lines = [_registry_error(each) for each in errors]
     codes = [str(each.get("code") or "") for each in errors]
-    return _of_status("\n".join([text, *_listed(lines)]), response.status, codes)
+    detail = _in_detail(text, data, errors)
+    return _of_status("\n".join([text, *_listed(lines)]), response.status, codes, detail)
+
+
+def detailed(err: CrozeError) -> CrozeError:
+    """What an exporter says of an error: of an answer that nobody asked for, what the registry says
+    (BuildKit `util/errutil`)."""
+    detail = err.detail if isinstance(err, UnexpectedStatus | AccessRefused) else ""
+    return err.with_message(detail) if detail else err
 
 
 async def no_token(response: aiohttp.ClientResponse, url: str, *, in_detail: bool) -> CrozeError:
     """The error for an answer of a token server; `in_detail` with what it says, for who has given
     it a login (BuildKit `util/errutil`)."""
     text, body = status_line(response, url), await body_of(response)
-    errors = _registry_errors(body)
-    if in_detail and errors:
-        text = "\n".join(_listed([_registry_error(each, in_detail=True) for each in errors]))
-    elif in_detail and body:
-        text = f"{text}: {_details(body)}"
+    if in_detail:
+        text = _in_detail(text, body, _registry_errors(body))
     return _of_status(text, response.status)
 
 
-def _of_status(text: str, status: int, codes: Collection[str] = ()) -> CrozeError:
-    return AccessRefused(text) if status == 403 else UnexpectedStatus(text, status, codes)
+def _in_detail(text: str, body: bytes, errors: list[Mapping[str, object]]) -> str:
+    if errors:
+        return "\n".join(_listed([_registry_error(each, in_detail=True) for each in errors]))
+    return f"{text}: {_details(body)}" if body else text
+
+
+def _of_status(text: str, status: int, codes: Collection[str] = (), detail: str = "") -> CrozeError:
+    if status == 403:
+        return AccessRefused(text, detail)
+    return UnexpectedStatus(text, status, codes, detail)
 
 
 def _listed(lines: list[str]) -> list[str]:

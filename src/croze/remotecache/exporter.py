@@ -14,6 +14,7 @@ from croze.aio.parallel import first_error
 from croze.errors import CrozeError, NotFound
 from croze.gotypes import gojson
 from croze.image.descriptor import Descriptor
+from croze.registry import failures
 from croze.registry.client import Registry, Repository
 from croze.registry.session_auth import SessionCredentials
 from croze.remotecache import config as configs
@@ -174,7 +175,7 @@ class CacheExporter(Struct, frozen=True):
                 try:
                     await target.write_blob(layer.descriptor, bring)
                 except CrozeError as err:
-                    raise err.wrap("error writing layer blob") from err
+                    raise failures.detailed(err).wrap("error writing layer blob") from err
         except CrozeError:
             if digest not in gone:
                 raise
@@ -187,7 +188,7 @@ class CacheExporter(Struct, frozen=True):
         try:
             await target.write_blob(described, bring)
         except CrozeError as err:
-            raise err.wrap("error writing config blob") from err
+            raise failures.detailed(err).wrap("error writing config blob") from err
 
     async def _send_manifest(
         self,
@@ -205,7 +206,7 @@ class CacheExporter(Struct, frozen=True):
             try:
                 await target.write_manifest(descriptor, data)
             except CrozeError as err:
-                raise err.wrap("error writing manifest blob") from err
+                raise failures.detailed(err).wrap("error writing manifest blob") from err
         return {RESPONSE_KEY: gojson.marshal(descriptor).decode()}
 
     async def _target(
