@@ -59,6 +59,21 @@ def test_an_error_that_was_never_raised_has_none() -> None:
     assert list(stacks(NotFound("x"))) == []
 
 
+@pytest.mark.parametrize(
+    ("called", "told"),
+    [
+        (["/usr/bin/crozed", "--root", "/x"], ("crozed", "--root", "/x")),
+        (["/usr/bin/croze", "build", "--build-arg", "TOKEN=hush"], ("croze",)),
+    ],
+)
+def test_what_a_client_is_called_with_is_its_own(
+    monkeypatch: pytest.MonkeyPatch, called: list[str], told: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("sys.argv", called)
+    (stack,) = stacks(error())
+    assert stack.command == told
+
+
 def test_what_is_there_already_is_no_failure() -> None:
     def there() -> None:
         raise AlreadyExists("x")

@@ -34,7 +34,14 @@ def stacks(error: BaseException) -> Iterator[errors.StackDetail]:
         if frames and not any(outer[: len(frames)] == frames for outer in traces):
             traces.append(frames)
     for frames in reversed(traces):
-        yield errors.StackDetail(frames, tuple(sys.orig_argv), os.getpid(), BUILDKIT_VERSION)
+        yield errors.StackDetail(frames, _command(), os.getpid(), BUILDKIT_VERSION)
+
+
+def _command() -> tuple[str, ...]:
+    """How this daemon was called. Of a client it is the name alone: what it is called with may be
+    secret, and records of builds keep errors."""
+    name = os.path.basename(sys.argv[0])
+    return (name, *sys.argv[1:]) if name == "crozed" else (name,)
 
 
 def _frames(traceback: TracebackType | None) -> tuple[errors.StackFrame, ...]:
