@@ -14,7 +14,6 @@ from msgspec.structs import asdict, fields
 
 from croze import errors
 from croze.files.settings import parse_json
-from croze.gotypes.gojson import omit_empty
 from croze.gotypes.strings import shown
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ def encode(detail: errors.Detail) -> any_pb2.Any:
         case errors.CompatibilityDetail(version, feature):
             return _any("CompatibilityFeature", {"version": version, "feature": feature})
         case errors.MaterialsDetail(missing):
+            from croze.gotypes.gojson import omit_empty  # for errors alone
+
             listed = [omit_empty(**asdict(each)) for each in missing]
             return _any("ProvenanceMaterialsIncomplete", {"incomplete": listed} if listed else {})
         case errors.SourceDetail():

@@ -23,7 +23,6 @@ from croze.gotypes.strings import shown
 from croze.rpc.details import decode, encode, load
 from croze.rpc.library import grpc
 from croze.rpc.limits import HEADERS_LIMIT_BYTES
-from croze.rpc.stacks import stacks
 
 if TYPE_CHECKING:
     from google.protobuf import any_pb2
@@ -121,6 +120,8 @@ def to_status(error: BaseException, *, plain: bool = False) -> RpcStatus:
     """The status of an error; `plain` hides all codes but those of what was cancelled, and of
     errors that keep theirs (see the module)."""
     from google.protobuf import any_pb2
+
+    from croze.rpc.stacks import stacks
 
     own = as_croze_error(error)
     code = grpc.StatusCode[own.code]
