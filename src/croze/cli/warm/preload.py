@@ -36,6 +36,7 @@ MODULES = (
     "croze.progress.quiet",
     "croze.progress.terminal.tty",
     "croze.progress.warnings",
+    "croze.rpc.stacks",
     "croze.sdk.daemons",
     "croze.sdk.multinode",
     "croze.sdk.remember",
