@@ -131,7 +131,7 @@ def imported_modules(path: Path) -> set[str]:
 
 
 def packages() -> list[str]:
-    return sorted(p.name for p in SRC.iterdir() if p.is_dir() and p.name != "__pycache__")
+    return sorted(p.parent.name for p in SRC.glob("*/__init__.py"))
 
 
 def test_every_package_is_on_the_plan() -> None:
@@ -196,7 +196,7 @@ _PLACES = [(package, place) for package, order in FOLDERS.items() for place in o
 
 @pytest.mark.parametrize("package", FOLDERS)
 def test_every_folder_has_its_place(package: str) -> None:
-    here = {p.name for p in (SRC / package).iterdir() if p.is_dir() and p.name != "__pycache__"}
+    here = {p.parent.name for p in (SRC / package).glob("*/__init__.py")}
     modules = {p.stem for p in (SRC / package).glob("*.py")}
     assert here <= {*FOLDERS[package]} - {""} <= here | modules
 

@@ -273,7 +273,9 @@ async def test_finalizing(opened: Open) -> None:
         assert found.HasField("trace")
 
 
-async def test_leaving_finalizes(opened: Open) -> None:
+@pytest.mark.parametrize("hangs_up", [False, True])
+async def test_leaving_finalizes(opened: Open, *, hangs_up: bool) -> None:
+    """So does hanging up, after which records are still read."""
     async with opened() as history:
         await build(history, "a")
         done: list[str] = []
@@ -283,6 +285,9 @@ async def test_leaving_finalizes(opened: Open) -> None:
             done.append("a")
 
         history.finalize_later("a", add)
+        if hangs_up:
+            await history.hang_up()
+            assert done == ["a"]
     assert done == ["a"]
 
 
@@ -297,20 +302,6 @@ async def test_hanging_up_ends_the_listening(opened: Open) -> None:
         await asyncio.sleep(0)
         await history.hang_up()
         assert await following == ["a"]
-
-
-async def test_hanging_up_completes_records(opened: Open) -> None:
-    async with opened() as history:
-        await build(history, "a")
-        completed: list[str] = []
-
-        async def add(finalizer: Finalizer) -> None:
-            await finalizer.wanted.wait()
-            completed.append("a")
-
-        history.finalize_later("a", add)
-        await history.hang_up()
-        assert completed == ["a"]
 
 
 async def test_a_build_that_cannot_be_recorded_is_not_listed(opened: Open) -> None:

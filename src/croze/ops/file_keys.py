@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.message import Message
 from msgspec import Struct
@@ -25,7 +25,8 @@ NO_INPUT = -1
 _OWNED = ("copy", "mkdir", "mkfile")
 """Actions that say whose the files are."""
 
-LARGEST_KNOWN_BYTES = 2048
+_LARGEST_KNOWN_BYTES: Final = 512
+"""What is remembered takes up to a hundred times as much: a client may fill all places."""
 
 Actions = Sequence[ops_pb2.FileAction]
 
@@ -48,7 +49,7 @@ def cache_map(op: ops_pb2.FileOp, input_count: int, contents: ContentDigests) ->
     """The cache map of a file op with so many inputs."""
     data = op.SerializeToString()
     # Who notes texts wants those of every digest.
-    is_small = len(data) <= LARGEST_KNOWN_BYTES and not texts.wanted()
+    is_small = len(data) <= _LARGEST_KNOWN_BYTES and not texts.wanted()
     key = (_known if is_small else file_key)(data, input_count)
     inputs = [
         InputKeying(prepare=unlazy)

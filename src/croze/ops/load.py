@@ -48,7 +48,8 @@ SourcePolicy = Callable[[ops_pb2.Op], Awaitable[ops_pb2.SourceOp | None]]
 
 _TURN: Final = 500
 """Ops that are looked at before others get a turn."""
-_LARGEST_KNOWN_BYTES: Final = 2048
+_LARGEST_KNOWN_BYTES: Final = 512
+"""As in `file_keys`."""
 _PROXIED = b"\0buildkit.proxy-network.v0"
 """What makes another step of one that is proxied: no two builds share it unless both want that."""
 _STRICTNESS = (Sharing.SHARED, Sharing.PRIVATE, Sharing.LOCKED)

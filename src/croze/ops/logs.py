@@ -6,6 +6,7 @@ and when the step fails the buffer is delivered, so that the reason is never los
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -95,8 +96,9 @@ class StreamLog:
         self._progress.log(self._stream, data)
         if self._limits.echoes:
             own = sys.stdout if self._stream == STDOUT else sys.stderr
-            own.buffer.write(data)
-            own.buffer.flush()
+            with contextlib.suppress(OSError):  # no step fails because nobody reads
+                own.buffer.write(data)
+                own.buffer.flush()
 
     def _room(self) -> tuple[int | None, str]:
         """How many bytes may pass now (None: all), and the limit that says so."""

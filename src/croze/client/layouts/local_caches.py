@@ -10,6 +10,7 @@ import base64
 import logging
 import os
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def _is_there(entry: CacheSpec) -> bool:
 
 def _can_be_looked_at(source: str) -> bool:
     try:
-        is_file = not os.path.isdir(source) and bool(os.stat(source))
+        is_file = not stat.S_ISDIR(os.stat(source).st_mode)
     except FileNotFoundError:
         is_file = False
     except OSError as error:
