@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from croze.digests import digest_of
 from croze.session import content
 from croze.session.providers.content import ContentProvider
 from tests.session.conftest import Lend
+from tests.support.waiting import PATIENCE_S
 
 
 async def pieces(data: bytes) -> AsyncGenerator[bytes, None]:
@@ -45,3 +47,38 @@ async def test_a_layout_is_written_and_read(lending: Lend, tmp_path: Path) -> No
     path = tmp_path / "out/blobs/sha256" / digest.removeprefix("sha256:")
     assert path.read_bytes() == data
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["blobs"]
+
+
+async def test_who_writes_the_same_is_waited_for(
+    lending: Lend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, refused, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def pauses() -> Iterator[float]:
+        refused.set()
+        while True:
+            yield 0.01
+
+    monkeypatch.setattr(content, "_longest_pauses_s", pauses)
+
+    async def slowly() -> AsyncGenerator[bytes, None]:
+        begun.set()
+        await go_on.wait()
+        yield b"data"
+
+    async with lending([ContentProvider({"export": tmp_path})]) as session:
+        store = content.LentStore(session, "export")
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+            first = group.create_task(store.write(digest_of(b"data"), 4, slowly()))
+            await begun.wait()
+            group.create_task(store.write(digest_of(b"data"), 4, pieces(b"data")))
+            await refused.wait()
+            first.cancel()
+        assert await store.read_all(digest_of(b"data")) == b"data"
+
+
+async def test_nobody_is_waited_for_who_has_gone(lending: Lend, tmp_path: Path) -> None:
+    async with lending([ContentProvider({"export": tmp_path})]) as session:
+        store = content.LentStore(session, "export")
+    with pytest.raises(errors.Unavailable):
+        await asyncio.wait_for(store.write(digest_of(b"data"), 4, pieces(b"data")), PATIENCE_S)

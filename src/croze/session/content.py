@@ -6,7 +6,9 @@ target of an `oci` export with tar=false, `local:<dir>` for a local cache.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 
 from msgspec import Struct, field
@@ -98,23 +100,47 @@ class LentStore:
         self, digest: str, size: int, chunks: AsyncGenerator[bytes, None], *, ref: str = ""
     ) -> None:
         """Store a blob; nothing happens if it is there already. The client checks the digest.
-        `chunks` is closed, whether it was read or not."""
+        `chunks` is closed, whether it was read or not. While somebody else writes under the same
+        `ref`, which may be a write of ours that the client still puts away, it is waited for."""
+        request = content_pb2.WriteContentRequest(
+            action=content_pb2.STAT, ref=ref or f"layer-{digest}", total=size, expected=digest
+        )
+        pauses = _longest_pauses_s()
         async with aclosing(chunks):
             with suppress(errors.AlreadyExists):
-                async with self._session.calls.stream(f"{_SERVICE}/Write", self._metadata) as call:
-                    await _write(call, digest, size, chunks, ref or f"layer-{digest}")
+                while not await self._written(request, chunks):
+                    await asyncio.sleep(random.uniform(0, next(pauses)))
+
+    async def _written(
+        self, begin: content_pb2.WriteContentRequest, chunks: AsyncIterator[bytes]
+    ) -> bool:
+        """Whether it could be begun; if so, the blob is stored now."""
+        async with self._session.calls.stream(f"{_SERVICE}/Write", self._metadata) as call:
+            await call.send(begin.SerializeToString())
+            try:
+                answers = await call.receive()
+            except errors.Unavailable:
+                return False  # a client that is gone lets nothing be opened again
+            _last(answers)
+            await _write(call, begin.expected, begin.total, chunks)
+            return True
+
+
+def _longest_pauses_s() -> Iterator[float]:
+    """What to wait at most before each further try of a write, as containerd's clients do."""
+    longest_s = 0.016
+    while True:
+        yield longest_s
+        longest_s = min(2 * longest_s, 2.0)
 
 
 def _blob_info(info: content_pb2.Info) -> BlobInfo:
     return BlobInfo(info.digest, info.size, dict(info.labels))
 
 
-async def _write(
-    call: MessageStream, digest: str, size: int, chunks: AsyncIterator[bytes], ref: str
-) -> None:
-    """STAT, then the data in WRITEs, then COMMIT; each is answered before the next is sent."""
+async def _write(call: MessageStream, digest: str, size: int, chunks: AsyncIterator[bytes]) -> None:
+    """The data in WRITEs, then COMMIT; each is answered before the next is sent."""
     request = content_pb2.WriteContentRequest
-    await _ask(call, request(action=content_pb2.STAT, ref=ref, total=size, expected=digest))
     offset = 0
     async for data in chunks:
         for start in range(0, len(data), CHUNK_BYTES):
@@ -131,7 +157,10 @@ async def _ask(
     call: MessageStream, request: content_pb2.WriteContentRequest
 ) -> content_pb2.WriteContentResponse:
     await call.send(request.SerializeToString())
-    answers = await call.receive()
+    return _last(await call.receive())
+
+
+def _last(answers: Sequence[bytes]) -> content_pb2.WriteContentResponse:
     if not answers:
         raise errors.Unavailable("the client ended a write too early")
     return decode(content_pb2.WriteContentResponse, answers[-1])
