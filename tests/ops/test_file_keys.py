@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from croze.api import ops_pb2
 from croze.cachekeys import texts
+from croze.ops import file_keys
 from croze.ops.content import ContentDigests
 from croze.ops.file_keys import cache_map
 
@@ -26,3 +27,9 @@ def test_a_key_is_that_of_one_number_of_inputs(contents: ContentDigests) -> None
     two, one = (cache_map(copies("/from/here"), count, contents) for count in (2, 1))
     assert [each.selector != "" for each in two.inputs] == [False, True]
     assert [each.selector != "" for each in one.inputs] == [False]
+
+
+def test_small_ops_with_many_inputs_are_not_remembered(contents: ContentDigests) -> None:
+    before = file_keys._known.cache_info().currsize
+    assert len(cache_map(copies("/of/many"), 9_999, contents).inputs) == 9_999
+    assert file_keys._known.cache_info().currsize == before

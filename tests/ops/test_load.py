@@ -9,11 +9,13 @@ import pytest
 
 from croze import llb
 from croze.api import ops_pb2
+from croze.daemon.build.entitlements import DeviceGrant, Entitlements
 from croze.digests import digest_of
 from croze.errors import InvalidRequest, PermissionDenied, Unsupported
 from croze.llb.marshal import definition_of, marshal_op
 from croze.ops.load import LoadedOp, LoadOptions, load, uncached_digest
 from croze.ops.validate import MOST_BYTES, MOST_PARTS, MOST_TEXTS
+from croze.runtime.cdi import Devices
 from croze.solver.contract import Vertex
 
 
@@ -186,14 +188,32 @@ async def test_capabilities() -> None:
 
 
 async def test_a_check_may_refuse() -> None:
-    def check(op: ops_pb2.Op) -> None:
+    def check(op: ops_pb2.Op) -> ops_pb2.Op:
         if op.exec.network == ops_pb2.HOST:
             raise PermissionDenied("network.host is not allowed")
+        return op
 
     base = llb.source("tree://x", {})
     await load(base.run("true").root.marshal(), LoadOptions(check=check))
     with pytest.raises(PermissionDenied):
         await load(base.run("true", network="host").root.marshal(), LoadOptions(check=check))
+
+
+async def test_what_a_check_makes_of_an_op_is_for_one_build() -> None:
+    """As the daemon's does with devices: by one build's grants, which the next one lacks."""
+    step = exec_op()
+    step.exec.cdiDevices.add(name="alias")
+
+    async def devices(entitlements: Entitlements | None) -> list[str]:
+        options = LoadOptions(check=entitlements.check if entitlements else None)
+        loaded = (await vertex(definition(step), options)).op
+        assert isinstance(loaded, LoadedOp)
+        return [device.name for device in loaded.op.exec.cdiDevices]
+
+    grants = DeviceGrant.parse("x.example/dev=a,alias=alias")
+    granted = Entitlements(frozenset({"device"}), Devices([]), grants)
+    assert await devices(granted) == ["x.example/dev=a"]
+    assert await devices(None) == ["alias"]
 
 
 async def test_a_policy_replaces_sources() -> None:

@@ -49,7 +49,7 @@ def cache_map(op: ops_pb2.FileOp, input_count: int, contents: ContentDigests) ->
     """The cache map of a file op with so many inputs."""
     data = op.SerializeToString()
     # Who notes texts wants those of every digest.
-    is_small = len(data) <= _LARGEST_KNOWN_BYTES and not texts.wanted()
+    is_small = max(len(data), input_count) <= _LARGEST_KNOWN_BYTES and not texts.wanted()
     key = (_known if is_small else file_key)(data, input_count)
     inputs = [
         InputKeying(prepare=unlazy)

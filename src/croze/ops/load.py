@@ -70,10 +70,10 @@ class LoadedOp(Struct, frozen=True, eq=False):
 
 class LoadOptions(Struct, frozen=True):
     """What a daemon takes of definitions. `caps` are those it has; None checks nothing. `check` may
-    refuse an op (entitlements)."""
+    refuse an op (entitlements), and says what is run in its place: mostly the op itself."""
 
     caps: frozenset[str] | None = None
-    check: Callable[[ops_pb2.Op], None] | None = None
+    check: Callable[[ops_pb2.Op], ops_pb2.Op] | None = None
     policy: SourcePolicy | None = None
     ignore_cache: bool = False
     """Ignore the cache for every vertex."""
@@ -274,7 +274,7 @@ def _check(node: _Node, options: LoadOptions) -> None:
     validate(node.op)
     _check_caps(node.metadata, options.caps)
     if options.check is not None:
-        options.check(node.op)
+        node.op = options.check(node.op)
 
 
 def _check_caps(metadata: ops_pb2.OpMetadata, caps: frozenset[str] | None) -> None:

@@ -72,18 +72,18 @@ class Entitlements(Struct, frozen=True):
                 grant = grant.also(DeviceGrant.parse(rest))
         return cls(frozenset(names), devices, grant)
 
-    def check(self, op: ops_pb2.Op) -> None:
-        """Refuse an op that needs more. Names of devices in it are resolved in place."""
+    def check(self, op: ops_pb2.Op) -> ops_pb2.Op:
+        """Refuse an op that needs more. Else the op, or another with the devices that this build's
+        grants make of those in it: other builds may have the same op."""
         if op.WhichOneof("op") != "exec":
-            return
+            return op
         if op.exec.network == ops_pb2.NetMode.HOST:
             self._need(NETWORK_HOST)
         if op.exec.security == ops_pb2.SecurityMode.INSECURE:
             self._need(SECURITY_INSECURE)
         if op.exec.cdiDevices and not self.granted_devices.all:
-            chosen = self._devices(op.exec.cdiDevices)
-            del op.exec.cdiDevices[:]
-            op.exec.cdiDevices.extend(chosen)
+            return _with_devices(op, self._devices(op.exec.cdiDevices))
+        return op
 
     def _need(self, name: str) -> None:
         if name not in self.names:
@@ -119,6 +119,14 @@ class Entitlements(Struct, frozen=True):
         if forbidden:
             names = ", ".join(forbidden)
             raise PermissionDenied(f"devices {names} are requested by the build but not allowed")
+
+
+def _with_devices(op: ops_pb2.Op, devices: Iterable[ops_pb2.CDIDevice]) -> ops_pb2.Op:
+    other = ops_pb2.Op()
+    other.CopyFrom(op)
+    del other.exec.cdiDevices[:]
+    other.exec.cdiDevices.extend(devices)
+    return other
 
 
 def _names(devices: Iterable[CdiDevice]) -> list[str]:
