@@ -1,4 +1,5 @@
-"""No files import one another in a circle, type-only and late imports counted."""
+"""No files import one another in a circle, nor folders beside each other, type-only and late
+imports counted."""
 
 from __future__ import annotations
 
@@ -14,9 +15,22 @@ pytestmark = pytest.mark.sources
 
 SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
 
+KNOWN = ("cli", frozenset({"main", "thin", "warm"}))
+"""The warm process is forked into what the thin start would be: each is the other's way on."""
+
 
 def test_no_circles() -> None:
     assert list(circles(imports())) == []
+
+
+def test_no_circles_of_folders() -> None:
+    assert {each for each in folder_circles(imports()) if each != KNOWN} == set()
+
+
+def test_a_circle_of_folders_is_found() -> None:
+    graph = {"p.x.a": {"p.y.b"}, "p.y.b": {"q"}, "p.y.c": {"p.x.d"}, "p.x.d": {"p"}}
+    packages = {name: set[str]() for name in ("p", "p.x", "p.y", "q")}
+    assert list(folder_circles({**graph, **packages})) == [("p", frozenset({"x", "y"}))]
 
 
 def test_a_circle_is_found() -> None:
@@ -28,6 +42,23 @@ def imports() -> dict[str, set[str]]:
     """Which files each file imports, by dotted names below `croze`."""
     files = {_name(path): path for path in SRC.rglob("*.py") if "_pb2" not in path.name}
     return {name: set(_imported(path, files)) - {name} for name, path in files.items()}
+
+
+def folder_circles(graph: Mapping[str, set[str]]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Parts of one folder, its folders each as a whole, that import one another, and the folder."""
+    folders = {name.rpartition(".")[0] for name in graph} - {""}
+    for folder in sorted(folders):
+        below = f"{folder}."
+        parts: dict[str, set[str]] = {}
+        for name, imported in graph.items():
+            if name.startswith(below):
+                others = {_part(each, below) for each in imported if each.startswith(below)}
+                parts.setdefault(_part(name, below), set()).update(others)
+        yield from ((folder, circle) for circle in circles(parts))
+
+
+def _part(name: str, below: str) -> str:
+    return name.removeprefix(below).partition(".")[0]
 
 
 def _name(path: Path) -> str:

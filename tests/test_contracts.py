@@ -12,8 +12,6 @@ import pytest
 pytestmark = pytest.mark.sources
 
 SRC = Path(__file__).resolve().parent.parent / "src" / "croze"
-NEEDS_NONE = {"runtime/proxy/contract.py", "engineapi/contract.py"}
-"""They promise no behaviour, and have values alone."""
 CONTRACTS = sorted(str(p.relative_to(SRC)) for p in SRC.rglob("contract.py"))
 OTHERS = {"digest", "extend", "info", "release"}
 """Attributes of what is no part of a contract: of descriptors, buffers, clients and refs."""
@@ -52,16 +50,11 @@ def unknown(tree: ast.Module) -> set[str]:
     return used - names(tree) - OTHERS
 
 
-@pytest.mark.parametrize("path", [path for path in CONTRACTS if path not in NEEDS_NONE])
+@pytest.mark.parametrize("path", CONTRACTS)
 def test_a_contract_shows_an_example(path: str) -> None:
     tree = ast.parse((SRC / path).read_text("utf-8"))
     assert example(tree).body, "no lines that are indented in its docstring"
     assert not unknown(tree)
-
-
-def test_the_rest_promises_no_behaviour() -> None:
-    for path in NEEDS_NONE:
-        assert "(Protocol)" not in (SRC / path).read_text("utf-8")
 
 
 def test_the_check_sees() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from croze.engineapi.containers.detach import Escape, parse
+from croze.engineapi.container_routes.detach import Escape, parse
 from croze.errors import InvalidRequest
 
 

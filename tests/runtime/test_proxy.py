@@ -15,8 +15,7 @@ import pytest
 
 from croze.errors import PermissionDenied
 from croze.runtime.oci_spec import Namespace
-from croze.runtime.proxy.authority import ProxyAuthority
-from croze.runtime.proxy.contract import (
+from croze.runtime.proxied import (
     URL_BYTES_MOST,
     Proxied,
     ProxiedRequest,
@@ -25,6 +24,7 @@ from croze.runtime.proxy.contract import (
     Uncaptured,
     shown,
 )
+from croze.runtime.proxy.authority import ProxyAuthority
 from croze.runtime.proxy.network import sockets_of
 from croze.runtime.proxy.server import serving
 from croze.runtime.proxy.trust import BUNDLES, Trust

@@ -23,8 +23,9 @@ from croze.sources import http_body
 from croze.sources.facts import SourceFacts, ask
 from croze.sources.git.source import GitSources
 from croze.sources.http import HttpSource, HttpSources
-from croze.sources.http_options import HttpFile, file_name, http_key, parse_options
+from croze.sources.http_options import file_name, http_key, parse_options
 from croze.sources.request import SourceRequest
+from croze.sources.resolutions import HttpFile
 from tests.registry.servers import serve
 from tests.signatures.conftest import gnupg
 from tests.signatures.gnupg import GnuPG

@@ -10,7 +10,7 @@ from croze.errors import MissingMaterial
 from croze.ops.exec import ExecOp
 from croze.ops.load import LoadedOp
 from croze.ops.source import SourceOp
-from croze.runtime.proxy import contract as proxy
+from croze.runtime import proxied as proxy
 from croze.solver.contract import Op, Vertex
 from croze.sources.materials import HttpMaterial
 

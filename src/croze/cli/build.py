@@ -14,9 +14,9 @@ from msgspec import Struct
 from croze.cli import early
 from croze.cli.call import CallMode, Findings, answer, parse_call
 from croze.cli.daemon import reaches
+from croze.cli.desktop import print_details
 from croze.cli.flags import Flags, UsageError, default_platform
 from croze.cli.guard import interrupt_on_sigterm
-from croze.cli.history.desktop import print_details
 from croze.cli.plugin import tool
 from croze.cli.progress import PROGRESS, progress_mode, resolved
 from croze.drivers.reach import Reach

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from croze.cli import build
 from croze.cli.call import parse_call
 from croze.cli.daemon import reaches
+from croze.cli.desktop import print_details
 from croze.cli.flags import UsageError
 from croze.cli.guard import interrupt_on_sigterm
-from croze.cli.history.desktop import print_details
 from croze.cli.plugin import tool
 from croze.cli.progress import progress_mode
 

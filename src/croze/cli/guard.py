@@ -179,7 +179,7 @@ def failed(error: CrozeError, common: Common) -> int:
 
     print_error(error, sys.stderr)
     if error.record:
-        from croze.cli.history.desktop import print_details
+        from croze.cli.desktop import print_details
 
         print_details({"default": error.record})
     if common.debug:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from croze.engineapi.answers import json
-from croze.engineapi.contract import Services
+from croze.engineapi.services import Services
 from croze.errors import NotFound, Unavailable
 
 SWARM = ("configs", "nodes", "secrets", "services", "tasks")

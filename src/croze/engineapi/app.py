@@ -16,12 +16,12 @@ from croze.engineapi.answers import Handler, check_version, error, of_error
 from croze.engineapi.build import cache as build_cache
 from croze.engineapi.build import routes as build_routes
 from croze.engineapi.connections import Connections, accepting, room
-from croze.engineapi.containers import archive, exec_routes, routes, streams, usage
-from croze.engineapi.containers.prune import prune_containers
-from croze.engineapi.contract import Services
+from croze.engineapi.container_routes import archive, execs, routes, streams, usage
+from croze.engineapi.container_routes.prune import prune_containers
 from croze.engineapi.images import load, pull, push, removal, save
 from croze.engineapi.images import routes as image_routes
 from croze.engineapi.images.prune import prune_images
+from croze.engineapi.services import Services
 from croze.errors import CrozeError
 
 log = logging.getLogger(__name__)
@@ -75,11 +75,11 @@ ROUTES: tuple[tuple[str, str, Serve], ...] = (
     ("GET", "/containers/{name:.+}/archive", archive.get),
     ("PUT", "/containers/{name:.+}/archive", archive.put),
     ("GET", "/containers/{name:.+}/export", archive.export),
-    ("POST", "/containers/{name:.+}/exec", exec_routes.create),
+    ("POST", "/containers/{name:.+}/exec", execs.create),
     ("DELETE", "/containers/{name:.+}", routes.remove),
-    ("GET", "/exec/{id}/json", exec_routes.inspect),
-    ("POST", "/exec/{id}/start", exec_routes.start),
-    ("POST", "/exec/{id}/resize", exec_routes.resize),
+    ("GET", "/exec/{id}/json", execs.inspect),
+    ("POST", "/exec/{id}/start", execs.start),
+    ("POST", "/exec/{id}/resize", execs.resize),
     ("GET", "/networks", networks.networks),
     ("POST", "/networks/prune", networks.prune_networks),
     ("POST", "/volumes/prune", networks.prune_volumes),

@@ -12,9 +12,9 @@ from aiohttp import web
 
 from croze.engineapi import filters
 from croze.engineapi.answers import HEADERS
-from croze.engineapi.contract import Services
 from croze.engineapi.events import EngineEvent
 from croze.engineapi.query import UrlQuery
+from croze.engineapi.services import Services
 from croze.engineapi.times import moment_ns
 
 FILTERS = ("type", "event", "image", "container", "label", "scope")

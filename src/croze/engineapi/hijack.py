@@ -12,7 +12,7 @@ from aiohttp import web
 
 from croze.aio.streams import READ_BYTES
 from croze.engineapi.connections import HttpConnection
-from croze.engineapi.contract import Services
+from croze.engineapi.services import Services
 from croze.errors import CrozeError, InvalidRequest
 from croze.session.manager import HEADER_ID, Headers
 

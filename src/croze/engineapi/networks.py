@@ -7,7 +7,7 @@ from aiohttp import web
 
 from croze.engineapi import filters
 from croze.engineapi.answers import json
-from croze.engineapi.contract import Services
+from croze.engineapi.services import Services
 from croze.errors import NotFound, PermissionDenied
 
 NETWORKS = ("bridge", "host", "none")

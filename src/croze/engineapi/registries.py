@@ -6,9 +6,9 @@ import msgspec
 from aiohttp import web
 
 from croze.engineapi.answers import error, json
-from croze.engineapi.contract import Services
 from croze.engineapi.images.pull import repository_of
 from croze.engineapi.logins import OneHost, RegistryLogin, login
+from croze.engineapi.services import Services
 from croze.errors import CrozeError, InvalidRequest, NotFound, PermissionDenied, Unsupported
 from croze.gotypes import gojson
 from croze.image import config as configs

@@ -13,13 +13,13 @@ from aiohttp import web
 
 from croze.engineapi.answers import API_VERSION, HEADERS, MIN_API_VERSION, json
 from croze.engineapi.build.cache import usage
-from croze.engineapi.containers import views
-from croze.engineapi.contract import Services
+from croze.engineapi.container_routes import views
 from croze.engineapi.images.names import find_all
 from croze.engineapi.images.routes import summary
 from croze.engineapi.images.usage import shared_bytes, total_bytes
 from croze.engineapi.images.views import view
 from croze.engineapi.query import UrlQuery
+from croze.engineapi.services import Services
 from croze.errors import InvalidRequest
 from croze.gotypes.moments import rfc3339_of
 from croze.version import VERSION

@@ -34,7 +34,7 @@ from croze.ops.local_sources import is_local_source, local_sources_below
 from croze.ops.proxied import PROXIED
 from croze.ops.source import BUILD_SOURCES
 from croze.patterns import lazy_pattern
-from croze.runtime.proxy.contract import Proxied
+from croze.runtime.proxied import Proxied
 from croze.solver.contract import Edge
 from croze.solver.solver import Job, SolvedResult
 from croze.sources.request import SourceRequest

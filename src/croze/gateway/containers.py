@@ -30,7 +30,7 @@ from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY, ROOT
 from croze.rpc.status import in_go_words
 from croze.runtime.contract import Container, ContainerSpec, Process, Stdio
-from croze.runtime.proxy.contract import Proxied
+from croze.runtime.proxied import Proxied
 from croze.store import mount as store_mount
 from croze.store.contract import ImmutableRef, MountSpec
 

@@ -29,7 +29,7 @@ from croze.gateway.source_resolution import (
 )
 from croze.image.platform import Platform
 from croze.ops.services import OpServices
-from croze.runtime.proxy.contract import Proxied
+from croze.runtime.proxied import Proxied
 from croze.solver.contract import Edge
 from croze.solver.solver import Job
 from croze.status import VertexWarning

@@ -36,7 +36,7 @@ from croze.ops.logs import OpLog
 from croze.ops.services import OpServices
 from croze.runtime.contract import ContainerMount, ContainerSpec, Process
 from croze.runtime.errors import StartError
-from croze.runtime.proxy.contract import Proxied
+from croze.runtime.proxied import Proxied
 from croze.solver.contract import OpContext
 from croze.store.contract import MountSpec
 

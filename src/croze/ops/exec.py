@@ -41,7 +41,7 @@ from croze.runtime.contract import (
     Stdio,
 )
 from croze.runtime.errors import StartError
-from croze.runtime.proxy.contract import Proxied, ProxyCapture
+from croze.runtime.proxied import Proxied, ProxyCapture
 from croze.runtime.usage import ResourceUsage
 from croze.solver.contract import CacheMap, Limits, OpContext, Result
 from croze.store.contract import MountSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from croze.job_values import JobKey
-from croze.runtime.proxy.contract import Rules
+from croze.runtime.proxied import Rules
 
 PROXIED: Final = JobKey[Rules]("proxied-network")
 """One build's say."""

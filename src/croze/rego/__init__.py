@@ -15,7 +15,8 @@ And none of them tells what a decision would need to know: buildx evaluates a po
 find out which metadata of a source it must fetch.
 
 `parse/` makes a syntax tree (`syntax.py`) of a text, `compile/` resolves names and brings bodies
-into an order in which every variable is bound before it is used, `evaluate/` finds solutions,
+into an order in which every variable is bound before it is used, with `check/` for its types;
+`tree.py` is what comes of it, in which `evaluate/` finds solutions,
 `builtins/` are the functions that buildx allows. What is not known yet is a value, too
 (`unknowns.py`).
 """

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from croze.rego.builtins.library import DEPRECATED, LIBRARY, PRINT
 from croze.rego.check.signatures import signature
 from croze.rego.compile.compiler import Builtins, compiled
-from croze.rego.compile.tree import RuleNode
 from croze.rego.evaluate.machine import Machine
 from croze.rego.functions import Functions, RegoSurroundings
 from croze.rego.syntax import Module
+from croze.rego.tree import RuleNode
 from croze.rego.unknowns import MISSING, Found, Missing, parts_of
 from croze.rego.values import Value
 

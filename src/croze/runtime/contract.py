@@ -22,7 +22,7 @@ from msgspec import Struct, field
 from croze.aio.backlog import Backlog
 from croze.runtime.cdi import ContainerEdits
 from croze.runtime.cgroup_parent import CgroupParent
-from croze.runtime.proxy.contract import Proxied
+from croze.runtime.proxied import Proxied
 from croze.runtime.usage import ResourceUsage
 from croze.store.contract import MountSpec
 

@@ -38,7 +38,7 @@ from croze.runtime.mounts import OciBundle, Stubs, mount_tmpfs
 from croze.runtime.networks.provider import NetworkProvider, default_networks
 from croze.runtime.oci_spec import Namespace, Placement
 from croze.runtime.program import RuntimeProgram
-from croze.runtime.proxy.contract import Proxied
+from croze.runtime.proxied import Proxied
 from croze.runtime.proxy.network import ProxyNetworks
 from croze.runtime.proxy.trust import Trust
 from croze.runtime.usage import UsageMeter

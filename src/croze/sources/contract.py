@@ -15,11 +15,9 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from croze.sources.git.options import GitCommit
-from croze.sources.http_options import HttpFile
 from croze.sources.materials import UsedMaterial
 from croze.sources.request import SourceRequest
-from croze.sources.resolutions import HeldRefs, KeptAnswers
+from croze.sources.resolutions import GitCommit, HeldRefs, HttpFile, KeptAnswers
 from croze.status import Progress
 from croze.store.contract import ImmutableRef
 

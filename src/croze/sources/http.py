@@ -31,7 +31,6 @@ from croze.signatures import pgp
 from croze.sources.contract import Source, SourceContext, SourceKey
 from croze.sources.http_body import PIECE_BYTES, asked, body_pieces, write_file
 from croze.sources.http_options import (
-    HttpFile,
     HttpOptions,
     file_name,
     http_date,
@@ -40,6 +39,7 @@ from croze.sources.http_options import (
 )
 from croze.sources.materials import HttpMaterial, UsedMaterial
 from croze.sources.request import SourceRequest
+from croze.sources.resolutions import HttpFile
 from croze.store.contract import ImmutableRef, RefStore
 from croze.store.disk import disk_errors
 

@@ -20,6 +20,7 @@ from croze.gotypes.numbers import parse_int_literal
 from croze.http.urls import parse_url
 from croze.image.reference import check_digest
 from croze.sources.request import SourceRequest
+from croze.sources.resolutions import HttpFile
 
 _HEADERS = frozenset(["Accept", "User-Agent"])
 """What a build may set."""
@@ -44,15 +45,6 @@ class HttpOptions(Struct, frozen=True):
     def shown(self) -> str:
         """The URL as messages have it: without user and password, and in ASCII."""
         return quote(redact(self.url), safe=string.punctuation)
-
-
-class HttpFile(Struct, frozen=True):
-    """A file's description. `ref_id` is where it is, empty while it is not fetched."""
-
-    digest: str
-    filename: str
-    modified: datetime | None = None
-    ref_id: str = ""
 
 
 _MAX_NUMBER = (1 << 32) - 2

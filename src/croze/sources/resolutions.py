@@ -5,11 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from croze.store.contract import ImmutableRef
 
 T = TypeVar("T")
+
+
+class GitCommit(Struct, frozen=True):
+    """What a reference names now: `object` may be an annotated tag, of which `commit` is the
+    commit. `ref` is the full name, or the digest that was asked for."""
+
+    ref: str
+    object: str
+    commit: str
+
+
+class HttpFile(Struct, frozen=True):
+    """A file's description. `ref_id` is where it is, empty while it is not fetched."""
+
+    digest: str
+    filename: str
+    modified: datetime | None = None
+    ref_id: str = ""
 
 
 class _Known(Generic[T]):

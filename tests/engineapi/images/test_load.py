@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from croze.engineapi.contract import Services
 from croze.engineapi.images.load import _stored
 from croze.engineapi.images.tarmembers import ArrivedMember
+from croze.engineapi.services import Services
 from croze.store.blobs import DiskBlobStore, DiskBlobWriter
 from croze.store.contract import Lease
 from croze.store.trash import Trash

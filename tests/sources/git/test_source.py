@@ -12,9 +12,10 @@ from croze.fs.remove import remove_tree
 from croze.sources.git import checkout as git_checkout
 from croze.sources.git.cli import Git
 from croze.sources.git.fetch import prepare
-from croze.sources.git.options import GitCommit, GitOptions, git_key, parse_options
+from croze.sources.git.options import GitOptions, git_key, parse_options
 from croze.sources.git.source import GitSources
 from croze.sources.request import SourceRequest
+from croze.sources.resolutions import GitCommit
 from tests.sources.git_servers import Remote, files, remote, server, source, sources
 from tests.sources.rig import Rig
 from tests.support.threads import are_beside_the_loop, calling_threads

@@ -15,7 +15,7 @@ from croze.bake.printing import as_json, plain_selection
 from croze.bake.requests import BuildRequest
 from croze.cli.call import CallMode, Findings, answer, parse_call
 from croze.cli.daemon import reaches
-from croze.cli.history.desktop import print_details
+from croze.cli.desktop import print_details
 from croze.cli.interrupted import Interruptible
 from croze.cli.plugin import tool
 from croze.client.builds.metadata import wants_warnings, write_metadata

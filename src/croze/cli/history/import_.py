@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from croze.builders.files import BuilderFiles
 from croze.builders.localstate import LocalState, save, save_group
 from croze.cli import interrupted
+from croze.cli.desktop import build_url, open_url, socket_path
 from croze.cli.flags import Flags, UsageError
-from croze.cli.history.desktop import build_url, open_url, socket_path
 from croze.cli.nodes import ConnectedNode, connected
 from croze.client.records.bundles.read import ImportedRecord
 from croze.client.records.bundles.upload import import_bundle, upload

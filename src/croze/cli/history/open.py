@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from croze.cli import interrupted
+from croze.cli.desktop import build_url, open_url
 from croze.cli.flags import Flags, UsageError
-from croze.cli.history.desktop import build_url, open_url
 from croze.cli.history.find import found
 from croze.cli.nodes import connected
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from croze.aio.threads import in_thread
-from croze.cli.history.desktop import open_url
+from croze.cli.desktop import open_url
 from croze.cli.history.trace_page import SpanTrace, comparison, page
 from croze.errors import CrozeError, InvalidRequest, os_message
 from croze.gotypes import gojson

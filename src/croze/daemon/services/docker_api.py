@@ -31,7 +31,7 @@ CONTAINERS = "containers"
 
 if TYPE_CHECKING:
     from croze.daemon.engine.build_services import BuildServices
-    from croze.engineapi.contract import Services
+    from croze.engineapi.services import Services
     from croze.rpc.channel import Channel
 
 
@@ -146,11 +146,11 @@ async def _somebody(sock: socket.socket) -> None:
 
 def _services(build_services: BuildServices, server: Server, channel: Channel) -> Services:
     from croze.daemon.services.run_image import open_image
-    from croze.engineapi.build.running import NamedBuilds
-    from croze.engineapi.build.uploads import Uploads
     from croze.engineapi.containers.manager import Containers
-    from croze.engineapi.contract import DaemonInfo, Services
     from croze.engineapi.events import EventLog
+    from croze.engineapi.running_builds import NamedBuilds
+    from croze.engineapi.services import DaemonInfo, Services
+    from croze.engineapi.uploads import Uploads
 
     engine = build_services.engine
     settings, store = engine.settings, engine.store

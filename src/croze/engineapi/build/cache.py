@@ -10,8 +10,8 @@ from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
 from croze.engineapi import filters
 from croze.engineapi.answers import json
-from croze.engineapi.contract import Services
 from croze.engineapi.query import UrlQuery
+from croze.engineapi.services import Services
 from croze.errors import InvalidRequest
 from croze.gotypes.duration import DurationError, parse_duration
 from croze.gotypes.moments import rfc3339

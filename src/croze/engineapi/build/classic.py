@@ -26,11 +26,11 @@ from croze.engineapi.build.bridge_files import BridgeFiles, ref_of
 from croze.engineapi.build.query import solve_request
 from croze.engineapi.build.solving import context_of, solve
 from croze.engineapi.build.steps import StepLines, steps_of
-from croze.engineapi.contract import Services
 from croze.engineapi.lines import Line, Lines
 from croze.engineapi.logins import GivenLogins, config_of
 from croze.engineapi.query import UrlQuery
 from croze.engineapi.request_body import RequestBody
+from croze.engineapi.services import Services
 from croze.errors import Canceled, CrozeError, InvalidRequest, NotFound
 from croze.fs.match.ignore import read_ignore_file
 from croze.fs.match.patterns import PatternMatcher

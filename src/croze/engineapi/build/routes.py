@@ -19,11 +19,11 @@ from croze.engineapi.answers import HEADERS
 from croze.engineapi.build import classic
 from croze.engineapi.build.query import check_session, solve_request
 from croze.engineapi.build.solving import context_of, solve
-from croze.engineapi.build.uploads import PREFIX, REMOTE
-from croze.engineapi.contract import Services
 from croze.engineapi.lines import Line, Lines, failed
 from croze.engineapi.query import UrlQuery, flag
 from croze.engineapi.request_body import RequestBody
+from croze.engineapi.services import Services
+from croze.engineapi.uploads import PREFIX, REMOTE
 from croze.errors import Canceled, CrozeError, InvalidRequest
 
 

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from croze.aio.threads import finish
 from croze.api import control_pb2
 from croze.api.control_pb2_grpc import ControlStub
-from croze.engineapi.contract import Services
 from croze.engineapi.request_body import RequestBody
+from croze.engineapi.services import Services
 from croze.errors import CrozeError
 from croze.rpc.held import Work, solve_held
 from croze.rpc.library import grpc

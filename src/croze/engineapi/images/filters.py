@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from croze.engineapi.contract import Services
 from croze.engineapi.filters import Filters, boolean, labelled, read
 from croze.engineapi.images.names import NamedImage, find, find_all
 from croze.engineapi.images.views import view
+from croze.engineapi.services import Services
 from croze.engineapi.times import moment_ns
 from croze.gotypes import glob
 from croze.image import reference

@@ -25,10 +25,10 @@ from croze.dockerfile.options import parse_options
 from croze.dockerfile.parser import parse
 from croze.engineapi.build.bridge_files import BridgeFiles
 from croze.engineapi.build.solving import context_of, solve
-from croze.engineapi.contract import Services
 from croze.engineapi.lines import Lines
 from croze.engineapi.query import UrlQuery
 from croze.engineapi.request_body import RequestBody
+from croze.engineapi.services import Services
 from croze.errors import CrozeError, InvalidRequest, Unsupported
 from croze.fs.tar.recognize import begins_archive
 from croze.image import reference

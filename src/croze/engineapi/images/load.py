@@ -15,10 +15,10 @@ import msgspec
 from aiohttp import web
 
 from croze.aio.threads import in_thread
-from croze.engineapi.contract import Services
 from croze.engineapi.images import platforms
 from croze.engineapi.images.tarmembers import ArrivedMember, members
 from croze.engineapi.lines import Lines
+from croze.engineapi.services import Services
 from croze.errors import CrozeError, InvalidRequest
 from croze.gotypes import gojson
 from croze.image import config as configs

@@ -6,12 +6,12 @@ from aiohttp import web
 
 from croze.engineapi import filters
 from croze.engineapi.answers import json
-from croze.engineapi.contract import Services
 from croze.engineapi.filters import Filters
 from croze.engineapi.images.names import NamedImage, find_all
 from croze.engineapi.images.removal import forget
 from croze.engineapi.images.usage import total_bytes
 from croze.engineapi.images.views import view
+from croze.engineapi.services import Services
 from croze.engineapi.times import moment_ns
 
 SERVED = ("dangling", "until", "label", "label!")

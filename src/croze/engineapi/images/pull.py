@@ -8,13 +8,13 @@ import msgspec
 from aiohttp import web
 
 from croze.aio.parallel import all_of
-from croze.engineapi.contract import Services
 from croze.engineapi.images import importing
 from croze.engineapi.images.denied import pull_denied
 from croze.engineapi.images.transfers import LayerProgress, ProgressLines, progress_lines, stage
 from croze.engineapi.lines import Lines
 from croze.engineapi.logins import OneHost, login_of
 from croze.engineapi.query import UrlQuery
+from croze.engineapi.services import Services
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.gotypes import gojson
 from croze.image import manifest as manifests

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from croze.aio.parallel import all_of
-from croze.engineapi.contract import Services
 from croze.engineapi.images.denied import push_denied
 from croze.engineapi.images.platforms import asked
 from croze.engineapi.images.pull import repository_of, wanted
@@ -15,6 +14,7 @@ from croze.engineapi.images.transfers import ProgressLines, moving, progress_lin
 from croze.engineapi.lines import Lines
 from croze.engineapi.logins import login_of
 from croze.engineapi.query import UrlQuery
+from croze.engineapi.services import Services
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.image import manifest as manifests
 from croze.image import platform as platforms

@@ -9,9 +9,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from croze.engineapi.answers import json
-from croze.engineapi.contract import Services
 from croze.engineapi.images.names import NamedImage, find, record_of
 from croze.engineapi.query import flag, refuse
+from croze.engineapi.services import Services
 from croze.errors import AlreadyExists
 from croze.image import reference
 

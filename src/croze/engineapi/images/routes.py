@@ -5,12 +5,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from croze.engineapi.answers import HEADERS, at_least, json
-from croze.engineapi.contract import Services
 from croze.engineapi.images import filters, platforms
 from croze.engineapi.images.names import NamedImage, find
 from croze.engineapi.images.usage import shared_bytes
 from croze.engineapi.images.views import ImageView, described, manifests_of, view
 from croze.engineapi.query import flag
+from croze.engineapi.services import Services
 from croze.engineapi.times import rfc3339
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson

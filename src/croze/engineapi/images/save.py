@@ -8,11 +8,11 @@ from contextlib import aclosing
 from aiohttp import web
 
 from croze.engineapi.answers import HEADERS
-from croze.engineapi.contract import Services
 from croze.engineapi.images import platforms
 from croze.engineapi.images.names import NamedImage, find, record_of
 from croze.engineapi.images.views import view
 from croze.engineapi.query import UrlQuery
+from croze.engineapi.services import Services
 from croze.errors import InvalidRequest, NotFound
 from croze.export.archive import DockerImage, docker_image, layout_members
 from croze.export.tarstream import ArchiveMember, stream

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from croze.engineapi.contract import Services
 from croze.engineapi.images.names import NamedImage, find_all
+from croze.engineapi.services import Services
 from croze.store.present import present_blobs, present_manifests
 
 

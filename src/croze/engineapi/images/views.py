@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from croze.engineapi.contract import Services
 from croze.engineapi.images.names import NamedImage
 from croze.engineapi.images.platforms import lacks, part_of
+from croze.engineapi.services import Services
 from croze.errors import CrozeError
 from croze.image import config as configs
 from croze.image import manifest as manifests

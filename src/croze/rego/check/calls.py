@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from croze.rego.check.matching import Matching
 from croze.rego.check.scope import BodyScope, CheckContext
 from croze.rego.check.types import FunctionType, shown
-from croze.rego.compile.tree import RuleNode
 from croze.rego.errors import TYPE, Location, Problem
 from croze.rego.syntax import (
     Call,
@@ -21,6 +20,7 @@ from croze.rego.syntax import (
     subterms,
     terms_of,
 )
+from croze.rego.tree import RuleNode
 
 PRINT = "print"
 

@@ -21,8 +21,6 @@ from croze.rego.check.types import (
     unifies,
     values,
 )
-from croze.rego.compile.safety import variables
-from croze.rego.compile.tree import RuleNode
 from croze.rego.errors import TYPE, Location, Problem
 from croze.rego.syntax import (
     Branch,
@@ -43,6 +41,8 @@ from croze.rego.syntax import (
     subterms,
     terms_of,
 )
+from croze.rego.tree import RuleNode
+from croze.rego.variables import variables
 
 
 def type_problems(

@@ -16,7 +16,7 @@ from croze.rego.check.types import (
     bounded,
     object_type,
 )
-from croze.rego.compile.tree import RuleNode
+from croze.rego.tree import RuleNode
 
 
 class CheckContext(Struct):

@@ -14,7 +14,6 @@ from croze.rego.check.scope import CheckContext
 from croze.rego.check.types import FunctionType
 from croze.rego.compile import names, safety
 from croze.rego.compile.flatten import Flattening
-from croze.rego.compile.tree import RuleNode, absorb, conflicts, insert
 from croze.rego.errors import RECURSION, Problem, RegoError, raise_all
 from croze.rego.syntax import (
     Branch,
@@ -32,6 +31,7 @@ from croze.rego.syntax import (
     subterms,
     terms_of,
 )
+from croze.rego.tree import RuleNode, absorb, conflicts, insert
 
 MOST_TOLD = 10
 """How many are told of rules that need themselves."""

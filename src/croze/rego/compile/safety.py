@@ -26,8 +26,8 @@ from croze.rego.syntax import (
     subterms,
     terms_of,
 )
+from croze.rego.variables import ROOTS, body_variables, variables
 
-_ROOTS = frozenset({"input", "data"})
 Bound = frozenset[str]
 
 
@@ -47,34 +47,10 @@ def ordered_branch(
     return Branch(value, body, branch.at)
 
 
-def variables(term: Term) -> Iterator[str]:
-    """All local variables in a term, those in bodies, too."""
-    if isinstance(term, Var):
-        if term.name not in _ROOTS:
-            yield term.name
-    elif isinstance(term, Comprehension):
-        for inner in present(term.key, term.value):
-            yield from variables(inner)
-        yield from body_variables(term.body)
-    else:
-        for inner in subterms(term):
-            yield from variables(inner)
-
-
-def body_variables(body: Iterable[Expr]) -> Iterator[str]:
-    for expr in body:
-        for term in terms_of(expr.literal):
-            yield from variables(term)
-        for each in expr.withs:
-            yield from variables(each.value)
-        if isinstance(expr.literal, Every):
-            yield from body_variables(expr.literal.body)
-
-
 def _own(term: Term) -> Iterator[str]:
     """The variables in a term, but for those in its comprehensions' bodies."""
     if isinstance(term, Var):
-        if term.name not in _ROOTS:
+        if term.name not in ROOTS:
             yield term.name
     elif not isinstance(term, Comprehension):
         for inner in subterms(term):
@@ -90,7 +66,7 @@ def _needs(term: Term, scope: Bound) -> frozenset[str]:
     """What must be bound for a term to have values; it may bind some of these itself."""
     match term:
         case Var():
-            return frozenset() if term.name in _ROOTS else frozenset({term.name})
+            return frozenset() if term.name in ROOTS else frozenset({term.name})
         case RefTerm():
             needed = _needs(term.head, scope)
             for part in term.path:

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from croze.rego.compile.tree import RuleNode, kind
 from croze.rego.errors import EvaluationError, Location
 from croze.rego.evaluate.bodies import Bodies
 from croze.rego.evaluate.environment import Environment
 from croze.rego.evaluate.terms import FixedValue, conflict, is_pattern
 from croze.rego.functions import Functions, RegoSurroundings
 from croze.rego.syntax import Call, RefTerm, Rule, Scalar, Term, Var, With
+from croze.rego.tree import RuleNode, kind
 from croze.rego.unknowns import MISSING, Found, Missing, Partial, Parts, Unknown, whole
 from croze.rego.values import Object, Value
 

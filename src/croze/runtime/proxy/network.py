@@ -15,7 +15,7 @@ from msgspec import Struct
 from croze.aio.threads import in_thread
 from croze.runtime.networks.netns import in_namespace, make_namespace, remove_namespace
 from croze.runtime.oci_spec import Namespace
-from croze.runtime.proxy.contract import Proxied
+from croze.runtime.proxied import Proxied
 
 if TYPE_CHECKING:
     from aiohappyeyeballs import AddrInfoType

@@ -20,8 +20,8 @@ from croze.gotypes.quote import quote
 from croze.http.daemon import HttpClient, OpenSocket
 from croze.http.lazy import aiohttp
 from croze.http.urls import join_urls
+from croze.runtime.proxied import Proxied, ProxiedRequest, Uncaptured, shown
 from croze.runtime.proxy.authority import ProxyAuthority
-from croze.runtime.proxy.contract import Proxied, ProxiedRequest, Uncaptured, shown
 from croze.runtime.proxy.requests import HEAD_BYTES, RequestHead, body_of, is_hop_by_hop, read_head
 
 log = logging.getLogger(__name__)

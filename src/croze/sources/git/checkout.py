@@ -14,7 +14,8 @@ from croze.errors import InvalidRequest, NotFound
 from croze.files.atomic import write_atomically
 from croze.fs.remove import remove_tree
 from croze.sources.git.cli import Git, GitFailed, commit_time, is_commit
-from croze.sources.git.options import GitCommit, GitOptions
+from croze.sources.git.options import GitOptions
+from croze.sources.resolutions import GitCommit
 
 
 async def check_out(

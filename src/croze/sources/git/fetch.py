@@ -10,7 +10,8 @@ from croze.aio.threads import in_thread
 from croze.errors import CrozeError
 from croze.fs.remove import remove_tree
 from croze.sources.git.cli import Git, GitFailed
-from croze.sources.git.options import GitCommit, GitOptions
+from croze.sources.git.options import GitOptions
+from croze.sources.resolutions import GitCommit
 
 
 async def prepare(git: Git, options: GitOptions, *, sha256: bool) -> None:

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from croze.errors import CrozeError, InvalidRequest
 from croze.sources.git.cli import Git
-from croze.sources.git.options import GitCommit, SignaturePolicy
+from croze.sources.git.options import SignaturePolicy
+from croze.sources.resolutions import GitCommit
 
 
 class GitObjects(Struct, frozen=True):

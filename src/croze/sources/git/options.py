@@ -17,6 +17,7 @@ from croze.image.reference import Reference
 from croze.patterns import lazy_pattern
 from croze.sources.git.cli import is_commit
 from croze.sources.request import SourceRequest
+from croze.sources.resolutions import GitCommit
 
 _TRANSPORT = lazy_pattern(r"(?:https?|ssh|git)://|[^/:@]+@[^/:]+:")
 _SIGNATURE_ATTRS = (
@@ -89,15 +90,6 @@ class GitOptions(Struct, frozen=True):
         if self.shown == self.remote:
             return self.remote
         return f"{self.shown} {hashlib.sha256(self.remote.encode()).hexdigest()}"
-
-
-class GitCommit(Struct, frozen=True):
-    """What a reference names now: `object` may be an annotated tag, of which `commit` is the
-    commit. `ref` is the full name, or the digest that was asked for."""
-
-    ref: str
-    object: str
-    commit: str
 
 
 def parse_options(request: SourceRequest) -> GitOptions:

@@ -32,7 +32,6 @@ from croze.sources.git.cli import Git, GitFailed, commit_time, is_commit
 from croze.sources.git.fetch import fetch, prepare
 from croze.sources.git.objects import GitObjects, check_signature, read_objects
 from croze.sources.git.options import (
-    GitCommit,
     GitOptions,
     check_pinned,
     checked,
@@ -44,6 +43,7 @@ from croze.sources.git.options import (
 from croze.sources.images import Images
 from croze.sources.materials import GitMaterial, UsedMaterial
 from croze.sources.request import SourceRequest
+from croze.sources.resolutions import GitCommit
 from croze.store.contract import ImmutableRef, MutableRef, RefStore
 
 SCHEME = "git"

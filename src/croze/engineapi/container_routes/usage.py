@@ -17,8 +17,8 @@ from aiohttp import web
 from croze.aio.threads import in_thread
 from croze.engineapi.answers import HEADERS, json
 from croze.engineapi.containers.container import OneContainer
-from croze.engineapi.contract import Services
 from croze.engineapi.query import UrlQuery
+from croze.engineapi.services import Services
 from croze.engineapi.times import rfc3339
 from croze.errors import CrozeError, InvalidRequest, Unavailable, Unsupported
 from croze.runtime.stats import Stats, machine_ns, pids_beside, read_stats

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from croze.engineapi.containers.detach import Escape
+from croze.engineapi.container_routes.detach import Escape
 from croze.engineapi.containers.output import Listener, framed
 from croze.engineapi.hijack import Hijacked
 

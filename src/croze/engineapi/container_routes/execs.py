@@ -5,15 +5,15 @@ from __future__ import annotations
 from aiohttp import web
 
 from croze.engineapi.answers import HEADERS, json
-from croze.engineapi.containers import detach
-from croze.engineapi.containers.bodies import read_body, read_size
+from croze.engineapi.container_routes import detach
+from croze.engineapi.container_routes.bodies import read_body, read_size
+from croze.engineapi.container_routes.joined import join
+from croze.engineapi.container_routes.streams import stream_type
 from croze.engineapi.containers.container import OneContainer
 from croze.engineapi.containers.execs import ExecStart, OneExec, read_create
-from croze.engineapi.containers.joined import join
-from croze.engineapi.containers.streams import stream_type
-from croze.engineapi.contract import Services
 from croze.engineapi.hijack import AnsweredOnStream, take_stream
 from croze.engineapi.jsontext import read_struct
+from croze.engineapi.services import Services
 from croze.errors import InvalidRequest
 
 

@@ -8,14 +8,15 @@ from aiohttp import web
 
 from croze.engineapi import filters
 from croze.engineapi.answers import HEADERS, json
-from croze.engineapi.containers import names, views
+from croze.engineapi.container_routes import views
+from croze.engineapi.container_routes.bodies import read_body, read_size
+from croze.engineapi.containers import names
 from croze.engineapi.containers import spec as specs
-from croze.engineapi.containers.bodies import read_body, read_size
 from croze.engineapi.containers.container import OneContainer
-from croze.engineapi.contract import Services
 from croze.engineapi.images.names import find, record_of
 from croze.engineapi.images.views import view
 from croze.engineapi.query import UrlQuery, flag, refuse
+from croze.engineapi.services import Services
 from croze.errors import AlreadyExists, CrozeError, InvalidRequest, NotFound
 from croze.gotypes.numbers import parse_int
 from croze.runtime.contract import ContainerMount

@@ -9,13 +9,13 @@ import msgspec
 from aiohttp import web
 
 from croze.engineapi.answers import HEADERS, at_least
-from croze.engineapi.containers import detach
+from croze.engineapi.container_routes import detach
+from croze.engineapi.container_routes.joined import join
 from croze.engineapi.containers.container import OneContainer
-from croze.engineapi.containers.joined import join
 from croze.engineapi.containers.output import STDERR, STDOUT, LogEntry, framed
-from croze.engineapi.contract import Services
 from croze.engineapi.hijack import AnsweredOnStream, take_stream
 from croze.engineapi.query import UrlQuery, refuse
+from croze.engineapi.services import Services
 from croze.engineapi.times import moment_ns
 from croze.errors import InvalidRequest
 

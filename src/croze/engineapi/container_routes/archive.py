@@ -15,9 +15,9 @@ from croze.aio.parallel import all_of
 from croze.engineapi.answers import HEADERS
 from croze.engineapi.containers import spec as specs
 from croze.engineapi.containers.container import OneContainer
-from croze.engineapi.contract import Services
 from croze.engineapi.query import UrlQuery
 from croze.engineapi.request_body import RequestBody
+from croze.engineapi.services import Services
 from croze.engineapi.times import rfc3339
 from croze.errors import CrozeError, InvalidRequest, NotFound
 from croze.runtime.inroot import Bind, PathStat, RootedRequest

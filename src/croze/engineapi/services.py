@@ -8,10 +8,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from croze.engineapi.build.running import NamedBuilds
-from croze.engineapi.build.uploads import Uploads
 from croze.engineapi.containers.manager import Containers
 from croze.engineapi.events import EventLog
+from croze.engineapi.running_builds import NamedBuilds
+from croze.engineapi.uploads import Uploads
 from croze.image.platform import Platform
 from croze.rpc.bytestream import ByteStream
 from croze.rpc.channel import Channel
