@@ -18,6 +18,8 @@ from croze.image.descriptor import Descriptor
 from croze.image.platform import parse
 from croze.ops.load import LoadedOp
 from croze.ops.results import RefResult
+from croze.ops.services import OpServices
+from croze.ops.source import SourceOp
 from croze.solver.contract import Edge, ResultStore, Vertex
 from croze.store.contract import ImmutableRef, LayerBlob
 
@@ -47,6 +49,13 @@ def test_what_a_step_is_given() -> None:
 @pytest.mark.parametrize("network", [ops_pb2.UNSET, ops_pb2.HOST])
 def test_a_step_with_a_network(network: ops_pb2.NetMode.ValueType) -> None:
     assert capture(ops_pb2.Op(exec=ops_pb2.ExecOp(network=network))).network
+
+
+def test_a_source_that_nobody_has_asked_about_is_no_material() -> None:
+    op = ops_pb2.Op(source=ops_pb2.SourceOp(identifier="docker-image://base"))
+    loaded = LoadedOp(op, op.SerializeToString(), parse("linux/amd64"))
+    source = SourceOp(cast("OpServices", None), op.source, loaded.platform)
+    assert capture_of([(Vertex("sha256:source", loaded), source)]) == Capture()
 
 
 def test_a_build_inside_hides_what_it_used() -> None:

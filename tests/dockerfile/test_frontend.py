@@ -269,7 +269,7 @@ class Circle(World):
 
     async def resolve_image(self, question: ImageQuestion) -> NoReturn:
         self.asked.append(question.ref)
-        raise ReplacedImage("replaced", identifier="docker-image://other")
+        raise ReplacedImage("replaced", "docker-image://other")
 
 
 async def test_replacements_come_to_an_end() -> None:

@@ -246,3 +246,17 @@ def test_steps_on_one_base_cost_what_they_are() -> None:
 
     calls(100)
     assert calls(1200) < calls(300) * 4 * 1.1
+
+
+async def test_a_step_that_was_found_exports_no_more_than_when_it_ran() -> None:
+    """Without a selector its content can't be told from the keys of this daemon alone."""
+    world, made = World(), vertex("make", vertex("from"))
+    target = vertex("top", vertex("base"), made, spec=Spec(content_inputs=frozenset({1})))
+    digests: list[set[str]] = []
+    async with world.solver() as solver:
+        for name in ("runs", "is found"):
+            async with solver.job(name) as job:
+                await (await job.build(Edge(target))).release()
+                digests.append({record.digest for record in job.chain(Edge(target)).records})
+    assert world.ran.count("top") == 1
+    assert digests[1] <= digests[0]

@@ -183,9 +183,8 @@ class _Selector:
 
 
 def _inherit_entitlements(target: Target, linked: Target) -> None:
-    added = [each for each in linked.entitlements or () if each not in (target.entitlements or ())]
-    if added:
-        target.entitlements = [*(target.entitlements or ()), *added]
+    own = target.entitlements or []
+    target.entitlements = [*own, *(each for each in linked.entitlements or () if each not in own)]
 
 
 def _check_platforms(name: str, target: Target, other: str, linked: Target) -> None:

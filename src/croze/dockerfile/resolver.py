@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from croze.api import ops_pb2
-from croze.errors import Detail, Unsupported
+from croze.errors import Unsupported
 from croze.image.platform import Platform
 from croze.status import VertexWarning
 
@@ -67,8 +67,8 @@ class SourceMeta(Struct, frozen=True):
 class ReplacedImage(Unsupported):
     """A policy has put something that is no image in an image's place."""
 
-    def __init__(self, message: str, *details: Detail, identifier: str = "") -> None:
-        super().__init__(message, *details)
+    def __init__(self, message: str, identifier: str) -> None:
+        super().__init__(message)
         self.identifier = identifier
         """The identifier of the source that is used instead, such as `local://name`."""
 

@@ -208,7 +208,7 @@ class SourceResolution:
         decided = (await self.decide(source, platform=platform)).identifier
         if not decided.startswith(scheme):
             text = f"ref mutated by policy to non-image: {scheme}{question.ref} -> {decided}"
-            raise ReplacedImage(text, identifier=decided)
+            raise ReplacedImage(text, decided)
         return decided.removeprefix(scheme)
 
     async def _ask_image(self, question: ImageQuestion) -> ResolvedImage:

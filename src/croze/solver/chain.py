@@ -130,8 +130,8 @@ class _Walk:
         content = edge.state.op.contents.get(index)
         if content:
             return (content_key(content),)
-        keying = keying_of(edge.state.op.maps, index)
-        return self._links(edge, index, "") if keying.content and keying.selector else ()
+        # With a selector, what leads here without one is content.
+        return self._links(edge, index, "") if keying_of(edge.state.op.maps, index).selector else ()
 
     def _links(self, edge: EdgeView, index: int, selector: str) -> Sequence[str]:
         """The keys from which the key store leads to `edge`."""

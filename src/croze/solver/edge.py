@@ -102,9 +102,7 @@ class ActiveEdge:
         if wants.want(who, level) and not state.retired:
             if len(self._inputs) != state.op.inputs:
                 self._bind()
-            self._inbox.append(_WANTS[wants.most])
-            if not self.queued and state.result is None:  # else there is nothing to be done
-                self.graph.wake(self)
+            self.tell(_WANTS[wants.most])
 
     def tell(self, event: Event) -> None:
         """Let it know, soon."""

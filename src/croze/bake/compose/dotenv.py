@@ -10,6 +10,7 @@ from croze.bake.compose.interpolate import Interpolation, Warn
 from croze.gotypes.quote import quote
 
 _SPACE: Final = "\t\v\f\r \x85\xa0"
+_REST: Final = re.compile(r"[^\n]*")
 _ESCAPE: Final = re.compile(r"\\([abcfnrtv$\"\\]|0[0-7]{0,3})")
 _PLAIN: Final = {
     "a": "\a",
@@ -64,8 +65,7 @@ class _Lines:
         while True:
             while self.at < len(text) and (text[self.at].isspace() or text[self.at] == "#"):
                 if text[self.at] == "#":
-                    end = text.find("\n", self.at)
-                    self.at = len(text) if end < 0 else end
+                    self.rest_of_line()
                 else:
                     self.at += 1
             if self.at >= len(text):
@@ -105,11 +105,14 @@ class _Lines:
         mark = text[self.at : self.at + 1]
         if mark and mark in "'\"":
             return self.quoted(mark)
-        end = text.find("\n", self.at)
-        end = len(text) if end < 0 else end
-        value = text[self.at : end].partition(" #")[0].rstrip()
-        self.at = end + 1
-        return value, True
+        return self.rest_of_line().partition(" #")[0].rstrip(), True
+
+    def rest_of_line(self) -> str:
+        """Read up to the line's end."""
+        rest = _REST.match(self.text, self.at)
+        assert rest is not None, "it may be empty"
+        self.at = rest.end()
+        return rest[0]
 
     def quoted(self, mark: str) -> tuple[str, bool]:
         start = self.at
@@ -131,8 +134,8 @@ class _Lines:
             out.append(char)
             self.at += 1
         self.at = start
-        rest = self.text[start:].partition("\n")[0]
-        raise DotenvError(f"line {self.line}: unterminated quoted value {rest}")
+        line = self.line
+        raise DotenvError(f"line {line}: unterminated quoted value {self.rest_of_line()}")
 
 
 def _unescaped(value: str) -> str:
