@@ -22,9 +22,9 @@ from croze.bake.compose.dotenv import DotenvError, parse_dotenv
     ],
 )
 def test_lines(text: str, variables: dict[str, str]) -> None:
-    assert parse_dotenv(text, {"OUTSIDE": "x"}.get, lambda _name: None) == variables
+    assert parse_dotenv(text, {"OUTSIDE": "x"}.get, warn) == variables
 
 
 def test_a_quoted_value_that_does_not_end_is_told_of_with_its_line() -> None:
     with pytest.raises(DotenvError, match=r"^line 2: unterminated quoted value 'b$"):
-        parse_dotenv("A=1\nB='b\nC=c\n", {}.get, lambda _name: None)
+        parse_dotenv("A=1\nB='b\nC=c\n", dict[str, str]().get, warn)

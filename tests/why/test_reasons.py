@@ -157,3 +157,33 @@ def test_content_is_known_of_a_result_that_was_found_by_definition() -> None:
     asked, found = copied("1", "l1", "r1", "asked"), copied("", "", "r1", "found")
     reasons = why(copied("2", "l2", "r2", "now"), found, asked)
     assert reasons[0] == Reason("files", "[build 1/1] RUN make", files=ONE.files, count=1, total=5)
+
+
+def test_the_same_step_is_the_same_whatever_came_of_those_below_it() -> None:
+    op, queries = ops_pb2.Op(), (Query("f"),)
+    op.file.actions.add()
+
+    def copied(content: str, made: str, ref: str) -> RecordedBuild:
+        made_by = step("[build 1/1] RUN date > f", run(), result=made, outcome="cached")
+        item = StepInput(0, content=content, queries=queries)
+        return build(made_by, step("[1/1] COPY f /", op, item, kind="file"), ref=ref)
+
+    now, earlier = copied("", "r2", "now"), [copied("", "r1", "old")]
+    earlier += [copied("1", "r1", "asked first"), copied("2", "r2", "asked then")]
+    found = explain(now.steps[-1], now, earlier, compare, lambda results, at_us: True)
+    assert (found.reasons, found.compared_ref) == ((Reason("pruned"),), "old")
+
+
+def test_what_many_ways_lead_to_is_looked_at_once() -> None:
+    def ladder(ref: str) -> RecordedBuild:
+        below = [step("[1/61] RUN 0", run(), identity=ref)]
+        for number in range(1, 61):
+            both = StepInput(number - 1), StepInput(number - 1, output=1)
+            below.append(
+                step(f"[{number + 1}/61] RUN {number}", run(), *both, identity=f"{ref}{number}")
+            )
+        return build(*below, ref=ref)
+
+    now, old = ladder("now"), ladder("old")
+    found = explain(now.steps[-1], now, [old], compare, lambda results, at_us: True)
+    assert found.reasons[0].kind == "parent"

@@ -140,8 +140,7 @@ class _Past:
         self.build = build
         self._by_text: dict[tuple[str, str, str], list[RecordedStep]] = {}
         self._by_place: dict[tuple[str, str, int, str], RecordedStep] = {}
-        lines = (step for step in build.steps if step.key and not step.internal)
-        for step in sorted(lines, key=_number):
+        for step in sorted(build.steps, key=_number):
             stage = (step.where, step.kind)
             self._by_text.setdefault((*stage, step.text), []).append(step)
             self._by_place.setdefault((*stage, step.number, step.instruction), step)
