@@ -65,6 +65,29 @@ def test_an_answer_that_is_nothing_but_an_error() -> None:
     peer.http.receive(data(1, prefixed(bytes(90))) + frames.window_update(1, 5))  # comes late
 
 
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("most", [0, 400, 600, 2000, 8192, 32768])
+def test_a_peer_gets_of_an_error_what_it_takes(most: int, begun: bool) -> None:
+    """Of a longer list grpcio takes nothing, not even the status; of one half as long, at times."""
+    peer = Peer()
+    peer.http.receive(frames.settings({frames.MAX_HEADER_LIST_SIZE: most}))
+    call = peer.call()
+    if begun:
+        peer.http.answer(call)
+    peer.sent()
+    more = (("a-bin", "A" * 9_000), ("b-bin", "B" * 90))
+    peer.http.finish(call, status(5, "né" * 300), more)
+    told = decoded(peer.sent()[0][3])
+    assert told["grpc-status"] == "5"
+    size = sum(len(name) + len(value) + 32 for name, value in told.items())
+    assert size <= max(most // 2, 200)
+    message = "n%C3%A9" * 300
+    assert message.startswith(told["grpc-message"])
+    assert not told["grpc-message"].endswith(("%", "%C", "%A"))
+    assert ("a-bin" in told) == (most == 32768)
+    assert (told["grpc-message"] == message) == (most >= 8192)
+
+
 def test_what_is_no_call_of_grpc() -> None:
     peer = Peer()
     peer.http.receive(peer.headers(1, {**CALL, ":method": "GET"}, end=True))

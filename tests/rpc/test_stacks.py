@@ -37,10 +37,21 @@ def test_the_places_of_an_error_and_of_what_it_was_made_of() -> None:
     (stack,) = stacks(error())
     names = [frame.name.removeprefix(f"{__name__}.") for frame in stack.frames]
     assert names == ["missing", "wrapped", "wrapped", "error"]
-    assert (stack.pid, stack.frames[0].file) == (os.getpid(), __file__)
+    assert (stack.pid, stack.frames[0].file) == (os.getpid(), "tests/rpc/test_stacks.py")
     lines = list(stack_lines(stack))
     assert lines[0].startswith(f"{os.getpid()} v")
-    assert lines[1] == f"{__name__}.missing\n\t{__file__}:{stack.frames[0].line}"
+    line = stack.frames[0].line
+    assert lines[1] == f"{__name__}.missing\n\ttests/rpc/test_stacks.py:{line}"
+
+
+def test_where_on_this_machine_modules_are_is_told_nobody() -> None:
+    try:
+        json.loads("{")
+    except ValueError as raised:
+        (stack,) = stacks(raised)
+    files = {frame.name: frame.file for frame in stack.frames}
+    assert files["json.decoder.JSONDecoder.decode"] == "json/decoder.py"
+    assert files["json.loads"] == "json/__init__.py", "a package"
 
 
 def test_another_error_on_the_way_has_its_own() -> None:
@@ -97,4 +108,4 @@ def test_who_debugs_sees_them(capsys: pytest.CaptureFixture[str]) -> None:
     failed(from_status(to_status(error())), Common(debug=False))
     assert "test_stacks.missing" not in capsys.readouterr().err
     failed(from_status(to_status(error())), Common(debug=True))
-    assert f"{__name__}.missing\n\t{__file__}:" in capsys.readouterr().err
+    assert f"{__name__}.missing\n\ttests/rpc/test_stacks.py:" in capsys.readouterr().err

@@ -47,11 +47,21 @@ def _command() -> tuple[str, ...]:
 def _frames(traceback: TracebackType | None) -> tuple[errors.StackFrame, ...]:
     frames: list[errors.StackFrame] = []
     while traceback is not None:
-        code, names = traceback.tb_frame.f_code, traceback.tb_frame.f_globals
-        name = f"{names.get('__name__', '')}.{code.co_qualname}"
-        frames.append(errors.StackFrame(name, code.co_filename, traceback.tb_lineno))
+        code = traceback.tb_frame.f_code
+        module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        file = _file_of(module, code.co_filename)
+        name = f"{module}.{code.co_qualname}"
+        frames.append(errors.StackFrame(name, file, traceback.tb_lineno))
         traceback = traceback.tb_next
     return tuple(frames[: -_MOST_FRAMES - 1 : -1])
+
+
+def _file_of(module: str, path: str) -> str:
+    """A module's file, below the directory that it is imported from: where that is, as in
+    somebody's home, is the machine's own."""
+    parts = path.split(os.sep)
+    depth = module.count(".") + (2 if parts[-1] == "__init__.py" else 1)
+    return "/".join(parts[-depth:])
 
 
 def stack_lines(detail: errors.StackDetail) -> Iterator[str]:

@@ -9,6 +9,7 @@ import base64
 from collections.abc import Callable
 from typing import Final
 
+from croze.patterns import lazy_pattern
 from croze.rpc.http2 import frames
 from croze.rpc.http2.blocks import header_block, header_frames
 from croze.rpc.http2.connection import (
@@ -46,6 +47,7 @@ _ANSWER_BLOCK: Final = header_block(_ANSWER)
 _WELL_BLOCK: Final = header_block((("grpc-status", "0"),))
 _PAIR_BYTES: Final = 160
 """What a header takes besides its text."""
+_CUT_ESCAPE: Final = lazy_pattern("%.?$")
 _SAFE = frozenset(range(0x20, 0x7F)) - {ord("%")}
 
 
@@ -107,6 +109,9 @@ class ServerConnection(Http2Connection[ServerStream]):
         self._most_pending = 2 * PENDING_BYTES  # all that waits in a tunnel goes through at once
         self._on_call = on_call
         self._most = streams
+        self._most_headers: int | None = None
+        """How many bytes of a list of headers the peer takes; it may not say. grpcio refuses some
+        lists of more than half as much."""
         self._message_limit = message_limit_bytes
         self._begun = False
         self._unread = 0
@@ -137,7 +142,10 @@ class ServerConnection(Http2Connection[ServerStream]):
             return
         block = b"" if stream.answered else _ANSWER_BLOCK
         if outcome.code or more:
-            block += header_block((*trailers_of(outcome), *more))
+            room = None
+            if self._most_headers is not None:
+                room = self._most_headers // 2 - (0 if stream.answered else _size(_ANSWER))
+            block += header_block(_fitting(trailers_of(outcome), more, room))
         else:
             block += _WELL_BLOCK
         self._queue(header_frames(stream.number, block, self._max_frame, end_stream=True))
@@ -173,6 +181,10 @@ class ServerConnection(Http2Connection[ServerStream]):
         super().close(why)
 
     # -- what comes --
+
+    def _set_more(self, name: int, value: int) -> None:
+        if name == frames.MAX_HEADER_LIST_SIZE:
+            self._most_headers = value
 
     def _work_off(self, data: bytes, at: int) -> int:
         if self._begun:
@@ -295,6 +307,26 @@ def trailers_of(outcome: RpcStatus) -> Headers:
     if outcome.message:
         headers.append(("grpc-message", _percent(outcome.message)))
     return headers
+
+
+def _fitting(status: Headers, more: Headers, room: int | None) -> Headers:
+    """The trailers, of which a peer takes so many bytes. Who gets more sees no status at all; so
+    the largest of `more`, which are details, are left out, and then the end of the message."""
+    if room is None or _size((*status, *more)) <= room:
+        return (*status, *more)
+    kept = sorted(more, key=lambda header: len(header[1]))
+    while kept and _size((*status, *kept)) > room:
+        kept.pop()
+    code, *rest = status
+    if rest and (excess := _size((*status, *kept)) - room) > 0:
+        name, message = rest[0]
+        rest = [(name, _CUT_ESCAPE.sub("", message[: max(0, len(message) - excess)]))]
+    return (code, *rest, *kept)
+
+
+def _size(headers: Headers) -> int:
+    """As peers count it (RFC 9113, 6.5.2)."""
+    return sum(len(name) + len(value) + 32 for name, value in headers)
 
 
 def _percent(text: str) -> str:
