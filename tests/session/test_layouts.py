@@ -13,6 +13,7 @@ import pytest
 from croze import errors
 from croze.client.layouts.cache_reset import reset
 from croze.digests import digest_of
+from croze.fs.temporary import temporary_directory
 from croze.session import content
 from croze.session.layouts import layout_folder, names_in, new_blob
 from croze.session.providers.content import ContentProvider
@@ -66,7 +67,7 @@ def test_a_reset_deletes_blobs_alone(tmp_path: Path) -> None:
 
 
 @needs_root
-@pytest.mark.parametrize("name", ["blobs", "blobs/sha256", "ingest"])
+@pytest.mark.parametrize("name", ["blobs", "blobs/sha256"])
 async def test_blobs_are_not_written_through_links(
     lending: Lend, tmp_path: Path, precious: Path, name: str
 ) -> None:
@@ -81,29 +82,45 @@ async def test_blobs_are_not_written_through_links(
         with pytest.raises(errors.CrozeError, match=f"out/{name}: link of another user"):
             await store.write(digest_of(b"data"), 4, pieces())
     assert files(precious) == before
-    if name != "ingest":
-        with (
-            pytest.raises(PermissionError),
-            new_blob(tmp_path / "out", "sha256", digest_of(b"data")[7:]),
-        ):
-            pass
+    with (
+        pytest.raises(PermissionError),
+        new_blob(tmp_path / "out", "sha256", digest_of(b"data")[7:]),
+    ):
+        pass
     assert files(precious) == before
 
 
 async def test_blobs_are_written_through_links_of_ours(lending: Lend, tmp_path: Path) -> None:
     """As people move a cache to a larger disk."""
-    (tmp_path / "large").mkdir()
     (tmp_path / "out").mkdir()
-    (tmp_path / "out/blobs").symlink_to("../large")
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield b"data"
+
+    with temporary_directory("test", "/dev/shm") as large:
+        (tmp_path / "out/blobs").symlink_to(os.path.relpath(large, tmp_path / "out"))
+        async with lending([ContentProvider({"export": tmp_path / "out"})]) as session:
+            await content.LentStore(session, "export").write(digest_of(b"data"), 4, pieces())
+        _holds_the_blob(tmp_path / "out")
+
+
+def _holds_the_blob(layout: Path) -> None:
+    with layout_folder(layout, "blobs", "sha256") as folder:
+        assert names_in(folder) == [hashlib.sha256(b"data").hexdigest()]
+    assert [path.name for path in layout.iterdir()] == ["blobs"]
+
+
+async def test_what_other_clients_write_in_stays(lending: Lend, tmp_path: Path) -> None:
+    """Docker's make `ingest` once, and have nothing in it between two blobs."""
+    (tmp_path / "out/ingest").mkdir(parents=True)
 
     async def pieces() -> AsyncGenerator[bytes, None]:
         yield b"data"
 
     async with lending([ContentProvider({"export": tmp_path / "out"})]) as session:
         await content.LentStore(session, "export").write(digest_of(b"data"), 4, pieces())
-    with layout_folder(tmp_path / "out", "blobs", "sha256") as folder:
-        assert names_in(folder) == [hashlib.sha256(b"data").hexdigest()]
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["blobs"]
+    (tmp_path / "out/ingest").rmdir()
+    _holds_the_blob(tmp_path / "out")
 
 
 async def test_pipes_are_no_blobs(lending: Lend, tmp_path: Path) -> None:

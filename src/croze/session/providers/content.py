@@ -27,7 +27,6 @@ from croze.session.layouts import layout_folder, new_file, open_folder
 from croze.session.lent_service import Handler, metadata_of, stream, unary, unary_stream
 
 _DIGEST = lazy_pattern(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
-_INGEST = "ingest"
 
 
 class ContentProvider:
@@ -173,14 +172,16 @@ class ContentProvider:
         if (store, request.ref) in self._ingests:
             raise errors.Unavailable(f"ref {request.ref} locked: unavailable")
         _check_new(store, request.expected)  # nothing is begun for what is there
-        ingest = _Ingest.start(store, request.ref)
+        ingest = _Ingest.start(store, request.ref, request.expected)
         self._ingests[store, request.ref] = ingest
         return ingest
 
 
 class _Ingest(Struct):
-    """A blob being written, in a temporary file of its store."""
+    """A blob being written, in a temporary file beside those that are there: they may be on another
+    disk than the rest of the layout. What other clients have in `ingest` is theirs."""
 
+    path: str
     store: Path
     ref: str
     fd: int
@@ -193,17 +194,16 @@ class _Ingest(Struct):
     expected: str = ""
 
     @classmethod
-    def start(cls, store: Path, ref: str) -> _Ingest:
-        folder, name = open_folder(store, _INGEST, make=True), os.urandom(8).hex()
+    def start(cls, store: Path, ref: str, expected: str) -> _Ingest:
+        algorithm = _algorithm(expected)
+        folder = open_folder(store, "blobs", algorithm, make=True)
+        name = f".ingest-{os.urandom(8).hex()}"
         try:
-            return cls(store, ref, new_file(folder, name), folder, name)
+            path = f"{store}/blobs/{algorithm}/{name}"
+            return cls(path, store, ref, new_file(folder, name), folder, name)
         except BaseException:
             os.close(folder)
             raise
-
-    @property
-    def path(self) -> str:
-        return f"{self.store}/{_INGEST}/{self.name}"
 
     def status(self) -> content_pb2.Status:
         return content_pb2.Status(
@@ -227,7 +227,7 @@ class _Ingest(Struct):
     def digest(self) -> str:
         os.lseek(self.fd, 0, os.SEEK_SET)
         with open(self.fd, "rb", closefd=False) as file:
-            algorithm = self.expected.partition(":")[0] or "sha256"
+            algorithm = _algorithm(self.expected)
             return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
 
     def commit(self) -> str:
@@ -251,8 +251,6 @@ class _Ingest(Struct):
         with suppress(FileNotFoundError):  # it has become a blob
             os.unlink(self.name, dir_fd=self.folder)
         os.close(self.folder)
-        with suppress(OSError):  # others are writing still
-            (self.store / _INGEST).rmdir()
 
 
 def _step(
@@ -286,6 +284,11 @@ def _take(ingest: _Ingest, request: content_pb2.WriteContentRequest) -> None:
     if request.offset == 0 and ingest.offset > 0:
         ingest.truncate()
     ingest.append(request.data)
+
+
+def _algorithm(expected: str) -> str:
+    """That of a blob of which a digest is expected, or none."""
+    return expected.partition(":")[0] or "sha256"
 
 
 def _blob(store: Path, digest: str) -> Path:
