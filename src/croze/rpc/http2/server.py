@@ -314,14 +314,14 @@ def _fitting(status: Headers, more: Headers, room: int | None) -> Headers:
     the largest of `more`, which are details, are left out, and then the end of the message."""
     if room is None or _size((*status, *more)) <= room:
         return (*status, *more)
-    kept = sorted(more, key=lambda header: len(header[1]))
-    while kept and _size((*status, *kept)) > room:
-        kept.pop()
+    trailers = sorted(more, key=lambda header: len(header[1]))
+    while trailers and _size((*status, *trailers)) > room:
+        trailers.pop()
     code, *rest = status
-    if rest and (excess := _size((*status, *kept)) - room) > 0:
+    if rest and (excess := _size((*status, *trailers)) - room) > 0:
         name, message = rest[0]
         rest = [(name, _CUT_ESCAPE.sub("", message[: max(0, len(message) - excess)]))]
-    return (code, *rest, *kept)
+    return (code, *rest, *trailers)
 
 
 def _size(headers: Headers) -> int:
