@@ -325,7 +325,7 @@ def _fitting(status: Headers, more: Headers, room: int | None) -> Headers:
 
 
 def _size(headers: Headers) -> int:
-    """As peers count it (RFC 9113, 6.5.2)."""
+    """How long a list of headers is, in bytes as peers count them (RFC 9113, 6.5.2)."""
     return sum(len(name) + len(value) + 32 for name, value in headers)
 
 
