@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from croze.errors import InvalidRequest
@@ -59,8 +60,8 @@ def test_internal_and_frontend_records_go_only_with_all() -> None:
 
 
 def test_keep_duration_spares_the_recently_used() -> None:
-    records = [record("new", age_s=10), record("old", age_s=100)]
-    assert chosen(records, PrunePolicy(keep_duration_s=50)) == ["old"]
+    records = [record("new", age_s=10), record("older", age_s=100), record("old", age_s=50)]
+    assert chosen(records, PrunePolicy(keep_duration_s=50)) == ["older", "old"]
 
 
 def test_filters_narrow_the_choice() -> None:
@@ -68,6 +69,12 @@ def test_filters_narrow_the_choice() -> None:
     policy = PrunePolicy(filters=("type==source.local", "type==exec.cachemount"))
     assert sorted(chosen(records, policy)) == ["a", "b"]
     assert chosen(records, PrunePolicy(filters=("type!=regular,id~=^a",))) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["id", "parents", "description", "inuse", "shared"])
+def test_what_a_record_has_not_is_no_field(name: str) -> None:
+    usage = msgspec.structs.replace(record("").usage, description="")
+    assert not parse([name])(fields(usage))
 
 
 def test_sizes_stop_the_deletion_least_valuable_first() -> None:

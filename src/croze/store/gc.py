@@ -36,11 +36,9 @@ class PruneCandidate(Struct, frozen=True):
 
 def keep_bytes(policy: PrunePolicy, total: int, stat: DiskStat) -> int:
     """How much may stay; 0 for no say in it."""
-    if not (policy.max_used_space or policy.reserved_space or policy.min_free_space):
-        return 0
     keep = policy.max_used_space
     excess = policy.min_free_space - stat.free
-    if policy.min_free_space and excess > 0:
+    if excess > 0:
         keep = min(keep, total - excess) if keep else total - excess
     elif policy.min_free_space and keep == 0:
         keep = total
