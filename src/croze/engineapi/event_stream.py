@@ -28,24 +28,22 @@ async def events(request: web.Request, services: Services) -> web.StreamResponse
     until = moment_ns("until", query.first("until")) if query.first("until") else None
     answer = web.StreamResponse(headers={**HEADERS, "Content-Type": "application/json"})
     await answer.prepare(request)
+
+    async def tell(event: EngineEvent) -> None:
+        if _wanted(event, chosen):
+            await answer.write(msgspec.json.encode(event.line()) + b"\n")
+
     with services.events.listening() as (past, coming):
         for event in past if (since, until) != (None, None) else ():
-            in_time = (since or 0) <= event.time_ns <= (until or event.time_ns)
-            if in_time and _wanted(event, chosen):
-                await _write(answer, event)
+            if (since or 0) <= event.time_ns <= (until or event.time_ns):
+                await tell(event)
+        left_s = None if until is None else max(0.0, (until - time.time_ns()) / 1e9)
         with suppress(TimeoutError):
-            left_s = None if until is None else max(0.0, (until - time.time_ns()) / 1e9)
             async with asyncio.timeout(left_s):
                 while True:
-                    event = await coming.get()
-                    if _wanted(event, chosen):
-                        await _write(answer, event)
+                    await tell(await coming.get())
     await answer.write_eof()
     return answer
-
-
-async def _write(answer: web.StreamResponse, event: EngineEvent) -> None:
-    await answer.write(msgspec.json.encode(event.line()) + b"\n")
 
 
 def _wanted(event: EngineEvent, chosen: Mapping[str, Sequence[str]]) -> bool:

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 
 from croze.fs.temporary import temporary_directory
@@ -71,7 +71,6 @@ def _rows(path: str) -> Iterator[bytes]:
     """Only of a real table, and not for ever: the schema is anyone's, too. No more bytes than the
     file has: rows may share their pages, and pages follow themselves."""
     end = time.monotonic() + _MAX_SECONDS
-    remaining_bytes = os.stat(path).st_size
     kind = "SELECT 1 FROM sqlite_master WHERE name = 'Packages' AND type = 'table'"
     try:
         uri = f"file:{path}?mode=ro&immutable=1"
@@ -79,16 +78,21 @@ def _rows(path: str) -> Iterator[bytes]:
             database.execute("PRAGMA trusted_schema = OFF")
             database.set_progress_handler(lambda: time.monotonic() > end, 1000)
             database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_HEADER_BYTES)
-            if database.execute(kind).fetchone() is None:
-                return
-            for (data,) in database.execute("SELECT blob FROM Packages"):
-                if isinstance(data, bytes):
-                    remaining_bytes -= len(data)
-                    if remaining_bytes < 0:
-                        return
-                    yield data
+            if database.execute(kind).fetchone() is not None:
+                rows = database.execute("SELECT blob FROM Packages")
+                yield from _up_to(os.stat(path).st_size, (row[0] for row in rows))
     except sqlite3.Error:
         return
+
+
+def _up_to(remaining_bytes: int, values: Iterable[object]) -> Iterator[bytes]:
+    """The first of those values that are bytes, as long as they are no more than so many."""
+    for data in values:
+        if isinstance(data, bytes):
+            remaining_bytes -= len(data)
+            if remaining_bytes < 0:
+                return
+            yield data
 
 
 def parse_header(data: bytes) -> dict[int, Value]:

@@ -86,15 +86,10 @@ async def build_targets(
     try:
         async with running(display):
             for name, its_parts in builds.items():
-                pieces[name] = []
+                its_pieces = pieces[name] = list[_Piece]()
                 try:
                     for part in its_parts:
-                        node = part.node
-                        options = await with_remote_dockerfile(
-                            node.client, part.options, display.update
-                        )
-                        plan = await planned(options, node.builder)
-                        pieces[name].append(_Piece(name, node, plan, links.links(plan)))
+                        its_pieces.append(await _planned(name, part, display))
                 except CrozeError as error:
                     raise _named(error, name, builds) from None
             return await _Targets(pieces, display, provenance, merge).build()
@@ -105,6 +100,13 @@ async def build_targets(
             piece.plan.close()
         for part in (part for its_parts in builds.values() for part in its_parts):
             part.close()
+
+
+async def _planned(target: str, part: NodePart, display: Display) -> _Piece:
+    node = part.node
+    options = await with_remote_dockerfile(node.client, part.options, display.update)
+    plan = await planned(options, node.builder)
+    return _Piece(target, node, plan, links.links(plan))
 
 
 def _named(error: CrozeError, name: str, targets: Mapping[str, object]) -> CrozeError:

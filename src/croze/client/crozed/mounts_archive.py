@@ -9,7 +9,7 @@ import shutil
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from croze.aio.threads import abandonable, in_thread
 from croze.client.crozed import cache_mounts
@@ -98,6 +98,12 @@ def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
     return info
 
 
+def _keep(data: IO[bytes], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as target:
+        shutil.copyfileobj(data, target, 1 << 20)
+
+
 def _unpack(source: Path | None, folder: Path) -> None:
     """Only what a layout is of. Blobs are verified by who reads them."""
     try:
@@ -107,13 +113,9 @@ def _unpack(source: Path | None, folder: Path) -> None:
             tarfile.open(fileobj=file, mode="r|*") as archive,
         ):
             for member in archive:
-                match = _MEMBER.fullmatch(member.name)
-                data = archive.extractfile(member) if match and member.isreg() else None
-                if match and data is not None:
-                    path = folder / match[1]
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    with open(path, "wb") as target:
-                        shutil.copyfileobj(data, target, 1 << 20)
+                data = archive.extractfile(member) if member.isreg() else None
+                if data is not None and (match := _MEMBER.fullmatch(member.name)):
+                    _keep(data, folder / match[1])
     except FileNotFoundError:
         raise NotFound(f"open {source}: no such file or directory") from None
     except (tarfile.TarError, EOFError, OSError) as error:

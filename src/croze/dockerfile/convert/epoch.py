@@ -75,7 +75,7 @@ async def _find_state(
         state, _ = await named.load()
         return state, f"[internal] resolve SOURCE_DATE_EPOCH named context {value}"
     for stage in stages:
-        if stage.name.lower() == value.lower():
+        if stage.name == value:
             try:
                 state = _stage_source(stage, args, lex)
             except CrozeError as err:

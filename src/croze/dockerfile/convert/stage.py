@@ -103,7 +103,7 @@ class StageList:
             state.base = base
             state.outline = base.outline.copy()
         if state.stage.name:
-            self._by_name[to_lower(state.stage.name)] = state
+            self._by_name[state.stage.name] = state
 
     def find(self, name: str) -> StageState | None:
         """The stage of this name, in any case of letters; of several, the last one so far."""

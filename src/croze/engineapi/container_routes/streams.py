@@ -131,13 +131,12 @@ async def attach(request: web.Request, services: Services) -> web.StreamResponse
     typed = query.is_set("stdin") and one.spec.open_stdin
     services.containers.tell(one, "attach")
     with one.output.listening(streams) as listener:
-        size = one.output.size()
+        entries = one.output.kept(one.output.size())
         client = take_stream(request, _media_type(one, request))
         try:
             if query.is_set("logs"):
-                async for entry in one.output.kept(size):
-                    if entry.stream in streams:
-                        await client.write(framed(entry, tty=one.spec.tty))
+                async for entry in _last(entries, streams, "all"):
+                    await client.write(framed(entry, tty=one.spec.tty))
             if query.is_set("stream"):
                 await join(
                     client,

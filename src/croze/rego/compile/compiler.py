@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
@@ -171,21 +172,19 @@ def _near_cycles(uses: Mapping[RuleNode, set[RuleNode]]) -> Iterator[RuleNode]:
 def _cycle(start: RuleNode, uses: Mapping[RuleNode, set[RuleNode]]) -> list[RuleNode]:
     """The shortest way back to the start; empty if there is none."""
     came: dict[RuleNode, RuleNode] = {}
-    level = [start]
-    while level:
-        following = []
-        for node in level:
-            for used in uses[node]:
-                if used is start:
-                    way = [start, node]
-                    while way[-1] is not start:
-                        way.append(came[way[-1]])
-                    return way[::-1] if len(way) > 2 else [start, start]
-                if used not in came:
-                    came[used] = node
-                    following.append(used)
-        level = following
-    return []
+    waiting = deque([start])
+    while waiting and start not in came:
+        node = waiting.popleft()
+        for used in uses[node]:
+            if used not in came:
+                came[used] = node
+                waiting.append(used)
+    if start not in came:
+        return []
+    way = [start, came[start]]
+    while way[-1] is not start:
+        way.append(came[way[-1]])
+    return way[::-1]
 
 
 def _used(node: RuleNode, root: RuleNode) -> Iterator[RuleNode]:
