@@ -16,6 +16,7 @@ from croze.dockerfile.resolver import (
     FrontendResult,
     ImageQuestion,
     ReplacedImage,
+    ResolvedImage,
     SourceMeta,
     Syntax,
 )
@@ -67,6 +68,35 @@ async def test_several_platforms_are_keyed() -> None:
     config = json.loads(result.metadata["containerimage.config/linux/arm/v7"])
     assert (config["architecture"], config["variant"]) == ("arm", "v7")
     assert result.metadata["source.date.epoch/linux/amd64"] == b"7"
+
+
+class Windows(World):
+    """Its images are of one Windows."""
+
+    async def resolve_image(self, question: ImageQuestion) -> ResolvedImage:
+        config = {"os": "windows", "architecture": "amd64", "os.version": "10.0.1"}
+        return ResolvedImage(
+            question.ref, "", json.dumps({**config, "os.features": ["y"]}).encode()
+        )
+
+
+@pytest.mark.parametrize(
+    ("platform", "version", "features"),
+    [
+        ("windows/amd64", "10.0.1", ["y"]),
+        ("windows(10.0.2)/amd64", "10.0.2", ["y"]),
+        ("windows(10.0.2+x)/amd64", "10.0.2", ["x"]),
+        ("linux/amd64", None, None),
+    ],
+)
+async def test_the_base_image_says_which_windows_it_is_where_nobody_else_does(
+    platform: str, version: str | None, features: list[str] | None
+) -> None:
+    windows = Windows(b"FROM base\n", "dockerfile", "Dockerfile", {})
+    result = await build({"platform": platform}, windows)
+    (listed,) = json.loads(result.metadata["refs.platforms"])["Platforms"]
+    assert listed["Platform"].get("os.version") == version
+    assert listed["Platform"].get("os.features") == features
 
 
 @dataclass

@@ -109,6 +109,19 @@ async def test_what_is_lent_is_asked_for() -> None:
         assert await action(release, f"{DIGEST}1") == policy_pb2.ALLOW
 
 
+@pytest.mark.parametrize("logs", [True, False])
+async def test_what_is_printed_is_said_if_that_is_wanted(logs: bool) -> None:
+    printed: list[str] = []
+    answering = Answering(
+        Files(), None, Verifier(), lambda _level, message: printed.append(message)
+    )
+    text = 'package docker\ndecision := {"allow": true} if print("it", "is")'
+    setup = Setup((PolicyFile("p.rego", text),), logs=logs)
+    async with WorkerPool(1, modules=work.MODULES) as workers:
+        assert await action(Policy(workers, setup, answering), DIGEST) == policy_pb2.ALLOW
+    assert sum(message.endswith(": it is") for message in printed) == logs
+
+
 async def test_all_must_allow() -> None:
     async with WorkerPool(1, modules=work.MODULES) as workers:
         yes = policy(workers, 'decision := {"allow": true}')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
@@ -210,6 +212,15 @@ async def test_what_was_made_or_used_a_moment_ago_stays(opener: Opener, sources:
         assert {r.id: r for r in await store.refs.disk_usage()} == before
         assert await pruned(store, HOUR) == []
         assert len(await pruned(store)) == 8
+
+
+async def test_a_clock_that_was_set_back_hides_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await make_ref(store.refs, None, {"a": "1"})).release()
+    monkeypatch.setattr("croze.store.prune.time", SimpleNamespace(time=lambda: 0.0))
+    assert len(await store.refs.disk_usage()) == 1
+    assert await store.refs.disk_usage(unused_s=1.0) == []
 
 
 async def test_a_directory_used_again_counts_on(store: Store) -> None:

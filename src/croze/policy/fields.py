@@ -18,7 +18,7 @@ def to_ask(fields: Sequence[str], unknown: Sequence[str]) -> tuple[list[str], li
         first = [name for name in _prerequisites(each) if name in unknown]
         if each in unknown:
             first.append(each)
-        elif _is_material(each) and (above := ancestor(each, unknown)):
+        elif _is_material(each) and (above := _name_above(each, unknown)):
             first.append(above)
         if not first:
             invalid.append(each)
@@ -42,8 +42,8 @@ def _prerequisites(field: str) -> list[str]:
     return names
 
 
-def ancestor(field: str, unknown: Sequence[str]) -> str:
-    """The longest unknown name that a field is below; empty if there is none."""
+def _name_above(field: str, unknown: Sequence[str]) -> str:
+    """The longest unknown name that a field has, or is below; empty if there is none."""
     above = [
         name for name in unknown if field == name or field.startswith((f"{name}.", f"{name}["))
     ]
@@ -53,8 +53,7 @@ def ancestor(field: str, unknown: Sequence[str]) -> str:
 def unresolved(unknown: Sequence[str], fields: Sequence[str]) -> list[str]:
     """What is still not known, of the fields or of all; in short."""
     if fields:
-        names = {each if each in unknown else ancestor(each, unknown) for each in fields}
-        return sorted(names - {""})
+        return sorted({_name_above(each, unknown) for each in fields} - {""})
     return sorted({_short(name) for name in unknown})
 
 
