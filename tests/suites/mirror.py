@@ -13,6 +13,7 @@ from pathlib import Path
 from croze.http.urls import parse_url
 from tests.e2e import images
 from tests.e2e.sandbox import execute, registry
+from tests.suites.packages import add_packages
 
 BUILDKIT = "moby/buildkit:buildx-stable-1"
 NAMES = {
@@ -158,9 +159,7 @@ def _layer(*, alpine: bool) -> bytes:
             _add(archive, f"bin/{applet}", kind=tarfile.SYMTYPE, target="busybox")
         _add(archive, "usr/bin/env", kind=tarfile.SYMTYPE, target="../../bin/busybox")
         _add(archive, "usr/sbin/adduser", _ADDUSER.encode(), mode=0o755)
-        _add(
-            archive, "usr/bin/ttysize", b"#!/bin/sh\nset -- $(stty size)\necho $2 $1\n", mode=0o755
-        )
+        _add(archive, "usr/bin/ttysize", _TTYSIZE, mode=0o755)
         pairs = [pair.split(":") for pair in _IDS.split()]
         users = "".join(f"{n}:x:{i}:{i}:{n}:/{n}:/bin/sh\n" for n, i in pairs)
         _add(archive, "etc/passwd", users.encode())
@@ -170,7 +169,7 @@ def _layer(*, alpine: bool) -> bytes:
         if alpine:
             for name in ("sbin", "etc/ssl", "etc/ssl/certs"):
                 _add(archive, name, kind=tarfile.DIRTYPE, mode=0o755)
-            _add(archive, "sbin/apk", b"#!/bin/sh\nexit 127\n", mode=0o755)
+            _add(archive, "sbin/apk", add_packages(archive), mode=0o755)
             _add(archive, "etc/ssl/certs/ca-certificates.crt", b"none\n")
             _add(archive, "etc/alpine-release", b"3.18.4\n")
             _add(archive, "etc/os-release", b'NAME="Alpine Linux"\nID=alpine\n')
