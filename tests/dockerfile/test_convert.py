@@ -59,6 +59,26 @@ async def test_stages_may_only_look_back() -> None:
     assert [r[0].start.line for r in locations(caught.value)] == [2]
 
 
+@pytest.mark.parametrize(
+    ("words", "id", "target"),
+    [
+        ("target=/a/b", "b", "/a/b"),
+        ("target=/a/b/", "b", "/a/b/"),
+        ("target=/", "/", "/"),
+        ("id=a/b", "a/b", "/run/secrets/b"),
+        ("id=a/", "a/", "/run/secrets/a"),
+        ("id=a,target=/c", "a", "/c"),
+    ],
+)
+async def test_secrets_are_named_by_their_places_and_placed_by_their_names(
+    words: str, id: str, target: str
+) -> None:
+    found = await converted(f"FROM alpine\nRUN --mount=type=secret,{words} true\n")
+    ops = [ops_pb2.Op.FromString(blob) for blob in llb.op_blobs(found.state.marshal())]
+    (mount,) = [mount for op in ops for mount in op.exec.mounts if mount.HasField("secretOpt")]
+    assert (mount.secretOpt.ID, mount.dest) == (id, target)
+
+
 async def test_a_config_that_is_no_json() -> None:
     with pytest.raises(CrozeError) as caught:
         await converted("FROM badjson-base\n")

@@ -14,6 +14,7 @@ BAD = {
     "filename=": "invalid value filename=",
     "x=y": "invalid value x=y",
     "filename": "invalid value filename",
+    "strict=": 'invalid value strict=: strconv.ParseBool: parsing "": invalid syntax',
     "reset=maybe": 'invalid value reset=maybe: strconv.ParseBool: parsing "maybe": invalid syntax',
     "log-level=loud": 'invalid value log-level=loud: not a valid logrus Level: "loud"',
 }

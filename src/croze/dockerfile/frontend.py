@@ -227,14 +227,13 @@ async def _build_platform(
 
 
 def _exported(platform: Platform, image: Platform) -> Platform:
-    """The platform as the exporter sees it: of Windows the base image knows the version."""
-    if platform.os != "windows" or image.os != "windows":
+    """The platform as the exporter sees it: of Windows the image knows the version, its base's
+    where none was asked for."""
+    if platform.os != "windows":
         return platform
     return platforms.normalize(
         msgspec.structs.replace(
-            platform,
-            os_version=platform.os_version or image.os_version,
-            os_features=platform.os_features or image.os_features,
+            platform, os_version=image.os_version, os_features=image.os_features
         )
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 
 from croze.dockerfile.convert.build import PlatformBuild
@@ -10,6 +9,7 @@ from croze.dockerfile.convert.stage import StageState
 from croze.dockerfile.instructions import Run, RunMount
 from croze.dockerfile.location import DockerfileError
 from croze.dockerfile.subrequests import OutlineUse
+from croze.fs.paths import base
 from croze.gotypes.quote import quote
 from croze.llb import caps
 from croze.llb import mounts as llb_mounts
@@ -98,10 +98,10 @@ def _secret(stage: StageState, run: Run, mount: RunMount) -> Secret:
     if not id:
         if not mount.target:
             raise DockerfileError("one of source, target required")
-        id = posixpath.basename(mount.target.rstrip("/")) or "/"
+        id = base(mount.target)
     target: str | None = mount.target or None
     if mount.env is None and target is None:
-        target = "/run/secrets/" + (posixpath.basename(id.rstrip("/")) or "/")
+        target = f"/run/secrets/{base(id)}"
     use = OutlineUse(id, mount.required, run.location)
     stage.outline.secrets.setdefault(id, use)
     return Secret(
