@@ -41,7 +41,7 @@ def image() -> InputDocument:
 
 
 async def needs(document: InputDocument, daemon: Daemon | None, *names: str) -> Needs:
-    resolving = Resolving(DocumentReader(log, None), daemon and daemon.ask, log)
+    resolving = Resolving(DocumentReader(log, None), daemon.ask if daemon else None, log)
     return await resolving.needs(document, SOURCE, names, None, None)
 
 
