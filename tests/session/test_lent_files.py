@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from croze.session.hostdir import HostDirProvider, open_file
-from croze.session.providers.targets import FileOutput
+from croze.session.providers import targets
+from croze.session.providers.targets import FdOutput, FileOutput
 from tests.session.conftest import Lend
 
 
@@ -85,3 +87,26 @@ def test_a_file_that_can_not_take_its_place_is_gone(tmp_path: Path) -> None:
         output.commit()
     assert [each.name for each in tmp_path.iterdir()] == ["out"]
     assert not [path for path in opened() if path.startswith(f"{tmp_path}/")]
+
+
+def test_files_are_named_as_they_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In buildx's words: not by what stands in for them until they are whole."""
+    with pytest.raises(OSError, match="out") as unopened:
+        FileOutput(Path("/proc/self/fdinfo/out")).write(b"x")
+    assert unopened.value.filename == "open /proc/self/fdinfo/out"
+    output = FileOutput(tmp_path / "out")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), "a name of its own")
+
+    monkeypatch.setattr("os.rename", refuse)
+    with pytest.raises(PermissionError) as unwritten:
+        output.commit()
+    assert unwritten.value.filename == f"write {tmp_path}/out"
+    fd = os.open("/dev/full", os.O_WRONLY)
+    monkeypatch.setattr(targets, "_STANDARD", {fd: "/dev/stdout"})
+    with pytest.raises(OSError, match="write /dev/stdout"):
+        FdOutput(fd).write(b"x")
+    os.close(fd)

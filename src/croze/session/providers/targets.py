@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -178,7 +179,8 @@ class FileOutput:
         self.waits = target is None
         if target is not None:
             make_directory(target.parent, 0o755)
-            self._new = NewFile(target)
+            with _named(f"open {path}"):
+                self._new = NewFile(target)
             self._fd = self._new.fd
 
     @property
@@ -188,18 +190,14 @@ class FileOutput:
 
     def write(self, data: bytes, /) -> None:
         if self._fd < 0:  # not before: to open a pipe waits for its reader
-            with open_in_place(self._path) as there:
+            with _named(f"open {self._path}"), open_in_place(self._path) as there:
                 self._fd = os.dup(there.fileno())
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._fd, view) :]
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, f"write {self._path}") from None
+        _write(self._fd, data, os.fspath(self._path))
 
     def commit(self) -> None:
         if self._new is not None:
-            self._new.take_place()
+            with _named(f"write {self._path}"):
+                self._new.take_place()
         elif self._fd >= 0:
             os.close(self._fd)
 
@@ -217,10 +215,27 @@ class FdOutput:
         self._fd = fd
 
     def write(self, data: bytes, /) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        _write(self._fd, data, _STANDARD.get(self._fd, f"/dev/fd/{self._fd}"))
 
     def commit(self) -> None: ...
 
     def abort(self) -> None: ...
+
+
+_STANDARD: Final = {1: "/dev/stdout", 2: "/dev/stderr"}
+
+
+def _write(fd: int, data: bytes, name: str) -> None:
+    view = memoryview(data)
+    with _named(f"write {name}"):
+        while view:
+            view = view[os.write(fd, view) :]
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Errors say what was done to the file that somebody asked for, whichever it was done to."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, what) from None
