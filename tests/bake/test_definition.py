@@ -50,6 +50,35 @@ def test_later_files_add_to_earlier_ones() -> None:
     assert found["web"]["context"] == "web"
 
 
+def test_later_files_add_parents() -> None:
+    parents = 'target "a" { args = { x = 1, y = 1 } }\ntarget "b" { args = { y = 2 } }\n'
+    files = {
+        "1.hcl": parents + 'target "default" { inherits = ["a"] }\n',
+        "2.hcl": 'target "default" { inherits = ["b"] }\n',
+    }
+    assert printed(files)["target"]["default"]["args"] == {"x": "1", "y": "2"}
+
+
+@pytest.mark.parametrize(
+    ("takes", "call", "result"),
+    [
+        ("params = [a]", "f(1)", "1"),
+        ("params = [a]\n variadic_params = b", "f(1)", "1"),
+        ("params = [a]\n variadic_params = b", "f(1, 2, 3)", "1"),
+        ("params = [a]", "f(1, 2)", None),
+        ("params = [a]\n variadic_params = b", "f()", None),
+    ],
+)
+def test_a_function_takes_what_it_says(takes: str, call: str, result: str | None) -> None:
+    text = f'function "f" {{\n {takes}\n result = a\n}}\n'
+    text += f'target "default" {{\n args = {{ x = {call} }}\n}}\n'
+    if result is None:
+        with pytest.raises(BakeError, match="function arguments"):
+            printed(text)
+    else:
+        assert printed(text)["target"]["default"]["args"] == {"x": result}
+
+
 def test_set_with_patterns_and_appending() -> None:
     text = (
         'target "ab" { tags = ["x"] }\ntarget "ac" {}\ngroup "default" { targets = ["ab", "ac"] }'

@@ -40,7 +40,7 @@ _REPLACED = (
     "network",
     "shm_size",
 )
-_APPENDED = ("annotations", "policy", "no_cache_filter", "ulimits", "entitlements")
+_APPENDED = ("annotations", "policy", "no_cache_filter", "ulimits", "entitlements", "inherits")
 
 
 class Group(Struct):
@@ -125,8 +125,6 @@ class Target(Struct):
         if other.resources is not None:
             self.resources = (self.resources or ResourceLimits()).merged(other.resources)
         self.description = other.description or self.description
-        if other.inherits:
-            self.inherits = [*(self.inherits or ()), *other.inherits]
 
     def _merge_bases(self, other: Target) -> None:
         before, theirs = self.bases, other.bases
