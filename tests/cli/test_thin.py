@@ -8,16 +8,18 @@ import posix
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 import croze
 from croze.version import TEXT, tell_if_asked
-from scripts.quick_start import quick
+from scripts.quick_start import quick, quicker
 from tests.support.work import unmeasured
 
 REPO = Path(__file__).resolve().parents[2]
+Start = Callable[[str, str, Sequence[str]], str | None]
 
 
 def test_what_is_not_utf8_is_printed_as_it_was_read() -> None:
@@ -46,14 +48,24 @@ def test_it_imports_next_to_nothing(tmp_path: Path) -> None:
     assert int(count) < 15
 
 
-def test_the_quick_start(tmp_path: Path) -> None:
+SOURCE = (REPO / "bin/croze").read_text()
+
+
+def test_not_every_interpreter_starts_quickly() -> None:
+    for path in ("/with space/python", "/" + "x" * 200):
+        assert quick(SOURCE, path, []) is None
+        assert quicker(SOURCE, path, []) is not None
+    assert quicker(SOURCE, "/back\\slash/python", []) is None
+
+
+@pytest.mark.parametrize("start", [quick, quicker])
+def test_the_quick_start(start: Start, tmp_path: Path) -> None:
     """What `make install` makes of the command: it knows its own, whatever Python is told to, and
     what is more than a question has all that Python programs have."""
     script, python = tmp_path / "croze", Path(sys.prefix) / "bin" / "python"
-    text = (REPO / "bin/croze").read_text()
-    assert quick(text, "/with space/python", []) == text
-    assert quick(text, "/" + "x" * 200, []) == text
-    script.write_text(quick(text, str(python), [str(Path(croze.__file__).parent.parent)]))
+    text = start(SOURCE, str(python), [str(Path(croze.__file__).parent.parent)])
+    assert text is not None
+    script.write_text(text)
     script.chmod(0o755)
     odd = {"PYTHONHOME": "/nope", "PYTHONPATH": "/nope", "PYTHONSTARTUP": "/nope"}
     env = {**os.environ, "CROZE_NO_WARM": "1", "HOME": str(tmp_path), **odd}

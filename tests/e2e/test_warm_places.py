@@ -17,7 +17,8 @@ import pytest
 
 from tests.e2e.app import base
 from tests.e2e.sandbox import CROZE, REPO, Sandbox, execute
-from tests.e2e.warm_processes import WARM, answers, warm_sockets
+from tests.e2e.warm_processes import WARM, Start, answers, warm_sockets
+from tests.e2e.warm_processes import start as start
 from tests.e2e.warm_processes import warm as warm
 from tests.support.processes import catches, children, family, state
 from tests.support.waiting import PATIENCE_S, eventually
@@ -41,10 +42,10 @@ def has_loaded_the_client(pid: int) -> bool:
 
 @contextlib.contextmanager
 def reading(
-    sandbox: Sandbox, prefix: Sequence[str] = (), env: Mapping[str, str] | None = None
+    sandbox: Sandbox, start: Start, prefix: Sequence[str] = (), env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A `croze build -` that waits for its standard input."""
-    command = [*prefix, str(CROZE), "build", "-"]
+    command = [*prefix, *start, "build", "-"]
     with subprocess.Popen(
         command,
         env={**sandbox.env, **WARM, **(env or {})},
@@ -77,7 +78,9 @@ os.waitpid(pid, 0)
 """
 
 
-def test_the_same_place_is_served(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+def test_the_same_place_is_served(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], start: Start
+) -> None:
     spawn = [sys.executable, "-c", SPAWN]  # as make does it
     for prefix in (
         [],
@@ -85,7 +88,7 @@ def test_the_same_place_is_served(sandbox: Sandbox, warm: subprocess.Popen[bytes
         ["setsid", "-w"],
         spawn,
     ):
-        with reading(sandbox, prefix) as process:
+        with reading(sandbox, start, prefix) as process:
             assert runner(process, warm)
 
 
@@ -113,20 +116,24 @@ ELSEWHERE = {
 }
 
 
-def test_another_place_is_not(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+def test_another_place_is_not(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], start: Start
+) -> None:
     for what, prefix in ELSEWHERE.items():
-        with reading(sandbox, prefix) as process:
+        with reading(sandbox, start, prefix) as process:
             assert runner(process, warm) == 0, what
 
 
-def test_another_cgroup_is_not(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+def test_another_cgroup_is_not(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], start: Start
+) -> None:
     if not (PIDS / "cgroup.procs").exists():
         pytest.skip("needs the pids controller of cgroup v1")
     folder = PIDS / f"croze-test-{os.getpid()}"
     folder.mkdir()
     try:
         script = f'echo $$ > {folder}/cgroup.procs; exec "$@"'
-        with reading(sandbox, ["sh", "-c", script, "sh"]) as process:
+        with reading(sandbox, start, ["sh", "-c", script, "sh"]) as process:
             assert runner(process, warm) == 0
     finally:
         eventually(lambda: not (folder / "cgroup.procs").read_text())
@@ -134,7 +141,7 @@ def test_another_cgroup_is_not(sandbox: Sandbox, warm: subprocess.Popen[bytes]) 
 
 
 def test_it_builds_the_directory_that_its_caller_sees(
-    sandbox: Sandbox, warm: subprocess.Popen[bytes]
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], start: Start
 ) -> None:
     files = {"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "outer"}
     context = sandbox.context("c", files)
@@ -148,7 +155,7 @@ def test_it_builds_the_directory_that_its_caller_sees(
         "-c",
         script,
         "sh",
-        CROZE,
+        *start,
         "build",
         "-o",
         out,
@@ -159,20 +166,20 @@ def test_it_builds_the_directory_that_its_caller_sees(
 
 
 def test_the_directory_itself_and_not_its_name(
-    sandbox: Sandbox, warm: subprocess.Popen[bytes]
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], start: Start
 ) -> None:
     files = {"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "first"}
     context = sandbox.context("c", files)
     script = f'mv {context} {context}-gone; cp -r {context}2 {context}; exec "$@"'
     sandbox.context("c2", {**files, "a": "second"})
     out = sandbox.path / "out"
-    words = ["sh", "-c", script, "sh", str(CROZE), "build", "-o", str(out), "."]
+    words = ["sh", "-c", script, "sh", *start, "build", "-o", str(out), "."]
     execute(words, {**sandbox.env, **WARM}, cwd=context)
     assert (out / "a").read_text() == "first"
 
 
 def test_a_pipe_of_the_shell(
-    sandbox: Sandbox, warm: subprocess.Popen[bytes], busybox: Path
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], start: Start, busybox: Path
 ) -> None:
     """`<(…)` is a path that only the caller has."""
     run = "RUN --mount=type=secret,id=s test $(cat /run/secrets/s) = hush"
@@ -183,7 +190,7 @@ def test_a_pipe_of_the_shell(
         "-c",
         script,
         "bash",
-        CROZE,
+        *start,
         "build",
         *base(busybox),
         context,
@@ -267,9 +274,11 @@ def stopped(sandbox: Sandbox, process: subprocess.Popen[bytes]) -> None:
     assert os.WSTOPSIG(status) == signal.SIGTSTP
 
 
-def test_stopped_by_the_terminal(sandbox: Sandbox, warm: subprocess.Popen[bytes]) -> None:
+def test_stopped_by_the_terminal(
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], start: Start
+) -> None:
     """Control-Z stops both, and `fg` lets both go on."""
-    with reading(sandbox) as process:
+    with reading(sandbox, start) as process:
         child = runner(process, warm)
         for _ in range(2):
             stopped(sandbox, process)
@@ -284,11 +293,11 @@ def test_stopped_by_the_terminal(sandbox: Sandbox, warm: subprocess.Popen[bytes]
 
 @pytest.mark.parametrize("is_alone", [False, True])
 def test_killed_while_stopped(
-    sandbox: Sandbox, warm: subprocess.Popen[bytes], is_alone: bool
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], start: Start, is_alone: bool
 ) -> None:
     """What runs the command does not stay behind, stopped for ever; not if nobody is left who knows
     of it, either."""
-    with reading(sandbox) as process:
+    with reading(sandbox, start) as process:
         child = runner(process, warm)
         stopped(sandbox, process)
         if is_alone:

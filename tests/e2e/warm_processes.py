@@ -5,15 +5,25 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
-from tests.e2e.sandbox import Sandbox
+from tests.e2e.sandbox import CROZE, Sandbox
 from tests.support.waiting import eventually
 
 WARM = {"CROZE_NO_WARM": "0"}
+Start: TypeAlias = Sequence[str]
+"""How a command line begins."""
+
+
+@pytest.fixture(params=["quick", "thin"])
+def start(request: pytest.FixtureRequest) -> Start:
+    """As scripts/quick_start.py leaves `croze` (in bash, if there is one), and in Python alone."""
+    quick: bool = request.param == "quick"
+    return [str(CROZE)] if quick else [sys.executable, "-SI", str(CROZE)]
 
 
 def warm_sockets(sandbox: Sandbox) -> list[Path]:

@@ -7,6 +7,10 @@ Imports nothing but `os` and `sys`: start-up time counts.
 import os
 import sys
 
+TYPE_CHECKING = False  # `typing` takes longer than all that is here
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 NAMESPACES = (
     *("cgroup", "ipc", "mnt", "net", "pid", "pid_for_children"),
     *("time", "time_for_children", "user", "uts"),
@@ -30,12 +34,17 @@ READ_AT_START = (b"LD_", b"PYTHON", b"LC_", b"LANG", b"MALLOC_", b"GLIBC_", b"GR
 ONE_PROCESS_PATHS = ("/dev/fd/", "/dev/tty", "/proc/self", "/proc/thread-self")
 """Paths that mean something else in every process."""
 
+IGNORED_BY_PYTHON = 1 << 12 | 1 << 24
+"""SIGPIPE and SIGXFSZ: an interpreter ignores them from its start on."""
+BLOCKED_BY_BASH = 1 << 16
+"""SIGCHLD, while it reads."""
 
-def surroundings(pid: str = "self") -> bytes:
+
+def surroundings(pid: str = "self", *, is_bash: bool = False) -> bytes:
     """What a process is in and may do: namespaces, root, cgroups, limits, ids, privileges, signals
     that are ignored, priorities. What /proc does not tell (I/O priority, securebits) and what is
-    handed over (directory, umask) is left out. Raises `OSError` when the process is gone, or not to
-    be looked into."""
+    handed over (directory, umask) is left out. Of bash, that reads, it is told what an interpreter
+    would be in its place. Raises `OSError` when the process is gone, or not to be looked into."""
     at = f"/proc/{pid}/"
     facts = [os.fsencode(os.readlink(f"{at}ns/{name}")) for name in NAMESPACES]
     facts.append(_root(at))
@@ -50,20 +59,29 @@ def surroundings(pid: str = "self") -> bytes:
         if key in STATUS:
             facts.append(line)
         elif key in SIGNALS:
-            facts.append(b"%x" % (int(value, 16) & ~SIGNALS_OF_LIBC))
+            signals = int(value, 16) & ~SIGNALS_OF_LIBC
+            if is_bash:
+                signals = (
+                    signals | IGNORED_BY_PYTHON if key == b"SigIgn" else signals & ~BLOCKED_BY_BASH
+                )
+            facts.append(b"%x" % signals)
     stat = _read(at + "stat").rpartition(b") ")[2].split()
     facts += [stat[NICE], stat[RT_PRIORITY], stat[POLICY]]
     return b"\0".join(facts)
 
 
-def installation() -> bytes:
-    """What this very installation is, and what its interpreter was started with."""
+def installation(environ: "Mapping[bytes, bytes]" = os.environb) -> bytes:
+    """What this very installation is, and what its interpreter is told by an environment when it
+    starts."""
+    items = (n + b"=" + value for n, value in environ.items() if n.startswith(READ_AT_START))
+    return b"\n".join((program(), *sorted(items)))
+
+
+def program(python: str = sys.executable) -> bytes:
+    """This very installation, by its interpreter and the directory of `croze`, whatever it is told
+    when it starts."""
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    facts = [os.fsencode(sys.executable), os.fsencode(here)]
-    facts += sorted(
-        name + b"=" + value for name, value in os.environb.items() if name.startswith(READ_AT_START)
-    )
-    return b"\n".join(facts)
+    return os.fsencode(f"{python}\n{here}")
 
 
 def short_name(data: bytes) -> str:

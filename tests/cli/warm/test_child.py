@@ -11,6 +11,7 @@ import pytest
 
 from croze.cli import early
 from croze.cli.warm import child as warm_child
+from croze.cli.warm.thin_caller import ThinCaller
 from croze.client.planning.options import BuildOptions
 from croze.drivers.reach import Reach
 from croze.errors import CrozeError
@@ -21,7 +22,7 @@ def test_the_exit_code_is_told_once_and_early(monkeypatch: pytest.MonkeyPatch) -
     ours, theirs = socket.socketpair()
     orders, warm = socket.socketpair()
     with ours, theirs, orders, warm:
-        caller = warm_child.WaitingCaller(ours, orders)
+        caller = warm_child.Waiting(ThinCaller(ours), orders)
         monkeypatch.setattr(early, "_tell", None)
         early.done(5)  # nobody waits elsewhere
         early.on_done(caller.tell)
@@ -54,7 +55,7 @@ def test_only_the_caller_stops_what_runs_its_command(
             theirs.close()
         else:
             theirs.shutdown(socket.SHUT_WR)
-        warm_child.relay_signals(warm_child.WaitingCaller(ours, orders))
+        warm_child.relay_signals(warm_child.Waiting(ThinCaller(ours), orders))
         assert is_killed or theirs.recv(100) == b"T0;"
     assert signals == [signal.SIGWINCH, signal.SIGINT, 128 + signal.SIGINT]
 

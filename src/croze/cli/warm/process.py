@@ -23,9 +23,11 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-from croze.cli.surroundings import short_name, surroundings
-from croze.cli.warm.child import INSTALLATION
+from croze.cli.surroundings import program, short_name, surroundings
 from croze.cli.warm.children import Children
+from croze.cli.warm.request import INSTALLATION
+from croze.cli.warm.shell_caller import may_look_into_callers
+from croze.cli.warm.slots import Slots, take_away
 from croze.drivers.places import WARM_PREFIX, runtime_dir, warm_socket
 from croze.files.locks import locked
 from croze.files.own import own_dir
@@ -152,29 +154,35 @@ def listen(path: str) -> socket.socket | None:
     What dead ones left behind goes."""
     folder = os.path.dirname(path)
     with locked(f"{folder}/warm.lock"):
-        live = 0
-        for name in os.listdir(folder):
-            other = f"{folder}/{name}"
-            if name.startswith(WARM_PREFIX) and name.endswith(".sock"):
-                if answers(other):
-                    live += 1
-                else:
-                    os.unlink(other)
-        if live >= MOST_WARM_PROCESSES or os.path.exists(path):
+        names = [name for name in os.listdir(folder) if name.startswith(WARM_PREFIX)]
+        sockets = [f"{folder}/{name}" for name in names if name.endswith(".sock")]
+        live = {each for each in sockets if answers(each)}
+        for each in set(sockets) - live:
+            os.unlink(each)
+        for name in names:
+            if f"{folder}/{name.partition('.')[0]}.sock" not in live:
+                take_away(f"{folder}/{name}")
+        if len(live) >= MOST_WARM_PROCESSES or path in live:
             return None
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # Nobody else may connect from the moment on that it is there.
-        before = os.umask(0o177)
-        try:
-            listener.bind(path)
-        finally:
-            os.umask(before)
+        listener.bind(path)
         listener.listen(WAITING)
     return listener
 
 
+def slots_beside(path: str) -> Slots | None:
+    """The slots of the process with that socket, named for the installation, too: that is all that
+    the start in bash knows. None where they are of no use or can't be had."""
+    name = short_name(program())
+    try:
+        return Slots(f"{path.removesuffix('.sock')}.{name}") if may_look_into_callers() else None
+    except OSError:
+        return None
+
+
 def main() -> int:
     """Run until idle. Started detached by the first full `croze` command."""
+    os.umask(0o077)  # nobody else may connect from the moment on that something is there
     own_dir(runtime_dir())
     path = warm_socket(short_name(INSTALLATION + surroundings()))
     if answers(path):
@@ -183,29 +191,39 @@ def main() -> int:
     listener = listen(path)
     if listener is None:
         return 0
+    slots = slots_beside(path)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     inode, installed = os.stat(path).st_ino, Installed()
     look = Lately(lambda: _still_ours(path, inode) and installed.is_current())
     try:
         answer_callers(
-            listener, look.current, lambda: _still_ours(path, inode) and installed.is_the_same()
+            listener,
+            slots,
+            look.current,
+            lambda: _still_ours(path, inode) and installed.is_the_same(),
         )
     finally:
         if _still_ours(path, inode):
             os.unlink(path)
+            if slots is not None:
+                slots.remove()
     return 0
 
 
 def answer_callers(
-    listener: socket.socket, current: Callable[[], bool], current_by_each_file: Callable[[], bool]
+    listener: socket.socket,
+    slots: Slots | None,
+    current: Callable[[], bool],
+    current_by_each_file: Callable[[], bool],
 ) -> None:
     """Hand callers to children until nobody came for long, or until we are out of date. By each
     file that is found out when nobody waits for it."""
-    children = Children(listener)
+    children = Children(listener, slots)
     children.make_spares()
+    doors = [listener.fileno()] if slots is None else [listener.fileno(), slots.ask]
     last_s = time.monotonic()
     while time.monotonic() - last_s < IDLE_TIMEOUT_S:
-        watched = [listener.fileno(), *children.fds()]
+        watched = [*doors, *children.fds()]
         is_short = children.is_short
         ready, _, _ = select.select(watched, [], [], QUIET_S if is_short else LOOK_EVERY_S)
         if not ready and not current_by_each_file():
@@ -215,16 +233,30 @@ def answer_callers(
             continue
         if not ready:
             children.want_few()
-        # The listener last: what it takes on may get a descriptor that has just been closed.
-        for fd in sorted(ready, key=listener.fileno().__eq__):
+            if slots is not None:
+                slots.renew_forgotten()
+        # The doors last: who is let in may get a descriptor that has just been closed.
+        for fd in sorted(ready, key=doors.__contains__):
             last_s = time.monotonic()
-            if fd != listener.fileno():
+            if fd not in doors:
                 children.ended(fd)
-                continue
-            connection, _ = listener.accept()
-            with connection:
-                if not children.hand_over(connection, current):
-                    return
+            elif not _let_in(fd, listener, slots, children, current):
+                return
+
+
+def _let_in(
+    door: int,
+    listener: socket.socket,
+    slots: Slots | None,
+    children: Children,
+    current: Callable[[], bool],
+) -> bool:
+    """Hand over who has come by that descriptor; whether this process is still current."""
+    if slots is not None and door == slots.ask:
+        return all(children.take_on_ask(ask, current) for ask in slots.asks())
+    connection, _ = listener.accept()
+    with connection:
+        return children.take_on(connection, current)
 
 
 def _still_ours(path: str, inode: int) -> bool:

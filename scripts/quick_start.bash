@@ -1,0 +1,93 @@
+#!/bin/bash -p
+''':' # To Python, this is a string up to the last line.
+# The start of `croze` where scripts/quick_start.py could put it in front of that in Python, whose
+# interpreter takes as long to start as many a build takes. It asks the user's warm process to run the
+# command, and passes on signals and the exit code. Whatever it can't do, and what is in doubt, is left
+# to the start in Python. What it says to the warm process: src/croze/cli/warm/slots.py.
+#
+# No other program runs, and bash heeds nothing of the environment (-p). What is set here ends with
+# it: Python finds what this process found.
+
+# ask DIRECTORY ARGUMENTS: ask the warm process with that directory to run a command with so many
+# arguments. Returns if it doesn't.
+ask() {
+    local try slot both warm late=0
+    for ((try = 0; ; try++)); do
+        ((try < 8)) || return
+        slot=$((($$ + try) % @SLOTS@))
+        # Opening it for both never waits; and reading ends if only a dead process has had it open.
+        exec {both}<>"$1/$slot" || return
+        exec {answers}<"/proc/self/fd/$both" {both}>&- || return
+        true >"$1/$slot.taken" && break
+        exec {answers}<&-
+    done
+    echo "$slot $$ $2 $answers $in $out $err" 1<>"$1/ask"
+    until read -r -t 2 -u "$answers" _ runner; do
+        # At the end there is nobody, or nobody who runs it. Else the warm process may have been stopped;
+        # if it goes on too late, it finds that the command has begun here.
+        if (($? <= 128)) || { ((late++)) && true >"$1/$slot.begun"; }; then
+            exec {answers}<&-
+            return
+        fi
+        read -r warm <"$1/pid" && kill -s CONT "$warm"
+    done
+    relay
+}
+
+# relay: pass signals on to the process that runs the command until the exit code comes.
+relay() {
+    local signal code passed=
+    set -o posix # `read` is interrupted by signals that are trapped
+    for signal in INT TERM HUP QUIT WINCH; do
+        trap "pass $signal" "$signal"
+    done
+    trap stop TSTP
+    until read -r -t 1 -u "$answers" _ code; do
+        (($? > 128)) && continue
+        [[ $passed ]] && exit $((128 + $(kill -l "$passed")))
+        echo "croze: the process that ran this command ended early" >&"$err"
+        exit 1
+    done
+    exit "$code"
+}
+
+pass() {
+    kill -s "$1" "$runner"
+    [[ $1 = WINCH ]] || passed=$1
+}
+
+# stop: stop as the shell expects it, until that lets us go on; and before that the process, which the
+# warm process lets go on if we are killed.
+stop() {
+    kill -s STOP "$runner"
+    trap - TSTP
+    kill -s TSTP $$
+    trap stop TSTP
+    kill -s CONT "$runner"
+}
+
+# directories: where the warm processes of this user have theirs, in `folders`.
+directories() {
+    local place places=("$XDG_RUNTIME_DIR/croze" "/run/user/$EUID/croze" "$HOME/.local/state/croze/run")
+    ((EUID)) || places=(/run/croze)
+    [[ -z $CROZE_RUNTIME_DIR ]] || places=("$CROZE_RUNTIME_DIR")
+    for place in "${places[@]}"; do
+        [[ -O $place && ! -L $place ]] && folders+=("$place"/warm-*.@NAME@)
+    done
+}
+
+# If standard error is closed, bash has the script there.
+[[ /proc/self/fd/2 -ef $0 ]] && exec 2>&-
+folders=()
+[[ ${CROZE_NO_WARM:-0} != 0 || ${0##*/} = buildctl* ]] || directories
+if [[ ${folders[*]} && -e /proc/self/fd/0 && -e /proc/self/fd/1 && -e /proc/self/fd/2 ]]; then
+    set -C      # who makes a file first has it
+    trap : QUIT # bash ignores it, which would be taken for a wish
+    exec {in}<&0 {out}>&1 {err}>&2 2>/dev/null
+    for folder in "${folders[@]}"; do
+        [[ -p $folder/ask && -O $folder/ask ]] && ask "$folder" $#
+    done
+    exec {in}<&- {out}>&- 2>&"$err" {err}>&-
+fi
+exec @PYTHON@ -SI "$0" "$@"
+'''

@@ -1,0 +1,363 @@
+"""The start in bash (scripts/quick_start.bash), and what a child of the warm process makes of it.
+This process takes the part of the warm process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from croze.cli.surroundings import surroundings
+from croze.cli.warm import shell_caller
+from croze.cli.warm.request import BadRequest, WarmRequest
+from croze.cli.warm.shell_caller import ShellCaller, may_look_into_callers
+from croze.cli.warm.slots import SLOTS, SlotCall, Slots, begin
+from scripts.quick_start import BASH, quicker
+from tests.support.processes import NAP_S, catches, state
+from tests.support.waiting import PATIENCE_S, eventually, turns
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which(BASH) and may_look_into_callers()),
+    reason="bash asks nobody where processes may not be looked into",
+)
+PYTHON = """\
+#!/bin/sh
+echo python "$@"
+ls /proc/$$/fd | wc -l
+"""
+
+
+class Desk:
+    """A start of `croze`, and the slots that it finds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = folder / "py thon"
+        self.python.write_text(PYTHON)
+        self.python.chmod(0o755)
+        text = quicker("#!\nimport sys\n", str(self.python), [])
+        assert text is not None
+        self.script = folder / "croze"
+        self.script.write_text(text.replace("read -r -t 2", "read -r -t 0.1"))
+        self.script.chmod(0o755)
+        name = text.partition("warm-*.")[2].partition(")")[0]
+        self.slots = Slots(str(folder / f"warm-x.{name}"))
+        self.env = {**os.environ, "CROZE_RUNTIME_DIR": str(folder), "CROZE_NO_WARM": ""}
+        self.callers: list[ShellCaller] = []
+        self._asks: list[SlotCall] = []
+
+    @contextlib.contextmanager
+    def started(
+        self, *words: str | bytes, before: str = "", **env: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """The command, from a shell that has run `before`."""
+        command = ["sh", "-c", f'{before}\nexec "$@"', "sh", str(self.script), *words]
+        with subprocess.Popen(
+            command,
+            env={**self.env, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def asked(self) -> SlotCall:
+        """The next that has asked."""
+
+        def look() -> bool:
+            self._asks += self.slots.asks()
+            return bool(self._asks)
+
+        eventually(look)
+        return self._asks.pop(0)
+
+    def caller(self, ask: SlotCall | None = None, pid: int = 0) -> ShellCaller:
+        ask = ask or self.asked()
+        return ShellCaller(
+            self.slots.folder, ask, self.slots.take(ask.slot), os.pidfd_open(pid or ask.pid)
+        )
+
+    def request(self, caller: ShellCaller) -> WarmRequest:
+        return caller.request(surroundings())
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    yield desk
+    desk.slots.close()
+
+
+def told(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
+    out, err = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, out, err
+
+
+def run_by_python(process: subprocess.Popen[bytes], *words: str) -> bool:
+    """Whether Python got what the start got, and nothing that it has opened: `ls` has a directory
+    open, as well as the script of its shell and the three."""
+    code, out, err = told(process)
+    script = shlex.join(map(str, process.args[4:5])) if isinstance(process.args, list) else ""
+    lines = out.decode().splitlines()
+    return (code, err) == (0, b"") and lines[0] == " ".join(("python -SI", script, *words))
+
+
+def test_all_is_taken_over(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    words: list[str | bytes] = ["build", "", "a b", "c\nd", b"\xff", "*"]
+    with desk.started(
+        *words, before=f"cd {tmp_path}/here; umask 0027", OF_MINE="a=b\nc"
+    ) as process:
+        caller = desk.caller()
+        request = desk.request(caller)
+        assert request.argv == ["build", "", "a b", "c\nd", "\udcff", "*"]
+        assert request.umask == 0o027
+        assert request.environ[b"OF_MINE"] == b"a=b\nc"
+        assert b"CROZE_CALLED_AS" not in request.environ
+        assert os.fstat(request.directory).st_ino == (tmp_path / "here").stat().st_ino
+        stdin, stdout, stderr = request.streams
+        assert os.path.samestat(os.fstat(stdin), os.stat("/dev/null"))
+        os.write(stdout, b"out")
+        os.write(stderr, b"err")
+        request.close()
+        caller.take_on()
+        assert caller.signals() == ()
+        caller.tell(77)
+        assert told(process) == (77, b"out", b"err")
+    assert caller.signals() is None
+
+
+@pytest.mark.parametrize(("name", "value"), [("docker-buildx", b"docker-buildx"), ("croze", None)])
+def test_it_knows_what_it_is_called(desk: Desk, name: str, value: bytes | None) -> None:
+    link = desk.folder / "bin" / name
+    link.parent.mkdir()
+    link.symlink_to(desk.script)
+    desk.script = link
+    with desk.started("ls"):
+        request = desk.request(desk.caller())
+        assert request.environ.get(b"CROZE_CALLED_AS") == value
+        request.close()
+
+
+def test_two_at_once_have_two_slots(desk: Desk) -> None:
+    with desk.started("a"), desk.started("b"):
+        assert desk.asked().slot != desk.asked().slot
+
+
+def test_one_whose_slot_is_claimed_takes_the_next(desk: Desk) -> None:
+    for slot in range(SLOTS):
+        if slot % 8:
+            Path(f"{desk.slots.folder}/{slot}.taken").touch()
+    with desk.started("a"):
+        assert desk.asked().slot % 8 == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)],
+)
+def test_signals_are_passed_on(desk: Desk, number: int, code: int) -> None:
+    """To the process that runs the command; the exit code is what it died of, if it tells none."""
+    with desk.started("build") as process, running_for(desk) as runner:
+        process.send_signal(number)
+        assert runner.wait(PATIENCE_S) == -number
+        desk.callers.pop().close()
+        assert told(process) == (code, b"", b"")
+
+
+def test_the_size_of_the_terminal_is_no_reason_to_end(desk: Desk) -> None:
+    with desk.started("build") as process, running_for(desk) as runner:
+        process.send_signal(signal.SIGWINCH)
+        runner.kill()
+        desk.callers.pop().close()
+        assert told(process) == (1, b"", b"croze: the process that ran this command ended early\n")
+
+
+def test_it_stops_and_goes_on(desk: Desk) -> None:
+    with desk.started("build") as process, running_for(desk) as runner:
+        for _ in range(2):
+            os.kill(process.pid, signal.SIGTSTP)
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+            assert os.WSTOPSIG(status) == signal.SIGTSTP
+            eventually(lambda: state(runner.pid) == "T")
+            os.kill(process.pid, signal.SIGCONT)
+            eventually(lambda: state(runner.pid) == "S" and catches(process.pid, signal.SIGTSTP))
+        desk.callers[0].tell(0)
+        assert told(process)[0] == 0
+
+
+@contextlib.contextmanager
+def running_for(desk: Desk) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs the command that was asked for."""
+    caller = desk.caller()
+    desk.request(caller).close()
+    with subprocess.Popen(["sleep", str(NAP_S)]) as runner:
+        assert begin(desk.slots.folder, caller._ask.slot)
+        caller._say(f"A {runner.pid}")
+        eventually(lambda: catches(caller._ask.pid, signal.SIGTSTP))
+        desk.callers.append(caller)
+        try:
+            yield runner
+        finally:
+            runner.kill()
+
+
+def test_who_is_refused_runs_it_by_itself(desk: Desk) -> None:
+    with desk.started("build", "a  b") as process:
+        desk.caller().close()
+        assert run_by_python(process, "build", "a  b")
+
+
+@pytest.mark.parametrize(
+    "env", [{"CROZE_NO_WARM": "1"}, {"CROZE_RUNTIME_DIR": "/nonexistent"}, {"HOME": "/x"}]
+)
+def test_who_asks_nobody(desk: Desk, env: dict[str, str]) -> None:
+    if "HOME" in env:
+        desk.slots.remove()
+    with desk.started("du", **env) as process:
+        assert run_by_python(process, "du")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives directories away")
+@pytest.mark.parametrize("what", ["", "slots/ask"])
+def test_who_asks_nobody_of_another_user(desk: Desk, what: str) -> None:
+    os.chown(desk.folder / what.replace("slots", desk.slots.folder), 4321, 4321)
+    with desk.started("du") as process:
+        assert run_by_python(process, "du")
+
+
+def test_a_link_leads_to_nobody(desk: Desk, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(desk.folder)
+    with desk.started("du", CROZE_RUNTIME_DIR=str(link)) as process:
+        assert run_by_python(process, "du")
+
+
+@pytest.mark.parametrize("scope", ["1\n", "2\n", "3\n"])
+def test_nobody_is_asked_where_processes_may_not_be_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scope: str
+) -> None:
+    (tmp_path / "scope").write_text(scope)
+    monkeypatch.setattr(shell_caller, "YAMA", str(tmp_path / "scope"))
+    assert not may_look_into_callers()
+
+
+def test_a_dead_process_is_not_waited_for(desk: Desk) -> None:
+    """What it has left on disk is there, but nobody has it open."""
+    again = Slots(desk.slots.folder)
+    desk.slots.close()
+    with desk.started("du") as process:
+        again.close()
+        assert run_by_python(process, "du")
+    desk.slots = Slots(desk.slots.folder)
+
+
+@pytest.mark.parametrize("stream", ["<&-", ">&-", "2>&-"])
+def test_a_stream_that_is_closed(desk: Desk, stream: str) -> None:
+    with desk.started("du", before=f"exec {stream}") as process:
+        process.wait(PATIENCE_S)
+    assert list(desk.slots.asks()) == []
+
+
+def test_one_that_answers_too_late_finds_that_the_command_has_begun(desk: Desk) -> None:
+    """It was stopped, and is let go on first."""
+    with subprocess.Popen(["sleep", str(NAP_S)]) as warm:
+        Path(desk.slots.folder, "pid").write_text(f"{warm.pid}\n")
+        warm.send_signal(signal.SIGSTOP)
+        eventually(lambda: state(warm.pid) == "T")
+        with desk.started("du") as process:
+            caller = desk.caller()
+            request = desk.request(caller)
+            eventually(lambda: state(warm.pid) == "S")
+            request.close()
+            assert run_by_python(process, "du")
+            with pytest.raises(BadRequest, match="too late"):
+                caller.take_on()
+        warm.kill()
+
+
+def test_one_that_is_late_but_has_begun_is_waited_for(desk: Desk) -> None:
+    with desk.started("du") as process:
+        caller = desk.caller()
+        desk.request(caller).close()
+        assert begin(desk.slots.folder, caller._ask.slot)
+        for _, _turn in zip(range(10), turns(), strict=False):
+            assert process.poll() is None
+        caller._say(f"A {os.getpid()}")
+        caller.tell(5)
+        assert told(process) == (5, b"", b"")
+
+
+def change(ask: SlotCall, **fields: object) -> SlotCall:
+    import msgspec
+
+    return msgspec.structs.replace(ask, **fields)
+
+
+@pytest.mark.parametrize(
+    ("words", "lie", "why"),
+    [
+        (["du"], lambda ask: change(ask, pid=os.getpid()), "in another's name"),
+        (["du"], lambda ask: change(ask, fd=0), "in another's name"),
+        (["du"], lambda ask: change(ask, arguments=2), "not to be run elsewhere"),
+        (["build", "-f", "/dev/fd/63"], lambda ask: ask, "not to be run elsewhere"),
+    ],
+)
+def test_who_lies_is_refused(
+    desk: Desk, words: list[str], lie: Callable[[SlotCall], SlotCall], why: str
+) -> None:
+    with desk.started(*words):
+        caller = desk.caller(lie(desk.asked()))
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises((BadRequest, OSError), match=why if why else None):
+            desk.request(caller)
+        assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_stream_that_is_not_there(desk: Desk) -> None:
+    with desk.started("du"):
+        caller = desk.caller(change(desk.asked(), streams=(10, 11, 99)))
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            desk.request(caller)
+        assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [
+        ('trap "" HUP', "from somewhere else"),
+        ('trap "" QUIT', "from somewhere else"),
+        ("ulimit -n 500", "from somewhere else"),
+        ("export PYTHONHASHSEED=1", "not of this installation"),
+    ],
+)
+def test_who_is_elsewhere_is_refused(desk: Desk, before: str, why: str) -> None:
+    with desk.started("du", before=before), pytest.raises(BadRequest, match=why):
+        desk.request(desk.caller())
+
+
+def test_who_has_gone_is_refused(desk: Desk) -> None:
+    with desk.started("du") as process:
+        caller = desk.caller()
+        process.kill()
+        process.wait(PATIENCE_S)
+        with pytest.raises((BadRequest, OSError)):
+            desk.request(caller)
+
+
+def test_of_two_variables_of_one_name_the_first_counts() -> None:
+    data = b"A=1\0A=2\0nothing\0=x\0B=\0"
+    assert shell_caller._environment(data) == {b"A": b"1", b"B": b""}
