@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -55,7 +56,7 @@ class GarbageCollector:
                 count, size = count + 1, size + record.size
             if count:
                 await self._forget_lost()
-        except (CrozeError, OSError) as error:
+        except (CrozeError, OSError, sqlite3.Error) as error:  # builds go on
             log.warning("gc: %s", error)
         if count:
             log.debug("gc: %d records, %d bytes, %.1fs", count, size, time.monotonic() - started)
