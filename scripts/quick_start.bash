@@ -76,6 +76,17 @@ directories() {
     done
 }
 
+# The version is told at once (see `croze.version.tell_if_asked`), unless it has changed since.
+case $#:$* in
+    1:version | 1:--version | 2:"buildx version")
+        case ${0##*/} in
+            buildctl*) text= ;;
+            docker-buildx | buildx) text=@PLUGIN@ ;;
+            *) text=@TEXT@ ;;
+        esac
+        [[ $text && ! @VERSION@ -nt $0 ]] && echo "$text" 2>/dev/null && exit
+        ;;
+esac
 # If standard error is closed, bash has the script there.
 [[ /proc/self/fd/2 -ef $0 ]] && exec 2>&-
 folders=()

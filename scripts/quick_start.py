@@ -36,13 +36,21 @@ def quick(source: str, python: str, packages: Sequence[str]) -> str | None:
 def quicker(source: str, python: str, packages: Sequence[str]) -> str | None:
     """Like `quick`, and bash is asked first. None if there is no bash, or if the two can't be one
     file."""
+    from croze import version
     from croze.cli.surroundings import program, short_name
     from croze.cli.warm.slots import SLOTS
 
     shell = Path(__file__).with_suffix(".bash").read_text()
-    values = {"PYTHON": shlex.quote(python), "NAME": short_name(program(python)), "SLOTS": SLOTS}
+    values = {
+        "PYTHON": python,
+        "NAME": short_name(program(python)),
+        "SLOTS": str(SLOTS),
+        "VERSION": version.__file__,
+        "TEXT": version.text_for("croze"),
+        "PLUGIN": version.text_for("docker-buildx"),
+    }
     for name, value in values.items():
-        shell = shell.replace(f"@{name}@", str(value))
+        shell = shell.replace(f"@{name}@", shlex.quote(value))
     if shell.count("'''") != 2 or "\\" in shell or not os.access(BASH, os.X_OK):
         return None
     return shell + _body(source, packages)

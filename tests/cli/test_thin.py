@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import croze
+from croze import version
 from croze.version import TEXT, tell_if_asked
 from scripts.quick_start import quick, quicker
 from tests.support.work import unmeasured
@@ -83,6 +84,23 @@ def test_the_quick_start(start: Start, tmp_path: Path) -> None:
     assert said(python, "-SI", "-c", at + asked) == f"{sys.prefix}\n"
     ours = "from croze.files.interpreter import own_program as p; print(p('x')[1:])"
     assert said(python, "-SI", "-c", at + ours) == "['-I', '-m', 'x']\n"
+
+
+def test_a_version_that_has_changed_since_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, file = tmp_path / "croze", tmp_path / "version.py"
+    file.touch()
+    monkeypatch.setattr(version, "__file__", str(file))
+    monkeypatch.setattr(version, "TEXT", "the old one")
+    python = str(Path(sys.prefix) / "bin" / "python")
+    text = quicker(SOURCE, python, [str(Path(croze.__file__).parent.parent)])
+    assert text is not None
+    script.write_text(text)
+    script.chmod(0o755)
+    for seconds, said in ((1, "the old one\n"), (1 << 32, f"{TEXT}\n")):
+        os.utime(file, (seconds, seconds))
+        assert subprocess.check_output([script, "version"], text=True) == said
 
 
 INTERRUPTED = """\
