@@ -60,23 +60,23 @@ def test_later_files_add_parents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("takes", "call", "result"),
+    ("function", "call", "value"),
     [
-        ("params = [a]", "f(1)", "1"),
-        ("params = [a]\n variadic_params = b", "f(1)", "1"),
-        ("params = [a]\n variadic_params = b", "f(1, 2, 3)", "1"),
-        ("params = [a]", "f(1, 2)", None),
-        ("params = [a]\n variadic_params = b", "f()", None),
+        ("params = [a]\n result = a", "f(1)", "1"),
+        ("params = [a]\n variadic_params = b\n result = a + length(b)", "f(1)", "1"),
+        ("params = [a]\n variadic_params = b\n result = a + length(b)", "f(1, 2, 3)", "3"),
+        ("params = [a]\n result = a", "f(1, 2)", None),
+        ("params = [a]\n variadic_params = b\n result = a", "f()", None),
     ],
 )
-def test_a_function_takes_what_it_says(takes: str, call: str, result: str | None) -> None:
-    text = f'function "f" {{\n {takes}\n result = a\n}}\n'
+def test_a_function_takes_what_it_says(function: str, call: str, value: str | None) -> None:
+    text = f'function "f" {{\n {function}\n}}\n'
     text += f'target "default" {{\n args = {{ x = {call} }}\n}}\n'
-    if result is None:
+    if value is None:
         with pytest.raises(BakeError, match="function arguments"):
             printed(text)
     else:
-        assert printed(text)["target"]["default"]["args"] == {"x": result}
+        assert printed(text)["target"]["default"]["args"] == {"x": value}
 
 
 def test_set_with_patterns_and_appending() -> None:

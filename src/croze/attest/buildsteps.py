@@ -15,7 +15,7 @@ from croze.errors import InvalidRequest
 from croze.files.redact import redact
 from croze.gotypes import messages
 from croze.llb.marshal import op_blobs
-from croze.runtime.usage import ResourceUsage
+from croze.runtime.contract import ResourceUsage
 
 Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bytes | None
 

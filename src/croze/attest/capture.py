@@ -12,7 +12,7 @@ from croze.errors import MissingMaterial
 from croze.files.redact import redact
 from croze.image import reference
 from croze.image.platform import Platform
-from croze.runtime.usage import ResourceUsage
+from croze.runtime.contract import ResourceUsage
 from croze.sources.materials import (
     BlobMaterial,
     GitMaterial,

@@ -29,7 +29,7 @@ from croze.ops.proxied import PROXIED
 from croze.ops.results import ref_of
 from croze.ops.services import OpServices
 from croze.ops.validate import EMPTY
-from croze.runtime.cdi import ContainerEdits, edits
+from croze.runtime.cdi import edits
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.contract import (
     ContainerMount,
@@ -37,12 +37,13 @@ from croze.runtime.contract import (
     NetworkMode,
     Process,
     Resources,
+    ResourceUsage,
     Rlimit,
     Stdio,
 )
+from croze.runtime.device_edits import ContainerEdits
 from croze.runtime.errors import StartError
 from croze.runtime.proxied import Proxied, ProxyCapture
-from croze.runtime.usage import ResourceUsage
 from croze.solver.contract import CacheMap, Limits, OpContext, Result
 from croze.store.contract import MountSpec
 from croze.telemetry.build import trace_env, traced

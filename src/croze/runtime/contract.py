@@ -20,13 +20,25 @@ from typing import Literal, Protocol
 from msgspec import Struct, field
 
 from croze.aio.backlog import Backlog
-from croze.runtime.cdi import ContainerEdits
 from croze.runtime.cgroup_parent import CgroupParent
+from croze.runtime.device_edits import ContainerEdits
 from croze.runtime.proxied import Proxied
-from croze.runtime.usage import ResourceUsage
 from croze.store.contract import MountSpec
 
 NetworkMode = Literal["sandbox", "host", "none"]
+
+
+class ResourceUsage(Struct, frozen=True):
+    """What a container has used. `machine`: the seconds that all CPUs of the machine spent
+    meanwhile, by what they did."""
+
+    samples: tuple[Mapping[str, object], ...] = ()
+    machine: dict[str, float] | None = None
+
+    def members(self) -> dict[str, object]:
+        """The members of provenance's `resourceUsage`."""
+        members: dict[str, object] = {"samples": list(self.samples)} if self.samples else {}
+        return members | ({"sysCPUStat": self.machine} if self.machine is not None else {})
 
 
 class ContainerMount(Struct, frozen=True):

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from msgspec import Struct
-
+from croze.runtime.contract import ResourceUsage
 from croze.runtime.host import CGROUP_ROOT
 from croze.telemetry import cgroup
 from croze.telemetry.interface import SYSFS, Counters
@@ -28,19 +27,6 @@ MAX_SAMPLES = 10
 _INNER = "step"
 _OF_THE_INNER = ("nrPeriods", "nrThrottled", "throttledNanos")
 """What the kernel does not add up for the cgroups around one that has a quota."""
-
-
-class ResourceUsage(Struct, frozen=True):
-    """What a container has used. `machine`: the seconds that all CPUs of the machine spent
-    meanwhile, by what they did."""
-
-    samples: tuple[Sample, ...] = ()
-    machine: dict[str, float] | None = None
-
-    def members(self) -> dict[str, object]:
-        """The members of provenance's `resourceUsage`."""
-        members: dict[str, object] = {"samples": list(self.samples)} if self.samples else {}
-        return members | ({"sysCPUStat": self.machine} if self.machine is not None else {})
 
 
 class UsageMeter:
