@@ -19,7 +19,7 @@ def repository(query: str) -> GitRef:
 
 
 @pytest.mark.parametrize(
-    ("query", "keep", "checksum", "kept", "checked"),
+    ("query", "keep", "checksum", "keeps", "checked"),
     [
         ("", None, "", None, ""),
         ("", True, SHA, True, SHA),
@@ -30,12 +30,12 @@ def repository(query: str) -> GitRef:
     ],
 )
 def test_what_one_address_says_holds_for_the_next(
-    query: str, keep: bool | None, checksum: str, kept: bool | None, checked: str
+    query: str, keep: bool | None, checksum: str, keeps: bool | None, checked: str
 ) -> None:
     state, *holds = add_git(repository(query), keep, checksum, "n")
-    assert holds == [kept, checked]
+    assert holds == [keeps, checked]
     (source,) = llb.source_ops(state.marshal())
-    assert source.attrs.get("git.keepgitdir", "") == ("true" if kept else "")
+    assert source.attrs.get("git.keepgitdir", "") == ("true" if keeps else "")
     assert source.attrs.get("git.checksum", "") == checked
 
 

@@ -12,7 +12,7 @@ import pytest
 from croze.errors import CrozeError, InvalidRequest, NotFound, Unavailable
 from croze.runtime.cdi import Devices, edits
 from croze.runtime.cdi_edits import apply
-from croze.runtime.device_edits import ContainerEdits, DeviceNode, Hook, MountEdit
+from croze.runtime.contract import ContainerEdits, DeviceNode, Hook, MountEdit
 
 GPUS = """
 cdiVersion: "0.6.0"

@@ -32,6 +32,7 @@ from croze.ops.validate import EMPTY
 from croze.runtime.cdi import edits
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.contract import (
+    ContainerEdits,
     ContainerMount,
     ContainerSpec,
     NetworkMode,
@@ -41,7 +42,6 @@ from croze.runtime.contract import (
     Rlimit,
     Stdio,
 )
-from croze.runtime.device_edits import ContainerEdits
 from croze.runtime.errors import StartError
 from croze.runtime.proxied import Proxied, ProxyCapture
 from croze.solver.contract import CacheMap, Limits, OpContext, Result

@@ -16,7 +16,7 @@ import msgspec
 
 from croze.errors import NotFound
 from croze.gotypes.booleans import parse_bool
-from croze.runtime.device_edits import ContainerEdits
+from croze.runtime.contract import ContainerEdits
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from croze.errors import CrozeError, InvalidRequest, Unavailable, os_reason
-from croze.runtime.device_edits import ContainerEdits, DeviceNode, Hook
+from croze.runtime.contract import ContainerEdits, DeviceNode, Hook
 
 Json = dict[str, Any]
 

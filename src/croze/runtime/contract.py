@@ -21,11 +21,53 @@ from msgspec import Struct, field
 
 from croze.aio.backlog import Backlog
 from croze.runtime.cgroup_parent import CgroupParent
-from croze.runtime.device_edits import ContainerEdits
 from croze.runtime.proxied import Proxied
 from croze.store.contract import MountSpec
 
 NetworkMode = Literal["sandbox", "host", "none"]
+
+
+class DeviceNode(Struct, frozen=True, rename="camel"):
+    """A device file. What is not said is taken from the host's file."""
+
+    path: str
+    host_path: str = ""
+    type: str = ""
+    major: int = 0
+    minor: int = 0
+    file_mode: int | None = None
+    permissions: str = ""
+    uid: int | None = None
+    gid: int | None = None
+
+
+class MountEdit(Struct, frozen=True, rename="camel"):
+    """A mount that a container gets."""
+
+    host_path: str
+    container_path: str
+    options: list[str] = []
+    type: str = ""
+
+
+class Hook(Struct, frozen=True, rename="camel"):
+    """A program that the runtime runs at some point of a container's life (OCI runtime-spec)."""
+
+    hook_name: str
+    path: str
+    args: list[str] = []
+    env: list[str] = []
+    timeout: int | None = None
+
+
+class ContainerEdits(Struct, frozen=True, rename="camel"):
+    """What changes in a container's configuration, as CDI's spec files say it (SPEC.md)."""
+
+    env: list[str] = []
+    device_nodes: list[DeviceNode] = []
+    mounts: list[MountEdit] = []
+    hooks: list[Hook] = []
+    additional_gids: list[int] = field(default_factory=list, name="additionalGids")
 
 
 class ResourceUsage(Struct, frozen=True):
