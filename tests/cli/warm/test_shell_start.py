@@ -245,6 +245,14 @@ def test_a_link_leads_to_nobody(desk: Desk, tmp_path: Path) -> None:
         assert run_by_python(process, "du")
 
 
+def test_nobody_is_asked_who_may_not_be_looked_at(desk: Desk) -> None:
+    """As in a sandbox that the process at the other end can't see (Landlock)."""
+    Path(desk.slots.folder, "pid").write_text("4194305\n")  # more than there can be
+    with desk.started("du") as process:
+        assert run_by_python(process, "du")
+    assert list(desk.slots.asks()) == []
+
+
 @pytest.mark.parametrize("scope", ["1\n", "2\n", "3\n"])
 def test_nobody_is_asked_where_processes_may_not_be_looked_into(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scope: str
