@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from croze.bake.entitlements import missing, parse_allow
 from croze.bake.errors import BakeError
 from croze.bake.requests import BuildRequest, make_requests, with_subdirectory
 from tests.bake.world import select
@@ -77,3 +78,17 @@ def test_a_dockerfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "b").touch()
     with pytest.raises(BakeError, match="reading a dockerfile for a remote build invocation"):
         request(body, GIT)
+
+
+@pytest.mark.parametrize("remote", [GIT, ARCHIVE, "git@x.example:r.git"])
+@pytest.mark.parametrize(
+    ("body", "reads"),
+    [
+        ('context = "sub"\ndockerfile = "../d"\ncontexts = { a = "sub", b = "../c" }', set[str]()),
+        ('context = "sub"\ndockerfile = "cwd:///d"', {"/d"}),
+        ('context = "cwd:///c"\ncontexts = { a = "cwd:///a" }', {"/c", "/a"}),
+    ],
+)
+def test_only_what_is_here_must_be_granted(remote: str, body: str, reads: set[str]) -> None:
+    found = missing(parse_allow([]), {"default": request(body, remote)}, lambda path: path)
+    assert set(found.read) == reads

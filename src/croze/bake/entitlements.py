@@ -130,18 +130,10 @@ def _allows(allowed: Privileges, device: str) -> bool:
 
 
 def _local_paths(request: BuildRequest) -> list[str]:
-    paths: list[str] = []
-    if not request.context_of:
-        paths = [p for p in (request.context, request.dockerfile) if _is_local(p)]
-    else:
-        if request.context.startswith("cwd://"):
-            paths.append(request.context.removeprefix("cwd://"))
-        if os.path.isabs(request.dockerfile):  # of this machine, beside files from elsewhere
-            paths.append(request.dockerfile)
-    for name, value in request.contexts.items():
-        if name not in request.contexts_of and _is_local(value):
-            paths.append(value)
-    return paths
+    paths = [request.context, *request.contexts.values()]
+    if not request.context_of or os.path.isabs(request.dockerfile):
+        paths.insert(1, request.dockerfile)  # of this machine, maybe beside files from elsewhere
+    return [path for path in paths if _is_local(path)]
 
 
 def _is_local(path: str) -> bool:
