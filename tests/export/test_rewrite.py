@@ -61,3 +61,44 @@ def test_numbers_are_spelled_as_go_spells_them(tmp_path: Path) -> None:
     assert want[329:345] == b"0000000\0" * 2
     with tarfile.open(fileobj=io.BytesIO(want)) as tar:
         assert [(m.mode, m.devmajor) for m in tar] == [(0o644, 0)] * 2
+
+
+def test_a_time_that_is_lowered_needs_no_record(tmp_path: Path) -> None:
+    """As Go writes them: whole seconds of a modification are in the header alone."""
+    records = {
+        "one": {"mtime": "2000000000.5"},
+        "three": {"mtime": "2000000000.5", "atime": "2000000000.5", "ctime": "5.5"},
+        "old": {"mtime": "5.5"},
+    }
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, headers in records.items():
+            member = tarfile.TarInfo(name)
+            member.pax_headers = headers
+            tar.addfile(member)
+    want = rewritten(out.getvalue(), tmp_path)
+    assert want[:3] == b"one"
+    with tarfile.open(fileobj=io.BytesIO(want)) as tar:
+        assert {m.name: dict(m.pax_headers) for m in tar} == {
+            "one": {},
+            "three": {"atime": "1000000000", "ctime": "5.5"},
+            "old": {"mtime": "5.5"},
+        }
+        assert [m.mtime for m in tar] == [EPOCH_S, EPOCH_S, 5.5]
+
+
+def test_a_record_tells_a_size_that_a_header_cannot(tmp_path: Path) -> None:
+    """Files of 8 GiB and more have it."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("file")
+        member.pax_headers = {"size": "600"}
+        tar.addfile(member)
+        data = bytes(range(200)) * 3
+        source = out.getvalue()[: 3 * BLOCK] + data.ljust(2 * BLOCK, b"\0")
+    want = rewritten(source, tmp_path)
+    assert len(want) == 7 * BLOCK
+    with tarfile.open(fileobj=io.BytesIO(want)) as tar:
+        file = tar.extractfile("file")
+        assert file is not None
+        assert file.read() == data

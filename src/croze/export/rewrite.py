@@ -1,9 +1,10 @@
 """Layers with no file newer than SOURCE_DATE_EPOCH; runs in a worker process.
 
-Every time above the epoch is lowered to it, in place. A PAX record of a time that is lowered
-becomes whole seconds. Else a member stays as it is, but what Go's library, which BuildKit reads and
-writes it with, spells in one way is spelled so: numbers, and the end, which is two blocks of zeros.
-What is behind that is left out.
+Every time above the epoch is lowered to it, in place. Of a file's PAX records those of times that
+are lowered become whole seconds, and that of its modification, which needs none then, goes. Else a
+member stays as it is, but what Go's library, which BuildKit reads and writes it with, spells in one
+way is spelled so: numbers, and the end, which is two blocks of zeros. What is behind that is left
+out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 from croze.errors import Corrupted
 from croze.fs.tar.compress import BlobSums, Readable
@@ -54,6 +56,15 @@ def rewrite_layer(
         os.close(fd)
 
 
+class _Records(NamedTuple):
+    """What remains of a file's PAX records and what they say."""
+
+    data: bytes = b""
+    late: bool = False
+    """The file's time is the epoch now."""
+    size_bytes: int | None = None
+
+
 class _Hashing:
     """What is read, with its digest if that is wanted."""
 
@@ -73,6 +84,7 @@ class _Hashing:
 
 
 def _rewrite(reader: Readable, write: Callable[[bytes], object], epoch_s: int) -> None:
+    records = _Records()
     while header := _exactly(reader, _BLOCK, may_end=True):
         if not any(header):
             if any(_exactly(reader, _BLOCK, may_end=True)):
@@ -80,13 +92,17 @@ def _rewrite(reader: Readable, write: Callable[[bytes], object], epoch_s: int) -
             break
         size = _number(header[124:136])
         kind = header[156:157]
-        if kind in (b"x", b"g"):
-            body = _exactly(reader, _padded(size))[:size]
-            changed = _lower_pax(body, epoch_s)
-            write(_with_size(_lowered(header, epoch_s), len(changed)))
-            write(changed.ljust(_padded(len(changed)), b"\0"))
+        if kind == b"x":
+            records = _lower_pax(_exactly(reader, _padded(size))[:size], epoch_s)
+            if data := records.data:
+                write(_with_size(_lowered(header, epoch_s), len(data)))
+                write(data.ljust(_padded(len(data)), b"\0"))
             continue
-        write(header if kind in (b"L", b"K") else _spelled(_lowered(header, epoch_s)))
+        if kind not in (b"L", b"K", b"g"):
+            header = _spelled(_at(header, epoch_s) if records.late else _lowered(header, epoch_s))
+            size = size if records.size_bytes is None else records.size_bytes
+            records = _Records()
+        write(header)
         _copy(reader, write, _padded(size) if _has_body(kind) else 0)
     write(bytes(2 * _BLOCK))
     while reader.read(_CHUNK_BYTES):
@@ -154,7 +170,11 @@ def _with(header: bytes, where: slice, value: bytes) -> bytes:
 def _lowered(header: bytes, epoch_s: int) -> bytes:
     if _number(header[_MTIME]) <= epoch_s:
         return header
-    return _replaced(header, _MTIME, b"%011o\0" % epoch_s)
+    return _at(header, epoch_s)
+
+
+def _at(header: bytes, time_s: int) -> bytes:
+    return _replaced(header, _MTIME, b"%011o\0" % time_s)
 
 
 def _with_size(header: bytes, size: int) -> bytes:
@@ -171,15 +191,25 @@ def _replaced(header: bytes, where: slice, value: bytes) -> bytes:
     return bytes(block)
 
 
-def _lower_pax(body: bytes, epoch_s: int) -> bytes:
+def _lower_pax(body: bytes, epoch_s: int) -> _Records:
     out = bytearray()
+    late, size = False, None
     while body:
         digits, _, _ = body.partition(b" ")
         if not digits.isdigit() or int(digits) > len(body) or int(digits) == 0:
             raise Corrupted("layer has a malformed PAX record")
         record, body = body[: int(digits)], body[int(digits) :]
+        if record.startswith(b"size=", len(digits) + 1):
+            size = _decimal(record[len(digits) + 6 : -1])
         match = _PAX_TIME.search(record)
         if match is not None and float(match[2]) > epoch_s:
-            record = pax_record(match[1], b"%d" % epoch_s)
+            late = late or match[1] == b"mtime"
+            record = b"" if match[1] == b"mtime" else pax_record(match[1], b"%d" % epoch_s)
         out += record
-    return bytes(out)
+    return _Records(bytes(out), late, size)
+
+
+def _decimal(text: bytes) -> int:
+    if not text.isdigit():
+        raise Corrupted("layer has a malformed PAX record")
+    return int(text)
