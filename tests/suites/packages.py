@@ -60,6 +60,6 @@ def add_packages(archive: tarfile.TarFile) -> bytes:
 
 
 def _of_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    info.uid = info.gid = 0
+    info.uid = info.gid = info.mtime = 0
     info.uname = info.gname = ""
     return info
