@@ -102,3 +102,31 @@ def test_a_record_tells_a_size_that_a_header_cannot(tmp_path: Path) -> None:
         file = tar.extractfile("file")
         assert file is not None
         assert file.read() == data
+
+
+def with_records(records: bytes, said: bytes = b"") -> bytes:
+    """A layer of one file whose PAX records take so many bytes, or as many as is `said`."""
+    whole = archive(tarfile.USTAR_FORMAT)
+    header = bytearray(whole[:BLOCK])
+    header[124:136] = said or b"%011o\0" % len(records)
+    header[156:157] = b"x"
+    return bytes(header) + records.ljust(-(-len(records) // BLOCK) * BLOCK, b"\0") + whole
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        with_records(b"", b"-1\0".ljust(12, b"\0")),
+        with_records(b"", b"\xff" * 12),
+        with_records(b"", b"%011o\0" % (2 << 20)),
+        with_records(b"9" * 5000 + b" a=b\n"),
+        with_records(b"0 a=b\n"),
+        with_records(b"99 a=b\n"),
+        with_records(b"13 size=" + b"-1\n\n\n"),
+        with_records(b"5010 size=" + b"9" * 4999 + b"\n"),
+    ],
+)
+def test_sizes_that_nothing_has(tmp_path: Path, layer: bytes) -> None:
+    """Such layers come from registries; a worker neither waits for ever nor reads all of it."""
+    with pytest.raises(Corrupted, match="layer has"):
+        rewritten(layer, tmp_path)

@@ -22,6 +22,10 @@ from croze.patterns import lazy_pattern
 
 _BLOCK = 512
 _CHUNK_BYTES = 1 << 20
+_LARGEST_PAX_BYTES = 1 << 20
+"""The records of one file, as Go's library has it."""
+_MOST_DIGITS = 19
+"""Digits of a number that fits 64 bits."""
 _MTIME = slice(136, 148)
 _CHECKSUM = slice(148, 156)
 _NUMBERS = (
@@ -92,7 +96,11 @@ def _rewrite(reader: Readable, write: Callable[[bytes], object], epoch_s: int) -
             break
         size = _number(header[124:136])
         kind = header[156:157]
+        if size < 0:
+            raise Corrupted("layer has a member of less than nothing")
         if kind == b"x":
+            if size > _LARGEST_PAX_BYTES:
+                raise Corrupted("layer has PAX records that are too long")
             records = _lower_pax(_exactly(reader, _padded(size))[:size], epoch_s)
             if data := records.data:
                 write(_with_size(_lowered(header, epoch_s), len(data)))
@@ -196,9 +204,10 @@ def _lower_pax(body: bytes, epoch_s: int) -> _Records:
     late, size = False, None
     while body:
         digits, _, _ = body.partition(b" ")
-        if not digits.isdigit() or int(digits) > len(body) or int(digits) == 0:
+        length = _decimal(digits)
+        if not 0 < length <= len(body):
             raise Corrupted("layer has a malformed PAX record")
-        record, body = body[: int(digits)], body[int(digits) :]
+        record, body = body[:length], body[length:]
         if record.startswith(b"size=", len(digits) + 1):
             size = _decimal(record[len(digits) + 6 : -1])
         match = _PAX_TIME.search(record)
@@ -210,6 +219,6 @@ def _lower_pax(body: bytes, epoch_s: int) -> _Records:
 
 
 def _decimal(text: bytes) -> int:
-    if not text.isdigit():
+    if not text.isdigit() or len(text) > _MOST_DIGITS:
         raise Corrupted("layer has a malformed PAX record")
     return int(text)
