@@ -6,51 +6,66 @@
 # to the start in Python. What it says to the warm process: src/croze/cli/warm/slots.py.
 #
 # No other program runs, and bash heeds nothing of the environment (-p). What is set here ends with
-# it: Python finds what this process found.
+# it: Python finds what this process found. (`command exec`: by itself, `exec` ends a POSIX shell if it
+# fails.)
 
 # ask DIRECTORY ARGUMENTS: ask the warm process with that directory to run a command with so many
 # arguments. Returns if it doesn't.
 ask() {
-    local try slot both warm late=0
+    local try slot both warm line= late=0
     # A sandbox that shows in nothing else keeps us from looking at it.
     read -r warm <"$1/pid" && [[ /proc/$warm/ns/mnt -ef /proc/self/ns/mnt ]] || return
     for ((try = 0; ; try++)); do
         ((try < 8)) || return
         slot=$((($$ + try) % @SLOTS@))
         # Opening it for both never waits; and reading ends if only a dead process has had it open.
-        exec {both}<>"$1/$slot" || return
-        exec {answers}<"/proc/self/fd/$both" {both}>&- || return
+        command exec {both}<>"$1/$slot" || return
+        command exec {answers}<"/proc/self/fd/$both" {both}>&- || return
         true >"$1/$slot.taken" && break
-        exec {answers}<&-
+        command exec {answers}<&-
     done
     echo "$slot $$ $2 $answers $in $out $err" 1<>"$1/ask"
-    until read -r -t 2 -u "$answers" _ runner; do
+    until hear 2; do
         # At the end there is nobody, or nobody who runs it. Else the warm process may have been stopped;
-        # if it goes on too late, it finds that the command has begun here.
-        if (($? <= 128)) || { ((late++)) && true >"$1/$slot.begun"; }; then
-            exec {answers}<&-
+        # if it goes on too late, it finds that the command has begun here. In a slot that is another's
+        # by now that says nothing: our command is over, or nobody runs it.
+        if (($? <= 128)) || { ((late++)) && true >"$1/$slot.begun" &&
+            [[ $1/$slot -ef /proc/self/fd/$answers ]]; }; then
+            command exec {answers}<&-
             return
         fi
         kill -s CONT "$warm"
     done
+    runner=${line#A }
     relay
+}
+
+# hear SECONDS: add to `line` what comes up to the end of one. What has come of it when the time is
+# over, or a signal comes, is kept.
+hear() {
+    local part status
+    IFS= read -r -t "$1" -u "$answers" part
+    status=$?
+    line+=$part
+    return "$status"
 }
 
 # relay: pass signals on to the process that runs the command until the exit code comes.
 relay() {
-    local signal code passed=
+    local signal line= passed= ended=0
     set -o posix # `read` is interrupted by signals that are trapped
     for signal in INT TERM HUP QUIT WINCH; do
         trap "pass $signal" "$signal"
     done
     trap stop TSTP
-    until read -r -t 1 -u "$answers" _ code; do
-        (($? > 128)) && continue
+    until hear 1; do
+        # Somebody else may have what it answered by, when it has ended; it may have just told.
+        (($? > 128)) && { [[ -e /proc/$runner ]] || ((!ended++)); } && continue
         [[ $passed ]] && exit $((128 + $(kill -l "$passed")))
         echo "croze: the process that ran this command ended early" >&"$err"
         exit 1
     done
-    exit "$code"
+    exit "${line#X }"
 }
 
 pass() {
@@ -96,11 +111,12 @@ folders=()
 if [[ ${folders[*]} && -e /proc/self/fd/0 && -e /proc/self/fd/1 && -e /proc/self/fd/2 ]]; then
     set -C      # who makes a file first has it
     trap : QUIT # bash ignores it, which would be taken for a wish
-    exec {in}<&0 {out}>&1 {err}>&2 2>/dev/null
-    for folder in "${folders[@]}"; do
-        [[ -p $folder/ask && -O $folder/ask ]] && ask "$folder" $#
-    done
-    exec {in}<&- {out}>&- 2>&"$err" {err}>&-
+    if command exec {in}<&0 {out}>&1 {err}>&2 2>/dev/null; then
+        for folder in "${folders[@]}"; do
+            [[ -p $folder/ask && -O $folder/ask ]] && ask "$folder" $#
+        done
+        command exec {in}<&- {out}>&- 2>&"$err" {err}>&-
+    fi
 fi
 exec @PYTHON@ -SI "$0" "$@"
 '''

@@ -45,7 +45,7 @@ class Desk:
         text = quicker("#!\nimport sys\n", str(self.python), [])
         assert text is not None
         self.script = folder / "croze"
-        self.script.write_text(text.replace("read -r -t 2", "read -r -t 0.1"))
+        self.script.write_text(text.replace("hear 2", "hear 0.1").replace("hear 1", "hear 0.2"))
         self.script.chmod(0o755)
         name = text.partition("warm-*.")[2].partition(")")[0]
         self.slots = Slots(str(folder / f"warm-x.{name}"))
@@ -306,6 +306,49 @@ def test_one_that_is_late_but_has_begun_is_waited_for(desk: Desk) -> None:
         caller._say(f"A {os.getpid()}")
         caller.tell(5)
         assert told(process) == (5, b"", b"")
+
+
+def test_an_answer_that_comes_in_two_is_one(desk: Desk) -> None:
+    """The time to read may be over between any two of its bytes."""
+    with desk.started("du") as process:
+        caller = desk.caller()
+        desk.request(caller).close()
+        assert begin(desk.slots.folder, caller._ask.slot)
+        runner = str(os.getpid())
+        for part in ("A", f" {runner[:1]}", f"{runner[1:]}\n", "X ", "7", "7\n"):
+            os.write(caller._answers, part.encode())
+            for _, _turn in zip(range(10), turns(), strict=False):
+                pass
+        assert told(process) == (77, b"", b"")
+
+
+@pytest.mark.parametrize("posix", ["", "1"])
+def test_too_few_descriptors_to_ask(desk: Desk, posix: str) -> None:
+    """A POSIX shell ends where `exec` fails."""
+    env = {"POSIXLY_CORRECT": "1"} if posix else {}
+    with desk.started("du", before="ulimit -n 14", **env) as process:
+        code, out, _ = told(process)
+    assert (code, out.splitlines()[:1]) == (0, [f"python -SI {desk.script} du".encode()])
+
+
+def test_one_whose_slot_is_anothers_does_not_begin(desk: Desk) -> None:
+    """It was run, and it would run it again."""
+    with desk.started("du") as process:
+        caller = desk.caller()
+        desk.request(caller).close()
+        begun = Path(desk.slots.folder, f"{caller._ask.slot}.begun")
+        desk.slots.renew(caller._ask.slot)
+        eventually(begun.exists)
+        caller._say(f"A {os.getpid()}")
+        caller.tell(5)
+        assert told(process) == (5, b"", b"")
+
+
+def test_one_that_has_ended_is_not_waited_for_though_its_answer_is_open(desk: Desk) -> None:
+    with desk.started("build") as process, running_for(desk) as runner:
+        runner.kill()
+        runner.wait(PATIENCE_S)
+        assert told(process) == (1, b"", b"croze: the process that ran this command ended early\n")
 
 
 def change(ask: SlotCall, **fields: object) -> SlotCall:
