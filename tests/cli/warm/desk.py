@@ -1,4 +1,4 @@
-"""A start of `croze` in bash for tests, with what stands for Python, and the slots that it finds."""
+"""A start of `croze` in bash, with what stands for Python, and the slots that it finds."""
 
 from __future__ import annotations
 
