@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -344,6 +345,26 @@ def test_who_has_gone_is_refused(desk: Desk) -> None:
         process.wait(PATIENCE_S)
         with pytest.raises((BadRequest, OSError)):
             desk.request(caller)
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {},
+        {"LANG": "C"},
+        {"LANG": "POSIX", "LC_CTYPE": ""},
+        {"LANG": "C.UTF-8"},
+        {"LANG": "xx_YY.UTF-8"},
+        {"LC_CTYPE": "xx_YY"},
+        {"LC_CTYPE": "C.UTF-8", "LANG": "xx_YY"},
+        {"LC_ALL": "C", "LC_CTYPE": "POSIX"},
+    ],
+)
+def test_the_locale_is_the_one_that_python_gives_itself(env: dict[str, str]) -> None:
+    code = "import os; print(os.environb.get(b'LC_CTYPE'))"
+    said = subprocess.check_output([sys.executable, "-SI", "-c", code], env=env, text=True)
+    mine = {key.encode(): value.encode() for key, value in env.items()}
+    assert repr(shell_caller.coerced(mine).get(b"LC_CTYPE")) == said.strip()
 
 
 def test_of_two_variables_of_one_name_the_first_counts() -> None:

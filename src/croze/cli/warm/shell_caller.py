@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import locale
 import os
 import select
 from collections.abc import Iterable
@@ -29,6 +30,8 @@ OPTION = b"-p"
 """What the script's first line tells bash."""
 GROUP, TERMINAL_GROUP = 2, 5
 """Which they are of the fields behind the name in /proc/PID/stat (proc(5))."""
+LEGACY_LOCALES = (b"C", b"POSIX")
+COERCED_TO = (b"C.UTF-8", b"C.utf8", b"UTF-8")
 PLUGIN = (b"buildx", b"docker-buildx")
 
 
@@ -77,7 +80,7 @@ class ShellCaller:
         if not is_plain or not means_the_same_elsewhere(argv):
             raise BadRequest("not to be run elsewhere")
         environ = _environment(_read(f"{at}/environ"))
-        if installation(environ) != INSTALLATION:
+        if installation(environ) != INSTALLATION and installation(coerced(environ)) != INSTALLATION:
             raise BadRequest("not of this installation")
         name = os.path.basename(script)
         if name in PLUGIN:
@@ -137,6 +140,25 @@ def _descriptor(process: int, number: int) -> int:
     if fd < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return fd
+
+
+def coerced(environ: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """The environment, with the locale that an interpreter of Python gives itself when it starts in
+    that of C, or in one that is not installed (PEP 538)."""
+    name = environ.get(b"LC_CTYPE") or environ.get(b"LANG") or b"C"
+    if not environ.get(b"LC_ALL") and (name in LEGACY_LOCALES or not _is_installed(name)):
+        environ[b"LC_CTYPE"] = next(filter(_is_installed, COERCED_TO), name)
+    return environ
+
+
+def _is_installed(name: bytes) -> bool:
+    before = locale.setlocale(locale.LC_CTYPE, None)
+    try:
+        locale.setlocale(locale.LC_CTYPE, os.fsdecode(name))
+    except (locale.Error, UnicodeError):
+        return False
+    locale.setlocale(locale.LC_CTYPE, before)
+    return True
 
 
 def _environment(data: bytes) -> dict[bytes, bytes]:
