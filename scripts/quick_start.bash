@@ -74,7 +74,7 @@ pass() {
 }
 
 # stop: stop as the shell expects it, until that lets us go on; and before that the process, which the
-# warm process lets go on if we are killed.
+# kernel lets go on if we are killed (src/croze/cli/warm/stopping.py).
 stop() {
     kill -s STOP "$runner"
     trap - TSTP

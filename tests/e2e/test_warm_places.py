@@ -291,16 +291,19 @@ def test_stopped_by_the_terminal(
         assert process.wait(PATIENCE_S) == 1
 
 
-@pytest.mark.parametrize("is_alone", [False, True])
+@pytest.mark.parametrize("loss", ["", "before", "after"])
 def test_killed_while_stopped(
-    sandbox: Sandbox, warm: subprocess.Popen[bytes], start: Start, is_alone: bool
+    sandbox: Sandbox, warm: subprocess.Popen[bytes], start: Start, loss: str
 ) -> None:
     """What runs the command does not stay behind, stopped for ever; not if nobody is left who knows
     of it, either."""
     with reading(sandbox, start) as process:
         child = runner(process, warm)
+        if loss == "before":
+            warm.kill()
+            warm.wait(PATIENCE_S)
         stopped(sandbox, process)
-        if is_alone:
+        if loss == "after":
             warm.kill()
             warm.wait(PATIENCE_S)
         os.kill(process.pid, signal.SIGKILL)

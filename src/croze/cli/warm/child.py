@@ -23,7 +23,6 @@ from croze.cli.warm.callers import WarmCaller
 from croze.cli.warm.request import BadRequest, become
 from croze.cli.warm.shell_caller import ShellCaller
 from croze.cli.warm.slots import LONGEST_LINE, SlotCall
-from croze.cli.warm.stopping import goes_on_by
 from croze.cli.warm.thin_caller import ThinCaller
 
 GRACE_S = 2.0
@@ -72,7 +71,6 @@ def serve(caller: WarmCaller, orders: socket.socket, ours: bytes) -> None:
         if not orders.recv(1):
             return  # the warm process has found itself out of date
         become(request)
-        goes_on_by(orders)
         if caller.has_terminal() and may_ask(request.argv):
             return
         caller.take_on()

@@ -155,9 +155,6 @@ class Children:
             os.close(fd)
             runner.caller = -1
             has_ended = runner.orders.fileno() < 0
-            if not has_ended:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(runner.pid, signal.SIGCONT)  # who has stopped it does not undo that
         if has_ended and not self._busy and not self._spares:
             self._fork()
 

@@ -22,6 +22,7 @@ from croze.cli.surroundings import (
 )
 from croze.cli.warm.request import INSTALLATION, BadRequest, WarmRequest
 from croze.cli.warm.slots import SlotCall, begin
+from croze.cli.warm.stopping import goes_on_by
 
 PIDFD_GETFD = 438
 """pidfd_getfd(2), which has this number on every machine and no name in Python."""
@@ -110,6 +111,7 @@ class ShellCaller:
     def take_on(self) -> None:
         if not begin(self._folder, self._ask.slot):
             raise BadRequest("too late")
+        goes_on_by(self._answers)
         self._say(f"A {os.getpid()}")
 
     def fileno(self) -> int:

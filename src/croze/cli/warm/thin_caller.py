@@ -40,7 +40,7 @@ class ThinCaller:
         return looked_into(self._connection, has_terminal)
 
     def take_on(self) -> None:
-        goes_on_by(self._connection)
+        goes_on_by(self._connection.fileno())
         self._connection.settimeout(None)
         self._connection.sendall(f"A{os.getpid()};".encode())
 
