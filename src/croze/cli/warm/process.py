@@ -6,7 +6,7 @@ of need and gets ready as far as it can (`preload.rehearse`); an accepted caller
 whole. The warm process leaves when idle, when its installation changes on disk, or when its socket
 is taken away. There is one for each installation and place that commands come from, up to a few.
 
-The other end, and the protocol, is `croze.cli.thin`.
+The other end, and the protocol, is `croze.cli.thin`; of a start in bash, `slots`.
 """
 
 from __future__ import annotations
