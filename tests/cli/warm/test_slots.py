@@ -102,6 +102,25 @@ def test_one_that_was_claimed_and_forgotten_is_made_anew(
     assert busy.exists()
 
 
+def test_one_that_can_not_be_made_anew_is_tried_again(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed = claim(slots, 5)
+    os.close(slots.take(5))
+
+    def full(_path: str, _mode: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "mkfifo", full)
+        slots.renew(5)
+        slots.renew_forgotten()
+        assert claimed.exists()
+    slots.renew_forgotten()
+    assert not claimed.exists()
+    os.close(slots.take(5))
+
+
 def test_what_a_dead_process_has_left_is_replaced(slots: Slots) -> None:
     claim(slots, 1)
     again = Slots(slots.folder)

@@ -221,7 +221,7 @@ def answer_callers(
     children = Children(listener, slots)
     children.make_spares()
     doors = [listener.fileno()] if slots is None else [listener.fileno(), slots.ask]
-    last_s = time.monotonic()
+    last_s = looked_s = time.monotonic()
     while time.monotonic() - last_s < IDLE_TIMEOUT_S:
         watched = [*doors, *children.fds()]
         is_short = children.is_short
@@ -233,8 +233,9 @@ def answer_callers(
             continue
         if not ready:
             children.want_few()
-            if slots is not None:
-                slots.renew_forgotten()
+        if slots is not None and time.monotonic() - looked_s > LOOK_EVERY_S:
+            looked_s = time.monotonic()
+            slots.renew_forgotten()
         # The doors last: who is let in may get a descriptor that has just been closed.
         for fd in sorted(ready, key=doors.__contains__):
             last_s = time.monotonic()

@@ -83,6 +83,8 @@ class Slots:
         self._rest = b""
         self._free: dict[int, int] = {}
         """Descriptors of the FIFOs, by slots."""
+        self._spent: set[int] = set()
+        """Slots that are to be made anew."""
         take_away(folder)
         fresh = f"{folder}.new"
         take_away(fresh)
@@ -117,7 +119,8 @@ class Slots:
         return self._free.pop(slot)
 
     def renew(self, slot: int) -> None:
-        """Make a slot for the next caller. If that can't be done it stays taken."""
+        """Make a slot for the next caller. If that can't be done now it stays taken."""
+        self._spent.add(slot)
         with contextlib.suppress(OSError):
             path = f"{self.folder}/{slot}"
             fresh = _fifo(f"{path}.new", os.O_WRONLY)
@@ -128,9 +131,13 @@ class Slots:
             for mark in ("begun", "taken"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(f"{path}.{mark}")
+            self._spent.remove(slot)
 
     def renew_forgotten(self) -> None:
-        """Make those slots anew that somebody has claimed, and never asked."""
+        """Make those slots anew that somebody has claimed, and never asked, and those that could
+        not be before."""
+        for slot in list(self._spent):
+            self.renew(slot)
         for slot in list(self._free):
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - os.stat(f"{self.folder}/{slot}.taken").st_mtime > FORGOTTEN_S:
