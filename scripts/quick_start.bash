@@ -37,7 +37,9 @@ ask() {
         kill -s CONT "$warm"
     done
     runner=${line#A }
-    relay
+    # Signals go there; and to all processes, were it -1.
+    [[ $runner && $runner != *[!0-9]* ]] && relay
+    command exec {answers}<&-
 }
 
 # hear SECONDS: add to `line` what comes up to the end of one. What has come of it when the time is

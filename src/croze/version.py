@@ -6,13 +6,15 @@ BUILDX_VERSION = f"v0.36.1+croze.{VERSION}"
 actions of Docker for GitHub compare it, and leave out what an older buildx doesn't know."""
 BUILDKIT_VERSION = f"v0.32.0+croze.{VERSION}"
 """What the daemon tells of itself, for the same reason."""
+PLUGIN_NAMES = ("docker-buildx", "buildx")
+"""What we are called as Docker's plugin."""
 TEXT = f"croze v{VERSION}"
 """What `croze version` prints."""
 
 
 def text_for(program: str) -> str:
     """What `version` prints when the program at this path runs."""
-    if program.rpartition("/")[2] in ("docker-buildx", "buildx"):
+    if program.rpartition("/")[2] in PLUGIN_NAMES:
         return f"github.com/docker/buildx {BUILDX_VERSION}"
     return TEXT
 

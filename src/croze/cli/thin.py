@@ -23,6 +23,8 @@ when it is over. While it runs, each byte from here is the number of a signal to
 import os
 import sys
 
+from croze.version import PLUGIN_NAMES
+
 PROTOCOL = b"croze-warm-3"
 SCM_RIGHTS = 1
 ANSWER_S = 2.0
@@ -219,7 +221,7 @@ def main() -> int:
         from croze.files.standard import open_standard_streams
 
         open_standard_streams()
-    if name in ("buildx", "docker-buildx"):
+    if name in PLUGIN_NAMES:
         os.environ["CROZE_CALLED_AS"] = name
     if name in BUILDCTL:
         return run_buildctl(name, argv)

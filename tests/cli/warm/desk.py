@@ -18,8 +18,10 @@ from tests.support.waiting import eventually
 PYTHON = """\
 #!/bin/sh
 echo python "$@"
-ls /proc/$$/fd | wc -l
+for fd in /proc/$$/fd/*; do readlink $fd; done
+exit 0 # the directory has been open, too
 """
+"""What it was started with, and what it has open."""
 
 
 class Desk:
@@ -39,6 +41,7 @@ class Desk:
         self.slots = Slots(str(folder / f"warm-x.{name}"))
         self.env = {**os.environ, "CROZE_RUNTIME_DIR": str(folder), "CROZE_NO_WARM": ""}
         self.callers: list[ShellCaller] = []
+        """Those whose commands run."""
         self._asks: list[SlotCall] = []
 
     @contextlib.contextmanager

@@ -17,7 +17,7 @@ import pytest
 
 from croze.cli.warm import shell_caller
 from croze.cli.warm.request import BadRequest
-from croze.cli.warm.shell_caller import may_look_into_callers
+from croze.cli.warm.shell_caller import ShellCaller, may_look_into_callers
 from croze.cli.warm.slots import SLOTS, SlotCall, Slots, begin
 from scripts.quick_start import BASH
 from tests.cli.warm.desk import Desk
@@ -54,12 +54,23 @@ def told(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
 
 
 def run_by_python(process: subprocess.Popen[bytes], *words: str) -> bool:
-    """Whether Python got what the start got, and nothing that it has opened: `ls` has a directory
-    open, as well as the script of its shell and the three."""
+    """Whether Python got what the start got, and nothing that it has opened: there are the three
+    streams, and what stands for Python is a script that its shell has open."""
     code, out, err = told(process)
     script = shlex.join(map(str, process.args[4:5])) if isinstance(process.args, list) else ""
     lines = out.decode().splitlines()
+    assert len(lines) == 5, out
     return (code, err) == (0, b"") and lines[0] == " ".join(("python -SI", script, *words))
+
+
+def asks_nobody(desk: Desk, process: subprocess.Popen[bytes], *words: str) -> bool:
+    return run_by_python(process, *words) and not list(desk.slots.asks())
+
+
+def let_go(caller: ShellCaller) -> None:
+    """Let a caller hear that nobody runs its command any more."""
+    os.close(caller._answers)
+    os.close(caller._process)
 
 
 def test_all_is_taken_over(desk: Desk, tmp_path: Path) -> None:
@@ -121,7 +132,7 @@ def test_signals_are_passed_on(desk: Desk, number: int, code: int) -> None:
     with desk.started("build") as process, running_for(desk) as runner:
         process.send_signal(number)
         assert runner.wait(PATIENCE_S) == -number
-        desk.callers.pop().close()
+        let_go(desk.callers.pop())
         assert told(process) == (code, b"", b"")
 
 
@@ -129,7 +140,7 @@ def test_the_size_of_the_terminal_is_no_reason_to_end(desk: Desk) -> None:
     with desk.started("build") as process, running_for(desk) as runner:
         process.send_signal(signal.SIGWINCH)
         runner.kill()
-        desk.callers.pop().close()
+        let_go(desk.callers.pop())
         assert told(process) == (1, b"", b"croze: the process that ran this command ended early\n")
 
 
@@ -163,9 +174,18 @@ def running_for(desk: Desk) -> Iterator[subprocess.Popen[bytes]]:
             runner.kill()
 
 
+@pytest.mark.parametrize("line", ["A -1", "A 1 2", "A", "X 0", ""])
+def test_signals_go_to_no_process_that_is_none(desk: Desk, line: str) -> None:
+    with desk.started("build") as process:
+        caller = desk.caller()
+        caller._say(line)
+        assert run_by_python(process, "build")
+        let_go(caller)
+
+
 def test_who_is_refused_runs_it_by_itself(desk: Desk) -> None:
     with desk.started("build", "a  b") as process:
-        desk.caller().close()
+        let_go(desk.caller())
         assert run_by_python(process, "build", "a  b")
 
 
@@ -176,7 +196,7 @@ def test_who_asks_nobody(desk: Desk, env: dict[str, str]) -> None:
     if "HOME" in env:
         desk.slots.remove()
     with desk.started("du", **env) as process:
-        assert run_by_python(process, "du")
+        assert asks_nobody(desk, process, "du")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives directories away")
@@ -184,22 +204,21 @@ def test_who_asks_nobody(desk: Desk, env: dict[str, str]) -> None:
 def test_who_asks_nobody_of_another_user(desk: Desk, what: str) -> None:
     os.chown(desk.folder / what.replace("slots", desk.slots.folder), 4321, 4321)
     with desk.started("du") as process:
-        assert run_by_python(process, "du")
+        assert asks_nobody(desk, process, "du")
 
 
 def test_a_link_leads_to_nobody(desk: Desk, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(desk.folder)
     with desk.started("du", CROZE_RUNTIME_DIR=str(link)) as process:
-        assert run_by_python(process, "du")
+        assert asks_nobody(desk, process, "du")
 
 
 def test_nobody_is_asked_who_may_not_be_looked_at(desk: Desk) -> None:
     """As in a sandbox that the process at the other end can't see (Landlock)."""
     Path(desk.slots.folder, "pid").write_text("4194305\n")  # more than there can be
     with desk.started("du") as process:
-        assert run_by_python(process, "du")
-    assert list(desk.slots.asks()) == []
+        assert asks_nobody(desk, process, "du")
 
 
 @pytest.mark.parametrize("scope", ["1\n", "2\n", "3\n"])

@@ -15,14 +15,11 @@ import select
 from collections.abc import Iterable
 
 from croze.cli.asking import has_terminal
-from croze.cli.surroundings import (
-    installation,
-    means_the_same_elsewhere,
-    surroundings,
-)
+from croze.cli.surroundings import installation, means_the_same_elsewhere, surroundings
 from croze.cli.warm.request import INSTALLATION, BadRequest, WarmRequest
 from croze.cli.warm.slots import SlotCall, begin
 from croze.cli.warm.stopping import goes_on_by
+from croze.version import PLUGIN_NAMES
 
 PIDFD_GETFD = 438
 """pidfd_getfd(2), which has this number on every machine and no name in Python."""
@@ -33,7 +30,6 @@ GROUP, TERMINAL_GROUP = 2, 5
 """Which they are of the fields behind the name in /proc/PID/stat (proc(5))."""
 LEGACY_LOCALES = (b"C", b"POSIX")
 COERCED_TO = (b"C.UTF-8", b"C.utf8", b"UTF-8")
-PLUGIN = (b"buildx", b"docker-buildx")
 
 
 def may_look_into_callers() -> bool:
@@ -81,10 +77,12 @@ class ShellCaller:
         if not is_plain or not means_the_same_elsewhere(argv):
             raise BadRequest("not to be run elsewhere")
         environ = _environment(_read(f"{at}/environ"))
-        if installation(environ) != INSTALLATION and installation(coerced(environ)) != INSTALLATION:
+        if installation(environ) != INSTALLATION:
+            environ = coerced(environ)
+        if installation(environ) != INSTALLATION:
             raise BadRequest("not of this installation")
         name = os.path.basename(script)
-        if name in PLUGIN:
+        if os.fsdecode(name) in PLUGIN_NAMES:
             environ[b"CROZE_CALLED_AS"] = name
         request = self._take_over(argv, environ, at)
         if self.signals() is None or _in_background(at, request.streams[0]):
@@ -126,11 +124,6 @@ class ShellCaller:
     def tell(self, code: int) -> None:
         self._say(f"X {code}")
 
-    def close(self) -> None:
-        """Let it hear that nobody runs its command any more."""
-        os.close(self._answers)
-        os.close(self._process)
-
     def _say(self, line: str) -> None:
         os.write(self._answers, f"{line}\n".encode())
 
@@ -148,9 +141,9 @@ def coerced(environ: dict[bytes, bytes]) -> dict[bytes, bytes]:
     """The environment, with the locale that an interpreter of Python gives itself when it starts in
     that of C, or in one that is not installed (PEP 538)."""
     name = environ.get(b"LC_CTYPE") or environ.get(b"LANG") or b"C"
-    if not environ.get(b"LC_ALL") and (name in LEGACY_LOCALES or not _is_installed(name)):
-        environ[b"LC_CTYPE"] = next(filter(_is_installed, COERCED_TO), name)
-    return environ
+    if environ.get(b"LC_ALL") or (name not in LEGACY_LOCALES and _is_installed(name)):
+        return environ
+    return {**environ, b"LC_CTYPE": next(filter(_is_installed, COERCED_TO), name)}
 
 
 def _is_installed(name: bytes) -> bool:
