@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from croze.cli.warm.request import WarmRequest
 from croze.cli.warm.shell_caller import ShellCaller
 from croze.cli.warm.slots import SlotCall, Slots
 from scripts.quick_start import quicker
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 PYTHON = """\
 #!/bin/sh
@@ -81,3 +82,24 @@ class Desk:
 
     def request(self, caller: ShellCaller) -> WarmRequest:
         return caller.request(surroundings())
+
+
+def told(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
+    out, err = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, out, err
+
+
+def run_by_python(process: subprocess.Popen[bytes], *words: str) -> bool:
+    """Whether Python got what the start got, and nothing that it has opened: there are the three
+    streams, and what stands for Python is a script that its shell has open."""
+    code, out, err = told(process)
+    script = shlex.join(map(str, process.args[4:5])) if isinstance(process.args, list) else ""
+    lines = out.decode().splitlines()
+    assert len(lines) == 5, out
+    return (code, err) == (0, b"") and lines[0] == " ".join(("python -SI", script, *words))
+
+
+def let_go(caller: ShellCaller) -> None:
+    """Let a caller hear that nobody runs its command any more."""
+    os.close(caller._answers)
+    os.close(caller._process)
