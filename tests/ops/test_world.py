@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from croze import llb
 from croze.api import ops_pb2
 from croze.digests import digest_of
 from croze.errors import CrozeError, ExitError, InvalidRequest, NotFound, SolveDetail
-from croze.fs.mount import unmount
+from croze.fs.mount import MS_REMOUNT, raw_mount, unmount
 from croze.llb.state import State
 from croze.ops.load import load
 from croze.ops.logs import LogLimits
@@ -51,6 +52,22 @@ async def test_a_failing_step(world: World) -> None:
     assert str(caught.value) == message + "exit code: 7"
     assert any(isinstance(d, SolveDetail) for d in caught.value.details)
     assert world.output() == "last words\n"
+
+
+async def test_a_full_disk_is_no_lack_of_memory(world: World, tmp_path: Path) -> None:
+    """The kernel makes a directory when an overlay is mounted."""
+    snapshots = tmp_path / "store/snapshots"
+    raw_mount("tmpfs", snapshots, "tmpfs", 0)
+    try:
+        await world.files(base())
+        found = os.statvfs(snapshots)
+        most = found.f_files - found.f_ffree + 4
+        raw_mount("tmpfs", snapshots, "tmpfs", MS_REMOUNT, f"nr_inodes={most}")
+        with pytest.raises(CrozeError) as caught:
+            await world.files(base().run(sh("true")).root)
+    finally:
+        unmount(snapshots)
+    assert str(caught.value).lower().endswith(": no space left on device")
 
 
 async def test_an_executable_that_is_not_there(world: World) -> None:

@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 
 from croze.aio.threads import in_thread
-from croze.errors import ResourceExhausted
 from croze.fs import mount as fs_mount
 from croze.runtime import sweep
 from croze.runtime.cgroup_parent import CgroupParent
 from croze.runtime.contract import ContainerMount, ContainerSpec, Resources, Rlimit
-from croze.runtime.errors import StartError
+from croze.runtime.errors import OutOfMemory, StartError
 from croze.runtime.mounts import OciBundle
 from croze.runtime.oci import OciExecutor
 from croze.store import mount as store_mount
@@ -76,7 +75,7 @@ async def test_limits_are_lowered_not_refused(executor: OciExecutor, spec: MakeS
 
 async def test_out_of_memory_is_told(executor: OciExecutor, spec: MakeSpec) -> None:
     wanted = spec(resources=Resources(memory=16 << 20))
-    with pytest.raises(ResourceExhausted, match="memory limit of 16777216 bytes"):
+    with pytest.raises(OutOfMemory, match="memory limit of 16777216 bytes"):
         await output_of(executor, wanted, "exec head -c 60000000 /dev/zero > /dev/shm/x")
 
 
@@ -237,6 +236,6 @@ async def test_out_of_memory_is_told_from_being_killed(
     small = spec(resources=Resources(memory=16 << 20, memory_swap=16 << 20))
     # What tail keeps of a line without an end grows until the kernel has enough.
     hungry = shell("exec tail -n 1 /dev/zero")
-    with pytest.raises(ResourceExhausted, match="memory limit of 16777216 bytes reached"):
+    with pytest.raises(OutOfMemory, match="memory limit of 16777216 bytes reached"):
         await executor.run(small, hungry, Output().stdio())
     assert await executor.run(small, shell("sh -c 'kill -9 $$'; exit $?"), Output().stdio()) == 137

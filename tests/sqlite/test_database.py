@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import os
+import resource
 import sqlite3
 import stat
 from pathlib import Path
@@ -65,3 +68,18 @@ def test_derived_data_outlives_trouble_of_the_machine(tmp_path: Path) -> None:
     path.mkdir()
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         open_derived(path, ONE, what="it")
+
+
+def test_why_no_file_can_be_made_is_told(tmp_path: Path) -> None:
+    """SQLite says that it was unable to."""
+    path = tmp_path / "db"
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_fd = os.dup(0)
+    os.close(next_fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_fd, limits[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            open_derived(path, ONE, what="it")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert (caught.value.errno, caught.value.filename) == (errno.EMFILE, str(path))

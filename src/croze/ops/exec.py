@@ -13,7 +13,6 @@ from croze.errors import (
     ExitError,
     InvalidRequest,
     NotFound,
-    ResourceExhausted,
     SolveDetail,
 )
 from croze.gotypes.quote import quote
@@ -42,7 +41,7 @@ from croze.runtime.contract import (
     Rlimit,
     Stdio,
 )
-from croze.runtime.errors import StartError
+from croze.runtime.errors import OutOfMemory, StartError
 from croze.runtime.proxied import Proxied, ProxyCapture
 from croze.solver.contract import CacheMap, Limits, OpContext, Result
 from croze.store.contract import MountSpec
@@ -143,7 +142,7 @@ class ExecOp:
         except StartError as error:
             # The runtime has written the reason to standard error itself.
             raise self._failed(START_FAILED, self._foreign(str(error))) from error
-        except ResourceExhausted as error:
+        except OutOfMemory as error:
             raise self._failed(137, "cannot allocate memory") from error
         except Canceled:
             raise

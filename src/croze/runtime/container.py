@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from croze.aio.threads import in_thread
-from croze.errors import CrozeError, ResourceExhausted
+from croze.errors import CrozeError
 from croze.fs.owner import lookup
 from croze.runtime import config_file, oci_spec
 from croze.runtime.cgroups import oom_kills
 from croze.runtime.complaint import Complaint, last_error
 from croze.runtime.contract import ContainerSpec, Process, Stdio
-from croze.runtime.errors import StartError
+from croze.runtime.errors import OutOfMemory, StartError
 from croze.runtime.host import Host
 from croze.runtime.mounts import OciBundle, Stubs
 from croze.runtime.process import ChildProcess
@@ -107,7 +107,7 @@ class OciContainer:
             # tells it from a process that was killed otherwise.
             limit = self.spec.resources.memory
             reason = f"memory limit of {limit} bytes reached" if limit else "killed by the kernel"
-            raise ResourceExhausted(f"out of memory: {reason}")
+            raise OutOfMemory(f"out of memory: {reason}")
         return code
 
     def init_pid(self) -> int:

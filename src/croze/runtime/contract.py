@@ -202,7 +202,7 @@ class Executor(Protocol):
         self, spec: ContainerSpec, process: Process, stdio: Stdio, *, id: str = ""
     ) -> int:
         """Run to the end and return the exit code. Raises `errors.CrozeError` when the container
-        can't be made (with the runtime's reason), and `errors.ResourceExhausted` naming the
+        can't be made (with the runtime's reason), and `runtime.errors.OutOfMemory` naming the
         memory limit after an OOM kill. When the task is cancelled, everything in the container is
         killed within a second and cleaned up before the cancellation goes on."""
 

@@ -10,6 +10,7 @@ counts those that were applied. A step is never edited once released: append a n
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import sqlite3
@@ -45,8 +46,8 @@ def open_database(
     """Open or make the file, with the newest schema. Transactions are begun and ended by hand (see
     `transaction`). `what` it is, for messages; `any_thread`: the caller locks.
 
-    Raises `NewerSchema`, and `sqlite3.Error`, with the file in a note, for a file that is none or a
-    disk that is full."""
+    Raises `NewerSchema`; `sqlite3.Error`, with the file in a note, for a file that is none or a
+    disk that is full; and `OSError` where no file can be made, of which SQLite tells no reason."""
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not any_thread)
         try:
@@ -59,6 +60,8 @@ def open_database(
             connection.close()
             raise
     except sqlite3.Error as error:
+        if _primary_code(error) == sqlite3.SQLITE_CANTOPEN:
+            _make_a_file_beside(path)
         error.add_note(f"{what}, {path}")
         raise
     return connection
@@ -72,12 +75,27 @@ def open_derived(
     try:
         return open_database(path, steps, what=what, any_thread=any_thread)
     except (sqlite3.DatabaseError, NewerSchema) as error:
-        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in _NOT_THE_FILE:
+        if isinstance(error, sqlite3.Error) and _primary_code(error) in _NOT_THE_FILE:
             raise
         log.warning("%s can't be read, starting anew: %s", what, error)
         for suffix in ("", "-wal", "-shm"):
             Path(f"{path}{suffix}").unlink(missing_ok=True)
         return open_database(path, steps, what=what, any_thread=any_thread)
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """What kind of trouble SQLite had. Source: https://sqlite.org/rescode.html"""
+    return error.sqlite_errorcode & 0xFF
+
+
+def _make_a_file_beside(path: Path) -> None:
+    """Make a file, of which nothing stays. Raises the `OSError` that SQLite has kept to itself when
+    it could make none, as on a disk without inodes."""
+    try:
+        os.close(os.open(path.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):  # not on every file system
+            raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 @contextlib.contextmanager

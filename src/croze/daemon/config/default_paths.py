@@ -12,8 +12,10 @@ from croze.errors import InvalidRequest
 from croze.files.own import OTHERS, own_dir
 from croze.fs.userns import in_user_namespace
 
-_LOCKS = ("lock", "buildkitd.lock")
+_LOCKS = frozenset({"lock", "buildkitd.lock"})
 """What tells a state directory: ours, and BuildKit's, which may be in the same place."""
+_EMPTY = frozenset({"lost+found"})
+"""What is on a disk that has nothing on it (mke2fs(8))."""
 
 
 class DefaultPaths(Struct, frozen=True):
@@ -51,8 +53,8 @@ def own_state_dir(root: Path) -> None:
     may need, and `PermissionDenied` for one that isn't ours."""
     place = os.path.realpath(root)
     if os.path.isdir(place) and os.stat(place).st_mode & OTHERS:
-        names = os.listdir(place)
-        if names and not any(name in names for name in _LOCKS):
+        names = set(os.listdir(place)) - _EMPTY
+        if names and not names & _LOCKS:
             raise InvalidRequest(
                 f"{root} holds files that are not a daemon's state: name an empty directory as root"
             )

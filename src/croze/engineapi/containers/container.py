@@ -17,13 +17,13 @@ from croze.engineapi.containers.execs import OneExec, why_not
 from croze.engineapi.containers.output import ContainerOutput
 from croze.engineapi.containers.process_input import ProcessInput
 from croze.engineapi.containers.spec import Create
-from croze.errors import AlreadyExists, CrozeError, ResourceExhausted
+from croze.errors import AlreadyExists, CrozeError
 from croze.files.atomic import write_atomically
 from croze.fs.owner import NoSuchOwner
 from croze.image.config import RunConfig
 from croze.runtime.contract import Container as Running
 from croze.runtime.contract import ContainerSpec, Executor, Stdio
-from croze.runtime.errors import StartError
+from croze.runtime.errors import OutOfMemory, StartError
 from croze.runtime.reach import Reaching
 from croze.store.disk import disk_errors
 
@@ -179,7 +179,7 @@ class OneContainer:
         except StartError as error:
             self._early.clear()
             self.state.error, self.state.exit_code = why_not(str(error), process.args[0])
-        except ResourceExhausted as error:
+        except OutOfMemory as error:
             self.state.exit_code, self.state.oom, self.state.error = KILLED, True, str(error)
         except CrozeError as error:
             self.state.exit_code, self.state.error = 128, str(error)
