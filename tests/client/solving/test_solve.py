@@ -232,6 +232,27 @@ async def test_cancelling_cancels_the_solve(daemon: Daemon) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_who_leaves_waits_for_no_end_of_the_status(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("croze.client.solving.solve.LEAVING_S", 0.1)
+    daemon.is_talkative = True
+    heard = asyncio.Event()
+
+    async def work(session: Session, request: control_pb2.SolveRequest) -> dict[str, str]:
+        await asyncio.Event().wait()
+        return {}
+
+    daemon.work = work
+    async with connect(daemon.address) as client, asyncio.TaskGroup() as group:
+        solving = group.create_task(client.solve(SolvePlan(), lambda _: heard.set()))
+        await asyncio.wait_for(heard.wait(), PATIENCE_S)
+        solving.cancel()
+        done, _ = await asyncio.wait({solving}, timeout=PATIENCE_S)
+        daemon.is_talkative = False
+        assert done
+
+
 async def test_a_session_that_is_refused_ends_the_solve(daemon: Daemon) -> None:
     """Which would wait for it, as long as daemons do."""
     never = asyncio.Event()

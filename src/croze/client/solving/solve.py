@@ -40,6 +40,10 @@ log = logging.getLogger(__name__)
 STATUS_IDLE_S = 5.0
 """How long the status may be silent once the solve is over, before it is given up."""
 
+LEAVING_S = 3.0
+"""For how long who has cancelled the solve is told what becomes of it: a daemon that it has not
+reached waits for it, and one that is busy may tell for as long as that takes."""
+
 PATIENCE_S = 2.0
 """A daemon that knows no such solve after so long has waited for it, which it may do again."""
 
@@ -135,8 +139,13 @@ async def _solve_and_follow(
             watching = group.create_task(_refusal(session))
             try:
                 answer = await _answered(channel, request, work, headers)
+            except asyncio.CancelledError:
+                with suppress(asyncio.CancelledError, TimeoutError):  # it is known what is raised
+                    async with asyncio.timeout(LEAVING_S):
+                        await following.wait_idle(task)
+                raise
             except BaseException:
-                with suppress(asyncio.CancelledError):  # it is known already what is raised
+                with suppress(asyncio.CancelledError):
                     await following.wait_idle(task)
                 raise
             else:
