@@ -41,9 +41,6 @@ class Nobody:
     ) -> AbstractAsyncContextManager[Container]:
         raise AssertionError(id)
 
-    async def sweep(self) -> None:
-        raise AssertionError
-
 
 async def no_image(name: str, platform: str) -> tuple[RunConfig, ImmutableRef | None]:
     raise AssertionError("what the container has written is taken from who runs it")

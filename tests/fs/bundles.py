@@ -56,7 +56,7 @@ class Place:
     def read(self, bundle: TreeBundle, new: Path, old: Path | None = None) -> None:
         new.mkdir(exist_ok=True)
         wanted = needed(bundle.index.path, str(old) if old else None, NO_LIMIT)
-        packs = {digest: self.packs[digest] for digest, _ in wanted.packs}
+        packs = {digest: self.packs[digest] for digest in wanted}
         paths = (str(self.memory), str(new) + ".memory")
         merge_bundle(bundle.index.path, packs, str(old) if old else None, str(new), paths, NO_LIMIT)
 

@@ -80,8 +80,6 @@ class ShortExecutor(Executor):
     ) -> AsyncIterator[Container]:
         yield ShortContainer()
 
-    async def sweep(self) -> None: ...
-
 
 @pytest.mark.usefixtures("own_mounts")
 async def test_a_container_ends_with_its_main_process(tmp_path: Path) -> None:

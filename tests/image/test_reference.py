@@ -36,11 +36,6 @@ def test_the_default_tag() -> None:
     assert reference.normalize(f"busybox@{D}") == f"docker.io/library/busybox@{D}"
 
 
-def test_object_is_what_names_the_image_in_its_repository() -> None:
-    assert reference.parse(f"a:1@{D}").object == f"1@{D}"
-    assert reference.parse(f"a@{D}").object == f"@{D}"
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -73,16 +73,6 @@ class Capture(Struct):
         self.proxied |= other.proxied
         self.uncaptured += [each for each in other.uncaptured if each not in self.uncaptured]
 
-    def copy(self) -> Capture:
-        return replace(
-            self,
-            materials=dict(self.materials),
-            secrets=dict(self.secrets),
-            ssh=dict(self.ssh),
-            usage=dict(self.usage),
-            uncaptured=list(self.uncaptured),
-        )
-
     def described(self) -> SortedCapture:
         """The materials, in the order that predicates have. An image by digest is left out where
         the same name and tag is there by tag."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from croze.dockerfile.directives import BOM, Directive, DirectiveScanner
+from croze.dockerfile.directives import BOM, DirectiveScanner
 from croze.dockerfile.heredoc import heredocs_in_line
 from croze.dockerfile.line_parsers import parse_line
 from croze.dockerfile.lint_rules import NO_EMPTY_CONTINUATION
@@ -47,7 +47,6 @@ class _Parser:
         self.comments: list[str] = []
         self.nodes: list[InstructionNode] = []
         self.warnings: list[ParseWarning] = []
-        self.directives: list[Directive] = []
 
     def parse(self) -> ParseResult:
         while self.line < len(self.lines):
@@ -61,9 +60,7 @@ class _Parser:
                 f"dockerfile line greater than max allowed size of {_MAX_LINE_BYTES}"
             )
             raise self._located(err, self.line)
-        return ParseResult(
-            tuple(self.nodes), self.escape, tuple(self.warnings), tuple(self.directives)
-        )
+        return ParseResult(tuple(self.nodes), self.escape, tuple(self.warnings))
 
     def _read_instruction(self) -> _Joined | None:
         """The next instruction's lines; None for a comment or an empty line."""
@@ -113,7 +110,6 @@ class _Parser:
             if directive is None:
                 return
             self.comments.pop()
-            self.directives.append(directive)
             if directive.name == "escape":
                 self._set_escape(directive.value)
         except DockerfileError as err:

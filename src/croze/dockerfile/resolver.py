@@ -61,7 +61,6 @@ class SourceMeta(Struct, frozen=True):
     last_modified: int | None = None
     """Unix seconds; an http source's header."""
     filename: str = ""
-    checksum: str = ""
 
 
 class ReplacedImage(Unsupported):

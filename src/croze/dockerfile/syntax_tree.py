@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from croze.dockerfile.directives import Directive
 from croze.dockerfile.location import Ranges, line_ranges
 
 
@@ -56,4 +55,3 @@ class ParseResult(Struct, frozen=True):
     ast: tuple[InstructionNode, ...]
     escape: str
     warnings: tuple[ParseWarning, ...]
-    directives: tuple[Directive, ...]

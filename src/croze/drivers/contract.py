@@ -29,9 +29,7 @@ class NodeStatus(StrEnum):
     """How a node's daemon is, in buildx's words."""
 
     INACTIVE = "inactive"
-    STARTING = "starting"
     RUNNING = "running"
-    STOPPING = "stopping"
     STOPPED = "stopped"
 
 

@@ -49,10 +49,6 @@ class Bridge(Protocol):
         """The job that the frontend's definitions are solved in."""
 
     @property
-    def session(self) -> str:
-        """The session of the client that has asked for the build."""
-
-    @property
     def imports(self) -> CacheImports:
         """The caches that the build looks into."""
 

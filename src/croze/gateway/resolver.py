@@ -32,7 +32,7 @@ class BridgeResolver:
         facts = await sources.source_facts(
             decided, FactsWanted(commit_time=True), log_name=log_name
         )
-        return SourceMeta(facts.committer_time, facts.last_modified, facts.filename, facts.checksum)
+        return SourceMeta(facts.committer_time, facts.last_modified, facts.filename)
 
     async def read_file(
         self, definition: ops_pb2.Definition, path: str, *, limit_bytes: int | None = None

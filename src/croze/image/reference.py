@@ -53,11 +53,6 @@ class Reference(Struct, frozen=True):
         short = self.path.removeprefix("library/")
         return short if "/" not in short else self.path
 
-    @property
-    def object(self) -> str:
-        """`tag`, `@digest` or `tag@digest`."""
-        return self.tag + (f"@{self.digest}" if self.digest else "")
-
     def __str__(self) -> str:
         return self.name + self._suffix()
 

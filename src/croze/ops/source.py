@@ -37,10 +37,6 @@ class SourceOp:
         self._source: Source | None = None
         self.pin = ""
 
-    @property
-    def identifier(self) -> str:
-        return self._request.identifier
-
     def used(self) -> UsedMaterial | None:
         """The source as a material, once it is known what it is."""
         return self._open().used(self.pin) if self.pin else None

@@ -49,11 +49,6 @@ class Endpoint(Struct, frozen=True):
     plain_fallback: bool = False
     """Try plain HTTP when TLS can't be spoken."""
 
-    @property
-    def mirror(self) -> bool:
-        """Whether it answers for another registry."""
-        return bool(self.namespace)
-
     def url(self, path: str) -> str:
         """The URL of `path` below `/v2`, e.g. `library/busybox/manifests/latest`."""
         query = "?" + urlencode({"ns": self.namespace}) if self.namespace else ""

@@ -32,10 +32,7 @@ _DENIED = "push access denied, repository does not exist or may require authoriz
 
 
 class BlobReader(Protocol):
-    """Where the bytes come from: what `store.contract.BlobStore` offers."""
-
-    def path(self, digest: str) -> Path:
-        """A blob's file, to be read only. Raises `NotFound`."""
+    """What small blobs are read from, as from a `store.contract.BlobStore`."""
 
     def read(self, digest: str, limit_bytes: int = ...) -> bytes:
         """A small blob's bytes. Raises `NotFound`, and `ResourceExhausted` over the limit."""

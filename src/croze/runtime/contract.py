@@ -211,6 +211,3 @@ class Executor(Protocol):
     ) -> AbstractAsyncContextManager[Container]:
         """Like `run`, for a container that more processes are run in: it is running inside the
         `async with`, and killed and cleaned up on the way out."""
-
-    async def sweep(self) -> None:
-        """Remove, at start, what a killed daemon left (containers, mounts, cgroups, bundles)."""

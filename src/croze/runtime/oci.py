@@ -236,7 +236,7 @@ class OciExecutor:
         return config if self.config.process_sandbox else restrict.without_process_sandbox(config)
 
     async def sweep(self) -> None:
-        """See `Executor`."""
+        """Remove, at start, what a killed daemon left: containers, mounts, cgroups, bundles."""
         for id in sweep.leftovers(self.pids, self._bundles, self._runtime_root):
             log.debug("removing container %s of an earlier run", id)
             await in_thread(sweep.kill_init, self.pids / id)

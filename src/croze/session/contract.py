@@ -86,9 +86,6 @@ class Session(Protocol):
     def shared_key(self) -> str:
         """Hints that two sessions send the same directory, so that its transfer can be reused."""
 
-    def header(self, name: str) -> str:
-        """What the client said of itself under this lower-case name; empty if nothing."""
-
     @property
     def host(self) -> HostVisit:
         """Where it lends what is open, if it is on this machine: see `hostdir`."""

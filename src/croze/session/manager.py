@@ -96,15 +96,15 @@ class OpenSession:
 
     @property
     def id(self) -> str:
-        return self.header(HEADER_ID)
+        return self._headers.first(HEADER_ID)
 
     @property
     def name(self) -> str:
-        return self.header(HEADER_NAME)
+        return self._headers.first(HEADER_NAME)
 
     @property
     def shared_key(self) -> str:
-        return self.header(HEADER_SHARED_KEY)
+        return self._headers.first(HEADER_SHARED_KEY)
 
     @property
     def closed(self) -> bool:
@@ -116,9 +116,6 @@ class OpenSession:
         if self.closed:
             raise errors.Unavailable(f"session {self.id} is closed")
         return self._calls
-
-    def header(self, name: str) -> str:
-        return self._headers.first(name)
 
     def serves(self, method: str) -> bool:
         return method.lower() in self._methods
@@ -149,9 +146,6 @@ class Sessions:
         """The session if it is open. A prefix up to a colon, which tells vertices apart, is
         ignored."""
         return self._open.get(_bare(id))
-
-    def ids(self) -> list[str]:
-        return list(self._open)
 
     def uploaded(self, url: str) -> AsyncIterator[bytes] | None:
         return self._uploads.pop(url, None)

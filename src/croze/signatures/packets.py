@@ -63,10 +63,6 @@ class PacketReader:
         """A multi-precision integer."""
         return int.from_bytes(self.take((self.number(2) + 7) // 8), "big")
 
-    def rest(self) -> bytes:
-        """All that is left."""
-        return self.take(len(self._data) - self.at)
-
 
 class Packet(Struct, frozen=True):
     tag: int

@@ -84,11 +84,6 @@ class Leases:
                 if (held := table.pop(name, None)) is not None:
                     self._db.on_rollback(partial(table.__setitem__, name, held))
 
-    def names(self) -> Sequence[str]:
-        """The names that hold something."""
-        every = [*self._named.items(), *self._exact.items()]
-        return sorted({name for name, digests in every if digests})
-
     def held_blobs(self) -> Set[str]:
         """The digests that leases hold, with what those name."""
         digests = set().union(*self._exact.values())

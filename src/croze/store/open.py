@@ -24,7 +24,6 @@ from croze.store.trash import Trash
 from croze.workers.pool import Pool
 
 if TYPE_CHECKING:
-    from croze.store.gc import DiskStat
     from croze.store.images import DiskImageStore
     from croze.store.leases import Leases
     from croze.store.names import ResolvedNames
@@ -84,12 +83,6 @@ class Store:
         from croze.store.prune import collect_blobs
 
         return collect_blobs(self._core, self.images, self.leases)
-
-    def disk_stat(self) -> DiskStat:
-        """The filesystem the store is on."""
-        from croze.store.prune import disk_stat
-
-        return disk_stat(self._core)
 
     async def close(self) -> None:
         """Unmount, flush and close. Idempotent."""

@@ -208,10 +208,10 @@ async def test_errors_keep_their_details(daemon: Daemon) -> None:
 
 
 async def test_cancelling_cancels_the_solve(daemon: Daemon) -> None:
-    started = asyncio.Event()
+    started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def work(session: Session, request: control_pb2.SolveRequest) -> dict[str, str]:
-        started.set()
+        started.set_result(session.id)
         await asyncio.Event().wait()
         return {}
 
@@ -221,14 +221,14 @@ async def test_cancelling_cancels_the_solve(daemon: Daemon) -> None:
         solving = asyncio.get_running_loop().create_task(
             client.solve(SolvePlan(frontend="f"), statuses.append)
         )
-        await started.wait()
+        session_id = await started
         solving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await solving
     await asyncio.wait_for(daemon.cancelled.wait(), PATIENCE_S)
     assert statuses[-1].vertexes[0].HasField("completed")
     async with asyncio.timeout(PATIENCE_S):  # the daemon notices in its own time
-        while daemon.sessions.ids():
+        while daemon.sessions.current(session_id):
             await asyncio.sleep(0.01)
 
 

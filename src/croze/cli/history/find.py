@@ -22,10 +22,6 @@ class FoundRecord(Struct, frozen=True):
     node: ConnectedNode
     now_s: float
 
-    @property
-    def full_ref(self) -> str:
-        return self.node.full_ref(self.record.Ref)
-
 
 async def queried(
     nodes: Sequence[ConnectedNode], ref: str, *, completed: bool = False

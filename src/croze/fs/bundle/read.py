@@ -26,14 +26,6 @@ from croze.fs.tree.linktree import link_tree
 from croze.fs.tree.walk import walk_stats
 
 
-class MergeNeeds(Struct, frozen=True):
-    """What a merge would bring. `packs`: digests and sizes."""
-
-    packs: tuple[tuple[str, int], ...]
-    files: int
-    content_bytes: int
-
-
 class MergedBundle(Struct, frozen=True):
     """What a merge has brought."""
 
@@ -41,18 +33,18 @@ class MergedBundle(Struct, frozen=True):
     content_bytes: int
 
 
-def needed(index_path: str, old: str | None, limit_bytes: int) -> MergeNeeds:
-    """Which packs it takes to merge the index into the tree `old`. See `format.decode` for what is
-    refused."""
+def needed(index_path: str, old: str | None, limit_bytes: int) -> tuple[str, ...]:
+    """Digests of the packs that it takes to merge the index into the tree `old`. See
+    `format.decode` for what is refused."""
     index = decode(Path(index_path).read_bytes(), limit_bytes)
     choice = _Choice.of(index, old)
     numbers = {number for node in choice.files for number in node.chunks}
     used, start = [], 0
     for pack in index.packs:
         if any(number in numbers for number in range(start, start + len(pack.chunks))):
-            used.append((pack.digest, pack.size))
+            used.append(pack.digest)
         start += len(pack.chunks)
-    return MergeNeeds(tuple(used), len(choice.files), sum(node.size for node in choice.files))
+    return tuple(used)
 
 
 def merge_bundle(

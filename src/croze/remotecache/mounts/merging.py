@@ -8,7 +8,7 @@ from contextlib import suppress
 from msgspec import Struct
 
 from croze.errors import InvalidRequest
-from croze.fs.bundle.read import MergedBundle, MergeNeeds, merge_bundle, needed
+from croze.fs.bundle.read import MergedBundle, merge_bundle, needed
 from croze.image.descriptor import Descriptor
 from croze.remotecache.mounts.listing import PACK, ListedMount
 from croze.remotecache.mounts.services import MEMORY, MountServices, merged_into, note_merged
@@ -87,12 +87,12 @@ async def _merge(
     return Brought(index.size + sum(pack.size for pack in packs), merged)
 
 
-def _packs(need: MergeNeeds, mount: ListedMount) -> list[Descriptor]:
+def _packs(digests: Sequence[str], mount: ListedMount) -> list[Descriptor]:
     """Only what the listing names is fetched."""
     listed = {pack.digest: pack.size for pack in mount.packs}
-    if any(digest not in listed for digest, _ in need.packs):
+    if any(digest not in listed for digest in digests):
         raise InvalidRequest("invalid cache mount index: it needs packs that are not listed")
-    return [Descriptor(PACK, digest, listed[digest]) for digest, _ in need.packs]
+    return [Descriptor(PACK, digest, listed[digest]) for digest in digests]
 
 
 def _memory(directory: CacheMountDir) -> str:
