@@ -39,6 +39,26 @@ async def test_prune_leaves_what_is_held(store: Store) -> None:
     assert list((store.root / "side").iterdir()) == []
 
 
+async def test_what_is_taken_hold_of_while_others_go_stays(store: Store) -> None:
+    for name in ("a", "b"):
+        await (await make_ref(store.refs, None, {name: "1"})).release()
+    ids = {record.id for record in await store.refs.disk_usage()}
+    pruning = store.refs.prune(ALL)
+    first = await anext(pruning)
+    (other,) = ids - {first.id}
+    held = await store.refs.get(other)
+    assert [record async for record in pruning] == []
+    assert len(await tree_of(held)) == 1
+    await held.release()
+
+
+async def test_a_policy_with_a_filter_that_is_none_has_nothing_go_by_others(store: Store) -> None:
+    await (await make_ref(store.refs, None, {"a": "1"})).release()
+    with pytest.raises(InvalidRequest):
+        await pruned(store, [*ALL, PrunePolicy(filters=("==",))])
+    assert len(await store.refs.disk_usage()) == 1
+
+
 async def test_disk_usage_tells_true_bytes(store: Store) -> None:
     base = await make_ref(store.refs, None, {"a": "x" * 100_000})
     child = await make_ref(store.refs, base, {"b": "y" * 200_000})
