@@ -5,7 +5,6 @@ Imports are lazy: start-up time is a feature.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 
@@ -35,15 +34,6 @@ def help_text() -> str:
     """What `croze --help` prints."""
     rows = (f"  {name:<11} {about}" for name, (_, about) in COMMANDS.items())
     return HELP.format(commands="\n".join(rows))
-
-
-def preload_commands() -> None:
-    """Import everything that commands use, for the warm process."""
-    for module, _ in COMMANDS.values():
-        importlib.import_module(f"croze.cli.{module}")
-    from croze.cli.warm import preload
-
-    preload.everything()
 
 
 def run(argv: Sequence[str]) -> int:

@@ -145,7 +145,7 @@ def relay(connection: "object", pid: int) -> int:
 
     def stop() -> None:
         """Stop as the shell expects it, until it lets us go on; and before that the process, which
-        the kernel lets go on if we are killed (`warm_child.go_on_with_the_caller`)."""
+        the kernel lets go on if we are killed (`croze.cli.warm.stopping`)."""
         try:
             runner = os.pidfd_open(pid)
         except OSError:

@@ -50,7 +50,11 @@ IN_ENGINES = (b'"docker-container"', b'"kubernetes"')
 
 
 def everything() -> None:
-    """Import all that commands use."""
+    """Import all commands, and what they use."""
+    from croze.cli.commands import COMMANDS
+
+    for module, _ in COMMANDS.values():
+        importlib.import_module(f"croze.cli.{module}")
     for name in (*MODULES, *(FOR_ENGINES if _has_builders_in_engines() else ())):
         importlib.import_module(name)
     from croze.cli import build

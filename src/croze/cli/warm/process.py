@@ -129,12 +129,11 @@ class Lately:
 
 def preload_all() -> None:
     """Import what commands need, and do it. Nothing of it may be left: no thread, no connection."""
-    from croze.cli.main import preload_commands
     from croze.cli.warm import preload
 
     # What stays is no garbage: a collection would only make children copy its pages.
     gc.disable()
-    preload_commands()
+    preload.everything()
     preload.rehearse(REHEARSALS)
     gc.collect()
     gc.freeze()
