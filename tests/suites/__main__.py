@@ -15,7 +15,8 @@ containers of dockerd, which are BUILDKITD, with `--frontend` the Dockerfile sui
 own frontend, PROGRAM, in a container. DIR within BuildKit's sources brings keys to sign with.
 
 buildx's TestBuildProgress looks for lines of buildx's own display on a terminal, and fails. A test
-that says `failed dialing socket` has had no processor: a daemon must answer within 15 s.
+that says `failed dialing socket` has had no processor: a daemon must answer within 15 s. Where
+`wget -T` is asked of Debian's busybox, it crashes, and so do tests of proxies on bridges.
 """
 
 from __future__ import annotations

@@ -38,6 +38,14 @@ _FOLDERS = (
 )
 _MODES = {"tmp": 0o1777, "root": 0o700}
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SCANNER = "docker/buildkit-syft-scanner:stable-1"
+"""What makes SBOMs where nobody says which: here of nothing in particular."""
+_STATEMENT = {
+    "_type": "https://in-toto.io/Statement/v0.1",
+    "predicateType": "https://spdx.dev/Document",
+    "predicate": {"SPDXID": "SPDXRef-DOCUMENT", "name": "nothing", "spdxVersion": "SPDX-2.3"},
+}
+_SCAN = f"echo '{json.dumps(_STATEMENT)}' >\"$BUILDKIT_SCAN_DESTINATION/scan.spdx.json\""
 _DAEMON: dict[str, object] = {
     "Env": [_PATH],
     "Entrypoint": ["buildkitd"],
@@ -67,6 +75,9 @@ def fill(folder: Path, daemon: Path | None = None) -> None:
         for name, references in NAMES.items():
             for reference in references:
                 _push(layouts / name, f"{host}/{reference}")
+        config: dict[str, object] = {"Env": [_PATH], "Cmd": ["sh", "-c", _SCAN]}
+        images.write_layout(layouts / "scanner", [_layer(alpine=False)], config)
+        _push(layouts / "scanner", f"{host}/{SCANNER}")
         _push_foreign(host)
         if daemon is not None:
             layers = [_layer(alpine=False), files_layer(daemon)]

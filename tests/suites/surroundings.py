@@ -21,6 +21,17 @@ _FRONTEND_LABELS = {
     "moby.buildkit.frontend.subrequests,moby.buildkit.frontend.contexts,"
     "moby.buildkit.frontend.gitquerystring",
 }
+_SSH_SIGNING = """\
+[gpg]
+	format = ssh
+[user]
+	signingkey = {key}
+	name = Test Git {user}
+	email = {user}@example.com
+[commit]
+	gpgsign = true
+"""
+"""What signs with any git: BuildKit's own way, a program in place of ssh-keygen, asks for 2.40."""
 _SCRIPTS = "hack/fixtures"
 """Where BuildKit's sources have what makes keys, and the configurations of networks."""
 _APART = """\
@@ -68,6 +79,9 @@ def signing_keys(scripts: Path, folder: Path) -> Mapping[str, str]:
             command = ["sh", str(scripts / f"gen_{kind}_test_env.sh"), user]
             env = {**os.environ, **found}
             subprocess.run(command, env=env, check=True, capture_output=True)
+    for user in ("user1", "user2"):
+        settings = _SSH_SIGNING.format(user=user, key=folder / ".ssh" / f"{user}.id_ed25519")
+        (folder / f"{user}.ssh.gitconfig").write_text(settings)
     return found
 
 
