@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from croze.errors import CrozeError
+from croze.http.tokens import IssuedToken
 from croze.image import reference
 from croze.registry import pull
 from croze.registry.client import Registry
 from croze.registry.credentials import Login
-from croze.registry.session_auth import SessionCredentials, _lifetime_s
+from croze.registry.session_auth import SessionCredentials
 from croze.registry.transport import Retry
-from croze.session.auth import SessionToken
 from croze.session.dockerconfig import DockerConfig
 from croze.session.providers.auth import AuthProvider
 from tests.registry.blobs import Folder
@@ -128,5 +128,5 @@ async def test_what_a_registry_is_asked_for_is_a_repository(client: Registry) ->
 @pytest.mark.parametrize(("age_s", "lasts_s"), [(0, 300), (100, 200), (10_000, 300), (-50, 300)])
 def test_a_clock_that_is_wrong(age_s: int, lasts_s: int) -> None:
     """A token that would be over when it comes serves all the same, as with BuildKit."""
-    token = SessionToken("t", 300, int(time.time()) - age_s)
-    assert lasts_s - 5 < _lifetime_s(token) <= lasts_s + 5
+    token = IssuedToken("t", 300, int(time.time()) - age_s)
+    assert lasts_s - 5 < token.lifetime_s <= lasts_s + 5

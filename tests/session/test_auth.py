@@ -18,6 +18,7 @@ import pytest
 from croze import errors
 from croze.api import control_pb2
 from croze.client.solving.auth_log import AuthLog
+from croze.http.tokens import IssuedToken
 from croze.http.urls import parse_url
 from croze.session import auth, ed25519
 from croze.session.dockerconfig import AuthConfig, DockerConfig
@@ -142,10 +143,14 @@ class TokenServer:
                 if outer.mode == "oauth":
                     self._reply(200, {"access_token": "posted", "expires_in": 99})
                 else:
-                    self._reply(404 if outer.mode == "get" else 403, {})
+                    errors = [{"code": "DENIED", "message": "not you", "detail": "nor today"}]
+                    self._reply(404 if outer.mode == "get" else 403, {"errors": errors})
 
             def do_GET(self) -> None:
                 outer._note(self, parse_url(self.path).query)
+                if outer.mode == "busy":
+                    self._reply(429, {})
+                    return
                 issued = "2023-11-14T22:13:20Z"
                 self._reply(200, {"token": "got", "issued_at": issued})
 
@@ -185,7 +190,7 @@ def tokens() -> Iterator[TokenServer]:
 
 async def fetch(
     lending: Lend, tokens: TokenServer, host: str, tls: TokenTls | None = None
-) -> auth.SessionToken:
+) -> IssuedToken:
     async with lending([AuthProvider(tls={host: tls} if tls else None)]) as session:
         return await auth.fetch_token(
             session, host=host, realm=tokens.realm, service="svc", scopes=["a", "b"]
@@ -199,8 +204,8 @@ async def test_credentials_and_tokens(
     async with lending([AuthProvider()]) as session:
         assert await auth.credentials(session, "r") == auth.LentCredentials("u", "p")
         assert await auth.credentials(session, "x") == auth.LentCredentials()
-    assert await fetch(lending, tokens, "r") == auth.SessionToken("posted", 99)
-    assert (await fetch(lending, tokens, "i")).token == "posted"
+    assert await fetch(lending, tokens, "r") == IssuedToken("posted", 99)
+    assert (await fetch(lending, tokens, "i")).value == "posted"
     forms = [asked[1] for asked in tokens.asked]
     assert [form["grant_type"] for form in forms] == [["password"], ["refresh_token"]]
     assert forms[0]["scope"] == ["a b"]
@@ -229,16 +234,25 @@ async def test_what_is_lent_of_logins_is_told_as_steps(
 async def test_anonymous_tokens_and_servers_without_post(
     lending: Lend, docker_config: Path, tokens: TokenServer
 ) -> None:
-    assert await fetch(lending, tokens, "x") == auth.SessionToken("got", 60, 1_700_000_000)
+    assert await fetch(lending, tokens, "x") == IssuedToken("got", 60, 1_700_000_000)
     write_config(docker_config, {"auths": {"r": basic("u:p")}})
     tokens.mode = "get"
-    assert (await fetch(lending, tokens, "r")).token == "got"
+    assert (await fetch(lending, tokens, "r")).value == "got"
     assert [asked[0] for asked in tokens.asked] == ["GET", "POST", "GET"]
     assert tokens.asked[0][1] == {"scope": ["a", "b"], "service": ["svc"]}
     assert tokens.asked[2][2] == f"Basic {basic('u:p')['auth']}"
     tokens.mode = "refuse"
-    with pytest.raises(errors.PermissionDenied, match="unexpected status from POST request"):
+    told = "failed to fetch oauth token: denied: not you - nor today"
+    with pytest.raises(errors.CrozeError, match=f"^{told}$") as refused:
         await fetch(lending, tokens, "r")
+    tokens.mode = "busy"
+    url = f"{tokens.realm}?scope=a&scope=b&service=svc"
+    told = f"unexpected status from GET request to {url}: 429 Too Many Requests"
+    with pytest.raises(
+        errors.CrozeError, match=f"^failed to fetch anonymous token: {told}$".replace("?", r"\?")
+    ) as busy:
+        await fetch(lending, tokens, "x")
+    assert {type(refused.value), type(busy.value)} == {errors.CrozeError}  # of no kind
 
 
 @pytest.fixture
@@ -263,11 +277,11 @@ async def test_tokens_over_tls(
     certificate, key = str(folder / "cert.pem"), str(folder / "key.pem")
     pairs = ((certificate, key),)
     for tls in (TokenTls((certificate,), pairs), TokenTls(pairs=pairs, insecure=True)):
-        assert (await fetch(lending, server, "r", tls)).token == "got"
+        assert (await fetch(lending, server, "r", tls)).value == "got"
     for little in (None, TokenTls(pairs=pairs)):
-        with pytest.raises(errors.Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(errors.CrozeError, match="CERTIFICATE_VERIFY_FAILED"):
             await fetch(lending, server, "r", little)
-    with pytest.raises(errors.Unavailable, match="failed to fetch anonymous token"):
+    with pytest.raises(errors.CrozeError, match="failed to fetch anonymous token"):
         await fetch(lending, server, "r", TokenTls(insecure=True))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from croze.registry.credentials import BearerToken, Login
+from croze.http.tokens import IssuedToken
+from croze.registry.credentials import Login
 
 
 @dataclass(frozen=True)
@@ -22,5 +23,5 @@ class Fixed:
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> BearerToken | None:
+    ) -> IssuedToken | None:
         return None

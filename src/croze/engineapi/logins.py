@@ -16,8 +16,9 @@ from aiohttp import web
 from croze.api import auth_pb2
 from croze.errors import InvalidRequest
 from croze.gotypes import gojson
+from croze.http.tokens import IssuedToken
 from croze.image.reference import DEFAULT_DOMAIN
-from croze.registry.credentials import BearerToken, Login
+from croze.registry.credentials import Login
 from croze.rpc.servers import Context
 from croze.session.dockerconfig import HUB_HOST, DockerConfig
 from croze.session.lent_service import Handler, unary
@@ -86,7 +87,7 @@ class OneHost:
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> BearerToken | None:
+    ) -> IssuedToken | None:
         return None
 
 

@@ -5,6 +5,7 @@ Python's own reader takes more than there is in JSON, and its messages tell othe
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final, NoReturn, TypeAlias
 
@@ -28,6 +29,7 @@ _ESCAPES: Final = {
 _WORDS: Final = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
 _VALUE: Final = " looking for beginning of value"
 _KEY: Final = " looking for beginning of object key string"
+_CUT_OFF: Final = "unexpected end of JSON input"
 
 
 class JsonSyntaxError(Exception):
@@ -68,6 +70,26 @@ def syntax_error(data: bytes | str) -> str:
     return ""
 
 
+def first_value(text: str) -> object:
+    """What a stream begins with, as plain values: whatever comes after it is not looked at (Go's
+    `Decoder.Decode`). Raises `JsonSyntaxError`."""
+    start = _SPACE.match(text)
+    try:
+        return _DECODER.raw_decode(text, start.end() if start else 0)[0]
+    except (ValueError, RecursionError):
+        why = syntax_error(text)
+    if why == _CUT_OFF:
+        why = "unexpected EOF" if text.strip(" \t\r\n") else "EOF"
+    raise JsonSyntaxError(why)
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(word)
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_number)
+
+
 class _JsonReader:
     def __init__(self, text: str, stream: bool) -> None:
         self.text = text
@@ -85,11 +107,11 @@ class _JsonReader:
         if char:
             first = chr(char.encode("utf-8", "surrogatepass")[0])  # Go's readers go by bytes
             raise JsonSyntaxError(f"invalid character {quote_char(first)}{where}")
-        raise JsonSyntaxError("EOF" if self.stream else "unexpected end of JSON input")
+        raise JsonSyntaxError("EOF" if self.stream else _CUT_OFF)
 
     def cut_off(self) -> NoReturn:
         """The text ends within a word, a number or a string."""
-        raise JsonSyntaxError("unexpected EOF" if self.stream else "unexpected end of JSON input")
+        raise JsonSyntaxError("unexpected EOF" if self.stream else _CUT_OFF)
 
     def end(self) -> None:
         char = self.peek()

@@ -11,12 +11,13 @@ import msgspec
 
 from croze.errors import InvalidRequest
 from croze.fs.temporary import temporary_directory
+from croze.http.tokens import IssuedToken
 from croze.imagetools.contract import Place
 from croze.imagetools.layout_place import LayoutPlace
 from croze.imagetools.location import LayoutLocation, Location
 from croze.imagetools.registry_place import RegistryPlace
 from croze.registry.client import Registry
-from croze.registry.credentials import BearerToken, Login
+from croze.registry.credentials import Login
 from croze.registry.hosts import INSECURE, RegistryConfig
 from croze.session.logins import Logins
 
@@ -76,9 +77,9 @@ class DockerLogins:
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> BearerToken | None:
+    ) -> IssuedToken | None:
         token = (await self._logins.auth_for(host)).registry_token
-        return BearerToken(token) if token else None
+        return IssuedToken(token) if token else None
 
 
 class _KeyPair(msgspec.Struct):

@@ -6,60 +6,32 @@ Source: distribution project, `docs/spec/auth` (token and OAuth2 requests).
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated
-from urllib.parse import urlencode
-
-import msgspec
-from msgspec import Struct, field
 
 from croze.errors import CrozeError
 from croze.files.redact import redact
-from croze.gotypes import gojson
+from croze.http.client import basic
 from croze.http.daemon import HttpClient, read_all
 from croze.http.encodings import ACCEPTED
 from croze.http.lazy import aiohttp
 from croze.http.redirects import RedirectRefused
-from croze.patterns import lazy_pattern
+from croze.http.tokens import IssuedToken, may_know_other, read_token, token_form, token_url
 from croze.registry import failures
-from croze.registry.credentials import BearerToken, Credentials, Login
+from croze.registry.challenges import Challenge, merge_scopes, parse_challenges
+from croze.registry.credentials import Credentials, Login
 from croze.registry.hosts import Endpoint
 
-_CLIENT_ID = "buildkit-client"
-_DEFAULT_LIFETIME_S = 60
 _ANSWER_BYTES = 1 << 20
+_NO_MORE = "server message: insufficient_scope: authorization failed"
+_SCHEMES = ("bearer", "basic")
+"""Those that we know, the best first."""
 _CHALLENGES_MOST = 10_000
 _TOKENS_BYTES = 16 << 20
 """The most of all tokens that are kept, with what they are for: any registry may have them last for
 ever."""
-_CHALLENGE = lazy_pattern(r'([A-Za-z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
-
-
-class Challenge(Struct, frozen=True):
-    """One `WWW-Authenticate` header. `scheme` is lower case."""
-
-    scheme: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-
-class _TokenAnswer(msgspec.Struct):
-    token: str = ""
-    access_token: str = ""
-    expires_in: Annotated[int, msgspec.Meta(le=(1 << 63) - 1)] = 0
-
-
-def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
-    """Read all `WWW-Authenticate` values."""
-    challenges = []
-    for text in headers:
-        scheme, _, rest = text.strip().partition(" ")
-        values = {key.lower(): quoted or plain for key, quoted, plain in _CHALLENGE.findall(rest)}
-        challenges.append(Challenge(scheme.lower(), values))
-    return challenges
 
 
 class Authorizer:
@@ -85,19 +57,25 @@ class Authorizer:
         return f"Bearer {await self._token(endpoint, challenge, scopes, who)}"
 
     def learn(
-        self, endpoint: Endpoint, scopes: Sequence[str], headers: Sequence[str]
+        self, endpoint: Endpoint, scopes: Sequence[str], headers: Sequence[str], *, again: bool
     ) -> Challenge | None:
-        """Take note of what a 401 asks for; None if it asks for nothing we know."""
+        """Take note of what a 401 asks for; None if it asks for nothing we know. Raises
+        `failures.TokenRefused` where it comes `again`, and a token for all it asks for was not
+        enough."""
         place = _place(endpoint, scopes)
+        known = [each for each in parse_challenges(headers) if each.scheme in _SCHEMES]
+        if not known:
+            return None
+        challenge = min(known, key=lambda each: _SCHEMES.index(each.scheme))
+        if (before := self._challenges.pop(place, None)) is not None:
+            shown = [*scopes, *before.scopes]
+            if again and challenge.is_final(shown):
+                raise failures.TokenRefused(_NO_MORE)
+            challenge = challenge.after(before)
         while len(self._challenges) >= _CHALLENGES_MOST:
             del self._challenges[next(iter(self._challenges))]
-        challenges = parse_challenges(headers)
-        for scheme in ("bearer", "basic"):
-            for challenge in challenges:
-                if challenge.scheme == scheme:
-                    self._challenges[place] = challenge
-                    return challenge
-        return None
+        self._challenges[place] = challenge
+        return challenge
 
     def forget_tokens(self, endpoint: Endpoint) -> None:
         """The host refused a token."""
@@ -107,9 +85,8 @@ class Authorizer:
     async def _token(
         self, endpoint: Endpoint, challenge: Challenge, scopes: Sequence[str], who: Credentials
     ) -> str:
-        realm = challenge.parameters.get("realm", "")
-        service = challenge.parameters.get("service", "")
-        merged = merge_scopes([*scopes, *challenge.parameters.get("scope", "").split(" ")])
+        realm, service = challenge.realm, challenge.parameters.get("service", "")
+        merged = merge_scopes([*scopes, *challenge.scopes])
         base = (endpoint.host, realm, service, *merged)
         authority = await who.authority(endpoint.host)
         if authority:
@@ -146,7 +123,7 @@ class Authorizer:
         value, until = self._tokens.get(key, ("", 0.0))
         return value if time.monotonic() < until else None
 
-    def _keep(self, key: tuple[str, ...], token: BearerToken) -> str:
+    def _keep(self, key: tuple[str, ...], token: IssuedToken) -> str:
         now = time.monotonic()
         self._tokens = {k: cached for k, cached in self._tokens.items() if cached[1] > now}
         size = sum(map(_size, self._tokens.items()))
@@ -158,13 +135,13 @@ class Authorizer:
 
     async def _fetch(
         self, endpoint: Endpoint, realm: str, service: str, scopes: Sequence[str], login: Login
-    ) -> BearerToken:
+    ) -> IssuedToken:
         what = "oauth" if login.secret else "anonymous"
         try:
             try:
                 return await self._get(endpoint, realm, service, scopes, login)
             except failures.UnexpectedStatus as err:
-                if not login.secret or err.status not in (401, 404, 405):
+                if not (login.secret and may_know_other(err.status, login.username)):
                     raise
                 return await self._post(endpoint, realm, service, scopes, login)
         except CrozeError as err:
@@ -172,59 +149,37 @@ class Authorizer:
 
     async def _get(
         self, endpoint: Endpoint, realm: str, service: str, scopes: Sequence[str], login: Login
-    ) -> BearerToken:
-        query = [("service", service)] if service else []
-        query += [("scope", scope) for scope in scopes]
-        basic = _basic(login)
-        headers = ACCEPTED | ({"Authorization": basic} if basic else {})
-        joint = "&" if "?" in realm else "?"
-        url = f"{realm}{joint}{urlencode(sorted(query))}" if query else realm
+    ) -> IssuedToken:
+        headers = ACCEPTED | (basic(login.username, login.secret) if login.secret else {})
+        url = token_url(realm, service, scopes)
         request = self._http.send("GET", url, headers=headers, ssl=endpoint.ssl)
-        return await _read_token("GET", url, request, has_login=bool(login.secret))
+        return await _read_answer("GET", url, request, has_login=bool(login.secret))
 
     async def _post(
         self, endpoint: Endpoint, realm: str, service: str, scopes: Sequence[str], login: Login
-    ) -> BearerToken:
-        form = {"service": service, "client_id": _CLIENT_ID}
-        if scopes:
-            form["scope"] = " ".join(scopes)
-        if login.username:
-            form |= {
-                "grant_type": "password",
-                "username": login.username,
-                "password": login.secret,
-            }
-        else:
-            form |= {"grant_type": "refresh_token", "refresh_token": login.secret}
+    ) -> IssuedToken:
+        form = token_form(service, scopes, login.username, login.secret)
         request = self._http.send("POST", realm, headers=ACCEPTED, body=form, ssl=endpoint.ssl)
-        return await _read_token("POST", realm, request, has_login=True)
+        return await _read_answer("POST", realm, request, has_login=True)
 
 
-async def _read_token(
+async def _read_answer(
     method: str,
     url: str,
     request: Coroutine[None, None, aiohttp.ClientResponse],
     *,
     has_login: bool,
-) -> BearerToken:
+) -> IssuedToken:
     try:
         async with await request as response:
             if not 200 <= response.status < 400:
-                raise await failures.no_token(response, redact(url), in_detail=has_login)
+                raise await failures.no_token(response, redact(url), has_login=has_login)
             what = f"the token response of {redact(url.partition('?')[0])}"
             body = await read_all(response, _ANSWER_BYTES, what)
-            answer = msgspec.convert(gojson.unmarshal_bounded(body), _TokenAnswer)
+            return read_token(body, posted=method == "POST")
     except (aiohttp.ClientError, OSError, RedirectRefused) as err:
         request_line = f'{method.capitalize()} "{redact(url)}"'
         raise failures.no_answer(request_line, err) from err
-    except (msgspec.MsgspecError, RecursionError) as err:
-        raise CrozeError(f"unable to decode token response: {err}") from err
-    value = answer.access_token or answer.token
-    if not value:
-        raise CrozeError("authorization server did not include a token in the response")
-    if not (value.isascii() and value.isprintable()):
-        raise CrozeError("authorization server sent a token that no request can have")
-    return BearerToken(value, max(answer.expires_in, 0) or _DEFAULT_LIFETIME_S)
 
 
 def _size(token: tuple[tuple[str, ...], tuple[str, float]]) -> int:
@@ -241,15 +196,4 @@ def _place(endpoint: Endpoint, scopes: Sequence[str]) -> tuple[str, str]:
 def _basic(login: Login) -> str | None:
     if not login.username or not login.secret:
         return None
-    text = f"{login.username}:{login.secret}"
-    return "Basic " + base64.b64encode(text.encode()).decode()
-
-
-def merge_scopes(scopes: Sequence[str]) -> list[str]:
-    """One scope per resource, actions joined: `repository:a:pull` + `…:push,pull`."""
-    actions: dict[str, set[str]] = {}
-    for scope in scopes:
-        resource, _, verbs = scope.rpartition(":")
-        if scope:
-            actions.setdefault(resource, set()).update(verbs.split(","))
-    return [f"{resource}:{','.join(sorted(acts))}" for resource, acts in sorted(actions.items())]
+    return basic(login.username, login.secret)["Authorization"]

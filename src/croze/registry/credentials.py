@@ -7,19 +7,14 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from croze.http.tokens import IssuedToken
+
 
 class Login(Struct, frozen=True):
     """User name and password; with an empty user name the secret is a refresh token."""
 
     username: str = ""
     secret: str = ""
-
-
-class BearerToken(Struct, frozen=True):
-    """A bearer token. `lifetime_s` counts from when it was received."""
-
-    value: str
-    lifetime_s: float = 60.0
 
 
 class Credentials(Protocol):
@@ -34,7 +29,7 @@ class Credentials(Protocol):
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> BearerToken | None:
+    ) -> IssuedToken | None:
         """A token that the client fetches, so that we never see the password. Asked for after
         `authority`; None when the client can't."""
 
@@ -50,5 +45,5 @@ class Anonymous:
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> BearerToken | None:
+    ) -> IssuedToken | None:
         return None

@@ -7,31 +7,20 @@ import errno
 import re
 import socket
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 from croze.errors import Corrupted, CrozeError, NotFound, PermissionDenied, Unavailable
-from croze.files.settings import parse_json
 from croze.http.daemon import dialed, encoding_of
 from croze.http.encodings import decoded, decoders
 from croze.http.lazy import aiohttp
+from croze.http.refusals import error_text, errors_in, in_detail, listed
 from croze.patterns import lazy_pattern
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 _NAMESERVER = lazy_pattern(r"^nameserver[ \t]+([0-9a-fA-F.:]+)", re.M)
 _NOT_OPENED = "httpReadSeeker: failed open"
 _BODY_BYTES = 64000
-_SHOWN_BYTES = 256
-_MEANINGS = {
-    "UNKNOWN": "unknown error",
-    "UNSUPPORTED": "The operation is unsupported.",
-    "UNAUTHORIZED": "authentication required",
-    "DENIED": "requested access to the resource is denied",
-    "UNAVAILABLE": "service unavailable",
-    "TOOMANYREQUESTS": "too many requests",
-}
-"""Codes that have a name, with what is not said again of an error that has no more to say
-(containerd `core/remotes/docker/errdesc.go`)."""
 _SPEAKS_TLS = "Client sent an HTTP request to an HTTPS server."
 """What servers written in Go say, in an answer to what is no handshake."""
 _LACKS_BLOBS = "MANIFEST_BLOB_UNKNOWN"
@@ -95,11 +84,11 @@ async def unexpected(response: aiohttp.ClientResponse, body: bytes | None = None
     another answer."""
     text = status_line(response, _shown_url(response))
     data = await body_of(response) if body is None else body
-    errors = _registry_errors(data)
-    lines = [_registry_error(each) for each in errors]
+    errors = errors_in(data)
+    lines = [error_text(each) for each in errors]
     codes = [str(each.get("code") or "") for each in errors]
-    detail = _in_detail(text, data, errors)
-    return _of_status("\n".join([text, *_listed(lines)]), response.status, codes, detail)
+    detail = in_detail(text, data)
+    return _of_status("\n".join([text, *listed(lines)]), response.status, codes, detail)
 
 
 def detailed(err: CrozeError) -> CrozeError:
@@ -109,38 +98,19 @@ def detailed(err: CrozeError) -> CrozeError:
     return err.with_message(detail) if detail else err
 
 
-async def no_token(response: aiohttp.ClientResponse, url: str, *, in_detail: bool) -> CrozeError:
-    """The error for an answer of a token server; `in_detail` with what it says, for who has given
-    it a login (BuildKit `util/errutil`)."""
+async def no_token(response: aiohttp.ClientResponse, url: str, *, has_login: bool) -> CrozeError:
+    """The error for an answer of a token server, with what it says in detail for who has given it
+    a login (BuildKit `util/errutil`)."""
     text, body = status_line(response, url), await body_of(response)
-    if in_detail:
-        text = _in_detail(text, body, _registry_errors(body))
+    if has_login:
+        text = in_detail(text, body)
     return _of_status(text, response.status)
-
-
-def _in_detail(text: str, body: bytes, errors: list[Mapping[str, object]]) -> str:
-    if errors:
-        return "\n".join(_listed([_registry_error(each, in_detail=True) for each in errors]))
-    return f"{text}: {_details(body)}" if body else text
 
 
 def _of_status(text: str, status: int, codes: Collection[str] = (), detail: str = "") -> CrozeError:
     if status == 403:
         return AccessRefused(text, detail)
     return UnexpectedStatus(text, status, codes, detail)
-
-
-def _listed(lines: list[str]) -> list[str]:
-    return ["errors:", *lines, ""] if len(lines) > 1 else lines
-
-
-def _details(body: bytes) -> str:
-    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-        if details := parse_json(body.decode("utf-8", "replace"))["details"]:
-            return str(details)
-    rest = len(body) - _SHOWN_BYTES
-    more = f"... ({rest} bytes truncated)" if rest > 0 else ""
-    return body[:_SHOWN_BYTES].decode("utf-8", "replace") + more
 
 
 def status_line(response: aiohttp.ClientResponse, url: str) -> str:
@@ -168,25 +138,6 @@ async def body_of(response: aiohttp.ClientResponse) -> bytes:
                 if len(body) == _BODY_BYTES:
                     break
     return body
-
-
-def _registry_errors(body: bytes) -> list[Mapping[str, object]]:
-    """`{"errors": [{"code", "message", "detail"}]}` (OCI distribution-spec, error codes)."""
-    try:
-        listed = parse_json(body.decode("utf-8", "replace"))["errors"]
-        return [each for each in listed if isinstance(each, Mapping)]
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return []
-
-
-def _registry_error(error: Mapping[str, object], *, in_detail: bool = False) -> str:
-    code = str(error.get("code") or "")
-    code = code if code in _MEANINGS else "UNKNOWN"
-    message, detail = str(error.get("message") or ""), error.get("detail")
-    if detail is None and message in ("", _MEANINGS[code]):
-        return code.lower()
-    more = f" - {detail}" if in_detail and detail and isinstance(detail, str) else ""
-    return f"{code.lower()}: {message}{more}"
 
 
 def not_found(ref: object) -> NotFound:

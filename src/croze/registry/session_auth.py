@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from croze.errors import CrozeError, Unavailable
-from croze.registry.credentials import BearerToken, Login
+from croze.http.tokens import IssuedToken
+from croze.registry.credentials import Login
 from croze.session import auth
 from croze.session.contract import Session, SessionManager
 
@@ -39,17 +39,16 @@ class SessionCredentials:
 
     async def token(
         self, host: str, realm: str, service: str, scopes: Sequence[str]
-    ) -> BearerToken | None:
+    ) -> IssuedToken | None:
         for session in self._serving("FetchToken"):
             if not _proven.get(session, {}).get(host):
                 continue
             try:
-                token = await auth.fetch_token(
+                return await auth.fetch_token(
                     session, host=host, realm=realm, service=service, scopes=scopes
                 )
             except CrozeError as err:
                 raise err.wrap("failed to authorize") from err
-            return BearerToken(token.token, _lifetime_s(token))
         return None
 
     async def _first(self, method: str, ask: Callable[[Session], Awaitable[T]]) -> T | None:
@@ -83,10 +82,3 @@ async def _prove(session: Session, host: str) -> str:
     if key is None or not await auth.verify_token_authority(session, host, key):
         return ""
     return key.hex()
-
-
-def _lifetime_s(token: auth.SessionToken) -> float:
-    """How long it holds. One that would be over when it comes is from a clock that is wrong."""
-    lifetime = float(token.expires_in_s or 60)
-    age = max(0.0, time.time() - token.issued_at) if token.issued_at else 0.0
-    return lifetime - age if age < lifetime else lifetime

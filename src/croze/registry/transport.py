@@ -33,6 +33,8 @@ Stream = Callable[[], AsyncGenerator[bytes, None]]
 Body = Stream | bytes | None
 
 _ATTEMPTS = 5
+_TOKENS = 3
+"""The most that a host is shown for one request."""
 _SOON_S = 0.05
 _AT_ONCE_S = 0.001
 _BUSY = (408, 429)
@@ -101,7 +103,7 @@ class Transport:
             yield response
 
     async def _answer(self, endpoint: Endpoint, request: RegistryRequest) -> aiohttp.ClientResponse:
-        tokens = seen_broken = 0
+        refused = seen_broken = 0
         retries_busy = request.retry_on is not RetryOn.NOTHING
         retries_broken = request.retry_on is RetryOn.BUSY_OR_BROKEN
         for attempt in range(_ATTEMPTS):
@@ -115,9 +117,9 @@ class Transport:
                 await asyncio.sleep(_SOON_S)
                 continue
             if response.status == 401 and attempt + 1 < _ATTEMPTS:
-                if not await self._learned(endpoint, request, response, header, tokens):
+                if not await self._learned(endpoint, request, response, header, refused):
                     return response
-                tokens += header is not None
+                refused += 1
             elif response.status in _BUSY and retries_busy and attempt + 1 < _ATTEMPTS:
                 wait_s = _retry_after(response, self.retry.first_s)
                 if wait_s > _MOST_WAIT_S:
@@ -136,11 +138,16 @@ class Transport:
         request: RegistryRequest,
         response: aiohttp.ClientResponse,
         sent: str | None,
-        tokens: int,
+        refused: int,
     ) -> bool:
-        """Whether another attempt can be authorised better than the one that got this 401."""
+        """Whether another attempt can be authorised better than the one that got this 401, after
+        so many others."""
         headers = response.headers.getall("WWW-Authenticate", [])
-        challenge = self._auth.learn(endpoint, request.scopes, headers)
+        try:
+            challenge = self._auth.learn(endpoint, request.scopes, headers, again=refused > 0)
+        except failures.TokenRefused:
+            response.release()
+            raise
         if challenge is None:
             return False
         if challenge.scheme == "basic":
@@ -148,10 +155,7 @@ class Transport:
             return again is not None and again != sent
         if sent is not None:
             self._auth.forget_tokens(endpoint)
-        if tokens and (error := challenge.parameters.get("error")):
-            response.release()
-            raise failures.TokenRefused(f"server message: {error}: authorization failed")
-        return tokens < 2
+        return refused < _TOKENS
 
     async def _once(
         self, endpoint: Endpoint, request: RegistryRequest, authorization: str | None

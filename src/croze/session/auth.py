@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from croze import errors
 from croze.api import auth_pb2
+from croze.http.tokens import CLIENT_ID, IssuedToken
 from croze.session import ed25519
 from croze.session.contract import Session
 
@@ -30,14 +31,6 @@ class LentCredentials(Struct, frozen=True):
 
     username: str = ""
     secret: str = ""
-
-
-class SessionToken(Struct, frozen=True):
-    """A bearer token. `issued_at` is in seconds since the epoch, 0 if the registry didn't say."""
-
-    token: str
-    expires_in_s: int
-    issued_at: int = 0
 
 
 async def credentials(session: Session, host: str) -> LentCredentials:
@@ -61,16 +54,15 @@ async def fetch_token(
     realm: str,
     service: str,
     scopes: Sequence[str],
-    client_id: str = "buildkit-client",
-) -> SessionToken:
+) -> IssuedToken:
     """Let the client fetch a token from the registry's token server."""
     request = auth_pb2.FetchTokenRequest(
-        ClientID=client_id, Host=host, Realm=realm, Service=service, Scopes=scopes
+        ClientID=CLIENT_ID, Host=host, Realm=realm, Service=service, Scopes=scopes
     )
     answer = await session.calls.ask(
         f"{_SERVICE}/FetchToken", request, auth_pb2.FetchTokenResponse, timeout_s=TIMEOUT_S
     )
-    return SessionToken(answer.Token, answer.ExpiresIn, answer.IssuedAt)
+    return IssuedToken(answer.Token, answer.ExpiresIn, answer.IssuedAt)
 
 
 async def token_authority(session: Session, host: str) -> bytes | None:

@@ -13,9 +13,7 @@ import hmac
 import json
 import os
 import ssl
-import urllib.parse
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -28,8 +26,17 @@ from croze.files.atomic import write_atomically
 from croze.files.docker_config import config_dir
 from croze.files.locks import locked
 from croze.files.redact import redact
-from croze.files.settings import parse_json, parse_settings, read_settings
+from croze.files.settings import parse_settings, read_settings
 from croze.http.client import Answer, basic, fetch
+from croze.http.refusals import in_detail
+from croze.http.tokens import (
+    LIFETIME_S,
+    IssuedToken,
+    may_know_other,
+    read_token,
+    token_form,
+    token_url,
+)
 from croze.rpc.servers import Context
 from croze.session import ed25519
 from croze.session.dockerconfig import AuthConfig, DockerConfig
@@ -37,8 +44,6 @@ from croze.session.lent_service import Handler, unary
 from croze.session.logins import Logins
 from croze.session.token_tls import TokenTls
 
-DEFAULT_EXPIRY_S = 60
-_MOST_EXPIRY_S = 1 << 31
 ANSWER_BYTES = 1 << 20
 
 
@@ -87,21 +92,18 @@ class AuthProvider:
     ) -> auth_pb2.FetchTokenResponse:
         auth = await self._logins.auth_for(request.Host)
         if auth.registry_token:
-            return auth_pb2.FetchTokenResponse(
-                Token=auth.registry_token, ExpiresIn=DEFAULT_EXPIRY_S
-            )
+            return auth_pb2.FetchTokenResponse(Token=auth.registry_token, ExpiresIn=LIFETIME_S)
         if auth.secret and self._log is not None:
             self._log.fetches(request.Scopes, request.Host)
         prefix = "failed to fetch oauth token" if auth.secret else "failed to fetch anonymous token"
         token_request = TokenRequest(request.Realm, request.Service, tuple(request.Scopes))
         try:
-            return await abandonable(fetch_token, token_request, auth, self._tls.get(request.Host))
-        except _Refused as error:
-            raise errors.PermissionDenied(f"{prefix}: {error}") from None
-        except errors.CrozeError as error:
-            raise error.wrap(prefix) from None
-        except ValueError as error:
-            raise errors.Unavailable(f"{prefix}: {error}") from None
+            token = await abandonable(fetch_token, token_request, auth, self._tls.get(request.Host))
+        except errors.CrozeError as error:  # of no kind: it is not the client that is out of reach
+            raise errors.CrozeError(f"{prefix}: {error}") from None
+        return auth_pb2.FetchTokenResponse(
+            Token=token.value, ExpiresIn=token.expires_in_s, IssuedAt=token.issued_at
+        )
 
     async def _authority(
         self, request: auth_pb2.GetTokenAuthorityRequest, context: Context
@@ -162,17 +164,17 @@ class TokenRequest(Struct, frozen=True):
     scopes: tuple[str, ...]
 
 
-class _Refused(Exception):
+class _Refused(errors.CrozeError):
     """A token server answered with a status that is no success."""
 
-    def __init__(self, method: str, url: str, status: int, reason: str) -> None:
-        super().__init__(f"unexpected status from {method} request to {url}: {status} {reason}")
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
         self.status = status
 
 
 def fetch_token(
     request: TokenRequest, auth: AuthConfig, tls: TokenTls | None = None
-) -> auth_pb2.FetchTokenResponse:
+) -> IssuedToken:
     """Fetch a token: with a secret by POST, or by GET where a server knows no POST; without one by
     GET."""
     context = None if tls is None else tls.context()
@@ -181,60 +183,30 @@ def fetch_token(
     try:
         return _post(request, auth, context)
     except _Refused as refused:
-        if refused.status in (401, 404) or (refused.status == 405 and auth.user):
-            return _get(request, auth, context)
-        raise
+        if not may_know_other(refused.status, auth.user):
+            raise
+    return _get(request, auth, context)
 
 
-def _post(
-    request: TokenRequest, auth: AuthConfig, tls: ssl.SSLContext | None
-) -> auth_pb2.FetchTokenResponse:
-    form = {"client_id": "buildkit-client", "service": request.service}
-    if request.scopes:
-        form["scope"] = " ".join(request.scopes)
-    if auth.user:
-        form |= {"grant_type": "password", "username": auth.user, "password": auth.secret}
-    else:
-        form |= {"grant_type": "refresh_token", "refresh_token": auth.secret}
+def _post(request: TokenRequest, auth: AuthConfig, tls: ssl.SSLContext | None) -> IssuedToken:
+    form = token_form(request.service, request.scopes, auth.user, auth.secret)
     answer = fetch(request.realm, form=form, limit_bytes=ANSWER_BYTES, tls=tls)
-    return _answer("POST", request.realm, answer)
+    _check(answer, "POST", request.realm, has_login=True)
+    return read_token(answer.body, posted=True)
 
 
-def _get(
-    request: TokenRequest, auth: AuthConfig, tls: ssl.SSLContext | None
-) -> auth_pb2.FetchTokenResponse:
-    query = [("scope", scope) for scope in request.scopes]
-    if request.service:
-        query.append(("service", request.service))
-    separator = "&" if "?" in request.realm else "?"
-    url = request.realm + separator + urllib.parse.urlencode(query)
+def _get(request: TokenRequest, auth: AuthConfig, tls: ssl.SSLContext | None) -> IssuedToken:
+    url = token_url(request.realm, request.service, request.scopes)
     headers = basic(auth.user, auth.secret) if auth.secret else {}
     answer = fetch(url, headers=headers, limit_bytes=ANSWER_BYTES, tls=tls)
-    return _answer("GET", request.realm, answer)
+    _check(answer, "GET", url, has_login=bool(auth.secret))
+    return read_token(answer.body, posted=False)
 
 
-def _answer(method: str, realm: str, answer: Answer) -> auth_pb2.FetchTokenResponse:
-    if not 200 <= answer.status < 300:
-        url = redact(realm).partition("?")[0]
-        raise _Refused(method, url, answer.status, answer.reason)
-    values = parse_json(answer.body)
-    token = values.get("access_token") or values.get("token") if isinstance(values, dict) else None
-    if not isinstance(token, str):
-        raise ValueError("authorization server did not include a token in the response")
-    return auth_pb2.FetchTokenResponse(
-        Token=token,
-        ExpiresIn=_expiry_s(values.get("expires_in")),
-        IssuedAt=_seconds(values.get("issued_at")),
-    )
-
-
-def _expiry_s(value: object) -> int:
-    """The seconds that a server gives a token; the default for what is no such number."""
-    return value if isinstance(value, int) and 0 < value < _MOST_EXPIRY_S else DEFAULT_EXPIRY_S
-
-
-def _seconds(text: object) -> int:
-    try:
-        return int(datetime.fromisoformat(str(text)).timestamp())
-    except (ValueError, OverflowError):
-        return 0
+def _check(answer: Answer, method: str, url: str, *, has_login: bool) -> None:
+    """Who has given a login is told what the server says (BuildKit `util/errutil`)."""
+    if 200 <= answer.status < 400:
+        return
+    status = f"{answer.status} {answer.reason}".rstrip()
+    text = f"unexpected status from {method} request to {redact(url)}: {status}"
+    raise _Refused(in_detail(text, answer.body) if has_login else text, answer.status)
