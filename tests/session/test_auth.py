@@ -255,6 +255,17 @@ async def test_anonymous_tokens_and_servers_without_post(
     assert {type(refused.value), type(busy.value)} == {errors.CrozeError}  # of no kind
 
 
+async def test_tokens_that_no_request_can_have(
+    lending: Lend, docker_config: Path, tokens: TokenServer
+) -> None:
+    """A line's end comes easily with what is copied into the file."""
+    auths = {"r": {"registrytoken": "t"}, "s": {"registrytoken": "t\n"}}
+    write_config(docker_config, {"auths": auths})
+    assert await fetch(lending, tokens, "r") == IssuedToken("t", 60)
+    with pytest.raises(errors.CrozeError, match="sent a token that no request can have"):
+        await fetch(lending, tokens, "s")
+
+
 @pytest.fixture
 def secured(tmp_path: Path) -> Iterator[tuple[TokenServer, Path]]:
     """One that wants to see a certificate, and the folder with its own, which is that, too."""

@@ -78,14 +78,19 @@ def read_token(body: bytes, *, posted: bool) -> IssuedToken:
             members, "token", go_type, ""
         )
         expires_in_s = _member(members, "expires_in", go_type, 0)
-    except (JsonSyntaxError, msgspec.ValidationError) as error:
+    except (JsonSyntaxError, msgspec.ValidationError, RecursionError) as error:
         raise CrozeError(f"unable to decode token response: {error}") from None
     if not value:
         raise CrozeError("authorization server did not include a token in the response")
-    if not (value.isascii() and value.isprintable()):
-        raise CrozeError("authorization server sent a token that no request can have")
     lifetime_s = expires_in_s if expires_in_s > 0 else LIFETIME_S
-    return IssuedToken(value, lifetime_s, _seconds(members.get("issued_at")))
+    return IssuedToken(sendable(value), lifetime_s, _seconds(members.get("issued_at")))
+
+
+def sendable(token: str) -> str:
+    """The token, which can be in a request's head. Raises `CrozeError` for one that can't."""
+    if token.isascii() and token.isprintable():
+        return token
+    raise CrozeError("authorization server sent a token that no request can have")
 
 
 def _members(body: bytes, go_type: str) -> Mapping[str, object]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import os
+import posixpath
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -94,11 +95,11 @@ def endpoints(
 
 
 def _mirror(text: str, host: str, configs: Mapping[str, RegistryConfig]) -> Endpoint:
-    """`host[/path]`; a path goes between `/v2` and the repository."""
-    where, _, path = text.partition("/")
-    path = path.removeprefix("v2").strip("/") if path.split("/")[0] == "v2" else path.strip("/")
+    """`host[/path]`, of which many people make a URL, but whose scheme is the configuration's to
+    say; a path goes between `/v2` and the repository."""
+    where, _, path = text.rpartition("://")[2].partition("/")
     endpoint = _endpoint(where, configs.get(where, RegistryConfig()))
-    return replace(endpoint, path=f"/v2/{path}" if path else "/v2", namespace=host)
+    return replace(endpoint, path=posixpath.normpath(f"/v2/{path}"), namespace=host)
 
 
 def _endpoint(host: str, config: RegistryConfig) -> Endpoint:

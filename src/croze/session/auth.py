@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from croze import errors
 from croze.api import auth_pb2
-from croze.http.tokens import CLIENT_ID, IssuedToken
+from croze.http.tokens import CLIENT_ID, IssuedToken, sendable
 from croze.session import ed25519
 from croze.session.contract import Session
 
@@ -62,7 +62,7 @@ async def fetch_token(
     answer = await session.calls.ask(
         f"{_SERVICE}/FetchToken", request, auth_pb2.FetchTokenResponse, timeout_s=TIMEOUT_S
     )
-    return IssuedToken(answer.Token, answer.ExpiresIn, answer.IssuedAt)
+    return IssuedToken(sendable(answer.Token), answer.ExpiresIn, answer.IssuedAt)
 
 
 async def token_authority(session: Session, host: str) -> bytes | None:
