@@ -47,10 +47,10 @@ def _details(body: bytes) -> str:
 
 
 def errors_in(body: bytes) -> list[Mapping[str, object]]:
-    """Those of `{"errors": [{"code", "message", "detail"}]}`; none for another body."""
+    """The errors of `{"errors": [{"code", "message", "detail"}]}`; none for another body."""
     try:
-        found = parse_json(body.decode("utf-8", "replace"))["errors"]
-        return [each for each in found if isinstance(each, Mapping)]
+        errors = parse_json(body.decode("utf-8", "replace"))["errors"]
+        return [each for each in errors if isinstance(each, Mapping)]
     except (ValueError, TypeError, KeyError, AttributeError):
         return []
 

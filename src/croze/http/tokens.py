@@ -21,7 +21,7 @@ from croze.gotypes.json_text import JsonSyntaxError, first_value
 
 CLIENT_ID = "buildkit-client"
 LIFETIME_S = 60
-"""Of tokens that don't say how long they hold."""
+"""The lifetime of tokens that don't say how long they hold."""
 _MOST = 1 << 63
 _KINDS = {bool: "bool", int: "number", float: "number", str: "string", list: "array"}
 _GO_TYPES = {str: "string", int: "int"}

@@ -27,7 +27,7 @@ from croze.registry.hosts import Endpoint
 _ANSWER_BYTES = 1 << 20
 _NO_MORE = "server message: insufficient_scope: authorization failed"
 _SCHEMES = ("bearer", "basic")
-"""Those that we know, the best first."""
+"""The schemes that we know, the best first."""
 _CHALLENGES_MOST = 10_000
 _TOKENS_BYTES = 16 << 20
 """The most of all tokens that are kept, with what they are for: any registry may have them last for
@@ -63,10 +63,10 @@ class Authorizer:
         `failures.TokenRefused` where it comes `again`, and a token for all it asks for was not
         enough."""
         place = _place(endpoint, scopes)
-        known = [each for each in parse_challenges(headers) if each.scheme in _SCHEMES]
-        if not known:
+        challenges = [each for each in parse_challenges(headers) if each.scheme in _SCHEMES]
+        if not challenges:
             return None
-        challenge = min(known, key=lambda each: _SCHEMES.index(each.scheme))
+        challenge = min(challenges, key=lambda each: _SCHEMES.index(each.scheme))
         if (before := self._challenges.pop(place, None)) is not None:
             shown = [*scopes, *before.scopes]
             if again and challenge.is_final(shown):

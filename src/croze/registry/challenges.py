@@ -94,7 +94,7 @@ def covers(scopes: Sequence[str], others: Sequence[str]) -> bool:
 
 
 def _actions(scopes: Sequence[str]) -> dict[str, set[str]]:
-    """By the type and name of a resource."""
+    """The actions that scopes name, by the type and name of a resource."""
     actions: dict[str, set[str]] = {}
     for scope in scopes:
         parts = scope.split(":", 2)
