@@ -7,6 +7,8 @@ import signal
 
 import pytest
 
+from tests.support import syntax
+
 SKIPS_IN_CI = 0
 
 
@@ -17,6 +19,18 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that look at the source files share what they have parsed, in one process."""
+    for item in items:
+        if item.get_closest_marker("sources"):
+            item.add_marker(pytest.mark.xdist_group("sources"))
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if "sources" in item.keywords and (nextitem is None or "sources" not in nextitem.keywords):
+        syntax.forget()
 
 
 @pytest.hookimpl(trylast=True)

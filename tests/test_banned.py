@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.syntax import parse
+from tests.support.syntax import nodes
 from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.sources
@@ -35,7 +35,7 @@ MSGSPEC_ERRORS = ("MsgspecError", "msgspec.DecodeError", "msgspec.ValidationErro
 
 
 def uses(path: Path) -> Iterator[str]:
-    for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path.read_text(encoding="utf-8")):
         if isinstance(node, ast.Attribute) and node.attr in BANNED:
             yield f"{path.relative_to(ROOT)}:{node.lineno}: {node.attr}: {BANNED[node.attr]}"
 
@@ -52,7 +52,7 @@ def test_no_time_that_a_peer_tells_raises_an_error() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{node.lineno}: {node.attr}: use croze.gotypes.moments"
         for path in sorted((ROOT / "src").rglob("*.py"))
-        for node in ast.walk(parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path.read_text(encoding="utf-8"))
         if isinstance(node, ast.Attribute) and node.attr in STAMPS
     ]
     assert not wrong, "\n".join(wrong)
@@ -70,7 +70,7 @@ def test_whoever_expects_broken_json_expects_endless_nesting() -> None:
     """msgspec raises `RecursionError` for it, which is none of its own errors."""
     wrong, seen = [], 0
     for path in sorted((ROOT / "src").rglob("*.py")):
-        for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path.read_text(encoding="utf-8")):
             if isinstance(node, ast.ExceptHandler) and node.type is not None:
                 names = ast.unparse(node.type)
                 broken = any(name in names for name in MSGSPEC_ERRORS)
@@ -85,7 +85,7 @@ def forgotten(source: str) -> list[int]:
     """The lines on which a changed error is made for nobody."""
     calls = (
         node.value.func
-        for node in ast.walk(parse(source))
+        for node in nodes(source)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
     )
     return [
@@ -109,7 +109,7 @@ def test_errors_do_not_change() -> None:
 
 def trusting(source: str) -> list[int]:
     """The lines on which Python is started such that it looks for modules where it is started."""
-    rows = (node.elts for node in ast.walk(parse(source)) if isinstance(node, ast.List | ast.Tuple))
+    rows = (node.elts for node in nodes(source) if isinstance(node, ast.List | ast.Tuple))
     return [
         first.lineno
         for row in rows
@@ -139,7 +139,7 @@ def test_tests_import_nothing_from_tests() -> None:
     """What several need is in a module that is no test, of the same folder or `tests/support`."""
     lenders: set[str] = set()
     for path in sorted((ROOT / "tests").rglob("*.py")):
-        for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path.read_text(encoding="utf-8")):
             if isinstance(node, ast.ImportFrom) and _is_a_test(node.module or ""):
                 lenders.add(node.module or "")
     assert not lenders
@@ -153,7 +153,7 @@ def hasty(source: str) -> list[int]:
     says what for."""
     lines = source.splitlines()
     found = []
-    for node in ast.walk(parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func).rpartition(".")[2]
             times = [each.value for each in node.keywords if each.arg == "timeout"]
@@ -188,10 +188,9 @@ def test_nothing_in_the_whole_is_asked_to_be_quick() -> None:
 
 def open_listings(source: str) -> Iterator[int]:
     """Lines on which a directory is listed and stays open if that ends before its end."""
-    tree = ast.parse(source)
     held = {
         id(value)
-        for node in ast.walk(tree)
+        for node in nodes(source)
         for value in (
             [item.context_expr for item in node.items]
             if isinstance(node, ast.With)
@@ -200,9 +199,10 @@ def open_listings(source: str) -> Iterator[int]:
             else []
         )
     }
-    for node in ast.walk(tree):
+    for node in nodes(source):
         if (
             isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
             and ast.unparse(node.func) == "os.scandir"
             and id(node) not in held
         ):
@@ -227,7 +227,7 @@ NEEDS_DATACLASS = ("repr", "compare", "init", "hash")
 
 def costly_values(source: str) -> Iterator[str]:
     """Names of the dataclasses that could be Structs."""
-    for node in ast.walk(parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.ClassDef) and any(
             "dataclass" in ast.unparse(each) for each in node.decorator_list
         ):
@@ -247,7 +247,7 @@ def test_structs_are_not_handled_as_dataclasses() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}: import dataclasses, or take {names} from msgspec"
         for path in sorted((ROOT / "src").rglob("*.py"))
-        for node in ast.walk(parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path.read_text(encoding="utf-8"))
         if isinstance(node, ast.ImportFrom) and node.module == "dataclasses"
         for names in [", ".join(each.name for each in node.names)]
     ]
@@ -272,7 +272,7 @@ def bodies(source: str) -> list[int]:
     """The lines on which the body of an HTTP answer is read, however large it is."""
     return sorted(
         node.lineno
-        for node in ast.walk(parse(source))
+        for node in nodes(source)
         if isinstance(node, ast.Call)
         and not node.args
         and isinstance(node.func, ast.Attribute)
@@ -298,7 +298,7 @@ def taking_in(source: str) -> list[int]:
     """The lines on which a group of tasks takes in what the user of a context manager raises."""
     return [
         inner.lineno
-        for node in ast.walk(parse(source))
+        for node in nodes(source)
         if isinstance(node, ast.AsyncWith)
         and any("asyncio.TaskGroup()" in ast.unparse(each) for each in node.items)
         for inner in ast.walk(node)
@@ -323,7 +323,7 @@ def impatient(source: str) -> list[int]:
     """The lines on which a task waits for something for some seconds."""
     return sorted(
         node.lineno
-        for node in ast.walk(parse(source))
+        for node in nodes(source)
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) in ("asyncio.timeout", "asyncio.wait_for")
         and isinstance(node.args[-1], ast.Constant)
@@ -365,7 +365,7 @@ def test_errors_of_the_system_are_not_told_as_python_prints_them() -> None:
     """That is with a number, which no other tool shows: `[Errno 5] Input/output error`."""
     wrong, seen = [], 0
     for path in sorted((ROOT / "src").rglob("*.py")):
-        for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path.read_text(encoding="utf-8")):
             if not isinstance(node, ast.ExceptHandler) or node.type is None or node.name is None:
                 continue
             caught = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.syntax import parse
+from tests.support.syntax import nodes
 
 pytestmark = pytest.mark.sources
 
@@ -64,7 +64,7 @@ def _name(path: Path) -> str:
 
 
 def _imported(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
-    for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path.read_text(encoding="utf-8")):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.syntax import parse
+from tests.support.syntax import nodes, parse
 
 pytestmark = pytest.mark.sources
 
@@ -120,7 +120,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 def imported_modules(path: Path) -> set[str]:
     """Dotted names below `croze` that the file imports, wherever the import stands."""
     found: set[str] = set()
-    for node in ast.walk(parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path.read_text(encoding="utf-8")):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

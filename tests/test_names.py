@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.syntax import parse
+from tests.support.syntax import nodes, parse
 
 pytestmark = pytest.mark.sources
 
@@ -112,9 +112,10 @@ def vague(source: str, words: set[str]) -> Iterator[str]:
         if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     for function in outer:
-        usual = allowed(function)
-        for line, name in bound(function):
-            if name in words - usual:
+        suspects = [(line, name) for line, name in bound(function) if name in words]
+        usual = allowed(function) if suspects else set()
+        for line, name in suspects:
+            if name not in usual:
                 yield f"{line}: {name}"
 
 
@@ -161,7 +162,7 @@ def j():
 def docstrings(source: str) -> Iterator[tuple[int, str, ast.AST | None]]:
     """Texts of modules, classes and functions, and those below names; and the class or function
     that it is of, if it is of one."""
-    for node in ast.walk(parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             for place, statement in enumerate(node.body):
                 match statement:
@@ -230,7 +231,7 @@ OF_OTHERS = {"shell.Lex", "strings.TrimSpace"}
 def bound_names(source: str) -> set[str]:
     """What a module defines, imports or takes from elsewhere."""
     names: set[str] = set()
-    for node in ast.walk(parse(source)):
+    for node in nodes(source):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.Name(id=name):
                 names.add(name)

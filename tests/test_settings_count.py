@@ -13,7 +13,7 @@ import pytest
 from croze.cli.commands import COMMANDS, load
 from croze.cli.complete import flags_of
 from croze.daemon.config.toml import Config
-from tests.support.syntax import parse
+from tests.support.syntax import nodes
 
 pytestmark = pytest.mark.sources
 
@@ -26,7 +26,7 @@ def looked_at(folder: Path) -> set[str]:
     """Attributes that are read somewhere below the folder, and texts, by which some are."""
     names: set[str] = set()
     for path in folder.rglob("*.py"):
-        for node in ast.walk(parse(path.read_text("utf-8"))):
+        for node in nodes(path.read_text("utf-8")):
             match node:
                 case ast.Attribute(attr=name, ctx=ast.Load()) | ast.Constant(value=str(name)):
                     names.add(name)

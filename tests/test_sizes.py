@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.syntax import parse
+from tests.support.syntax import nodes
 
 pytestmark = pytest.mark.sources
 
@@ -25,7 +25,7 @@ def written(tops: tuple[str, ...] = ("src", "tests", "bench", "scripts")) -> lis
 
 
 def long_functions(source: str, most: int) -> Iterator[str]:
-    for node in ast.walk(parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             has_text = ast.get_docstring(node, clean=False) is not None
             body = node.body[1:] if has_text else node.body

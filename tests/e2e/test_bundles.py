@@ -159,8 +159,11 @@ def _bundle(tree: Path, manifest: dict[str, object], config: dict[str, object]) 
     return tar_of(files).getvalue()
 
 
-def test_docker_desktop_gets_bundles_where_it_is(built: Sandbox, tmp_path: Path) -> None:
+def test_docker_desktop_gets_bundles_where_it_is(
+    built: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """One that answers as Docker Desktop's socket does; a browser that writes down what it gets."""
+    home = tmp_path_factory.mktemp("home")  # a path that a socket may have
     got: list[tuple[str, bytes]] = []
 
     class Desktop(http.server.BaseHTTPRequestHandler):
@@ -182,13 +185,13 @@ def test_docker_desktop_gets_bundles_where_it_is(built: Sandbox, tmp_path: Path)
         def address_string(self) -> str:
             return "unix"
 
-    socket = tmp_path / ".docker/desktop/docker-desktop-build.sock"
+    socket = home / ".docker/desktop/docker-desktop-build.sock"
     socket.parent.mkdir(parents=True)
-    browser = tmp_path / "bin/xdg-open"
+    browser = home / "bin/xdg-open"
     browser.parent.mkdir()
-    browser.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/opened\n')
+    browser.write_text(f'#!/bin/sh\necho "$1" >> {home}/opened\n')
     browser.chmod(0o755)
-    env = {"HOME": str(tmp_path), "PATH": f"{browser.parent}:{os.environ['PATH']}"}
+    env = {"HOME": str(home), "PATH": f"{browser.parent}:{os.environ['PATH']}"}
     with socketserver.ThreadingUnixStreamServer(str(socket), Desktop) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -202,7 +205,7 @@ def test_docker_desktop_gets_bundles_where_it_is(built: Sandbox, tmp_path: Path)
     assert got == [("/upload", b"bundle"), ("/upload", b"")]
     assert done.stderr.strip() == "docker-desktop://dashboard/build/.imported/_/r1"
     assert 'failed to import build: ["r1"]' in bad.stderr
-    opened = (tmp_path / "opened").read_text().splitlines()
+    opened = (home / "opened").read_text().splitlines()
     assert opened[0] == done.stderr.strip()
     assert opened[1].startswith("docker-desktop://dashboard/build/one/one0/")
 

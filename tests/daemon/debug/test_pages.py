@@ -69,7 +69,8 @@ async def test_where_time_goes(browser: Browser) -> None:
 
 
 async def test_what_the_daemon_was_called_with(browser: Browser) -> None:
-    assert "pytest" in await page(browser, "/debug/pprof/cmdline")
+    called_with = await page(browser, "/debug/pprof/cmdline")
+    assert called_with.split("\0") == sys.orig_argv
     assert await page(browser, "/debug/pprof/symbol") == "num_symbols: 0\n"
 
 
