@@ -108,6 +108,8 @@ case $#:$* in
 esac
 # If standard error is closed, bash has the script there.
 [[ /proc/self/fd/2 -ef $0 ]] && exec 2>&-
+# A directory is nothing to read from; Python would not start with it.
+[[ -d /proc/self/fd/0 ]] && exec <&-
 folders=()
 [[ ${CROZE_NO_WARM:-0} != 0 || ${0##*/} = buildctl* ]] || directories
 if [[ ${folders[*]} && -e /proc/self/fd/0 && -e /proc/self/fd/1 && -e /proc/self/fd/2 ]]; then

@@ -89,6 +89,14 @@ def test_a_stream_that_is_closed(desk: Desk, stream: str) -> None:
     assert list(desk.slots.asks()) == []
 
 
+def test_a_directory_is_nothing_to_read_from(desk: Desk, tmp_path: Path) -> None:
+    """Python would not start with one."""
+    with desk.started("du", before=f"exec <{tmp_path}") as process:
+        code, out, _ = told(process)
+    assert (code, str(tmp_path) in out.decode().splitlines()) == (0, False)
+    assert list(desk.slots.asks()) == []
+
+
 def test_one_that_answers_too_late_finds_that_the_command_has_begun(desk: Desk) -> None:
     """It was stopped, and is let go on first."""
     with subprocess.Popen(["sleep", str(NAP_S)]) as warm:
