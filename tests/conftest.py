@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,16 @@ from tests.support import syntax
 SKIPS_IN_CI = 0
 
 
-def pytest_configure() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    _heed_signals()
+    if hasattr(config, "workerinput"):  # of pytest-xdist
+        folder = Path(config.option.basetemp)
+        # The paths of sockets have 107 bytes.
+        config.option.basetemp = str(folder.with_name(folder.name.removeprefix("popen-gw")))
+
+
+def _heed_signals() -> None:
     """A shell starts what it puts into the background with SIGINT ignored, `nohup` all with SIGHUP,
     and so they would be in all that tests start and interrupt."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

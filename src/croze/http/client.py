@@ -6,7 +6,6 @@ A daemon or a registry may name what is asked, so it speaks http and https, and 
 
 from __future__ import annotations
 
-import base64
 import http.client
 import ssl
 import urllib.error
@@ -24,6 +23,7 @@ from msgspec import Struct
 
 from croze.errors import CrozeError, Unavailable, as_own
 from croze.files.redact import redact
+from croze.http.authorization import basic
 from croze.http.encodings import ACCEPTED, decoded_whole
 from croze.http.proxies import proxy_for
 from croze.http.redirects import (
@@ -101,12 +101,6 @@ def _login(parts: SplitResult) -> dict[str, str]:
     if not parts.username:
         return {}
     return basic(unquote(parts.username), unquote(parts.password or ""))
-
-
-def basic(user: str, secret: str) -> dict[str, str]:
-    """The header that says who asks."""
-    pair = base64.b64encode(f"{user}:{secret}".encode()).decode()
-    return {"Authorization": f"Basic {pair}"}
 
 
 def _answer(response: http.client.HTTPResponse, url: str, limit_bytes: int) -> Answer:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 from croze.errors import CrozeError
 from croze.files.redact import redact
-from croze.http.client import basic
+from croze.http.authorization import basic
 from croze.http.daemon import HttpClient, read_all
 from croze.http.encodings import ACCEPTED
 from croze.http.lazy import aiohttp

@@ -61,7 +61,7 @@ async def identity(cluster: Cluster) -> Identity:
     if token:
         headers["Authorization"] = f"Bearer {token}"
     elif cluster.login[0]:
-        from croze.http.client import basic
+        from croze.http.authorization import basic
 
         headers |= basic(*cluster.login)
     secure = cluster.server.startswith("https://")

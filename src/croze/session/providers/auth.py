@@ -27,7 +27,8 @@ from croze.files.docker_config import config_dir
 from croze.files.locks import locked
 from croze.files.redact import redact
 from croze.files.settings import parse_settings, read_settings
-from croze.http.client import Answer, basic, fetch
+from croze.http.authorization import basic
+from croze.http.client import Answer, fetch
 from croze.http.refusals import in_detail
 from croze.http.tokens import (
     LIFETIME_S,
