@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.."
 .venv/bin/ruff format --check -q .
 .venv/bin/ruff check -q .
 .venv/bin/mypy
-exec .venv/bin/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup "$@"
+exec .venv/bin/python -m pytest -q "$@"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import syntax
+from tests.support import shares, syntax
 
 SKIPS_IN_CI = 0
 
@@ -31,11 +31,9 @@ def _heed_signals() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that look at the source files share what they have parsed, in one process."""
-    for item in items:
-        if item.get_closest_marker("sources"):
-            item.add_marker(pytest.mark.xdist_group("sources"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    return shares.scheduler(config, log)
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:

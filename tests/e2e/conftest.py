@@ -22,12 +22,10 @@ from tests.support import clouds
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here is e2e and needs root. One at a time: they look for what is left on the
-    machine, and count what was done."""
+    """Everything here is e2e and needs root."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group("e2e"))
             if os.getuid() != 0:
                 item.add_marker(pytest.mark.skip(reason="needs root"))
 
