@@ -83,3 +83,15 @@ def test_why_no_file_can_be_made_is_told(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert (caught.value.errno, caught.value.filename) == (errno.EMFILE, str(path))
+
+
+def test_where_no_file_can_be_tried_sqlite_has_the_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "not on this file system")
+
+    (tmp_path / "db").mkdir()
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        open_derived(tmp_path / "db", ONE, what="it")
