@@ -6,7 +6,9 @@ from typing import Final
 
 import pytest
 
-MACHINE: Final = frozenset({"e2e", "golden", "ops", "runtime"})
+MACHINE: Final = tuple(
+    f"tests/{name}/" for name in ("daemon/host", "e2e", "golden", "ops", "runtime")
+)
 """Folders whose tests make containers and networks, and look for what is left of them on the
 machine."""
 
@@ -15,10 +17,9 @@ def share(nodeid: str) -> str:
     """What a test is a part of, all of which one process runs: its file; or the machine's tests, or
     those that look at source files, which share what they have parsed."""
     path = nodeid.partition("::")[0]
-    folder, is_folder, _ = path.removeprefix("tests/").partition("/")
-    if not is_folder:
-        return "sources"
-    return "machine" if folder in MACHINE else path
+    if path.startswith(MACHINE):
+        return "machine"
+    return path if "/" in path.removeprefix("tests/") else "sources"
 
 
 def scheduler(config: pytest.Config, log: object) -> object:
